@@ -1,0 +1,98 @@
+"""Sources of trajectories: simulated systems and readers of real data, by name.
+
+A system is a module that defines `SYSTEM`. It is imported when it is asked for, so that naming a system costs nothing
+and what only one of them needs may be missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from weightcast.environments.table import Environment
+from weightcast.errors import InputError
+from weightcast.trajectories.record import Trajectories
+
+_MODULES = {
+    "lambda-omega": "weightcast.systems.lambda_omega",
+    "era5-sample": "weightcast.systems.era5_sample",
+}
+SYSTEM_NAMES = tuple(_MODULES)
+
+
+class SystemSettings(BaseModel):
+    """Settings of a system: known keys only, numbers finite and not written as text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+Settings = TypeVar("Settings", bound=SystemSettings)
+
+
+@dataclass(frozen=True)
+class System:
+    """One source of trajectories.
+
+    Attributes:
+        name: as it stands in a config.
+        parameter_names: columns that the table of environments must have.
+        channels: of the trajectories, in order.
+        settings: type of its settings; its fields' defaults are the default settings.
+        trajectories: (environments, settings as a mapping, seed) -> one `Trajectories` per environment, in order, made
+            one after the other. What it yields for an environment depends on that environment, the settings and the
+            seed alone. Raises `InputError` for settings or environments that cannot be used.
+    """
+
+    name: str
+    parameter_names: tuple[str, ...]
+    channels: tuple[str, ...]
+    settings: type[SystemSettings]
+    trajectories: Callable[[Sequence[Environment], Mapping[str, Any], int], Iterator[Trajectories]]
+
+    @property
+    def default_settings(self) -> dict[str, Any]:
+        return self.settings().model_dump()
+
+
+def load_system(name: str) -> System:
+    """The system with this name.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in _MODULES:
+        raise InputError(f"config: data.system: found {name!r}, expected one of {', '.join(SYSTEM_NAMES)}")
+    system: System = import_module(_MODULES[name]).SYSTEM
+    return system
+
+
+def read_settings(kind: type[Settings], settings: Mapping[str, Any], system: str) -> Settings:
+    """`settings` as the type `kind`, with defaults for what is not given.
+
+    Raises:
+        InputError: an unknown key or a value that does not fit; the message names the first.
+    """
+    try:
+        return kind.model_validate(dict(settings))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "settings"
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(kind.model_fields)
+            raise InputError(f"settings of {system}: found unknown key {key!r}, expected some of {known}") from None
+        raise InputError(f"settings of {system}: {key}: found {first['input']!r}, expected: {first['msg']}") from None
+
+
+def require_parameters(environment: Environment, names: Sequence[str], system: str) -> None:
+    """Raise an `InputError` unless the environment has the parameters `names`."""
+    for name in names:
+        if name not in environment.parameters:
+            found = ", ".join(environment.parameters)
+            raise InputError(
+                f"environment {environment.id}: parameter {name}: found only {found}, expected {', '.join(names)} for "
+                f"the system {system}"
+            )

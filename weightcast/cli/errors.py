@@ -1,0 +1,22 @@
+"""How the command line and the scripts end on bad input."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from weightcast.errors import InputError
+
+
+@contextmanager
+def exit_on_input_error() -> Iterator[None]:
+    """Print an `InputError` as one line on stderr and exit with status 1. Usable as a decorator and in a with block.
+
+    Other errors pass: they are mistakes of the program, and their traceback is wanted.
+    """
+    try:
+        yield
+    except InputError as error:
+        print(f"weightcast: error: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(1) from None

@@ -1,0 +1,14 @@
+"""The section ``evaluation``: horizons and resampling."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from weightcast.config.settings import Settings
+
+
+class EvaluationSettings(Settings):
+    horizons: list[int] = Field(min_length=1)
+    """Forecast lengths, in frames, at which errors are stated; must contain the trained horizon."""
+    bootstrap: int = Field(default=2000, ge=100)
+    """Resamples behind an interval."""

@@ -1,0 +1,179 @@
+"""A whole study: every section together, loaded from YAML, with the JSON schema generated from the types."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+
+from weightcast.config.baselines import BaselineSettings
+from weightcast.config.data import DataSettings
+from weightcast.config.evaluation import EvaluationSettings
+from weightcast.config.generator import GeneratorSettings
+from weightcast.config.predictor import PredictorSettings
+from weightcast.config.settings import Settings
+from weightcast.config.zoo import BaseSettings, ZooSettings
+from weightcast.errors import InputError
+from weightcast.names import check_name
+
+
+class Study(Settings):
+    """A study across environments."""
+
+    study: str
+    """Name of the study: results go to results/<study>, trajectories to data/<study>."""
+    kind: Literal["environments"] = "environments"
+    """Which axis weights are modelled along."""
+    seed: int = Field(default=0, ge=0)
+    """Every random number of the study derives from this seed."""
+    environments: str
+    """CSV table of environments: id, role (visible, interpolation, extrapolation), a column per parameter."""
+    data: DataSettings
+    predictor: PredictorSettings
+    base: BaseSettings
+    zoo: ZooSettings
+    generator: GeneratorSettings
+    baselines: BaselineSettings
+    evaluation: EvaluationSettings
+
+    @property
+    def results(self) -> Path:
+        return Path("results") / self.study
+
+    @property
+    def trajectories(self) -> Path:
+        return Path("data") / self.study / "trajectories"
+
+    @property
+    def trained_horizon(self) -> int:
+        """Frames that can be forecast within the training window."""
+        return self.data.trained_frames - 1
+
+
+def parse_study(config: dict[str, Any], source: str | Path = "config") -> Study:
+    """Check a configuration.
+
+    Args:
+        config: as loaded from YAML (or by Snakemake, overlays applied).
+        source: named in the messages.
+
+    Raises:
+        InputError: the first thing that is wrong, by file and field.
+    """
+    if not isinstance(config, dict):
+        raise InputError(f"{source}: found {type(config).__name__}, expected a mapping of settings")
+    try:
+        study = Study.model_validate(config)
+    except ValidationError as error:
+        raise InputError(_first_line(error, source)) from None
+    _check(study, source)
+    return study
+
+
+def load_study(path: str | Path) -> Study:
+    """Read and check a configuration file.
+
+    Raises:
+        InputError: the file is missing, is not YAML, or :func:`parse_study` refuses it.
+    """
+    path = Path(path)
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}, expected a configuration file") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: found bytes that are not UTF-8, expected a YAML file") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    return parse_study(config, path)
+
+
+def json_schema() -> dict[str, Any]:
+    """The schema that Snakemake validates a configuration with, and that editors complete from."""
+    return Study.model_json_schema()
+
+
+def _first_line(error: ValidationError, source: str | Path) -> str:
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"{source}: {field}: unknown key, expected {_known_keys(first['loc'])}"
+    if first["type"] == "missing":
+        return f"{source}: {field}: missing, expected a value"
+    message = first["msg"][0].lower() + first["msg"][1:]
+    return f"{source}: {field}: found {first['input']!r}: {message}"
+
+
+def _known_keys(location: tuple[int | str, ...]) -> str:
+    """The keys that the section around an unknown key has, nearest in spelling first."""
+    from difflib import get_close_matches
+
+    model: Any = Study
+    for part in location[:-1]:
+        field = getattr(model, "model_fields", {}).get(part)
+        model = field.annotation if field is not None else getattr(model, "__args__", [None, None])[-1]
+    keys = list(getattr(model, "model_fields", {}))
+    close = get_close_matches(str(location[-1]), keys, n=1)
+    return f"{close[0]!r}" if close else f"one of {', '.join(keys)}"
+
+
+def _check(study: Study, source: str | Path) -> None:
+    """What no single section can know."""
+    check_name(study.study, "study", source)
+    data, predictor = study.data, study.predictor
+    for channel in data.channels:
+        check_name(channel, "data.channels", source)
+    for arm in study.generator.arms:
+        check_name(arm, "generator.arms", source)
+        if study.generator.arms[arm].base not in study.zoo.bases:
+            raise InputError(
+                f"{source}: generator.arms.{arm}.base: found {study.generator.arms[arm].base!r}, "
+                f"expected one of zoo.bases ({', '.join(study.zoo.bases)})"
+            )
+        try:
+            study.generator.of_arm(arm)
+        except ValidationError as error:
+            raise InputError(_first_line(error, f"{source}: generator.arms.{arm}")) from None
+    if data.imported and data.directory is None:
+        raise InputError(f"{source}: data.directory: missing, expected the folder with your {data.source} files")
+    for axis, modes, points in zip("yx", predictor.modes, data.grid, strict=True):
+        if not 1 <= modes <= points // 2:
+            raise InputError(
+                f"{source}: predictor.modes: found {modes} along {axis}, expected 1 to {points // 2}, "
+                f"half of the grid of {points}"
+            )
+    if data.trained_frames > data.frames:
+        raise InputError(
+            f"{source}: data.trained_frames: found {data.trained_frames}, expected at most data.frames ({data.frames})"
+        )
+    horizons = study.evaluation.horizons
+    if max(horizons) >= data.frames or min(horizons) < 1:
+        raise InputError(
+            f"{source}: evaluation.horizons: found {horizons}, expected 1 to {data.frames - 1}, "
+            f"the frames of data.frames ({data.frames}) after the first"
+        )
+    if study.trained_horizon not in horizons:
+        raise InputError(
+            f"{source}: evaluation.horizons: found {horizons}, expected the trained horizon {study.trained_horizon} "
+            "(data.trained_frames - 1) among them"
+        )
+    trainings = {
+        "base.erm.unroll": study.base.erm.unroll,
+        "base.conditioned.unroll": study.base.conditioned.unroll,
+        "zoo.training.unroll": study.zoo.training.unroll,
+        "generator.end_to_end.training.unroll": study.generator.end_to_end.training.unroll,
+        "baselines.film_matched.unroll": study.baselines.film_matched.unroll,
+        "baselines.hypernetwork.training.unroll": study.baselines.hypernetwork.training.unroll,
+    }
+    for field, unroll in trainings.items():
+        if unroll >= data.trained_frames:
+            raise InputError(
+                f"{source}: {field}: found {unroll}, expected less than data.trained_frames ({data.trained_frames})"
+            )
+    if study.baselines.finetune.frames > data.trained_frames:
+        raise InputError(
+            f"{source}: baselines.finetune.frames: found {study.baselines.finetune.frames}, expected at most "
+            f"data.trained_frames ({data.trained_frames})"
+        )

@@ -1,0 +1,77 @@
+"""Truncated two-dimensional discrete Fourier transforms as matrix products.
+
+Only the lowest modes are wanted, and for few of them matrix products are faster than an FFT, batch over any leading
+axis, and are differentiated and vectorised (``torch.func.vmap``) without special cases. Both directions equal
+``torch.fft.rfft2`` and ``irfft2`` on the kept modes.
+
+A real field is first projected on cosines and sines along each axis (two products), and the four combinations are then
+recombined into complex modes of either sign of the y frequency (a small third product). Nothing is permuted on the
+way: strided copies cost more than the arithmetic at these sizes.
+
+Modes are ordered [block, y, x] and flattened: block 0 holds y frequencies 0..modes_y-1, block 1 -modes_y..-1;
+x frequencies are 0..modes_x-1.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+def forward_transform(fields: Tensor, modes: tuple[int, int]) -> Tensor:
+    """Real fields [..., y, x] -> spectrum [..., mode, 2 (real, imaginary)] of the kept modes."""
+    matrices = _matrices(*fields.shape[-2:], modes, fields.dtype, fields.device)
+    waves = matrices.waves_y @ (fields @ matrices.waves_x)  # [..., wave_y, wave_x]
+    return (waves.flatten(-2) @ matrices.combine).unflatten(-1, (-1, 2))
+
+
+def inverse_transform(spectrum: Tensor, modes: tuple[int, int], grid: tuple[int, int]) -> Tensor:
+    """Spectrum [..., mode, 2] -> real fields [..., y, x] on the given grid."""
+    matrices = _matrices(*grid, modes, spectrum.dtype, spectrum.device)
+    waves = (spectrum.flatten(-2) @ matrices.separate).unflatten(-1, (-1, 2 * modes[1]))  # [..., wave_y, wave_x]
+    return (matrices.waves_y.T @ waves) @ matrices.waves_x.T
+
+
+class _Matrices(NamedTuple):
+    waves_y: Tensor  # [2 (modes_y + 1), y]: cosines, then sines, of the frequencies 0..modes_y
+    waves_x: Tensor  # [x, 2 modes_x]: cosines, then sines, of the frequencies 0..modes_x-1
+    combine: Tensor  # [wave_y * wave_x, mode * 2]: products of waves -> real and imaginary parts of the modes
+    separate: Tensor  # [mode * 2, wave_y * wave_x]: modes -> coefficients of the products of waves
+
+
+@lru_cache(maxsize=32)
+def _matrices(
+    rows: int, columns: int, modes: tuple[int, int], dtype: torch.dtype, device: torch.device
+) -> _Matrices:
+    waves_y = _waves(rows, modes[0] + 1).T
+    waves_x = _waves(columns, modes[1])
+    combine = torch.zeros(2, modes[0] + 1, 2, modes[1], 2, modes[0], modes[1], 2, dtype=torch.double)
+    cosine, sine = 0, 1
+    for block in (0, 1):
+        for index in range(modes[0]):
+            frequency = index if block == 0 else index - modes[0]
+            size, sign = abs(frequency), math.copysign(1.0, frequency)
+            for x in range(modes[1]):
+                target = combine[..., block, index, x, :]  # exp(-i(a + b)) = cc - ss - i (sc + cs)
+                target[cosine, size, cosine, x, 0] = 1.0
+                target[sine, size, sine, x, 0] = -sign
+                target[sine, size, cosine, x, 1] = -sign
+                target[cosine, size, sine, x, 1] = -1.0
+    combine = combine.reshape(waves_y.shape[0] * waves_x.shape[1], -1)
+    # The inverse sums Re[c exp(+i(a + b))] = c_re (cc - ss) - c_im (sc + cs): the transpose of the same table. A real
+    # field's negative x frequencies mirror the positive ones, so every x frequency but zero counts twice.
+    weight = torch.full((2 * modes[0], modes[1], 2), 2.0 / (rows * columns), dtype=torch.double)
+    weight[:, 0] /= 2
+    separate = combine.T * weight.reshape(-1, 1)
+    return _Matrices(*(matrix.to(device, dtype).contiguous() for matrix in (waves_y, waves_x, combine, separate)))
+
+
+def _waves(size: int, frequencies: int) -> Tensor:
+    """Cosines, then sines, of 2 pi k n / size for k < frequencies: [size, 2 * frequencies]."""
+    phase = torch.outer(torch.arange(size), torch.arange(frequencies)) % size  # reduced first: exact angles
+    angle = 2 * math.pi * phase.double() / size
+    return torch.cat([torch.cos(angle), torch.sin(angle)], dim=1)

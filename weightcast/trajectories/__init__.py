@@ -1,0 +1,19 @@
+"""Trajectories of one environment: in memory, on disk, and in the forms that users bring them.
+
+There is one form on disk, which the whole pipeline reads: NetCDF with the dimensions (trajectory, time, y, x), a
+variable per channel, the environment's id and parameters as attributes (`write_trajectories`, `read_trajectories`).
+"""
+
+from weightcast.trajectories.find import FileFormat, find_environment_files
+from weightcast.trajectories.netcdf import read_trajectories, write_trajectories
+from weightcast.trajectories.npy import read_npy_environment
+from weightcast.trajectories.record import Trajectories
+
+__all__ = [
+    "FileFormat",
+    "Trajectories",
+    "find_environment_files",
+    "read_npy_environment",
+    "read_trajectories",
+    "write_trajectories",
+]

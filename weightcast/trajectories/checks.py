@@ -1,0 +1,78 @@
+"""What is asked of trajectories, whatever form they came in. Each check raises an `InputError` of one line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weightcast.errors import InputError
+
+NUMERIC_KINDS = "iuf"
+# Attributes and file names may hold a parameter in single precision or with fewer digits than the table.
+PARAMETER_TOLERANCE = 1e-6
+
+
+def check_numeric(file: Path, name: str, dtype: np.dtype) -> None:
+    """Integers and real floating-point numbers pass."""
+    if dtype.kind not in NUMERIC_KINDS:
+        raise InputError(f"{file}: {name}: found values of type {dtype}, expected real numbers")
+
+
+def check_grid(file: Path, found: tuple[int, int], expected: tuple[int, int] | None) -> None:
+    """`found` and `expected` are numbers of points (y, x); no expectation, no check."""
+    if expected is not None and found != tuple(expected):
+        raise InputError(
+            f"{file}: grid: found {found[0]} x {found[1]} points (y, x), expected {expected[0]} x {expected[1]}"
+        )
+
+
+def check_counts(file: Path, trajectories: int, frames: int, minimum_trajectories: int, minimum_frames: int) -> None:
+    """Enough trajectories, and enough frames in each."""
+    if trajectories < minimum_trajectories:
+        raise InputError(
+            f"{file}: trajectory: found {trajectories} trajectories, expected {minimum_trajectories} or more"
+        )
+    if frames < minimum_frames:
+        raise InputError(f"{file}: time: found {frames} frames, expected {minimum_frames} or more")
+
+
+def check_finite(file: Path, values: NDArray[np.float32], channels: Sequence[str]) -> None:
+    """No NaN and no Inf in values [trajectory, time, channel, y, x]; the message says where the first one is."""
+    for trajectory, frames in enumerate(values):  # one at a time: the mask stays small
+        finite = np.isfinite(frames)
+        if not finite.all():
+            time, channel, y, x = map(int, np.unravel_index(int(finite.argmin()), finite.shape))
+            found = "NaN" if np.isnan(frames[time, channel, y, x]) else "Inf"
+            raise InputError(
+                f"{file}: {channels[channel]}: found {found} at trajectory {trajectory}, time {time}, channel "
+                f"{channels[channel]}, y {y}, x {x} (indices from 0), expected finite float32 values"
+            )
+
+
+def check_coordinate(file: Path, name: str, coordinate: NDArray[np.float64]) -> None:
+    """Finite and strictly monotonic; time must increase."""
+    steps = np.diff(coordinate)
+    increasing = bool((steps > 0).all())
+    monotonic = increasing or (name != "time" and bool((steps < 0).all()))
+    if not (np.isfinite(coordinate).all() and monotonic):
+        order = "increasing" if name == "time" else "increasing or decreasing"
+        raise InputError(f"{file}: {name}: found coordinates that are not, expected finite and strictly {order} ones")
+
+
+def check_environment(file: Path, found: str | None, expected: str | None) -> None:
+    """A file that names its environment must name the expected one."""
+    if None not in (found, expected) and found != expected:
+        raise InputError(f"{file}: attribute environment: found {found!r}, expected {expected!r}")
+
+
+def check_parameters(file: Path, found: Mapping[str, float], expected: Mapping[str, float] | None) -> None:
+    """Parameters that the file states must agree with the table's; it need not state them."""
+    for name, value in (expected or {}).items():
+        if name in found and not math.isclose(found[name], value, rel_tol=PARAMETER_TOLERANCE, abs_tol=1e-12):
+            raise InputError(
+                f"{file}: parameter {name}: found {found[name]:g}, expected {value:g} as in the table of environments"
+            )

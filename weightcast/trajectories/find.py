@@ -1,0 +1,81 @@
+"""Which file holds which environment."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from weightcast.environments.table import Environment, EnvironmentTable
+from weightcast.errors import InputError
+from weightcast.trajectories.checks import PARAMETER_TOLERANCE
+from weightcast.trajectories.npy import environment_name, npy_files, parameters_in_name
+
+FileFormat = Literal["netcdf", "npy"]
+
+
+def find_environment_files(directory: str | Path, table: EnvironmentTable, format: FileFormat) -> dict[str, Path]:
+    """The file (or, of `.npy`, folder) of every environment in `table`, by id and in table order.
+
+    netcdf: `<id>.nc`. npy: a file `<name>.npy` or a folder `<name>` of such files, where the name is the id or states
+    the environment's parameters, as `Re_210.0_r_10.0` does. Hidden files and other suffixes do not count.
+
+    Raises:
+        InputError: the folder is missing; an environment has no data or two; data has no row in the table.
+    """
+    directory = Path(directory)
+    if not directory.is_dir():
+        raise InputError(f"{directory}: found no such folder, expected the trajectories of {table.path}")
+    found: dict[str, Path] = {}
+    strangers: list[str] = []
+    for path in _candidates(directory, format):
+        environment = _match(path, table, format)
+        if environment is None:
+            strangers.append(path.name)
+        elif environment.id in found:
+            first = found[environment.id].name
+            raise InputError(f"{directory}: environment {environment.id}: found {first} and {path.name}, expected one")
+        else:
+            found[environment.id] = path
+    missing = [id for id in table.ids if id not in found]
+    if missing or strangers:
+        problems = []
+        if missing:
+            problems.append(f"found no data for {_some(missing)} of {table.path}")
+        if strangers:
+            problems.append(f"found {_some(strangers)} without a row in {table.path}")
+        raise InputError(f"{directory}: {'; '.join(problems)}; expected data for each row and a row for all data")
+    return {id: found[id] for id in table.ids}
+
+
+def _candidates(directory: Path, format: FileFormat) -> list[Path]:
+    visible = [path for path in sorted(directory.iterdir()) if not path.name.startswith(".")]
+    if format == "netcdf":
+        return [path for path in visible if path.suffix == ".nc"]
+    return [path for path in visible if path.suffix == ".npy" or (path.is_dir() and npy_files(path))]
+
+
+def _match(path: Path, table: EnvironmentTable, format: FileFormat) -> Environment | None:
+    name = path.stem if format == "netcdf" else environment_name(path)
+    if name in table:
+        return table[name]
+    if format == "npy":
+        stated = parameters_in_name(name)
+        return next((environment for environment in table if _agree(stated, environment)), None)
+    return None
+
+
+def _agree(stated: dict[str, float], environment: Environment) -> bool:
+    """Whether a name states all parameters of an environment and no others."""
+    return stated.keys() == environment.parameters.keys() and all(
+        math.isclose(value, environment.parameters[name], rel_tol=PARAMETER_TOLERANCE, abs_tol=1e-12)
+        for name, value in stated.items()
+    )
+
+
+def _some(names: Iterable[str], shown: int = 5) -> str:
+    """The first few names, and how many more there are."""
+    names = list(names)
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more

@@ -1,0 +1,179 @@
+"""Trajectories on disk: NetCDF with the dimensions (trajectory, time, y, x) and a variable per channel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from weightcast.errors import InputError
+from weightcast.files import written_whole
+from weightcast.trajectories import checks
+from weightcast.trajectories.record import Trajectories
+
+DIMENSIONS = ("trajectory", "time", "y", "x")
+
+
+def write_trajectories(path: str | Path, trajectories: Trajectories) -> None:
+    """Write one environment's trajectories; the same trajectories give the same bytes.
+
+    Values are float32 and neither compressed nor chunked: fields of a simulation hardly compress, and a training stage
+    reads them whole.
+
+    Raises:
+        InputError: there is NaN or Inf among the values. Nothing is written then.
+    """
+    path = Path(path)
+    checks.check_finite(path, trajectories.values, trajectories.channels)
+    units = trajectories.units
+    variables = {
+        name: xr.Variable(DIMENSIONS, trajectories.values[:, :, channel], _unit_attribute(units, name))
+        for channel, name in enumerate(trajectories.channels)
+    }
+    coordinates = {
+        name: xr.Variable((name,), np.asarray(getattr(trajectories, name), np.float64), _unit_attribute(units, name))
+        for name in DIMENSIONS[1:]
+    }
+    attributes: dict[str, str | np.float64] = {"environment": trajectories.environment}
+    attributes |= {name: np.float64(value) for name, value in trajectories.parameters.items()}
+    dataset = xr.Dataset(variables, coordinates, attributes)
+    encoding = {name: {"_FillValue": None} for name in dataset.variables}  # no value stands for a missing one
+    with written_whole(path) as partial:
+        dataset.to_netcdf(partial, format="NETCDF4", engine="netcdf4", encoding=encoding)
+
+
+def read_trajectories(
+    path: str | Path,
+    *,
+    channels: Sequence[str] | None = None,
+    grid: tuple[int, int] | None = None,
+    environment: str | None = None,
+    parameters: Mapping[str, float] | None = None,
+    minimum_frames: int = 1,
+    minimum_trajectories: int = 1,
+) -> Trajectories:
+    """Read and validate one environment's trajectories. Dimensions may come in any order, packed integers are unpacked.
+
+    Args:
+        path: NetCDF, classic or version 4.
+        channels: variables to read, in this order; None: all with the four dimensions, in file order.
+        grid: expected number of points (y, x).
+        environment: expected id. A file without the attribute `environment` passes.
+        parameters: as in the table of environments. Attributes of these names must agree with them; a file without
+            such attributes passes. None: every attribute that is a single number is taken for a parameter.
+        minimum_frames: least length of the time dimension.
+        minimum_trajectories: least length of the trajectory dimension.
+
+    Returns:
+        the trajectories; a dimension without a coordinate variable counts 0, 1, 2, ...
+
+    Raises:
+        InputError: the file is missing, unreadable or truncated, or is not as said above; or a value is not finite.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: found no such file, expected trajectories (NetCDF)")
+    try:
+        # Times stay numbers: only their steps matter, and datetime64 would have to be turned back.
+        dataset = xr.open_dataset(path, engine="netcdf4", decode_times=False, decode_timedelta=False, cache=False)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise _unreadable(path, error) from None
+    with dataset:
+        names = _channel_names(path, dataset) if channels is None else tuple(channels)
+        for name in names:
+            _check_variable(path, dataset, name)
+        sizes = {dimension: dataset.sizes[dimension] for dimension in DIMENSIONS}
+        checks.check_grid(path, (sizes["y"], sizes["x"]), grid)
+        checks.check_counts(path, sizes["trajectory"], sizes["time"], minimum_trajectories, minimum_frames)
+
+        found_environment = dataset.attrs.get("environment")
+        checks.check_environment(path, found_environment, environment)
+        found_parameters = _numeric_attributes(dataset)
+        checks.check_parameters(path, found_parameters, parameters)
+        try:
+            values = _load_values(dataset, names, sizes)
+            coordinates = {name: _load_coordinate(path, dataset, name) for name in DIMENSIONS[1:]}
+        except (OSError, RuntimeError, IndexError) as error:
+            raise _unreadable(path, error) from None
+        units = {
+            str(name): str(variable.attrs["units"])
+            for name, variable in dataset.variables.items()
+            if name in (*names, *DIMENSIONS) and "units" in variable.attrs
+        }
+    checks.check_finite(path, values, names)
+    return Trajectories(
+        values=values,
+        channels=names,
+        **coordinates,
+        environment=environment or str(found_environment or path.stem),
+        parameters=dict(found_parameters if parameters is None else parameters),
+        units=units,
+    )
+
+
+def _unit_attribute(units: Mapping[str, str], name: str) -> dict[str, str]:
+    return {"units": units[name]} if name in units else {}
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return InputError(f"{path}: cannot be read ({reason}), expected trajectories in a whole NetCDF file")
+
+
+def _channel_names(path: Path, dataset: xr.Dataset) -> tuple[str, ...]:
+    """Every variable that has the four dimensions."""
+    names = tuple(str(name) for name, variable in dataset.data_vars.items() if set(variable.dims) == set(DIMENSIONS))
+    if not names:
+        raise InputError(
+            f"{path}: found no variable with the dimensions ({', '.join(DIMENSIONS)}) among {_describe(dataset)}, "
+            "expected one per channel"
+        )
+    return names
+
+
+def _check_variable(path: Path, dataset: xr.Dataset, name: str) -> None:
+    if name not in dataset.data_vars:
+        raise InputError(f"{path}: channel {name}: found {_describe(dataset)}, expected a variable {name}")
+    variable = dataset[name]
+    if sorted(map(str, variable.dims)) != sorted(DIMENSIONS):
+        raise InputError(
+            f"{path}: channel {name}: found dimensions ({', '.join(map(str, variable.dims))}), expected "
+            f"({', '.join(DIMENSIONS)}) in any order"
+        )
+    checks.check_numeric(path, f"channel {name}", variable.dtype)
+
+
+def _describe(dataset: xr.Dataset) -> str:
+    variables = [f"{name}({', '.join(map(str, variable.dims))})" for name, variable in dataset.data_vars.items()]
+    return ", ".join(variables) or "no variable"
+
+
+def _numeric_attributes(dataset: xr.Dataset) -> dict[str, float]:
+    numbers = {name: np.asarray(value) for name, value in dataset.attrs.items()}
+    return {
+        str(name): float(value)
+        for name, value in numbers.items()
+        if value.ndim == 0 and value.dtype.kind in checks.NUMERIC_KINDS
+    }
+
+
+def _load_values(dataset: xr.Dataset, names: Sequence[str], sizes: Mapping[str, int]) -> NDArray[np.float32]:
+    """float32 [trajectory, time, channel, y, x]; a number too large for float32 becomes Inf, which is then refused."""
+    shape = (sizes["trajectory"], sizes["time"], len(names), sizes["y"], sizes["x"])
+    values = np.empty(shape, np.float32)
+    with np.errstate(over="ignore"):
+        for channel, name in enumerate(names):
+            values[:, :, channel] = dataset[name].transpose(*DIMENSIONS).to_numpy()
+    return values
+
+
+def _load_coordinate(path: Path, dataset: xr.Dataset, name: str) -> NDArray[np.float64]:
+    if name not in dataset.coords:
+        return np.arange(dataset.sizes[name], dtype=np.float64)
+    checks.check_numeric(path, name, dataset[name].dtype)
+    coordinate = dataset[name].to_numpy().astype(np.float64)
+    checks.check_coordinate(path, name, coordinate)
+    return coordinate
