@@ -42,17 +42,17 @@ class StackedPredictor:
         return torch.stack(forecast, dim=2)
 
     def rollout_error(self, weights: Tensor, windows: Tensor) -> Tensor:
-        """Mean squared error of an unrolled forecast, the loss that every predictor here is trained with.
+        """Squared error of an unrolled forecast, which every predictor here is trained with.
 
         Args:
             weights: [member, parameter].
             windows: [member, batch, 1 + step, channel, y, x]: the start and the frames to be forecast.
 
         Returns:
-            [member]: mean over batch, steps, channels and grid, in the windows' (normalised) units.
+            [member, batch]: mean over steps, channels and grid, in the windows' (normalised) units.
         """
-        frames, error = windows[:, :, 0], windows.new_zeros(windows.shape[0])
+        frames, error = windows[:, :, 0], windows.new_zeros(windows.shape[:2])
         for step in range(1, windows.shape[2]):
             frames = self(weights, frames)
-            error = error + (frames - windows[:, :, step]).square().flatten(1).mean(1)
+            error = error + (frames - windows[:, :, step]).square().flatten(2).mean(2)
         return error / (windows.shape[2] - 1)

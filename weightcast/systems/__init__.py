@@ -65,7 +65,7 @@ def load_system(name: str) -> System:
         InputError: there is none.
     """
     if name not in _MODULES:
-        raise InputError(f"config: data.system: found {name!r}, expected one of {', '.join(SYSTEM_NAMES)}")
+        raise InputError(f"config: data.source: found {name!r}, expected one of {', '.join(SYSTEM_NAMES)}")
     system: System = import_module(_MODULES[name]).SYSTEM
     return system
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from scipy.io import netcdf_file
 
 from weightcast.errors import InputError
 from weightcast.files import written_whole
@@ -82,6 +83,7 @@ def read_trajectories(
     except (OSError, RuntimeError, ValueError) as error:
         raise _unreadable(path, error) from None
     with dataset:
+        _check_whole(path)
         names = _channel_names(path, dataset) if channels is None else tuple(channels)
         for name in names:
             _check_variable(path, dataset, name)
@@ -119,8 +121,23 @@ def _unit_attribute(units: Mapping[str, str], name: str) -> dict[str, str]:
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    lines = str(getattr(error, "strerror", None) or error).splitlines()
+    reason = lines[0] if lines else type(error).__name__
     return InputError(f"{path}: cannot be read ({reason}), expected trajectories in a whole NetCDF file")
+
+
+def _check_whole(path: Path) -> None:
+    """Refuse a file in the classic format whose end is missing: the NetCDF library reads zeros there, and says nothing.
+
+    SciPy's reader maps every variable when it opens a file, and so notices. (HDF5, under version 4, notices itself.)
+    """
+    with path.open("rb") as file:
+        if file.read(4) not in (b"CDF\x01", b"CDF\x02"):
+            return
+    try:
+        netcdf_file(path, mmap=True).close()
+    except (ValueError, IndexError, TypeError, KeyError):
+        raise _unreadable(path, ValueError("the file ends too early")) from None
 
 
 def _channel_names(path: Path, dataset: xr.Dataset) -> tuple[str, ...]:

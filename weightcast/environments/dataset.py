@@ -1,0 +1,117 @@
+"""Trajectories of many environments as normalised tensors, and the windows that trainings draw from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from weightcast.config.data import DataSettings
+from weightcast.trajectories import read_trajectories
+
+Part = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Physical units <-> the units that predictors see: one mean and one scale a channel, the same everywhere.
+
+    Taken from the base's training data. A scale of each environment's own would leak its frames into a predictor
+    that is generated from known parameters alone.
+    """
+
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+
+    @classmethod
+    def of(cls, frames: Tensor) -> Normalisation:
+        """From frames [..., channel, y, x]."""
+        channels = frames.movedim(-3, 0).flatten(1).double()
+        scale = channels.std(1).clamp(min=1e-12)  # a constant channel must not divide by zero
+        return cls(tuple(channels.mean(1).tolist()), tuple(scale.tolist()))
+
+    @classmethod
+    def from_metadata(cls, stored: dict[str, Any]) -> Normalisation:
+        return cls(tuple(stored["mean"]), tuple(stored["scale"]))
+
+    def metadata(self) -> dict[str, Any]:
+        return {"mean": list(self.mean), "scale": list(self.scale)}
+
+    def apply(self, frames: Tensor) -> Tensor:
+        """[..., channel, y, x] in physical units -> normalised."""
+        return (frames - self._shaped(self.mean, frames)) / self._shaped(self.scale, frames)
+
+    def invert(self, frames: Tensor) -> Tensor:
+        """[..., channel, y, x] normalised -> physical units."""
+        return frames * self._shaped(self.scale, frames) + self._shaped(self.mean, frames)
+
+    @staticmethod
+    def _shaped(values: tuple[float, ...], like: Tensor) -> Tensor:
+        return torch.tensor(values, dtype=like.dtype, device=like.device)[:, None, None]
+
+
+def read_part(
+    folder: Path, environments: Sequence[str], settings: DataSettings, part: Part, frames: int | None = None
+) -> Tensor:
+    """The trajectories of one part, of several environments.
+
+    Args:
+        folder: with one ``<environment>.nc`` each.
+        environments: ids, in the order wanted.
+        settings: counts of trajectories, channels, grid, frames.
+        part: train, validation or test: consecutive trajectories of a file, in this order.
+        frames: only the first so many; all if None.
+
+    Returns:
+        float32 [environment, trajectory, frame, channel, y, x] in physical units.
+
+    Raises:
+        InputError: a file cannot be used.
+    """
+    counts = settings.trajectories
+    first = {"train": 0, "validation": counts.train, "test": counts.train + counts.validation}[part]
+    chosen = slice(first, first + getattr(counts, part))
+    blocks = []
+    for environment in environments:
+        trajectories = read_trajectories(
+            folder / f"{environment}.nc",
+            channels=settings.channels,
+            grid=settings.grid,
+            environment=environment,
+            minimum_frames=settings.frames,
+            minimum_trajectories=counts.total,
+        )
+        blocks.append(torch.from_numpy(np.ascontiguousarray(trajectories.values[chosen, :frames])))
+    return torch.stack(blocks)
+
+
+def draw_windows(
+    frames: Tensor, environments: Tensor, batch: int, length: int, generator: torch.Generator
+) -> Tensor:
+    """Random windows of consecutive frames.
+
+    Args:
+        frames: [environment, trajectory, frame, channel, y, x].
+        environments: long [member]; which environment each member draws from.
+        batch: windows a member.
+        length: frames a window.
+        generator: source of the draw.
+
+    Returns:
+        [member, batch, length, channel, y, x].
+    """
+    shape = (len(environments), batch)
+    trajectory = torch.randint(frames.shape[1], shape, generator=generator)
+    start = torch.randint(frames.shape[2] - length + 1, shape, generator=generator)
+    return windows_at(frames, environments, trajectory, start, length)
+
+
+def windows_at(frames: Tensor, environments: Tensor, trajectory: Tensor, start: Tensor, length: int) -> Tensor:
+    """Windows at given places: ``trajectory`` and ``start`` are long [member, batch]; see :func:`draw_windows`."""
+    time = start[..., None] + torch.arange(length)
+    return frames[environments[:, None, None], trajectory[..., None], time]

@@ -1,0 +1,90 @@
+"""The weight VAE: a network's weights <-> a few latent numbers at each node of its weight graph.
+
+EnvAd-Diff (arXiv 2505.13919): a map of each layer's own to a common width, attention over the nodes, and back. Weights
+are taken relative to the zoo's mean and in units of their layer's spread over the zoo.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from weightcast.config.generator import VAESettings
+from weightcast.graph import WeightGraph
+from weightcast.nets.transformer import Block
+
+
+class WeightVAE(nn.Module):
+    """Variational autoencoder over weight vectors of one architecture.
+
+    Args:
+        graph: of the predictor.
+        settings: widths, depth, latent size.
+    """
+
+    mean: Tensor
+    spread: Tensor
+    latent_mean: Tensor
+    latent_scale: Tensor
+
+    def __init__(self, graph: WeightGraph, settings: VAESettings) -> None:
+        super().__init__()
+        self.graph = graph
+        self.latent = settings.latent
+        width = settings.width
+        self.embed = nn.ModuleList(nn.Linear(layer.width, width) for layer in graph.layers)
+        self.encoder_nodes = nn.Parameter(0.02 * torch.randn(graph.num_nodes, width))
+        self.encoder = nn.Sequential(*(Block(width, settings.heads) for _ in range(settings.layers)))
+        self.to_latent = nn.Linear(width, 2 * settings.latent)
+        self.from_latent = nn.Linear(settings.latent, width)
+        self.decoder_nodes = nn.Parameter(0.02 * torch.randn(graph.num_nodes, width))
+        self.decoder = nn.Sequential(*(Block(width, settings.heads) for _ in range(settings.layers)))
+        self.norm = nn.LayerNorm(width)
+        self.unembed = nn.ModuleList(nn.Linear(width, layer.width) for layer in graph.layers)
+        # Statistics of the zoo; set once, saved with the weights.
+        self.register_buffer("mean", torch.zeros(graph.num_parameters))
+        self.register_buffer("spread", torch.ones(graph.num_parameters))
+        # Statistics of the encoded zoo: the diffusion sees latents of unit variance.
+        self.register_buffer("latent_mean", torch.zeros(graph.num_nodes, settings.latent))
+        self.register_buffer("latent_scale", torch.ones(graph.num_nodes, settings.latent))
+
+    def fit_statistics(self, weights: Tensor) -> None:
+        """Take mean and spread of each layer from the zoo's weights [member, weight]."""
+        self.mean.copy_(weights.mean(0))
+        parts = []
+        for tokens in self.graph.tokens(weights - self.mean):  # [member, node, width]
+            parts.append(tokens.square().mean().sqrt().clamp(min=1e-8).expand(tokens.shape[1:]))
+        self.spread.copy_(self.graph.flat(parts))
+
+    @torch.no_grad()
+    def fit_latent_statistics(self, weights: Tensor) -> None:
+        """Take mean and scale of each latent from the encoded zoo [member, weight]."""
+        codes = self.posterior(weights)[0]
+        self.latent_mean.copy_(codes.mean(0))
+        # One scale for all keeps the latents' relative sizes: a latent that carries nothing must not be blown up.
+        self.latent_scale.fill_(float((codes - codes.mean(0)).square().mean().sqrt().clamp(min=1e-8)))
+
+    def posterior(self, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights [batch, weight] -> mean and log-variance of the latents, each [batch, node, latent]."""
+        tokens = self.graph.tokens((weights - self.mean) / self.spread)
+        embedded = torch.cat([embed(layer) for embed, layer in zip(self.embed, tokens, strict=True)], dim=1)
+        mean, log_variance = self.to_latent(self.encoder(embedded + self.encoder_nodes)).chunk(2, dim=-1)
+        return mean, log_variance.clamp(-12.0, 4.0)
+
+    def decode_scaled(self, latents: Tensor) -> list[Tensor]:
+        """Latents [batch, node, latent] -> tokens of each layer [batch, nodes, width], relative to the zoo."""
+        hidden = self.norm(self.decoder(self.from_latent(latents) + self.decoder_nodes))  # [batch, node, width]
+        layers = hidden.split([layer.nodes for layer in self.graph.layers], dim=1)
+        return [unembed(layer) for unembed, layer in zip(self.unembed, layers, strict=True)]
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents [batch, node, latent] -> weights [batch, weight]."""
+        return self.mean + self.spread * self.graph.flat(self.decode_scaled(latents))
+
+    def encode(self, weights: Tensor) -> Tensor:
+        """Weights [batch, weight] -> standardised latents [batch, node, latent], as the diffusion sees them."""
+        return (self.posterior(weights)[0] - self.latent_mean) / self.latent_scale
+
+    def decode_standardised(self, latents: Tensor) -> Tensor:
+        """The inverse of :meth:`encode`: standardised latents -> weights [batch, weight]."""
+        return self.decode(latents * self.latent_scale + self.latent_mean)
