@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,3 +116,8 @@ def windows_at(frames: Tensor, environments: Tensor, trajectory: Tensor, start: 
     """Windows at given places: ``trajectory`` and ``start`` are long [member, batch]; see :func:`draw_windows`."""
     time = start[..., None] + torch.arange(length)
     return frames[environments[:, None, None], trajectory[..., None], time]
+
+
+def tensor_digest(frames: Tensor) -> str:
+    """Digest of the numbers that a training sees: part of the name of its cached state and of its provenance."""
+    return hashlib.sha256(frames.contiguous().numpy().data).hexdigest()

@@ -41,6 +41,11 @@ class ParameterScaling:
         scaled = np.where(high > low, 2.0 * (values - low) / width - 1.0, 0.0)
         return torch.from_numpy(scaled).float()
 
+    def invert(self, scaled: Tensor) -> Tensor:
+        """[..., parameter] scaled -> the user's units, float64."""
+        low, high = torch.tensor(self.low, dtype=torch.double), torch.tensor(self.high, dtype=torch.double)
+        return low + (scaled.double() + 1.0) / 2.0 * (high - low)
+
     def check(self, parameters: Mapping[str, float], source: str) -> list[str]:
         """Check the parameters of an environment that is asked for.
 

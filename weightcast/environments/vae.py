@@ -48,6 +48,11 @@ class WeightVAE(nn.Module):
         self.register_buffer("latent_mean", torch.zeros(graph.num_nodes, settings.latent))
         self.register_buffer("latent_scale", torch.ones(graph.num_nodes, settings.latent))
 
+    def decoder_parameters(self) -> list[nn.Parameter]:
+        """What turns latents into weights, without the encoder."""
+        parts = (self.from_latent, self.decoder, self.norm, self.unembed)
+        return [self.decoder_nodes, *(parameter for part in parts for parameter in part.parameters())]
+
     def fit_statistics(self, weights: Tensor) -> None:
         """Take mean and spread of each layer from the zoo's weights [member, weight]."""
         self.mean.copy_(weights.mean(0))

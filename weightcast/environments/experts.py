@@ -1,0 +1,123 @@
+"""Experts: predictors fine-tuned from a base, each on one environment, trained stacked over a member axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from weightcast.config.training import PredictorTraining
+from weightcast.config.zoo import Perturbation
+from weightcast.environments.dataset import windows_at
+from weightcast.environments.pooled_training import environment_loss
+from weightcast.errors import InputError
+from weightcast.predictor import StackedPredictor
+from weightcast.seeds import derive_seed
+from weightcast.training import Fit, Resume, fit
+
+
+@dataclass(frozen=True)
+class Member:
+    """One expert to be: its environment, its number there, and the seed of everything random about it."""
+
+    environment: str
+    index: int
+    seed: int
+
+
+def plan_members(environments: Sequence[str], members: int, study_seed: int) -> list[Member]:
+    """``members`` experts of each environment. Seeds depend on (study seed, environment, member) alone."""
+    return [
+        Member(environment, index, derive_seed(study_seed, "expert", environment, index))
+        for environment in environments
+        for index in range(members)
+    ]
+
+
+def starting_weights(
+    base: Tensor, members: Sequence[Member], predictor: StackedPredictor, perturbation: Perturbation
+) -> Tensor:
+    """The base's weights of each member's environment, one layer perturbed.
+
+    A small perturbation keeps the members in one basin, so that the zoo is a sample of a smooth family; from random
+    starts it scatters (EnvAd-Diff, section on domain-adaptive initialisation).
+
+    Args:
+        base: [member, weight]; the base's weights in each member's environment.
+        members: in the same order.
+        predictor: whose weights they are.
+        perturbation: which layer, and how much relative to the standard deviation of its weights.
+
+    Raises:
+        InputError: the predictor has no such layer.
+    """
+    state = {name: value.clone() for name, value in predictor.graph.unflatten(base).items()}
+    chosen = [name for name in state if name.startswith(f"{perturbation.layer}.")]
+    if not chosen:
+        layers = ", ".join(layer.name for layer in predictor.graph.layers)
+        raise InputError(f"config: zoo.perturbation.layer: found {perturbation.layer!r}, expected one of {layers}")
+    for position, member in enumerate(members):
+        generator = torch.Generator().manual_seed(derive_seed(member.seed, "perturbation"))
+        for name in chosen:
+            values = state[name][position]
+            spread = values.std() if values.numel() > 1 else values.abs()
+            values.add_(perturbation.scale * spread * torch.randn(values.shape, generator=generator))
+    return predictor.graph.flatten(state)
+
+
+def train_experts(
+    start: Tensor,
+    members: Sequence[Member],
+    frames: Tensor,
+    environment_of: Sequence[int],
+    predictor: StackedPredictor,
+    settings: PredictorTraining,
+    resume: Resume | None = None,
+    label: str = "experts",
+) -> tuple[Tensor, Fit]:
+    """Fine-tune all members at once; the batches of each depend on its own seed alone.
+
+    Args:
+        start: [member, weight].
+        members: in the same order.
+        frames: normalised training frames [environment, trajectory, frame, channel, y, x].
+        environment_of: position in ``frames`` of each member's environment.
+        predictor: whose weights they are.
+        settings: steps, rate, unroll, batch.
+        resume: where state is kept.
+        label: for the progress bar.
+
+    Returns:
+        Weights [member, weight] and how the training went; diverged members keep their last finite weights.
+    """
+    weights = start.clone().requires_grad_()
+    places = [_window_places(member, frames, settings) for member in members]
+    trajectory, begin = (torch.stack(part, dim=1) for part in zip(*places, strict=True))  # each [step, member, batch]
+    environments = torch.as_tensor(environment_of)
+
+    def loss(step: int) -> Tensor:
+        windows = windows_at(frames, environments, trajectory[step], begin[step], settings.unroll + 1)
+        return environment_loss(predictor.rollout_error(weights, windows))
+
+    result = fit([weights], loss, settings, stacked=True, resume=resume, label=label)
+    return weights.detach(), result
+
+
+def _window_places(member: Member, frames: Tensor, settings: PredictorTraining) -> tuple[Tensor, Tensor]:
+    """Trajectory and first frame of every window of the whole training, each [step, batch]."""
+    generator = torch.Generator().manual_seed(derive_seed(member.seed, "windows"))
+    shape = (settings.steps, settings.batch)
+    trajectory = torch.randint(frames.shape[1], shape, generator=generator)
+    return trajectory, torch.randint(frames.shape[2] - settings.unroll, shape, generator=generator)
+
+
+@torch.no_grad()
+def one_step_error(weights: Tensor, frames: Tensor, environment_of: Sequence[int], predictor: StackedPredictor) -> Tensor:
+    """Root mean square one-step error of each member on all consecutive frames of its environment: [member]."""
+    errors = []
+    for position, environment in enumerate(environment_of):
+        pairs = frames[environment].unfold(1, 2, 1).movedim(-1, 2).flatten(0, 1)[None]  # [1, pair, 2, channel, y, x]
+        errors.append(predictor.rollout_error(weights[position : position + 1], pairs).mean().sqrt())
+    return torch.stack(errors)

@@ -1,0 +1,206 @@
+"""The generator: an environment in, complete predictors out, without training there."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from torch import Tensor, nn
+
+from weightcast.artifacts import load_artifact, save_artifact
+from weightcast.config.generator import DiffusionSettings, VAESettings
+from weightcast.environments.dataset import Normalisation
+from weightcast.environments.diffusion import LatentDiffusion
+from weightcast.environments.infer_environment import infer_environment
+from weightcast.environments.model import physical_predictors
+from weightcast.environments.scaling import ParameterScaling
+from weightcast.environments.vae import WeightVAE
+from weightcast.errors import InputError
+from weightcast.nets.build import build_predictor
+from weightcast.predictor import StackedPredictor
+
+
+class Generator:
+    """Weight VAE and latent diffusion together: samples of p(weights | environment).
+
+    Attributes:
+        metadata: of the artifact: architecture, normalisation, scaling, arm, seed, stage, settings, digests.
+    """
+
+    def __init__(self, vae: WeightVAE, diffusion: LatentDiffusion, metadata: Mapping[str, Any]) -> None:
+        self.vae = vae
+        self.diffusion = diffusion
+        self.metadata = dict(metadata)
+        self.scaling = ParameterScaling.from_metadata(self.metadata["scaling"])
+        self.normalisation = Normalisation.from_metadata(self.metadata["normalisation"])
+        self.sample_steps = int(self.metadata["diffusion"]["sample_steps"])
+
+    @classmethod
+    def load(cls, path: str | Path, arm: str | None = None, seed: int | None = None) -> Generator:
+        """Read a trained generator.
+
+        Args:
+            path: a study's folder (``results/<study>``) or one generator artifact.
+            arm: which arm of the study; the first of its config if None.
+            seed: which of its seeds; the first if None.
+
+        Raises:
+            InputError: there is none, or its file cannot be used.
+        """
+        path = Path(path)
+        artifact = load_artifact(_find(path, arm, seed) if path.is_dir() else path, "generator")
+        vae, diffusion = _build(artifact.metadata)
+        for prefix, part in (("vae.", vae), ("diffusion.", diffusion)):
+            part.load_state_dict({
+                name.removeprefix(prefix): tensor for name, tensor in artifact.tensors.items() if name.startswith(prefix)
+            })
+            part.eval()
+        return cls(vae, diffusion, artifact.metadata)
+
+    def save(self, path: str | Path) -> None:
+        """Write the generator as one artifact."""
+        tensors = {f"vae.{name}": tensor for name, tensor in self.vae.state_dict().items()}
+        tensors |= {f"diffusion.{name}": tensor for name, tensor in self.diffusion.state_dict().items()}
+        save_artifact(path, "generator", tensors, self.metadata)
+
+    def weights(self, scaled: Tensor, noise: Tensor) -> Tensor:
+        """Weights from scaled parameters and given noise; differentiable.
+
+        Args:
+            scaled: parameters [batch, parameter], scaled to the visible range.
+            noise: standard normal [batch, node, latent].
+
+        Returns:
+            [batch, weight].
+        """
+        return self.vae.decode_standardised(self.diffusion.sample(noise, scaled, self.sample_steps))
+
+    def draw_noise(self, count: int, seed: int) -> Tensor:
+        """Noise [count, node, latent]; the first rows do not depend on ``count``."""
+        generator = torch.Generator().manual_seed(seed)
+        return torch.stack([torch.randn(self.diffusion.shape, generator=generator) for _ in range(count)])
+
+    @torch.no_grad()
+    def sample_weights(self, environment: Mapping[str, float], n: int = 1, seed: int = 0) -> Tensor:
+        """Weights of ``n`` predictors for an environment with known parameters: [n, weight].
+
+        Warns:
+            UserWarning: a parameter lies outside the visible range.
+
+        Raises:
+            InputError: a parameter is unknown, missing or not a finite number; or ``n`` is less than 1.
+        """
+        for warning in self.scaling.check(environment, "environment"):
+            warnings.warn(warning, stacklevel=2)
+        if n < 1:
+            raise InputError(f"n: found {n}, expected at least 1")
+        values = np.array([[environment[name] for name in self.scaling.names]], dtype=np.float64)
+        if not np.isfinite(values).all():
+            raise InputError(f"environment: found {dict(environment)}, expected finite numbers")
+        return self.weights(self.scaling.apply(values).expand(n, -1), self.draw_noise(n, seed))
+
+    def infer(self, frames: Tensor, seed: int = 0) -> dict[str, float]:
+        """The parameters whose generated predictor explains observed frames best.
+
+        Args:
+            frames: [time, channel, y, x] or [trajectory, time, channel, y, x], in physical units, two frames or more.
+            seed: of the generator's noise.
+
+        Raises:
+            InputError: the frames' shape or values cannot be used.
+        """
+        frames = _check_frames(frames, len(self.normalisation.mean))
+        noise = self.draw_noise(1, seed)
+        scaled = infer_environment(
+            lambda parameters: self.weights(parameters, noise.expand(len(parameters), -1, -1)),
+            self.predictor,
+            self.normalisation.apply(frames),
+            parameters=len(self.scaling.names),
+        )
+        values = self.scaling.invert(scaled)
+        return dict(zip(self.scaling.names, values.tolist(), strict=True))
+
+    def sample(
+        self,
+        environment: Mapping[str, float] | None = None,
+        frames: Tensor | None = None,
+        n: int = 1,
+        seed: int = 0,
+    ) -> list[nn.Module]:
+        """Generate predictors for an environment given by its parameters, or by a few frames observed there.
+
+        Args:
+            environment: value of each parameter, in the study's units.
+            frames: see :meth:`infer`; used where ``environment`` is not given.
+            n: how many predictors.
+            seed: the same seed gives the same predictors.
+
+        Returns:
+            ``n`` modules, each [batch, channel, y, x] -> the next frames, in physical units, with ``rollout``.
+
+        Raises:
+            InputError: see :meth:`sample_weights` and :meth:`infer`.
+        """
+        if (environment is None) == (frames is None):
+            raise InputError("sample: expected either the environment's parameters or observed frames")
+        if environment is None:
+            assert frames is not None
+            environment = self.infer(frames, seed)
+        return physical_predictors(self.sample_weights(environment, n, seed), self.metadata, environment)
+
+    @property
+    def predictor(self) -> StackedPredictor:
+        """The architecture whose weights are generated."""
+        return StackedPredictor(build_predictor(self.metadata["architecture"]))
+
+
+def new_generator(metadata: Mapping[str, Any], seed: int) -> Generator:
+    """An untrained generator of the architecture, VAE and diffusion settings in ``metadata``."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Generator(*_build(metadata), metadata)
+
+
+def _build(metadata: Mapping[str, Any]) -> tuple[WeightVAE, LatentDiffusion]:
+    vae_settings = VAESettings(**metadata["vae"])
+    graph = StackedPredictor(build_predictor(metadata["architecture"])).graph
+    parameters = len(metadata["scaling"]["names"])
+    vae = WeightVAE(graph, vae_settings)
+    return vae, LatentDiffusion(
+        graph.num_nodes, vae_settings.latent, parameters, DiffusionSettings(**metadata["diffusion"])
+    )
+
+
+def _find(results: Path, arm: str | None, seed: int | None) -> Path:
+    """The artifact of an arm's last stage in a study's folder."""
+    config = results / "config.yaml"
+    if not config.is_file():
+        raise InputError(f"{config}: no such file, expected the folder of a study that has been run")
+    generator = yaml.safe_load(config.read_text(encoding="utf-8"))["generator"]
+    arms, seeds = generator["arms"], generator["seeds"]
+    arm = next(iter(arms)) if arm is None else arm
+    seed = seeds[0] if seed is None else seed
+    if arm not in arms:
+        raise InputError(f"{config}: generator.arms: found no arm {arm!r}, expected one of {', '.join(arms)}")
+    if seed not in seeds:
+        raise InputError(f"{config}: generator.seeds: found no seed {seed}, expected one of {seeds}")
+    stage = "end-to-end" if arms[arm]["end_to_end"] else "diffusion"
+    return results / stage / f"{arm}-{seed}.safetensors"
+
+
+def _check_frames(frames: Tensor, channels: int) -> Tensor:
+    frames = torch.as_tensor(frames, dtype=torch.float32)
+    if frames.ndim == 4:
+        frames = frames[None]
+    if frames.ndim != 5 or frames.shape[1] < 2 or frames.shape[2] != channels:
+        raise InputError(
+            f"frames: found shape {list(frames.shape)}, expected [trajectory, time >= 2, channel = {channels}, y, x]"
+        )
+    if not torch.isfinite(frames).all():
+        raise InputError("frames: found NaN or Inf, expected finite numbers")
+    return frames

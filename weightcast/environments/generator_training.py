@@ -1,0 +1,149 @@
+"""The three trainings of a generator: weight VAE, latent diffusion, and both end to end through the predictor."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from weightcast.config.generator import DiffusionSettings, EndToEndSettings, VAESettings
+from weightcast.config.training import PooledTraining
+from weightcast.environments.dataset import draw_windows
+from weightcast.environments.generator import Generator
+from weightcast.environments.pooled_training import environment_loss, pooled_loss
+from weightcast.environments.vae import WeightVAE
+from weightcast.predictor import StackedPredictor
+from weightcast.seeds import derive_seed
+from weightcast.training import Fit, Resume, fit
+
+
+def train_vae(
+    vae: WeightVAE,
+    predictor: StackedPredictor,
+    weights: Tensor,
+    environment_of: Tensor,
+    frames: Tensor,
+    settings: VAESettings,
+    seed: int,
+    resume: Resume | None = None,
+) -> Fit:
+    """Reconstruction + beta KL + functional loss (EnvAd-Diff, weight VAE); trains ``vae`` in place.
+
+    The functional loss is the root mean square difference between what the decoded and the original network predict
+    on states of the original's environment, in units of the mean one-step increment, so that 1 means "no better than
+    standing still" whatever the time step.
+
+    Args:
+        vae: to be trained; its statistics are set from ``weights``.
+        predictor: whose weights they are.
+        weights: the zoo [member, weight].
+        environment_of: long [member]; position in ``frames`` of each member's environment.
+        frames: normalised training frames [environment, trajectory, frame, channel, y, x].
+        settings: of the VAE.
+        seed: of the draws.
+        resume: where state is kept.
+    """
+    vae.fit_statistics(weights)
+    increment = (frames[:, :, 1:] - frames[:, :, :-1]).square().mean().sqrt().clamp(min=1e-8)
+
+    def loss(step: int) -> Tensor:
+        generator = torch.Generator().manual_seed(derive_seed(seed, "vae", step))
+        chosen = torch.randint(len(weights), (settings.batch,), generator=generator)
+        original = weights[chosen]
+        mean, log_variance = vae.posterior(original)
+        latents = mean + torch.exp(0.5 * log_variance) * torch.randn(mean.shape, generator=generator)
+        decoded = vae.decode_scaled(latents)
+        target = vae.graph.tokens((original - vae.mean) / vae.spread)
+        total = _reconstruction(decoded, target, settings.balanced)
+        divergence = 0.5 * (mean.square() + log_variance.exp() - log_variance - 1.0).mean()
+        total = total + settings.kl_weight * divergence
+        if settings.functional_weight > 0.0:
+            states = draw_windows(frames, environment_of[chosen], settings.functional_batch, 1, generator)[:, :, 0]
+            with torch.no_grad():
+                wanted = predictor(original, states)
+            behaviour = predictor(vae.mean + vae.spread * vae.graph.flat(decoded), states) - wanted
+            total = total + settings.functional_weight * environment_loss(behaviour.square()).mean() / increment
+        return total
+
+    result = fit(list(vae.parameters()), loss, settings.training, resume=resume, label="vae")
+    vae.fit_latent_statistics(weights)
+    return result
+
+
+def _reconstruction(decoded: list[Tensor], target: list[Tensor], balanced: bool) -> Tensor:
+    """Mean squared error in units of each layer's spread: over layers if ``balanced``, else over all weights."""
+    errors = [(a - b).square() for a, b in zip(decoded, target, strict=True)]
+    if balanced:
+        return torch.stack([error.mean() for error in errors]).mean()
+    return torch.cat([error.flatten() for error in errors]).mean()
+
+
+def train_diffusion(
+    generator: Generator,
+    weights: Tensor,
+    parameters: Tensor,
+    settings: DiffusionSettings,
+    seed: int,
+    resume: Resume | None = None,
+) -> Fit:
+    """Train the generator's diffusion in place, on the zoo's latents.
+
+    Args:
+        generator: with a trained VAE.
+        weights: the zoo [member, weight].
+        parameters: scaled parameters of each member's environment [member, parameter].
+        settings: of the diffusion.
+        seed: of the draws.
+        resume: where state is kept.
+    """
+    with torch.no_grad():
+        latents = generator.vae.encode(weights)  # [member, node, latent]
+
+    def loss(step: int) -> Tensor:
+        draws = torch.Generator().manual_seed(derive_seed(seed, "diffusion", step))
+        chosen = torch.randint(len(latents), (settings.batch,), generator=draws)
+        condition = parameters[chosen]
+        if settings.parameter_noise > 0.0:
+            condition = condition + settings.parameter_noise * torch.randn(condition.shape, generator=draws)
+        return generator.diffusion.loss(latents[chosen], condition, draws)
+
+    trained = list(generator.diffusion.parameters())
+    return fit(trained, loss, settings.training, resume=resume, label="diffusion")
+
+
+def tune_end_to_end(
+    generator: Generator,
+    frames: Tensor,
+    parameters: Tensor,
+    settings: EndToEndSettings,
+    seed: int,
+    resume: Resume | None = None,
+) -> Fit:
+    """Fine-tune decoder and diffusion together, through sampler, decoder and predictor, on visible environments.
+
+    Args:
+        generator: trained; tuned in place.
+        frames: normalised training frames [environment, trajectory, frame, channel, y, x].
+        parameters: scaled parameters [environment, parameter].
+        settings: environments and samples a step, training.
+        seed: of the draws.
+        resume: where state is kept.
+    """
+    step_noise = torch.Generator()
+
+    def weights_of(chosen: Tensor) -> Tensor:
+        noise = torch.randn((len(chosen), *generator.diffusion.shape), generator=step_noise)
+        return generator.weights(parameters[chosen], noise)
+
+    training = PooledTraining(**settings.training.model_dump(), environments=settings.environments)
+    over_environments = pooled_loss(weights_of, generator.predictor, frames, training, seed)
+
+    def loss(step: int) -> Tensor:
+        step_noise.manual_seed(derive_seed(seed, "end-to-end", step))
+        total = over_environments(step)
+        for sample in range(1, settings.samples):
+            step_noise.manual_seed(derive_seed(seed, "end-to-end", step, sample))
+            total = total + over_environments(step)
+        return total / settings.samples
+
+    trained = [*generator.vae.decoder_parameters(), *generator.diffusion.parameters()]
+    return fit(trained, loss, settings.training, resume=resume, label="end-to-end")

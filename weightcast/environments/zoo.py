@@ -1,0 +1,91 @@
+"""The model zoo: [members, weights] and a manifest of what each member is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from weightcast.artifacts import Artifact, load_artifact
+from weightcast.errors import InputError
+
+
+@dataclass(frozen=True)
+class Zoo:
+    """Experts of many environments.
+
+    Attributes:
+        weights: [member, weight].
+        manifest: an entry a member: environment, member, seed, diverged, train_error, validation_error, seconds, digest.
+        metadata: what all members share: architecture, normalisation, scaling, base digest, settings.
+    """
+
+    weights: Tensor
+    manifest: list[dict[str, Any]]
+    metadata: dict[str, Any]
+
+    @classmethod
+    def from_artifact(cls, artifact: Artifact) -> Zoo:
+        metadata = dict(artifact.metadata)
+        return cls(artifact.tensors["weights"], metadata.pop("manifest"), metadata)
+
+    @classmethod
+    def load(cls, path: str | Path, kind: str = "zoo") -> Zoo:
+        """Read a ``zoo`` (or ``experts``) artifact.
+
+        Raises:
+            InputError: it is missing, damaged or of another kind.
+        """
+        return cls.from_artifact(load_artifact(path, kind))
+
+    def healthy(self) -> Zoo:
+        """Only the members that did not diverge: what generators and regressions learn from.
+
+        Raises:
+            InputError: none is left.
+        """
+        kept = [position for position, entry in enumerate(self.manifest) if not entry["diverged"]]
+        if not kept:
+            raise InputError(f"zoo: all {len(self.manifest)} experts diverged, expected at least one that did not")
+        return self.take(kept)
+
+    def of_environments(self, environments: Sequence[str]) -> Zoo:
+        """The members of the given environments, in the zoo's order."""
+        wanted = set(environments)
+        return self.take([position for position, entry in enumerate(self.manifest) if entry["environment"] in wanted])
+
+    def take(self, positions: Sequence[int]) -> Zoo:
+        """The members at the given positions."""
+        chosen = torch.as_tensor(list(positions), dtype=torch.long)
+        return Zoo(self.weights[chosen], [self.manifest[position] for position in positions], self.metadata)
+
+    @property
+    def environments(self) -> list[str]:
+        """The environment of each member."""
+        return [entry["environment"] for entry in self.manifest]
+
+    @property
+    def seconds(self) -> float:
+        """Training time of all members together."""
+        return float(sum(entry["seconds"] for entry in self.manifest))
+
+
+def gather(shards: Sequence[Zoo], environments: Sequence[str]) -> Zoo:
+    """One zoo from shards, its members in the order of ``environments``.
+
+    Raises:
+        InputError: an environment has no expert in any shard.
+    """
+    entries = [(entry, shard.weights[row]) for shard in shards for row, entry in enumerate(shard.manifest)]
+    of: dict[str, list[tuple[dict[str, Any], Tensor]]] = {}
+    for entry, weights in entries:
+        of.setdefault(entry["environment"], []).append((entry, weights))
+    missing = [environment for environment in environments if environment not in of]
+    if missing:
+        raise InputError(f"zoo: no expert for environment {missing[0]!r} in any shard: rerun the stage zoo")
+    ordered = [pair for name in environments for pair in sorted(of[name], key=lambda pair: pair[0]["member"])]
+    return Zoo(torch.stack([weights for _, weights in ordered]), [entry for entry, _ in ordered], shards[0].metadata)
