@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from weightcast.cli.errors import exit_on_input_error
-from weightcast.environments.table import read_environments
+from weightcast.environments.table import table_from_json
 from weightcast.trajectories import read_npy_environment, read_trajectories, write_trajectories
 
 
@@ -14,8 +14,9 @@ from weightcast.trajectories import read_npy_environment, read_trajectories, wri
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", required=True, type=Path, help="NetCDF or .npy file, or folder of .npy files")
-    parser.add_argument("--table", required=True, type=Path, help="CSV with the columns id, role and parameters")
-    parser.add_argument("--environment", required=True, metavar="ID", help="the row that the source belongs to")
+    parser.add_argument(
+        "--environments", required=True, type=table_from_json, metavar="JSON", help="its row of the table"
+    )
     parser.add_argument("--channels", required=True, nargs="+")
     parser.add_argument("--grid", nargs=2, type=int, metavar=("Y", "X"), help="expected number of points")
     parser.add_argument("--frame-step", default=1.0, type=float, help="time between frames, for .npy")
@@ -24,7 +25,7 @@ def main() -> None:
     parser.add_argument("--output", required=True, type=Path, help="data/<study>/trajectories/<id>.nc")
     arguments = parser.parse_args()
 
-    environment = read_environments(arguments.table)[arguments.environment]
+    (environment,) = arguments.environments
     source, expected = (
         arguments.source,
         {

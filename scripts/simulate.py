@@ -11,7 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from weightcast.cli.errors import exit_on_input_error
-from weightcast.environments.table import read_environments
+from weightcast.environments.table import table_from_json
 from weightcast.systems import SYSTEM_NAMES, load_system
 from weightcast.trajectories import write_trajectories
 
@@ -20,16 +20,14 @@ from weightcast.trajectories import write_trajectories
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--system", required=True, choices=SYSTEM_NAMES)
-    parser.add_argument("--table", required=True, type=Path, help="CSV with the columns id, role and parameters")
-    parser.add_argument("--environments", nargs="+", metavar="ID", help="ids; all of the table if left out")
+    parser.add_argument("--environments", required=True, type=table_from_json, metavar="JSON", help="rows of the table")
     parser.add_argument("--settings", default="{}", type=json.loads, metavar="JSON", help="differences to the defaults")
     parser.add_argument("--seed", default=0, type=int)
     parser.add_argument("--output-directory", required=True, type=Path)
     arguments = parser.parse_args()
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    table = read_environments(arguments.table)
-    environments = [table[id] for id in arguments.environments or table.ids]
+    environments = arguments.environments.environments
     system = load_system(arguments.system)
     interactive = sys.stderr.isatty()
     made = system.trajectories(environments, arguments.settings, arguments.seed)

@@ -16,7 +16,7 @@ from weightcast.config.training import PooledTraining
 from weightcast.environments.dataset import Normalisation, read_part, tensor_digest
 from weightcast.environments.pooled_training import train_weight_map
 from weightcast.environments.scaling import ParameterScaling
-from weightcast.environments.table import read_environments
+from weightcast.environments.table import table_from_json
 from weightcast.environments.weight_maps import build_weight_map
 from weightcast.nets.build import build_predictor, describe_architecture
 from weightcast.predictor import StackedPredictor
@@ -28,9 +28,10 @@ from weightcast.training import Resume
 @exit_on_input_error()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", required=True, type=json.loads, metavar="JSON", help="data, predictor, map, training")
-    parser.add_argument("--table", required=True, type=Path)
-    parser.add_argument("--environments", required=True, nargs="+", metavar="ID", help="visible environments to pool")
+    parser.add_argument(
+        "--settings", required=True, type=json.loads, metavar="JSON", help="data, predictor, map, training"
+    )
+    parser.add_argument("--environments", required=True, type=table_from_json, metavar="JSON", help="rows of the table")
     parser.add_argument("--trajectories", required=True, type=Path, help="folder with one NetCDF each")
     parser.add_argument("--seed", default=0, type=int)
     parser.add_argument("--resume", required=True, type=Path, help="folder for the state of unfinished trainings")
@@ -40,8 +41,8 @@ def main() -> None:
     settings = arguments.settings
     data = DataSettings(**settings["data"])
     training = PooledTraining(**settings["training"])
-    table = read_environments(arguments.table)
-    ids = arguments.environments
+    table = arguments.environments
+    ids = list(table.ids)
     physical = read_part(arguments.trajectories, ids, data, "train", data.trained_frames)
     normalisation = Normalisation.of(physical)
     frames = normalisation.apply(physical)

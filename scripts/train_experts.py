@@ -12,7 +12,7 @@ from weightcast.config.data import DataSettings
 from weightcast.config.zoo import ZooSettings
 from weightcast.environments.base import Base
 from weightcast.environments.expert_shard import train_shard
-from weightcast.environments.table import read_environments
+from weightcast.environments.table import table_from_json
 from weightcast.provenance import code_digest
 
 
@@ -21,8 +21,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", required=True, type=json.loads, metavar="JSON", help="data, zoo, study seed")
     parser.add_argument("--base", required=True, type=Path)
-    parser.add_argument("--table", required=True, type=Path)
-    parser.add_argument("--environments", required=True, nargs="+", metavar="ID")
+    parser.add_argument("--environments", required=True, type=table_from_json, metavar="JSON", help="rows of the table")
     parser.add_argument("--members", required=True, type=int, help="experts of each environment")
     parser.add_argument("--trajectories", required=True, type=Path, help="folder with one NetCDF each")
     parser.add_argument("--cache", required=True, type=Path, help="folder for finished experts and unfinished state")
@@ -32,8 +31,8 @@ def main() -> None:
     settings = arguments.settings
     train_shard(
         base=Base.load(arguments.base),
-        table=read_environments(arguments.table),
-        environments=arguments.environments,
+        table=arguments.environments,
+        environments=arguments.environments.ids,
         members=arguments.members,
         trajectories=arguments.trajectories,
         data=DataSettings(**settings["data"]),

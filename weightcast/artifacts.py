@@ -60,6 +60,7 @@ def save_artifact(path: str | Path, kind: str, tensors: Mapping[str, Tensor], me
     """
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     described = dict(metadata) | {"kind": kind, "format": FORMAT, "code_version": __version__}
+    described["numbers"] = sum(tensor.numel() for tensor in stored.values())
     described["tensors_digest"] = _tensors_digest(stored)
     described["digest"] = _metadata_digest(described)
     with written_whole(path) as partial:
@@ -84,7 +85,9 @@ def load_artifact(path: str | Path, kind: str | None = None) -> Artifact:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"{path}: not a readable safetensors file ({_one_line(error)}): truncated or damaged") from None
+        raise InputError(
+            f"{path}: not a readable safetensors file ({_one_line(error)}): truncated or damaged"
+        ) from None
     found = _tensors_digest(tensors)
     if found != metadata["tensors_digest"]:
         raise InputError(
@@ -106,7 +109,9 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
     except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"{path}: not a readable safetensors file ({_one_line(error)}): truncated or damaged") from None
+        raise InputError(
+            f"{path}: not a readable safetensors file ({_one_line(error)}): truncated or damaged"
+        ) from None
     if "weightcast" not in header:
         raise InputError(f"{path}: metadata: found no 'weightcast' entry, expected an artifact written by weightcast")
     try:

@@ -64,9 +64,7 @@ def read_table(path: Path, columns: Sequence[str], *, others: bool = False) -> p
         InputError: the file is missing, is no CSV table, lacks or exceeds the columns, or a number is none.
     """
     try:
-        table = pd.read_csv(
-            path, dtype=dict.fromkeys(_NAMES, str), keep_default_na=False, na_values=["", "nan", "NaN"]
-        )
+        table = pd.read_csv(path, dtype=dict.fromkeys(_NAMES, str), keep_default_na=False, na_values=["", "nan", "NaN"])
     except FileNotFoundError:
         raise InputError(f"{path}: file not found, expected a table with columns {', '.join(columns)}") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:

@@ -40,8 +40,6 @@ class DataSettings(Settings):
     trained_frames: int = Field(ge=2)
     """Training sees the first so many frames; the trained horizon is one less."""
     trajectories: TrajectoryCounts
-    shard_environments: int = Field(default=21, ge=1)
-    """Environments that one simulation job computes together."""
 
     @property
     def imported(self) -> bool:

@@ -92,7 +92,7 @@ def load_study(path: str | Path) -> Study:
 
 def json_schema() -> dict[str, Any]:
     """The schema that Snakemake validates a configuration with, and that editors complete from."""
-    return Study.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Study.model_json_schema()
 
 
 def _first_line(error: ValidationError, source: str | Path) -> str:

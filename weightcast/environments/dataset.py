@@ -91,9 +91,7 @@ def read_part(
     return torch.stack(blocks)
 
 
-def draw_windows(
-    frames: Tensor, environments: Tensor, batch: int, length: int, generator: torch.Generator
-) -> Tensor:
+def draw_windows(frames: Tensor, environments: Tensor, batch: int, length: int, generator: torch.Generator) -> Tensor:
     """Random windows of consecutive frames.
 
     Args:

@@ -67,7 +67,9 @@ def train_shard(
         chosen = [list(environments).index(environment) for environment in missing]
         frames = base.normalisation.apply(physical[chosen])
         held_out = base.normalisation.apply(read_part(trajectories, missing, data, "validation", data.trained_frames))
-        trained = _train(base, table, missing, members, frames, held_out, zoo, study_seed, Resume(cache, digest_of(keys)))
+        trained = _train(
+            base, table, missing, members, frames, held_out, zoo, study_seed, Resume(cache, digest_of(keys))
+        )
         for environment, weights, manifest in trained:
             digest = data_digests[list(environments).index(environment)]
             manifest = [entry | {"data_digest": digest} for entry in manifest]
@@ -115,7 +117,11 @@ def _train(
         for row, member in enumerate(members)
     ]
     return [
-        (environment, weights[position * count : (position + 1) * count], entries[position * count : (position + 1) * count])
+        (
+            environment,
+            weights[position * count : (position + 1) * count],
+            entries[position * count : (position + 1) * count],
+        )
         for position, environment in enumerate(environments)
     ]
 

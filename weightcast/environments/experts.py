@@ -114,7 +114,9 @@ def _window_places(member: Member, frames: Tensor, settings: PredictorTraining) 
 
 
 @torch.no_grad()
-def one_step_error(weights: Tensor, frames: Tensor, environment_of: Sequence[int], predictor: StackedPredictor) -> Tensor:
+def one_step_error(
+    weights: Tensor, frames: Tensor, environment_of: Sequence[int], predictor: StackedPredictor
+) -> Tensor:
     """Root mean square one-step error of each member on all consecutive frames of its environment: [member]."""
     errors = []
     for position, environment in enumerate(environment_of):

@@ -56,9 +56,13 @@ class Generator:
         artifact = load_artifact(_find(path, arm, seed) if path.is_dir() else path, "generator")
         vae, diffusion = _build(artifact.metadata)
         for prefix, part in (("vae.", vae), ("diffusion.", diffusion)):
-            part.load_state_dict({
-                name.removeprefix(prefix): tensor for name, tensor in artifact.tensors.items() if name.startswith(prefix)
-            })
+            part.load_state_dict(
+                {
+                    name.removeprefix(prefix): tensor
+                    for name, tensor in artifact.tensors.items()
+                    if name.startswith(prefix)
+                }
+            )
             part.eval()
         return cls(vae, diffusion, artifact.metadata)
 

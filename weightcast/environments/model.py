@@ -42,7 +42,9 @@ class PhysicalPredictor(nn.Module):
         return torch.stack(forecast, dim=1)
 
 
-def physical_predictors(weights: Tensor, shared: Mapping[str, Any], environment: Mapping[str, float]) -> list[nn.Module]:
+def physical_predictors(
+    weights: Tensor, shared: Mapping[str, Any], environment: Mapping[str, float]
+) -> list[nn.Module]:
     """Modules from weights.
 
     Args:

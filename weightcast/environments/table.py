@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -203,3 +204,15 @@ def _read_row(path: Path, number: int, row: dict[str, str], parameter_names: Seq
         if not math.isfinite(parameters[name]):
             raise InputError(f"{path}: line {number}, column {name}: found {row[name]!r}, expected a finite number")
     return Environment(id, parameters, role)
+
+
+def table_to_json(table: EnvironmentTable, ids: Sequence[str] | None = None) -> str:
+    """Rows of a table as one line of JSON: what a job is told, so that it is rerun when its own rows change alone."""
+    chosen = table.environments if ids is None else [table[id] for id in ids]
+    return json.dumps([{"id": row.id, "role": row.role, "parameters": dict(row.parameters)} for row in chosen])
+
+
+def table_from_json(text: str) -> EnvironmentTable:
+    """The table that :func:`table_to_json` wrote."""
+    rows = tuple(Environment(row["id"], row["parameters"], row["role"]) for row in json.loads(text))
+    return EnvironmentTable(rows, tuple(rows[0].parameters), Path("--environments"))

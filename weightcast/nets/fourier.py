@@ -44,9 +44,7 @@ class _Matrices(NamedTuple):
 
 
 @lru_cache(maxsize=32)
-def _matrices(
-    rows: int, columns: int, modes: tuple[int, int], dtype: torch.dtype, device: torch.device
-) -> _Matrices:
+def _matrices(rows: int, columns: int, modes: tuple[int, int], dtype: torch.dtype, device: torch.device) -> _Matrices:
     waves_y = _waves(rows, modes[0] + 1).T
     waves_x = _waves(columns, modes[1])
     combine = torch.zeros(2, modes[0] + 1, 2, modes[1], 2, modes[0], modes[1], 2, dtype=torch.double)

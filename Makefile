@@ -1,0 +1,74 @@
+# `make run` and `make test` need make, Python 3.11 or newer and a package index, nothing else: everything happens inside
+# .venv, at the versions in constraints.txt.
+
+PYTHON ?= python3
+VENV := .venv
+LOCK_VENV := $(VENV)/lock
+
+# Scripts are started as `python scripts/...`, so the environment must come first in PATH. Only inside recipes: exported,
+# it would also change which Python $(PYTHON) is.
+IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+# Logs show a line when it is printed. Idle OpenMP threads sleep: spinning, two cost more than one on a busy machine.
+export PYTHONUNBUFFERED := 1
+export OMP_WAIT_POLICY := PASSIVE
+
+.PHONY: help run era5-sample install test lint schema lock clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(VENV)/run.stamp ## the default study, from simulation to results/lambda-omega/report.html
+	$(IN_VENV) snakemake --cores all
+
+era5-sample: $(VENV)/all.stamp ## the study of real wind, to results/era5-sample/report.html
+	$(IN_VENV) snakemake --cores all --configfile config/era5-sample.yaml
+
+install: $(VENV)/all.stamp ## .venv with everything: tests, lint, ERA5 sample, SLURM
+
+# Unit tests share the cores among themselves, one thread each, a file staying with one worker for the sake of its
+# fixtures. Workflow tests come after them, because there it is Snakemake that shares the cores.
+test: $(VENV)/all.stamp ## all tests
+	$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest tests/unit --numprocesses logical --dist loadfile
+	$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest tests/workflow
+
+lint: $(VENV)/all.stamp ## style, workflow lint and types
+	$(IN_VENV) ruff check .
+	$(IN_VENV) ruff format --check .
+	$(IN_VENV) snakefmt --check Snakefile rules
+	$(IN_VENV) snakemake --lint
+	$(IN_VENV) mypy
+
+schema: $(VENV)/run.stamp ## what is generated from the configuration's types
+	$(IN_VENV) python -m weightcast.config.reference > docs/configuration.md
+
+# The old pin of torch holds the new one: another torch is chosen by hand. Local versions (+cpu) are dropped, so that the
+# pin fits whichever build an index has.
+lock: ## constraints.txt anew, from pyproject.toml and the newest releases that it admits
+	$(PYTHON) -m venv --clear $(LOCK_VENV)
+	grep '^torch==' constraints.txt > $(LOCK_VENV)/torch.txt
+	$(LOCK_VENV)/bin/python -m pip install --quiet --constraint $(LOCK_VENV)/torch.txt --editable '.[all]'
+	grep '^#' constraints.txt > $(LOCK_VENV)/constraints.txt
+	$(LOCK_VENV)/bin/python -m pip freeze --all --exclude-editable --exclude pip | sed 's/+.*//' >> $(LOCK_VENV)/constraints.txt
+	mv $(LOCK_VENV)/constraints.txt constraints.txt
+	rm -r $(LOCK_VENV)
+
+clean: ## remove .venv and caches; data/ and results/ stay
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The environment is brought up to date where it stands, when what is to be installed has changed.
+$(VENV)/run.stamp: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null || { \
+	  echo "weightcast: error: PYTHON: found $$($(PYTHON) --version 2>&1), expected Python 3.11 or newer, as in" \
+	    "make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@echo "installing torch, snakemake and what they need into $(VENV): a minute or more, about 2 GB"
+	$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/all.stamp: $(VENV)/run.stamp
+	$(INSTALL) --editable '.[all]'
+	@touch $@

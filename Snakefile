@@ -1,0 +1,53 @@
+"""From trajectories to generated weights and a report. The stages are in rules/, what they share in rules/common.smk."""
+
+from snakemake.utils import min_version, validate
+
+min_version("9.0")
+
+
+if not config:  # a --configfile replaces the default study rather than overlaying it
+
+    configfile: "config.yaml"
+
+
+container: "docker://python:3.11-slim"
+
+
+wildcard_constraints:
+    environment="[A-Za-z0-9][A-Za-z0-9._-]*",
+    base="erm|conditioned",
+    arm="[A-Za-z0-9][A-Za-z0-9._-]*",
+    seed="[0-9]+",
+    shard="(visible|unseen)-[0-9]+",
+
+
+include: "rules/common.smk"
+
+
+validate(config, "config/schema.json")
+
+
+include: "rules/simulate.smk"
+include: "rules/zoo.smk"
+include: "rules/baselines.smk"
+include: "rules/generate.smk"
+include: "rules/evaluate.smk"
+include: "rules/report.smk"
+
+
+localrules:
+    all,
+    simulate,
+    base,
+    zoo,
+    vae,
+    diffusion,
+    generate,
+    evaluate,
+    report,
+
+
+rule all:
+    default_target: True
+    input:
+        f"{RESULTS}/report.html",

@@ -1,0 +1,88 @@
+"""What the report shows, and the report: one offline page, figures also as files."""
+
+
+rule resolve_config:
+    input:
+        code=code("write_config"),
+    output:
+        config=f"{RESULTS}/config.yaml",
+        environments=f"{RESULTS}/environments.csv",
+    params:
+        config=STUDY.model_dump_json(),
+        environments=rows(),
+    log:
+        f"{LOGS}/report/config.log",
+    shell:
+        "{PYTHON} scripts/write_config.py --config {params.config:q} --environments {params.environments:q}"
+        " --output {output.config:q} --table {output.environments:q} > {log:q} 2>&1"
+
+
+rule map_weights:
+    input:
+        code=code("map_weights"),
+        zoos=rules.zoo.input,
+        vaes=expand(f"{RESULTS}/vae/{{arm}}-{STUDY.generator.seeds[0]}.safetensors", arm=ARMS),
+    output:
+        f"{RESULTS}/report/weight_map.csv",
+    log:
+        f"{LOGS}/report/weight_map.log",
+    resources:
+        mem_mb=1500,
+    shell:
+        "{PYTHON} scripts/map_weights.py --zoos {input.zoos:q} --vaes {input.vaes:q} --output {output:q} > {log:q} 2>&1"
+
+
+def shown_methods():
+    """The first arm's generator beside experts of the very environment, and the pooled network."""
+    first = next(iter(ARMS))
+    return [f"generator-{first}", f"one-per-env-{ARMS[first].base}", "erm"]
+
+
+rule show_rollouts:
+    input:
+        code=code("show_rollouts"),
+        weights=[f"{RESULTS}/weights/{source}.safetensors" for source in weight_sources()],
+        trajectories=trajectories(TABLE.ids),
+    output:
+        f"{RESULTS}/report/rollouts.nc",
+    params:
+        settings=settings(study=STUDY.study, data=STUDY.data, evaluation={"horizons": STUDY.evaluation.horizons}),
+        environments=rows(),
+        trajectories=TRAJECTORIES,
+        methods=shown_methods(),
+    log:
+        f"{LOGS}/report/rollouts.log",
+    resources:
+        mem_mb=1500,
+    shell:
+        "{PYTHON} scripts/show_rollouts.py --settings {params.settings:q} --weights {input.weights:q}"
+        " --methods {params.methods:q} --environments {params.environments:q}"
+        " --trajectories {params.trajectories:q} --output {output:q} > {log:q} 2>&1"
+
+
+rule write_report:
+    input:
+        code=code("write_report"),
+        metrics=rules.summarise.output,
+        costs=rules.collect_costs.output,
+        config=rules.resolve_config.output,
+        weight_map=rules.map_weights.output,
+        rollouts=rules.show_rollouts.output,
+    output:
+        page=f"{RESULTS}/report.html",
+        figures=directory(f"{RESULTS}/figures"),
+    params:
+        results=RESULTS,
+        table=f"{RESULTS}/environments.csv",
+    log:
+        f"{LOGS}/report/report.log",
+    resources:
+        mem_mb=1500,
+    shell:
+        "{PYTHON} scripts/write_report.py --results {params.results:q} --table {params.table:q}"
+        " --output {output.page:q} --figures {output.figures:q} > {log:q} 2>&1"
+
+
+rule report:
+    input:
+        rules.write_report.output,

@@ -1,0 +1,68 @@
+"""Weights of few-shot adaptation: each base fine-tuned on the first frames of one trajectory of every environment."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from weightcast.baselines.finetuning import choose_settings, finetune
+from weightcast.cli.errors import exit_on_input_error
+from weightcast.config.baselines import FinetuneSettings
+from weightcast.config.data import DataSettings
+from weightcast.environments.base import Base
+from weightcast.environments.dataset import read_part
+from weightcast.environments.table import table_from_json
+from weightcast.environments.weights_table import MethodWeights, save_method_weights
+
+
+@exit_on_input_error()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", required=True, type=json.loads, metavar="JSON", help="data, finetune")
+    parser.add_argument("--base", required=True, action="append", type=Path, help="artifact; once for every method")
+    parser.add_argument("--method", required=True, action="append", help="name in metrics.csv; in the same order")
+    parser.add_argument("--environments", required=True, type=table_from_json, metavar="JSON", help="rows of the table")
+    parser.add_argument("--trajectories", required=True, type=Path, help="folder with one NetCDF each")
+    parser.add_argument("--output", required=True, type=Path)
+    arguments = parser.parse_args()
+
+    data = DataSettings(**arguments.settings["data"])
+    settings = FinetuneSettings(**arguments.settings["finetune"])
+    table = arguments.environments
+    visible = [environment.id for environment in table.visible]
+    # Evenly spread over the table: neighbours in it are neighbours in parameters.
+    chosen = visible[:: max(1, len(visible) // settings.choosing_environments)][: settings.choosing_environments]
+    observed = read_part(arguments.trajectories, table.ids, data, "train", settings.frames)[:, 0]
+    held_out = read_part(arguments.trajectories, chosen, data, "validation", data.trained_frames)
+
+    methods, shared = [], {}
+    for path, name in zip(arguments.base, arguments.method, strict=True):
+        base = Base.load(path)
+        shared = base.shared
+        frames = base.normalisation.apply(observed)
+        steps, rate, choosing = choose_settings(
+            base.weights(table.parameter_array(chosen)),
+            frames[[table.ids.index(environment) for environment in chosen]],
+            base.normalisation.apply(held_out),
+            base.predictor,
+            settings,
+        )
+        print(f"{name}: {steps} steps at {rate:g}, chosen on {len(chosen)} visible environments", flush=True)
+        weights, seconds = finetune(base.weights(table.parameter_array()), frames, base.predictor, steps, rate)
+        methods.append(
+            MethodWeights(
+                method=name,
+                seed=0,
+                environments=list(table.ids),
+                weights=weights[:, None],
+                train_seconds=base.metadata["seconds"] + choosing,
+                adapt_seconds=seconds / len(table),
+                parameters=weights.shape[1],
+            )
+        )
+    save_method_weights(arguments.output, methods, shared)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""The command line: ``weightcast <command>``. A command is a module beside this one, imported when it is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+from weightcast import __version__
+from weightcast.cli.errors import exit_on_input_error
+from weightcast.cli.warnings_on_stderr import warnings_on_stderr
+from weightcast.errors import InputError
+
+# Each module has `add_arguments(parser)` and `run(arguments)`. Named here rather than found, so that `--help` and a
+# command that needs no torch do not wait for those that do.
+COMMANDS = {
+    "check": "check a study's configuration and data, and print its plan",
+    "init": "write a configuration for data of your own",
+    "schema": "print the JSON schema of configurations",
+    "inspect": "show what an artifact (.safetensors) is and where it comes from",
+    "generate": "generate predictors for an environment",
+    "forecast": "roll generated predictors out from initial frames",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Ends in one line on wrong usage, like every other error here."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"weightcast: error: {message} (see {self.prog} --help)\n")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run a command.
+
+    Args:
+        argv: without the program's name; None: the process's own.
+
+    Raises:
+        SystemExit: 1 for input that cannot be used, 2 for wrong usage, each with one line on stderr.
+    """
+    argv = sys.argv[1:] if argv is None else list(argv)
+    arguments = _parser(argv).parse_args(argv)
+    try:
+        with exit_on_input_error(), warnings_on_stderr():
+            try:
+                arguments.run(arguments)
+                sys.stdout.flush()  # a reader that has gone shows here, not while the interpreter ends
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                # Readers name what they cannot use themselves; what is left is writing: no space, no permission.
+                file = error.filename2 or error.filename
+                raise InputError(f"{file}: {error.strerror}" if file else str(error)) from None
+    except BrokenPipeError:  # the output went to `head` or a pager that was closed: enough was read
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141) from None  # as the shell reports a process that SIGPIPE ended
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser, in which only the command that ``argv`` names knows its arguments."""
+    parser = _Parser(
+        prog="weightcast", description="Model how the weights of trained networks vary across environments."
+    )
+    parser.add_argument("--version", action="version", version=f"weightcast {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    chosen = next((word for word in argv if not word.startswith("-")), None)
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+        if name == chosen:
+            module = import_module(f"weightcast.cli.{name}")
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    return parser
+
+
+if __name__ == "__main__":
+    main()

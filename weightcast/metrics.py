@@ -1,0 +1,62 @@
+"""Errors of forecasts against the truth, as they stand in metrics.csv (defined in docs/metrics.md)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+
+def forecast_metrics(forecast: Tensor, truth: Tensor, horizons: Sequence[int]) -> Iterator[tuple[str, int, float]]:
+    """Compare forecasts of one environment with its true trajectories.
+
+    Args:
+        forecast: [trajectory, step, channel, y, x], in physical units; step 0 is the first frame forecast.
+        truth: the same shape and units.
+        horizons: in frames, each at most the number of steps.
+
+    Yields:
+        (metric, horizon, value). With errors over the frames 1..horizon of all trajectories:
+
+        - ``rmse``: root mean square error, each channel in units of its own true standard deviation (over all
+          trajectories and steps given): 1 is about as good as a constant.
+        - ``rmse_physical``: the same in physical units.
+        - ``nmse``: sum of squared errors over the sum of squared truths, in physical units.
+
+        and of the frame at the horizon alone:
+
+        - ``ssim``: mean structural similarity (Wang et al., 2004), with the true channel's range as data range.
+
+        A forecast that is not finite has an infinite error and a similarity of 0.
+    """
+    channels = truth.movedim(2, 0).flatten(1)  # [channel, everything else]
+    spread = channels.std(1).clamp(min=1e-12)[:, None, None]
+    squared = torch.nan_to_num((forecast - truth).double().square(), nan=math.inf, posinf=math.inf)
+    scaled = squared / spread.double().square()
+    similarity_range = (channels.amax(1) - channels.amin(1)).clamp(min=1e-12)
+    for horizon in horizons:
+        error = squared[:, :horizon]
+        yield "rmse", horizon, math.sqrt(float(scaled[:, :horizon].mean()))
+        yield "rmse_physical", horizon, math.sqrt(float(error.mean()))
+        yield "nmse", horizon, float(error.sum() / truth[:, :horizon].double().square().sum().clamp(min=1e-24))
+        yield "ssim", horizon, _similarity(forecast[:, horizon - 1], truth[:, horizon - 1], similarity_range)
+
+
+def _similarity(forecast: Tensor, truth: Tensor, channel_range: Tensor) -> float:
+    """Mean over trajectories and channels; fields [trajectory, channel, y, x]."""
+    if not torch.isfinite(forecast).all():
+        return 0.0
+    scale = channel_range[:, None, None]
+    window = min(11, *truth.shape[-2:])
+    value = structural_similarity_index_measure(
+        (forecast / scale).clamp(-1e3, 1e3),
+        truth / scale,
+        gaussian_kernel=window == 11,
+        kernel_size=window if window % 2 else window - 1,  # a small grid has no room for the usual Gaussian window
+        data_range=1.0,
+    )
+    assert isinstance(value, Tensor)
+    return float(value)
