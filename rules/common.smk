@@ -48,9 +48,9 @@ def rows(ids=None):
     return table_to_json(TABLE, ids)
 
 
-def code(script):
+def code(script, *modules):
     """The script and the library files that it imports: inputs, so that editing one reruns the stages that use it."""
-    return code_files(f"scripts/{script}.py")
+    return code_files(f"scripts/{script}.py", *modules)
 
 
 def trajectories(ids):

@@ -32,7 +32,7 @@ else:
 
     rule simulate_environment:
         input:
-            code=code("simulate"),
+            code=code("simulate", f"weightcast.systems.{STUDY.data.source.replace('-', '_')}"),
         output:
             f"{TRAJECTORIES}/{{environment}}.nc",
         params:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from weightcast.artifacts import digest_of
 from weightcast.cli.errors import exit_on_input_error
-from weightcast.config.generator import DiffusionSettings
+from weightcast.config.diffusion import DiffusionSettings
+from weightcast.environments.diffusion_training import train_diffusion
 from weightcast.environments.generator import new_generator
-from weightcast.environments.generator_training import train_diffusion
 from weightcast.environments.table import table_from_json
 from weightcast.environments.vae_artifact import load_vae
 from weightcast.environments.zoo import Zoo

@@ -11,11 +11,11 @@ import torch
 from weightcast.artifacts import digest_of
 from weightcast.cli.errors import exit_on_input_error
 from weightcast.config.data import DataSettings
-from weightcast.config.generator import VAESettings
-from weightcast.environments.generator_training import train_vae
+from weightcast.config.vae import VAESettings
 from weightcast.environments.table import table_from_json
 from weightcast.environments.vae import WeightVAE
 from weightcast.environments.vae_artifact import save_vae
+from weightcast.environments.vae_training import train_vae
 from weightcast.environments.zoo import Zoo
 from weightcast.environments.zoo_training_data import ZooTrainingData
 from weightcast.nets.build import build_predictor

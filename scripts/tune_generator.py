@@ -9,10 +9,10 @@ from pathlib import Path
 from weightcast.artifacts import digest_of
 from weightcast.cli.errors import exit_on_input_error
 from weightcast.config.data import DataSettings
-from weightcast.config.generator import EndToEndSettings
+from weightcast.config.end_to_end import EndToEndSettings
 from weightcast.environments.dataset import read_part
+from weightcast.environments.end_to_end import tune_end_to_end
 from weightcast.environments.generator import Generator
-from weightcast.environments.generator_training import tune_end_to_end
 from weightcast.environments.table import table_from_json
 from weightcast.provenance import code_digest
 from weightcast.seeds import derive_seed

@@ -91,7 +91,8 @@ def load_artifact(path: str | Path, kind: str | None = None) -> Artifact:
     found = _tensors_digest(tensors)
     if found != metadata["tensors_digest"]:
         raise InputError(
-            f"{path}: tensors: found digest {found[:12]}, expected {metadata['tensors_digest'][:12]}: the file is damaged"
+            f"{path}: tensors: found digest {found[:12]}, expected {metadata['tensors_digest'][:12]}: "
+            "the file is damaged"
         )
     if kind is not None and metadata["kind"] != kind:
         raise InputError(f"{path}: kind: found {metadata['kind']!r}, expected {kind!r}")

@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import ast
 import hashlib
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 
 
-def code_files(script: str | Path) -> list[str]:
+def code_files(script: str | Path, *modules: str) -> list[str]:
     """The script and every file of weightcast that it imports, directly or not, relative to the repository's root.
 
-    Imports are followed wherever they stand, also inside functions.
+    Imports are followed wherever they stand, also inside functions, but for those that only type checkers see.
+
+    Args:
+        script: a Python file.
+        modules: names of modules that it imports by name at run time, which cannot be read from its imports.
     """
     script = Path(script)
     found: set[Path] = set()
-    waiting = list(_imported(script.resolve()))
+    waiting = [*_imported(script.resolve()), *(file for module in modules for file in _files_of(module))]
     while waiting:
         file = waiting.pop()
         if file not in found:
@@ -43,7 +48,7 @@ def code_digest(script: str | Path) -> str:
 @cache
 def _imported(file: Path) -> tuple[Path, ...]:
     files: list[Path] = []
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"), str(file))):
+    for node in _run_nodes(ast.parse(file.read_text(encoding="utf-8"), str(file))):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 files += _files_of(alias.name)
@@ -51,6 +56,15 @@ def _imported(file: Path) -> tuple[Path, ...]:
             for alias in node.names:
                 files += _files_of(f"{node.module}.{alias.name}") or _files_of(node.module)
     return tuple(files)
+
+
+def _run_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """All nodes below ``node`` but those under ``if TYPE_CHECKING``."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
+            continue
+        yield child
+        yield from _run_nodes(child)
 
 
 def _files_of(module: str) -> list[Path]:

@@ -2,94 +2,116 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from weightcast.errors import InputError
+from weightcast.files import written_whole
 from weightcast.statistics import COST_COLUMNS, SUMMARY_COLUMNS
 
-_NAMES = frozenset(
-    {"study", "method", "split", "environment", "metric", "role", "id", "stage", "artifact", "space", "base", "member"}
-)
+_TEXT = frozenset({"study", "method", "split", "environment", "metric", "stage", "artifact", "space", "base"})
+_INTEGERS = frozenset({"seed", "horizon", "n"})
 
 
-def read_metrics(path: Path) -> pd.DataFrame:
-    """metrics.csv: a row a number; ``horizon`` in frames, ``seed`` an integer, ``value`` possibly infinite.
+def read_metrics(path: str | Path) -> pd.DataFrame:
+    """metrics.csv: a row a number; ``horizon`` in frames, ``value`` infinite where a rollout diverged.
 
     Raises:
-        InputError: as for ``read_table``; also when the table has no rows.
+        InputError: as for `read_table`; also when the table has no rows.
     """
     metrics = read_table(path, ("study", "method", "split", "environment", "seed", "horizon", "metric", "value"))
     if metrics.empty:
         raise InputError(f"{path}: found no rows, expected one or more")
-    for column in ("seed", "horizon"):
-        if (metrics[column] % 1 != 0).any():
-            odd = metrics[column][metrics[column] % 1 != 0].iloc[0]
-            raise InputError(f"{path}: {column}: found {odd}, expected an integer")
-    return metrics.astype({"seed": int, "horizon": int})
+    return metrics
 
 
-def read_method_costs(path: Path) -> pd.DataFrame:
-    """method_costs.csv: method, parameters, train_seconds, adapt_seconds (per new environment); a row a method."""
+def read_method_costs(path: str | Path) -> pd.DataFrame:
+    """method_costs.csv: parameters, seconds of training and seconds per new environment; a row a method.
+
+    Raises:
+        InputError: as for `read_table`.
+    """
     return read_table(path, ("method", *COST_COLUMNS))
 
 
-def read_summary(path: Path) -> pd.DataFrame:
-    """summary.csv, as ``weightcast.statistics.summarise`` makes it."""
+def read_summary(path: str | Path) -> pd.DataFrame:
+    """summary.csv, as `weightcast.statistics.summarise` makes it.
+
+    Raises:
+        InputError: as for `read_table`.
+    """
     return read_table(path, SUMMARY_COLUMNS)
 
 
-def read_environments(path: Path) -> tuple[pd.DataFrame, list[str]]:
-    """The table of environments (id, role, parameters) and the names of its numeric parameters, in file order."""
-    table = read_table(path, ("id", "role"), others=True)
-    numeric = [name for name in table.columns if pd.api.types.is_numeric_dtype(table[name])]
-    return table, numeric
+def read_artifact_costs(path: str | Path) -> pd.DataFrame:
+    """costs.csv: a row an artifact; ``train_seconds`` without what it builds on.
+
+    Raises:
+        InputError: as for `read_table`.
+    """
+    return read_table(
+        path, ("stage", "artifact", "method", "parameters", "members", "train_seconds", "adapt_seconds")
+    )
 
 
-def read_table(path: Path, columns: Sequence[str], *, others: bool = False) -> pd.DataFrame:
+def read_weight_map(path: str | Path) -> pd.DataFrame:
+    """weight_map.csv: a row a member of a zoo in a space of weights or latents; ``explained_*`` are fractions.
+
+    Raises:
+        InputError: as for `read_table`.
+    """
+    components = ("component_1", "component_2", "explained_1", "explained_2")
+    return read_table(path, ("space", "base", "environment", "member", *components))
+
+
+def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     """Read a CSV table whose columns are known.
 
-    Columns that hold names (method, environment, role and the like) are read as text, so that an id ``007`` keeps its
-    zeros and a region ``NA`` its name; all other expected columns must be numeric.
+    Names (method, environment and the like) are read as text, so that an id ``007`` keeps its zeros and a region
+    ``NA`` its name. All other columns are numbers.
 
     Args:
         path: of the file.
-        columns: expected, in any order.
-        others: whether further columns are allowed.
+        columns: exactly those of the table, in any order.
+
+    Returns:
+        The table, with its columns in the order of ``columns``.
 
     Raises:
-        InputError: the file is missing, is no CSV table, lacks or exceeds the columns, or a number is none.
+        InputError: the file is missing, is no CSV table, has other columns, or a cell is no number.
     """
     try:
-        table = pd.read_csv(path, dtype=dict.fromkeys(_NAMES, str), keep_default_na=False, na_values=["", "nan", "NaN"])
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
     except FileNotFoundError:
-        raise InputError(f"{path}: file not found, expected a table with columns {', '.join(columns)}") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a CSV table ({str(error).splitlines()[0]})") from None
-    found = list(table.columns)
-    if not set(columns) <= set(found) or not (others or set(found) <= set(columns)):
-        raise InputError(f"{path}: columns: found {', '.join(found)}, expected {', '.join(columns)}")
-    for column in set(columns) - _NAMES:
-        if not pd.api.types.is_numeric_dtype(table[column]):
-            wrong = table[column][pd.to_numeric(table[column], errors="coerce").isna()].iloc[0]
-            raise InputError(f"{path}: {column}: found '{wrong}', expected a number")
-    return table if others else table[list(columns)]
+        raise InputError(f"{path}: found no such file, expected a table with {', '.join(columns)}") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: cannot be read as CSV ({reason}), expected {', '.join(columns)}") from None
+    if sorted(table.columns) != sorted(columns):
+        raise InputError(f"{path}: columns: found {', '.join(table.columns)}, expected {', '.join(columns)}")
+    for column in columns:
+        if column not in _TEXT:
+            table[column] = _numbers(path, table[column])
+    return table[list(columns)]
 
 
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV, atomically."""
-    write_whole(table.to_csv(index=False).encode(), path)
+def write_table(table: pd.DataFrame, path: str | Path) -> None:
+    """Write a table as CSV; nothing half-written is left."""
+    with written_whole(path) as partial:
+        table.to_csv(partial, index=False)
 
 
-def write_whole(content: bytes, path: Path) -> None:
-    """Write a file under a temporary name beside it, then rename: a reader sees the old file or the new, never half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def _numbers(path: str | Path, cells: pd.Series) -> pd.Series:
+    """Text to numbers; an empty cell is NaN, in a column of whole numbers it is refused."""
+    whole = cells.name in _INTEGERS
+    numbers = pd.to_numeric(cells.where(cells != "", "nan"), errors="coerce")
+    refused = numbers.isna() & (~cells.str.lower().isin(["", "nan"]) | whole)
+    if whole:
+        refused |= numbers % 1 != 0
+    if refused.any():
+        line = refused.to_numpy().argmax()
+        kind = "a whole number" if whole else "a number"
+        raise InputError(f"{path}: line {line + 2}, column {cells.name}: found {cells.iloc[line]!r}, expected {kind}")
+    return numbers.astype(int) if whole else numbers.astype(float)

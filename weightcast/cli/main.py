@@ -46,18 +46,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = _parser(argv).parse_args(argv)
     try:
         with exit_on_input_error(), warnings_on_stderr():
-            try:
-                arguments.run(arguments)
-                sys.stdout.flush()  # a reader that has gone shows here, not while the interpreter ends
-            except BrokenPipeError:
-                raise
-            except OSError as error:
-                # Readers name what they cannot use themselves; what is left is writing: no space, no permission.
-                file = error.filename2 or error.filename
-                raise InputError(f"{file}: {error.strerror}" if file else str(error)) from None
+            arguments.run(arguments)
+            sys.stdout.flush()  # a reader that has gone shows here, not while the interpreter ends
     except BrokenPipeError:  # the output went to `head` or a pager that was closed: enough was read
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(141) from None  # as the shell reports a process that SIGPIPE ended
+        raise SystemExit(141) from None  # as a shell reports a process that SIGPIPE ended
+    except OSError as error:  # readers name what they cannot use; what is left is writing: no space, no permission
+        with exit_on_input_error():
+            file = error.filename2 or error.filename
+            raise InputError(f"{file}: {error.strerror}" if file else str(error)) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
 

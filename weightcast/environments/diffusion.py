@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from weightcast.config.generator import DiffusionSettings
+from weightcast.config.diffusion import DiffusionSettings
 from weightcast.nets.transformer import ConditionedBlock, sinusoidal_features
 
 

@@ -13,7 +13,8 @@ import yaml
 from torch import Tensor, nn
 
 from weightcast.artifacts import load_artifact, save_artifact
-from weightcast.config.generator import DiffusionSettings, VAESettings
+from weightcast.config.diffusion import DiffusionSettings
+from weightcast.config.vae import VAESettings
 from weightcast.environments.dataset import Normalisation
 from weightcast.environments.diffusion import LatentDiffusion
 from weightcast.environments.infer_environment import infer_environment

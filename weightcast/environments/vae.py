@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from weightcast.config.generator import VAESettings
+from weightcast.config.vae import VAESettings
 from weightcast.graph import WeightGraph
 from weightcast.nets.transformer import Block
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from weightcast.artifacts import load_artifact, save_artifact
-from weightcast.config.generator import VAESettings
+from weightcast.config.vae import VAESettings
 from weightcast.environments.vae import WeightVAE
 from weightcast.nets.build import build_predictor
 from weightcast.predictor import StackedPredictor

@@ -42,8 +42,8 @@ class FilmWeights(nn.Module):
         super().__init__()
         self.weights = nn.Parameter(initial.clone())
         self.modulation = _mlp(parameters, width, 2 * graph.num_nodes)
-        nn.init.zeros_(self.modulation[-1].weight)  # training starts from the unmodulated network
-        nn.init.zeros_(self.modulation[-1].bias)
+        for parameter in self.modulation[-1].parameters():
+            nn.init.zeros_(parameter)  # training starts from the unmodulated network
         self.register_buffer("node_of", graph.node_of, persistent=False)
         self.register_buffer("bias_entries", graph.bias_entries.to(initial.dtype), persistent=False)
 

@@ -20,7 +20,8 @@ class Zoo:
 
     Attributes:
         weights: [member, weight].
-        manifest: an entry a member: environment, member, seed, diverged, train_error, validation_error, seconds, digest.
+        manifest: an entry a member: environment, member, seed, diverged, train_error, validation_error, seconds,
+            data_digest.
         metadata: what all members share: architecture, normalisation, scaling, base digest, settings.
     """
 

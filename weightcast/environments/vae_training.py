@@ -1,15 +1,13 @@
-"""The three trainings of a generator: weight VAE, latent diffusion, and both end to end through the predictor."""
+"""Training the weight VAE on a zoo."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from weightcast.config.generator import DiffusionSettings, EndToEndSettings, VAESettings
-from weightcast.config.training import PooledTraining
+from weightcast.config.vae import VAESettings
 from weightcast.environments.dataset import draw_windows
-from weightcast.environments.generator import Generator
-from weightcast.environments.pooled_training import environment_loss, pooled_loss
+from weightcast.environments.pooled_training import environment_loss
 from weightcast.environments.vae import WeightVAE
 from weightcast.predictor import StackedPredictor
 from weightcast.seeds import derive_seed
@@ -75,75 +73,3 @@ def _reconstruction(decoded: list[Tensor], target: list[Tensor], balanced: bool)
     if balanced:
         return torch.stack([error.mean() for error in errors]).mean()
     return torch.cat([error.flatten() for error in errors]).mean()
-
-
-def train_diffusion(
-    generator: Generator,
-    weights: Tensor,
-    parameters: Tensor,
-    settings: DiffusionSettings,
-    seed: int,
-    resume: Resume | None = None,
-) -> Fit:
-    """Train the generator's diffusion in place, on the zoo's latents.
-
-    Args:
-        generator: with a trained VAE.
-        weights: the zoo [member, weight].
-        parameters: scaled parameters of each member's environment [member, parameter].
-        settings: of the diffusion.
-        seed: of the draws.
-        resume: where state is kept.
-    """
-    with torch.no_grad():
-        latents = generator.vae.encode(weights)  # [member, node, latent]
-
-    def loss(step: int) -> Tensor:
-        draws = torch.Generator().manual_seed(derive_seed(seed, "diffusion", step))
-        chosen = torch.randint(len(latents), (settings.batch,), generator=draws)
-        condition = parameters[chosen]
-        if settings.parameter_noise > 0.0:
-            condition = condition + settings.parameter_noise * torch.randn(condition.shape, generator=draws)
-        return generator.diffusion.loss(latents[chosen], condition, draws)
-
-    trained = list(generator.diffusion.parameters())
-    return fit(trained, loss, settings.training, resume=resume, label="diffusion")
-
-
-def tune_end_to_end(
-    generator: Generator,
-    frames: Tensor,
-    parameters: Tensor,
-    settings: EndToEndSettings,
-    seed: int,
-    resume: Resume | None = None,
-) -> Fit:
-    """Fine-tune decoder and diffusion together, through sampler, decoder and predictor, on visible environments.
-
-    Args:
-        generator: trained; tuned in place.
-        frames: normalised training frames [environment, trajectory, frame, channel, y, x].
-        parameters: scaled parameters [environment, parameter].
-        settings: environments and samples a step, training.
-        seed: of the draws.
-        resume: where state is kept.
-    """
-    step_noise = torch.Generator()
-
-    def weights_of(chosen: Tensor) -> Tensor:
-        noise = torch.randn((len(chosen), *generator.diffusion.shape), generator=step_noise)
-        return generator.weights(parameters[chosen], noise)
-
-    training = PooledTraining(**settings.training.model_dump(), environments=settings.environments)
-    over_environments = pooled_loss(weights_of, generator.predictor, frames, training, seed)
-
-    def loss(step: int) -> Tensor:
-        step_noise.manual_seed(derive_seed(seed, "end-to-end", step))
-        total = over_environments(step)
-        for sample in range(1, settings.samples):
-            step_noise.manual_seed(derive_seed(seed, "end-to-end", step, sample))
-            total = total + over_environments(step)
-        return total / settings.samples
-
-    trained = [*generator.vae.decoder_parameters(), *generator.diffusion.parameters()]
-    return fit(trained, loss, settings.training, resume=resume, label="end-to-end")

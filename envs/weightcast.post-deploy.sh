@@ -1,0 +1,5 @@
+#!/bin/sh
+# Snakemake runs this inside the environment that it made from weightcast.yaml, from the folder that it was started in.
+# pip does the installing, so that conda users have the very versions of constraints.txt.
+set -eu
+python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[era5-sample]'

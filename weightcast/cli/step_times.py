@@ -1,0 +1,177 @@
+"""How long the steps of a study's trainings take on one core of this machine, measured in a second or two."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+
+from weightcast.config.diffusion import DiffusionSettings
+from weightcast.config.end_to_end import EndToEndSettings
+from weightcast.config.study import Study
+from weightcast.config.training import TrainingSettings
+from weightcast.environments.diffusion_training import train_diffusion
+from weightcast.environments.end_to_end import tune_end_to_end
+from weightcast.environments.generator import new_generator
+from weightcast.environments.pooled_training import environment_loss
+from weightcast.environments.table import EnvironmentTable
+from weightcast.environments.vae_training import train_vae
+from weightcast.errors import InputError
+from weightcast.nets.build import build_predictor, describe_architecture
+from weightcast.plan import source_settings
+from weightcast.predictor import StackedPredictor
+from weightcast.systems import SYSTEM_NAMES, load_system
+from weightcast.training import Fit, fit
+
+BUDGET = 0.25
+"""Seconds that each kind of step is repeated for, unless one takes longer."""
+MOST_MEMBERS = 8
+"""Experts that are stacked for the measurement; more cost in proportion."""
+
+
+@dataclass(frozen=True)
+class GeneratorStepTimes:
+    """Seconds of one optimiser step of each training of a generator."""
+
+    vae: float
+    diffusion: float
+    end_to_end: float
+
+
+@dataclass(frozen=True)
+class StepTimes:
+    """Seconds on one core.
+
+    Attributes:
+        predictor: of one predictor on one frame, forward and backward, in a stacked training.
+        generator: by arm.
+        simulation: of one environment's trajectories; 0 where data is read rather than simulated.
+    """
+
+    predictor: float
+    generator: dict[str, GeneratorStepTimes]
+    simulation: float
+
+
+def measure_step_times(study: Study, table: EnvironmentTable) -> StepTimes:
+    """Time a few steps of each kind, on random frames of the study's size; arms of the same sizes are timed once."""
+    timed: dict[str, GeneratorStepTimes] = {}
+    generator = {}
+    with _one_quiet_thread():
+        predictor = _predictor_seconds(study)
+        for arm in study.generator.arms:
+            vae, diffusion = study.generator.of_arm(arm)
+            sizes = vae.model_dump_json() + diffusion.model_dump_json()
+            if sizes not in timed:
+                timed[sizes] = _generator_seconds(study, table, vae, diffusion)
+            generator[arm] = timed[sizes]
+        return StepTimes(predictor, generator, _simulation_seconds(study, table))
+
+
+def _predictor_seconds(study: Study) -> float:
+    predictor, training = _predictor(study), study.zoo.training
+    members = min(MOST_MEMBERS, study.zoo.members * study.zoo.shard_environments)
+    weights = predictor.graph.read(predictor.module).repeat(members, 1).requires_grad_()
+    windows = torch.randn(members, training.batch, training.unroll + 1, len(study.data.channels), *study.data.grid)
+
+    def train(steps: int) -> Fit:
+        settings = TrainingSettings(steps=steps, learning_rate=training.learning_rate)
+        return fit([weights], lambda _: environment_loss(predictor.rollout_error(weights, windows)), settings, stacked=True)
+
+    return _seconds_a_step(train) / (members * training.batch * training.unroll)
+
+
+def _generator_seconds(
+    study: Study, table: EnvironmentTable, vae: VAESettings, diffusion: DiffusionSettings
+) -> GeneratorStepTimes:
+    tuning, environments = study.generator.end_to_end, len(table.visible)
+    predictor = _predictor(study)
+    channels = len(study.data.channels)
+    generator = new_generator(
+        {
+            "architecture": describe_architecture(study.predictor, channels),
+            "normalisation": {"mean": [0.0] * channels, "scale": [1.0] * channels},
+            "scaling": {"names": list(table.parameter_names), "low": [], "high": []},
+            "vae": vae.model_dump(mode="json"),
+            "diffusion": diffusion.model_dump(mode="json"),
+        },
+        seed=0,
+    )
+    zoo = predictor.graph.read(predictor.module) + 0.01 * torch.randn(environments, predictor.graph.num_parameters)
+    frames = torch.randn(environments, 1, tuning.training.unroll + 1, channels, *study.data.grid)
+    parameters = torch.rand(environments, len(table.parameter_names))
+    members = torch.arange(environments)
+    return GeneratorStepTimes(
+        vae=_seconds_a_step(
+            lambda steps: train_vae(generator.vae, predictor, zoo, members, frames, _with_steps(vae, steps), 0)
+        ),
+        diffusion=_seconds_a_step(
+            lambda steps: train_diffusion(generator, zoo, parameters, _with_steps(diffusion, steps), 0)
+        ),
+        end_to_end=_seconds_a_step(
+            lambda steps: tune_end_to_end(generator, frames, parameters, _with_steps(tuning, steps), 0)
+        ),
+    )
+
+
+def _simulation_seconds(study: Study, table: EnvironmentTable) -> float:
+    """Of one environment; where that takes long, of one of its trajectories, times their number."""
+    if study.data.source not in SYSTEM_NAMES:
+        return 0.0
+    system, settings = load_system(study.data.source), source_settings(study.data)
+
+    def seconds(trajectories: int) -> float:
+        made = system.trajectories([table.environments[0]], settings | {"trajectories": trajectories}, study.seed)
+        return _processor_seconds(lambda: next(made))
+
+    count = int(settings["trajectories"])
+    try:
+        longest = seconds(1) * count
+    except InputError:  # not a simulator: what it reads has its own number of trajectories
+        return 0.0
+    return seconds(count) if longest < 10 * BUDGET else longest
+
+
+def _predictor(study: Study) -> StackedPredictor:
+    return StackedPredictor(build_predictor(describe_architecture(study.predictor, len(study.data.channels))))
+
+
+Trained = TypeVar("Trained", VAESettings, DiffusionSettings, EndToEndSettings)
+
+
+def _with_steps(settings: Trained, steps: int) -> Trained:
+    return settings.model_copy(update={"training": settings.training.model_copy(update={"steps": steps})})
+
+
+def _seconds_a_step(train: Callable[[int], Fit]) -> float:
+    """Of as many steps as fit into the budget, without what a training does once, before and after its steps."""
+    first = _processor_seconds(lambda: train(1))
+    if first > BUDGET:
+        return first
+    one = _processor_seconds(lambda: train(1))  # the first also paid for memory
+    more = 1 + int(BUDGET / max(one, 0.01))
+    return max(0.0, _processor_seconds(lambda: train(1 + more)) - one) / more
+
+
+def _processor_seconds(work: Callable[[], object]) -> float:
+    """Of this process: what other processes do meanwhile does not count."""
+    started = time.process_time()
+    work()
+    return time.process_time() - started
+
+
+@contextmanager
+def _one_quiet_thread() -> Iterator[None]:
+    """Seconds of one thread are seconds of a core; progress bars of trainings that are no trainings would confuse."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        torch.set_num_threads(threads)
