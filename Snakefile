@@ -13,18 +13,18 @@ if not config:  # a --configfile replaces the default study rather than overlayi
 container: "docker://python:3.11-slim"
 
 
-wildcard_constraints:
-    environment="[A-Za-z0-9][A-Za-z0-9._-]*",
-    base="erm|conditioned",
-    arm="[A-Za-z0-9][A-Za-z0-9._-]*",
-    seed="[0-9]+",
-    shard="(visible|unseen)-[0-9]+",
-
-
 include: "rules/common.smk"
 
 
 validate(config, "config/schema.json")
+
+
+wildcard_constraints:
+    environment="[A-Za-z0-9][A-Za-z0-9._-]*",
+    base="erm|conditioned",
+    arm="|".join(map(re.escape, ARMS)),
+    seed="[0-9]+",
+    shard="(visible|unseen)-[0-9]+",
 
 
 include: "rules/simulate.smk"

@@ -5,6 +5,8 @@ what it touches and nothing else. No rules here.
 """
 
 import json
+import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -29,6 +31,11 @@ LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 STATE = f"{RESULTS}/.state"  # caches and unfinished trainings; Snakemake never touches it
 PYTHON = shlex.quote(sys.executable)  # the environment that Snakemake itself runs in
+
+# Small networks allocate and free the same few megabytes thousands of times. By default the C library hands them back
+# to the system each time and gets them again page by page, which costs a tenth of the training time on Linux.
+os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(32 * 1024**2))
+os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(4 * 1024**3))
 
 VISIBLE = [environment.id for environment in TABLE.visible]
 UNSEEN = [environment.id for environment in TABLE.unseen]

@@ -135,9 +135,6 @@ use rule generate_weights as generate_weights_only with:
         f"{LOGS}/weights/generator-{{arm}}-weights-only.log",
 
 
-ruleorder: generate_weights_only > generate_weights
-
-
 rule vae:
     input:
         expand(f"{RESULTS}/vae/{{arm}}-{{seed}}.safetensors", arm=ARMS, seed=STUDY.generator.seeds),

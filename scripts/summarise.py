@@ -1,1 +1,34 @@
-"""Placeholder."""
+"""All errors in one table, and what they say: medians, intervals, tests against the best baseline, costs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from weightcast.cli.errors import exit_on_input_error
+from weightcast.statistics import summarise
+from weightcast.tables import read_method_costs, read_metrics, write_table
+
+
+@exit_on_input_error()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--evaluations", required=True, nargs="+", type=Path, help="errors, method by method")
+    parser.add_argument("--method-costs", required=True, type=Path)
+    parser.add_argument("--trained-horizon", required=True, type=int, metavar="FRAMES")
+    parser.add_argument("--bootstrap", type=int, default=2000, metavar="DRAWS")
+    parser.add_argument("--metrics", required=True, type=Path, help="output: all errors")
+    parser.add_argument("--summary", required=True, type=Path, help="output: what they say")
+    arguments = parser.parse_args()
+
+    metrics = pd.concat([read_metrics(path) for path in arguments.evaluations], ignore_index=True)
+    costs = read_method_costs(arguments.method_costs)
+    summary = summarise(metrics, costs, arguments.trained_horizon, arguments.bootstrap)
+    write_table(metrics, arguments.metrics)
+    write_table(summary, arguments.summary)
+
+
+if __name__ == "__main__":
+    main()

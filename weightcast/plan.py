@@ -1,7 +1,7 @@
 """The plan of a study: which job computes what. Pure functions of the configuration and the table of environments.
 
-The Snakefile and ``weightcast check`` both call these functions, so what is announced is what is run. Only light modules
-are imported: Snakemake reads this file in every process that it starts.
+The Snakefile and ``weightcast check`` both call these functions, so what is announced is what is run. Only light
+modules are imported: Snakemake reads this file in every process that it starts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from weightcast.recorded import recorded_metadata
 WEIGHT_MAPS = ("erm", "conditioned", "film-matched", "hypernetwork")
 """Networks trained on all visible environments together: the two bases, and two that are methods of their own alone."""
 FEWEST_VISIBLE = 2
-"""Visible environments without which nothing can be learned about how weights depend on the environment."""
 
 
 def check_plan(study: Study, table: EnvironmentTable) -> None:
@@ -29,7 +28,8 @@ def check_plan(study: Study, table: EnvironmentTable) -> None:
     """
     if len(table.visible) < FEWEST_VISIBLE:
         raise InputError(
-            f"{table.path}: column role: found {len(table.visible)} visible environment, expected {FEWEST_VISIBLE} or more"
+            f"{table.path}: column role: found {len(table.visible)} visible environment, expected {FEWEST_VISIBLE} or "
+            "more: how weights depend on the environment is learned from them"
         )
     source_settings(study.data)
 

@@ -136,7 +136,9 @@ def best_method(medians: Mapping[str, float], metric: str) -> str | None:
     return min(medians, key=lambda name: (sign * medians[name], name), default=None)
 
 
-def summarise(metrics: pd.DataFrame, method_costs: pd.DataFrame, trained_horizon: int) -> pd.DataFrame:
+def summarise(
+    metrics: pd.DataFrame, method_costs: pd.DataFrame, trained_horizon: int, draws: int = 2000
+) -> pd.DataFrame:
     """Reduce metrics.csv to summary.csv.
 
     Args:
@@ -145,6 +147,7 @@ def summarise(metrics: pd.DataFrame, method_costs: pd.DataFrame, trained_horizon
             method; a method without a row gets NaN.
         trained_horizon: frames; metrics are reported there under their own name and, where metrics.csv has it, at
             twice this horizon under ``<metric>_2x``.
+        draws: of the bootstrap.
 
     Returns:
         Columns ``SUMMARY_COLUMNS``, a row for each method, split and metric. The best baseline itself has no p.
@@ -163,18 +166,20 @@ def summarise(metrics: pd.DataFrame, method_costs: pd.DataFrame, trained_horizon
     for horizon, suffix in ((trained_horizon, ""), (2 * trained_horizon, "_2x")):
         at_horizon = metrics[metrics["horizon"] == horizon]
         for (split, metric), group in at_horizon.groupby(["split", "metric"]):
-            rows += [{**row, "metric": f"{metric}{suffix}"} for row in _compare(group, split, metric)]
+            name = f"{metric}{suffix}"
+            rows += [{"split": split, "metric": name, **row} for row in _compare(group, metric, draws)]
     rows.sort(key=lambda row: (split_order(row["split"]), _metric_order(row["metric"]), printing_order(row["method"])))
     summary = pd.DataFrame(rows).merge(method_costs, on="method", how="left", validate="many_to_one")
     return summary[list(SUMMARY_COLUMNS)]
 
 
-def error_by_horizon(metrics: pd.DataFrame, metric: str = "rmse") -> pd.DataFrame:
+def error_by_horizon(metrics: pd.DataFrame, metric: str = "rmse", draws: int = 2000) -> pd.DataFrame:
     """Median over environments and its interval at every horizon.
 
     Args:
         metrics: as for ``summarise``.
         metric: which of its metrics.
+        draws: of the bootstrap.
 
     Returns:
         Columns method, split, horizon (frames), median, ci_low, ci_high; sorted by method, split and horizon.
@@ -182,7 +187,8 @@ def error_by_horizon(metrics: pd.DataFrame, metric: str = "rmse") -> pd.DataFram
     rows = []
     of_metric = metrics[metrics["metric"] == metric]
     for (name, split, horizon), group in of_metric.groupby(["method", "split", "horizon"]):
-        rows.append((name, split, int(horizon), *bootstrap_median(value_grid(group, metric).to_numpy())))
+        interval = bootstrap_median(value_grid(group, metric).to_numpy(), draws=draws)
+        rows.append((name, split, int(horizon), *interval))
     return pd.DataFrame(rows, columns=["method", "split", "horizon", "median", "ci_low", "ci_high"])
 
 
@@ -236,10 +242,10 @@ def _metric_order(metric: str) -> tuple[int, str]:
     return (METRICS.index(name) if name in METRICS else len(METRICS)), metric
 
 
-def _compare(rows: pd.DataFrame, split: str, metric: str) -> list[dict[str, Any]]:
-    """Rows of the summary for the methods of one split, metric and horizon, costs left out."""
+def _compare(rows: pd.DataFrame, metric: str, draws: int) -> list[dict[str, Any]]:
+    """The methods of one split, metric and horizon: a row of the summary for each, as far as errors go."""
     grids = {str(name): value_grid(group, metric) for name, group in rows.groupby("method")}
-    intervals = {name: bootstrap_median(grid.to_numpy()) for name, grid in grids.items()}
+    intervals = {name: bootstrap_median(grid.to_numpy(), draws=draws) for name, grid in grids.items()}
     baselines = {name: intervals[name].median for name in grids if method(name).family == "baseline"}
     best = best_method(baselines, metric)
     compared = []
@@ -252,7 +258,6 @@ def _compare(rows: pd.DataFrame, split: str, metric: str) -> list[dict[str, Any]
         compared.append(
             {
                 "method": name,
-                "split": split,
                 "median": median,
                 "ci_low": low,
                 "ci_high": high,

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from weightcast.statistics import summarise
+
 TRAINED_HORIZON = 30
 HORIZONS = (1, 5, 10, 20, 30, 45, 60)
 # Typical RMSE at the trained horizon: visible, interpolation, extrapolation.
@@ -86,12 +88,12 @@ def method_costs() -> pd.DataFrame:
 def costs() -> pd.DataFrame:
     """Made-up costs of the artifacts."""
     rows = [
-        ("base", "base/erm", "", 22130, 1, 60.2, np.nan),
-        ("base", "base/conditioned", "", 24650, 1, 88.0, np.nan),
-        ("zoo", "zoo/erm", "", 22130, 96, 101.5, np.nan),
-        ("zoo", "zoo/conditioned", "", 22130, 96, 103.0, np.nan),
-        ("vae", "vae/paper-0", "generator-paper", 900000, 1, 40.0, np.nan),
-        ("diffusion", "diffusion/paper-0", "generator-paper", 1000000, 1, 55.0, 0.1),
+        ("base", "erm", "", 22130, 1, 60.2, np.nan),
+        ("base", "conditioned", "", 24650, 1, 88.0, np.nan),
+        ("zoo", "erm", "", 22130, 96, 101.5, np.nan),
+        ("zoo", "conditioned", "", 22130, 96, 103.0, np.nan),
+        ("vae", "paper-0", "generator-paper", 900000, 1, 40.0, np.nan),
+        ("diffusion", "paper-0", "generator-paper", 1000000, 1, 55.0, 0.1),
     ]
     columns = ["stage", "artifact", "method", "parameters", "members", "train_seconds", "adapt_seconds"]
     return pd.DataFrame(rows, columns=columns)
@@ -134,3 +136,19 @@ def weight_map(environments: pd.DataFrame) -> pd.DataFrame:
                 rows.append((space, "conditioned", environment["id"], member, *point, *explained))
     columns = ["space", "base", "environment", "member", "component_1", "component_2", "explained_1", "explained_2"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def write_study(folder: Path, typical_errors: dict[str, tuple[float, float, float]] | None = None) -> tuple[Path, Path]:
+    """Write a whole study's results; returns its results folder and its table of environments."""
+    results, table = folder / "results", folder / "environments.csv"
+    (results / "report").mkdir(parents=True)
+    environments, errors = environment_table(), metrics(typical_errors)
+    environments.to_csv(table, index=False)
+    errors.to_csv(results / "metrics.csv", index=False)
+    summarise(errors, method_costs(), TRAINED_HORIZON, draws=200).to_csv(results / "summary.csv", index=False)
+    costs().to_csv(results / "report" / "costs.csv", index=False)
+    weight_map(environments).to_csv(results / "report" / "weight_map.csv", index=False)
+    rollouts(environments).to_netcdf(results / "report" / "rollouts.nc")
+    settings = f"study: synthetic\ndata: {{trained_frames: {TRAINED_HORIZON + 1}}}\nevaluation: {{bootstrap: 200}}\n"
+    (results / "config.yaml").write_text(settings)
+    return results, table

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 from sklearn.linear_model import LinearRegression
@@ -79,7 +81,10 @@ def gaussian_process_regression(parameters: Array, weights: Array) -> Regression
             1e-3, (1e-8, 1e1)
         )
         process = GaussianProcessRegressor(kernel, normalize_y=True, n_restarts_optimizer=0, random_state=0)
-        processes.append(process.fit(parameters, scores[:, component]))
+        with warnings.catch_warnings():
+            # A component without noise drives the noise to its bound, which is right and not worth a warning each.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            processes.append(process.fit(parameters, scores[:, component]))
 
     def predict(wanted: Array) -> Array:
         return np.asarray(mean + np.stack([process.predict(wanted) for process in processes], axis=1) @ directions)

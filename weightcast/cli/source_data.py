@@ -63,7 +63,7 @@ def read_file(
     minimum_frames: int = 1,
     minimum_trajectories: int = 1,
 ) -> Trajectories:
-    """One environment's trajectories as the pipeline will import them; see the readers of :mod:`weightcast.trajectories`.
+    """One environment's trajectories, as the pipeline will import them.
 
     Raises:
         InputError: the file cannot be used.
@@ -93,7 +93,9 @@ def read_file(
 def refuse_own_folder(directory: str | Path, trajectories: Path, where: str) -> None:
     """Raise an `InputError` if the user's files lie where the pipeline would write its copies of them."""
     if Path(directory).resolve() == trajectories.resolve():
-        raise InputError(f"{where}: found {directory}, expected another folder: the pipeline writes its own copies there")
+        raise InputError(
+            f"{where}: found {directory}, expected another folder: the pipeline writes its own copies there"
+        )
 
 
 def _check_system(study: Study, table: EnvironmentTable, config: str | Path) -> None:

@@ -15,6 +15,7 @@ from weightcast.config.diffusion import DiffusionSettings
 from weightcast.config.end_to_end import EndToEndSettings
 from weightcast.config.study import Study
 from weightcast.config.training import TrainingSettings
+from weightcast.config.vae import VAESettings
 from weightcast.environments.diffusion_training import train_diffusion
 from weightcast.environments.end_to_end import tune_end_to_end
 from weightcast.environments.generator import new_generator
@@ -81,7 +82,9 @@ def _predictor_seconds(study: Study) -> float:
 
     def train(steps: int) -> Fit:
         settings = TrainingSettings(steps=steps, learning_rate=training.learning_rate)
-        return fit([weights], lambda _: environment_loss(predictor.rollout_error(weights, windows)), settings, stacked=True)
+        return fit(
+            [weights], lambda _: environment_loss(predictor.rollout_error(weights, windows)), settings, stacked=True
+        )
 
     return _seconds_a_step(train) / (members * training.batch * training.unroll)
 
@@ -151,9 +154,9 @@ def _with_steps(settings: Trained, steps: int) -> Trained:
 def _seconds_a_step(train: Callable[[int], Fit]) -> float:
     """Of as many steps as fit into the budget, without what a training does once, before and after its steps."""
     first = _processor_seconds(lambda: train(1))
-    if first > BUDGET:
+    if first > 10 * BUDGET:
         return first
-    one = _processor_seconds(lambda: train(1))  # the first also paid for memory
+    one = _processor_seconds(lambda: train(1))  # the first also paid for memory and tables
     more = 1 + int(BUDGET / max(one, 0.01))
     return max(0.0, _processor_seconds(lambda: train(1 + more)) - one) / more
 

@@ -25,7 +25,7 @@ class ArmSettings(Settings):
 
 class GeneratorSettings(Settings):
     seeds: list[int] = Field(default=[0, 1, 2], min_length=1)
-    """The whole generator is trained once for each."""
+    """The whole generator is trained once for each; 0 or more, since files are named by them."""
     samples: int = Field(default=1, ge=1)
     """Predictors generated for each environment in the evaluation."""
     arms: dict[str, ArmSettings] = Field(min_length=1)

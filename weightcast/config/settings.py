@@ -6,6 +6,9 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Settings(BaseModel):
-    """A section: unknown keys are refused, values are not coerced from text, and nothing changes after loading."""
+    """A section: unknown keys are refused, numbers are finite, and nothing changes after loading.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, use_attribute_docstrings=True)
+    A number may be written as text, since YAML takes ``1e-5`` for text.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)

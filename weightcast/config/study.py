@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,13 +12,18 @@ from pydantic import Field, ValidationError
 
 from weightcast.config.baselines import BaselineSettings
 from weightcast.config.data import DataSettings
+from weightcast.config.diffusion import DiffusionSettings
 from weightcast.config.evaluation import EvaluationSettings
 from weightcast.config.generator import GeneratorSettings
 from weightcast.config.predictor import PredictorSettings
 from weightcast.config.settings import Settings
+from weightcast.config.vae import VAESettings
 from weightcast.config.zoo import BaseSettings, ZooSettings
 from weightcast.errors import InputError
 from weightcast.names import check_name
+
+WEIGHTS_ONLY = "-weights-only"
+"""Ending of the name of an arm's method before its end-to-end fine-tuning."""
 
 
 class Study(Settings):
@@ -95,22 +102,21 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Study.model_json_schema()
 
 
-def _first_line(error: ValidationError, source: str | Path) -> str:
+def _first_line(error: ValidationError, source: str | Path, section: type[Settings] = Study, prefix: str = "") -> str:
+    """The first complaint of a section; ``prefix`` is the section's own place, with a dot at its end."""
     first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"])
+    field = prefix + ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return f"{source}: {field}: unknown key, expected {_known_keys(first['loc'])}"
+        return f"{source}: {field}: unknown key, expected {_known_keys(section, first['loc'])}"
     if first["type"] == "missing":
         return f"{source}: {field}: missing, expected a value"
     message = first["msg"][0].lower() + first["msg"][1:]
     return f"{source}: {field}: found {first['input']!r}: {message}"
 
 
-def _known_keys(location: tuple[int | str, ...]) -> str:
-    """The keys that the section around an unknown key has, nearest in spelling first."""
-    from difflib import get_close_matches
-
-    model: Any = Study
+def _known_keys(section: type[Settings], location: tuple[int | str, ...]) -> str:
+    """The key nearest in spelling to an unknown one in the section around it, or all keys if none is near."""
+    model: Any = section
     for part in location[:-1]:
         field = getattr(model, "model_fields", {}).get(part)
         model = field.annotation if field is not None else getattr(model, "__args__", [None, None])[-1]
@@ -119,23 +125,60 @@ def _known_keys(location: tuple[int | str, ...]) -> str:
     return f"{close[0]!r}" if close else f"one of {', '.join(keys)}"
 
 
+def _check_arm(study: Study, arm: str, source: str | Path) -> None:
+    """The VAE and the diffusion of an arm, which are complete only with the arm's overrides."""
+    sections: dict[str, tuple[str, type[Settings]]] = {
+        "VAESettings": ("vae", VAESettings),
+        "DiffusionSettings": ("diffusion", DiffusionSettings),
+    }
+    try:
+        vae, diffusion = study.generator.of_arm(arm)
+    except ValidationError as error:
+        name, section = sections[error.title]
+        raise InputError(_first_line(error, source, section, f"generator.arms.{arm}.{name}.")) from None
+    for name, width, heads in (("vae", vae.width, vae.heads), ("diffusion", diffusion.width, diffusion.heads)):
+        if width % heads:
+            raise InputError(
+                f"{source}: generator.{name}.heads: found {heads} for the arm {arm}, expected a divisor of the width "
+                f"{width}"
+            )
+    if diffusion.width % 2:
+        raise InputError(
+            f"{source}: generator.diffusion.width: found {diffusion.width} for the arm {arm}, expected an even number: "
+            "half of it are sines of the noise step, half cosines"
+        )
+
+
+def _check_once(values: Sequence[object], field: str, source: str | Path) -> None:
+    for position, value in enumerate(values):
+        if value in values[:position]:
+            raise InputError(f"{source}: {field}: found {value!r} twice, expected every entry once")
+
+
 def _check(study: Study, source: str | Path) -> None:
     """What no single section can know."""
     check_name(study.study, "study", source)
+    _check_once(study.data.channels, "data.channels", source)
+    _check_once(study.zoo.bases, "zoo.bases", source)
+    _check_once(study.generator.seeds, "generator.seeds", source)
+    _check_once(study.evaluation.horizons, "evaluation.horizons", source)
+    if min(study.generator.seeds) < 0:
+        raise InputError(f"{source}: generator.seeds: found {min(study.generator.seeds)}, expected 0 or more")
     data, predictor = study.data, study.predictor
     for channel in data.channels:
         check_name(channel, "data.channels", source)
     for arm in study.generator.arms:
         check_name(arm, "generator.arms", source)
+        if arm.endswith(WEIGHTS_ONLY):
+            raise InputError(
+                f"{source}: generator.arms: found {arm!r}, expected a name that does not end in {WEIGHTS_ONLY}"
+            )
         if study.generator.arms[arm].base not in study.zoo.bases:
             raise InputError(
                 f"{source}: generator.arms.{arm}.base: found {study.generator.arms[arm].base!r}, "
                 f"expected one of zoo.bases ({', '.join(study.zoo.bases)})"
             )
-        try:
-            study.generator.of_arm(arm)
-        except ValidationError as error:
-            raise InputError(_first_line(error, f"{source}: generator.arms.{arm}")) from None
+        _check_arm(study, arm, source)
     if data.imported and data.directory is None:
         raise InputError(f"{source}: data.directory: missing, expected the folder with your {data.source} files")
     for axis, modes, points in zip("yx", predictor.modes, data.grid, strict=True):

@@ -58,12 +58,12 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame) -> list[Label]:
             labels.append(Label(seconds, median, known.label, colour))
         elif seconds == 0:
             axes.axhline(median, color=colour, lw=1, ls=(0, (4, 3)), zorder=0)
-            axes.text(
-                0.005,
-                median,
+            axes.annotate(
                 f"{known.label} (0 s)",
-                transform=axes.get_yaxis_transform(),
-                va="bottom",
+                (0, median),
+                xycoords=axes.get_yaxis_transform(),
+                xytext=(3, 1.5),
+                textcoords="offset points",
                 fontsize=7.5,
                 color=colour,
             )

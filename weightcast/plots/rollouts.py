@@ -43,7 +43,7 @@ def plot_rollouts(fields: xr.DataArray, generator: str, reference: str | None, u
     cell = 8.1 / COLUMNS
     with house_style():
         figure = Figure(figsize=(10, 0.45 + len(rows) * (cell * height / width + 0.07)), layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
+        figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.01, hspace=0.01)
         panels = figure.subplots(len(rows), len(steps), squeeze=False)
         for line, (label, values, is_error) in zip(panels, rows, strict=True):
             for axes, frame in zip(line, values, strict=True):

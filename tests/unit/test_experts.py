@@ -1,0 +1,204 @@
+"""The zoo: seeds, perturbation, shards, cache, diverged members, gathering."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from weightcast.artifacts import load_artifact
+from weightcast.config.data import DataSettings
+from weightcast.config.training import PredictorTraining
+from weightcast.config.zoo import Perturbation, ZooSettings
+from weightcast.environments.base import Base
+from weightcast.environments.dataset import Normalisation
+from weightcast.environments.expert_shard import train_shard
+from weightcast.environments.experts import plan_members, starting_weights, train_experts
+from weightcast.environments.scaling import ParameterScaling
+from weightcast.environments.table import Environment, EnvironmentTable
+from weightcast.environments.weight_maps import PooledWeights
+from weightcast.environments.zoo import Zoo, gather
+from weightcast.errors import InputError
+from weightcast.nets.build import build_predictor
+from weightcast.predictor import StackedPredictor
+from weightcast.trajectories import Trajectories, write_trajectories
+
+ARCHITECTURE = {
+    "kind": "fno", "channels": 1, "width": 4, "modes": [2, 2], "depth": 2, "projection": 4,
+    "positional": False, "residual": True,
+}  # fmt: skip
+TRAINING = PredictorTraining(steps=8, learning_rate=0.01, unroll=2, batch=2)
+DATA = DataSettings(
+    source="netcdf", directory="unused", channels=["u"], grid=(8, 8), frames=6, trained_frames=6,
+    trajectories={"train": 2, "validation": 1, "test": 1},
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def predictor() -> StackedPredictor:
+    return StackedPredictor(build_predictor(ARCHITECTURE))
+
+
+def start_of(predictor: StackedPredictor) -> torch.Tensor:
+    return predictor.graph.read(build_predictor(ARCHITECTURE, seed=1))
+
+
+def frames(environments: int) -> torch.Tensor:
+    return torch.randn(environments, 2, 6, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def test_seeds_depend_on_environment_and_member_and_not_on_position():
+    few = plan_members(["b"], 2, study_seed=3)
+    many = plan_members(["a", "b", "c"], 2, study_seed=3)
+
+    assert few == many[2:4]
+    assert len({member.seed for member in many}) == 6
+    assert plan_members(["b"], 2, study_seed=4)[0].seed != few[0].seed
+
+
+def test_perturbation_moves_one_layer_by_its_own_scale(predictor):
+    members = plan_members(["a", "b"], 2, study_seed=0)
+    base = start_of(predictor).expand(4, -1)
+    moved = starting_weights(base, members, predictor, Perturbation(layer="layers.1", scale=0.1)) - base
+    state = predictor.graph.unflatten(moved)
+
+    for name, change in state.items():
+        if name.startswith("layers.1."):
+            original = predictor.graph.unflatten(base)[name]
+            assert (change.flatten(1).abs().amax(1) > 0).all()
+            if original[0].numel() > 50:
+                assert float(change.std() / original[0].std()) == pytest.approx(0.1, rel=0.2)
+        else:
+            assert (change == 0).all()
+    with pytest.raises(InputError, match=r"zoo\.perturbation\.layer: found 'layers\.9', expected one of lifting"):
+        starting_weights(base, members, predictor, Perturbation(layer="layers.9"))
+
+
+def test_shards_of_one_and_of_eight_agree(predictor):
+    members = plan_members([f"e{number}" for number in range(8)], 1, study_seed=0)
+    start = starting_weights(start_of(predictor).expand(8, -1), members, predictor, Perturbation())
+    data = frames(8)
+
+    together, _ = train_experts(start, members, data, range(8), predictor, TRAINING)
+
+    for row, member in enumerate(members):
+        alone, _ = train_experts(start[row : row + 1], [member], data, [row], predictor, TRAINING)
+        torch.testing.assert_close(together[row], alone[0], atol=1e-4, rtol=1e-3)
+    assert (together - start).abs().max() > 1e-2
+
+
+@pytest.fixture
+def study(tmp_path, predictor):
+    """A base and four environments on disk; the field of each decays at its own rate."""
+    rows = tuple(
+        Environment(name, {"rate": rate}, "visible") for name, rate in zip("abcd", (0.1, 0.2, 0.3, 0.4), strict=True)
+    )
+    table = EnvironmentTable(rows, ("rate",), tmp_path / "table.csv")
+    for row in rows:
+        first = np.random.default_rng(ord(row.id)).standard_normal((4, 1, 1, 8, 8)).astype(np.float32)
+        decay = np.exp(-row.parameters["rate"] * np.arange(6, dtype=np.float32))[None, :, None, None, None]
+        axis = np.arange(8.0)
+        write_trajectories(
+            tmp_path / f"{row.id}.nc",
+            Trajectories(
+                (first * decay).astype(np.float32), ("u",), np.arange(6.0), axis, axis, row.id, row.parameters
+            ),
+        )
+    base = Base(
+        PooledWeights(start_of(predictor)).requires_grad_(False),
+        predictor,
+        Normalisation((0.0,), (1.0,)),
+        ParameterScaling(("rate",), (0.1,), (0.4,)),
+        {
+            "architecture": ARCHITECTURE,
+            "normalisation": {"mean": [0.0], "scale": [1.0]},
+            "scaling": {"names": ["rate"], "low": [0.1], "high": [0.4]},
+            "tensors_digest": "x",
+            "digest": "y",
+            "weight_map": {"kind": "pooled"},
+        },
+    )
+
+    def train(environments: str, output: str, members: int = 2) -> Zoo:
+        train_shard(
+            base=base, table=table, environments=list(environments), members=members, trajectories=tmp_path, data=DATA,
+            zoo=ZooSettings(training=TRAINING), study_seed=0, cache=tmp_path / "cache", code="c",
+            output=tmp_path / f"{output}.safetensors",
+        )  # fmt: skip
+        return Zoo.load(tmp_path / f"{output}.safetensors", "experts")
+
+    return train
+
+
+def test_adding_an_environment_trains_that_environment_alone(study, monkeypatch):
+    before = study("ab", "first")
+    trained = []
+    import weightcast.environments.expert_shard as shard
+
+    original = shard.train_experts
+    monkeypatch.setattr(
+        shard, "train_experts", lambda start, members, *rest: trained.extend(members) or original(start, members, *rest)
+    )
+    after = study("abc", "second")
+
+    assert {member.environment for member in trained} == {"c"}
+    assert torch.equal(after.weights[:4], before.weights)
+    assert after.environments == ["a", "a", "b", "b", "c", "c"]
+    fresh = study("c", "third")
+    assert torch.equal(fresh.weights, after.weights[4:])
+
+
+def test_a_manifest_says_what_each_member_is(study):
+    zoo = study("ab", "first")
+
+    for entry in zoo.manifest:
+        assert set(entry) == {
+            "environment", "member", "seed", "diverged", "train_error", "validation_error", "seconds", "data_digest",
+        }  # fmt: skip
+        assert entry["seconds"] > 0 and not entry["diverged"]
+        assert 0 < entry["validation_error"] < 1
+
+
+def test_a_damaged_cache_is_trained_again(study, tmp_path):
+    before = study("a", "first")
+    for file in (tmp_path / "cache").iterdir():
+        file.write_bytes(file.read_bytes()[:-20])
+
+    assert torch.equal(study("a", "second").weights, before.weights)
+
+
+def test_gathering_follows_the_table_and_names_what_is_missing(study):
+    first, second = study("ab", "first"), study("dc", "second")
+    zoo = gather([first, second], ["d", "a", "c"])
+
+    assert zoo.environments == ["d", "d", "a", "a", "c", "c"]
+    assert torch.equal(zoo.weights[2:4], first.weights[:2])
+    with pytest.raises(InputError, match="no expert for environment 'z'"):
+        gather([first], ["a", "z"])
+
+
+def test_diverged_members_never_reach_a_generator():
+    manifest = [{"environment": name, "member": 0, "diverged": name == "b"} for name in "abc"]
+    zoo = Zoo(torch.arange(3.0)[:, None], manifest, {})
+
+    assert zoo.healthy().environments == ["a", "c"]
+    assert zoo.healthy().weights.flatten().tolist() == [0.0, 2.0]
+    with pytest.raises(InputError, match="all 1 experts diverged"):
+        zoo.take([1]).healthy()
+
+
+def test_an_expert_that_blows_up_is_flagged_and_does_not_fail_its_shard(study, tmp_path, monkeypatch):
+    import weightcast.environments.expert_shard as shard
+
+    original = shard.starting_weights
+
+    def exploding(base, members, *rest):
+        start = original(base, members, *rest)
+        start[0] *= 1e20
+        return start
+
+    monkeypatch.setattr(shard, "starting_weights", exploding)
+    zoo = study("ab", "first")
+
+    assert [entry["diverged"] for entry in zoo.manifest] == [True, False, False, False]
+    assert load_artifact(tmp_path / "first.safetensors").kind == "experts"

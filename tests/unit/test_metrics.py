@@ -1,0 +1,73 @@
+"""Metrics against errors that are known."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from weightcast.metrics import forecast_metrics
+
+
+def compute(forecast, truth, horizons=(2, 4)):
+    return {(metric, horizon): value for metric, horizon, value in forecast_metrics(forecast, truth, horizons)}
+
+
+@pytest.fixture
+def truth():
+    """Two channels of very different size: standard deviations 1 and 100."""
+    fields = torch.randn(3, 4, 2, 16, 16, generator=torch.Generator().manual_seed(0))
+    fields = (fields - fields.mean((0, 1, 3, 4), keepdim=True)) / fields.std((0, 1, 3, 4), keepdim=True)
+    return fields * torch.tensor([1.0, 100.0])[:, None, None]
+
+
+def test_a_perfect_forecast(truth):
+    found = compute(truth, truth)
+
+    for horizon in (2, 4):
+        assert found["rmse", horizon] == 0
+        assert found["nmse", horizon] == 0
+        assert found["ssim", horizon] == pytest.approx(1.0, abs=1e-5)
+
+
+def test_a_known_offset(truth):
+    offset = torch.tensor([0.5, 50.0])[:, None, None]  # half a standard deviation in each channel
+    found = compute(truth + offset, truth)
+
+    assert found["rmse", 4] == pytest.approx(0.5, rel=1e-3)
+    assert found["rmse_physical", 4] == pytest.approx(math.sqrt((0.5**2 + 50.0**2) / 2), rel=1e-3)
+    assert found["nmse", 4] == pytest.approx((0.5**2 + 50.0**2) / (1.0 + 100.0**2), rel=1e-3)
+
+
+def test_zero_is_about_as_good_as_the_field_is_large(truth):
+    assert compute(torch.zeros_like(truth), truth)["rmse", 4] == pytest.approx(1.0, rel=1e-3)
+    assert compute(torch.zeros_like(truth), truth)["nmse", 4] == pytest.approx(1.0, rel=1e-3)
+
+
+def test_errors_are_over_the_frames_up_to_the_horizon(truth):
+    late = truth.clone()
+    late[:, 2:] += torch.tensor([1.0, 100.0])[:, None, None]
+    found = compute(late, truth)
+
+    assert found["rmse", 2] == 0
+    assert found["rmse", 4] == pytest.approx(math.sqrt(0.5), rel=1e-3)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_forecast_that_blows_up_has_infinite_error_from_then_on(truth, bad):
+    forecast = truth.clone()
+    forecast[0, 3, 0, 0, 0] = bad
+    found = compute(forecast, truth)
+
+    assert found["rmse", 2] == 0
+    assert math.isinf(found["rmse", 4]) and math.isinf(found["rmse_physical", 4]) and math.isinf(found["nmse", 4])
+    assert found["ssim", 4] == 0
+
+
+def test_similarity_falls_with_noise(truth):
+    draw = torch.Generator().manual_seed(1)
+    noise = torch.randn(truth.shape, generator=draw) * torch.tensor([1.0, 100.0])[:, None, None]
+    values = [compute(truth + size * noise, truth)["ssim", 4] for size in (0.1, 0.5, 2.0)]
+
+    assert values == sorted(values, reverse=True) and values[0] > 0.9 > values[2]

@@ -1,0 +1,56 @@
+"""Regression baselines on weights that depend on the environment in a known way."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from weightcast.baselines.regression import gaussian_process_regression, nearest_environment, polynomial_regression
+
+
+def family(degree: int, noise: float = 0.0):
+    """Weights [25, 40] that are polynomials of a known degree on a 5 x 5 grid, and the truth off the grid."""
+    draw = np.random.default_rng(0)
+    axis = np.linspace(-1, 1, 5)
+    seen = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
+    wanted = draw.uniform(-1, 1, (10, 2))
+    powers = [(i, j) for i in range(degree + 1) for j in range(degree + 1 - i)]
+    coefficients = draw.standard_normal((len(powers), 40))
+
+    def weights(parameters):
+        return np.stack([parameters[:, 0] ** i * parameters[:, 1] ** j for i, j in powers], 1) @ coefficients
+
+    return seen, weights(seen) + noise * draw.standard_normal((25, 40)), wanted, weights(wanted)
+
+
+@pytest.mark.parametrize("degree", [1, 2, 3])
+def test_cross_validation_finds_the_degree_and_the_fit_is_exact(degree):
+    seen, weights, wanted, truth = family(degree)
+    regression = polynomial_regression(seen, weights, [1, 2, 3], folds=5)
+
+    np.testing.assert_allclose(regression.predict(wanted), truth, atol=1e-8)
+    # A higher degree is exact too where there is no noise; with noise the true one is best.
+    noisy = polynomial_regression(*family(degree, noise=0.3)[:2], [1, 2, 3], folds=5)
+    assert noisy.choice == f"degree {degree}"
+
+
+def test_degrees_with_more_unknowns_than_environments_are_left_out():
+    seen, weights, *_ = family(1, noise=0.1)
+    chosen = polynomial_regression(seen[::5], weights[::5], [1, 2, 3], folds=5)
+
+    assert chosen.choice == "degree 1"
+
+
+def test_gaussian_process_interpolates_a_smooth_family():
+    seen, weights, wanted, truth = family(3)
+    regression = gaussian_process_regression(seen, weights)
+
+    error = np.sqrt(np.mean((regression.predict(wanted) - truth) ** 2)) / truth.std()
+    assert error < 0.02
+    np.testing.assert_allclose(regression.predict(seen), weights, atol=0.05 * weights.std())
+
+
+def test_nearest_environment_in_scaled_parameters():
+    seen = np.array([[-1.0, -1.0], [0.0, 0.0], [1.0, 1.0]])
+
+    assert nearest_environment(seen, np.array([[0.1, -0.2], [5.0, 5.0], [-0.9, -0.6]])).tolist() == [1, 2, 0]

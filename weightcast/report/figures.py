@@ -1,0 +1,185 @@
+"""The figures of a report, each with the words that stand for it and below it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from weightcast.methods import SKILL_FLOOR, method
+from weightcast.plots.costs import plot_costs
+from weightcast.plots.export import RenderedFigure, render
+from weightcast.plots.horizon import plot_horizon
+from weightcast.plots.plane import plot_plane
+from weightcast.plots.rollouts import plot_rollouts
+from weightcast.plots.summary import plot_summary
+from weightcast.plots.weight_map import plot_weight_map
+from weightcast.report.inputs import StudyResults
+from weightcast.report.verdict import best_of_family
+from weightcast.statistics import best_arm, environment_errors, error_by_horizon, split_order
+
+
+@dataclass(frozen=True)
+class ReportFigure:
+    """A figure as it stands in the page and beside it.
+
+    Attributes:
+        name: of the file, without suffix.
+        alt: what a reader who cannot see it should know.
+        caption: below it.
+        image: the rendered figure.
+    """
+
+    name: str
+    alt: str
+    caption: str
+    image: RenderedFigure
+
+    @property
+    def file_name(self) -> str:
+        """Name of the file."""
+        return f"{self.name}.{self.image.suffix}"
+
+    @property
+    def data_uri(self) -> str:
+        """The figure as the source of an image, with nothing left to be fetched."""
+        return f"data:{self.image.media_type};base64,{base64.b64encode(self.image.content).decode()}"
+
+
+@dataclass(frozen=True)
+class Protagonists:
+    """The methods that figures single out.
+
+    Attributes:
+        arm: the generator's arm with the lowest error on visible environments, or None.
+        reference: the strongest One-per-Env in the first unseen split, or None.
+        baselines: the best baseline of each split, without repetition.
+    """
+
+    arm: str | None
+    reference: str | None
+    baselines: list[str]
+
+
+def choose_protagonists(summary: pd.DataFrame) -> Protagonists:
+    """Pick the methods to single out, from a summary as `weightcast.statistics.summarise` makes it."""
+    rmse = summary[summary["metric"] == "rmse"]
+    splits = sorted(rmse["split"].unique(), key=split_order)
+    unseen = [split for split in splits if split != "visible"] or splits
+    by_split = {split: rmse[rmse["split"] == split] for split in unseen}
+    baselines = [best_of_family(rows, "baseline") for rows in by_split.values()]
+    return Protagonists(
+        arm=best_arm(summary),
+        reference=best_of_family(by_split[unseen[0]], "reference"),
+        baselines=list(dict.fromkeys(name for name in baselines if name is not None)),
+    )
+
+
+def draw_summary(results: StudyResults) -> ReportFigure:
+    """Dots and intervals of all methods in all splits."""
+    return _drawn(
+        "summary",
+        plot_summary(results.summary),
+        "Dot plot of every method's median RMSE with its interval, a panel for each split. The tables below hold the "
+        "same numbers.",
+        f"Median RMSE over environments at the trained horizon ({results.trained_horizon} frames) with its 95 % "
+        "bootstrap interval. Grey ground: no better than the better of persistence and climatology.",
+    )
+
+
+def draw_horizon(results: StudyResults, protagonists: Protagonists) -> ReportFigure:
+    """Error of all methods against the forecast's length."""
+    present = set(results.metrics["method"])
+    wanted = [protagonists.arm, protagonists.reference, *protagonists.baselines, "erm", *SKILL_FLOOR]
+    featured = list(dict.fromkeys(name for name in wanted if name in present))
+    named = ", ".join(method(name).label for name in featured)
+    return _drawn(
+        "error_against_horizon",
+        plot_horizon(
+            error_by_horizon(results.metrics, draws=results.bootstrap), featured, results.trained_horizon
+        ),
+        f"Lines of median RMSE against forecast horizon, a panel for each split. In colour: {named}.",
+        "Median RMSE over frames 1 to the horizon; bands are 95 % bootstrap intervals. Networks were trained within "
+        f"{results.trained_horizon} frames (dashed line): what lies to the right of it was never trained for.",
+    )
+
+
+def draw_plane(results: StudyResults, protagonists: Protagonists) -> ReportFigure:
+    """Error over the environments' parameters, for a few methods."""
+    present = set(results.metrics["method"])
+    wanted = ["erm", *protagonists.baselines[:1], protagonists.arm, protagonists.reference]
+    methods = list(dict.fromkeys(name for name in wanted if name in present))
+    shown, hidden = results.parameters[:2], results.parameters[2:]
+    caption = f"RMSE over {results.trained_horizon} frames in each environment, averaged over seeds, by parameters."
+    if hidden:
+        caption += (
+            f" The environments have {len(results.parameters)} parameters; shown are {' and '.join(shown)}, and dots "
+            f"that differ in {', '.join(hidden)} alone lie on each other."
+        )
+    errors = environment_errors(results.metrics, results.trained_horizon)
+    return _drawn(
+        "error_over_environments",
+        plot_plane(errors, results.environments, results.parameters, methods),
+        f"RMSE of {', '.join(method(name).label for name in methods)} in every environment, over {' and '.join(shown)}.",
+        caption,
+    )
+
+
+def draw_rollouts(results: StudyResults, protagonists: Protagonists) -> Iterator[ReportFigure]:
+    """A figure for each environment in rollouts.nc, of the first channel."""
+    rollouts = results.rollouts
+    if rollouts is None:
+        return
+    names = [str(name) for name in rollouts["method"].values if name != "truth"]
+    arms = [name for name in names if method(name).family == "generator"]
+    references = [name for name in names if method(name).family == "reference"]
+    if not arms:
+        return
+    arm = protagonists.arm if protagonists.arm in arms else arms[0]
+    reference = protagonists.reference if protagonists.reference in references else next(iter(references), None)
+    channel = str(next(iter(rollouts.data_vars)))
+    environments = results.environments.set_index("id")
+    beside = f" beside {method(reference).label}" if reference is not None else ""
+    for identifier in rollouts["environment"].values:
+        place = ", ".join(f"{name} = {environments.loc[identifier, name]:g}" for name in results.parameters)
+        role = environments.loc[identifier, "role"]
+        fields = rollouts[channel].sel(environment=identifier)
+        yield _drawn(
+            f"rollout_{identifier}",
+            plot_rollouts(fields, arm, reference, str(rollouts[channel].attrs.get("units", ""))),
+            f"Maps of {channel} at several frames: truth, {method(arm).label}{beside}, and absolute differences.",
+            f"{channel} in environment {identifier} ({role}; {place}): {method(arm).label}{beside}. Forecasts share the "
+            "truth's colours; differences share a scale of their own.",
+        )
+
+
+def draw_weight_map(results: StudyResults) -> ReportFigure | None:
+    """Principal components of the zoo's weights and latents, or None where they were not computed."""
+    if results.weight_map is None:
+        return None
+    return _drawn(
+        "weight_map",
+        plot_weight_map(results.weight_map, results.environments, results.parameters),
+        f"Scatter plots of the first two principal components, coloured by {', '.join(results.parameters)}.",
+        "Each dot is an expert of the zoo: its weights, or the weight VAE's latents of them, on their first two "
+        "principal components. Colours in order mean that the environment can be read off the weights.",
+    )
+
+
+def draw_costs(results: StudyResults) -> ReportFigure | None:
+    """Seconds of training against error, or None where no method's cost is known."""
+    if not (results.summary["train_seconds"] > 0).any():
+        return None
+    return _drawn(
+        "costs",
+        plot_costs(results.summary),
+        "Scatter plot of median RMSE against seconds of training. The tables hold the same numbers.",
+        "Seconds of training count all that a method builds on (base, zoo, weight VAE). Lower left is better.",
+    )
+
+
+def _drawn(name: str, figure: Figure, alt: str, caption: str) -> ReportFigure:
+    return ReportFigure(name, alt, caption, render(figure))
