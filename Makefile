@@ -1,12 +1,12 @@
-# `make run` and `make test` need make, Python 3.11 or newer and a package index, nothing else: everything happens inside
-# .venv, at the versions in constraints.txt.
+# `make run` and `make test` need make, Python 3.11 or newer and a package index, nothing else: everything happens
+# inside .venv, at the versions in constraints.txt.
 
 PYTHON ?= python3
 VENV := .venv
 LOCK_VENV := $(VENV)/lock
 
-# Scripts are started as `python scripts/...`, so the environment must come first in PATH. Only inside recipes: exported,
-# it would also change which Python $(PYTHON) is.
+# The environment comes first in PATH, as if it were activated. Only inside recipes: exported, it would also change
+# which Python $(PYTHON) is.
 IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
@@ -42,16 +42,18 @@ lint: $(VENV)/all.stamp ## style, workflow lint and types
 	$(IN_VENV) mypy
 
 schema: $(VENV)/run.stamp ## what is generated from the configuration's types
+	$(IN_VENV) weightcast schema > config/schema.json
 	$(IN_VENV) python -m weightcast.config.reference > docs/configuration.md
 
-# The old pin of torch holds the new one: another torch is chosen by hand. Local versions (+cpu) are dropped, so that the
-# pin fits whichever build an index has.
+# The old pin of torch holds the new one: another torch is chosen by hand. Local versions (+cpu) are dropped, so that
+# the pin fits whichever build an index has.
 lock: ## constraints.txt anew, from pyproject.toml and the newest releases that it admits
 	$(PYTHON) -m venv --clear $(LOCK_VENV)
 	grep '^torch==' constraints.txt > $(LOCK_VENV)/torch.txt
 	$(LOCK_VENV)/bin/python -m pip install --quiet --constraint $(LOCK_VENV)/torch.txt --editable '.[all]'
 	grep '^#' constraints.txt > $(LOCK_VENV)/constraints.txt
-	$(LOCK_VENV)/bin/python -m pip freeze --all --exclude-editable --exclude pip | sed 's/+.*//' >> $(LOCK_VENV)/constraints.txt
+	$(LOCK_VENV)/bin/python -m pip freeze --all --exclude-editable --exclude pip | sed 's/+.*//' \
+	  >> $(LOCK_VENV)/constraints.txt
 	mv $(LOCK_VENV)/constraints.txt constraints.txt
 	rm -r $(LOCK_VENV)
 

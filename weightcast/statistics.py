@@ -17,6 +17,7 @@ favours the baseline.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -122,9 +123,9 @@ def value_grid(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
             "expected one row"
         )
     grid = rows.pivot(index="environment", columns="seed", values="value")
-    present = pd.crosstab(rows["environment"], rows["seed"]).reindex(index=grid.index, columns=grid.columns)
-    if not present.to_numpy().all():
-        environment, seed = next((e, s) for e in grid.index for s in grid.columns if not present.loc[e, s])
+    if len(rows) < grid.size:
+        present = set(zip(rows["environment"], rows["seed"], strict=True))
+        environment, seed = next(pair for pair in product(grid.index, grid.columns) if pair not in present)
         raise InputError(f"metrics: {name}, {metric}: environment '{environment}' lacks seed {seed}, which others have")
     worst = -np.inf if metric in HIGHER_IS_BETTER else np.inf
     return grid.where(np.isfinite(grid), worst)

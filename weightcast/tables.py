@@ -13,6 +13,7 @@ from weightcast.statistics import COST_COLUMNS, SUMMARY_COLUMNS
 
 _TEXT = frozenset({"study", "method", "split", "environment", "metric", "stage", "artifact", "space", "base"})
 _INTEGERS = frozenset({"seed", "horizon", "n"})
+_COUNTS = frozenset({"parameters", "member", "members"})  # whole numbers too, where none is missing
 
 
 def read_metrics(path: str | Path) -> pd.DataFrame:
@@ -51,9 +52,7 @@ def read_artifact_costs(path: str | Path) -> pd.DataFrame:
     Raises:
         InputError: as for `read_table`.
     """
-    return read_table(
-        path, ("stage", "artifact", "method", "parameters", "members", "train_seconds", "adapt_seconds")
-    )
+    return read_table(path, ("stage", "artifact", "method", "parameters", "members", "train_seconds", "adapt_seconds"))
 
 
 def read_weight_map(path: str | Path) -> pd.DataFrame:
@@ -104,14 +103,17 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
 
 
 def _numbers(path: str | Path, cells: pd.Series) -> pd.Series:
-    """Text to numbers; an empty cell is NaN, in a column of whole numbers it is refused."""
+    """Text to numbers, exactly; an empty cell is NaN, in a column of whole numbers it is refused."""
     whole = cells.name in _INTEGERS
-    numbers = pd.to_numeric(cells.where(cells != "", "nan"), errors="coerce")
-    refused = numbers.isna() & (~cells.str.lower().isin(["", "nan"]) | whole)
-    if whole:
-        refused |= numbers % 1 != 0
-    if refused.any():
-        line = refused.to_numpy().argmax()
-        kind = "a whole number" if whole else "a number"
-        raise InputError(f"{path}: line {line + 2}, column {cells.name}: found {cells.iloc[line]!r}, expected {kind}")
-    return numbers.astype(int) if whole else numbers.astype(float)
+    numbers = []
+    for line, cell in enumerate(cells, start=2):
+        try:
+            number = float(cell or "nan")  # of Python: pandas' own parser is off by the last bit at times
+        except ValueError:
+            number = None
+        if number is None or (whole and not number.is_integer()):
+            expected = "a whole number" if whole else "a number"
+            raise InputError(f"{path}: line {line}, column {cells.name}: found {cell!r}, expected {expected}")
+        numbers.append(number)
+    integral = whole or (cells.name in _COUNTS and all(number.is_integer() for number in numbers))
+    return pd.Series(numbers, index=cells.index, dtype=int if integral else float)

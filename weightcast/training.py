@@ -8,6 +8,7 @@ indices prepared before), so that an interrupted run, continued from its state, 
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ from weightcast.artifacts import load_artifact, save_artifact
 from weightcast.config.training import TrainingSettings
 from weightcast.errors import InputError
 
-SAVE_EVERY_SECONDS = 20.0
+SAVE_EVERY_SECONDS = float(os.environ.get("WEIGHTCAST_SAVE_SECONDS", "20"))
 
 
 @dataclass(frozen=True)

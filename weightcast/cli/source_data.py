@@ -13,7 +13,7 @@ from weightcast.config.study import Study
 from weightcast.environments.table import Environment, EnvironmentTable
 from weightcast.errors import InputError
 from weightcast.plan import source_settings
-from weightcast.systems import SYSTEM_NAMES, load_system, read_settings
+from weightcast.systems import load_system, read_settings
 from weightcast.trajectories import (
     FileFormat,
     Trajectories,
@@ -22,7 +22,6 @@ from weightcast.trajectories import (
     read_trajectories,
 )
 
-FORMATS = ("netcdf", "npy")
 # What systems call the number of points along each side of their frames.
 GRID_SETTINGS = ("grid_size", "tile_size")
 FRAME_STEP_TOLERANCE = 1e-3
@@ -42,14 +41,10 @@ def check_source(study: Study, table: EnvironmentTable, config: str | Path) -> l
     Raises:
         InputError: the first thing that is wrong, by file and field.
     """
-    source = study.data.source
-    if source in SYSTEM_NAMES:
-        _check_system(study, table, config)
-        return []
-    if source in FORMATS:
+    if study.data.imported:
         return _check_files(study, table, config)
-    expected = ", ".join((*SYSTEM_NAMES, *FORMATS))
-    raise InputError(f"{config}: data.source: found {source!r}, expected one of {expected}")
+    _check_system(study, table, config)
+    return []
 
 
 def read_file(

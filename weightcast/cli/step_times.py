@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 
+from weightcast.cli.untrained import untrained_generator, untrained_predictor
 from weightcast.config.diffusion import DiffusionSettings
 from weightcast.config.end_to_end import EndToEndSettings
 from weightcast.config.study import Study
@@ -18,15 +20,12 @@ from weightcast.config.training import TrainingSettings
 from weightcast.config.vae import VAESettings
 from weightcast.environments.diffusion_training import train_diffusion
 from weightcast.environments.end_to_end import tune_end_to_end
-from weightcast.environments.generator import new_generator
 from weightcast.environments.pooled_training import environment_loss
 from weightcast.environments.table import EnvironmentTable
 from weightcast.environments.vae_training import train_vae
 from weightcast.errors import InputError
-from weightcast.nets.build import build_predictor, describe_architecture
 from weightcast.plan import source_settings
-from weightcast.predictor import StackedPredictor
-from weightcast.systems import SYSTEM_NAMES, load_system
+from weightcast.systems import load_system
 from weightcast.training import Fit, fit
 
 BUDGET = 0.25
@@ -66,65 +65,58 @@ def measure_step_times(study: Study, table: EnvironmentTable) -> StepTimes:
     with _one_quiet_thread():
         predictor = _predictor_seconds(study)
         for arm in study.generator.arms:
-            vae, diffusion = study.generator.of_arm(arm)
-            sizes = vae.model_dump_json() + diffusion.model_dump_json()
+            sizes = "".join(part.model_dump_json() for part in study.generator.of_arm(arm))
             if sizes not in timed:
-                timed[sizes] = _generator_seconds(study, table, vae, diffusion)
+                timed[sizes] = _generator_seconds(study, table, arm)
             generator[arm] = timed[sizes]
         return StepTimes(predictor, generator, _simulation_seconds(study, table))
 
 
 def _predictor_seconds(study: Study) -> float:
-    predictor, training = _predictor(study), study.zoo.training
+    predictor, training = untrained_predictor(study), study.zoo.training
     members = min(MOST_MEMBERS, study.zoo.members * study.zoo.shard_environments)
     weights = predictor.graph.read(predictor.module).repeat(members, 1).requires_grad_()
-    windows = torch.randn(members, training.batch, training.unroll + 1, len(study.data.channels), *study.data.grid)
+    windows = _random_frames(study, members, training.batch, training.unroll + 1)
+
+    def loss(step: int) -> Tensor:
+        return environment_loss(predictor.rollout_error(weights, windows))
 
     def train(steps: int) -> Fit:
         settings = TrainingSettings(steps=steps, learning_rate=training.learning_rate)
-        return fit(
-            [weights], lambda _: environment_loss(predictor.rollout_error(weights, windows)), settings, stacked=True
-        )
+        return fit([weights], loss, settings, stacked=True)
 
     return _seconds_a_step(train) / (members * training.batch * training.unroll)
 
 
-def _generator_seconds(
-    study: Study, table: EnvironmentTable, vae: VAESettings, diffusion: DiffusionSettings
-) -> GeneratorStepTimes:
+def _generator_seconds(study: Study, table: EnvironmentTable, arm: str) -> GeneratorStepTimes:
+    vae, diffusion = study.generator.of_arm(arm)
     tuning, environments = study.generator.end_to_end, len(table.visible)
-    predictor = _predictor(study)
-    channels = len(study.data.channels)
-    generator = new_generator(
-        {
-            "architecture": describe_architecture(study.predictor, channels),
-            "normalisation": {"mean": [0.0] * channels, "scale": [1.0] * channels},
-            "scaling": {"names": list(table.parameter_names), "low": [], "high": []},
-            "vae": vae.model_dump(mode="json"),
-            "diffusion": diffusion.model_dump(mode="json"),
-        },
-        seed=0,
-    )
+    generator, predictor = untrained_generator(study, table, arm), untrained_predictor(study)
     zoo = predictor.graph.read(predictor.module) + 0.01 * torch.randn(environments, predictor.graph.num_parameters)
-    frames = torch.randn(environments, 1, tuning.training.unroll + 1, channels, *study.data.grid)
+    frames = _random_frames(study, environments, 1, tuning.training.unroll + 1)
     parameters = torch.rand(environments, len(table.parameter_names))
-    members = torch.arange(environments)
+    of = torch.arange(environments)
     return GeneratorStepTimes(
         vae=_seconds_a_step(
-            lambda steps: train_vae(generator.vae, predictor, zoo, members, frames, _with_steps(vae, steps), 0)
+            lambda steps: train_vae(generator.vae, predictor, zoo, of, frames, _with_steps(vae, steps), seed=0)
         ),
         diffusion=_seconds_a_step(
-            lambda steps: train_diffusion(generator, zoo, parameters, _with_steps(diffusion, steps), 0)
+            lambda steps: train_diffusion(generator, zoo, parameters, _with_steps(diffusion, steps), seed=0)
         ),
         end_to_end=_seconds_a_step(
-            lambda steps: tune_end_to_end(generator, frames, parameters, _with_steps(tuning, steps), 0)
+            lambda steps: tune_end_to_end(generator, frames, parameters, _with_steps(tuning, steps), seed=0)
         ),
     )
+
+
+def _random_frames(study: Study, *shape: int) -> Tensor:
+    """[*shape, channel, y, x]."""
+    return torch.randn(*shape, len(study.data.channels), *study.data.grid)
 
 
 def _simulation_seconds(study: Study, table: EnvironmentTable) -> float:
     """Of one environment; where that takes long, of one of its trajectories, times their number."""
-    if study.data.source not in SYSTEM_NAMES:
+    if study.data.imported:
         return 0.0
     system, settings = load_system(study.data.source), source_settings(study.data)
 
@@ -138,10 +130,6 @@ def _simulation_seconds(study: Study, table: EnvironmentTable) -> float:
     except InputError:  # not a simulator: what it reads has its own number of trajectories
         return 0.0
     return seconds(count) if longest < 10 * BUDGET else longest
-
-
-def _predictor(study: Study) -> StackedPredictor:
-    return StackedPredictor(build_predictor(describe_architecture(study.predictor, len(study.data.channels))))
 
 
 Trained = TypeVar("Trained", VAESettings, DiffusionSettings, EndToEndSettings)

@@ -9,6 +9,10 @@ from pydantic import Field
 from weightcast.config.settings import Settings
 
 
+# The systems of weightcast.systems, which cannot be imported here: a configuration must be read without xarray.
+DataSource = Literal["lambda-omega", "era5-sample", "netcdf", "npy"]
+
+
 class TrajectoryCounts(Settings):
     """How many of an environment's trajectories, in file order, serve which purpose."""
 
@@ -25,7 +29,7 @@ class TrajectoryCounts(Settings):
 
 
 class DataSettings(Settings):
-    source: str
+    source: DataSource
     """A simulator (lambda-omega), era5-sample, or your own files: netcdf or npy."""
     directory: str | None = None
     """Folder with your own files (netcdf, npy); relative to where snakemake runs."""
@@ -45,6 +49,3 @@ class DataSettings(Settings):
     def imported(self) -> bool:
         """Whether the trajectories are the user's own files rather than made by a simulator or a package."""
         return self.source in ("netcdf", "npy")
-
-
-DataFormat = Literal["netcdf", "npy"]

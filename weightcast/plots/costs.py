@@ -9,13 +9,15 @@ from matplotlib.figure import Figure
 
 from weightcast.methods import method
 from weightcast.plots.labels import Label, place_labels
-from weightcast.plots.style import FAMILY_MARKERS, house_style, log_ticks, method_colour, split_label
+from weightcast.plots.style import FAMILY_MARKERS, house_style, log_limits, log_ticks, method_colour, split_label
 from weightcast.plots.summary import family_handles
 from weightcast.statistics import split_order
 
 
 def plot_costs(summary: pd.DataFrame, metric: str = "rmse", axis_label: str = "RMSE / field's std") -> Figure:
     """A dot a method, a panel an unseen split, both axes log; methods that train nothing are horizontal lines.
+
+    Methods that diverge, or whose error is far beyond that of all others, are left out.
 
     Args:
         summary: as returned by ``weightcast.statistics.summarise``, with train_seconds.
@@ -25,15 +27,18 @@ def plot_costs(summary: pd.DataFrame, metric: str = "rmse", axis_label: str = "R
     rows = summary[(summary["metric"] == metric) & np.isfinite(summary["median"]) & (summary["median"] > 0)]
     splits = sorted(rows["split"].unique(), key=split_order)
     splits = [split for split in splits if split != "visible"] or splits
+    limits = log_limits(rows.loc[rows["split"].isin(splits), "median"])
+    rows = rows[rows["median"] <= limits[1]]
     with house_style():
         figure = Figure(figsize=(10, 5.2), layout="constrained")
         panels = figure.subplots(1, len(splits), sharex=True, sharey=True, squeeze=False)[0]
         labels = []
+        panels[0].set_yscale("log")
+        panels[0].set_ylim(limits)
         for axes, split in zip(panels, splits, strict=True):
             axes.set_xscale("log")
-            axes.set_yscale("log")
             axes.grid()
-            axes.margins(0.14, 0.08)
+            axes.margins(x=0.14)
             axes.set_title(split_label(split))
             axes.set_xlabel("seconds of training, with all it builds on (log)")
             labels.append(_draw_panel(axes, rows[rows["split"] == split]))

@@ -15,6 +15,7 @@ from weightcast.plots.style import (
     FAINT_COLOUR,
     FAMILY_COLOURS,
     house_style,
+    log_limits,
     log_ticks,
     method_colour,
     split_label,
@@ -34,7 +35,8 @@ def plot_horizon(
 
     Args:
         curves: as returned by ``weightcast.statistics.error_by_horizon``.
-        featured: methods drawn in colour, with a band and a label; all others are thin grey lines.
+        featured: methods drawn in colour, with a label and, where there is a network, a band; all others are thin
+            grey lines.
         trained_horizon: frames, marked by a vertical line.
         axis_label: what the error is, with its unit.
     """
@@ -51,6 +53,8 @@ def plot_horizon(
             axes.set_title(split_label(split))
             axes.set_xlabel("forecast horizon, frames")
         panels[0].set_ylabel(f"{axis_label} (log)")
+        if len(shown):
+            panels[0].set_ylim(log_limits(shown["median"]))
         for axes in panels:
             log_ticks(axes, "y")
             axes.text(
@@ -95,6 +99,8 @@ def _draw_panel(axes: Axes, curves: pd.DataFrame, styles: dict[str, str]) -> Non
         colour = method_colour(str(name))
         front = 4 if colour == FAMILY_COLOURS["generator"] else 2 if name in SKILL_FLOOR else 3
         axes.plot(curve["horizon"], curve["median"], color=colour, ls=styles[str(name)], lw=1.8, zorder=front)
+        if name in SKILL_FLOOR:
+            continue
         upper = np.where(np.isfinite(curve["ci_high"]), curve["ci_high"], curve["median"])
         axes.fill_between(curve["horizon"], curve["ci_low"], upper, color=colour, alpha=0.14, lw=0, zorder=front)
     axes.set_xlim(left=0)

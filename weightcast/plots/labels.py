@@ -74,9 +74,7 @@ def place_labels(axes: Axes, labels: Sequence[Label], fontsize: float = 7.5) -> 
         taken = np.vstack([taken, box])
 
 
-def _places(
-    dot: np.ndarray, size: np.ndarray, pixels: float
-) -> Iterator[tuple[tuple[int, int], float, np.ndarray]]:
+def _places(dot: np.ndarray, size: np.ndarray, pixels: float) -> Iterator[tuple[tuple[int, int], float, np.ndarray]]:
     """Places around a dot, nearest first: (direction, distance in points, box [x0, y0, x1, y1] in pixels)."""
     for distance in _DISTANCES:
         for direction in _DIRECTIONS:

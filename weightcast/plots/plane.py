@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -71,6 +72,7 @@ def _draw_line(placed: pd.DataFrame, parameter: str, methods: Sequence[str], axi
 def _draw_panels(placed: pd.DataFrame, parameters: Sequence[str], methods: Sequence[str], axis_label: str) -> Figure:
     finite = placed["value"][np.isfinite(placed["value"]) & (placed["value"] > 0)]
     norm = LogNorm(finite.min(), finite.max()) if len(finite) else LogNorm(0.1, 1.0)
+    colours = mpl.colormaps["viridis_r"].with_extremes(bad=_DIVERGED_COLOUR)
     columns = min(len(methods), 4)
     lines = -(-len(methods) // columns)
     figure = Figure(figsize=(10, 0.75 + (2.75 if columns > 2 else 3.6) * lines), layout="constrained")
@@ -83,16 +85,15 @@ def _draw_panels(placed: pd.DataFrame, parameters: Sequence[str], methods: Seque
             dots = axes.scatter(
                 of_role[parameters[0]],
                 of_role[parameters[1]],
-                c=np.ma.masked_invalid(of_role["value"]),
+                c=of_role["value"].where(np.isfinite(of_role["value"])),
                 norm=norm,
-                cmap="viridis_r",
+                cmap=colours,
                 plotnonfinite=True,
                 marker=marker,
                 s=62,
                 edgecolors="#3a3a3a",
                 linewidths=0.5,
             )
-            dots.cmap.set_bad(_DIVERGED_COLOUR)
         axes.set_title(method(name).label, color=method_colour(name))
         axes.margins(0.09)
     for axes in panels.flat[len(methods) :]:

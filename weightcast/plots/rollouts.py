@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from weightcast.methods import method
 from weightcast.plots.style import house_style
@@ -34,16 +35,19 @@ def plot_rollouts(fields: xr.DataArray, generator: str, reference: str | None, u
     forecasts = {name: shown.sel({"method": name}).values for name in (generator, reference) if name is not None}
     rows = [("truth", truth, False)]
     rows += [(_short(name), values, False) for name, values in forecasts.items()]
-    rows += [(f"|{_short(name)} \N{MINUS SIGN} truth|", np.abs(values - truth), True) for name, values in forecasts.items()]
+    rows += [
+        (f"|{_short(name)}\n\N{MINUS SIGN} truth|", np.abs(values - truth), True) for name, values in forecasts.items()
+    ]
 
     field_scale = _field_scale(truth)
-    worst = [np.nanmax(np.where(np.isfinite(values), values, np.nan)) for _, values, is_error in rows if is_error]
-    error_scale = {"cmap": "magma_r", "vmin": 0.0, "vmax": float(np.nanmin([np.ptp(truth), np.nanmax(worst)])) or 1.0}
+    errors = np.concatenate([values[np.isfinite(values)] for _, values, is_error in rows if is_error])
+    worst = min(float(errors.max(initial=0)), float(np.ptp(truth))) or 1.0
+    error_scale = {"cmap": "magma_r", "vmin": 0.0, "vmax": worst}
     height, width = fields.sizes["y"], fields.sizes["x"]
     cell = 8.1 / COLUMNS
+    layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0.01, hspace=0.01)
     with house_style():
-        figure = Figure(figsize=(10, 0.45 + len(rows) * (cell * height / width + 0.07)), layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.01, hspace=0.01)
+        figure = Figure(figsize=(10, 0.45 + len(rows) * (cell * height / width + 0.07)), layout=layout)
         panels = figure.subplots(len(rows), len(steps), squeeze=False)
         for line, (label, values, is_error) in zip(panels, rows, strict=True):
             for axes, frame in zip(line, values, strict=True):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
 
 from weightcast.methods import SKILL_FLOOR, Family, method
 
@@ -31,7 +34,7 @@ SPLIT_LABELS = {
 }
 ROLE_MARKERS = {"visible": "o", "interpolation": "s", "extrapolation": "^"}
 
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # ships with matplotlib: the same everywhere
     "font.size": 9.0,
     "axes.titlesize": 9.5,
@@ -76,11 +79,32 @@ def split_label(split: str) -> str:
     return SPLIT_LABELS.get(split, split)
 
 
+def log_limits(values: ArrayLike) -> tuple[float, float]:
+    """Ends of a logarithmic axis for errors, with room at both.
+
+    An error that is finite but absurd, as of a rollout about to diverge, must not squeeze all others into a corner:
+    what is more than fifty times the median of the values lies beyond the upper end.
+
+    Args:
+        values: errors, any shape; what is not finite or not positive does not count.
+    """
+    errors = np.asarray(values, dtype=float)
+    errors = errors[np.isfinite(errors) & (errors > 0)]
+    if not errors.size:
+        return 0.1, 1.0
+    shown = errors[errors <= 50 * np.median(errors)]
+    return float(shown.min() / 1.25), float(shown.max() * 1.25)
+
+
 def log_ticks(axes: Axes, which: str) -> None:
-    """Plain decimal tick labels on a logarithmic axis: 0.05, 0.1, 0.2, 0.5 instead of powers of ten."""
+    """Plain decimal labels on a logarithmic axis, more of them the narrower its range, instead of powers of ten."""
     axis = axes.xaxis if which == "x" else axes.yaxis
     low, high = axes.get_xlim() if which == "x" else axes.get_ylim()
-    decades = mpl.ticker.LogLocator(base=10, subs=(1.0, 2.0, 5.0) if high / low < 1e3 else (1.0,), numticks=12)
-    axis.set_major_locator(decades)
+    if high / low < 4:
+        axis.set_major_locator(mpl.ticker.MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+        axis.set_minor_locator(mpl.ticker.NullLocator())
+    else:
+        within_decade = (1.0, 2.0, 5.0) if high / low < 1e3 else (1.0,)
+        axis.set_major_locator(mpl.ticker.LogLocator(base=10, subs=within_decade, numticks=12))
     axis.set_major_formatter(mpl.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(mpl.ticker.NullFormatter())

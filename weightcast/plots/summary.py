@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -15,6 +17,7 @@ from weightcast.plots.style import (
     FAMILY_MARKERS,
     NO_NETWORK_COLOUR,
     house_style,
+    log_limits,
     log_ticks,
     method_colour,
     split_label,
@@ -25,7 +28,7 @@ from weightcast.statistics import split_order
 def plot_summary(summary: pd.DataFrame, metric: str = "rmse", axis_label: str = "RMSE / field's std") -> Figure:
     """Dots for medians over environments, bars for their 95 % intervals, log x; best method of the unseen on top.
 
-    A median that is infinite (diverged rollouts) is drawn as an arrow at the right edge.
+    A median that is infinite (diverged rollouts), or far beyond all others, is drawn as an arrow at the right edge.
 
     Args:
         summary: as returned by ``weightcast.statistics.summarise``.
@@ -35,10 +38,13 @@ def plot_summary(summary: pd.DataFrame, metric: str = "rmse", axis_label: str = 
     rows = summary[summary["metric"] == metric]
     splits = sorted(rows["split"].unique(), key=split_order)
     names = _order(rows, splits)
+    limits = log_limits(rows[["median", "ci_low", "ci_high"]])
     with house_style():
         figure = Figure(figsize=(10, 1.15 + 0.235 * len(names)), layout="constrained")
         panels = figure.subplots(1, len(splits), sharey=True, squeeze=False)[0]
         for axes, split in zip(panels, splits, strict=True):
+            axes.set_xscale("log")
+            axes.set_xlim(limits)
             _draw_panel(axes, rows[rows["split"] == split].set_index("method"), names)
             axes.set_title(split_label(split))
             axes.set_xlabel(f"{axis_label} (log)")
@@ -72,11 +78,6 @@ def _order(rows: pd.DataFrame, splits: list[str]) -> list[str]:
 
 def _draw_panel(axes: Axes, rows: pd.DataFrame, names: list[str]) -> None:
     """One split: ``rows`` indexed by method, drawn at the methods' heights in ``names``."""
-    finite = rows[["median", "ci_low", "ci_high"]].to_numpy()
-    finite = finite[np.isfinite(finite) & (finite > 0)]
-    low, high = (finite.min(), finite.max()) if finite.size else (0.1, 1.0)
-    axes.set_xscale("log")
-    axes.set_xlim(low / 1.25, high * 1.35)
     axes.set_ylim(-0.7, len(names) - 0.3)
     axes.grid(axis="both")
     axes.tick_params(axis="y", length=0)
@@ -85,16 +86,33 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame, names: list[str]) -> None:
     if floors and np.isfinite(min(floors)):
         axes.axvspan(min(floors), edge, color="#f2f2f2", zorder=0, lw=0)
         axes.text(
-            min(floors), 0.995, " no skill", transform=axes.get_xaxis_transform(), va="top", fontsize=7.5, color="#707070"
+            min(floors),
+            0.995,
+            " no skill",
+            transform=axes.get_xaxis_transform(),
+            va="top",
+            fontsize=7.5,
+            color="#707070",
         )
     for height, name in enumerate(names):
         if name not in rows.index:
             continue
         row, colour = rows.loc[name], method_colour(name)
-        if not np.isfinite(row["median"]):
-            axes.plot(edge / 1.06, height, marker=">", color=colour, ms=6, clip_on=False)
-            axes.text(edge / 1.14, height, "diverged", ha="right", va="center", fontsize=7.5, color=colour)
+        if not row["median"] <= edge:
+            _draw_arrow(axes, height, f"{row['median']:.2g}" if np.isfinite(row["median"]) else "diverged", colour)
             continue
         axes.plot([row["ci_low"], min(row["ci_high"], edge)], [height, height], color=colour, lw=1.6, alpha=0.75)
         axes.plot(row["median"], height, marker=FAMILY_MARKERS[method(name).family], color=colour, ms=5.5, mec="white")
     log_ticks(axes, "x")
+
+
+def _draw_arrow(axes: Axes, height: float, label: str, colour: str) -> None:
+    """A method whose error lies beyond the right edge."""
+    place: dict[str, Any] = {
+        "xycoords": axes.get_yaxis_transform(),
+        "textcoords": "offset points",
+        "va": "center",
+        "color": colour,
+    }
+    axes.annotate("\N{BLACK RIGHT-POINTING TRIANGLE}", (1, height), xytext=(-2, 0), ha="right", **place)
+    axes.annotate(label, (1, height), xytext=(-13, 0), ha="right", fontsize=7.5, **place)

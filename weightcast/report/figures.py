@@ -19,7 +19,7 @@ from weightcast.plots.summary import plot_summary
 from weightcast.plots.weight_map import plot_weight_map
 from weightcast.report.inputs import StudyResults
 from weightcast.report.verdict import best_of_family
-from weightcast.statistics import best_arm, environment_errors, error_by_horizon, split_order
+from weightcast.statistics import best_arm, error_by_horizon, split_order
 
 
 @dataclass(frozen=True)
@@ -92,26 +92,21 @@ def draw_summary(results: StudyResults) -> ReportFigure:
 
 def draw_horizon(results: StudyResults, protagonists: Protagonists) -> ReportFigure:
     """Error of all methods against the forecast's length."""
-    present = set(results.metrics["method"])
-    wanted = [protagonists.arm, protagonists.reference, *protagonists.baselines, "erm", *SKILL_FLOOR]
-    featured = list(dict.fromkeys(name for name in wanted if name in present))
+    arm, reference = protagonists.arm, protagonists.reference
+    featured = _present(results, arm, reference, *protagonists.baselines, "erm", *SKILL_FLOOR)
     named = ", ".join(method(name).label for name in featured)
     return _drawn(
         "error_against_horizon",
-        plot_horizon(
-            error_by_horizon(results.metrics, draws=results.bootstrap), featured, results.trained_horizon
-        ),
+        plot_horizon(error_by_horizon(results.metrics, draws=results.bootstrap), featured, results.trained_horizon),
         f"Lines of median RMSE against forecast horizon, a panel for each split. In colour: {named}.",
         "Median RMSE over frames 1 to the horizon; bands are 95 % bootstrap intervals. Networks were trained within "
         f"{results.trained_horizon} frames (dashed line): what lies to the right of it was never trained for.",
     )
 
 
-def draw_plane(results: StudyResults, protagonists: Protagonists) -> ReportFigure:
-    """Error over the environments' parameters, for a few methods."""
-    present = set(results.metrics["method"])
-    wanted = ["erm", *protagonists.baselines[:1], protagonists.arm, protagonists.reference]
-    methods = list(dict.fromkeys(name for name in wanted if name in present))
+def draw_plane(results: StudyResults, errors: pd.DataFrame, protagonists: Protagonists) -> ReportFigure:
+    """Error over the environments' parameters, for a few methods; errors at the trained horizon by environment."""
+    methods = _present(results, "erm", *protagonists.baselines[:1], protagonists.arm, protagonists.reference)
     shown, hidden = results.parameters[:2], results.parameters[2:]
     caption = f"RMSE over {results.trained_horizon} frames in each environment, averaged over seeds, by parameters."
     if hidden:
@@ -119,11 +114,10 @@ def draw_plane(results: StudyResults, protagonists: Protagonists) -> ReportFigur
             f" The environments have {len(results.parameters)} parameters; shown are {' and '.join(shown)}, and dots "
             f"that differ in {', '.join(hidden)} alone lie on each other."
         )
-    errors = environment_errors(results.metrics, results.trained_horizon)
     return _drawn(
         "error_over_environments",
         plot_plane(errors, results.environments, results.parameters, methods),
-        f"RMSE of {', '.join(method(name).label for name in methods)} in every environment, over {' and '.join(shown)}.",
+        f"RMSE in every environment over {' and '.join(shown)}: {', '.join(method(name).label for name in methods)}.",
         caption,
     )
 
@@ -151,8 +145,8 @@ def draw_rollouts(results: StudyResults, protagonists: Protagonists) -> Iterator
             f"rollout_{identifier}",
             plot_rollouts(fields, arm, reference, str(rollouts[channel].attrs.get("units", ""))),
             f"Maps of {channel} at several frames: truth, {method(arm).label}{beside}, and absolute differences.",
-            f"{channel} in environment {identifier} ({role}; {place}): {method(arm).label}{beside}. Forecasts share the "
-            "truth's colours; differences share a scale of their own.",
+            f"{channel} in environment {identifier} ({role}; {place}): {method(arm).label}{beside}. Forecasts share "
+            "the truth's colours; differences share a scale of their own.",
         )
 
 
@@ -177,8 +171,15 @@ def draw_costs(results: StudyResults) -> ReportFigure | None:
         "costs",
         plot_costs(results.summary),
         "Scatter plot of median RMSE against seconds of training. The tables hold the same numbers.",
-        "Seconds of training count all that a method builds on (base, zoo, weight VAE). Lower left is better.",
+        "Seconds of training count all that a method builds on (base, zoo, weight VAE). Lower left is better. Methods "
+        "that diverge, or whose error is far beyond all others, are left out.",
     )
+
+
+def _present(results: StudyResults, *names: str | None) -> list[str]:
+    """Those of the names that were evaluated, in their order, each once."""
+    evaluated = set(results.metrics["method"])
+    return list(dict.fromkeys(name for name in names if name is not None and name in evaluated))
 
 
 def _drawn(name: str, figure: Figure, alt: str, caption: str) -> ReportFigure:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 
+MISSING = "\N{EN DASH}"
+"""Stands for a number that there is not."""
+
 
 def number(value: float) -> str:
     """Three significant digits; an infinite error (diverged rollouts) is ∞, a missing number a dash."""
     if math.isnan(value):
-        return "–"
+        return MISSING
     if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
+        return "∞" if value > 0 else "\N{MINUS SIGN}∞"
     if value == 0 or 1e-3 <= abs(value) < 1e4:
         digits = 2 if value == 0 else max(0, 2 - math.floor(math.log10(abs(value))))
         return f"{value:.{digits}f}"
@@ -36,11 +39,11 @@ def p_value(p: float) -> str:
 
 def count(value: float) -> str:
     """A whole number with thousands set apart, or a dash."""
-    return "–" if math.isnan(value) else f"{value:,.0f}"
+    return MISSING if math.isnan(value) else f"{value:,.0f}"
 
 
 def seconds(value: float) -> str:
     """Seconds: whole above ten, two significant digits below, or a dash."""
     if math.isnan(value):
-        return "–"
+        return MISSING
     return f"{value:,.0f}" if value >= 10 or value == 0 else f"{value:.2g}"

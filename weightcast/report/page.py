@@ -69,13 +69,14 @@ def build_report(
 def render_page(results: StudyResults) -> tuple[str, list[ReportFigure]]:
     """The page as text, and the figures in it."""
     _check(results)
+    errors = environment_errors(results.metrics, results.trained_horizon)
     protagonists = choose_protagonists(results.summary)
     summary = draw_summary(results)
     weight_map, costs = draw_weight_map(results), draw_costs(results)
     rollouts = list(draw_rollouts(results, protagonists))
     sections = [
         Section("horizon", "Error against horizon", [draw_horizon(results, protagonists)]),
-        Section("plane", "Error over the environments", [draw_plane(results, protagonists)]),
+        Section("plane", "Error over the environments", [draw_plane(results, errors, protagonists)]),
         Section("rollouts", "Side by side", rollouts, "" if rollouts else _absence(results, "rollouts")),
         Section(
             "weights",
@@ -90,7 +91,6 @@ def render_page(results: StudyResults) -> tuple[str, list[ReportFigure]]:
             "" if costs else "No training costs are known: summary.csv has none.",
         ),
     ]
-    errors = environment_errors(results.metrics, results.trained_horizon)
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -119,7 +119,9 @@ def render_page(results: StudyResults) -> tuple[str, list[ReportFigure]]:
 def _check(results: StudyResults) -> None:
     """What no single file can know."""
     if not {"rmse"} <= set(results.summary["metric"]):
-        raise InputError(f"summary.csv: metric: found {sorted(set(results.summary['metric']))}, expected rmse among them")
+        raise InputError(
+            f"summary.csv: metric: found {sorted(set(results.summary['metric']))}, expected rmse among them"
+        )
     for name, found in (
         ("report/weight_map.csv", results.weight_map["environment"] if results.weight_map is not None else []),
         ("report/rollouts.nc", results.rollouts["environment"].values if results.rollouts is not None else []),

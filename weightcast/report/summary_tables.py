@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from weightcast.methods import method
+from weightcast.methods import Method, method
 from weightcast.plots.style import split_label
-from weightcast.report.numbers import count, interval, number, p_value, seconds
+from weightcast.report.numbers import MISSING, count, interval, number, p_value, seconds
 from weightcast.report.verdict import best_of_family
 from weightcast.statistics import best_arm, split_order
 
 _METRICS = (
     ("rmse", "RMSE", "median root mean square error over the field's standard deviation, with its 95 % interval"),
-    ("rmse_2x", "RMSE, 2×", "the same at twice the trained horizon"),
+    ("rmse_2x", "RMSE, 2\N{MULTIPLICATION SIGN}", "the same at twice the trained horizon"),
     ("rmse_physical", "RMSE, physical", "in the units of the data"),
     ("nmse", "NMSE", "mean square error over the mean square of the truth"),
     ("ssim", "SSIM", "structural similarity at the horizon: 1 is perfect"),
@@ -38,11 +38,9 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A method in a split: its family, marks of distinction and cells in the order of the columns."""
+    """A method in a split: marks of distinction, and cells in the order of the columns."""
 
-    label: str
-    description: str
-    family: str
+    method: Method
     marks: list[str]
     cells: list[Cell]
 
@@ -72,7 +70,7 @@ def _table(rows: pd.DataFrame, split: str, arm: str | None) -> SplitTable:
     columns = [(heading, meaning) for _, heading, meaning in metrics]
     columns[1:1] = [("p", "of the paired test against the best baseline of this split, by RMSE")]
     columns += [
-        ("Parameters", "numbers trained"),
+        ("Parameters", "numbers that must be kept to use the method"),
         ("Train, s", "seconds of training, with all that the method builds on"),
         ("Adapt, s", "seconds per new environment"),
     ]
@@ -83,7 +81,7 @@ def _table(rows: pd.DataFrame, split: str, arm: str | None) -> SplitTable:
         marks = ["best baseline"] if name == best else []
         marks += ["reference"] if known.family == "reference" else []
         marks += ["chosen arm"] if name == arm else []
-        printed.append(Row(known.label, known.description, known.family, marks, _cells(of_method, metrics)))
+        printed.append(Row(known, marks, _cells(of_method, metrics)))
     return SplitTable(split, split_label(split), int(rmse["n"].max()), columns, printed)
 
 
@@ -96,9 +94,10 @@ def _cells(of_method: pd.DataFrame, metrics: list[tuple[str, str, str]]) -> list
         cells.append(Cell(number(median), median, ends))
     first = of_method.iloc[0]
     p = float(of_method.loc["rmse", "p_vs_best_baseline"])
-    cells[1:1] = [Cell("–" if math.isnan(p) else p_value(p).removeprefix("= "), p)]
-    return cells + [
+    cells[1:1] = [Cell(MISSING if math.isnan(p) else p_value(p).removeprefix("= "), p)]
+    cells += [
         Cell(count(first["parameters"]), float(first["parameters"])),
         Cell(seconds(first["train_seconds"]), float(first["train_seconds"])),
         Cell(seconds(first["adapt_seconds"]), float(first["adapt_seconds"])),
     ]
+    return cells

@@ -1,0 +1,275 @@
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from command_line import refused, run
+from tiny_study import ROOT, ROWS, default_config, random_trajectories, tiny_config, write_config, write_data, write_table
+
+from weightcast.artifacts import save_artifact
+from weightcast.cli import step_times
+from weightcast.config.study import parse_study
+from weightcast.plan import planned_jobs
+from weightcast.trajectories import write_trajectories
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A study of files of the user's own, and the folder that everything is done in."""
+    monkeypatch.chdir(tmp_path)
+    write_table(tmp_path / "table.csv")
+    write_data(tmp_path / "mine")
+    write_config(tmp_path / "config.yaml", tiny_config(tmp_path))
+    return tmp_path
+
+
+def changed(folder: Path, section: str, **values: Any) -> Path:
+    config = tiny_config(folder)
+    (config[section] if section else config).update(values)
+    return write_config(folder / "my.yaml", config)
+
+
+def rewritten(folder: Path, environment: str, **changes: Any) -> Path:
+    """One environment's file, with other values of its fields."""
+    trajectories = random_trajectories(environment, dict((id, beta) for id, _, beta in ROWS)[environment])
+    path = folder / "mine" / f"{environment}.nc"
+    path.unlink()
+    for name, value in changes.items():
+        object.__setattr__(trajectories, name, value)
+    write_trajectories(path, trajectories)
+    return path
+
+
+# --- the plan
+
+
+def test_plan_of_own_data(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shown, errors = run(capsys, "check", "--no-timing")  # config.yaml by default
+    assert errors == ""
+    for expected in (
+        "config.yaml is in order",
+        "5 in ",
+        "3 visible, 1 interpolation, 1 extrapolation",
+        "beta visible from 0.5 to 1.5",
+        "netcdf files in ",
+        "channels u, v on 6 x 8 points",
+        "5 trajectories of each environment: 3 train, 1 validation, 1 test",
+        "9 of visible environments, 3 each, in 1 shard of up to 3 environments",
+        "2 of unseen environments",
+        "5 import_trajectories",
+        "no base in results/tiny yet",
+    ):
+        assert expected in shown
+    assert "core-minutes" not in shown
+
+
+def test_plan_counts_the_jobs_of_the_pipeline(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from weightcast.environments.table import read_environments
+
+    monkeypatch.chdir(ROOT)
+    shown, _ = run(capsys, "check", "--no-timing")
+    study = parse_study(default_config())
+    jobs = planned_jobs(study, read_environments(study.environments))
+    assert f"{sum(jobs.values())} in a complete run" in shown
+    for rule, count in jobs.items():
+        assert f"{count:4d} {rule}\n" in shown
+    assert "42 simulate_environment" in shown
+
+
+def test_cost_is_estimated(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(step_times, "BUDGET", 0.01)
+    threads = torch.get_num_threads()
+    shown, errors = run(capsys, "check")
+    assert "core-minutes on this machine" in shown
+    assert "bases" in shown
+    assert "simulation" not in shown
+    assert errors == ""
+    assert torch.get_num_threads() == threads
+
+
+def test_bases_that_are_there_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = folder / "results" / "tiny" / "base" / "erm.safetensors"
+    save_artifact(path, "base", {"weights": torch.zeros(1)}, {"environments": ["low", "middle"]})
+    shown, _ = run(capsys, "check", "--no-timing")
+    assert "base erm was trained on 2 visible environments: low, middle" in shown
+    assert "note: high new in the table: erm is kept" in shown
+    assert "delete results/tiny/base" in shown
+    save_artifact(path, "base", {"weights": torch.zeros(1)}, {"environments": ["low", "gone"]})
+    shown, _ = run(capsys, "check", "--no-timing")
+    assert "note: gone no longer visible: erm will be trained again" in shown
+
+
+def test_nothing_unseen_is_a_warning(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [(id, "visible", beta) for id, _, beta in ROWS]
+    write_table(folder / "table.csv", rows)
+    _, errors = run(capsys, "check", "--no-timing")
+    assert errors.startswith("weightcast: warning: ")
+    assert "no unseen environment" in errors
+
+
+# --- configurations
+
+
+def test_misspelt_key_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = changed(folder, "predictor", widht=3)
+    refused(capsys, "check", "--config", path, words=(path, "predictor.widht", "unknown key", "'width'"))
+
+
+def test_unfit_name_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = changed(folder, "", study="a/b; c")
+    refused(capsys, "check", "--config", path, words=(path, "study", "'a/b; c'"))
+
+
+def test_missing_config_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    refused(capsys, "check", "--config", "none.yaml", words=("none.yaml", "No such file"))
+
+
+def test_layer_that_does_not_exist_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tiny_config(folder)
+    config["zoo"]["perturbation"]["layer"] = "layers.7"
+    path = write_config(folder / "my.yaml", config)
+    refused(capsys, "check", "--config", path, words=("zoo.perturbation.layer", "'layers.7'", "layers.0"))
+
+
+def test_unknown_source_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = changed(folder, "data", source="lambda_omega")
+    refused(capsys, "check", "--config", path, words=("data.source", "'lambda_omega'", "'lambda-omega'", "'npy'"))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"settings": {"grid_size": 24, "fames": 3}}, ("settings of lambda-omega", "'fames'")),
+        ({"settings": {"grid_size": 16}}, ("data.grid", "24 x 24", "16 x 16", "data.settings.grid_size")),
+        ({"settings": {"grid_size": "24"}}, ("settings of lambda-omega", "grid_size", "'24'")),
+        ({"settings": {"grid_size": 24, "frames": 61}}, ("data.settings.frames", "data.frames sets it")),
+        ({"settings": {"grid_size": 24, "trajectories": 22}}, ("data.settings.trajectories", "sets it")),
+        ({"channels": ["u", "w"]}, ("data.channels", "'w'", "u, v")),
+        ({"directory": "mine"}, ("data.directory", "'mine'")),
+    ],
+)
+def test_settings_that_a_simulator_cannot_have(
+    change: dict[str, Any], words: tuple[str, ...], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = copy.deepcopy(default_config())
+    config["data"] |= change
+    config["environments"] = str(ROOT / config["environments"])
+    path = write_config(folder / "my.yaml", config)
+    refused(capsys, "check", "--config", path, words=words)
+
+
+def test_parameter_that_a_simulator_needs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_config(folder / "my.yaml", default_config() | {"environments": str(folder / "table.csv")})
+    refused(capsys, "check", "--config", path, words=("environment low", "parameter D", "expected beta, D"))
+
+
+# --- tables
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("id,role,beta\na,visible,1\na,visible,2\n", ("line 3, column id", "'a' again")),
+        ("id,role,beta\na,interpolation,1\n", ("column role", "no visible environment")),
+        ("id,role,beta\na,visible,1\n", ("column role", "found 1 visible")),
+        ("id,role,beta\na,visible,1\nb,visible,many\n", ("line 3, column beta", "'many'")),
+        ("id,role,beta\na,visible,1\nb,visible,\n", ("line 3, column beta", "''")),
+        ("id,role\na,visible\n", ("no parameter",)),
+    ],
+)
+def test_tables_that_cannot_be_used(
+    text: str, words: tuple[str, ...], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "table.csv").write_text(text)
+    refused(capsys, "check", words=(folder / "table.csv", *words))
+
+
+def test_missing_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "table.csv").unlink()
+    refused(capsys, "check", words=(folder / "table.csv", "no such file"))
+
+
+# --- data
+
+
+def test_environment_without_data(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "mine" / "high.nc").unlink()
+    refused(capsys, "check", words=(folder / "mine", "no data for high"))
+
+
+def test_data_without_a_row(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_table(folder / "table.csv", ROWS[:-1])
+    refused(capsys, "check", words=(folder / "mine", "beyond.nc", "without a row"))
+
+
+def test_missing_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = changed(folder, "data", directory="none")
+    refused(capsys, "check", "--config", path, words=("none", "no such folder"))
+
+
+def test_folder_of_the_pipelines_own(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = changed(folder, "data", directory="data/tiny/trajectories")
+    refused(capsys, "check", "--config", path, words=("data.directory", "another folder"))
+
+
+def test_truncated_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = folder / "mine" / "high.nc"
+    path.write_bytes(path.read_bytes()[:-1000])
+    refused(capsys, "check", words=(path, "cannot be read"))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_values_that_are_not_finite(bad: float, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = folder / "mine" / "middle.nc"
+    dataset = xr.load_dataset(path)
+    dataset["v"][4, 8, 2, 3] = bad
+    dataset.to_netcdf(path)
+    refused(capsys, "check", words=(path, "trajectory 4, time 8, channel v, y 2, x 3"))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"channels": ["u", "w"]}, ("channel w", "u(trajectory, time, y, x)")),
+        ({"grid": [8, 8]}, ("grid", "found 6 x 8", "expected 8 x 8")),
+        ({"frames": 10}, ("time", "found 9 frames", "expected 10 or more")),
+        ({"trajectories": {"train": 4, "validation": 1, "test": 1}}, ("found 5 trajectories", "expected 6 or more")),
+        ({"settings": {"frame_step": 1.0}}, ("data.settings.frame_step", "unknown key")),
+    ],
+)
+def test_data_that_does_not_fit_the_configuration(
+    change: dict[str, Any], words: tuple[str, ...], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused(capsys, "check", "--config", changed(folder, "data", **change), words=words)
+
+
+def test_wrong_dimensions(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = folder / "mine" / "low.nc"
+    xr.load_dataset(path).rename(trajectory="sample").to_netcdf(path)
+    refused(capsys, "check", words=(path, "channel u", "sample, time, y, x"))
+
+
+def test_parameters_that_disagree_with_the_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = rewritten(folder, "low", parameters={"beta": 0.6})
+    refused(capsys, "check", words=(path, "parameter beta", "0.6", "0.5"))
+
+
+def test_frames_of_different_steps_are_a_warning(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = rewritten(folder, "high", time=np.arange(9.0))
+    _, errors = run(capsys, "check", "--no-timing")
+    assert errors.startswith("weightcast: warning: ")
+    assert errors.count("\n") == 1
+    assert f"{path.name}: time: found frames 1 apart, expected 0.5" in errors
+
+
+def test_uneven_frames_are_a_warning(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rewritten(folder, "high", time=np.array([0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 9]))
+    _, errors = run(capsys, "check", "--no-timing")
+    assert "found steps between 0.5 and 5.5" in errors

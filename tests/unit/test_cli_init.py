@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from command_line import refused, run
+from tiny_study import ROWS, default_config, write_data, write_table
+
+from weightcast.cli.study_template import choose_horizons, choose_modes, choose_trained_frames, split_trajectories
+from weightcast.config.study import load_study
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write_table(tmp_path / "table.csv")
+    return tmp_path
+
+
+def arguments(output: str = "my.yaml", **options: str) -> list[str]:
+    given = {"kind": "environments", "data": "mine", "table": "table.csv", "name": "my-study"} | options
+    return ["init", *(word for name, value in given.items() for word in (f"--{name}", value)), "-o", output]
+
+
+def write_npy(folder: Path, shape: tuple[int, ...] = (7, 2, 8, 6), trajectories: int = 3) -> None:
+    """Folders of arrays (time, channel, x, y), named by their parameters."""
+    for _, _, beta in ROWS:
+        (folder / f"beta_{beta}").mkdir(parents=True)
+        for number in range(trajectories):
+            np.save(folder / f"beta_{beta}" / f"{number}.npy", np.zeros(shape, np.float32))
+
+
+def keys(section: Any) -> Any:
+    """The keys of a configuration, without values."""
+    return {name: keys(value) for name, value in section.items()} if isinstance(section, dict) else None
+
+
+def test_written_config_passes_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_data(folder / "mine", trajectories=10, frames=21)
+    shown, errors = run(capsys, *arguments())
+    assert "found 5 environments (3 visible, 2 unseen)" in shown
+    assert "netcdf files in mine: channels u, v on 6 x 8 points (y, x), 10 trajectories of 21 frames" in shown
+    assert errors == ""
+    shown, errors = run(capsys, "check", "--config", "my.yaml", "--no-timing")
+    assert "my.yaml is in order" in shown
+    assert errors == ""
+
+    study = load_study("my.yaml")
+    assert (study.study, study.environments) == ("my-study", "table.csv")
+    assert (study.data.source, study.data.directory) == ("netcdf", "mine")
+    assert (study.data.frames, study.data.trained_frames) == (21, 11)
+    counts = study.data.trajectories
+    assert (counts.train, counts.validation, counts.test) == (7, 1, 2)
+    assert study.evaluation.horizons == [1, 2, 5, 10, 15, 20]
+    assert study.predictor.modes == (1, 2)
+    assert study.base.erm.environments == 3
+    assert study.baselines.regression.folds == 3
+
+
+def test_written_config_has_the_keys_of_the_default_one(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_data(folder / "mine")
+    run(capsys, *arguments())
+    text = (folder / "my.yaml").read_text(encoding="utf-8")
+    written, default = yaml.safe_load(text), default_config()
+    written["data"].pop("directory")
+    written["data"]["settings"] = default["data"]["settings"] = {}
+    assert keys(written) == keys(default)
+    assert text.count("#") > 30
+    assert "$" not in text
+
+
+def test_npy_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_npy(folder / "mine")
+    shown, _ = run(capsys, *arguments())
+    assert "npy files in mine: channels channel_0, channel_1 on 6 x 8 points" in shown
+    run(capsys, *arguments("named.yaml"), "--channels", "vx", "vy")
+    study = load_study("named.yaml")
+    assert study.data.channels == ["vx", "vy"]
+    assert study.data.settings == {"frame_step": 1.0}
+    shown, errors = run(capsys, "check", "--config", "named.yaml", "--no-timing")
+    assert "named.yaml is in order" in shown
+    assert errors == ""
+
+
+def test_files_of_different_lengths(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_data(folder / "mine")
+    write_data(folder / "mine", ROWS[:1], trajectories=4, frames=12)
+    shown, _ = run(capsys, *arguments())
+    assert "4 to 5 trajectories of 9 to 12 frames" in shown
+    study = load_study("my.yaml")
+    assert (study.data.frames, study.data.trajectories.total) == (9, 4)
+    run(capsys, "check", "--config", "my.yaml", "--no-timing")
+
+
+@pytest.mark.parametrize("name", ["123", "1e5", "no", "null", "a.b-c_d"])
+def test_names_that_yaml_would_take_for_something_else(
+    name: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_data(folder / "mine")
+    run(capsys, *arguments(name=name))
+    assert load_study("my.yaml").study == name
+
+
+def test_existing_config_is_kept_unless_forced(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_data(folder / "mine")
+    Path("my.yaml").write_text("mine")
+    refused(capsys, *arguments(), words=("my.yaml", "exists already", "--force"))
+    assert Path("my.yaml").read_text() == "mine"
+    run(capsys, *arguments(), "--force")
+    assert load_study("my.yaml").study == "my-study"
+
+
+def test_time_is_not_there_yet(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    refused(capsys, *arguments(kind="time"), words=("--kind", "'time'", "environments"), output=Path("my.yaml"))
+
+
+def test_unfit_name_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    refused(capsys, *arguments(name="my study"), words=("--name", "'my study'"), output=Path("my.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [
+        ({"trajectories": 2}, ("found 2 trajectories", "expected 3 or more", "train")),
+        ({"frames": 2}, ("time", "found 2 frames", "expected 3 or more")),
+    ],
+)
+def test_too_little_data(
+    sizes: dict[str, int], words: tuple[str, ...], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_data(folder / "mine", **sizes)
+    refused(capsys, *arguments(), words=("low.nc", *words), output=Path("my.yaml"))
+
+
+@pytest.mark.parametrize("frames", [3, 4, 5])
+def test_least_data_is_enough(frames: int, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_data(folder / "mine", trajectories=3, frames=frames)
+    run(capsys, *arguments())
+    assert load_study("my.yaml").data.trajectories.train == 1
+
+
+def test_grid_of_one_point(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_npy(folder / "mine", shape=(7, 2, 8, 1))
+    refused(capsys, *arguments(), words=("beta_0.5", "grid", "found 1 x 8"), output=Path("my.yaml"))
+
+
+def test_arrays_of_another_shape(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_npy(folder / "mine", shape=(7, 8, 6))
+    refused(capsys, *arguments(), words=("beta_0.5", "(time, channel, x, y)"), output=Path("my.yaml"))
+
+
+def test_folder_without_data(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    refused(capsys, *arguments(), words=("mine", "no such folder"), output=Path("my.yaml"))
+    (folder / "mine").mkdir()
+    refused(capsys, *arguments(), words=("mine", "neither NetCDF (.nc) nor .npy"), output=Path("my.yaml"))
+    write_data(folder / "mine")
+    write_npy(folder / "mine")
+    refused(capsys, *arguments(), words=("mine", "both NetCDF (.nc) and .npy"), output=Path("my.yaml"))
+
+
+def test_folder_of_the_pipelines_own(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = write_data(folder / "data" / "my-study" / "trajectories")
+    refused(capsys, *arguments(data=str(own)), words=("--data", "another folder"), output=Path("my.yaml"))
+
+
+def test_data_and_table_that_disagree(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_data(folder / "mine", ROWS[1:])
+    refused(capsys, *arguments(), words=("mine", "no data for low", "table.csv"), output=Path("my.yaml"))
+
+
+# --- sizes
+
+
+@pytest.mark.parametrize("count", range(3, 60))
+def test_every_purpose_has_trajectories(count: int) -> None:
+    parts = split_trajectories(count)
+    assert sum(parts) == count
+    assert min(parts) >= 1
+    if count >= 10:
+        assert np.allclose(np.array(parts) / count, [0.7, 0.1, 0.2], atol=0.06)
+
+
+@pytest.mark.parametrize("frames", range(3, 130))
+def test_horizons_fit_the_frames(frames: int) -> None:
+    trained_frames = choose_trained_frames(frames)
+    horizons = choose_horizons(frames, trained_frames)
+    assert trained_frames - 1 in horizons
+    assert horizons == sorted(set(horizons))
+    assert 1 <= min(horizons)
+    assert max(horizons) < frames
+    if frames >= 5:
+        assert 2 * (trained_frames - 1) in horizons
+
+
+def test_horizons_of_the_default_length() -> None:
+    assert choose_horizons(61, choose_trained_frames(61)) == [1, 2, 5, 10, 20, 30, 45, 60]
+
+
+@pytest.mark.parametrize(("points", "modes"), [(2, 1), (3, 1), (8, 2), (24, 6), (32, 8), (128, 8)])
+def test_modes_fit_the_grid(points: int, modes: int) -> None:
+    assert choose_modes(points) == modes <= points // 2

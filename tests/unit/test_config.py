@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+import jsonschema
+import pytest
+import yaml
+from refusals import refused
+from tiny_study import ROOT, default_config
+
+from weightcast.config.data import DataSource
+from weightcast.config.study import json_schema, load_study, parse_study
+from weightcast.systems import SYSTEM_NAMES
+from weightcast.trajectories import FileFormat
+
+CONFIGS = [ROOT / "config.yaml", *sorted((ROOT / "config").glob("*.yaml"))]
+SCHEMA = ROOT / "config" / "schema.json"
+
+
+def changed(key: str, value: Any) -> dict[str, Any]:
+    """The default configuration with one key set."""
+    config = copy.deepcopy(default_config())
+    *sections, last = key.split(".")
+    section = config
+    for name in sections:
+        section = section[name]
+    section[last] = value
+    return config
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_every_config_in_the_repository_is_valid(path: Path) -> None:
+    study = load_study(path)
+    assert study.trained_horizon in study.evaluation.horizons
+    jsonschema.validate(yaml.safe_load(path.read_text(encoding="utf-8")), json_schema())
+
+
+def test_schema_in_the_repository_is_that_of_the_types() -> None:
+    assert json.loads(SCHEMA.read_text(encoding="utf-8")) == json_schema(), (
+        "config/schema.json is out of date: weightcast schema > config/schema.json"
+    )
+
+
+def test_schema_refuses_unknown_keys_everywhere() -> None:
+    schema = json_schema()
+    for section in (schema, *schema["$defs"].values()):
+        assert section["additionalProperties"] is False
+
+
+def test_every_system_is_a_source() -> None:
+    assert set(get_args(DataSource)) == {*SYSTEM_NAMES, *get_args(FileFormat)}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("genrator", {}, ("genrator", "unknown key", "'generator'")),
+        ("predictor.widht", 3, ("predictor.widht", "unknown key", "'width'")),
+        ("predictor.zzz", 3, ("predictor.zzz", "unknown key", "one of kind, width, modes")),
+        ("generator.arms.paper.vae", {"lattent": 4}, ("generator.arms.paper.vae.lattent", "'latent'")),
+        ("generator.arms.paper.diffusion", {"training": {"stepps": 4}}, ("diffusion.training.stepps", "'steps'")),
+        ("generator.arms.paper.vae", {"latent": 0}, ("generator.arms.paper.vae.latent", "found 0")),
+        ("generator.arms.paper.base", "film", ("generator.arms.paper.base", "'film'")),
+        ("generator.arms", {"a b": {"base": "erm", "end_to_end": False}}, ("generator.arms", "'a b'")),
+        ("generator.vae.heads", 5, ("generator.vae.heads", "found 5", "width 64")),
+        ("generator.diffusion.heads", 5, ("generator.diffusion.heads", "found 5", "width 64")),
+        ("generator.diffusion", changed("seed", 0)["generator"]["diffusion"] | {"width": 9, "heads": 3}, ("even",)),
+        ("generator.seeds", [0, 1, 0], ("generator.seeds", "found 0 twice")),
+        ("generator.seeds", [-1], ("generator.seeds", "found -1")),
+        ("zoo.bases", ["erm"], ("generator.arms.conditioned.base", "'conditioned'", "zoo.bases (erm)")),
+        ("zoo.bases", ["erm", "erm"], ("zoo.bases", "'erm' twice")),
+        ("study", "a b", ("study", "'a b'", "letters, digits")),
+        ("study", "../elsewhere", ("study", "'../elsewhere'")),
+        ("study", "$(reboot)", ("study", "'$(reboot)'")),
+        ("study", "", ("study", "''")),
+        ("study", 3, ("study", "found 3", "string")),
+        ("kind", "time", ("kind", "'time'", "'environments'")),
+        ("seed", -1, ("seed", "found -1")),
+        ("base.erm.steps", "many", ("base.erm.steps", "'many'", "integer")),
+        ("base.erm.learning_rate", float("inf"), ("base.erm.learning_rate", "inf", "finite")),
+        ("base.erm.learning_rate", float("nan"), ("base.erm.learning_rate", "nan", "finite")),
+        ("base.erm.unroll", 31, ("base.erm.unroll", "found 31", "data.trained_frames (31)")),
+        ("evaluation", None, ("evaluation", "None")),
+        ("data.channels", ["u", "u"], ("data.channels", "'u' twice")),
+        ("data.channels", ["u v"], ("data.channels", "'u v'")),
+        ("data.channels", [], ("data.channels", "[]")),
+        ("data.grid", [24], ("data.grid.1", "missing")),
+        ("data.source", "lambda_omega", ("data.source", "'lambda_omega'", "'lambda-omega'", "'netcdf'")),
+        ("data.source", "netcdf", ("data.directory", "missing")),
+        ("data.trained_frames", 62, ("data.trained_frames", "found 62", "data.frames (61)")),
+        ("data.trajectories.test", 0, ("data.trajectories.test", "found 0")),
+        ("predictor.modes", [13, 4], ("predictor.modes", "13 along y", "half of the grid of 24")),
+        ("evaluation.horizons", [1, 30, 61], ("evaluation.horizons", "1 to 60")),
+        ("evaluation.horizons", [1, 29], ("evaluation.horizons", "trained horizon 30")),
+        ("evaluation.horizons", [30, 30], ("evaluation.horizons", "found 30 twice")),
+        ("baselines.finetune.frames", 32, ("baselines.finetune.frames", "found 32", "data.trained_frames (31)")),
+    ],
+)
+def test_bad_settings_are_refused(key: str, value: Any, words: tuple[str, ...]) -> None:
+    with refused("my.yaml", *words):
+        parse_study(changed(key, value), "my.yaml")
+
+
+def test_missing_section_is_refused() -> None:
+    config = default_config()
+    del config["predictor"]
+    with refused("my.yaml: predictor: missing"):
+        parse_study(config, "my.yaml")
+
+
+def test_numbers_as_yaml_writes_them() -> None:
+    """YAML takes 1e-3 for text, since there is no dot in it."""
+    assert parse_study(changed("base.erm.learning_rate", "1e-3")).base.erm.learning_rate == 1e-3
+
+
+def test_arm_overrides_single_keys() -> None:
+    study = parse_study(changed("generator.arms.paper.vae", {"training": {"steps": 7}}))
+    vae, _ = study.generator.of_arm("paper")
+    assert vae.training.steps == 7
+    assert vae.training.weight_decay == study.generator.vae.training.weight_decay
+    assert study.generator.of_arm("conditioned")[0] == study.generator.vae
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"study: [", ("not YAML",)),
+        (b"- a\n- b\n", ("found list", "mapping")),
+        (b"", ("found NoneType", "mapping")),
+        (b"study: \xff\n", ("UTF-8",)),
+    ],
+)
+def test_files_that_are_no_configuration_are_refused(tmp_path: Path, content: bytes, words: tuple[str, ...]) -> None:
+    path = tmp_path / "my.yaml"
+    path.write_bytes(content)
+    with refused(path, *words):
+        load_study(path)
+
+
+def test_missing_file_is_refused(tmp_path: Path) -> None:
+    with refused(tmp_path / "none.yaml", "No such file"):
+        load_study(tmp_path / "none.yaml")

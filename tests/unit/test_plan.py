@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from refusals import refused
+from tiny_study import ROOT, ROWS, default_config, tiny_config, write_config, write_data, write_table
+
+from weightcast.artifacts import save_artifact
+from weightcast.config.study import Study, parse_study
+from weightcast.environments.table import Environment, EnvironmentTable, Role
+from weightcast.plan import (
+    WEIGHT_MAPS,
+    base_environments,
+    check_plan,
+    expert_shards,
+    planned_jobs,
+    recorded_environments,
+    reference_shards,
+    source_settings,
+    tuned_arms,
+    weight_sources,
+)
+from weightcast.recorded import recorded_metadata
+
+
+def table_of(*rows: tuple[str, Role]) -> EnvironmentTable:
+    environments = tuple(Environment(id, {"beta": float(number)}, role) for number, (id, role) in enumerate(rows))
+    return EnvironmentTable(environments, ("beta",), Path("table.csv"))
+
+
+def visible(*ids: str) -> EnvironmentTable:
+    return table_of(*((id, "visible") for id in ids))
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    """The default study with shards of two environments, in a folder without results."""
+    monkeypatch.chdir(tmp_path)
+    config = default_config()
+    config["zoo"]["shard_environments"] = 2
+    return parse_study(config)
+
+
+def write_base(study: Study, base: str, environments: Any) -> Path:
+    path = study.results / "base" / f"{base}.safetensors"
+    save_artifact(path, "base", {"weights": torch.zeros(3)}, {"environments": environments})
+    return path
+
+
+# --- shards
+
+
+def test_shards_are_consecutive_rows_of_one_role(study: Study) -> None:
+    table = table_of(
+        ("a", "visible"), ("p", "interpolation"), ("b", "visible"), ("c", "visible"), ("q", "extrapolation")
+    )
+    assert expert_shards(study, table) == {"visible-000": ["a", "b"], "visible-001": ["c"]}
+    assert reference_shards(study, table) == {"unseen-000": ["p", "q"]}
+
+
+@pytest.mark.parametrize("count", range(2, 7))
+def test_appending_a_row_changes_or_adds_the_last_shard_alone(study: Study, count: int) -> None:
+    ids = [f"e{number}" for number in range(count + 1)]
+    before, after = expert_shards(study, visible(*ids[:-1])), expert_shards(study, visible(*ids))
+    differing = [name for name in after if after[name] != before.get(name)]
+    assert differing == [list(after)[-1]]
+
+
+def test_no_unseen_environment_no_reference(study: Study) -> None:
+    assert reference_shards(study, visible("a", "b")) == {}
+
+
+# --- environments of the bases
+
+
+def test_first_base_is_trained_on_all_visible_environments(study: Study) -> None:
+    table = table_of(("a", "visible"), ("p", "interpolation"), ("b", "visible"))
+    assert base_environments(study, table, "erm") == ["a", "b"]
+    assert recorded_environments(study, "erm") is None
+
+
+def test_an_environment_that_joins_does_not_retrain_a_base(study: Study) -> None:
+    write_base(study, "erm", ["b", "a"])
+    table = visible("a", "b", "c")
+    assert base_environments(study, table, "erm") == ["b", "a"]
+    assert base_environments(study, table, "conditioned") == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("table", [visible("a", "c"), table_of(("a", "visible"), ("b", "extrapolation"))])
+def test_an_environment_that_leaves_retrains_a_base(study: Study, table: EnvironmentTable) -> None:
+    write_base(study, "erm", ["a", "b"])
+    assert base_environments(study, table, "erm") == [environment.id for environment in table.visible]
+
+
+@pytest.mark.parametrize("environments", [None, "a", [1, 2], []])
+def test_a_base_that_says_nothing_usable_does_not_count(study: Study, environments: Any) -> None:
+    write_base(study, "erm", environments)
+    assert base_environments(study, visible("a", "b"), "erm") == ["a", "b"]
+
+
+def test_an_unreadable_base_does_not_count(study: Study) -> None:
+    path = write_base(study, "erm", ["a"])
+    whole = path.read_bytes()
+    # A flipped byte may hit a tensor or a space, which is not looked at; it must never be an error.
+    for damaged in (whole[:5], whole[:40], b"", b"\xff" * 64, b"\x05" + bytes(7) + b"[1,2]", whole[:8] + b"[" * 3000):
+        path.write_bytes(damaged)
+        assert base_environments(study, visible("a", "b"), "erm") == ["a", "b"]
+    for position in range(0, len(whole), 3):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 0xFF]) + whole[position + 1 :])
+        base_environments(study, visible("a", "b"), "erm")
+
+
+def test_metadata_read_by_hand_is_that_of_the_library(study: Study) -> None:
+    from weightcast.artifacts import read_metadata
+
+    path = write_base(study, "erm", ["a", "ä"])
+    assert recorded_metadata(path) == read_metadata(path)
+
+
+# --- settings of the source
+
+
+def test_a_simulator_is_told_frames_and_trajectories(study: Study) -> None:
+    settings = source_settings(study.data)
+    assert settings == {
+        "frame_step": 0.5, "grid_size": 24, "domain_length": 12.0, "frames": 61, "trajectories": 22
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "set_by"), [("frames", "data.frames"), ("trajectories", "data.trajectories")])
+def test_frames_and_trajectories_are_set_once(study: Study, key: str, set_by: str) -> None:
+    data = study.data.model_copy(update={"settings": {key: 61}})
+    with refused(f"data.settings.{key}", f"{set_by} sets it"):
+        source_settings(data)
+
+
+def test_a_simulator_has_no_folder(study: Study) -> None:
+    with refused("data.directory", "'mine'", "lambda-omega"):
+        source_settings(study.data.model_copy(update={"directory": "mine"}))
+
+
+def test_npy_files_lack_their_frame_step_alone(study: Study) -> None:
+    data = study.data.model_copy(update={"source": "npy", "directory": "mine", "settings": {}})
+    assert source_settings(data) == {"frame_step": 1.0}
+    assert source_settings(data.model_copy(update={"settings": {"frame_step": 2}})) == {"frame_step": 2}
+    with refused("data.settings.frame_step", "'long'"):
+        source_settings(data.model_copy(update={"settings": {"frame_step": "long"}}))
+    with refused("data.settings.grid_size", "unknown key", "frame_step"):
+        source_settings(data.model_copy(update={"settings": {"grid_size": 3}}))
+    with refused("data.settings.frame_step", "unknown key", "netcdf"):
+        source_settings(data.model_copy(update={"source": "netcdf", "settings": {"frame_step": 2}}))
+
+
+def test_one_visible_environment_is_too_few(study: Study) -> None:
+    with refused("table.csv", "column role", "found 1 visible"):
+        check_plan(study, table_of(("a", "visible"), ("p", "interpolation")))
+
+
+# --- jobs
+
+
+def test_files_of_weights_are_named_once(study: Study) -> None:
+    assert tuned_arms(study) == ["conditioned"]
+    sources = weight_sources(study)
+    assert len(set(sources)) == len(sources)
+    assert {"generator-conditioned", "generator-conditioned-weights-only", "generator-paper"} <= set(sources)
+    assert "generator-paper-weights-only" not in sources
+
+
+def test_jobs_follow_the_configuration(study: Study) -> None:
+    jobs = planned_jobs(study, table_of(("a", "visible"), ("b", "visible"), ("c", "visible"), ("p", "interpolation")))
+    assert jobs["simulate_environment"] == 4
+    assert jobs["train_experts"] == 2 * (2 + 1)
+    assert jobs["train_vae"] == 2 * 3
+    assert jobs["tune_generator"] == 3
+    assert "gather_reference" not in planned_jobs(study, visible("a", "b"))
+    assert {f"train_{name.replace('-', '_')}" for name in WEIGHT_MAPS} <= set(jobs)
+
+
+def snakemakes_jobs(*arguments: str) -> dict[str, int]:
+    command = [sys.executable, "-m", "snakemake", "-n", "--forceall", *arguments]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    table = (shown.stdout + shown.stderr).partition("Job stats:")[2].partition("\n\n")[0]
+    counts = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
+    return {rule: count for rule, count in counts.items() if rule not in ("all", "total")}
+
+
+def test_planned_jobs_are_snakemakes(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path)
+    write_data(tmp_path / "mine")
+    table = write_table(tmp_path / "table.csv")
+    path = write_config(tmp_path / "my.yaml", config)
+    rows = table_of(*((id, role) for id, role, _ in ROWS))  # type: ignore[misc]
+    assert planned_jobs(parse_study(config), rows) == snakemakes_jobs("--configfile", str(path))
+    assert table.exists()
+
+
+def test_planned_jobs_of_the_default_study_are_snakemakes() -> None:
+    from weightcast.environments.table import read_environments
+
+    study = parse_study(default_config())
+    assert planned_jobs(study, read_environments(ROOT / study.environments)) == snakemakes_jobs()
+
+
+def test_planning_is_light() -> None:
+    """Snakemake imports the plan in every process that it starts."""
+    code = "import sys, weightcast.plan; print([m for m in ('torch', 'xarray', 'pandas', 'scipy') if m in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"

@@ -1,0 +1,313 @@
+"""The report of a made-up study: complete, offline, and honest."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from refusals import refused
+from synthetic_study import (
+    TRAINED_HORIZON,
+    TYPICAL_ERRORS,
+    environment_table,
+    method_costs,
+    metrics,
+    rollouts,
+    write_study,
+)
+
+from weightcast.plots.export import render
+from weightcast.plots.plane import plot_plane
+from weightcast.plots.rollouts import plot_rollouts
+from weightcast.plots.summary import plot_summary
+from weightcast.report.numbers import number, p_value, seconds
+from weightcast.report.page import build_report
+from weightcast.report.verdict import Verdict, give_verdict
+from weightcast.statistics import environment_errors, summarise
+
+ROOT = Path(__file__).parents[2]
+SECTIONS = ("verdict", "reading", "summary", "horizon", "plane", "rollouts", "weights", "costs", "config", "versions")
+
+
+class Elements(HTMLParser):
+    """Start tags of a page, as (tag, attributes)."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+
+def build(folder: Path, results: Path, table: Path) -> str:
+    build_report(results, table, folder / "report.html", folder / "figures")
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """Results folder and table of a whole study."""
+    return write_study(tmp_path_factory.mktemp("study"))
+
+
+@pytest.fixture(scope="module")
+def built(study, tmp_path_factory):
+    """Its page and the folder of its figures."""
+    folder = tmp_path_factory.mktemp("report")
+    return build(folder, *study), folder / "figures"
+
+
+@pytest.fixture
+def copied(study, tmp_path):
+    """The study again, to be damaged; without the rollouts, whose figures take longest."""
+    shutil.copytree(study[0], tmp_path / "results")
+    (tmp_path / "results" / "report" / "rollouts.nc").unlink()
+    return tmp_path / "results", study[1]
+
+
+# --- the page ---
+
+
+def test_page_has_every_section(built):
+    anchors = {attributes.get("id") for _, attributes in Elements(built[0]).found}
+    assert set(SECTIONS) <= anchors
+    assert "Left out" not in built[0]
+
+
+def test_page_asks_nothing_of_the_network(built):
+    page, _ = built
+    references = [
+        (tag, value)
+        for tag, attributes in Elements(page).found
+        for name, value in attributes.items()
+        if name in ("src", "href", "srcset", "action", "data", "poster", "xlink:href")
+    ]
+    assert references
+    assert all(value.startswith(("data:", "#")) for _, value in references), references
+    assert not re.search(r"@import|url\(|fetch\(|XMLHttpRequest|https?://", page)
+    assert ("link", "data:,") in references  # no request for a favicon either
+
+
+def test_every_image_has_words_and_a_size(built):
+    images = [attributes for tag, attributes in Elements(built[0]).found if tag == "img"]
+    assert len(images) == 8
+    assert all(len(image["alt"]) > 30 and image["width"] and image["height"] for image in images)
+
+
+def test_tables_have_headers(built):
+    elements = Elements(built[0]).found
+    headers = [attributes for tag, attributes in elements if tag == "th"]
+    assert headers and all(header.get("scope") in ("row", "col") for header in headers)
+
+
+def test_page_marks_best_baseline_references_and_the_arm(built):
+    for mark in ("best baseline", "reference", "chosen arm"):
+        assert f'<span class="mark">{mark}</span>' in built[0]
+
+
+def test_page_shows_configuration_versions_and_zoo_cost(built):
+    page, _ = built
+    assert "trained_frames: 31" in page
+    assert "torch" in page and np.__version__ in page
+    assert "96 experts from the erm base" in page
+
+
+def test_figures_are_files_too(built):
+    names = {path.name for path in built[1].iterdir()}
+    assert {"summary.svg", "error_against_horizon.svg", "costs.svg", "weight_map.svg"} <= names
+    assert len([name for name in names if name.startswith("rollout_")]) == 3
+
+
+def test_same_results_give_the_same_page(study, built, tmp_path):
+    assert build(tmp_path, *study) == built[0]
+
+
+def test_names_are_escaped(copied, tmp_path):
+    results, table = copied
+    (results / "config.yaml").write_text((results / "config.yaml").read_text() + "note: <script>alert(1)</script>\n")
+    page = build(tmp_path, results, table)
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert" in page
+
+
+# --- what may be missing, and what may not ---
+
+
+def test_missing_optional_inputs_are_named(copied, tmp_path):
+    results, table = copied
+    for name in ("weight_map.csv", "costs.csv"):
+        (results / "report" / name).unlink()
+    page = build(tmp_path, results, table)
+    for name in ("weight_map.csv", "rollouts.nc", "costs.csv"):
+        assert f"Left out: report/{name} was not computed for this study." in page
+
+
+def test_a_figure_of_the_other_format_is_replaced(copied, tmp_path):
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "summary.png").write_bytes(b"old")
+    build(tmp_path, *copied)
+    assert not (tmp_path / "figures" / "summary.png").exists()
+
+
+def test_refuses_broken_inputs_and_writes_nothing(copied, tmp_path):
+    results, table = copied
+    (results / "report" / "rollouts.nc").write_bytes(b"no NetCDF")
+    with refused("rollouts.nc"):
+        build(tmp_path, results, table)
+    (results / "report" / "rollouts.nc").unlink()
+    (results / "config.yaml").write_text("data: {}\n")
+    with refused("config.yaml", "data.trained_frames"):
+        build(tmp_path, results, table)
+    broken = (results / "metrics.csv").read_text().replace(",rmse,", ",rmse,x", 1)
+    (results / "metrics.csv").write_text(broken)
+    with refused("metrics.csv", "line 2", "value"):
+        build(tmp_path, results, table)
+    (results / "metrics.csv").unlink()
+    with refused("metrics.csv", "no such file"):
+        build(tmp_path, results, table)
+    assert not (tmp_path / "report.html").exists()
+    assert not (tmp_path / "figures").exists()
+
+
+def test_scripts_run_and_end_in_one_line_on_bad_input(copied, tmp_path):
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, *map(str, arguments)]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    results, table = copied
+    method_costs().to_csv(tmp_path / "method_costs.csv", index=False)
+    outputs = ("--metrics", tmp_path / "metrics.csv", "--summary", tmp_path / "summary.csv", "--bootstrap", 200)
+    common = ("--method-costs", tmp_path / "method_costs.csv", "--trained-horizon", TRAINED_HORIZON, *outputs)
+    done = run("scripts/summarise.py", "--evaluations", results / "metrics.csv", *common)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "summary.csv").read_bytes() == (results / "summary.csv").read_bytes()
+
+    report = ("--table", table, "--output", tmp_path / "report.html", "--figures", tmp_path / "figures")
+    assert run("scripts/write_report.py", "--results", results, *report).returncode == 0
+    failed = run("scripts/write_report.py", "--results", tmp_path / "nowhere", *report)
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("weightcast: error: ") and failed.stderr.count("\n") == 1
+
+
+# --- the verdict ---
+
+
+def verdict_of(**changed: tuple[float, float, float]) -> Verdict:
+    """Verdict of the study with some methods' errors changed; names with underscores for hyphens."""
+    errors = metrics(TYPICAL_ERRORS | {name.replace("_", "-"): typical for name, typical in changed.items()})
+    errors = errors[errors["metric"] == "rmse"]
+    summary = summarise(errors, method_costs(), TRAINED_HORIZON, draws=200)
+    return give_verdict(summary, environment_errors(errors, TRAINED_HORIZON), TRAINED_HORIZON)
+
+
+def test_verdict_says_when_the_generator_wins_and_when_it_loses():
+    verdict = verdict_of()
+    assert verdict.headline == (
+        "Generated weights beat every baseline inside the range, but lose to the best baseline outside the range"
+    )
+    assert "arm end-to-end, chosen by its error on the visible environments" in verdict.paragraph
+    assert "the generator wins (lower error in 12 of 12 environments, p < 0.001)" in verdict.paragraph
+    assert "the generator loses (lower error in 0 of 13 environments, p < 0.001)" in verdict.paragraph
+    assert "times One-per-Env (conditioned)" in verdict.paragraph
+    assert "At 60 frames, twice the trained horizon" in verdict.paragraph
+    assert "The environment matters" in verdict.paragraph
+
+
+def test_verdict_says_when_there_is_no_skill():
+    verdict = verdict_of(generator_end_to_end=(0.04, 1.3, 1.4))
+    assert verdict.headline == "This forecast has no skill inside the range and outside the range"
+    assert "climatology, which needs no network" in verdict.paragraph
+
+
+def test_verdict_says_when_not_even_experts_have_skill():
+    errors = dict.fromkeys(TYPICAL_ERRORS, (1.4, 1.4, 1.4))
+    errors |= {"climatology": (0.4, 0.4, 0.4), "persistence": (0.5, 0.5, 0.5)}
+    verdict = verdict_of(**{name.replace("-", "_"): typical for name, typical in errors.items()})
+    assert "No network of this study has skill inside the range and outside the range." in verdict.paragraph
+    assert "The environment hardly matters here" in verdict.paragraph
+
+
+def test_verdict_does_not_call_noise_a_victory():
+    verdict = verdict_of(generator_end_to_end=(0.04, 0.0598, 0.0998))
+    assert "beat" not in verdict.headline
+    assert "not significant" in verdict.paragraph
+
+
+def test_verdict_says_when_the_generator_diverges():
+    verdict = verdict_of(generator_end_to_end=(0.04, float("nan"), 0.05))
+    assert verdict.headline.startswith("Generated weights diverge inside the range, but ")
+
+
+def test_verdict_of_a_study_without_a_generator():
+    summary = summarise(metrics({"erm": (1, 1, 1)}), method_costs(), TRAINED_HORIZON, draws=200)
+    assert "No generator" in give_verdict(summary, pd.DataFrame(), TRAINED_HORIZON).headline
+
+
+# --- figures ---
+
+
+@pytest.mark.parametrize("parameters", [["beta"], ["beta", "D"], ["beta", "D", "k"]])
+def test_plane_takes_any_number_of_parameters(parameters):
+    environments = environment_table().assign(k=1.0)
+    errors = environment_errors(metrics(), TRAINED_HORIZON)
+    errors.loc[errors.index[::7], "value"] = np.inf
+    figure = plot_plane(errors, environments, parameters, ["erm", "film", "generator-end-to-end"])
+    assert render(figure).suffix == "svg"
+
+
+def test_summary_figure_shows_diverged_methods():
+    errors = metrics().query("metric == 'rmse'")
+    errors.loc[errors["method"] == "generator-paper", "value"] = np.inf
+    figure = plot_summary(summarise(errors, method_costs(), TRAINED_HORIZON, draws=200))
+    texts = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert texts.count("diverged") == 3
+
+
+def test_rollouts_of_a_diverged_forecast_are_drawn():
+    fields = rollouts(environment_table())["u"].isel(environment=0).copy()
+    fields.loc[{"method": "generator-end-to-end", "time": slice(30, None)}] = np.nan
+    figure = plot_rollouts(fields, "generator-end-to-end", "one-per-env-conditioned")
+    texts = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert texts.count("diverged") == 6
+    fields.loc[{"method": "generator-end-to-end"}] = np.inf
+    render(plot_rollouts(fields, "generator-end-to-end", None))
+
+
+def test_large_figures_become_png():
+    random = np.random.default_rng(0)
+    fields = xr.DataArray(
+        random.normal(size=(2, 6, 256, 256)),
+        dims=("method", "time", "y", "x"),
+        coords={"method": ["truth", "generator-a"], "time": np.arange(6)},
+        name="u",
+    )
+    image = render(plot_rollouts(fields, "generator-a", None))
+    assert image.suffix == "png"
+    assert image.content.startswith(b"\x89PNG")
+
+
+# --- numbers ---
+
+
+@pytest.mark.parametrize(
+    ("value", "printed"),
+    [(0.04567, "0.0457"), (1.17, "1.17"), (12.3456, "12.3"), (0.0, "0.00"), (0.00012, "1.20e-04"), (1234.6, "1235")],
+)
+def test_numbers_have_three_digits(value, printed):
+    assert number(value) == printed
+
+
+def test_special_numbers():
+    assert (number(float("inf")), number(float("nan"))) == ("∞", "\N{EN DASH}")
+    assert (p_value(0.0004), p_value(0.0312), p_value(0.41)) == ("< 0.001", "= 0.031", "= 0.41")
+    assert (seconds(0.0), seconds(0.056), seconds(1234.5)) == ("0", "0.056", "1,234")

@@ -1,0 +1,114 @@
+"""The report in a real browser: no errors on its console, no request to any network, and its tables can be sorted."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from html import unescape
+from pathlib import Path
+
+import pytest
+from synthetic_study import write_study
+
+from weightcast.report.page import build_report
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (chromium, google-chrome)")
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--enable-logging=stderr",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # the browser itself would look for updates
+)
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What opening a page led to: its document after scripts ran, console messages, and URLs asked of the network."""
+
+    document: str
+    console: list[str]
+    requests: list[str]
+
+
+def visit(page: Path, folder: Path) -> Visit:
+    """Open a page from disk."""
+    log = folder / "net.json"
+    command = [str(CHROMIUM), *FLAGS, f"--user-data-dir={folder / 'profile'}", f"--log-net-log={log}", "--dump-dom"]
+    done = subprocess.run([*command, page.as_uri()], capture_output=True, text=True, timeout=120, check=True)
+    events = json.loads(log.read_text())["events"]
+    # Only the start of a request names who asked for it; what the browser wants for itself has "not an origin" there.
+    started = [event["params"] for event in events if "initiator" in event.get("params", {})]
+    asked = {request["url"] for request in started if request["initiator"] != "not an origin"}
+    return Visit(
+        document=done.stdout,
+        console=[line for line in done.stderr.splitlines() if ":CONSOLE" in line],
+        requests=sorted(asked),
+    )
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("browser")
+    results, table = write_study(folder)
+    (results / "report" / "rollouts.nc").unlink()  # its figures take longest to draw
+    build_report(results, table, folder / "report.html", folder / "figures")
+    return folder / "report.html"
+
+
+def test_report_opens_without_errors_and_without_the_network(report, tmp_path):
+    seen = visit(report, tmp_path)
+    assert seen.console == []
+    assert seen.requests == []
+    assert seen.document.count("<img") == 5
+    assert "<h1>synthetic</h1>" in seen.document
+
+
+def test_errors_and_requests_would_be_noticed(tmp_path):
+    """The test above sees what it looks for; nothing listens at this port."""
+    page, nowhere = tmp_path / "bad.html", "127.0.0.1:9"
+    page.write_text(
+        f"""<style>@font-face {{ font-family: far; src: url(http://{nowhere}/font) }} p {{ font-family: far }}</style>
+        <img src="http://{nowhere}/image"><p>text</p>
+        <script>new WebSocket("ws://{nowhere}/socket"); fetch("http://{nowhere}/fetch")</script>
+        <script>throw new Error("broken")</script>"""
+    )
+    seen = visit(page, tmp_path)
+    assert any("broken" in line for line in seen.console)
+    assert {url.rpartition("/")[2] for url in seen.requests} == {"font", "image", "socket", "fetch"}
+
+
+def test_every_image_is_shown(report, tmp_path):
+    script = "document.title = Array.from(document.images, (i) => i.complete && i.naturalWidth > 300).join()"
+    seen = visit(with_script(report, f'addEventListener("load", () => {{ {script} }})', tmp_path), tmp_path)
+    assert re.search(r"<title>(.*?)</title>", seen.document).group(1) == ",".join(["true"] * 5)
+
+
+@pytest.mark.parametrize(("clicks", "order"), [(1, "descending"), (2, "ascending")])
+def test_tables_sort_by_a_click(report, tmp_path, clicks, order):
+    """The first column of numbers, RMSE, is sorted already: the first click turns it round."""
+    seen = visit(with_script(report, 'document.querySelector(".sort").click();' * clicks, tmp_path), tmp_path)
+    table = re.search(r'<table class="sortable">(.*?)</table>', seen.document, re.DOTALL).group(1)
+    assert f'aria-sort="{order}"' in table
+    first_cells = re.findall(r'</th>\s*<td data-value="([^"]*)"', unescape(table))
+    values = [float(value) for value in first_cells]
+    assert len(values) == 18
+    assert values == sorted(values, reverse=order == "descending")
+
+
+def with_script(page: Path, script: str, folder: Path) -> Path:
+    """A copy of a page that runs a script at its end."""
+    copy = folder / "scripted.html"
+    copy.write_text(page.read_text(encoding="utf-8").replace("</body>", f"<script>{script}</script></body>"), "utf-8")
+    return copy

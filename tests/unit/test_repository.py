@@ -1,0 +1,159 @@
+"""What has to hold of the repository as a whole: its files, its lock, its links, and the code lists of its scripts."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import weightcast
+from weightcast.provenance import code_files
+from weightcast.systems import SYSTEM_NAMES, load_system
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
+LARGEST_FILE = 1_000_000
+UNPICKLING = re.compile(r"\b(pickle|torch|joblib)\.load\(|\ballow_pickle\s*=\s*True|\byaml\.(unsafe_|full_)?load\(")
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+RECORD_IMPORTS = """
+import contextlib, io, json, os, runpy, sys
+import pandas, torch, torchmetrics, xarray  # what costs the time is imported once, before the forks
+
+folder, package, *scripts = sys.argv[1:]
+for script in scripts:
+    child = os.fork()
+    if child == 0:
+        sys.argv, sys.path[0], status = [script, "--help"], os.path.dirname(script), None
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                runpy.run_path(script, run_name="__main__")
+        except SystemExit as end:
+            status = end.code or 0
+        files = [getattr(module, "__file__", None) or "" for module in list(sys.modules.values())]
+        with open(f"{folder}/{os.path.basename(script)}.json", "w") as record:
+            json.dump({"status": status, "files": [file for file in files if file.startswith(package)]}, record)
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+
+
+def tracked_files() -> list[Path]:
+    """Files that git tracks; skips the test where there is no git checkout."""
+    try:
+        names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git checkout")
+    return [file for name in names.split("\0") if name and (file := ROOT / name).is_file()]
+
+
+def project() -> dict[str, Any]:
+    table: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return table
+
+
+def test_no_tracked_file_is_large() -> None:
+    assert not [file for file in tracked_files() if file.stat().st_size > LARGEST_FILE]
+
+
+def test_nothing_unpickles() -> None:
+    code = [file for file in tracked_files() if file.suffix in (".py", ".smk") or file.name == "Snakefile"]
+    checked = [file for file in code if "tests" not in file.relative_to(ROOT).parts]
+    assert checked
+    assert not [file for file in checked if UNPICKLING.search(file.read_text(encoding="utf-8"))]
+
+
+def test_version_is_said_once() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert project()["version"] == weightcast.__version__ == citation["version"]
+
+
+def test_lock_has_a_fitting_pin_for_every_dependency() -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = dict(line.split("==") for line in lines if not line.startswith("#"))
+    pins = {canonicalize_name(name): version for name, version in pins.items()}
+    extras = project()["optional-dependencies"]
+    wanted = [*project()["dependencies"], *(line for name in extras if name != "all" for line in extras[name])]
+    for requirement in map(Requirement, wanted):
+        assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), requirement
+
+
+def test_extra_all_has_every_extra() -> None:
+    extras = project()["optional-dependencies"]
+    (everything,) = extras["all"]
+    assert Requirement(everything).extras == extras.keys() - {"all"}
+
+
+def test_profiles_agree_where_they_say_the_same() -> None:
+    default, slurm = (
+        yaml.safe_load((ROOT / "profiles" / name / "config.yaml").read_text(encoding="utf-8"))
+        for name in ("default", "slurm")
+    )
+    shared = default.keys() & slurm.keys()
+    assert {"max-checksum-file-size", "rerun-incomplete"} <= shared
+    assert {key: default[key] for key in shared} == {key: slurm[key] for key in shared}
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    pages = [file for file in tracked_files() if file.suffix == ".md"]
+    broken = []
+    for page in {ROOT / "README.md", *pages}:
+        for target in LINK.findall(page.read_text(encoding="utf-8")):
+            file = target.partition("#")[0]
+            if file and "://" not in file and not (page.parent / file).exists():
+                broken.append(f"{page.relative_to(ROOT)}: {target}")
+    assert not broken
+
+
+def test_modules_are_imported_by_name_only_where_that_is_known() -> None:
+    """Code lists are read from import statements: what is imported by a computed name does not show in them."""
+    known = {
+        "__init__.py",  # public names, for users; the library and the scripts import from where a name lives
+        "cli/main.py",  # commands, which no stage runs
+        "systems/__init__.py",  # systems, which the rule that simulates lists beside its code
+    }
+    package = Path(weightcast.__file__).parent
+    found = {
+        str(file.relative_to(package))
+        for file in package.rglob("*.py")
+        if re.search(r"\b(import_module|__import__)\(", file.read_text(encoding="utf-8"))
+    }
+    assert found == known
+
+
+@pytest.mark.parametrize("name", SYSTEM_NAMES)
+def test_system_is_where_the_rule_that_simulates_looks_for_it(name: str) -> None:
+    assert load_system(name).trajectories.__module__ == f"weightcast.systems.{name.replace('-', '_')}"
+
+
+@pytest.fixture(scope="module")
+def imports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Of each script, by name: its exit status with --help, and the files of weightcast that it imported by then."""
+    folder = tmp_path_factory.mktemp("imports")
+    package = str(Path(weightcast.__file__).parent)
+    subprocess.run([sys.executable, "-c", RECORD_IMPORTS, folder, package, *SCRIPTS], check=True, timeout=300)
+    return {file.name.removesuffix(".json"): json.loads(file.read_text()) for file in folder.iterdir()}
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def test_script_runs_only_when_it_is_asked_to(script: Path) -> None:
+    assert '\nif __name__ == "__main__":\n' in script.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def test_code_list_of_a_script_holds_what_it_imports(script: Path, imports: dict[str, Any]) -> None:
+    """Snakemake reruns a stage when a file of this list changes; a file missing from it could change unnoticed."""
+    record = imports[script.name]
+    assert record["status"] == 0
+    assert record["files"]
+    listed = {(ROOT / file).resolve() for file in code_files(script)}
+    assert {Path(file).resolve() for file in record["files"]} <= listed

@@ -1,0 +1,205 @@
+"""The real Snakefile from trajectories to report, and what is run again after which change."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pandas as pd
+import pytest
+import yaml
+
+from weightcast import Generator
+from weightcast.artifacts import load_artifact
+from weightcast.environments.zoo import Zoo
+
+METHODS = {
+    "erm", "film", "film-matched", "hypernetwork", "finetune-erm", "finetune-film", "persistence", "climatology",
+    "nearest-expert-erm", "nearest-expert-conditioned", "polynomial-erm", "polynomial-conditioned",
+    "gaussian-process-erm", "gaussian-process-conditioned", "one-per-env-erm", "one-per-env-conditioned",
+    "generator-conditioned", "generator-conditioned-weights-only", "generator-paper",
+}  # fmt: skip
+BEFORE_DIFFUSION = {
+    "simulate_environment", "train_erm", "train_conditioned", "train_film_matched", "train_hypernetwork",
+    "train_experts", "gather_zoo", "gather_reference", "train_vae", "regress_weights", "finetune_bases", "fold_bases",
+    "map_weights", "evaluate_without_network",
+}  # fmt: skip
+AFTER_DIFFUSION = {
+    "tune_generator", "generate_weights", "generate_weights_only", "evaluate_weights", "summarise", "collect_costs",
+    "show_rollouts", "write_report",
+}  # fmt: skip
+
+
+def test_tables_have_every_method_split_and_column(finished):
+    results = finished.folder / "results/mini"
+    metrics = pd.read_csv(results / "metrics.csv")
+    summary = pd.read_csv(results / "summary.csv")
+
+    assert list(metrics) == ["study", "method", "split", "environment", "seed", "horizon", "metric", "value"]
+    assert set(metrics.method) == METHODS
+    assert set(metrics.split) == {"visible", "interpolation", "extrapolation"}
+    assert set(metrics.metric) == {"rmse", "rmse_physical", "nmse", "ssim"}
+    assert set(metrics.horizon) == {1, 4, 8}
+    assert set(metrics[metrics.method == "generator-paper"].seed) == {0, 1}
+    assert not metrics.duplicated(["method", "environment", "seed", "horizon", "metric"]).any()
+    assert metrics.value.notna().all()
+    assert list(summary) == [
+        "method", "split", "metric", "median", "ci_low", "ci_high", "n", "p_vs_best_baseline", "parameters",
+        "train_seconds", "adapt_seconds",
+    ]  # fmt: skip
+    assert set(summary.method) == METHODS
+    assert (summary.ci_low <= summary["median"]).all() and (summary["median"] <= summary.ci_high).all()
+    trained = summary[~summary.method.isin(["persistence", "climatology"])]
+    assert (trained.train_seconds > 0).all() and (trained.parameters > 0).all()
+
+
+def test_the_report_is_one_offline_page_with_figures_beside_it(finished):
+    results = finished.folder / "results/mini"
+    page = (results / "report.html").read_text()
+
+    assert "http://" not in page.replace("http://www.w3.org", "") and "<script src" not in page
+    assert len(list((results / "figures").iterdir())) >= 5
+    assert yaml.safe_load((results / "config.yaml").read_text())["study"] == "mini"
+
+
+def test_the_zoo_is_one_tensor_and_a_manifest(finished):
+    artifact = load_artifact(finished.folder / "results/mini/zoo/conditioned.safetensors", "zoo")
+    zoo = Zoo.from_artifact(artifact)
+
+    assert zoo.weights.shape[0] == len(zoo.manifest) == 10  # five visible environments, two members
+    assert zoo.environments[:4] == ["slow-small", "slow-small", "slow-large", "slow-large"]
+    reference = Zoo.load(finished.folder / "results/mini/reference/conditioned.safetensors")
+    assert reference.environments == ["between", "inside", "beyond"]
+
+
+def test_a_generator_of_the_study_is_loaded_by_its_folder(finished):
+    generator = Generator.load(finished.folder / "results/mini")
+    assert generator.metadata["arm"] == "conditioned" and generator.metadata["stage"] == "end-to-end"
+    (model,) = generator.sample(environment={"beta": 1.0, "D": 0.5})
+    assert sum(weight.numel() for weight in model.parameters()) == generator.vae.graph.num_parameters
+
+
+def test_after_a_complete_run_there_is_nothing_to_do(finished):
+    assert finished.planned() == {}
+
+
+@pytest.mark.parametrize("target", ["simulate", "zoo", "vae", "diffusion", "generate", "evaluate", "report"])
+def test_every_stage_is_a_target(finished, target):
+    assert finished.planned(target) == {}
+    assert finished.planned(target, "--forcerun", target) == {target: 1}
+
+
+def test_touching_files_without_changing_them_reruns_nothing(study):
+    files = ["weightcast/environments/vae.py", "scripts/train_base.py", "tests/workflow/mini.csv"]
+    files += ["data/mini/trajectories/middle.nc", "results/mini/base/conditioned.safetensors", "Snakefile"]
+    for file in files:
+        (study.folder / file).touch()
+
+    assert study.planned() == {}
+
+
+def test_a_diffusion_setting_reruns_the_diffusion_and_what_follows(study):
+    study.edit("tests/workflow/mini.yaml", "sample_steps: 2", "sample_steps: 3")
+    planned = study.planned()
+
+    assert planned["train_diffusion"] == 4
+    assert set(planned) >= AFTER_DIFFUSION
+    assert not set(planned) & BEFORE_DIFFUSION
+
+
+@pytest.mark.parametrize(
+    ("file", "reruns", "spares"),
+    [
+        ("weightcast/environments/diffusion_training.py", {"train_diffusion", *AFTER_DIFFUSION}, BEFORE_DIFFUSION),
+        ("weightcast/environments/vae_training.py", {"train_vae", "train_diffusion"}, {"train_conditioned", "train_experts"}),
+        ("weightcast/metrics.py", {"evaluate_weights", "summarise"}, {"train_diffusion", "generate_weights", "train_erm"}),
+        ("weightcast/systems/lambda_omega.py", {"simulate_environment", "train_erm", "write_report"}, set()),
+        ("weightcast/systems/era5_sample.py", set(), {"simulate_environment", "write_report"}),
+        ("weightcast/report/verdict.py", {"write_report"}, {"summarise", "evaluate_weights"}),
+    ],
+)  # fmt: skip
+def test_editing_library_code_reruns_exactly_the_stages_that_use_it(study, file, reruns, spares):
+    path = study.folder / file
+    path.write_text(path.read_text() + "\n# edited\n")
+    planned = set(study.planned())
+
+    assert planned >= reruns
+    assert not planned & spares
+    assert reruns or not planned
+
+
+def test_adding_an_environment_trains_that_environment_alone(study):
+    before = Zoo.load(study.folder / "results/mini/zoo/conditioned.safetensors")
+    base = load_artifact(study.folder / "results/mini/base/conditioned.safetensors").digest
+    table = study.folder / "tests/workflow/mini.csv"
+    table.write_text(table.read_text() + "late,visible,1.2,0.6\n")
+
+    planned = study.planned()
+    assert planned["simulate_environment"] == 1
+    assert planned["train_experts"] == 2  # the last shard of each base
+    assert not set(planned) & {"train_erm", "train_conditioned", "train_film_matched", "train_hypernetwork"}
+    study.snakemake("zoo")
+
+    after = Zoo.load(study.folder / "results/mini/zoo/conditioned.safetensors")
+    assert after.environments == [*before.environments, "late", "late"]
+    assert (after.weights[:10] == before.weights).all()
+    assert [entry["seconds"] for entry in after.manifest[:10]] == [entry["seconds"] for entry in before.manifest]
+    assert load_artifact(study.folder / "results/mini/base/conditioned.safetensors").digest == base
+
+
+def test_the_same_config_and_seed_give_the_same_weights(finished, tmp_path):
+    from conftest import copy_repository
+
+    again = copy_repository(tmp_path)
+    again.snakemake("--until", "gather_zoo")
+    for name in ("base/conditioned", "zoo/conditioned", "zoo/erm"):
+        one, other = (
+            load_artifact(checkout.folder / f"results/mini/{name}.safetensors") for checkout in (finished, again)
+        )
+        assert one.tensors_digest == other.tensors_digest
+
+
+def test_a_second_study_on_the_users_own_files_plans_an_import(finished, tmp_path):
+    config = yaml.safe_load((finished.folder / "tests/workflow/mini.yaml").read_text())
+    config["study"] = "own"
+    config["data"] |= {"source": "netcdf", "directory": str(finished.folder / "data/mini/trajectories"), "settings": {}}
+    path = tmp_path / "own.yaml"
+    path.write_text(yaml.safe_dump(config))
+    planned = finished.planned(config=str(path))
+
+    assert planned["import_trajectories"] == 8
+    assert "simulate_environment" not in planned
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda config: config["zoo"].update(memebers=2), "zoo.memebers: unknown key, expected 'members'"),
+        (lambda config: config.update(study="a b"), "study: found 'a b'"),
+        (lambda config: config.update(environments="missing.csv"), "missing.csv"),
+        (lambda config: config["data"].update(source="netcdf", directory="nowhere", settings={}), "nowhere"),
+    ],
+)
+def test_bad_configurations_end_in_one_line(finished, tmp_path, change, message):
+    config = yaml.safe_load((finished.folder / "tests/workflow/mini.yaml").read_text())
+    change(config)
+    path = tmp_path / "bad.yaml"
+    path.write_text(json.dumps(config))
+    done = finished.snakemake("-n", config=str(path), ok=False)
+
+    assert done.returncode != 0
+    lines = [line for line in done.stderr.splitlines() if line.startswith("weightcast: error:")]
+    assert len(lines) == 1 and message in lines[0]
+    assert "Traceback" not in done.stderr
+
+
+def test_every_job_leaves_a_log_and_the_costs_add_up(finished):
+    logs = finished.folder / "results/mini/logs"
+    assert {path.name for path in logs.iterdir()} >= {"base", "zoo", "vae", "diffusion", "end-to-end", "evaluation"}
+    with (finished.folder / "results/mini/report/costs.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    zoo = sum(float(row["train_seconds"]) for row in rows if row["stage"] == "zoo" and row["artifact"] == "erm")
+    with (finished.folder / "results/mini/report/method_costs.csv").open() as file:
+        methods = {row["method"]: float(row["train_seconds"]) for row in csv.DictReader(file)}
+    assert methods["nearest-expert-erm"] == pytest.approx(zoo + methods["erm"])
+    assert methods["generator-paper"] > methods["nearest-expert-erm"]

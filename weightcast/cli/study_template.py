@@ -1,0 +1,91 @@
+"""The configuration that ``weightcast init`` writes: study_template.yaml, filled with sizes that fit the data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import yaml
+
+from weightcast.cli.data_survey import Survey
+from weightcast.environments.table import EnvironmentTable
+
+TEMPLATE = Path(__file__).with_suffix(".yaml")
+MEMBERS = 3  # as in the template
+MOST_MODES = 8
+
+
+def fill_template(name: str, directory: Path, table: EnvironmentTable, found: Survey, output: Path) -> str:
+    """A commented configuration, as text.
+
+    Args:
+        name: of the study.
+        directory: of the data.
+        table: of the environments.
+        found: what the data holds.
+        output: where the configuration will lie; named in its comments.
+    """
+    visible = len(table.visible)
+    trained_frames = choose_trained_frames(found.frames[0])
+    train, validation, test = split_trajectories(found.trajectories[0])
+    npy = found.format == "npy"
+    values: dict[str, Any] = {
+        "table": str(table.path),
+        "format": found.format,
+        "directory": str(directory),
+        "settings": {"frame_step": 1.0} if npy else {},
+        "channels": list(found.channels),
+        "grid": list(found.grid),
+        "frames": found.frames[0],
+        "trained_frames": trained_frames,
+        "train": train,
+        "validation": validation,
+        "test": test,
+        "modes": [choose_modes(points) for points in found.grid],
+        "unroll": 2,
+        "pooled": min(8, visible),
+        "shard_environments": min(6, visible),
+        "vae_batch": min(16, MEMBERS * visible),
+        "diffusion_batch": min(32, MEMBERS * visible),
+        "folds": min(6, visible),
+        "finetune_frames": min(10, trained_frames),
+        "choosing_environments": min(6, visible),
+        "horizons": choose_horizons(found.frames[0], trained_frames),
+    }
+    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        {key: _yaml(value) for key, value in values.items()},
+        name=name,
+        study=_yaml(name),
+        output=output,
+        settings_comment="  # time between frames, which the files do not hold" if npy else "",
+    )
+
+
+def split_trajectories(count: int) -> tuple[int, int, int]:
+    """About 70 % to train, 10 % to validate, 20 % to test, at least one each; ``count`` is 3 or more."""
+    validation, test = max(1, round(0.1 * count)), max(1, round(0.2 * count))
+    return count - validation - test, validation, test
+
+
+def choose_trained_frames(frames: int) -> int:
+    """So many that twice the trained horizon can be evaluated; 3 at least, where that is not possible."""
+    return max(3, (frames - 1) // 2 + 1)
+
+
+def choose_horizons(frames: int, trained_frames: int) -> list[int]:
+    """1, 2, 5, 10, ... below the trained horizon, the trained horizon, and one and a half and two times it."""
+    trained = trained_frames - 1
+    below = [digit * 10**power for power in range(len(str(trained))) for digit in (1, 2, 5)]
+    wanted = {*(horizon for horizon in below if horizon < trained), trained, 3 * trained // 2, 2 * trained}
+    return sorted(horizon for horizon in wanted if horizon < frames)
+
+
+def choose_modes(points: int) -> int:
+    """Half of what the grid holds, which is half of its points; 8 at most, since weights grow with the square."""
+    return max(1, min(MOST_MODES, points // 4))
+
+
+def _yaml(value: Any) -> str:
+    """A value as YAML on one line, quoted where YAML would take text for something else."""
+    return yaml.safe_dump([value], default_flow_style=True, width=float("inf"), sort_keys=False).strip()[1:-1]
