@@ -82,9 +82,7 @@ def main() -> None:
     members = plan_members([f"environment-{number}" for number in range(arguments.experts)], 1, study_seed=0)
     base = predictor.graph.read(module).expand(arguments.experts, -1)
     start = starting_weights(base, members, predictor, study.zoo.perturbation)
-    frames = torch.randn(
-        arguments.experts, 2, study.data.trained_frames, len(study.data.channels), *study.data.grid
-    )
+    frames = torch.randn(arguments.experts, 2, study.data.trained_frames, len(study.data.channels), *study.data.grid)
 
     def stacked() -> None:
         train_experts(start, members, frames, range(arguments.experts), predictor, training)
@@ -118,7 +116,9 @@ def main() -> None:
                 run()
             if round_:  # the first round warms up
                 seconds[name].append(time.perf_counter() - started)
-    print(f"{arguments.experts} experts, {arguments.steps} steps, batch {training.batch}, unroll {training.unroll}, 1 thread")
+    print(
+        f"{arguments.experts} experts, {arguments.steps} steps, batch {training.batch}, unroll {training.unroll}, 1 thread"
+    )
     for name, values in seconds.items():
         ratios = [value / base for value, base in zip(values, seconds["stacked"], strict=True)]
         per_step = 1e3 * statistics.median(values) / arguments.steps

@@ -63,6 +63,7 @@ rule show_rollouts:
 rule write_report:
     input:
         code=code("write_report"),
+        template="weightcast/report/page.html.j2",
         metrics=rules.summarise.output,
         costs=rules.collect_costs.output,
         config=rules.resolve_config.output,

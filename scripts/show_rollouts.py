@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from weightcast.config.evaluation import EvaluationSettings
 from weightcast.environments.dataset import Normalisation
 from weightcast.environments.evaluation import TestSet, roll_out
 from weightcast.environments.table import table_from_json
-from weightcast.environments.weights_table import load_method_weights
+from weightcast.environments.weights_table import MethodWeights, load_method_weights
 from weightcast.files import written_whole
 from weightcast.nets.build import build_predictor
 from weightcast.predictor import StackedPredictor
@@ -43,7 +44,7 @@ def main() -> None:
     shown = [row.id for role in roles for row in role[:: max(1, len(role) // SHOWN)][:SHOWN]]
     chosen = [table.ids.index(environment) for environment in shown]
     steps = max(evaluation.horizons)
-    found = {}
+    found: dict[str, tuple[MethodWeights, dict[str, Any]]] = {}
     for path in arguments.weights:
         methods, metadata = load_method_weights(path)
         found |= {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,9 @@ def run(capsys: pytest.CaptureFixture[str], *argv: object) -> tuple[str, str]:
     return captured.out, captured.err
 
 
-def refused(capsys: pytest.CaptureFixture[str], *argv: object, words: object = (), output: Path | None = None) -> str:
+def refused(
+    capsys: pytest.CaptureFixture[str], *argv: object, words: Iterable[object] = (), output: Path | None = None
+) -> str:
     """The command ends with status 1 and one line on stderr, in which all `words` occur; no `output` is left."""
     capsys.readouterr()
     with pytest.raises(SystemExit) as caught:
@@ -27,7 +30,7 @@ def refused(capsys: pytest.CaptureFixture[str], *argv: object, words: object = (
     assert error.startswith("weightcast: error: ")
     assert error.count("\n") == 1
     assert error.endswith("\n")
-    for word in [words] if isinstance(words, str) else words:
+    for word in words:
         assert str(word) in error, f"{word!r} is not in: {error}"
     if output is not None:
         assert not output.exists()

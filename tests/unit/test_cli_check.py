@@ -9,7 +9,16 @@ import pytest
 import torch
 import xarray as xr
 from command_line import refused, run
-from tiny_study import ROOT, ROWS, default_config, random_trajectories, tiny_config, write_config, write_data, write_table
+from tiny_study import (
+    ROOT,
+    ROWS,
+    default_config,
+    random_trajectories,
+    tiny_config,
+    write_config,
+    write_data,
+    write_table,
+)
 
 from weightcast.artifacts import save_artifact
 from weightcast.cli import step_times
@@ -36,7 +45,7 @@ def changed(folder: Path, section: str, **values: Any) -> Path:
 
 def rewritten(folder: Path, environment: str, **changes: Any) -> Path:
     """One environment's file, with other values of its fields."""
-    trajectories = random_trajectories(environment, dict((id, beta) for id, _, beta in ROWS)[environment])
+    trajectories = random_trajectories(environment, {id: beta for id, _, beta in ROWS}[environment])
     path = folder / "mine" / f"{environment}.nc"
     path.unlink()
     for name, value in changes.items():

@@ -74,7 +74,7 @@ def test_environment_inferred_from_frames(
     write_trajectories(frames, random_trajectories("somewhere", 1.0, trajectories=1, frames=3))
     shown, _ = run(capsys, "generate", results, "--frames", frames, "-o", output)
     assert "inferred beta=" in shown
-    assert "3 frames of 1 trajectories" in shown
+    assert "1 x 3 frames (trajectory, time)" in shown
     metadata = load_artifact(output, "model").metadata
     assert metadata["environment"].keys() == {"beta"}
     assert metadata["inferred_from"] == "observed.nc"

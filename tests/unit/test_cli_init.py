@@ -189,7 +189,7 @@ def test_horizons_fit_the_frames(frames: int) -> None:
     horizons = choose_horizons(frames, trained_frames)
     assert trained_frames - 1 in horizons
     assert horizons == sorted(set(horizons))
-    assert 1 <= min(horizons)
+    assert min(horizons) >= 1
     assert max(horizons) < frames
     if frames >= 5:
         assert 2 * (trained_frames - 1) in horizons

@@ -131,12 +131,12 @@ def test_a_flipped_bit_is_noticed_wherever_it_is(zoo: Path, capsys: pytest.Captu
         damaged = bytearray(whole)
         damaged[place] ^= 1 << (place % 8)
         zoo.write_bytes(damaged)
-        refused(capsys, "inspect", zoo, words=zoo)
+        refused(capsys, "inspect", zoo, words=(zoo,))
 
 
 def test_bytes_at_the_end_are_noticed(zoo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     zoo.write_bytes(zoo.read_bytes() + b"\0")
-    refused(capsys, "inspect", zoo, words=zoo)
+    refused(capsys, "inspect", zoo, words=(zoo,))
 
 
 def test_files_of_other_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,8 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import warnings
-from pathlib import Path
 
 import pytest
 from command_line import refused, run
@@ -14,7 +12,7 @@ from tiny_study import ROOT
 from weightcast import __version__
 from weightcast.cli import schema
 from weightcast.cli.main import COMMANDS, main
-from weightcast.cli.warnings_on_stderr import warn, warnings_on_stderr
+from weightcast.cli.warning import warn
 from weightcast.config.study import json_schema
 
 COMMAND = [sys.executable, "-m", "weightcast.cli.main"]
@@ -59,12 +57,14 @@ def test_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(shown) == json_schema()
 
 
-def test_what_cannot_be_written_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_written_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def no_space(arguments: object) -> None:
         raise OSError(28, "No space left on device", "forecast.nc")
 
     monkeypatch.setattr(schema, "run", no_space)
-    refused(capsys, "schema", words="forecast.nc: No space left on device")
+    refused(capsys, "schema", words=("forecast.nc: No space left on device",))
 
 
 def test_mistakes_of_the_program_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,16 +96,6 @@ def test_commands_without_networks_do_not_import_torch() -> None:
         assert shown.stderr.splitlines()[0] == "[]" or shown.stderr.splitlines()[-1] == "[]"
 
 
-def test_warnings_of_the_library_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    library = str(ROOT / "weightcast" / "environments" / "generator.py")
-    with warnings_on_stderr():
-        for _ in range(2):  # a warning that comes twice is shown twice
-            warnings.warn_explicit("outside\nthe range", UserWarning, library, 1, module="weightcast.environments")
-    warn("beyond")
-    assert capsys.readouterr().err == "weightcast: warning: outside the range\n" * 2 + "weightcast: warning: beyond\n"
-
-
-def test_warnings_of_others_stay_as_they_are(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    with pytest.warns(UserWarning, match="somebody else's"), warnings_on_stderr():
-        warnings.warn_explicit("somebody else's", UserWarning, str(tmp_path / "other.py"), 1, module="other")
-    assert "weightcast: warning" not in capsys.readouterr().err
+def test_warnings_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    warn("outside\nthe range")
+    assert capsys.readouterr().err == "weightcast: warning: outside the range\n"

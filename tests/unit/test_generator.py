@@ -90,7 +90,7 @@ def test_encoded_latents_have_zero_mean_and_unit_scale(zoo, trained):
 
 
 def test_generated_weights_follow_the_environment_between_the_visible_ones(zoo, trained):
-    predictor, weights, _ = zoo
+    _, weights, _ = zoo
     middle = (weights[2] + weights[3]) / 2  # the zoo is linear in the rate
     rate = float(RATES[2] + RATES[3]) / 2
 
@@ -160,7 +160,7 @@ def test_generated_modules_work_in_physical_units(zoo, tmp_path):
 
 def test_the_environment_is_inferred_from_observed_frames(zoo):
     """With a generator that is exact by construction: the inference alone is tested."""
-    predictor, weights, frames = zoo
+    _, weights, frames = zoo
     generator = new_generator(metadata(), seed=0)
     low, slope = weights[0], (weights[-1] - weights[0]) / 2
     generator.weights = lambda scaled, noise: low + (scaled + 1.0) * slope  # linear in the rate, as the zoo is

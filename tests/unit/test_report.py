@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 import subprocess
@@ -13,6 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 from refusals import refused
 from synthetic_study import (
     TRAINED_HORIZON,
@@ -25,8 +29,10 @@ from synthetic_study import (
 )
 
 from weightcast.plots.export import render
+from weightcast.plots.labels import Label, place_labels
 from weightcast.plots.plane import plot_plane
 from weightcast.plots.rollouts import plot_rollouts
+from weightcast.plots.style import log_limits
 from weightcast.plots.summary import plot_summary
 from weightcast.report.numbers import number, p_value, seconds
 from weightcast.report.page import build_report
@@ -271,6 +277,28 @@ def test_summary_figure_shows_diverged_methods():
     figure = plot_summary(summarise(errors, method_costs(), TRAINED_HORIZON, draws=200))
     texts = [text.get_text() for axes in figure.axes for text in axes.texts]
     assert texts.count("diverged") == 3
+
+
+def test_absurd_errors_do_not_squeeze_the_others():
+    assert log_limits([0.1, 0.2, 0.4, 3e7, np.inf, np.nan, 0.0]) == pytest.approx((0.08, 0.5))
+    assert log_limits([]) == (0.1, 1.0)
+    errors = metrics().query("metric == 'rmse'")
+    errors.loc[errors["method"] == "generator-paper", "value"] *= 1e6
+    figure = plot_summary(summarise(errors, method_costs(), TRAINED_HORIZON, draws=200))
+    assert all(axes.get_xlim()[1] < 10 for axes in figure.axes)
+
+
+def test_labels_of_crowded_dots_stay_apart():
+    figure = Figure(figsize=(8, 5))
+    axes = figure.subplots()
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    dots = np.random.default_rng(4).uniform(0.3, 0.7, size=(14, 2))
+    place_labels(axes, [Label(x, y, f"method {i}", "black") for i, (x, y) in enumerate(dots)])
+    figure.draw_without_rendering()  # settles where annotations stand
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    boxes = [Text.get_window_extent(text, renderer) for text in axes.texts]
+    assert len(boxes) == 14
+    assert not [pair for pair in itertools.combinations(boxes, 2) if pair[0].padded(-1).overlaps(pair[1].padded(-1))]
 
 
 def test_rollouts_of_a_diverged_forecast_are_drawn():

@@ -111,8 +111,8 @@ def test_a_diffusion_setting_reruns_the_diffusion_and_what_follows(study):
     ("file", "reruns", "spares"),
     [
         ("weightcast/environments/diffusion_training.py", {"train_diffusion", *AFTER_DIFFUSION}, BEFORE_DIFFUSION),
-        ("weightcast/environments/vae_training.py", {"train_vae", "train_diffusion"}, {"train_conditioned", "train_experts"}),
-        ("weightcast/metrics.py", {"evaluate_weights", "summarise"}, {"train_diffusion", "generate_weights", "train_erm"}),
+        ("weightcast/environments/vae_training.py", {"train_vae", "train_diffusion"}, {"train_erm", "train_experts"}),
+        ("weightcast/metrics.py", {"evaluate_weights", "summarise"}, {"train_diffusion", "generate_weights"}),
         ("weightcast/systems/lambda_omega.py", {"simulate_environment", "train_erm", "write_report"}, set()),
         ("weightcast/systems/era5_sample.py", set(), {"simulate_environment", "write_report"}),
         ("weightcast/report/verdict.py", {"write_report"}, {"summarise", "evaluate_weights"}),

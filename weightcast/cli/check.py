@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from weightcast.cli.warnings_on_stderr import warn
+from weightcast.cli.warning import warn
 from weightcast.config.study import load_study
 from weightcast.environments.table import read_environments
 from weightcast.plan import check_plan

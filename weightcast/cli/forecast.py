@@ -17,7 +17,7 @@ from weightcast.artifacts import Artifact
 from weightcast.cli.frame_step import agreed_frame_step
 from weightcast.cli.observed_frames import ObservedFrames, read_observed_frames
 from weightcast.cli.outputs import check_output
-from weightcast.cli.warnings_on_stderr import warn
+from weightcast.cli.warning import warn
 from weightcast.environments.model import PhysicalPredictor, load_models
 from weightcast.errors import InputError
 from weightcast.files import written_whole

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from weightcast.cli.observed_frames import ObservedFrames
-from weightcast.cli.warnings_on_stderr import warn
+from weightcast.cli.warning import warn
 
 TOLERANCE = 1e-3
 

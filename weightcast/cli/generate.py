@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import torch
 import xarray as xr
 
 from weightcast.cli.frame_step import agreed_frame_step
-from weightcast.cli.observed_frames import ObservedFrames, read_observed_frames
+from weightcast.cli.observed_frames import read_observed_frames
 from weightcast.cli.outputs import check_output
+from weightcast.cli.warning import warn
 from weightcast.config.study import Study, load_study
 from weightcast.environments.generator import Generator
 from weightcast.environments.model import save_models
@@ -47,27 +49,27 @@ def run(arguments: argparse.Namespace) -> None:
     stated = None if arguments.environment is None else parse_environment(arguments.environment)
     generator = Generator.load(results, arguments.arm)
     study = load_study(results / "config.yaml")
-    known = {"channels": study.data.channels, "grid": list(study.data.grid), **_frame_metadata(study, results)}
+    described = {"channels": study.data.channels, "grid": list(study.data.grid), **_units(study, results)}
     if stated is None:
-        frames = read_observed_frames(arguments.frames, study.data.channels, study.data.grid)
-        environment, origin = _infer(generator, frames, arguments, known), {"inferred_from": arguments.frames.name}
+        environment = _infer(generator, arguments.frames, described, arguments.seed)
+        described["inferred_from"] = arguments.frames.name
     else:
-        environment, origin = stated, {}
-    weights = generator.sample_weights(environment, arguments.samples, arguments.seed)
+        environment = stated
+    for warning in generator.scaling.check(environment, "environment"):
+        warn(warning)
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # the same, as a Python program gets them
+        weights = generator.sample_weights(environment, arguments.samples, arguments.seed)
     shared = {key: generator.metadata[key] for key in ("architecture", "normalisation", "scaling")}
-    metadata = {
-        "environment": environment,
+    origin = {
         "study": study.study,
-        "arm": generator.metadata.get("arm"),
-        "seed": arguments.seed,
-        "generator_seed": generator.metadata.get("seed"),
+        "arm": generator.metadata["arm"],
+        "generator_seed": generator.metadata["seed"],
         "generator_digest": generator.metadata["digest"],
-        **origin,
-        **known,
+        "seed": arguments.seed,
     }
-    save_models(arguments.output, weights, shared, metadata)
-    values = ", ".join(f"{name}={value:g}" for name, value in environment.items())
-    print(f"wrote {arguments.output}: {len(weights)} predictors of {weights.shape[1]:,} weights for {values}")
+    save_models(arguments.output, weights, shared, {"environment": environment} | origin | described)
+    count = f"{len(weights)} predictor{'s' if len(weights) > 1 else ''} of {weights.shape[1]:,} weights"
+    print(f"wrote {arguments.output}: {count} for {_words(environment)}")
 
 
 def parse_environment(text: str) -> dict[str, float]:
@@ -92,25 +94,23 @@ def parse_environment(text: str) -> dict[str, float]:
     return environment
 
 
-def _infer(
-    generator: Generator, frames: ObservedFrames, arguments: argparse.Namespace, known: Mapping[str, Any]
-) -> dict[str, float]:
-    """The parameters of the environment that the frames come from."""
+def _infer(generator: Generator, file: Path, described: Mapping[str, Any], seed: int) -> dict[str, float]:
+    """The parameters of the environment that the frames in a file come from."""
+    frames = read_observed_frames(file, described["channels"], described["grid"])
     trajectories, count = frames.values.shape[:2]
     if count < 2:
-        raise InputError(f"{arguments.frames}: time: found {count} frames, expected 2 or more")
-    agreed_frame_step(frames, arguments.frames, known)
-    environment = generator.infer(torch.from_numpy(frames.values), arguments.seed)
-    values = ", ".join(f"{name}={value:g}" for name, value in environment.items())
-    print(f"inferred {values} from {count} frames of {trajectories} trajectories in {arguments.frames}")
+        raise InputError(f"{file}: time: found {count} frames, expected 2 or more")
+    agreed_frame_step(frames, file, described)
+    environment = generator.infer(torch.from_numpy(frames.values), seed)
+    print(f"inferred {_words(environment)} from {trajectories} x {count} frames (trajectory, time) in {file}")
     return environment
 
 
-def _frame_metadata(study: Study, results: Path) -> dict[str, Any]:
+def _units(study: Study, results: Path) -> dict[str, Any]:
     """Time between frames, and units of time and channels, as far as a file of the study's trajectories tells them."""
     environment = read_environments(results / "environments.csv").visible[0].id
-    # results/STUDY and data/STUDY lie side by side.
-    path = results.resolve().parents[1] / study.trajectories / f"{environment}.nc"
+    # data/STUDY lies beside results/STUDY, wherever the command is run.
+    path = results.absolute().parents[1] / study.trajectories / f"{environment}.nc"
     try:
         with xr.open_dataset(path, engine="netcdf4", decode_times=False, decode_timedelta=False) as dataset:
             time = dataset["time"].to_numpy()
@@ -121,3 +121,7 @@ def _frame_metadata(study: Study, results: Path) -> dict[str, Any]:
         "frame_step": float((time[-1] - time[0]) / (len(time) - 1)),
         "units": {name: unit for name, unit in units.items() if unit},
     }
+
+
+def _words(environment: Mapping[str, float]) -> str:
+    return ", ".join(f"{name}={value:g}" for name, value in environment.items())

@@ -11,7 +11,6 @@ from typing import NoReturn
 
 from weightcast import __version__
 from weightcast.cli.errors import exit_on_input_error
-from weightcast.cli.warnings_on_stderr import warnings_on_stderr
 from weightcast.errors import InputError
 
 # Each module has `add_arguments(parser)` and `run(arguments)`. Named here rather than found, so that `--help` and a
@@ -45,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv = sys.argv[1:] if argv is None else list(argv)
     arguments = _parser(argv).parse_args(argv)
     try:
-        with exit_on_input_error(), warnings_on_stderr():
+        with exit_on_input_error():
             arguments.run(arguments)
             sys.stdout.flush()  # a reader that has gone shows here, not while the interpreter ends
     except BrokenPipeError:  # the output went to `head` or a pager that was closed: enough was read

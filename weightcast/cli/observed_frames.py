@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from weightcast.errors import InputError
 from weightcast.trajectories import checks
-from weightcast.trajectories.netcdf import DIMENSIONS
+from weightcast.trajectories.netcdf import DIMENSIONS, _check_whole, _unreadable
 
 OPTIONAL = DIMENSIONS[:2]
 FRAME_STEP_TOLERANCE = 1e-3
-CLASSIC = (b"CDF\x01", b"CDF\x02")
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +73,9 @@ def read_observed_frames(
                     name: dict(dataset[name].attrs) for name in ("time", *channels) if name in dataset.variables
                 },
             )
-    except (OSError, RuntimeError, IndexError) as error:
+    except InputError:
+        raise
+    except (OSError, RuntimeError, ValueError, IndexError) as error:
         raise _unreadable(path, error) from None
     checks.check_counts(path, values.shape[0], values.shape[1], minimum_trajectories=1, minimum_frames=1)
     checks.check_finite(path if frame is None else Path(f"{path} (frame {frame} alone)"), values, channels)
@@ -84,22 +85,9 @@ def read_observed_frames(
 def _open(path: Path) -> xr.Dataset:
     if not path.is_file():
         raise InputError(f"{path}: found no such file, expected frames (NetCDF)")
-    with path.open("rb") as file:
-        classic = file.read(4) in CLASSIC
-    try:
-        # SciPy notices when the end of a file in the classic format is missing; the NetCDF library reads zeros there.
-        # Times stay numbers: forecasts only add steps to them.
-        return xr.open_dataset(
-            path, engine="scipy" if classic else "netcdf4", decode_times=False, decode_timedelta=False, cache=False
-        )
-    except (OSError, RuntimeError, ValueError, TypeError, KeyError, IndexError) as error:
-        raise _unreadable(path, error) from None
-
-
-def _unreadable(path: Path, error: Exception) -> InputError:
-    lines = str(getattr(error, "strerror", None) or error).splitlines()
-    reason = lines[0] if lines else type(error).__name__
-    return InputError(f"{path}: cannot be read ({reason}), expected frames in a whole NetCDF file")
+    _check_whole(path)
+    # Times stay numbers: forecasts only add steps to them.
+    return xr.open_dataset(path, engine="netcdf4", decode_times=False, decode_timedelta=False, cache=False)
 
 
 def _check_channel(path: Path, dataset: xr.Dataset, name: str, like: str) -> None:

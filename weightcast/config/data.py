@@ -8,7 +8,6 @@ from pydantic import Field
 
 from weightcast.config.settings import Settings
 
-
 # The systems of weightcast.systems, which cannot be imported here: a configuration must be read without xarray.
 DataSource = Literal["lambda-omega", "era5-sample", "netcdf", "npy"]
 

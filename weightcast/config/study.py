@@ -20,10 +20,8 @@ from weightcast.config.settings import Settings
 from weightcast.config.vae import VAESettings
 from weightcast.config.zoo import BaseSettings, ZooSettings
 from weightcast.errors import InputError
+from weightcast.methods import WEIGHTS_ONLY
 from weightcast.names import check_name
-
-WEIGHTS_ONLY = "-weights-only"
-"""Ending of the name of an arm's method before its end-to-end fine-tuning."""
 
 
 class Study(Settings):
