@@ -10,9 +10,6 @@ if not config:  # a --configfile replaces the default study rather than overlayi
     configfile: "config.yaml"
 
 
-container: "docker://python:3.11-slim"
-
-
 include: "rules/common.smk"
 
 

@@ -1,11 +1,5 @@
 """Weights that need no generator: pooled and conditioned networks, regression of the zoo, fine-tuning."""
 
-
-def bases_with_methods(pairs):
-    """Command-line arguments that name the base artifacts and the methods that they become."""
-    return " ".join(f"--base {RESULTS}/base/{base}.safetensors --method {method}" for base, method in pairs)
-
-
 FOLDED = [("erm", "erm"), ("conditioned", "film"), ("film-matched", "film-matched"), ("hypernetwork", "hypernetwork")]
 FINETUNED = [("erm", "finetune-erm"), ("conditioned", "finetune-film")]
 
@@ -16,13 +10,15 @@ rule fold_bases:
         bases=[f"{RESULTS}/base/{base}.safetensors" for base, _ in FOLDED],
     output:
         f"{RESULTS}/weights/bases.safetensors",
+    log:
+        f"{LOGS}/weights/bases.log",
+    conda:
+        ENVIRONMENT
     params:
         bases=bases_with_methods(FOLDED),
         environments=rows(),
-    log:
-        f"{LOGS}/weights/bases.log",
     shell:
-        "{PYTHON} scripts/fold_bases.py {params.bases} --environments {params.environments:q} --output {output:q} > {log:q} 2>&1"
+        "python scripts/fold_bases.py {params.bases} --environments {params.environments:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule finetune_bases:
@@ -32,20 +28,22 @@ rule finetune_bases:
         trajectories=trajectories(TABLE.ids),
     output:
         f"{RESULTS}/weights/finetuned.safetensors",
-    params:
-        settings=settings(data=STUDY.data, finetune=STUDY.baselines.finetune),
-        bases=bases_with_methods(FINETUNED),
-        environments=rows(),
-        trajectories=TRAJECTORIES,
     log:
         f"{LOGS}/weights/finetuned.log",
     benchmark:
         f"{BENCHMARKS}/weights/finetuned.tsv"
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=2000,
+    params:
+        settings=settings(data=STUDY.data, finetune=STUDY.baselines.finetune),
+        bases=bases_with_methods(FINETUNED),
+        environments=rows(),
+        trajectories=lambda wildcards: TRAJECTORIES,
     shell:
-        "{PYTHON} scripts/finetune_bases.py --settings {params.settings:q} {params.bases}"
+        "python scripts/finetune_bases.py --settings {params.settings:q} {params.bases}"
         " --environments {params.environments:q} --trajectories {params.trajectories:q} --output {output:q}"
         " > {log:q} 2>&1"
 
@@ -58,18 +56,20 @@ rule regress_weights:
         base=f"{RESULTS}/base/{{base}}.safetensors",
     output:
         f"{RESULTS}/weights/zoo-{{base}}.safetensors",
-    params:
-        settings=settings(regression=STUDY.baselines.regression),
-        environments=rows(),
-        reference=lambda wildcards, input: f"--reference {input.reference}" if UNSEEN else "",
     log:
         f"{LOGS}/weights/zoo-{{base}}.log",
     benchmark:
         f"{BENCHMARKS}/weights/zoo-{{base}}.tsv"
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=1500,
+    params:
+        settings=settings(regression=STUDY.baselines.regression),
+        environments=rows(),
+        reference=lambda wildcards, input: f"--reference {input.reference}" if UNSEEN else "",
     shell:
-        "{PYTHON} scripts/regress_weights.py --settings {params.settings:q} --zoo {input.zoo:q} {params.reference}"
+        "python scripts/regress_weights.py --settings {params.settings:q} --zoo {input.zoo:q} {params.reference}"
         " --base {input.base:q} --name {wildcards.base} --environments {params.environments:q} --output {output:q}"
         " > {log:q} 2>&1"

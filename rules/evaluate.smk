@@ -8,19 +8,21 @@ rule evaluate_weights:
         trajectories=trajectories(TABLE.ids),
     output:
         f"{RESULTS}/evaluation/{{source}}.csv",
-    params:
-        settings=settings(study=STUDY.study, data=STUDY.data, evaluation={"horizons": STUDY.evaluation.horizons}),
-        environments=rows(),
-        trajectories=TRAJECTORIES,
     log:
         f"{LOGS}/evaluation/{{source}}.log",
     benchmark:
         f"{BENCHMARKS}/evaluation/{{source}}.tsv"
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=2000,
+    params:
+        settings=settings(study=STUDY.study, data=STUDY.data, evaluation={"horizons": STUDY.evaluation.horizons}),
+        environments=rows(),
+        trajectories=lambda wildcards: TRAJECTORIES,
     shell:
-        "{PYTHON} scripts/evaluate_weights.py --settings {params.settings:q} --weights {input.weights:q}"
+        "python scripts/evaluate_weights.py --settings {params.settings:q} --weights {input.weights:q}"
         " --environments {params.environments:q} --trajectories {params.trajectories:q} --output {output:q}"
         " > {log:q} 2>&1"
 
@@ -31,16 +33,18 @@ rule evaluate_without_network:
         trajectories=trajectories(TABLE.ids),
     output:
         f"{RESULTS}/evaluation/without-network.csv",
+    log:
+        f"{LOGS}/evaluation/without-network.log",
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=2000,
     params:
         settings=settings(study=STUDY.study, data=STUDY.data, evaluation={"horizons": STUDY.evaluation.horizons}),
         environments=rows(),
-        trajectories=TRAJECTORIES,
-    log:
-        f"{LOGS}/evaluation/without-network.log",
-    resources:
-        mem_mb=2000,
+        trajectories=lambda wildcards: TRAJECTORIES,
     shell:
-        "{PYTHON} scripts/evaluate_without_network.py --settings {params.settings:q}"
+        "python scripts/evaluate_without_network.py --settings {params.settings:q}"
         " --environments {params.environments:q} --trajectories {params.trajectories:q} --output {output:q}"
         " > {log:q} 2>&1"
 
@@ -51,20 +55,24 @@ ruleorder: evaluate_without_network > evaluate_weights
 rule collect_costs:
     input:
         code=code("collect_costs"),
-        bases=expand(f"{RESULTS}/base/{{base}}.safetensors", base=["erm", "conditioned", "film-matched", "hypernetwork"]),
+        bases=expand(
+            f"{RESULTS}/base/{{base}}.safetensors", base=["erm", "conditioned", "film-matched", "hypernetwork"]
+        ),
         zoos=rules.zoo.input,
         references=expand(f"{RESULTS}/reference/{{base}}.safetensors", base=STUDY.zoo.bases if UNSEEN else []),
         vaes=rules.vae.input,
         diffusions=rules.diffusion.input,
         tuned=expand(f"{RESULTS}/end-to-end/{{arm}}-{{seed}}.safetensors", arm=TUNED_ARMS, seed=STUDY.generator.seeds),
-        weights=[f"{RESULTS}/weights/{source}.safetensors" for source in weight_sources()],
+        weights=[f"{RESULTS}/weights/{source}.safetensors" for source in SOURCES],
     output:
         costs=f"{RESULTS}/report/costs.csv",
         methods=f"{RESULTS}/report/method_costs.csv",
     log:
         f"{LOGS}/report/costs.log",
+    conda:
+        ENVIRONMENT
     shell:
-        "{PYTHON} scripts/collect_costs.py --artifacts {input.bases:q} {input.zoos:q} {input.references:q}"
+        "python scripts/collect_costs.py --artifacts {input.bases:q} {input.zoos:q} {input.references:q}"
         " {input.vaes:q} {input.diffusions:q} {input.tuned:q} --weights {input.weights:q}"
         " --costs {output.costs:q} --method-costs {output.methods:q} > {log:q} 2>&1"
 
@@ -72,18 +80,20 @@ rule collect_costs:
 rule summarise:
     input:
         code=code("summarise"),
-        evaluations=[f"{RESULTS}/evaluation/{source}.csv" for source in [*weight_sources(), "without-network"]],
+        evaluations=[f"{RESULTS}/evaluation/{source}.csv" for source in [*SOURCES, "without-network"]],
         costs=rules.collect_costs.output.methods,
     output:
         metrics=f"{RESULTS}/metrics.csv",
         summary=f"{RESULTS}/summary.csv",
+    log:
+        f"{LOGS}/report/summarise.log",
+    conda:
+        ENVIRONMENT
     params:
         horizon=STUDY.trained_horizon,
         bootstrap=STUDY.evaluation.bootstrap,
-    log:
-        f"{LOGS}/report/summarise.log",
     shell:
-        "{PYTHON} scripts/summarise.py --evaluations {input.evaluations:q} --method-costs {input.costs:q}"
+        "python scripts/summarise.py --evaluations {input.evaluations:q} --method-costs {input.costs:q}"
         " --trained-horizon {params.horizon} --bootstrap {params.bootstrap} --metrics {output.metrics:q}"
         " --summary {output.summary:q} > {log:q} 2>&1"
 

@@ -7,13 +7,15 @@ rule resolve_config:
     output:
         config=f"{RESULTS}/config.yaml",
         environments=f"{RESULTS}/environments.csv",
+    log:
+        f"{LOGS}/report/config.log",
+    conda:
+        ENVIRONMENT
     params:
         config=STUDY.model_dump_json(),
         environments=rows(),
-    log:
-        f"{LOGS}/report/config.log",
     shell:
-        "{PYTHON} scripts/write_config.py --config {params.config:q} --environments {params.environments:q}"
+        "python scripts/write_config.py --config {params.config:q} --environments {params.environments:q}"
         " --output {output.config:q} --table {output.environments:q} > {log:q} 2>&1"
 
 
@@ -26,36 +28,34 @@ rule map_weights:
         f"{RESULTS}/report/weight_map.csv",
     log:
         f"{LOGS}/report/weight_map.log",
+    conda:
+        ENVIRONMENT
     resources:
         mem_mb=1500,
     shell:
-        "{PYTHON} scripts/map_weights.py --zoos {input.zoos:q} --vaes {input.vaes:q} --output {output:q} > {log:q} 2>&1"
-
-
-def shown_methods():
-    """The first arm's generator beside experts of the very environment, and the pooled network."""
-    first = next(iter(ARMS))
-    return [f"generator-{first}", f"one-per-env-{ARMS[first].base}", "erm"]
+        "python scripts/map_weights.py --zoos {input.zoos:q} --vaes {input.vaes:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule show_rollouts:
     input:
         code=code("show_rollouts"),
-        weights=[f"{RESULTS}/weights/{source}.safetensors" for source in weight_sources()],
+        weights=[f"{RESULTS}/weights/{source}.safetensors" for source in SOURCES],
         trajectories=trajectories(TABLE.ids),
     output:
         f"{RESULTS}/report/rollouts.nc",
+    log:
+        f"{LOGS}/report/rollouts.log",
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=1500,
     params:
         settings=settings(study=STUDY.study, data=STUDY.data, evaluation={"horizons": STUDY.evaluation.horizons}),
         environments=rows(),
-        trajectories=TRAJECTORIES,
+        trajectories=lambda wildcards: TRAJECTORIES,
         methods=shown_methods(),
-    log:
-        f"{LOGS}/report/rollouts.log",
-    resources:
-        mem_mb=1500,
     shell:
-        "{PYTHON} scripts/show_rollouts.py --settings {params.settings:q} --weights {input.weights:q}"
+        "python scripts/show_rollouts.py --settings {params.settings:q} --weights {input.weights:q}"
         " --methods {params.methods:q} --environments {params.environments:q}"
         " --trajectories {params.trajectories:q} --output {output:q} > {log:q} 2>&1"
 
@@ -72,15 +72,17 @@ rule write_report:
     output:
         page=f"{RESULTS}/report.html",
         figures=directory(f"{RESULTS}/figures"),
-    params:
-        results=RESULTS,
-        table=f"{RESULTS}/environments.csv",
     log:
         f"{LOGS}/report/report.log",
+    conda:
+        ENVIRONMENT
     resources:
         mem_mb=1500,
+    params:
+        results=lambda wildcards: RESULTS,
+        table=lambda wildcards, input: input.config[1],
     shell:
-        "{PYTHON} scripts/write_report.py --results {params.results:q} --table {params.table:q}"
+        "python scripts/write_report.py --results {params.results:q} --table {params.table:q}"
         " --output {output.page:q} --figures {output.figures:q} > {log:q} 2>&1"
 
 

@@ -4,16 +4,20 @@ if STUDY.data.imported:
     from weightcast.trajectories.find import find_environment_files
 
     try:
-        SOURCES = find_environment_files(STUDY.data.directory, TABLE, STUDY.data.source)
+        FILES = find_environment_files(STUDY.data.directory, TABLE, STUDY.data.source)
     except InputError as error:
         raise SystemExit(f"weightcast: error: {error}")
 
     rule import_trajectories:
         input:
             code=code("import_trajectories"),
-            source=lambda wildcards: str(SOURCES[wildcards.environment]),
+            source=lambda wildcards: str(FILES[wildcards.environment]),
         output:
             f"{TRAJECTORIES}/{{environment}}.nc",
+        log:
+            f"{LOGS}/simulate/{{environment}}.log",
+        conda:
+            ENVIRONMENT
         params:
             environments=lambda wildcards: rows([wildcards.environment]),
             channels=STUDY.data.channels,
@@ -21,10 +25,8 @@ if STUDY.data.imported:
             frames=STUDY.data.frames,
             trajectories=STUDY.data.trajectories.total,
             frame_step=source_settings(STUDY.data).get("frame_step", 1.0),
-        log:
-            f"{LOGS}/simulate/{{environment}}.log",
         shell:
-            "{PYTHON} scripts/import_trajectories.py --source {input.source:q} --environments {params.environments:q}"
+            "python scripts/import_trajectories.py --source {input.source:q} --environments {params.environments:q}"
             " --channels {params.channels:q} --grid {params.grid} --minimum-frames {params.frames}"
             " --minimum-trajectories {params.trajectories} --frame-step {params.frame_step} --output {output:q} > {log:q} 2>&1"
 
@@ -35,18 +37,20 @@ else:
             code=code("simulate", f"weightcast.systems.{STUDY.data.source.replace('-', '_')}"),
         output:
             f"{TRAJECTORIES}/{{environment}}.nc",
+        log:
+            f"{LOGS}/simulate/{{environment}}.log",
+        conda:
+            ENVIRONMENT
+        resources:
+            mem_mb=1000,
         params:
             system=STUDY.data.source,
             environments=lambda wildcards: rows([wildcards.environment]),
             settings=settings(**source_settings(STUDY.data)),
             seed=STUDY.seed,
-            folder=TRAJECTORIES,
-        log:
-            f"{LOGS}/simulate/{{environment}}.log",
-        resources:
-            mem_mb=1000,
+            folder=lambda wildcards: TRAJECTORIES,
         shell:
-            "{PYTHON} scripts/simulate.py --system {params.system:q} --environments {params.environments:q}"
+            "python scripts/simulate.py --system {params.system:q} --environments {params.environments:q}"
             " --settings {params.settings:q} --seed {params.seed} --output-directory {params.folder:q} > {log:q} 2>&1"
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 from command_line import refused, run
-from tiny_study import FRAME_STEP, random_trajectories, tiny_config, write_results
+from tiny_study import FRAME_STEP, random_trajectories, tiny_config, tiny_generator, write_results
 
 from weightcast.artifacts import load_artifact
 from weightcast.cli.generate import parse_environment
-from weightcast.environments.generator import Generator
+from weightcast.environments.generator import Generator, new_generator
 from weightcast.environments.model import load_models
 from weightcast.errors import InputError
 from weightcast.trajectories import write_trajectories
@@ -124,13 +124,8 @@ def test_environments_that_cannot_be_used(
 
 def test_missing_parameter(tmp_path: Path, results: Path, output: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = results / "end-to-end" / "conditioned-0.safetensors"
-    config = tiny_config(tmp_path)
-    from tiny_study import tiny_generator
-
-    from weightcast.environments.generator import new_generator
-
     scaling = {"names": ["beta", "D"], "low": [0.5, 0.1], "high": [1.5, 0.2]}
-    new_generator(tiny_generator(config).metadata | {"scaling": scaling}, seed=0).save(path)
+    new_generator(tiny_generator(tiny_config(tmp_path)).metadata | {"scaling": scaling}, seed=0).save(path)
     words = ("parameter 'D'", "missing", "beta, D")
     refused(capsys, "generate", results, "--environment", "beta=1", "-o", output, words=words, output=output)
 
@@ -200,4 +195,4 @@ def test_place_that_cannot_be_written_to(results: Path, tmp_path: Path, capsys: 
     command = ["generate", results, "--environment", "beta=1", "-o"]
     refused(capsys, *command, tmp_path, words=(tmp_path, "folder"))
     (tmp_path / "file").touch()
-    refused(capsys, *command, tmp_path / "file" / "model.safetensors", words=(tmp_path / "file", "folder"))
+    refused(capsys, *command, tmp_path / "file" / "model.safetensors", words=(tmp_path / "file", "expected a folder"))

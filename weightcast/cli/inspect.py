@@ -60,7 +60,7 @@ def described(artifact: Artifact) -> list[tuple[str, str]]:
     if "settings" in metadata:
         lines.append(("settings digest", metadata.get("config_digest", digest_of(metadata["settings"]))))
     for key, value in metadata.items():
-        if key not in _ELSEWHERE:
+        if key not in _ELSEWHERE and value not in ({}, [], None):
             lines.append((key.replace("_", " "), _pairs(value) if isinstance(value, Mapping) else _text(value)))
     lines += [("metrics", _pairs(metadata["metrics"]))] if "metrics" in metadata else []
     lines += _members(metadata.get("manifest", []))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from weightcast.errors import InputError
 
 
 def check_output(path: Path) -> None:
-    """Raise an `InputError` if no file can be written under this name."""
+    """Raise an `InputError` if no file can be written under this name. Missing folders would be made."""
     if path.is_dir():
         raise InputError(f"{path}: found a folder, expected the name of a file to write")
-    if any(parent.exists() and not parent.is_dir() for parent in path.parents):
-        raise InputError(f"{path}: found a file where the folder {path.parent} should be, expected a folder")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir():
+        raise InputError(f"{path}: found a file {folder}, expected a folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: found a folder {folder} that cannot be written to, expected one that can")
