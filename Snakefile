@@ -24,6 +24,7 @@ wildcard_constraints:
     shard="(visible|unseen)-[0-9]+",
 
 
+include: "rules/config.smk"
 include: "rules/simulate.smk"
 include: "rules/zoo.smk"
 include: "rules/baselines.smk"

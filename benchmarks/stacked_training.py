@@ -117,7 +117,8 @@ def main() -> None:
             if round_:  # the first round warms up
                 seconds[name].append(time.perf_counter() - started)
     print(
-        f"{arguments.experts} experts, {arguments.steps} steps, batch {training.batch}, unroll {training.unroll}, 1 thread"
+        f"{arguments.experts} experts, {arguments.steps} steps of batch {training.batch} and unroll {training.unroll}, "
+        "one thread"
     )
     for name, values in seconds.items():
         ratios = [value / base for value, base in zip(values, seconds["stacked"], strict=True)]

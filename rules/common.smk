@@ -142,3 +142,10 @@ def shown_methods():
     """The first arm's generator beside experts of the very environment, and the pooled network."""
     first = next(iter(ARMS))
     return [f"generator-{first}", f"one-per-env-{ARMS[first].base}", "erm"]
+
+
+def expert_settings(base):
+    """What the experts from a base depend on; the other base's training is none of their business."""
+    zoo = STUDY.zoo
+    trained = {"perturbation": zoo.perturbation.model_dump(), "training": zoo.training_from(base).model_dump()}
+    return settings(data=STUDY.data, zoo=trained, seed=STUDY.seed)

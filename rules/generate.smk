@@ -132,4 +132,5 @@ rule diffusion:
 
 rule generate:
     input:
+        rules.resolve_config.output,  # by which Generator.load finds its way
         [f"{RESULTS}/weights/{source}.safetensors" for source in SOURCES if source.startswith("generator")],

@@ -1,24 +1,6 @@
 """What the report shows, and the report: one offline page, figures also as files."""
 
 
-rule resolve_config:
-    input:
-        code=code("write_config"),
-    output:
-        config=f"{RESULTS}/config.yaml",
-        environments=f"{RESULTS}/environments.csv",
-    log:
-        f"{LOGS}/report/config.log",
-    conda:
-        ENVIRONMENT
-    params:
-        config=STUDY.model_dump_json(),
-        environments=rows(),
-    shell:
-        "python scripts/write_config.py --config {params.config:q} --environments {params.environments:q}"
-        " --output {output.config:q} --table {output.environments:q} > {log:q} 2>&1"
-
-
 rule map_weights:
     input:
         code=code("map_weights"),

@@ -50,11 +50,7 @@ rule train_experts:
     resources:
         mem_mb=1500,
     params:
-        settings=settings(
-            data=STUDY.data,
-            zoo=STUDY.zoo.model_dump(mode="json", include={"perturbation", "training"}),
-            seed=STUDY.seed,
-        ),
+        settings=lambda wildcards: expert_settings(wildcards.base),
         environments=lambda wildcards: rows(SHARDS[wildcards.shard]),
         members=lambda wildcards: STUDY.zoo.members if wildcards.shard.startswith("visible") else 1,
         trajectories=lambda wildcards: TRAJECTORIES,

@@ -64,7 +64,10 @@ def save_artifact(path: str | Path, kind: str, tensors: Mapping[str, Tensor], me
     described["tensors_digest"] = _tensors_digest(stored)
     described["digest"] = _metadata_digest(described)
     with written_whole(path) as partial:
-        save_file(stored, partial, metadata={"weightcast": json.dumps(described, sort_keys=True)})
+        try:
+            save_file(stored, partial, metadata={"weightcast": json.dumps(described, sort_keys=True)})
+        except SafetensorError as error:  # a full disk, a folder that went away: not a defect of the tensors
+            raise OSError(f"{path}: cannot be written: {_one_line(error)}") from None
 
 
 def load_artifact(path: str | Path, kind: str | None = None) -> Artifact:

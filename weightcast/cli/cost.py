@@ -53,9 +53,9 @@ def _frames_a_step(training: PooledTraining, table: EnvironmentTable) -> int:
 
 
 def _expert_frames(study: Study, table: EnvironmentTable) -> int:
-    training = study.zoo.training
     experts = study.zoo.members * len(table.visible) + len(table.unseen)
-    return len(study.zoo.bases) * experts * training.steps * training.batch * training.unroll
+    trainings = [study.zoo.training_from(base) for base in study.zoo.bases]
+    return experts * sum(training.steps * training.batch * training.unroll for training in trainings)
 
 
 def _finetuning_frames(study: Study, table: EnvironmentTable) -> int:

@@ -204,6 +204,7 @@ def _check(study: Study, source: str | Path) -> None:
         "base.erm.unroll": study.base.erm.unroll,
         "base.conditioned.unroll": study.base.conditioned.unroll,
         "zoo.training.unroll": study.zoo.training.unroll,
+        "zoo.training_erm.unroll": study.zoo.training_from("erm").unroll,
         "generator.end_to_end.training.unroll": study.generator.end_to_end.training.unroll,
         "baselines.film_matched.unroll": study.baselines.film_matched.unroll,
         "baselines.hypernetwork.training.unroll": study.baselines.hypernetwork.training.unroll,

@@ -45,3 +45,10 @@ class ZooSettings(Settings):
     """Environments whose experts one job trains together, stacked."""
     perturbation: Perturbation = Perturbation()
     training: PredictorTraining
+    """How experts are fine-tuned from a base."""
+    training_erm: PredictorTraining | None = None
+    """The same for experts from the pooled base, which have further to go; as ``training`` if left out."""
+
+    def training_from(self, base: str) -> PredictorTraining:
+        """How experts are fine-tuned from this base."""
+        return self.training_erm if base == "erm" and self.training_erm is not None else self.training

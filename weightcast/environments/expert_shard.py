@@ -61,7 +61,12 @@ def train_shard(
         )
         for environment, digest in zip(environments, data_digests, strict=True)
     }
-    shared = base.shared | {"base": base.metadata["weight_map"]["kind"], "base_digest": base.metadata["digest"]}
+    shared = base.shared | {
+        "base": base.metadata["weight_map"]["kind"],
+        "base_digest": base.metadata["digest"],
+        "config_digest": code,
+        "study_seed": study_seed,
+    }
     missing = [environment for environment in environments if _cached(cache, keys[environment]) is None]
     if missing:
         chosen = [list(environments).index(environment) for environment in missing]

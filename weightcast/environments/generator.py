@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from torch import Tensor, nn
+from torch import Tensor
 
 from weightcast.artifacts import load_artifact, save_artifact
 from weightcast.config.diffusion import DiffusionSettings
@@ -18,7 +18,7 @@ from weightcast.config.vae import VAESettings
 from weightcast.environments.dataset import Normalisation
 from weightcast.environments.diffusion import LatentDiffusion
 from weightcast.environments.infer_environment import infer_environment
-from weightcast.environments.model import physical_predictors
+from weightcast.environments.model import PhysicalPredictor, physical_predictors
 from weightcast.environments.scaling import ParameterScaling
 from weightcast.environments.vae import WeightVAE
 from weightcast.errors import InputError
@@ -101,7 +101,7 @@ class Generator:
             InputError: a parameter is unknown, missing or not a finite number; or ``n`` is less than 1.
         """
         for warning in self.scaling.check(environment, "environment"):
-            warnings.warn(warning, stacklevel=2)
+            warnings.warn(warning, stacklevel=3)  # past the decorator, to the caller
         if n < 1:
             raise InputError(f"n: found {n}, expected at least 1")
         values = np.array([[environment[name] for name in self.scaling.names]], dtype=np.float64)
@@ -136,7 +136,7 @@ class Generator:
         frames: Tensor | None = None,
         n: int = 1,
         seed: int = 0,
-    ) -> list[nn.Module]:
+    ) -> list[PhysicalPredictor]:
         """Generate predictors for an environment given by its parameters, or by a few frames observed there.
 
         Args:

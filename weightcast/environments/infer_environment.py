@@ -47,8 +47,9 @@ def infer_environment(
     lowest = float("inf")
     for _ in range(REFINEMENT_STEPS):
         error = residual(refined)[0]
-        if float(error) < lowest:
-            lowest, best = float(error), refined.detach()[0].clone()
+        value = float(error.detach())
+        if value < lowest:
+            lowest, best = value, refined.detach()[0].clone()
         optimiser.zero_grad()
         error.backward()
         optimiser.step()

@@ -44,7 +44,7 @@ class PhysicalPredictor(nn.Module):
 
 def physical_predictors(
     weights: Tensor, shared: Mapping[str, Any], environment: Mapping[str, float]
-) -> list[nn.Module]:
+) -> list[PhysicalPredictor]:
     """Modules from weights.
 
     Args:
@@ -52,7 +52,7 @@ def physical_predictors(
         shared: architecture and normalisation, as artifacts hold them.
         environment: parameters that the weights are for.
     """
-    models: list[nn.Module] = []
+    models: list[PhysicalPredictor] = []
     for row in weights:
         network = build_predictor(dict(shared["architecture"]))
         WeightGraph(network).write(network, row)
@@ -73,7 +73,7 @@ def save_models(path: str | Path, weights: Tensor, shared: Mapping[str, Any], me
     save_artifact(path, "model", {"weights": weights}, dict(shared) | dict(metadata))
 
 
-def load_models(path: str | Path) -> tuple[list[nn.Module], Artifact]:
+def load_models(path: str | Path) -> tuple[list[PhysicalPredictor], Artifact]:
     """Read a ``model`` artifact: its predictors in physical units, and the artifact.
 
     Raises:
