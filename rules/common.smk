@@ -17,6 +17,7 @@ from weightcast.environments.table import read_environments, table_to_json
 from weightcast.errors import InputError
 from weightcast.plan import (
     base_environments,
+    check_plan,
     expert_shards,
     reference_shards,
     source_settings,
@@ -28,6 +29,7 @@ from weightcast.provenance import code_files
 try:
     STUDY = parse_study(dict(config), "config")
     TABLE = read_environments(STUDY.environments)
+    check_plan(STUDY, TABLE)
 except InputError as error:
     raise SystemExit(f"weightcast: error: {error}")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from refusals import refused
 
-from weightcast.environments.table import Environment, EnvironmentTable, write_environments
+from weightcast.environments.table import Environment, EnvironmentTable, table_to_json
 from weightcast.systems import load_system
 from weightcast.systems.lambda_omega import LambdaOmegaSettings, initial_fields, simulate, solve
 from weightcast.trajectories import read_trajectories
@@ -207,24 +207,22 @@ def test_an_unknown_system_is_refused() -> None:
 
 def test_simulate_script(tmp_path: Path) -> None:
     environments = (environment("a"), environment("b", 1.2))
-    write_environments(tmp_path / "table.csv", EnvironmentTable(environments, ("beta", "D"), tmp_path / "table.csv"))
+    table = EnvironmentTable(environments, ("beta", "D"), tmp_path / "table.csv")
 
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, ROOT / "scripts" / "simulate.py", "--system", "lambda-omega"]
-        command += ["--table", tmp_path / "table.csv", "--output-directory", tmp_path / "out", *arguments]
+        command += ["--environments", table_to_json(table, ["b"]), "--output-directory", tmp_path / "out", *arguments]
         return subprocess.run(list(map(str, command)), capture_output=True, text=True)
 
     chosen = settings().model_dump()
-    done = run("--environments", "b", "--settings", json.dumps(chosen), "--seed", 3)
+    done = run("--settings", json.dumps(chosen), "--seed", 3)
     assert done.returncode == 0, done.stderr
     assert done.stderr.startswith("1 of 1: ")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.nc"]
     (expected,) = load_system("lambda-omega").trajectories([environments[1]], chosen, 3)
     np.testing.assert_array_equal(read_trajectories(tmp_path / "out" / "b.nc").values, expected.values)
 
-    refusal = run("--environments", "c")
+    refusal = run("--settings", json.dumps({"frame_stp": 1.0}))
     assert refusal.returncode == 1
-    assert refusal.stderr.startswith(
-        f"weightcast: error: {tmp_path / 'table.csv'}: column id: found no environment 'c'"
-    )
+    assert refusal.stderr.startswith("weightcast: error: settings of lambda-omega: found unknown key 'frame_stp'")
     assert refusal.stderr.count("\n") == 1

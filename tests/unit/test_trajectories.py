@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 from refusals import refused
 
-from weightcast.environments.table import Environment, EnvironmentTable, write_environments
+from weightcast.environments.table import Environment, EnvironmentTable, table_to_json
 from weightcast.trajectories import (
     Trajectories,
     find_environment_files,
@@ -357,13 +357,13 @@ def test_tables_and_files_must_match(tmp_path: Path, table: EnvironmentTable) ->
 
 
 def test_import_script(tmp_path: Path, table: EnvironmentTable, array: np.ndarray) -> None:
-    write_environments(table.path, table)
     np.save(tmp_path / "Re_210.npy", array)
     output = tmp_path / "study" / "trajectories" / "slow.nc"
 
     def run(*channels: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, ROOT / "scripts" / "import_trajectories.py", "--source", tmp_path / "Re_210.npy"]
-        command += ["--table", table.path, "--environment", "slow", "--output", output, "--channels", *channels]
+        rows = table_to_json(table, ["slow"])
+        command += ["--environments", rows, "--output", output, "--channels", *channels]
         return subprocess.run(list(map(str, command)), capture_output=True, text=True)
 
     refusal = run("u")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from weightcast.errors import InputError
 from weightcast.trajectories import checks
-from weightcast.trajectories.netcdf import DIMENSIONS, _check_whole, _unreadable
+from weightcast.trajectories.netcdf import DIMENSIONS, check_whole, unreadable
 
 OPTIONAL = DIMENSIONS[:2]
 FRAME_STEP_TOLERANCE = 1e-3
@@ -76,7 +76,7 @@ def read_observed_frames(
     except InputError:
         raise
     except (OSError, RuntimeError, ValueError, IndexError) as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
     checks.check_counts(path, values.shape[0], values.shape[1], minimum_trajectories=1, minimum_frames=1)
     checks.check_finite(path if frame is None else Path(f"{path} (frame {frame} alone)"), values, channels)
     return found
@@ -85,7 +85,7 @@ def read_observed_frames(
 def _open(path: Path) -> xr.Dataset:
     if not path.is_file():
         raise InputError(f"{path}: found no such file, expected frames (NetCDF)")
-    _check_whole(path)
+    check_whole(path)
     # Times stay numbers: forecasts only add steps to them.
     return xr.open_dataset(path, engine="netcdf4", decode_times=False, decode_timedelta=False, cache=False)
 

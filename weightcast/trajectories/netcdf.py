@@ -81,9 +81,9 @@ def read_trajectories(
         # Times stay numbers: only their steps matter, and datetime64 would have to be turned back.
         dataset = xr.open_dataset(path, engine="netcdf4", decode_times=False, decode_timedelta=False, cache=False)
     except (OSError, RuntimeError, ValueError) as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
     with dataset:
-        _check_whole(path)
+        check_whole(path)
         names = _channel_names(path, dataset) if channels is None else tuple(channels)
         for name in names:
             _check_variable(path, dataset, name)
@@ -99,7 +99,7 @@ def read_trajectories(
             values = _load_values(dataset, names, sizes)
             coordinates = {name: _load_coordinate(path, dataset, name) for name in DIMENSIONS[1:]}
         except (OSError, RuntimeError, IndexError) as error:
-            raise _unreadable(path, error) from None
+            raise unreadable(path, error) from None
         units = {
             str(name): str(variable.attrs["units"])
             for name, variable in dataset.variables.items()
@@ -120,13 +120,13 @@ def _unit_attribute(units: Mapping[str, str], name: str) -> dict[str, str]:
     return {"units": units[name]} if name in units else {}
 
 
-def _unreadable(path: Path, error: Exception) -> InputError:
+def unreadable(path: Path, error: Exception) -> InputError:
     lines = str(getattr(error, "strerror", None) or error).splitlines()
     reason = lines[0] if lines else type(error).__name__
     return InputError(f"{path}: cannot be read ({reason}), expected trajectories in a whole NetCDF file")
 
 
-def _check_whole(path: Path) -> None:
+def check_whole(path: Path) -> None:
     """Refuse a file in the classic format whose end is missing: the NetCDF library reads zeros there, and says nothing.
 
     SciPy's reader maps every variable when it opens a file, and so notices. (HDF5, under version 4, notices itself.)
@@ -137,7 +137,7 @@ def _check_whole(path: Path) -> None:
     try:
         netcdf_file(path, mmap=True).close()
     except (ValueError, IndexError, TypeError, KeyError):
-        raise _unreadable(path, ValueError("the file ends too early")) from None
+        raise unreadable(path, ValueError("the file ends too early")) from None
 
 
 def _channel_names(path: Path, dataset: xr.Dataset) -> tuple[str, ...]:
