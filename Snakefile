@@ -13,7 +13,7 @@ if not config:  # a --configfile replaces the default study rather than overlayi
 include: "rules/common.smk"
 
 
-validate(config, "config/schema.json")
+validate(config, "config/schema.json", set_default=False)  # parse_study has set them
 
 
 wildcard_constraints:
