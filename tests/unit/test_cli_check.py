@@ -68,7 +68,7 @@ def test_plan_of_own_data(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
         "netcdf files in ",
         "channels u, v on 6 x 8 points",
         "5 trajectories of each environment: 3 train, 1 validation, 1 test",
-        "9 of visible environments, 3 each, in 1 shard of up to 3 environments",
+        "6 of visible environments, 2 each, in 1 shard of up to 3 environments",
         "2 of unseen environments",
         "5 import_trajectories",
         "no base in results/tiny yet",
