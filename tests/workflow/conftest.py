@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-CODE = ("Snakefile", "config.yaml", "config", "profiles", "rules", "scripts", "tests/workflow", "weightcast")
+CODE = ("Snakefile", "config.yaml", "config", "envs", "profiles", "rules", "scripts", "tests/workflow", "weightcast")
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,12 @@ class Checkout:
 
     def snakemake(self, *arguments: str, config: str = "tests/workflow/mini.yaml", ok: bool = True):
         """Run Snakemake on a configuration of the copy."""
-        return self.run(sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", config, *arguments, ok=ok)
+        # Targets first: --configfile and --quiet would take what follows them for more of their own.
+        return self.run(sys.executable, "-m", "snakemake", *arguments, "--cores", "2", "--configfile", config, ok=ok)
 
     def planned(self, *arguments: str, config: str = "tests/workflow/mini.yaml") -> dict[str, int]:
         """Jobs by rule that a dry run announces; empty if there is nothing to do."""
-        done = self.snakemake("-n", "--quiet", "rules", *arguments, config=config)
+        done = self.snakemake(*arguments, "-n", "--quiet", "rules", config=config)
         table = (done.stdout + done.stderr).partition("Job stats:")[2]
         return {rule: int(number) for rule, number in re.findall(r"^(\w+)\s+(\d+)$", table, re.M) if rule != "total"}
 
