@@ -43,6 +43,7 @@ def main() -> None:
         "diffusion": settings.model_dump(mode="json"),
         "vae_digest": vae_metadata["digest"],
         "zoo_digest": training.zoo.metadata["digest"],
+        "config_digest": digest_of(arguments.settings),
     }
     seed = derive_seed(arguments.settings["seed"], "diffusion", arguments.seed)
     generator = new_generator(metadata, seed)

@@ -57,6 +57,7 @@ def main() -> None:
         "zoo_digest": zoo.metadata["digest"],
         "zoo_members": len(zoo.manifest),
         "seed": arguments.seed,
+        "config_digest": digest_of(arguments.settings),
         "seconds": result.seconds,
         "metrics": {"last_loss": float(result.losses[-50:].mean())},
     }

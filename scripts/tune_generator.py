@@ -48,6 +48,7 @@ def main() -> None:
         "stage": "end-to-end",
         "end_to_end": settings.model_dump(mode="json"),
         "diffusion_digest": generator.metadata["digest"],
+        "config_digest": digest_of(arguments.settings),
         "seconds_before": generator.metadata["seconds_before"] + generator.metadata["seconds"],
         "seconds": result.seconds,
         "metrics": {"last_loss": float(result.losses[-50:].mean())},
