@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from weightcast.config.settings import Settings
-from weightcast.config.training import PooledTraining, PredictorTraining
+from weightcast.config.training import PooledTraining
 
 
 class HypernetworkSettings(Settings):
@@ -45,6 +45,3 @@ class BaselineSettings(Settings):
     hypernetwork: HypernetworkSettings
     regression: RegressionSettings = RegressionSettings()
     finetune: FinetuneSettings = FinetuneSettings()
-
-
-__all__ = ["BaselineSettings", "FinetuneSettings", "HypernetworkSettings", "PredictorTraining", "RegressionSettings"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,5 +80,5 @@ def load_models(path: str | Path) -> tuple[list[PhysicalPredictor], Artifact]:
         InputError: it is missing, damaged or of another kind.
     """
     artifact = load_artifact(path, "model")
-    environment: Sequence[Any] | Mapping[str, float] = artifact.metadata["environment"]
-    return physical_predictors(artifact.tensors["weights"], artifact.metadata, dict(environment)), artifact
+    metadata = artifact.metadata
+    return physical_predictors(artifact.tensors["weights"], metadata, metadata["environment"]), artifact
