@@ -13,39 +13,31 @@ if not config:  # a --configfile replaces the default study rather than overlayi
 include: "rules/common.smk"
 
 
-validate(config, "config/schema.json", set_default=False)  # parse_study has set them
+validate(config, "config/schema.json", set_default=False)  # the types have set them
 
 
-wildcard_constraints:
-    environment="[A-Za-z0-9][A-Za-z0-9._-]*",
-    base="erm|conditioned",
-    arm="|".join(map(re.escape, ARMS)),
-    seed="[0-9]+",
-    shard="(visible|unseen)-[0-9]+",
+if STUDY.kind == "environments":
 
+    include: "rules/environments/common.smk"
+    include: "rules/environments/config.smk"
+    include: "rules/environments/simulate.smk"
+    include: "rules/environments/zoo.smk"
+    include: "rules/environments/baselines.smk"
+    include: "rules/environments/generate.smk"
+    include: "rules/environments/evaluate.smk"
+    include: "rules/environments/report.smk"
 
-include: "rules/config.smk"
-include: "rules/simulate.smk"
-include: "rules/zoo.smk"
-include: "rules/baselines.smk"
-include: "rules/generate.smk"
-include: "rules/evaluate.smk"
-include: "rules/report.smk"
+else:
 
-
-localrules:
-    all,
-    simulate,
-    base,
-    zoo,
-    vae,
-    diffusion,
-    generate,
-    evaluate,
-    report,
+    include: "rules/time/common.smk"
+    include: "rules/time/snapshots.smk"
+    include: "rules/time/evolve.smk"
+    include: "rules/time/evaluate.smk"
+    include: "rules/time/report.smk"
 
 
 rule all:
     default_target: True
+    localrule: True
     input:
         f"{RESULTS}/report.html",

@@ -17,14 +17,19 @@ from weightcast.files import written_whole
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", required=True, type=json.loads, metavar="JSON")
-    parser.add_argument("--environments", required=True, type=table_from_json, metavar="JSON", help="rows of the table")
+    parser.add_argument(
+        "--environments", type=table_from_json, metavar="JSON", help="rows of the table, if there is one"
+    )
     parser.add_argument("--output", required=True, type=Path)
-    parser.add_argument("--table", required=True, type=Path)
+    parser.add_argument("--table", type=Path, help="where the table goes; with --environments")
     arguments = parser.parse_args()
+    if (arguments.environments is None) != (arguments.table is None):
+        parser.error("--environments and --table: expected both or neither")
 
     with written_whole(arguments.output) as partial:
         partial.write_text(yaml.safe_dump(arguments.config, sort_keys=False), encoding="utf-8")
-    write_environments(arguments.table, arguments.environments)
+    if arguments.environments is not None:
+        write_environments(arguments.table, arguments.environments)
 
 
 if __name__ == "__main__":

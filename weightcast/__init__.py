@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # for type checkers and editors only: importing weightcast must not import torch
     from weightcast.environments.generator import Generator as Generator
     from weightcast.graph import WeightGraph as WeightGraph
+    from weightcast.time.weight_path import WeightPath as WeightPath
 
 __version__ = "0.1.0"
 
 # Public names are resolved on first use (PEP 562), so that a stage that needs numpy alone does not pay for torch, and
 # so that the pipeline can see from the imports which library files a stage really uses.
-_PUBLIC = {"Generator": "weightcast.environments.generator", "WeightGraph": "weightcast.graph"}
+_PUBLIC = {
+    "Generator": "weightcast.environments.generator",
+    "WeightGraph": "weightcast.graph",
+    "WeightPath": "weightcast.time.weight_path",
+}
 
 
 def __getattr__(name: str) -> Any:

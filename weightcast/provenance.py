@@ -45,6 +45,12 @@ def code_digest(script: str | Path) -> str:
     return total.hexdigest()
 
 
+def file_digest(path: str | Path) -> str:
+    """Digest of a data file's contents."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 @cache
 def _imported(file: Path) -> tuple[Path, ...]:
     files: list[Path] = []

@@ -41,7 +41,7 @@ SUMMARY_COLUMNS = (
     "adapt_seconds",
 )
 COST_COLUMNS = ("parameters", "train_seconds", "adapt_seconds")
-SPLITS = ("visible", "interpolation", "extrapolation", "observed", "unobserved", "held_out")
+SPLITS = ("visible", "interpolation", "extrapolation", "observed", "unobserved", "held_out", "source")
 """Splits in the order of printing: across environments, then across time."""
 METRICS = ("rmse", "rmse_physical", "nmse", "ssim")
 """Metrics in the order of printing."""

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from weightcast.artifacts import load_artifact, save_artifact
+from weightcast.artifacts import digest_of, load_artifact, save_artifact
 from weightcast.config.training import TrainingSettings
 from weightcast.errors import InputError
 
@@ -40,6 +40,10 @@ class Resume:
     @property
     def path(self) -> Path:
         return self.folder / f"{self.digest[:32]}.safetensors"
+
+    def part(self, name: str) -> Resume:
+        """Where one of several trainings in a row keeps its own state."""
+        return Resume(self.folder, digest_of([self.digest, name]))
 
     def clear(self) -> None:
         """Forget the state; called when the training's artifact is safely written."""

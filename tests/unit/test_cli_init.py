@@ -113,8 +113,17 @@ def test_existing_config_is_kept_unless_forced(folder: Path, capsys: pytest.Capt
     assert load_study("my.yaml").study == "my-study"
 
 
-def test_time_is_not_there_yet(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    refused(capsys, *arguments(kind="time"), words=("--kind", "'time'", "environments"), output=Path("my.yaml"))
+def test_table_is_required(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_data(folder / "mine")
+    given = arguments()
+    given[given.index("--table") : given.index("--table") + 2] = []
+    refused(capsys, *given, words=("--table", "missing"), output=Path("my.yaml"))
+
+
+def test_options_of_the_other_kind(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--time-column", "found day", "--kind environments")
+    refused(capsys, *arguments(), "--time-column", "day", words=words, output=Path("my.yaml"))
+    refused(capsys, *arguments(kind="time"), words=("--table", "--kind time"), output=Path("my.yaml"))
 
 
 def test_unfit_name_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

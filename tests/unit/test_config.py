@@ -12,7 +12,7 @@ from refusals import refused
 from tiny_study import ROOT, default_config
 
 from weightcast.config.data import DataSource
-from weightcast.config.study import json_schema, load_study, parse_study
+from weightcast.config.kinds import json_schema, load_study, parse_study
 from weightcast.systems import SYSTEM_NAMES
 from weightcast.trajectories import FileFormat
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from weightcast.config.reference import reference
-from weightcast.config.study import json_schema
+from weightcast.config.kinds import json_schema
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from weightcast.cli.warning import warn
-from weightcast.config.study import load_study
+from weightcast.config.kinds import kind_of
+from weightcast.config.study import parse_study, read_yaml
 from weightcast.environments.table import read_environments
 from weightcast.plan import check_plan
 
@@ -17,7 +19,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    study = load_study(arguments.config)
+    config = read_yaml(arguments.config)
+    if kind_of(config, arguments.config) == "time":
+        from weightcast.cli.check_time import check_time_study
+
+        subjects = check_time_study(config, arguments.config)
+    else:
+        subjects = _check_environments(config, arguments)
+    print(f"{arguments.config} is in order.\n")
+    for subject, lines in subjects.items():
+        for number, line in enumerate(lines):
+            print(f"{subject if number == 0 else '':14s}{line}")
+
+
+def _check_environments(config: dict[str, Any], arguments: argparse.Namespace) -> dict[str, list[str]]:
+    """Check a study across environments; its plan, subject by subject."""
+    study = parse_study(config, arguments.config)
     table = read_environments(study.environments)
     check_plan(study, table)
 
@@ -32,10 +49,7 @@ def run(arguments: argparse.Namespace) -> None:
     if not table.unseen:
         warn(f"{table.path}: column role: found no unseen environment: nothing would tell how well generation works")
 
-    print(f"{arguments.config} is in order.\n")
     subjects = describe_plan(study, table)
     if not arguments.no_timing:
         subjects["cost"] = describe_cost(study, table)
-    for subject, lines in subjects.items():
-        for number, line in enumerate(lines):
-            print(f"{subject if number == 0 else '':14s}{line}")
+    return subjects

@@ -22,6 +22,7 @@ COMMANDS = {
     "inspect": "show what an artifact (.safetensors) is and where it comes from",
     "generate": "generate predictors for an environment",
     "forecast": "roll generated predictors out from initial frames",
+    "evolve": "draw samples of an evolving distribution at any times",
 }
 
 
@@ -61,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     """The parser, in which only the command that ``argv`` names knows its arguments."""
     parser = _Parser(
-        prog="weightcast", description="Model how the weights of trained networks vary across environments."
+        prog="weightcast", description="Model how the weights of trained networks vary across environments and time."
     )
     parser.add_argument("--version", action="version", version=f"weightcast {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)

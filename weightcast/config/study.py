@@ -72,7 +72,7 @@ def parse_study(config: dict[str, Any], source: str | Path = "config") -> Study:
     try:
         study = Study.model_validate(config)
     except ValidationError as error:
-        raise InputError(_first_line(error, source)) from None
+        raise InputError(first_line(error, source)) from None
     _check(study, source)
     return study
 
@@ -83,24 +83,27 @@ def load_study(path: str | Path) -> Study:
     Raises:
         InputError: the file is missing, is not YAML, or :func:`parse_study` refuses it.
     """
+    return parse_study(read_yaml(path), path)
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """A configuration file as it is written, unchecked.
+
+    Raises:
+        InputError: the file is missing, or is not YAML.
+    """
     path = Path(path)
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}, expected a configuration file") from None
     except UnicodeDecodeError:
         raise InputError(f"{path}: found bytes that are not UTF-8, expected a YAML file") from None
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    return parse_study(config, path)
 
 
-def json_schema() -> dict[str, Any]:
-    """The schema that Snakemake validates a configuration with, and that editors complete from."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Study.model_json_schema()
-
-
-def _first_line(error: ValidationError, source: str | Path, section: type[Settings] = Study, prefix: str = "") -> str:
+def first_line(error: ValidationError, source: str | Path, section: type[Settings] = Study, prefix: str = "") -> str:
     """The first complaint of a section; ``prefix`` is the section's own place, with a dot at its end."""
     first = error.errors()[0]
     field = prefix + ".".join(str(part) for part in first["loc"])
@@ -133,7 +136,7 @@ def _check_arm(study: Study, arm: str, source: str | Path) -> None:
         vae, diffusion = study.generator.of_arm(arm)
     except ValidationError as error:
         name, section = sections[error.title]
-        raise InputError(_first_line(error, source, section, f"generator.arms.{arm}.{name}.")) from None
+        raise InputError(first_line(error, source, section, f"generator.arms.{arm}.{name}.")) from None
     for name, width, heads in (("vae", vae.width, vae.heads), ("diffusion", diffusion.width, diffusion.heads)):
         if width % heads:
             raise InputError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,42 +10,16 @@ from matplotlib.figure import Figure
 
 from weightcast.methods import SKILL_FLOOR, method
 from weightcast.plots.costs import plot_costs
-from weightcast.plots.export import RenderedFigure, render
+from weightcast.plots.export import render
 from weightcast.plots.horizon import plot_horizon
 from weightcast.plots.plane import plot_plane
 from weightcast.plots.rollouts import plot_rollouts
 from weightcast.plots.summary import plot_summary
 from weightcast.plots.weight_map import plot_weight_map
 from weightcast.report.inputs import StudyResults
+from weightcast.report.parts import ReportFigure
 from weightcast.report.verdict import best_of_family
 from weightcast.statistics import best_arm, error_by_horizon, split_order
-
-
-@dataclass(frozen=True)
-class ReportFigure:
-    """A figure as it stands in the page and beside it.
-
-    Attributes:
-        name: of the file, without suffix.
-        alt: what a reader who cannot see it should know.
-        caption: below it.
-        image: the rendered figure.
-    """
-
-    name: str
-    alt: str
-    caption: str
-    image: RenderedFigure
-
-    @property
-    def file_name(self) -> str:
-        """Name of the file."""
-        return f"{self.name}.{self.image.suffix}"
-
-    @property
-    def data_uri(self) -> str:
-        """The figure as the source of an image, with nothing left to be fetched."""
-        return f"data:{self.image.media_type};base64,{base64.b64encode(self.image.content).decode()}"
 
 
 @dataclass(frozen=True)

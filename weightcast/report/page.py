@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from weightcast.errors import InputError
-from weightcast.files import written_whole
 from weightcast.methods import method, printing_order
 from weightcast.report.figures import (
-    ReportFigure,
     choose_protagonists,
     draw_costs,
     draw_horizon,
@@ -23,22 +19,13 @@ from weightcast.report.figures import (
 )
 from weightcast.report.inputs import StudyResults, read_results
 from weightcast.report.numbers import count, seconds
+from weightcast.report.parts import ReportFigure, Section, fill_template, stage_rows, write_report
 from weightcast.report.summary_tables import summary_tables
 from weightcast.report.verdict import give_verdict
 from weightcast.report.versions import versions
 from weightcast.statistics import environment_errors, split_order
 
 TEMPLATE = "page.html.j2"
-
-
-@dataclass(frozen=True)
-class Section:
-    """A section of figures: its anchor, title and figures, or why there are none."""
-
-    anchor: str
-    title: str
-    figures: list[ReportFigure]
-    absence: str = ""
 
 
 def build_report(
@@ -60,10 +47,7 @@ def build_report(
     """
     results = read_results(Path(results_directory), Path(table_path))
     page, figures = render_page(results)
-    for figure in figures:
-        _replace_figure(figure, Path(figures_directory))
-    with written_whole(output_html) as partial:
-        partial.write_text(page, encoding="utf-8")
+    write_report(page, figures, Path(output_html), Path(figures_directory))
 
 
 def render_page(results: StudyResults) -> tuple[str, list[ReportFigure]]:
@@ -91,14 +75,8 @@ def render_page(results: StudyResults) -> tuple[str, list[ReportFigure]]:
             "" if costs else "No training costs are known: summary.csv has none.",
         ),
     ]
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = templates.get_template(TEMPLATE).render(
+    page = fill_template(
+        TEMPLATE,
         study=results.study,
         facts=_facts(results),
         verdict=give_verdict(results.summary, errors, results.trained_horizon),
@@ -107,7 +85,7 @@ def render_page(results: StudyResults) -> tuple[str, list[ReportFigure]]:
         tables=summary_tables(results.summary),
         methods=[method(name) for name in sorted(results.metrics["method"].unique(), key=printing_order)],
         sections=sections,
-        stages=_stages(results.artifact_costs),
+        stages=stage_rows(results.artifact_costs),
         stages_absence=_absence(results, "artifact_costs") if results.artifact_costs is None else "",
         zoo=_zoo(results.artifact_costs),
         config=results.config,
@@ -154,17 +132,6 @@ def _facts(results: StudyResults) -> list[tuple[str, str]]:
     ]
 
 
-def _stages(costs: pd.DataFrame | None) -> list[tuple[str, str, str, str]]:
-    """Stage, artifacts, networks trained and seconds; the last row is the total."""
-    if costs is None:
-        return []
-    rows = [(str(stage), of_stage) for stage, of_stage in costs.groupby("stage", sort=False)]
-    return [
-        (stage, count(len(part)), count(part["members"].sum()), seconds(part["train_seconds"].sum()))
-        for stage, part in [*rows, ("total", costs)]
-    ]
-
-
 def _zoo(costs: pd.DataFrame | None) -> str:
     """What the zoos of experts took, as a sentence, or nothing."""
     zoos = costs[costs["stage"] == "zoo"] if costs is not None else pd.DataFrame()
@@ -175,11 +142,3 @@ def _zoo(costs: pd.DataFrame | None) -> str:
         for row in zoos.itertuples()
     ]
     return f"The zoo that generators and weight regressions learn from took its own training: {', '.join(parts)}."
-
-
-def _replace_figure(figure: ReportFigure, folder: Path) -> None:
-    """Write a figure; an earlier one of the same name in the other format is removed."""
-    with written_whole(folder / figure.file_name) as partial:
-        partial.write_bytes(figure.image.content)
-    other = "png" if figure.image.suffix == "svg" else "svg"
-    (folder / f"{figure.name}.{other}").unlink(missing_ok=True)

@@ -1,0 +1,238 @@
+"""Densities fitted at the snapshots: four ways, what each guarantees, and their artifact."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from refusals import refused
+
+from weightcast.artifacts import save_artifact
+from weightcast.config.time.anchors import AnchorSettings
+from weightcast.config.time.density import DensitySettings
+from weightcast.seeds import derive_seed
+from weightcast.time import anchors as module
+from weightcast.time.anchors import Anchors, path_penalty, train_anchors
+from weightcast.time.bridge import Bridge
+from weightcast.time.density import StackedDensity
+from weightcast.time.state_space import Counts
+from weightcast.training import Fit, Resume, fit
+
+TIMES = np.array([0.0, 1.0, 4.0])
+STATES = np.array(list(itertools.product(range(3), repeat=2)))
+KINDS = ("independent", "aligned", "joint", "bridged")
+DENSITY = StackedDensity.new(DensitySettings(hidden=6), Counts(3, 2), seed=0)
+
+
+def law(share: float) -> np.ndarray:
+    """[9]: probabilities of two dependent counts; the first rises with the share, the second tends to equal it."""
+    first = np.array([1 - share, 0.5, share + 0.1])
+    return np.array([first[a] / first.sum() * (0.8 if a == b else 0.1) for a, b in STATES])
+
+
+def data(count: int = 400) -> list[np.ndarray]:
+    """Samples with the frequencies of the law, as nearly as so many can have them."""
+    levels = (np.arange(count) + 0.5) / count
+    return [STATES[np.searchsorted(law(share).cumsum(), levels)].astype(float) for share in (0.1, 0.5, 0.9)]
+
+
+def settings(steps: int = 30, rate: float = 0.02, **changes) -> AnchorSettings:
+    plain = {"training": {"steps": steps, "learning_rate": rate, "batch": 64}, "bridge": {"per_interval": 2}}
+    return AnchorSettings.model_validate(plain | changes)
+
+
+def train(kind, steps: int = 30, seed: int = 3, resume: Resume | None = None, **changes) -> Anchors:
+    return train_anchors(kind, DENSITY, TIMES, data(), settings(steps, **changes), seed, resume, {"seed": seed})
+
+
+def excess(weights: torch.Tensor, share: float) -> float:
+    """Expected negative log-likelihood under the law less the law's entropy, in nats: a Kullback-Leibler divergence."""
+    with torch.no_grad():
+        found = DENSITY.log_prob(weights[None], torch.from_numpy(STATES)[None])[0].double().numpy()
+    return float((law(share) * (np.log(law(share)) - found)).sum())
+
+
+# --- what they learn ---
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_anchors_of_every_kind_reach_nearly_the_entropy_of_a_known_law(kind):
+    """Within 0.03 nats at every snapshot, from more than 0.08 at the others' times; seed 3."""
+    steps = 750 if kind == "aligned" else 250
+    found = train(kind, steps, velocity_penalty=1e-4, curvature_penalty=1e-4)
+    own = found.weights[found.metadata["snapshot_positions"]]
+    assert all(0 <= excess(weights, share) < 0.03 for weights, share in zip(own, (0.1, 0.5, 0.9), strict=True))
+    assert excess(own[0], 0.9) > 0.08
+    assert excess(own[2], 0.1) > 0.08
+    entropy = [-(law(share) * np.log(law(share))).sum() for share in (0.1, 0.5, 0.9)]
+    recorded = found.metadata["metrics"]["negative_log_likelihood"]
+    assert len(recorded) == len(found.times)
+    assert [recorded[p] for p in found.metadata["snapshot_positions"]] == pytest.approx(entropy, abs=0.12)
+
+
+def test_bridged_anchors_between_snapshots_learn_what_lies_between():
+    """One snapshot at 0, one at (2, 2): halfway the counts are binomial, a half chance a step."""
+    ends = [np.zeros((100, 2)), np.full((100, 2), 2.0)]
+    found = train_anchors("bridged", DENSITY, np.array([0.0, 1.0]), ends, settings(300), seed=1)
+    with torch.no_grad():
+        middle = DENSITY.log_prob(found.weights[1][None], torch.from_numpy(STATES)[None])[0].exp().numpy()
+    chances = np.array([0.25, 0.5, 0.25])
+    assert middle == pytest.approx(np.outer(chances, chances).ravel(), abs=0.03)
+
+
+def test_the_penalty_by_hand():
+    path = torch.tensor([[0.0, 0.0], [1.0, 0.0], [3.0, 2.0]])
+    # first differences (1, 0) and (2, 2): 1 + 8; their difference (1, 2): 5
+    assert float(path_penalty(path, 1.0, 0.0)) == 9
+    assert float(path_penalty(path, 0.0, 1.0)) == 5
+    assert float(path_penalty(path, 0.5, 2.0)) == pytest.approx(0.5 * 9 + 2 * 5)
+    assert float(path_penalty(path[:2], 1.0, 1.0)) == 1  # two anchors have no second difference
+    assert float(path_penalty(torch.tensor([[1.0], [2.0], [3.0]]), 0.0, 1.0)) == 0  # nor has a straight line
+
+
+def roughness(found: Anchors) -> tuple[float, float]:
+    return float(path_penalty(found.weights, 1.0, 0.0)), float(path_penalty(found.weights, 0.0, 1.0))
+
+
+def test_each_penalty_smooths_the_path_and_independent_anchors_know_none():
+    free = train("joint", 100, velocity_penalty=0.0, curvature_penalty=0.0)
+    slow = train("joint", 100, velocity_penalty=1.0, curvature_penalty=0.0)
+    straight = train("joint", 100, velocity_penalty=0.0, curvature_penalty=1.0)
+    assert roughness(slow)[0] < 0.1 * roughness(free)[0]
+    assert roughness(straight)[1] < 0.1 * roughness(free)[1]
+    assert roughness(straight)[0] > 2 * roughness(slow)[0]
+    loose, tight = (train("independent", 20, velocity_penalty=value) for value in (0.0, 1.0))
+    assert torch.equal(loose.weights, tight.weights)
+
+
+def test_the_members_losses_add_up_to_all_likelihoods_and_one_penalty(monkeypatch):
+    path = torch.stack([DENSITY.initial_weights(seed) for seed in range(3)])
+    losses = []
+
+    def measuring(parameters, loss, *_, **__):
+        with torch.no_grad():
+            parameters[0].copy_(path)
+            losses.append(loss(0))
+        return Fit(torch.zeros(0), torch.zeros(0), 0.0)
+
+    monkeypatch.setattr(module, "fit", measuring)
+    train("joint", velocity_penalty=0.0, curvature_penalty=0.0)
+    train("joint", velocity_penalty=0.3, curvature_penalty=0.2)
+    assert len(losses[0]) == 3
+    assert float((losses[1] - losses[0]).sum()) == pytest.approx(float(path_penalty(path, 0.3, 0.2)), rel=1e-4)
+
+
+# --- how they are trained ---
+
+
+def test_each_aligned_anchor_starts_from_the_one_before_and_all_share_the_steps(monkeypatch):
+    starts, ends, steps = [], [], []
+
+    def recording(parameters, loss, training, **arguments):
+        starts.append(parameters[0].detach().clone())
+        result = fit(parameters, loss, training, **arguments)
+        ends.append(parameters[0].detach().clone())
+        steps.append(training.steps)
+        return result
+
+    monkeypatch.setattr(module, "fit", recording)
+    found = train("aligned", 32)
+    assert steps == [10, 10, 10]
+    assert torch.equal(starts[0][0], DENSITY.initial_weights(derive_seed(3, "anchor")))
+    assert torch.equal(starts[1], ends[0])
+    assert torch.equal(starts[2], ends[1])
+    assert torch.equal(found.weights, torch.cat(ends))
+    assert all(not torch.equal(start, end) for start, end in zip(starts, ends, strict=True))
+
+
+def test_independent_anchors_are_those_of_separate_trainings():
+    found = train("independent", 40)
+    bridge = Bridge(TIMES, data(), True, settings(bridge={"per_interval": 1}).bridge, 3)
+    for position in range(3):
+        weights = DENSITY.initial_weights(derive_seed(3, "anchor", position))[None].requires_grad_()
+
+        def loss(step, weights=weights, position=position):
+            drawn = bridge.draw(64, derive_seed(3, "anchors", step))[position]
+            return -DENSITY.log_prob(weights, drawn[None]).mean(1)
+
+        fit([weights], loss, settings(40).training, stacked=True)
+        torch.testing.assert_close(found.weights[position], weights[0].detach(), atol=1e-4, rtol=1e-4)
+    assert (found.weights[0] - found.weights[1]).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("kind", ["joint", "bridged"])
+def test_joint_and_bridged_anchors_start_from_the_same_weights(kind):
+    found = train(kind, 1, rate=1e-6)
+    start = DENSITY.initial_weights(derive_seed(3, "anchor"))
+    torch.testing.assert_close(found.weights, start.expand(len(found.times), -1), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_bridged_anchors_lie_between_the_snapshots(kind):
+    found = train(kind, 3, bridge={"per_interval": 3})
+    if kind == "bridged":
+        assert found.times == pytest.approx([0, 1 / 3, 2 / 3, 1, 2, 3, 4])
+        assert found.metadata["snapshot_positions"] == [0, 3, 6]
+    else:
+        assert found.times.tolist() == [0, 1, 4]
+        assert found.metadata["snapshot_positions"] == [0, 1, 2]
+    assert found.weights.shape == (len(found.times), DENSITY.graph.num_parameters)
+    assert not found.weights.requires_grad
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_seed_determines_the_anchors(kind):
+    first, again, other = (train(kind, 6, seed=seed).weights for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+# --- interruption and artifact ---
+
+
+@pytest.mark.parametrize("kind", ["independent", "joint", "bridged"])
+def test_an_interrupted_training_goes_on_and_ends_in_the_same_weights(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr("weightcast.training.SAVE_EVERY_SECONDS", 0.0)
+    whole = train(kind, 20)
+    resume = Resume(tmp_path, "0" * 64)
+    draw, drawn = Bridge.draw, []
+
+    def interrupted(self, batch, seed):
+        drawn.append(seed)
+        if len(drawn) == 13:
+            raise InterruptedError
+        return draw(self, batch, seed)
+
+    monkeypatch.setattr(Bridge, "draw", interrupted)
+    with pytest.raises(InterruptedError):
+        train(kind, 20, resume=resume)
+    assert len(drawn) == 13
+    continued = train(kind, 20, resume=resume)
+    assert len(drawn) == 13 + 8 + 1  # the rest of the steps, and what is recorded at the end
+    assert torch.equal(continued.weights, whole.weights)
+
+
+@pytest.mark.parametrize("kind", ["joint", "bridged"])
+def test_anchors_survive_their_artifact(kind, tmp_path):
+    found = train(kind, 3)
+    path = tmp_path / "anchors.safetensors"
+    found.save(path)
+    again = Anchors.load(path)
+    assert torch.equal(again.weights, found.weights)
+    assert again.times.tolist() == found.times.tolist()
+    assert {key: again.metadata[key] for key in found.metadata} == found.metadata
+    assert again.metadata["anchors"] == kind
+    assert again.metadata["seed"] == 3
+    assert torch.equal(again.density.sample(again.weights, 5, 0), DENSITY.sample(found.weights, 5, 0))
+    assert path.read_bytes()[8:9] == b"{"  # safetensors: a length, then a JSON header
+
+
+def test_an_artifact_of_another_kind_is_refused(tmp_path):
+    path = tmp_path / "flow.safetensors"
+    save_artifact(path, "flow", {"weights": torch.zeros(1)}, {})
+    with refused(path, "'flow'", "'anchors'"):
+        Anchors.load(path)
+    with refused(tmp_path / "none.safetensors", "no such file"):
+        Anchors.load(tmp_path / "none.safetensors")

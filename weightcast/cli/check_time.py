@@ -1,0 +1,34 @@
+"""``weightcast check`` of a study across time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from weightcast.cli.warning import warn
+from weightcast.config.time.load import parse_time_study
+
+
+def check_time_study(config: dict[str, Any], source: Path) -> dict[str, list[str]]:
+    """Check configuration and data of a study across time.
+
+    Args:
+        config: as loaded from YAML.
+        source: the file it was read from, for messages.
+
+    Returns:
+        its plan, subject by subject.
+
+    Raises:
+        InputError: the first thing that is wrong, by file and field.
+    """
+    study = parse_time_study(config, source)
+
+    # What follows needs torch and xarray: imported here, so that a mistake in a configuration shows at once.
+    from weightcast.cli.time_data import check_file, check_simulator
+    from weightcast.cli.time_plan import describe_time_plan
+
+    data = check_file(study, source) if study.data.imported else check_simulator(study, source)
+    for warning in data.warnings:
+        warn(warning)
+    return describe_time_plan(study, data)

@@ -1,0 +1,106 @@
+"""Backbones of autoregressive densities: features of the dimensions before -> outputs for the next dimension.
+
+Both have two ways to be called: over all dimensions at once, for the likelihood of given samples, and one dimension at
+a time, for drawing. Both give the same numbers. Their layers are plain linear ones, which ``torch.func.vmap`` batches
+over members (a fused recurrent layer could not be), and which :class:`weightcast.graph.WeightGraph` reads node by node.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class GRUBackbone(nn.Module):
+    """Gated recurrent units (Cho et al., EMNLP 2014), as in the reference of WeightFlow."""
+
+    def __init__(self, features: int, outputs: int, hidden: int, layers: int) -> None:
+        super().__init__()
+        self.hidden = hidden
+        self.input_gates = nn.ModuleList(
+            nn.Linear(features if layer == 0 else hidden, 3 * hidden) for layer in range(layers)
+        )
+        self.state_gates = nn.ModuleList(nn.Linear(hidden, 3 * hidden) for _ in range(layers))
+        self.head = nn.Linear(hidden, outputs)
+        for parameter in [*self.input_gates.parameters(), *self.state_gates.parameters()]:
+            nn.init.uniform_(parameter, -1 / math.sqrt(hidden), 1 / math.sqrt(hidden))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[batch, dimension, feature] -> [batch, dimension, output]; output i has seen features 0 to i."""
+        sequence = features
+        for input_gate, state_gate in zip(self.input_gates, self.state_gates, strict=True):
+            projected = input_gate(sequence)  # of all dimensions at once: only the state's part is sequential
+            state = features.new_zeros(len(features), self.hidden)
+            states = []
+            for dimension in range(features.shape[1]):
+                state = _gated(projected[:, dimension], state_gate(state), state)
+                states.append(state)
+            sequence = torch.stack(states, dim=1)
+        return self.head(sequence)
+
+    def start(self, batch: int) -> Tensor:
+        """What is known before the first dimension: [batch, layer, hidden]."""
+        return torch.zeros(batch, len(self.state_gates), self.hidden)
+
+    def step(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Features [batch, feature] of one more dimension -> outputs [batch, output] for it, and the new state."""
+        values, states = features, []
+        for layer, (input_gate, state_gate) in enumerate(zip(self.input_gates, self.state_gates, strict=True)):
+            values = _gated(input_gate(values), state_gate(state[:, layer]), state[:, layer])
+            states.append(values)
+        return self.head(values), torch.stack(states, dim=1)
+
+
+class TransformerBackbone(nn.Module):
+    """Causal self-attention over the dimensions (Vaswani et al., NeurIPS 2017), with learned positions."""
+
+    def __init__(self, features: int, outputs: int, hidden: int, layers: int, heads: int, dimensions: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.embed = nn.Linear(features, hidden)
+        self.position = nn.Linear(dimensions, hidden, bias=False)  # of one-hot positions: one node a hidden unit
+        self.query_key_value = nn.ModuleList(nn.Linear(hidden, 3 * hidden) for _ in range(layers))
+        self.mix = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(layers))
+        self.widen = nn.ModuleList(nn.Linear(hidden, 4 * hidden) for _ in range(layers))
+        self.narrow = nn.ModuleList(nn.Linear(4 * hidden, hidden) for _ in range(layers))
+        self.head = nn.Linear(hidden, outputs)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[batch, dimension, feature] -> [batch, dimension, output]; output i has seen features 0 to i."""
+        dimensions = features.shape[1]
+        tokens = self.embed(features) + self.position.weight.T[:dimensions]
+        later = torch.full((dimensions, dimensions), -torch.inf).triu(1)
+        for project, mix, widen, narrow in zip(self.query_key_value, self.mix, self.widen, self.narrow, strict=True):
+            query, key, value = (
+                part.unflatten(-1, (self.heads, -1)).transpose(-3, -2)  # [batch, head, dimension, width]
+                for part in project(_normed(tokens)).chunk(3, dim=-1)
+            )
+            weights = (query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1]) + later).softmax(-1)
+            tokens = tokens + mix((weights @ value).transpose(-3, -2).flatten(-2))
+            tokens = tokens + narrow(F.gelu(widen(_normed(tokens))))
+        return self.head(_normed(tokens))
+
+    def start(self, batch: int) -> Tensor:
+        """What is known before the first dimension: the features so far [batch, 0, feature]."""
+        return torch.zeros(batch, 0, self.embed.in_features)
+
+    def step(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Features [batch, feature] of one more dimension -> outputs [batch, output] for it, and the new state."""
+        state = torch.cat([state, features[:, None]], dim=1)
+        return self(state)[:, -1], state
+
+
+def _gated(from_input: Tensor, from_state: Tensor, state: Tensor) -> Tensor:
+    reset_input, update_input, new_input = from_input.chunk(3, dim=-1)
+    reset_state, update_state, new_state = from_state.chunk(3, dim=-1)
+    reset = torch.sigmoid(reset_input + reset_state)
+    update = torch.sigmoid(update_input + update_state)
+    return torch.lerp(torch.tanh(new_input + reset * new_state), state, update)
+
+
+def _normed(tokens: Tensor) -> Tensor:
+    """Layer norm without weights of its own: scale and shift are the next layer's."""
+    return F.layer_norm(tokens, tokens.shape[-1:])

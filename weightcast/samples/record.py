@@ -1,0 +1,37 @@
+"""Samples at a number of times as a file of the user's own holds them, before they are split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class TimedSamples:
+    """What a reader makes of a file.
+
+    Attributes:
+        times: [time], increasing, in the file's own unit.
+        samples: for each time, [sample, dimension], float64 and finite.
+        dimensions: names.
+        trajectories: whether row k is the same trajectory at every time.
+        settings: how the file was read, complete: ``data.settings`` of a configuration that reads it so again.
+        time_unit: as the file names it, or empty.
+        notes: what was left out or assumed, a line each.
+    """
+
+    times: NDArray[np.float64]
+    samples: tuple[NDArray[np.float64], ...]
+    dimensions: tuple[str, ...]
+    trajectories: bool
+    settings: dict[str, Any] = field(default_factory=dict)
+    time_unit: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The least and the greatest value of any dimension at any time."""
+        return min(float(values.min()) for values in self.samples), max(float(values.max()) for values in self.samples)

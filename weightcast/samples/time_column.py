@@ -1,0 +1,58 @@
+"""The column that says when a sample was taken: which it is, and what times its labels say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from weightcast.errors import InputError
+from weightcast.samples.checks import listed
+
+TIME_COLUMNS = ("time", "t", "times", "timepoint", "time_point", "day", "samples", "sample_time", "age", "hours")
+"""Names that a column of times is recognised by, in upper or lower case."""
+
+# A sign counts only at the beginning: in "day-2" the dash joins.
+_NUMBER = re.compile(r"(?:^\s*[+-])?(?:\d+\.?\d*|\.\d+)")
+
+
+def choose_time_column(path: Path, columns: Sequence[str], wanted: str | None) -> str:
+    """The column that is wanted, or else the one whose name says that it holds times.
+
+    Raises:
+        InputError: there is no such column, or there are several; the message lists what there is.
+    """
+    setting = "data.settings.time_column (weightcast init: --time-column NAME)"
+    if wanted is not None:
+        if wanted not in columns:
+            raise InputError(f"{path}: found no column {wanted!r} of times, expected one of {listed(columns)}")
+        return wanted
+    likely = [column for column in columns if column.strip().lower() in TIME_COLUMNS]
+    if not likely:
+        raise InputError(
+            f"{path}: found no column of times among {listed(columns)}, expected one named {', '.join(TIME_COLUMNS)}, "
+            f"or {setting}"
+        )
+    if len(likely) > 1:
+        raise InputError(f"{path}: found {listed(likely)}, each a column of times by its name, expected {setting}")
+    return likely[0]
+
+
+def times_of_labels(labels: Iterable[str]) -> dict[str, float] | None:
+    """The time that each label says: 2.0 of ``2``, or of ``day_2`` beside ``day_4``.
+
+    Returns:
+        a time for each label; None unless every label holds exactly one number, with the same text around it.
+    """
+    times, around = {}, set()
+    for label in labels:
+        try:
+            times[label] = float(label)
+            around.add("")
+        except ValueError:
+            numbers = _NUMBER.findall(label)
+            if len(numbers) != 1:
+                return None
+            times[label] = float(numbers[0])
+            around.add(_NUMBER.sub("0", label).strip())
+    return times if len(around) <= 1 else None

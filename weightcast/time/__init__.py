@@ -1,0 +1,1 @@
+"""Across time: densities at snapshots, and how their weights evolve between them (WeightFlow)."""
