@@ -20,8 +20,9 @@ export OMP_WAIT_POLICY := PASSIVE
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(VENV)/run.stamp ## the default study, from simulation to results/lambda-omega/report.html
+run: $(VENV)/run.stamp ## both default studies, to results/lambda-omega/report.html and results/epidemic/report.html
 	$(IN_VENV) snakemake --cores all
+	$(IN_VENV) snakemake --cores all --configfile config/epidemic.yaml
 
 era5-sample: $(VENV)/all.stamp ## the study of real wind, to results/era5-sample/report.html
 	$(IN_VENV) snakemake --cores all --configfile config/era5-sample.yaml
@@ -39,11 +40,13 @@ lint: $(VENV)/all.stamp ## style, workflow lint and types
 	$(IN_VENV) ruff format --check .
 	$(IN_VENV) snakefmt --check Snakefile rules
 	$(IN_VENV) snakemake --lint
+	$(IN_VENV) snakemake --lint --configfile config/epidemic.yaml
 	$(IN_VENV) mypy
 
 schema: $(VENV)/run.stamp ## what is generated from the configuration's types
 	$(IN_VENV) weightcast schema > config/schema.json
-	$(IN_VENV) python -m weightcast.config.reference > docs/configuration.md
+	$(IN_VENV) python -m weightcast.config.reference environments > docs/configuration.md
+	$(IN_VENV) python -m weightcast.config.reference time > docs/configuration-time.md
 
 # The old pin of torch holds the new one: another torch is chosen by hand. Local versions (+cpu) are dropped, so that
 # the pin fits whichever build an index has.

@@ -45,7 +45,7 @@ rule show_rollouts:
 rule write_report:
     input:
         code=code("write_report"),
-        template="weightcast/report/page.html.j2",
+        templates=[f"weightcast/report/{name}.html.j2" for name in ("base", "parts", "page")],
         metrics=rules.summarise.output,
         costs=rules.collect_costs.output,
         config=rules.resolve_config.output,

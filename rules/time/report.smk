@@ -58,7 +58,7 @@ rule map_path:
 rule write_time_report:
     input:
         code=code("write_time_report"),
-        templates=sorted(str(path) for path in Path("weightcast/report").glob("*.j2")),
+        templates=[f"weightcast/report/{name}.html.j2" for name in ("base", "parts", "time_page")],
         metrics=rules.summarise_times.output,
         config=rules.resolve_config.output,
         distributions=rules.show_distributions.output,

@@ -140,6 +140,23 @@ def test_snapshots_of_different_size_keep_their_weights():
         assert share == pytest.approx(level, abs=5 * np.sqrt(level * (1 - level) / 50_000))
 
 
+def test_a_population_that_grows_in_one_place_moves_only_where_growth_is_not_told():
+    """100 and 100 samples far apart, then 100 and 400: the second population grows evenly. 10,000 draws, seed 8."""
+    random = np.random.default_rng(8)
+    small, large = (
+        np.concatenate([random.normal(0, 0.1, (100, 1)), random.normal(10, 0.1, (count, 1))]) for count in (100, 400)
+    )
+    grown, balanced = (
+        bridge([small, large], False, per_interval=10, growth=growth, relaxation=0.1).draw(10_000, seed=8)[..., 0]
+        for growth in (True, False)
+    )
+    for position in range(11):  # also right after the first snapshot and right before the last
+        upper = 0.5 + position / 10 * 1.5
+        assert float((grown[position] > 9).double().mean()) == pytest.approx(upper / (upper + 0.5), abs=0.025)
+    assert float(((grown > 1) & (grown < 9)).double().mean()) < 0.01
+    assert float(((balanced[5] > 4) & (balanced[5] < 6)).double().mean()) == pytest.approx(0.3, abs=0.03)
+
+
 def test_every_time_has_the_snapshots_of_its_own_interval():
     samples = [np.full((20, 1), value) + np.linspace(0, 0.1, 20)[:, None] for value in (0.0, 10.0, -10.0)]
     means = bridge(samples, False, times=(0, 1, 2), per_interval=2).draw(100, 0).mean((1, 2)).numpy()

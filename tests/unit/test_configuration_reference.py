@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from weightcast.config.reference import reference
+import pytest
+
 from weightcast.config.kinds import json_schema
+from weightcast.config.reference import reference, time_reference
 
-PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
-
-
-def test_page_is_up_to_date() -> None:
-    assert PAGE.read_text(encoding="utf-8") == reference(), "run `make schema`"
-
-
-def test_page_has_every_key() -> None:
-    page = reference()
-    schema = json_schema()
-    keys = {key for section in [schema, *schema["$defs"].values()] for key in section.get("properties", {})}
-    assert {"study", "kl_weight", "trained_frames"} <= keys
-    assert not [key for key in keys if f"| `{key}` |" not in page]
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = pytest.mark.parametrize(
+    ("page", "make"), [("configuration.md", reference), ("configuration-time.md", time_reference)]
+)
 
 
-def test_links_lead_to_headings() -> None:
-    lines = reference().splitlines()
+@PAGES
+def test_page_is_up_to_date(page: str, make: Callable[[], str]) -> None:
+    assert (DOCS / page).read_text(encoding="utf-8") == make(), "run `make schema`"
+
+
+def test_the_pages_have_every_key() -> None:
+    pages = reference() + time_reference()
+    keys = {key for section in json_schema()["$defs"].values() for key in section.get("properties", {})}
+    assert {"study", "kl_weight", "trained_frames", "curvature_penalty"} <= keys
+    assert not [key for key in keys if f"| `{key}` |" not in pages]
+
+
+@PAGES
+def test_links_lead_to_headings(page: str, make: Callable[[], str]) -> None:
+    lines = make().splitlines()
     anchors = {
         "".join(letter for letter in line.strip("# `").lower() if letter.isalnum() or letter in "-_")
         for line in lines

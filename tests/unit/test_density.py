@@ -209,7 +209,9 @@ def test_data_far_from_zero_lose_no_precision():
     weights = pronounced(near)
     samples = torch.linspace(-2, 2, 41, dtype=torch.float64)[None, :, None]
     with torch.no_grad():
-        torch.testing.assert_close(far.log_prob(weights, samples + 1e7), near.log_prob(weights, samples), atol=1e-4, rtol=0)
+        torch.testing.assert_close(
+            far.log_prob(weights, samples + 1e7), near.log_prob(weights, samples), atol=1e-4, rtol=0
+        )
     drawn = far.sample(weights, 500, seed=0) - 1e7
     torch.testing.assert_close(drawn, near.sample(weights, 500, seed=0), atol=1e-4, rtol=0)
 
@@ -340,4 +342,6 @@ def test_moments_of_one_dimension_keep_their_axes():
     expected = (probabilities * torch.arange(4)).sum()
     assert mean.tolist() == pytest.approx([float(expected)], abs=0.03)
     assert covariance.shape == (1, 1)
-    assert float(covariance) == pytest.approx(float((probabilities * (torch.arange(4) - expected) ** 2).sum()), rel=0.05)
+    assert float(covariance) == pytest.approx(
+        float((probabilities * (torch.arange(4) - expected) ** 2).sum()), rel=0.05
+    )

@@ -85,7 +85,7 @@ def check_simulator(study: TimeStudy, config: str | Path) -> TimeData:
             f"{config}: data.dimensions: found {', '.join(data.dimensions)}, expected {', '.join(process.species)} as "
             f"{data.source} has them"
         )
-    times = default_times(process)
+    times = default_times(process, counts.times)
     observed = np.arange(len(times)) % data.observed_every == 0
     return TimeData(
         times=times,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from types import UnionType
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import Field, ValidationError
@@ -121,6 +122,8 @@ def _known_keys(section: type[Settings], location: tuple[int | str, ...]) -> str
     for part in location[:-1]:
         field = getattr(model, "model_fields", {}).get(part)
         model = field.annotation if field is not None else getattr(model, "__args__", [None, None])[-1]
+        if isinstance(model, UnionType):  # a section that may be missing
+            model = next((kind for kind in get_args(model) if hasattr(kind, "model_fields")), model)
     keys = list(getattr(model, "model_fields", {}))
     close = get_close_matches(str(location[-1]), keys, n=1)
     return f"{close[0]!r}" if close else f"one of {', '.join(keys)}"

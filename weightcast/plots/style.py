@@ -19,7 +19,7 @@ FAMILY_MARKERS: dict[Family, str] = {"baseline": "o", "reference": "D", "generat
 FAMILY_LABELS: dict[Family, str] = {
     "baseline": "baseline",
     "reference": "reference: trained on the very environment",
-    "generator": "generated weights",
+    "generator": "generated or evolved weights",
 }
 NO_NETWORK_COLOUR = "#8c8c8c"
 FAINT_COLOUR = "#b9c9d6"

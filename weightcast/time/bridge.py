@@ -23,7 +23,6 @@ from weightcast.baselines.displacement import DisplacementInterpolation
 from weightcast.config.time.anchors import BridgeSettings
 from weightcast.seeds import derive_seed
 
-
 LEAST_MASS = 1e-9
 """Pairs with less than this part of the largest pair's mass are left out."""
 
@@ -55,26 +54,29 @@ class _Coupled:
 
     Attributes:
         start, end: [pair, dimension].
-        mass: [pair].
+        leaving, arriving: mass of each pair [pair] at its start and at its end.
         dying: [sample, dimension] of the first snapshot, and their masses ``lost`` [sample].
         born: [sample, dimension] of the second, and their masses ``gained`` [sample].
     """
 
     start: NDArray[np.float64]
     end: NDArray[np.float64]
-    mass: NDArray[np.float64]
+    leaving: NDArray[np.float64]
+    arriving: NDArray[np.float64]
     dying: NDArray[np.float64]
     lost: NDArray[np.float64]
     born: NDArray[np.float64]
     gained: NDArray[np.float64]
 
     def between(self, share: float) -> _Rows:
-        """What is there after this share of the way; deaths and births are spread evenly over it."""
+        """What is there after this share of the way; growth, deaths and births are spread evenly over it."""
         resting = np.concatenate([self.dying, self.born])
         return _Rows(
             np.concatenate([self.start, resting]),
             np.concatenate([self.end - self.start, np.zeros_like(resting)]),
-            np.concatenate([self.mass, (1 - share) * self.lost, share * self.gained]),
+            np.concatenate(
+                [(1 - share) * self.leaving + share * self.arriving, (1 - share) * self.lost, share * self.gained]
+            ),
             share,
         )
 
@@ -136,11 +138,11 @@ class Bridge:
         self._start = _padded([row.start for row in rows])
         self._change = _padded([row.change for row in rows])
         self._cumulative = _cumulative([row.mass for row in rows])
-        share = np.array([row.share for row in rows])
-        self._share = torch.from_numpy(share)
+        shares = np.array([row.share for row in rows])
+        self._share = torch.from_numpy(shares)
         spacing = np.append(np.repeat(np.diff(times), parts), 0.0)
         deviation = np.concatenate(list(samples)).std(0)
-        amount = np.sqrt(share * (1 - share) * spacing / (times[-1] - times[0]))
+        amount = np.sqrt(shares * (1 - shares) * spacing / (times[-1] - times[0]))
         self._noise = torch.from_numpy(settings.noise * amount[:, None, None] * deviation)
 
     def draw(self, batch: int, seed: int) -> Tensor:
@@ -171,7 +173,7 @@ def _couple(
     def balanced(interval: int) -> _Coupled:
         coupling = displacement.coupling(interval)
         nobody, nothing = np.zeros((0, samples[0].shape[1])), np.zeros(0)
-        return _Coupled(coupling.start, coupling.end, coupling.mass, nobody, nothing, nobody, nothing)
+        return _Coupled(coupling.start, coupling.end, coupling.mass, coupling.mass, nobody, nothing, nobody, nothing)
 
     return balanced
 
@@ -187,15 +189,21 @@ def _grown(start: NDArray[np.float64], end: NDArray[np.float64], settings: Bridg
     before, after = np.full(len(start), 1 / len(start)), np.full(len(end), growth / len(end))
     cost = cdist(start, end, "sqeuclidean")
     plan = ot.unbalanced.mm_unbalanced(before, after, cost, reg_m=settings.relaxation * float(cost.mean()), div="kl")
-    first, second = np.nonzero(plan > LEAST_MASS * plan.max())
+    plan = np.where(plan > LEAST_MASS * plan.max(), plan, 0.0)
+    # The plan may move more than there is: then a pair leaves with less than that, and grows on the way; or it arrives
+    # with less. With deaths and births, both ends have exactly their own masses.
+    leaving = plan * np.minimum(1.0, before / np.maximum(plan.sum(1), np.finfo(float).tiny))[:, None]
+    arriving = plan * np.minimum(1.0, after / np.maximum(plan.sum(0), np.finfo(float).tiny))
+    first, second = np.nonzero(plan)
     return _Coupled(
         start[first],
         end[second],
-        plan[first, second],
+        leaving[first, second],
+        arriving[first, second],
         start,
-        np.maximum(before - plan.sum(1), 0.0),
+        np.maximum(before - leaving.sum(1), 0.0),
         end,
-        np.maximum(after - plan.sum(0), 0.0),
+        np.maximum(after - arriving.sum(0), 0.0),
     )
 
 

@@ -69,9 +69,9 @@ class TimeTestSet:
         """
         snapshots = read_snapshots(path)
         number = left_out(fold)
+        seen = snapshots.without(number)
         position = None if number is None else snapshots.observed_positions[number]
-        evaluation = TimeEvaluationSettings(**settings["evaluation"])
-        return cls(settings["study"], snapshots.without(number), position, evaluation)
+        return cls(settings["study"], seen, position, TimeEvaluationSettings(**settings["evaluation"]))
 
     @property
     def positions(self) -> list[int]:
@@ -135,7 +135,7 @@ class TimeTestSet:
             "study": self.study,
             "method": method,
             "split": split,
-            "environment": f"t={self.snapshots.times[position]:g}",
+            "environment": f"t={self.snapshots.times[position]:.12g}",
             "seed": seed,
             "horizon": position,
             "metric": metric,

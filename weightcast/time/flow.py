@@ -22,8 +22,9 @@ from weightcast.graph import WeightGraph
 from weightcast.nets.transformer import Block, sinusoidal_features
 from weightcast.time.control_path import ControlPath
 
-TIME_SCALE = 1000.0
-"""Scaled time runs from 0 to 1; its sines get it in thousandths, whose wavelengths they resolve."""
+TIME_SCALE = 20.0
+"""Angle of the fastest sine of time that the field sees, where scaled time is 1: its wavelength is a third of the path.
+Faster ones would pass unseen between two steps of the solver, and weights between two anchors would jitter."""
 
 
 class WeightField(nn.Module):

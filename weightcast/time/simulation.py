@@ -11,32 +11,25 @@ from weightcast.systems.jump_process import simulate_jumps
 from weightcast.systems.stochastic import build_stochastic_system, default_times
 from weightcast.time.snapshots import Snapshots, check_snapshots
 
-DEFAULT_TIMES = 101
-
 
 def simulate_snapshots(settings: SnapshotSettings, seed: int) -> Snapshots:
     """Simulate trajectories for training and others for evaluation.
 
     Args:
-        settings: source, its rates, trajectories. ``settings.settings`` may hold ``times``, how many times from 0 to
-            the system's horizon there are (101).
+        settings: source, its rates, trajectories and times.
         seed: of the study.
 
     Raises:
         InputError: a setting is unknown, names of the dimensions differ, or a count reaches ``states``.
     """
-    rates = dict(settings.settings)
-    count = rates.pop("times", DEFAULT_TIMES)
-    if isinstance(count, bool) or not isinstance(count, int) or count < 2:
-        raise InputError(f"config: data.settings.times: found {count!r}, expected a whole number from 2")
-    process = build_stochastic_system(settings.source, rates)
+    process = build_stochastic_system(settings.source, settings.settings)
     if tuple(settings.dimensions) != process.species:
         raise InputError(
             f"config: data.dimensions: found {', '.join(settings.dimensions)}, expected {', '.join(process.species)} "
             f"for {settings.source}"
         )
     assert settings.trajectories is not None  # parse_time_study has seen to it
-    times = default_times(process, count)
+    times = default_times(process, settings.trajectories.times)
     parts = []
     for part, trajectories in (("train", settings.trajectories.train), ("held-out", settings.trajectories.held_out)):
         values = simulate_jumps(process, times, trajectories, derive_seed(seed, "simulate", part))

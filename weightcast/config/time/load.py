@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from weightcast.config.study import first_line, read_yaml
+from weightcast.config.time.flow import FlowSettings
 from weightcast.config.time.study import TimeStudy
 from weightcast.errors import InputError
 from weightcast.names import check_name
@@ -28,11 +29,13 @@ def parse_time_study(config: dict[str, Any], source: str | Path = "config") -> T
         raise InputError(f"{source}: found {type(config).__name__}, expected a mapping of settings")
     try:
         study = TimeStudy.model_validate(config)
-        for arm in study.flow.arms:
-            study.flow.of_arm(arm)
     except ValidationError as error:
-        prefix = "flow.arms." if error.title == "FlowSettings" else ""
-        raise InputError(first_line(error, source, TimeStudy, prefix)) from None
+        raise InputError(first_line(error, source, TimeStudy)) from None
+    for arm in study.flow.arms:
+        try:
+            study.flow.of_arm(arm)
+        except ValidationError as error:
+            raise InputError(first_line(error, source, FlowSettings, f"flow.arms.{arm}.settings.")) from None
     _check(study, source)
     return study
 
@@ -79,6 +82,8 @@ def _check(study: TimeStudy, source: str | Path) -> None:
         )
     for name, arm in flow.arms.items():
         check_name(name, "flow.arms", source)
+        if name == "matching":  # flow-matching is a baseline
+            raise InputError(f"{source}: flow.arms: found {name!r}, expected another name: a baseline has this one")
         if arm.anchors not in study.anchors.kinds:
             raise InputError(
                 f"{source}: flow.arms.{name}.anchors: found {arm.anchors!r}, expected one of anchors.kinds "

@@ -20,6 +20,8 @@ class SampleCounts(Settings):
     """Trajectories that densities are fitted to."""
     held_out: int = Field(ge=2)
     """Trajectories that only the evaluation sees."""
+    times: int = Field(default=101, ge=2)
+    """Evenly spaced times, from 0 to the system's horizon."""
 
 
 class SnapshotSettings(Settings):

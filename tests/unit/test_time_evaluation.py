@@ -1,0 +1,475 @@
+"""Scores of predicted distributions across time, what they say together, what they cost, and the plan of a study."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from refusals import refused
+from scipy.stats import wilcoxon
+from tiny_study import ROOT
+
+from weightcast.config.time.density import DensitySettings
+from weightcast.config.time.evaluation import TimeEvaluationSettings
+from weightcast.config.time.load import parse_time_study
+from weightcast.config.time.snapshots import SnapshotSettings
+from weightcast.distances.wasserstein import wasserstein
+from weightcast.statistics import SUMMARY_COLUMNS
+from weightcast.time.costs import time_method_costs
+from weightcast.time.density import StackedDensity
+from weightcast.time.evaluation import MOMENT_ERRORS, TimeTestSet, evaluate_path
+from weightcast.time.plan import evaluation_sources, folds, left_out, planned_time_jobs
+from weightcast.time.sample_baselines import evaluate_displacement, evaluate_floor
+from weightcast.time.simulation import simulate_snapshots
+from weightcast.time.snapshots import Snapshots, read_snapshots, write_snapshots
+from weightcast.time.state_space import Counts
+from weightcast.time.statistics import METRICS, bootstrap_mean, summarise_times
+
+NO_COSTS = pd.DataFrame({"method": [], "parameters": [], "train_seconds": [], "adapt_seconds": []})
+DISTANCES = {"wasserstein", "sliced_wasserstein", "mmd", "jsd", *MOMENT_ERRORS, "tail_error"}
+
+
+def snapshots(states: int | None = 12, times: int = 9, count: int = 60, every: int = 4) -> Snapshots:
+    """Two counts whose means rise with time, seen at every fourth time."""
+    random = np.random.default_rng(0)
+    parts = [
+        tuple(random.binomial(11, 0.1 + 0.8 * place / (times - 1), (count, 2)).astype(float) for place in range(times))
+        for _ in range(2)
+    ]
+    observed = np.arange(times) % every == 0
+    return Snapshots(np.arange(times) / 2.0, observed, parts[0], parts[1], ("a", "b"), states)
+
+
+def test_set(of: Snapshots | None = None, left: int | None = None, **settings) -> TimeTestSet:
+    of = snapshots() if of is None else of
+    position = None if left is None else of.observed_positions[left]
+    chosen = TimeEvaluationSettings.model_validate({"samples": 50} | settings)
+    return TimeTestSet("study", of.without(left), position, chosen)
+
+
+test_set.__test__ = False  # type: ignore[attr-defined]
+
+
+def table(rows) -> pd.DataFrame:
+    return pd.DataFrame(list(rows))
+
+
+def exactly(test: TimeTestSet, part: str = "held_out"):
+    """A prediction that is the truth itself."""
+    return lambda position: getattr(test.snapshots, part)[position]
+
+
+# --- which times ---
+
+
+@pytest.mark.parametrize(("every", "expected"), [(1, list(range(1, 9))), (3, [3, 4, 6, 8]), (100, [4, 8])])
+def test_observed_times_and_every_so_many_others_are_scored_but_never_the_first(every, expected):
+    test = test_set(every=every)
+    assert test.positions == expected
+    assert test.source_positions == list(range(1, 9))
+
+
+def test_of_a_fold_only_the_snapshot_left_out_is_scored():
+    test = test_set(left=1)
+    assert (test.positions, test.source_positions) == ([4], [])
+    found = table(test.rows("flow-a", 0, exactly(test)))
+    assert set(found["split"]) == {"held_out"}
+    assert set(found["environment"]) == {"t=2"}
+    assert set(found["horizon"]) == {4}
+    assert not test.snapshots.observed[4]
+
+
+def test_rows_say_what_was_compared_where():
+    test = test_set(every=3)
+    found = table(test.rows("flow-a", 7, exactly(test)))
+    assert set(found.columns) == {
+        "study", "method", "split", "environment", "seed", "horizon", "metric", "value",
+    }  # fmt: skip
+    assert set(zip(found["study"], found["method"], found["seed"], strict=True)) == {("study", "flow-a", 7)}
+    at = {split: sorted(set(part["horizon"])) for split, part in found.groupby("split")}
+    assert at == {"observed": [4, 8], "unobserved": [3, 6], "source": list(range(1, 9))}
+    assert (found["environment"] == [f"t={position / 2:g}" for position in found["horizon"]]).all()
+    metrics = {split: set(part["metric"]) for split, part in found.groupby("split")}
+    assert metrics == {"observed": DISTANCES, "unobserved": DISTANCES, "source": {"wasserstein", "jsd", "paper_w"}}
+    assert not found.duplicated(["split", "environment", "metric"]).any()
+    assert set(table(test.rows("flow-a", 7, exactly(test), as_source=False))["split"]) == {"observed", "unobserved"}
+
+
+def test_the_paper_w_is_of_counts_alone():
+    test = test_set(snapshots(states=None))
+    assert "paper_w" not in set(table(test.rows("flow-a", 0, exactly(test)))["metric"])
+
+
+def test_times_that_differ_little_keep_apart():
+    """Seconds since 1970, for instance."""
+    plain = snapshots()
+    late = Snapshots(1.7e9 + plain.times, *(getattr(plain, name) for name in ("observed", "train", "held_out")),
+                     plain.dimensions, plain.states)  # fmt: skip
+    test = test_set(late)
+    found = table(test.rows("flow-a", 0, exactly(test)))
+    assert found[found["split"] == "source"]["environment"].nunique() == 8
+    assert not summarise_times(found, NO_COSTS, draws=100).empty
+
+
+# --- values ---
+
+
+def test_the_truth_itself_has_no_error_and_another_part_is_scored_against_its_own():
+    test = test_set()
+    found = table(test.rows("flow-a", 0, exactly(test)))
+    own = found[found["split"] != "source"]
+    assert own["value"].abs().max() < 1e-9
+    source = found[(found["split"] == "source") & (found["metric"] == "wasserstein")]
+    for position, value in zip(source["horizon"], source["value"], strict=True):
+        expected = wasserstein(test.snapshots.held_out[position], test.snapshots.train[position][:50])
+        assert value == pytest.approx(expected)
+        assert value > 0
+
+
+def test_a_shifted_prediction_is_as_far_away_as_it_was_shifted():
+    of = snapshots(states=13)
+    test = test_set(of)
+    found = table(test.rows("flow-a", 0, lambda position: of.held_out[position] + [0, 1], as_source=False))
+    assert found[found["metric"] == "wasserstein"]["value"].tolist() == pytest.approx([1] * 8)
+    spread = np.concatenate(of.observed_train).std(0)[1]
+    errors = found[(found["metric"] == "mean_error")].set_index("horizon")["value"]
+    for position, error in errors.items():
+        assert error == pytest.approx(0.5 / max(of.held_out[position][:, 1].mean(), spread))
+
+
+def test_predictions_that_are_not_finite_are_infinitely_far_away():
+    test = test_set()
+    for bad in (np.nan, np.inf):
+        broken = np.full((50, 2), 3.0)
+        broken[7, 1] = bad
+        found = table(test.rows("flow-a", 0, lambda position, broken=broken: broken))
+        assert (found["value"] == np.inf).sum() == len(found) - (found["metric"] == "paper_w").sum()
+        assert set(found[found["split"] == "observed"]["metric"]) == DISTANCES
+
+
+def path(weights_of=lambda position: 0.0) -> tuple[StackedDensity, torch.Tensor]:
+    density = StackedDensity.new(DensitySettings(hidden=3), Counts(12, 2), seed=0)
+    weights = torch.stack([density.initial_weights(0) + weights_of(position) for position in range(9)])
+    return density, weights
+
+
+def test_a_path_of_weights_is_scored_by_its_samples_and_its_likelihood():
+    density, weights = path()
+    test = test_set(every=3)
+    found = table(evaluate_path("flow-a", 2, density, weights, test))
+    nll = found[found["metric"] == "nll"].set_index("horizon")["value"]
+    assert sorted(nll.index) == [3, 4, 6, 8]
+    for position, value in nll.items():
+        truth = torch.from_numpy(test.snapshots.held_out[position])
+        assert value == pytest.approx(-float(density.log_prob(weights[:1], truth[None]).mean()), rel=1e-5)
+    assert set(found[found["metric"] == "nll"]["split"]) == {"observed", "unobserved"}
+    again = table(evaluate_path("flow-a", 2, density, weights, test))
+    pd.testing.assert_frame_equal(found, again)
+    other = table(evaluate_path("flow-a", 3, density, weights, test))
+    assert not other["value"].equals(found["value"])
+
+
+def test_a_path_is_scored_at_each_time_by_the_weights_of_that_time():
+    """Weights whose output layer favours the time's own position: samples there are that number."""
+    density, weights = path()
+    state = density.graph.unflatten(weights.clone())
+    for position in range(9):
+        state["backbone.head.bias"][position, position] = 60.0
+    weights = density.graph.flatten(state)
+    test = test_set(every=3)
+    found = table(evaluate_path("flow-a", 0, density, weights, test))
+    chosen = found[(found["metric"] == "wasserstein") & (found["split"] != "source")].set_index("horizon")["value"]
+    for position, value in chosen.items():
+        expected = wasserstein(np.full((1, 2), float(position)), test.snapshots.held_out[position])
+        assert value == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_path_that_breaks_down_at_one_time_is_infinitely_far_away_there_alone():
+    density, weights = path(lambda position: math.nan if position == 6 else 0.0)
+    found = table(evaluate_path("flow-a", 0, density, weights, test_set(every=3)))
+    broken = found["horizon"] == 6
+    far = found[broken & (found["metric"] != "nll")]
+    assert (far["value"] == np.inf).all()
+    assert len(far) == len(DISTANCES) + 2
+    assert np.isfinite(found[~broken]["value"]).all()
+    summary = summarise_times(found, NO_COSTS, draws=100).set_index(["split", "metric"])
+    assert summary.loc[("unobserved", "nll"), "median"] == np.inf
+    assert summary.loc[("unobserved", "wasserstein"), "median"] == np.inf
+    assert np.isfinite(summary.loc[("observed", "nll"), "median"])
+
+
+# --- the floor and displacement ---
+
+
+def test_the_floor_compares_each_part_with_the_other():
+    test = test_set(every=3, samples=100)
+    found = table(evaluate_floor(test, seed=0))
+    assert set(found["method"]) == {"sampling-floor"}
+    assert set(found["split"]) == {"observed", "unobserved", "source"}
+    chosen = found[found["metric"] == "wasserstein"]
+    for split, position, value in zip(chosen["split"], chosen["horizon"], chosen["value"], strict=True):
+        assert value == pytest.approx(wasserstein(test.snapshots.train[position], test.snapshots.held_out[position])), (
+            split
+        )
+    assert not found.duplicated(["split", "environment", "metric"]).any()
+
+
+def test_the_floor_takes_no_more_samples_than_a_prediction_has():
+    few = table(evaluate_floor(test_set(samples=5), seed=0))
+    many = table(evaluate_floor(test_set(samples=60), seed=0))
+    for split in ("observed", "unobserved", "source"):
+        medians = [
+            part[(part["metric"] == "wasserstein") & (part["split"] == split)]["value"].median() for part in (few, many)
+        ]
+        assert medians[0] > 1.5 * medians[1]
+    pd.testing.assert_frame_equal(few, table(evaluate_floor(test_set(samples=5), seed=0)))
+
+
+@pytest.mark.parametrize("left", [None, 1])
+def test_displacement_is_near_at_observed_times_and_ends_at_the_last_one(left):
+    of = snapshots(times=11, every=4)  # the last two times lie after the last snapshot
+    test = test_set(of, left=left, samples=400)
+    found = table(evaluate_displacement(test, seed=0))
+    values = found[found["metric"] == "wasserstein"].set_index(["split", "horizon"])["value"]
+    if left is not None:
+        assert list(values.index) == [("held_out", 4)]
+        assert values.iloc[0] < 1
+        return
+    assert values["observed"].max() < 1
+    assert values["unobserved"].loc[[1, 2, 3, 5, 6, 7]].max() < 1
+    assert values["unobserved"].loc[10] == pytest.approx(wasserstein(of.train[8], of.held_out[10]), abs=0.3)
+
+
+# --- reading ---
+
+
+def test_a_test_set_is_read_as_the_pipeline_wrote_it(tmp_path):
+    file = tmp_path / "snapshots.nc"
+    write_snapshots(file, snapshots())
+    settings = {"study": "mine", "evaluation": {"samples": 20, "every": 2}}
+    whole, fold = (TimeTestSet.read(settings, file, name) for name in ("all", "without-1"))
+    assert (whole.study, whole.settings.samples, whole.left_out) == ("mine", 20, None)
+    assert whole.snapshots.observed_positions == [0, 4, 8]
+    assert (fold.left_out, fold.positions, fold.snapshots.observed_positions) == (4, [4], [0, 8])
+    for part in ("train", "held_out"):
+        for found, expected in zip(getattr(whole.snapshots, part), getattr(snapshots(), part), strict=True):
+            assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("fold", ["without-0", "without-2", "without-3", "without--1", "half"])
+def test_folds_that_leave_out_no_inner_snapshot_are_refused(fold, tmp_path):
+    write_snapshots(tmp_path / "snapshots.nc", snapshots())
+    with refused("found"):
+        TimeTestSet.read({"study": "mine", "evaluation": {}}, tmp_path / "snapshots.nc", fold)
+
+
+def test_snapshots_that_are_none_are_refused(tmp_path):
+    with refused(tmp_path / "none.nc", "no such file"):
+        read_snapshots(tmp_path / "none.nc")
+    (tmp_path / "bad.nc").write_bytes(b"not NetCDF")
+    with refused(tmp_path / "bad.nc", "cannot be read"):
+        read_snapshots(tmp_path / "bad.nc")
+
+
+# --- simulation ---
+
+
+def simulated(**changes) -> SnapshotSettings:
+    plain = {"source": "epidemic", "state": "counts", "states": 61, "dimensions": ["S", "I", "R"],
+             "trajectories": {"train": 25, "held_out": 20, "times": 6}, "observed_every": 2}  # fmt: skip
+    return SnapshotSettings.model_validate(plain | changes)
+
+
+def test_simulated_snapshots_are_as_configured_and_fixed_by_the_seed():
+    first, again, other = (simulate_snapshots(simulated(), seed) for seed in (1, 1, 2))
+    assert first.times == pytest.approx([0, 10, 20, 30, 40, 50])
+    assert first.observed_positions == [0, 2, 4]
+    assert [len(part) for part in first.train] == [25] * 6
+    assert [len(part) for part in first.held_out] == [20] * 6
+    assert first.train[0].tolist() == [[50, 10, 0]] * 25
+    assert not np.array_equal(first.train[3][:20], first.held_out[3])
+    assert np.array_equal(first.train[3], again.train[3])
+    assert not np.array_equal(first.train[3], other.train[3])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"settings": {"infectoin": 3}}, ("settings of epidemic", "'infectoin'", "infection")),
+        ({"settings": {"infection": -1}}, ("settings of epidemic: infection", "found -1")),
+        ({"dimensions": ["S", "R", "I"]}, ("data.dimensions", "S, R, I", "S, I, R")),
+        ({"states": 40}, ("time 0", "found 50", "0 to 39")),
+    ],
+)
+def test_simulations_that_cannot_be_used_are_refused(changes, words):
+    with refused(*words):
+        simulate_snapshots(simulated(**changes), 0)
+
+
+# --- the interval ---
+
+
+def test_the_interval_covers_the_true_mean():
+    """Nominal 95 %; a percentile bootstrap of a skewed mean of 24 comes short of it by a few percent. Seed 5."""
+    random = np.random.default_rng(5)
+    intervals = [bootstrap_mean(random.exponential(2.0, (24, 1)), draws=400) for _ in range(400)]
+    assert 0.87 <= np.mean([low <= 2.0 <= high for _, low, high in intervals]) <= 0.97
+    widths = [high - low for _, low, high in intervals]
+    assert np.median(widths) == pytest.approx(2 * 1.96 * 2 / np.sqrt(24), rel=0.12)
+
+
+def test_the_interval_covers_also_what_differs_between_seeds():
+    random = np.random.default_rng(6)
+    values = random.normal(size=(1, 6)) + 0.01 * random.normal(size=(30, 1))
+    wide, narrow = bootstrap_mean(values), bootstrap_mean(values.mean(1, keepdims=True))
+    assert wide.high - wide.low > 10 * (narrow.high - narrow.low)
+
+
+def test_the_value_is_the_median_over_seeds_of_the_mean_over_times():
+    values = np.array([[1.0, 10.0, 3.0], [2.0, 30.0, 5.0]])
+    first, again = bootstrap_mean(values), bootstrap_mean(values)
+    assert first == again
+    assert first.median == 4.0
+    assert first.low <= 4.0 <= first.high
+    assert bootstrap_mean(np.array([[0.5]])) == (0.5, 0.5, 0.5)
+
+
+def test_infinite_errors_never_become_nan():
+    inf = np.inf
+    assert bootstrap_mean(np.full((5, 2), inf)) == (inf, inf, inf)
+    median, low, high = bootstrap_mean(np.array([[1.0, inf, 1.0], [2.0, 1.0, 2.0]]))
+    assert (median, high) == (1.5, inf)
+    assert low >= 1
+
+
+# --- the summary ---
+
+
+def rows(method: str, values: np.ndarray, split: str = "unobserved", metric: str = "jsd") -> pd.DataFrame:
+    """Rows of metrics.csv for values [time, seed]."""
+    return pd.DataFrame(
+        [
+            {"study": "s", "method": method, "split": split, "environment": f"t={time}", "seed": seed, "horizon": time,
+             "metric": metric, "value": value}
+            for (time, seed), value in np.ndenumerate(values)
+        ]
+    )  # fmt: skip
+
+
+def test_summary_has_its_columns_costs_and_order():
+    errors = np.linspace(0.1, 0.2, 8)[:, None]
+    metrics = pd.concat(
+        [
+            rows("flow-a", errors / 2),
+            rows("linear-joint", errors),
+            rows("flow-a", errors / 2, "observed", "wasserstein"),
+            rows("flow-a", errors / 2, "observed", "nll"),
+            rows("flow-a", errors, "source", "paper_w"),
+        ]
+    )
+    costs = pd.DataFrame({"method": ["flow-a"], "parameters": [5], "train_seconds": [2.5], "adapt_seconds": [0.0]})
+    summary = summarise_times(metrics, costs, draws=200)
+    assert tuple(summary.columns) == SUMMARY_COLUMNS
+    assert list(zip(summary["split"], summary["metric"], summary["method"], strict=True)) == [
+        ("observed", "wasserstein", "flow-a"),
+        ("observed", "nll", "flow-a"),
+        ("unobserved", "jsd", "flow-a"),
+        ("unobserved", "jsd", "linear-joint"),
+        ("source", "paper_w", "flow-a"),
+    ]
+    flow, linear = (
+        summary[(summary["metric"] == "jsd") & (summary["method"] == name)].iloc[0]
+        for name in ("flow-a", "linear-joint")
+    )
+    assert list(flow[["n", "parameters", "train_seconds"]]) == [8, 5, 2.5]
+    assert flow["median"] == pytest.approx(0.075)
+    assert flow["ci_low"] <= flow["median"] <= flow["ci_high"]
+    assert flow["p_vs_best_baseline"] == pytest.approx(2 / 2**8)
+    assert np.isnan(linear["p_vs_best_baseline"])
+    assert np.isnan(linear["train_seconds"])
+    assert {"wasserstein", "paper_w", "nll", *DISTANCES} == set(METRICS)
+
+
+def test_the_best_baseline_is_the_lowest_and_pairs_are_matched_by_time():
+    random = np.random.default_rng(1)
+    good, bad, flow = random.lognormal(size=(10, 1)), 9 + random.lognormal(size=(10, 1)), random.lognormal(size=(10, 3))
+    metrics = pd.concat(
+        [
+            rows("flow-a", flow).sample(frac=1, random_state=2),
+            rows("displacement", bad),
+            rows("cubic-joint", good),
+            rows("sampling-floor", good / 100),
+        ]
+    )
+    summary = summarise_times(metrics, NO_COSTS, draws=100).set_index("method")["p_vs_best_baseline"]
+    assert np.isnan(summary["cubic-joint"])
+    assert summary["flow-a"] == wilcoxon(flow.mean(1), good[:, 0]).pvalue
+    assert summary["displacement"] == wilcoxon(bad[:, 0], good[:, 0]).pvalue
+
+
+def test_refuses_what_cannot_be_summarised():
+    good = rows("flow-a", np.ones((6, 2)))
+    with refused("t=0", "twice"):
+        summarise_times(pd.concat([good, good.head(1)]), NO_COSTS)
+    with refused("flow-a", "t=5", "seed 1"):
+        summarise_times(good.iloc[:-1], NO_COSTS)
+    with refused("flaw-a"):
+        summarise_times(good.replace("flow-a", "flaw-a"), NO_COSTS)
+
+
+# --- costs and plan ---
+
+
+def test_costs_are_means_over_seeds_with_all_that_a_method_builds_on():
+    anchors = [{"anchors": kind, "seconds": seconds, "numbers": 30}
+               for kind, seconds in (("joint", 2.0), ("joint", 4.0), ("aligned", 7.0))]  # fmt: skip
+    flows = [{"arm": "a", "seconds_before": 3.0, "seconds": second, "numbers": 99} for second in (1.0, 2.0)]
+    found = {row["method"]: row for row in time_method_costs(anchors, flows, ["linear", "cubic"])}
+    assert {name: row["train_seconds"] for name, row in found.items()} == {
+        "linear-joint": 3.0, "cubic-joint": 3.0, "linear-aligned": 7.0, "cubic-aligned": 7.0, "flow-a": 4.5,
+        "displacement": 0.0, "flow-matching": 0.0, "sampling-floor": 0.0,
+    }  # fmt: skip
+    assert (
+        found["linear-joint"]["parameters"],
+        found["flow-a"]["parameters"],
+        found["displacement"]["parameters"],
+    ) == (30, 99, 0)
+    assert all(row["adapt_seconds"] == 0 for row in found.values())
+    assert "linear-joint" not in {row["method"] for row in time_method_costs(anchors, flows, [])}
+
+
+def study(**evaluation):
+    config = yaml.safe_load((ROOT / "config" / "epidemic.yaml").read_text(encoding="utf-8"))
+    config["evaluation"] |= evaluation
+    return parse_time_study(config)
+
+
+def test_folds_are_all_snapshots_and_all_without_each_that_is_left_out():
+    assert folds(study()) == ["all"]
+    assert folds(study(leave_out=[3, 5])) == ["all", "without-3", "without-5"]
+    assert [left_out(fold) for fold in folds(study(leave_out=[3, 5]))] == [None, 3, 5]
+    for bad in ("", "without-", "without-x", "without--1", "All", "3"):
+        with refused("fold", repr(bad), "without-<number>"):
+            left_out(bad)
+
+
+def test_the_plan_counts_every_job_of_every_fold_seed_kind_and_arm():
+    plain, folded = planned_time_jobs(study()), planned_time_jobs(study(leave_out=[3, 5]))
+    assert plain["simulate_snapshots"] == 1
+    assert (plain["train_anchors"], plain["train_flow"]) == (3 * 4, 3 * 3)
+    assert (plain["evaluate_anchors"], plain["evaluate_flow"], plain["evaluate_samples"]) == (12, 9, 1)
+    changed = {name: folded[name] // plain[name] for name in plain if folded[name] != plain[name]}
+    assert set(changed) == {"train_anchors", "train_flow", "evaluate_anchors", "evaluate_flow", "evaluate_samples"}
+    assert set(changed.values()) == {3}
+
+
+def test_there_is_a_file_of_errors_for_every_evaluation_that_is_planned():
+    chosen = study(leave_out=[3])
+    sources, jobs = evaluation_sources(chosen), planned_time_jobs(chosen)
+    assert len(set(sources)) == len(sources)
+    assert len(sources) == jobs["evaluate_anchors"] + jobs["evaluate_flow"] + jobs["evaluate_samples"]
+    assert {"all/samples", "all/anchors-joint-2", "without-3/flow-paper-0", "without-3/samples"} <= set(sources)

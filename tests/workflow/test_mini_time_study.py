@@ -1,0 +1,133 @@
+"""The real Snakefile on a study across time, and what is run again after which change."""
+
+from __future__ import annotations
+
+import sys
+
+import pandas as pd
+import pytest
+import xarray as xr
+from conftest import Checkout, copy_repository
+
+from weightcast import WeightPath
+from weightcast.config.kinds import load_any_study
+from weightcast.time.plan import planned_time_jobs
+
+CONFIG = "tests/workflow/mini-time.yaml"
+METHODS = {
+    "flow-cde", "flow-paper", "displacement", "sampling-floor",
+    *(f"{curve}-{kind}" for curve in ("linear", "pchip") for kind in ("aligned", "bridged")),
+}  # fmt: skip
+AFTER_FLOW = {"evaluate_flow", "summarise_times", "show_distributions", "map_path", "write_time_report"}
+
+
+@pytest.fixture(scope="module")
+def across_time(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    checkout = copy_repository(tmp_path_factory.mktemp("across-time"))
+    planned = checkout.planned(config=CONFIG)
+    assert planned.pop("all") == 1
+    assert planned == planned_time_jobs(load_any_study(checkout.folder / CONFIG))
+    checkout.snakemake(config=CONFIG)
+    return checkout
+
+
+def test_tables_have_every_method_split_and_column(across_time):
+    results = across_time.folder / "results/mini-time"
+    metrics = pd.read_csv(results / "metrics.csv")
+    summary = pd.read_csv(results / "summary.csv")
+
+    assert list(metrics) == ["study", "method", "split", "environment", "seed", "horizon", "metric", "value"]
+    assert set(metrics.method) == METHODS
+    assert set(metrics.split) == {"observed", "unobserved", "held_out", "source"}
+    assert set(metrics[metrics.split == "held_out"].environment) == {"t=25"}
+    assert set(metrics[metrics.method == "flow-cde"].seed) == {0}
+    assert not metrics.duplicated(["method", "split", "environment", "seed", "metric"]).any()
+    assert metrics.value.notna().all()
+    assert {"wasserstein", "jsd", "paper_w"} <= set(metrics[metrics.split == "source"].metric)
+    assert "nll" in set(metrics[metrics.method == "flow-cde"].metric)
+    assert list(summary) == [
+        "method", "split", "metric", "median", "ci_low", "ci_high", "n", "p_vs_best_baseline", "parameters",
+        "train_seconds", "adapt_seconds",
+    ]  # fmt: skip
+    assert (summary.ci_low <= summary.ci_high).all()
+    assert (summary[summary.method.str.startswith("flow")].train_seconds > 0).all()
+
+
+def test_the_report_is_one_offline_page_with_figures_beside_it(across_time):
+    results = across_time.folder / "results/mini-time"
+    page = (results / "report.html").read_text()
+
+    assert "http://" not in page.replace("http://www.w3.org", "") and "<script src" not in page
+    assert "Flow: cde" in page
+    assert len(list((results / "figures").iterdir())) >= 5
+
+
+def test_afterwards_there_is_nothing_to_do(across_time):
+    assert across_time.planned(config=CONFIG) == {}
+
+
+def test_the_path_gives_a_density_at_any_time(across_time):
+    density = WeightPath.load(across_time.folder / "results/mini-time").at(12.25)
+
+    assert density.sample(7).shape == (7, 3)
+    assert density.log_prob(density.sample(7)).isfinite().all()
+
+
+def test_evolve_writes_samples_at_the_times_asked_for(across_time):
+    command = (sys.executable, "-m", "weightcast.cli.main", "evolve", "results/mini-time", "--times", "0:50:12.5")
+    across_time.run(*command, "-n", "20", "--seed", "3", "-o", "samples.nc")
+
+    with xr.open_dataset(across_time.folder / "samples.nc") as samples:
+        assert samples["x"].dims == ("time", "sample", "dimension")
+        assert samples["x"].shape == (5, 20, 3)
+        assert samples["time"].to_numpy().tolist() == [0, 12.5, 25, 37.5, 50]
+        assert samples["dimension"].to_numpy().tolist() == ["S", "I", "R"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--times", "0:51:1"), "--extrapolate"),
+        (("--times=-1,3",), "snapshots' range"),
+        (("--times", "3,2"), "increase"),
+        (("--times", "0,1", "-n", "0"), "at least 1"),
+        (("--times", "0,1", "--arm", "unknown"), "cde, paper"),
+    ],
+)
+def test_evolve_refuses_what_it_cannot_do(across_time, arguments, words):
+    command = (sys.executable, "-m", "weightcast.cli.main", "evolve", "results/mini-time", *arguments)
+    done = across_time.run(*command, "-o", "refused.nc", ok=False)
+
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1 and words in done.stderr
+    assert not (across_time.folder / "refused.nc").exists()
+
+
+def test_a_setting_of_the_flow_reruns_flows_and_what_follows(across_time):
+    changed = across_time.folder / "changed.yaml"
+    text = (across_time.folder / CONFIG).read_text()
+    changed.write_text(text.replace("  width: 8", "  energy: 1.0e-5\n  width: 8"))
+
+    assert set(across_time.planned(config="changed.yaml")) == {
+        "all", "train_flow", "resolve_config", *AFTER_FLOW,
+    }  # fmt: skip
+
+
+def test_a_setting_of_one_arm_reruns_that_arm_alone(across_time):
+    changed = across_time.folder / "changed.yaml"
+    text = (across_time.folder / CONFIG).read_text()
+    changed.write_text(text.replace("objective: both", "objective: anchors"))
+
+    planned = across_time.planned(config="changed.yaml")
+    assert planned["train_flow"] == 2  # with and without the snapshot that is left out
+    assert "train_anchors" not in planned
+
+
+def test_editing_library_code_reruns_the_stages_that_use_it(across_time):
+    across_time.edit("weightcast/time/flow.py", '"""The flow:', '"""The flow, edited:')
+    try:
+        planned = across_time.planned(config=CONFIG)
+    finally:
+        across_time.edit("weightcast/time/flow.py", '"""The flow, edited:', '"""The flow:')
+    assert "train_flow" in planned
+    assert not {"simulate_snapshots", "train_anchors", "evaluate_anchors"} & planned.keys()
