@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from html import escape
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -125,6 +125,8 @@ def _words(annotation: Any, places: dict[type[BaseModel], list[str]]) -> str:
     if annotation in places:
         key = places[annotation][0]
         return f"section [`{key}`](#{''.join(letter for letter in key.lower() if letter.isalnum() or letter in '-_')})"
+    if origin is Annotated:
+        return _words(arguments[0], places)
     if origin is Literal:
         return " or ".join(f"`{choice}`" for choice in arguments)
     if origin in (Union, UnionType):

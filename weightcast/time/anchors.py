@@ -78,7 +78,7 @@ def train_anchors(
         samples: of each [sample, dimension], in the data's units.
         settings: training, penalties, bridge.
         seed: of initial weights and draws.
-        resume: where state is kept.
+        resume: where state is kept; not for aligned anchors, which take seconds.
         metadata: to store with the anchors.
     """
     bridge_settings = settings.bridge if kind == "bridged" else settings.bridge.model_copy(update={"per_interval": 1})

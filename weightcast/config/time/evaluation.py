@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -22,7 +22,7 @@ class TimeEvaluationSettings(Settings):
     """Displacement interpolation of the samples by optimal transport, as a baseline."""
     flow_matching: bool = False
     """OT-CFM as a baseline, for real states; needs the extra ``flow-matching``."""
-    leave_out: list[int] = Field(default=[])
+    leave_out: list[Annotated[int, Field(ge=1)]] = Field(default=[])
     """Inner snapshots, by number from 0, that everything is trained without once, and scored at."""
     bootstrap: int = Field(default=2000, ge=100)
     """Resamples behind an interval."""

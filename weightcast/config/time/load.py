@@ -89,6 +89,11 @@ def _check(study: TimeStudy, source: str | Path) -> None:
                 f"{source}: flow.arms.{name}.anchors: found {arm.anchors!r}, expected one of anchors.kinds "
                 f"({', '.join(study.anchors.kinds)})"
             )
+        for key in ("seeds", "arms"):
+            if key in arm.settings:
+                raise InputError(
+                    f"{source}: flow.arms.{name}.settings.{key}: found one, expected none: arms share flow.{key}"
+                )
         settings = flow.of_arm(name)
         if settings.width % settings.heads:
             raise InputError(
