@@ -216,3 +216,20 @@ def test_files_that_are_no_configuration_are_refused(tmp_path: Path) -> None:
         path.write_text("study: [", encoding="utf-8")
         with refused(path, "not YAML"):
             load(path)
+
+
+def merged(below: dict, above: dict) -> dict:
+    """As Snakemake lays one configuration over another."""
+    return below | {
+        key: merged(below[key], value) if isinstance(value, dict) and isinstance(below.get(key), dict) else value
+        for key, value in above.items()
+    }
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config/sensitivity").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_sensitivity_run_is_a_valid_study_of_its_own(path: Path) -> None:
+    base = yaml.safe_load((ROOT / "config/epidemic.yaml").read_text(encoding="utf-8"))
+    change = yaml.safe_load(path.read_text(encoding="utf-8"))
+    study = parse_time_study(merged(base, change), path)
+    assert study.study == f"epidemic-{path.stem}"
+    assert study != parse_time_study(base | {"study": study.study}, path)  # it does change something

@@ -17,6 +17,9 @@ LARGEST_STRIDE = 10
 FEW_SNAPSHOTS = 12
 MANY_DIMENSIONS = 10
 HELD_OUT = 0.2
+HELD_OUT_OF_MANY = 0.1
+MANY_SAMPLES = 1000
+EVALUATED_BETWEEN = 14
 MOST_LEFT_OUT_OF = 5
 BATCH = 128
 
@@ -31,6 +34,7 @@ class Choices:
         observed_every: every so many of the times is a snapshot.
         snapshots: how many those are.
         held_out: part of the trajectories or samples.
+        evaluated_every: every so many of the times is evaluated, besides the snapshots.
         hidden: width of the densities.
         per_interval: bridged anchors an interval between snapshots is divided into.
         batch: samples of a snapshot in a training step.
@@ -42,6 +46,7 @@ class Choices:
     observed_every: int
     snapshots: int
     held_out: float
+    evaluated_every: int
     hidden: int
     per_interval: int
     batch: int
@@ -63,15 +68,17 @@ def choose(samples: TimedSamples, state: StateKind | None = None) -> Choices:
     every = choose_stride(times)
     snapshots = len(range(0, times, every))
     fewest = min(len(values) for values in samples.samples)
+    held_out = HELD_OUT_OF_MANY if fewest >= MANY_SAMPLES else HELD_OUT
     return Choices(
         state=state,
         states=choose_states(samples.range[1]) if state == "counts" else None,
         observed_every=every,
         snapshots=snapshots,
-        held_out=HELD_OUT,
+        held_out=held_out,
+        evaluated_every=max(1, round(times / EVALUATED_BETWEEN)),
         hidden=32 if len(samples.dimensions) > MANY_DIMENSIONS else 16,
         per_interval=5 if snapshots <= FEW_SNAPSHOTS else 2,
-        batch=max(1, min(BATCH, fewest - round(HELD_OUT * fewest))),
+        batch=max(1, min(BATCH, fewest - round(held_out * fewest))),
         leave_out=[1] if state == "real" and 3 <= snapshots <= MOST_LEFT_OUT_OF else [],
     )
 
