@@ -16,7 +16,7 @@ favours the baseline.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -168,7 +168,7 @@ def summarise(
         at_horizon = metrics[metrics["horizon"] == horizon]
         for (split, metric), group in at_horizon.groupby(["split", "metric"]):
             name = f"{metric}{suffix}"
-            rows += [{"split": split, "metric": name, **row} for row in _compare(group, metric, draws)]
+            rows += [{"split": split, "metric": name, **row} for row in compare_methods(group, metric, draws)]
     rows.sort(key=lambda row: (split_order(row["split"]), _metric_order(row["metric"]), printing_order(row["method"])))
     summary = pd.DataFrame(rows).merge(method_costs, on="method", how="left", validate="many_to_one")
     return summary[list(SUMMARY_COLUMNS)]
@@ -243,10 +243,19 @@ def _metric_order(metric: str) -> tuple[int, str]:
     return (METRICS.index(name) if name in METRICS else len(METRICS)), metric
 
 
-def _compare(rows: pd.DataFrame, metric: str, draws: int) -> list[dict[str, Any]]:
-    """The methods of one split, metric and horizon: a row of the summary for each, as far as errors go."""
+def compare_methods(
+    rows: pd.DataFrame, metric: str, draws: int, bootstrap: Callable[..., Interval] = bootstrap_median
+) -> list[dict[str, Any]]:
+    """The methods of one split, metric and horizon: a row of the summary for each, as far as errors go.
+
+    Args:
+        rows: of metrics.csv.
+        metric: of these rows.
+        draws: of the bootstrap.
+        bootstrap: values (environments, seeds) -> a method's value and interval.
+    """
     grids = {str(name): value_grid(group, metric) for name, group in rows.groupby("method")}
-    intervals = {name: bootstrap_median(grid.to_numpy(), draws=draws) for name, grid in grids.items()}
+    intervals = {name: bootstrap(grid.to_numpy(), draws=draws) for name, grid in grids.items()}
     baselines = {name: intervals[name].median for name in grids if method(name).family == "baseline"}
     best = best_method(baselines, metric)
     compared = []

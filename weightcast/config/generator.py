@@ -8,6 +8,7 @@ from pydantic import Field
 
 from weightcast.config.diffusion import DiffusionSettings
 from weightcast.config.end_to_end import EndToEndSettings
+from weightcast.config.overlay import overlaid
 from weightcast.config.settings import Settings
 from weightcast.config.vae import VAESettings
 from weightcast.config.zoo import BaseName
@@ -36,13 +37,5 @@ class GeneratorSettings(Settings):
     def of_arm(self, arm: str) -> tuple[VAESettings, DiffusionSettings]:
         """The arm's own VAE and diffusion settings: the shared ones with its overrides."""
         overrides = self.arms[arm]
-        vae = VAESettings.model_validate(_overlaid(self.vae.model_dump(), overrides.vae))
-        return vae, DiffusionSettings.model_validate(_overlaid(self.diffusion.model_dump(), overrides.diffusion))
-
-
-def _overlaid(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
-    for key, value in above.items():
-        nested = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _overlaid(merged[key], value) if nested else value
-    return merged
+        vae = VAESettings.model_validate(overlaid(self.vae.model_dump(), overrides.vae))
+        return vae, DiffusionSettings.model_validate(overlaid(self.diffusion.model_dump(), overrides.diffusion))

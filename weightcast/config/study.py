@@ -153,7 +153,12 @@ def _check_arm(study: Study, arm: str, source: str | Path) -> None:
         )
 
 
-def _check_once(values: Sequence[object], field: str, source: str | Path) -> None:
+def check_once(values: Sequence[object], field: str, source: str | Path) -> None:
+    """Refuse an entry that occurs twice.
+
+    Raises:
+        InputError: names the field and the entry.
+    """
     for position, value in enumerate(values):
         if value in values[:position]:
             raise InputError(f"{source}: {field}: found {value!r} twice, expected every entry once")
@@ -162,10 +167,10 @@ def _check_once(values: Sequence[object], field: str, source: str | Path) -> Non
 def _check(study: Study, source: str | Path) -> None:
     """What no single section can know."""
     check_name(study.study, "study", source)
-    _check_once(study.data.channels, "data.channels", source)
-    _check_once(study.zoo.bases, "zoo.bases", source)
-    _check_once(study.generator.seeds, "generator.seeds", source)
-    _check_once(study.evaluation.horizons, "evaluation.horizons", source)
+    check_once(study.data.channels, "data.channels", source)
+    check_once(study.zoo.bases, "zoo.bases", source)
+    check_once(study.generator.seeds, "generator.seeds", source)
+    check_once(study.evaluation.horizons, "evaluation.horizons", source)
     if min(study.generator.seeds) < 0:
         raise InputError(f"{source}: generator.seeds: found {min(study.generator.seeds)}, expected 0 or more")
     data, predictor = study.data, study.predictor

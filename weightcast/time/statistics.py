@@ -8,11 +8,13 @@ not independent, so its p is small too easily.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
-from weightcast.methods import method, printing_order
-from weightcast.statistics import SUMMARY_COLUMNS, Interval, best_method, paired_p, split_order, value_grid
+from weightcast.methods import printing_order
+from weightcast.statistics import SUMMARY_COLUMNS, Interval, compare_methods, split_order
 
 METRICS = (
     "wasserstein",
@@ -66,30 +68,10 @@ def summarise_times(metrics: pd.DataFrame, method_costs: pd.DataFrame, draws: in
     Raises:
         InputError: a method is unknown, or its rows are incomplete.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for (split, metric), group in metrics.groupby(["split", "metric"]):
-        grids = {str(name): value_grid(part, metric) for name, part in group.groupby("method")}
-        intervals = {name: bootstrap_mean(grid.to_numpy(), draws=draws) for name, grid in grids.items()}
-        baselines = {name: intervals[name].median for name in grids if method(name).family == "baseline"}
-        best = best_method(baselines, metric)
-        for name, grid in grids.items():
-            p = float("nan")
-            if best is not None and name != best:
-                mine, theirs = grid.mean(axis=1).align(grids[best].mean(axis=1), join="inner")
-                p = paired_p(mine.to_numpy(), theirs.to_numpy())
-            median, low, high = intervals[name]
-            rows.append(
-                {
-                    "method": name,
-                    "split": split,
-                    "metric": metric,
-                    "median": median,
-                    "ci_low": low,
-                    "ci_high": high,
-                    "n": len(grid),
-                    "p_vs_best_baseline": p,
-                }
-            )
+        compared = compare_methods(group, metric, draws, bootstrap_mean)
+        rows += [{"split": split, "metric": metric, **row} for row in compared]
     rows.sort(key=lambda row: (split_order(row["split"]), METRICS.index(row["metric"]), printing_order(row["method"])))
     summary = pd.DataFrame(rows).merge(method_costs, on="method", how="left", validate="many_to_one")
     return summary[list(SUMMARY_COLUMNS)]

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from weightcast.config.overlay import overlaid
 from weightcast.config.settings import Settings
 from weightcast.config.time.anchors import AnchorKind
 from weightcast.config.training import TrainingSettings
@@ -84,12 +85,4 @@ class FlowSettings(Settings):
         """The shared settings with the arm's overrides, and the arm alone."""
         chosen = self.arms[arm]
         plain = self.model_dump() | {"arms": {arm: chosen.model_dump() | {"settings": {}}}}
-        return FlowSettings.model_validate(_overlaid(plain, chosen.settings))
-
-
-def _overlaid(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
-    for key, value in above.items():
-        nested = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _overlaid(merged[key], value) if nested else value
-    return merged
+        return FlowSettings.model_validate(overlaid(plain, chosen.settings))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from weightcast.config.study import first_line, read_yaml
+from weightcast.config.study import check_once, first_line, read_yaml
 from weightcast.config.time.flow import FlowSettings
 from weightcast.config.time.study import TimeStudy
 from weightcast.errors import InputError
@@ -53,10 +52,10 @@ def _check(study: TimeStudy, source: str | Path) -> None:
     """What no single section can know."""
     check_name(study.study, "study", source)
     data, flow = study.data, study.flow
-    _check_once(data.dimensions, "data.dimensions", source)
-    _check_once(study.anchors.kinds, "anchors.kinds", source)
-    _check_once(flow.seeds, "flow.seeds", source)
-    _check_once(study.evaluation.leave_out, "evaluation.leave_out", source)
+    check_once(data.dimensions, "data.dimensions", source)
+    check_once(study.anchors.kinds, "anchors.kinds", source)
+    check_once(flow.seeds, "flow.seeds", source)
+    check_once(study.evaluation.leave_out, "evaluation.leave_out", source)
     if min(flow.seeds) < 0:
         raise InputError(f"{source}: flow.seeds: found {min(flow.seeds)}, expected 0 or more")
     for name in data.dimensions:
@@ -104,9 +103,3 @@ def _check(study: TimeStudy, source: str | Path) -> None:
         raise InputError(
             f"{source}: evaluation.flow_matching: found true for counts, expected false: it moves real numbers"
         )
-
-
-def _check_once(values: Sequence[object], field: str, source: str | Path) -> None:
-    for position, value in enumerate(values):
-        if value in values[:position]:
-            raise InputError(f"{source}: {field}: found {value!r} twice, expected every entry once")
