@@ -38,6 +38,6 @@ else:
 
 rule all:
     default_target: True
-    localrule: True
     input:
         f"{RESULTS}/report.html",
+    localrule: True
