@@ -168,13 +168,22 @@ def _against_displacement(chosen: Protagonists, medians: dict[str, float]) -> li
     ]
 
 
+PUBLISHED_STEPS = 10_000
+"""Of the flow's training in WeightFlow's code: 100 epochs of 100 steps."""
+
+
 def _published(study: TimeStudy, chosen: Protagonists, medians: dict[str, float]) -> str:
     """What the arms reach that are trained as published."""
     parts = []
     for arm, settings in study.flow.arms.items():
         words, name = published_words(settings), f"{FLOW_PREFIX}{arm}"
         if words is not None and name in medians:
-            parts.append(f"{number(medians[name])} (arm {arm}: {words})")
+            own = study.flow.of_arm(arm)
+            trainings = {"anchors": own.anchor_training.steps, "likelihood": own.likelihood_training.steps}
+            steps = sum(count for stage, count in trainings.items() if settings.objective in (stage, "both"))
+            parts.append(
+                f"{number(medians[name])} (arm {arm}: {words}; {steps:,} steps, published {PUBLISHED_STEPS:,})"
+            )
     if not parts:
         return "No arm of this study is trained as WeightFlow was published."
     return f"Trained as published, the flow reaches {' and '.join(parts)}."
