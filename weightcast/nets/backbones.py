@@ -35,8 +35,9 @@ class GRUBackbone(nn.Module):
             projected = input_gate(sequence)  # of all dimensions at once: only the state's part is sequential
             state = features.new_zeros(len(features), self.hidden)
             states = []
-            for dimension in range(features.shape[1]):
-                state = _gated(projected[:, dimension], state_gate(state), state)
+            # Taken apart at once: the gradient of taking one at a time would fill the whole tensor for each.
+            for from_input in projected.unbind(1):
+                state = _gated(from_input, state_gate(state), state)
                 states.append(state)
             sequence = torch.stack(states, dim=1)
         return self.head(sequence)

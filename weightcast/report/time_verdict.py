@@ -48,6 +48,9 @@ _JUDGEMENTS: dict[Standing, str] = {
     "higher": "but one time and one seed give no interval",
 }
 
+PUBLISHED_STEPS = 10_000
+"""Of the flow's training in WeightFlow's code: 100 epochs of 100 steps."""
+
 
 def give_time_verdict(
     summary: pd.DataFrame, metrics: pd.DataFrame, study: TimeStudy, dimensions: int, draws: int
@@ -166,10 +169,6 @@ def _against_displacement(chosen: Protagonists, medians: dict[str, float]) -> li
         f"Displacement interpolation, which moves samples between the snapshots and has no model and no density, "
         f"reaches {number(medians[DISPLACEMENT])}: {relation} than the flow."
     ]
-
-
-PUBLISHED_STEPS = 10_000
-"""Of the flow's training in WeightFlow's code: 100 epochs of 100 steps."""
 
 
 def _published(study: TimeStudy, chosen: Protagonists, medians: dict[str, float]) -> str:
