@@ -21,8 +21,7 @@ def evaluate_floor(test: TimeTestSet, seed: int) -> Iterator[Row]:
         _at_most(part, count, derive_seed(seed, "floor-held-out", place))
         for place, part in enumerate(snapshots.held_out)
     ]
-    rows = test.rows("sampling-floor", 0, lambda position: train[position], as_source=False)
-    yield from rows
+    yield from test.rows("sampling-floor", 0, lambda position: train[position], as_source=False)
     for position in test.source_positions:
         truth = snapshots.train[position][:count]
         yield from test.source_rows("sampling-floor", 0, position, held_out[position], truth)
