@@ -6,12 +6,13 @@ import copy
 from pathlib import Path
 from typing import Any, get_args
 
+import jsonschema
 import pytest
 import yaml
 from refusals import refused
 from tiny_study import ROOT, default_config
 
-from weightcast.config.kinds import KINDS, kind_of, load_any_study, parse_any_study
+from weightcast.config.kinds import KINDS, json_schema, kind_of, load_any_study, parse_any_study
 from weightcast.config.study import Study
 from weightcast.config.time.load import load_time_study, parse_time_study
 from weightcast.config.time.snapshots import SampleFormat, StochasticSystem
@@ -224,6 +225,18 @@ def merged(below: dict, above: dict) -> dict:
         key: merged(below[key], value) if isinstance(value, dict) and isinstance(below.get(key), dict) else value
         for key, value in above.items()
     }
+
+
+def test_an_arm_that_is_null_is_left_out() -> None:
+    config = changed("flow.arms.ode", None)
+    jsonschema.validate(config, json_schema())  # as the Snakefile does
+    study = parse_time_study(config)
+    assert "ode" not in study.flow.arms and "cde" in study.flow.arms
+
+
+def test_a_study_needs_an_arm_that_is_not_null() -> None:
+    with refused("flow.arms"):
+        parse_time_study(changed("flow.arms", {"ode": None}))
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "config/sensitivity").glob("*.yaml")), ids=lambda path: path.stem)

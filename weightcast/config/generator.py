@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from weightcast.config.diffusion import DiffusionSettings
 from weightcast.config.end_to_end import EndToEndSettings
-from weightcast.config.overlay import overlaid
+from weightcast.config.overlay import null_leaves_out, overlaid
 from weightcast.config.settings import Settings
 from weightcast.config.vae import VAESettings
 from weightcast.config.zoo import BaseName
@@ -29,7 +29,8 @@ class GeneratorSettings(Settings):
     """The whole generator is trained once for each; 0 or more, since files are named by them."""
     samples: int = Field(default=1, ge=1)
     """Predictors generated for each environment in the evaluation."""
-    arms: dict[str, ArmSettings] = Field(min_length=1)
+    arms: Annotated[dict[str, ArmSettings], null_leaves_out(ArmSettings)] = Field(min_length=1)
+    """In a file laid over another, null takes an arm away."""
     vae: VAESettings
     diffusion: DiffusionSettings
     end_to_end: EndToEndSettings

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BeforeValidator
+
 
 def overlaid(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     """``below`` with the keys of ``above``; mappings merge, everything else is replaced."""
@@ -12,3 +14,17 @@ def overlaid(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
         nested = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = overlaid(merged[key], value) if nested else value
     return merged
+
+
+def _without_nulls(entries: Any) -> Any:
+    if not isinstance(entries, dict):
+        return entries  # the type's own check says what is wrong
+    return {name: entry for name, entry in entries.items() if entry is not None}
+
+
+def null_leaves_out(entry: type) -> BeforeValidator:
+    """Of a mapping from names to ``entry``: one that is null is left out.
+
+    So an overlay can take away what a file below it names. The JSON schema knows of it too.
+    """
+    return BeforeValidator(_without_nulls, json_schema_input_type=dict[str, entry | None])  # type: ignore[valid-type]

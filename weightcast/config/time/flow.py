@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from weightcast.config.overlay import overlaid
+from weightcast.config.overlay import null_leaves_out, overlaid
 from weightcast.config.settings import Settings
 from weightcast.config.time.anchors import AnchorKind
 from weightcast.config.training import TrainingSettings
@@ -66,8 +66,9 @@ class FlowArm(Settings):
 class FlowSettings(Settings):
     seeds: list[int] = Field(default=[0, 1, 2], min_length=1)
     """Anchors and flows are trained once for each; 0 or more, since files are named by them."""
-    arms: dict[str, FlowArm] = Field(min_length=1)
-    """The first is what ``weightcast evolve`` and WeightPath.load use."""
+    arms: Annotated[dict[str, FlowArm], null_leaves_out(FlowArm)] = Field(min_length=1)
+    """The first is what ``weightcast evolve`` and WeightPath.load use. In a file laid over another, null takes an arm
+    away."""
     width: int = Field(default=32, ge=2)
     heads: int = Field(default=4, ge=1)
     layers: int = Field(default=2, ge=1)
