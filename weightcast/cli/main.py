@@ -23,6 +23,7 @@ COMMANDS = {
     "generate": "generate predictors for an environment",
     "forecast": "roll generated predictors out from initial frames",
     "evolve": "draw samples of an evolving distribution at any times",
+    "compare": "show the methods of several finished studies side by side",
 }
 
 
