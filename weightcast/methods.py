@@ -12,6 +12,8 @@ Family = Literal["baseline", "reference", "generator"]
 GENERATOR_PREFIX = "generator-"
 WEIGHTS_ONLY = "-weights-only"
 """Ends the name of an arm as it was before its training through the predictor."""
+OBSERVED = "-observed"
+"""Ends the name of a conditioned method that is not told the parameters, but shown a few frames."""
 FLOW_PREFIX = "flow-"
 SKILL_FLOOR = ("persistence", "climatology")
 """Forecasts without any network: whoever is no better than these has no skill."""
@@ -124,6 +126,10 @@ def method(name: str) -> Method:
     """
     if name in METHODS:
         return METHODS[name]
+    if name.endswith(OBSERVED):
+        told = method(name.removesuffix(OBSERVED))
+        description = f"{told.description}; the parameters are unknown, and inferred from observed frames"
+        return Method(name, told.family, f"{told.label}, from frames", description)
     curve, _, anchors = name.partition("-")
     if curve in _INTERPOLATIONS and anchors in _ANCHORS:
         label = f"{_INTERPOLATIONS[curve]} ({anchors})"

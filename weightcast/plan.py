@@ -106,7 +106,7 @@ def tuned_arms(study: Study) -> list[str]:
     return [name for name, arm in study.generator.arms.items() if arm.end_to_end]
 
 
-def weight_sources(study: Study) -> list[str]:
+def weight_sources(study: Study, table: EnvironmentTable) -> list[str]:
     """Names of the files of weights that are rolled out: a file may hold several methods, and is not named by them."""
     return [
         "bases",
@@ -114,7 +114,19 @@ def weight_sources(study: Study) -> list[str]:
         *(f"zoo-{base}" for base in study.zoo.bases),
         *(f"generator-{arm}" for arm in study.generator.arms),
         *(f"generator-{arm}-weights-only" for arm in tuned_arms(study)),
+        *(["observed"] if study.evaluation.observed_frames and table.unseen else []),
     ]
+
+
+def pictured_environments(table: EnvironmentTable) -> list[str]:
+    """Three environments to draw: the first, the middle and the last visible one of the table."""
+    visible = [environment.id for environment in table.visible]
+    return list(dict.fromkeys([visible[0], visible[len(visible) // 2], visible[-1]]))
+
+
+def adapted_arms(study: Study) -> list[str]:
+    """Arms that infer an unknown environment from frames: those on the conditioned base."""
+    return [name for name, arm in study.generator.arms.items() if arm.base == "conditioned"]
 
 
 def planned_jobs(study: Study, table: EnvironmentTable) -> dict[str, int]:
@@ -134,12 +146,14 @@ def planned_jobs(study: Study, table: EnvironmentTable) -> dict[str, int]:
         "regress_weights": bases,
         "generate_weights": arms,
         "generate_weights_only": len(tuned_arms(study)),
-        "evaluate_weights": len(weight_sources(study)),
+        "adapt_to_frames": int("observed" in weight_sources(study, table)),
+        "evaluate_weights": len(weight_sources(study, table)),
         "evaluate_without_network": 1,
         "collect_costs": 1,
         "summarise": 1,
         "resolve_config": 1,
         "map_weights": 1,
+        "show_environments": 1,
         "show_rollouts": 1,
         "write_report": 1,
     }

@@ -1,6 +1,7 @@
 """Weights that need no generator: pooled and conditioned networks, regression of the zoo, fine-tuning."""
 
 FOLDED = [("erm", "erm"), ("conditioned", "film"), ("film-matched", "film-matched"), ("hypernetwork", "hypernetwork")]
+OBSERVING = [("film-matched", "film-matched"), ("hypernetwork", "hypernetwork")]
 FINETUNED = [("erm", "finetune-erm"), ("conditioned", "finetune-film")]
 
 

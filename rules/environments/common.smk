@@ -2,9 +2,11 @@
 
 from weightcast.environments.table import read_environments, table_to_json
 from weightcast.plan import (
+    adapted_arms,
     base_environments,
     check_plan,
     expert_shards,
+    pictured_environments,
     reference_shards,
     source_settings,
     tuned_arms,
@@ -23,7 +25,7 @@ UNSEEN = [environment.id for environment in TABLE.unseen]
 SHARDS = {**expert_shards(STUDY, TABLE), **reference_shards(STUDY, TABLE)}
 ARMS = STUDY.generator.arms
 TUNED_ARMS = tuned_arms(STUDY)
-SOURCES = weight_sources(STUDY)  # files of weights that the evaluation rolls out
+SOURCES = weight_sources(STUDY, TABLE)  # files of weights that the evaluation rolls out
 
 
 def rows(ids=None):
@@ -119,6 +121,7 @@ wildcard_constraints:
 
 
 localrules:
+    gallery,
     simulate,
     base,
     zoo,

@@ -120,6 +120,40 @@ use rule generate_weights as generate_weights_only with:
         method=lambda wildcards: f"generator-{wildcards.arm}-weights-only",
 
 
+rule adapt_to_frames:
+    input:
+        code=code("adapt_to_frames"),
+        bases=[f"{RESULTS}/base/{base}.safetensors" for base, _ in OBSERVING],
+        generators=lambda wildcards: [
+            f"{RESULTS}/{final_stage(arm)}/{arm}-{seed}.safetensors"
+            for arm in adapted_arms(STUDY)
+            for seed in STUDY.generator.seeds
+        ],
+        started_from=f"{RESULTS}/base/conditioned.safetensors",
+        trajectories=trajectories(UNSEEN),
+    output:
+        f"{RESULTS}/weights/observed.safetensors",
+    log:
+        f"{LOGS}/weights/observed.log",
+    benchmark:
+        f"{BENCHMARKS}/weights/observed.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        settings=settings(data=STUDY.data, frames=STUDY.evaluation.observed_frames),
+        bases=bases_with_methods(OBSERVING),
+        environments=rows(UNSEEN),
+        trajectories=lambda wildcards: TRAJECTORIES,
+    shell:
+        "python scripts/adapt_to_frames.py --settings {params.settings:q} {params.bases}"
+        " --generators {input.generators:q} --started-from {input.started_from:q}"
+        " --environments {params.environments:q} --trajectories {params.trajectories:q} --output {output:q}"
+        " > {log:q} 2>&1"
+
+
 rule vae:
     input:
         expand(f"{RESULTS}/vae/{{arm}}-{{seed}}.safetensors", arm=ARMS, seed=STUDY.generator.seeds),

@@ -18,6 +18,25 @@ rule map_weights:
         "python scripts/map_weights.py --zoos {input.zoos:q} --vaes {input.vaes:q} --output {output:q} > {log:q} 2>&1"
 
 
+rule show_environments:
+    input:
+        code=code("show_environments"),
+        trajectories=trajectories(pictured_environments(TABLE)),
+    output:
+        f"{RESULTS}/report/environments.png",
+    log:
+        f"{LOGS}/report/environments.log",
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=1000,
+    params:
+        channels=STUDY.data.channels,
+    shell:
+        "python scripts/show_environments.py {input.trajectories:q} --channels {params.channels:q}"
+        " --output {output:q} > {log:q} 2>&1"
+
+
 rule show_rollouts:
     input:
         code=code("show_rollouts"),
@@ -51,6 +70,7 @@ rule write_report:
         config=rules.resolve_config.output,
         weight_map=rules.map_weights.output,
         rollouts=rules.show_rollouts.output,
+        environments=rules.show_environments.output,
     output:
         page=f"{RESULTS}/report.html",
         figures=directory(f"{RESULTS}/figures"),
@@ -66,6 +86,11 @@ rule write_report:
     shell:
         "python scripts/write_report.py --results {params.results:q} --table {params.table:q}"
         " --output {output.page:q} --figures {output.figures:q} > {log:q} 2>&1"
+
+
+rule gallery:
+    input:
+        rules.show_environments.output,
 
 
 rule report:

@@ -16,6 +16,7 @@ from weightcast.config.study import Study, parse_study
 from weightcast.environments.table import Environment, EnvironmentTable, Role
 from weightcast.plan import (
     WEIGHT_MAPS,
+    adapted_arms,
     base_environments,
     check_plan,
     expert_shards,
@@ -167,10 +168,20 @@ def test_one_visible_environment_is_too_few(study: Study) -> None:
 
 def test_files_of_weights_are_named_once(study: Study) -> None:
     assert tuned_arms(study) == ["conditioned"]
-    sources = weight_sources(study)
+    sources = weight_sources(study, table_of(("a", "visible"), ("b", "visible"), ("p", "interpolation")))
     assert len(set(sources)) == len(sources)
     assert {"generator-conditioned", "generator-conditioned-weights-only", "generator-paper"} <= set(sources)
     assert "generator-paper-weights-only" not in sources
+
+
+def test_unknown_environments_are_adapted_to_where_frames_are_observed_and_there_are_any(study: Study) -> None:
+    table = table_of(("a", "visible"), ("b", "visible"), ("p", "interpolation"))
+    observing = study.model_copy(update={"evaluation": study.evaluation.model_copy(update={"observed_frames": 10})})
+    assert "observed" not in weight_sources(study, table)
+    assert "observed" in weight_sources(observing, table)
+    assert "observed" not in weight_sources(observing, visible("a", "b"))
+    assert planned_jobs(observing, table)["adapt_to_frames"] == 1
+    assert adapted_arms(observing) == ["conditioned"]
 
 
 def test_jobs_follow_the_configuration(study: Study) -> None:

@@ -40,6 +40,20 @@ class RenderedFigure:
         return "image/svg+xml" if self.suffix == "svg" else "image/png"
 
 
+def render_png(figure: Figure, density: float = _PNG_DENSITY) -> bytes:
+    """A figure as PNG; the same figure gives the same bytes.
+
+    Args:
+        figure: made in the house style.
+        density: device pixels a CSS pixel.
+    """
+    FigureCanvasAgg(figure)
+    buffer = io.BytesIO()
+    with house_style():
+        figure.savefig(buffer, format="png", dpi=density * _PIXELS_PER_INCH, metadata={"Software": None})
+    return buffer.getvalue()
+
+
 def render(figure: Figure) -> RenderedFigure:
     """Render a figure; the same figure gives the same bytes."""
     width, height = (round(inches * _PIXELS_PER_INCH) for inches in figure.get_size_inches())
@@ -49,6 +63,4 @@ def render(figure: Figure) -> RenderedFigure:
         figure.savefig(buffer, format="svg", metadata=_NO_METADATA)
         if buffer.tell() <= LARGEST_SVG:
             return RenderedFigure(buffer.getvalue(), "svg", width, height)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=_PNG_DENSITY * _PIXELS_PER_INCH, metadata={"Software": None})
-    return RenderedFigure(buffer.getvalue(), "png", width, height)
+    return RenderedFigure(render_png(figure), "png", width, height)
