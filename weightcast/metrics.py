@@ -28,7 +28,8 @@ def forecast_metrics(forecast: Tensor, truth: Tensor, horizons: Sequence[int]) -
 
         and of the frame at the horizon alone:
 
-        - ``ssim``: mean structural similarity (Wang et al., 2004), with the true channel's range as data range.
+        - ``ssim``: mean structural similarity (Wang et al., 2004), with the true channel's range as data range; not
+          of states without a grid (1 x 1), which have no structure.
 
         A forecast that is not finite has an infinite error and a similarity of 0.
     """
@@ -42,7 +43,8 @@ def forecast_metrics(forecast: Tensor, truth: Tensor, horizons: Sequence[int]) -
         yield "rmse", horizon, math.sqrt(float(scaled[:, :horizon].mean()))
         yield "rmse_physical", horizon, math.sqrt(float(error.mean()))
         yield "nmse", horizon, float(error.sum() / truth[:, :horizon].double().square().sum().clamp(min=1e-24))
-        yield "ssim", horizon, _similarity(forecast[:, horizon - 1], truth[:, horizon - 1], similarity_range)
+        if min(truth.shape[-2:]) > 1:
+            yield "ssim", horizon, _similarity(forecast[:, horizon - 1], truth[:, horizon - 1], similarity_range)
 
 
 def _similarity(forecast: Tensor, truth: Tensor, channel_range: Tensor) -> float:

@@ -71,3 +71,10 @@ def test_similarity_falls_with_noise(truth):
     values = [compute(truth + size * noise, truth)["ssim", 4] for size in (0.1, 0.5, 2.0)]
 
     assert values == sorted(values, reverse=True) and values[0] > 0.9 > values[2]
+
+
+def test_a_state_without_a_grid_has_errors_but_no_structural_similarity() -> None:
+    truth = torch.arange(24.0).reshape(2, 6, 2, 1, 1)
+    found = {metric: value for metric, _, value in forecast_metrics(truth + 1.0, truth, [3])}
+    assert set(found) == {"rmse", "rmse_physical", "nmse"}
+    assert found["rmse_physical"] == pytest.approx(1.0)
