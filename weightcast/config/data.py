@@ -9,7 +9,15 @@ from pydantic import Field
 from weightcast.config.settings import Settings
 
 # The systems of weightcast.systems, which cannot be imported here: a configuration must be read without xarray.
-DataSource = Literal["lambda-omega", "era5-sample", "netcdf", "npy"]
+DataSource = Literal[
+    "lambda-omega",
+    "lotka-volterra",
+    "glycolytic-oscillator",
+    "gray-scott",
+    "era5-sample",
+    "netcdf",
+    "npy",
+]
 
 
 class TrajectoryCounts(Settings):
@@ -29,7 +37,7 @@ class TrajectoryCounts(Settings):
 
 class DataSettings(Settings):
     source: DataSource
-    """A simulator (lambda-omega), era5-sample, or your own files: netcdf or npy."""
+    """A simulator, era5-sample, or your own files: netcdf or npy."""
     directory: str | None = None
     """Folder with your own files (netcdf, npy); relative to where snakemake runs."""
     settings: dict[str, Any] = Field(default_factory=dict)

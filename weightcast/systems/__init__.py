@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from weightcast.environments.table import Environment
@@ -19,6 +21,9 @@ from weightcast.trajectories.record import Trajectories
 
 _MODULES = {
     "lambda-omega": "weightcast.systems.lambda_omega",
+    "lotka-volterra": "weightcast.systems.lotka_volterra",
+    "glycolytic-oscillator": "weightcast.systems.glycolytic_oscillator",
+    "gray-scott": "weightcast.systems.gray_scott",
     "era5-sample": "weightcast.systems.era5_sample",
 }
 SYSTEM_NAMES = tuple(_MODULES)
@@ -95,4 +100,21 @@ def require_parameters(environment: Environment, names: Sequence[str], system: s
             raise InputError(
                 f"environment {environment.id}: parameter {name}: found only {found}, expected {', '.join(names)} for "
                 f"the system {system}"
+            )
+
+
+def require_positive(values: ArrayLike, parameter: str, environments: Sequence[str], system: str) -> None:
+    """Raise an `InputError` that names the first of `environments` whose parameter is not above 0.
+
+    Args:
+        values: of the parameter, [environment].
+        parameter: its name.
+        environments: ids.
+        system: its name.
+    """
+    for environment, value in zip(environments, np.asarray(values, np.float64).tolist(), strict=True):
+        if not value > 0:
+            raise InputError(
+                f"environment {environment}: parameter {parameter}: found {value:g}, expected a number above 0 for the "
+                f"system {system}"
             )
