@@ -21,7 +21,7 @@ from tiny_study import (
 )
 
 from weightcast.artifacts import save_artifact
-from weightcast.cli import step_times
+from weightcast.cli import timing
 from weightcast.config.study import parse_study
 from weightcast.plan import planned_jobs
 from weightcast.trajectories import write_trajectories
@@ -93,7 +93,7 @@ def test_plan_counts_the_jobs_of_the_pipeline(
 
 
 def test_cost_is_estimated(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(step_times, "BUDGET", 0.01)
+    monkeypatch.setattr(timing, "BUDGET", 0.01)
     threads = torch.get_num_threads()
     shown, errors = run(capsys, "check")
     assert "core-minutes on this machine" in shown

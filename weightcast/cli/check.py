@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> None:
     if kind_of(config, arguments.config) == "time":
         from weightcast.cli.check_time import check_time_study
 
-        subjects = check_time_study(config, arguments.config)
+        subjects = check_time_study(config, arguments.config, timing=not arguments.no_timing)
     else:
         subjects = _check_environments(config, arguments)
     print(f"{arguments.config} is in order.\n")

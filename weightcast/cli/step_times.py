@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from weightcast.cli.timing import LONG, one_quiet_thread, processor_seconds, seconds_a_step
 from weightcast.cli.untrained import untrained_generator, untrained_predictor
 from weightcast.config.diffusion import DiffusionSettings
 from weightcast.config.end_to_end import EndToEndSettings
@@ -28,8 +25,6 @@ from weightcast.plan import source_settings
 from weightcast.systems import load_system
 from weightcast.training import Fit, fit
 
-BUDGET = 0.25
-"""Seconds that each kind of step is repeated for, unless one takes longer."""
 MOST_MEMBERS = 8
 """Experts that are stacked for the measurement; more cost in proportion."""
 
@@ -62,7 +57,7 @@ def measure_step_times(study: Study, table: EnvironmentTable) -> StepTimes:
     """Time a few steps of each kind, on random frames of the study's size; arms of the same sizes are timed once."""
     timed: dict[str, GeneratorStepTimes] = {}
     generator = {}
-    with _one_quiet_thread():
+    with one_quiet_thread():
         predictor = _predictor_seconds(study)
         for arm in study.generator.arms:
             sizes = "".join(part.model_dump_json() for part in study.generator.of_arm(arm))
@@ -85,7 +80,7 @@ def _predictor_seconds(study: Study) -> float:
         settings = TrainingSettings(steps=steps, learning_rate=training.learning_rate)
         return fit([weights], loss, settings, stacked=True)
 
-    return _seconds_a_step(train) / (members * training.batch * training.unroll)
+    return seconds_a_step(train) / (members * training.batch * training.unroll)
 
 
 def _generator_seconds(study: Study, table: EnvironmentTable, arm: str) -> GeneratorStepTimes:
@@ -97,13 +92,13 @@ def _generator_seconds(study: Study, table: EnvironmentTable, arm: str) -> Gener
     parameters = torch.rand(environments, len(table.parameter_names))
     of = torch.arange(environments)
     return GeneratorStepTimes(
-        vae=_seconds_a_step(
+        vae=seconds_a_step(
             lambda steps: train_vae(generator.vae, predictor, zoo, of, frames, _with_steps(vae, steps), seed=0)
         ),
-        diffusion=_seconds_a_step(
+        diffusion=seconds_a_step(
             lambda steps: train_diffusion(generator, zoo, parameters, _with_steps(diffusion, steps), seed=0)
         ),
-        end_to_end=_seconds_a_step(
+        end_to_end=seconds_a_step(
             lambda steps: tune_end_to_end(generator, frames, parameters, _with_steps(tuning, steps), seed=0)
         ),
     )
@@ -122,14 +117,14 @@ def _simulation_seconds(study: Study, table: EnvironmentTable) -> float:
 
     def seconds(trajectories: int) -> float:
         made = system.trajectories([table.environments[0]], settings | {"trajectories": trajectories}, study.seed)
-        return _processor_seconds(lambda: next(made))
+        return processor_seconds(lambda: next(made))
 
     count = int(settings["trajectories"])
     try:
         longest = seconds(1) * count
     except InputError:  # not a simulator: what it reads has its own number of trajectories
         return 0.0
-    return seconds(count) if longest < 10 * BUDGET else longest
+    return seconds(count) if longest < LONG else longest
 
 
 Trained = TypeVar("Trained", VAESettings, DiffusionSettings, EndToEndSettings)
@@ -137,32 +132,3 @@ Trained = TypeVar("Trained", VAESettings, DiffusionSettings, EndToEndSettings)
 
 def _with_steps(settings: Trained, steps: int) -> Trained:
     return settings.model_copy(update={"training": settings.training.model_copy(update={"steps": steps})})
-
-
-def _seconds_a_step(train: Callable[[int], Fit]) -> float:
-    """Of as many steps as fit into the budget, without what a training does once, before and after its steps."""
-    first = _processor_seconds(lambda: train(1))
-    if first > 10 * BUDGET:
-        return first
-    one = _processor_seconds(lambda: train(1))  # the first also paid for memory and tables
-    more = 1 + int(BUDGET / max(one, 0.01))
-    return max(0.0, _processor_seconds(lambda: train(1 + more)) - one) / more
-
-
-def _processor_seconds(work: Callable[[], object]) -> float:
-    """Of this process: what other processes do meanwhile does not count."""
-    started = time.process_time()
-    work()
-    return time.process_time() - started
-
-
-@contextmanager
-def _one_quiet_thread() -> Iterator[None]:
-    """Seconds of one thread are seconds of a core; progress bars of trainings that are no trainings would confuse."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        torch.set_num_threads(threads)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from weightcast.cli.cost import estimate_seconds
+from weightcast.cli.cost_lines import cost_lines
 from weightcast.cli.step_times import measure_step_times
 from weightcast.cli.untrained import untrained_generator, untrained_predictor
 from weightcast.config.study import Study
@@ -36,9 +37,7 @@ def describe_plan(study: Study, table: EnvironmentTable) -> dict[str, Lines]:
 
 def describe_cost(study: Study, table: EnvironmentTable) -> Lines:
     """How long the study would take one core of this machine; steps of its trainings are timed for that."""
-    seconds = estimate_seconds(study, table, measure_step_times(study, table))
-    total = f"about {_minutes(sum(seconds.values())).strip()} core-minutes on this machine"
-    return [total, *(f"{_minutes(spent)} {part}" for part, spent in seconds.items())]
+    return cost_lines(estimate_seconds(study, table, measure_step_times(study, table)))
 
 
 def _environments(table: EnvironmentTable) -> Lines:
@@ -142,8 +141,3 @@ def _size(numbers: float) -> str:
         if size >= bytes:
             return f"{size / bytes:6.1f} {unit}"
     return f"{size / 1e3:6.1f} kB"
-
-
-def _minutes(seconds: float) -> str:
-    minutes = seconds / 60
-    return f"{minutes:6,.0f}" if minutes >= 10 else f"{minutes:6.1f}"

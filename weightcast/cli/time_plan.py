@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import torch
 
+from weightcast.cli.anchor_counts import anchor_counts
+from weightcast.cli.cost_lines import cost_lines
+from weightcast.cli.example_samples import example_samples
 from weightcast.cli.snapshot_words import describe_times
+from weightcast.cli.time_cost import estimate_time_seconds
 from weightcast.cli.time_data import TimeData
+from weightcast.cli.time_step_times import measure_time_steps
 from weightcast.config.time.study import TimeStudy
 from weightcast.graph import WeightGraph
 from weightcast.time.density import StackedDensity
@@ -34,7 +39,7 @@ def describe_time_plan(study: TimeStudy, data: TimeData) -> dict[str, Lines]:
         "study": [study.study],
         "data": [*data.words, describe_times(len(data.times), study.data.observed_every)],
         "density": [f"{study.density.backbone}: {graph.num_parameters:,} weights, {graph.num_nodes} nodes"],
-        "anchors": [f"{kind}: {count} for each seed" for kind, count in _anchors(study, data.snapshots).items()],
+        "anchors": [f"{kind}: {count} for each seed" for kind, count in anchor_counts(study, data.snapshots).items()],
         "flows": [
             f"{len(study.flow.arms)} arms, each with {seeds} seeds",
             *(f"{name}: {arm.dynamics} on {arm.anchors} anchors" for name, arm in study.flow.arms.items()),
@@ -45,6 +50,28 @@ def describe_time_plan(study: TimeStudy, data: TimeData) -> dict[str, Lines]:
     }
 
 
+def describe_time_cost(study: TimeStudy, starting: float) -> Lines:
+    """How long the study would take one core of this machine; its parts are timed for that.
+
+    Args:
+        study: its configuration.
+        starting: seconds that a program of the pipeline takes to start.
+
+    Raises:
+        InputError: the data, or an optional package, cannot be used.
+    """
+    from weightcast.time.plan import planned_time_jobs
+
+    snapshots, simulation = example_samples(study)
+    jobs = sum(planned_time_jobs(study).values())
+    seconds = {
+        "simulation": simulation,
+        **estimate_time_seconds(study, snapshots, measure_time_steps(study, snapshots)),
+        f"start of {jobs} jobs": jobs * starting,
+    }
+    return cost_lines({part: spent for part, spent in seconds.items() if spent > 0})
+
+
 def _space(study: TimeStudy) -> Counts | Reals:
     """As of the study's data, but for the standardisation, which has no weights."""
     dimensions = len(study.data.dimensions)
@@ -53,16 +80,10 @@ def _space(study: TimeStudy) -> Counts | Reals:
     return Reals((0.0,) * dimensions, (1.0,) * dimensions, study.density.components)
 
 
-def _anchors(study: TimeStudy, snapshots: int) -> dict[str, int]:
-    """How many anchors of each kind."""
-    bridged = (snapshots - 1) * study.anchors.bridge.per_interval + 1
-    return {kind: bridged if kind == "bridged" else snapshots for kind in study.anchors.kinds}
-
-
 def _storage(study: TimeStudy, data: TimeData, graph: WeightGraph) -> Lines:
     """Of what grows with a study; small files are left out. Real samples are kept in double precision."""
     trainings = len(study.flow.seeds) * (1 + len(study.evaluation.leave_out))
-    counts = _anchors(study, data.snapshots)
+    counts = anchor_counts(study, data.snapshots)
     anchors = sum(counts.values()) * graph.num_parameters
     flows = 0
     for name, arm in study.flow.arms.items():
