@@ -21,6 +21,10 @@ if STUDY.kind == "environments":
     include: "rules/environments/common.smk"
     include: "rules/environments/config.smk"
     include: "rules/environments/simulate.smk"
+
+    if STUDY.data.source == "era5":
+
+        include: "rules/environments/era5.smk"
     include: "rules/environments/zoo.smk"
     include: "rules/environments/baselines.smk"
     include: "rules/environments/generate.smk"

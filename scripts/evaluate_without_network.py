@@ -1,4 +1,4 @@
-"""Evaluate the two forecasts that need no network: persistence and climatology."""
+"""Evaluate the forecasts that need no network: persistence, climatology and damped persistence."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 from torch import Tensor
 
+from weightcast.baselines.damped_persistence import DampedPersistence
 from weightcast.cli.errors import exit_on_input_error
 from weightcast.config.data import DataSettings
 from weightcast.config.evaluation import EvaluationSettings
@@ -41,9 +42,14 @@ def main() -> None:
     def climatology(initial: Tensor, steps: int) -> Tensor:
         return mean.expand(len(initial), steps, *mean.shape)
 
+    forecasts = {
+        "persistence": persistence,
+        "climatology": climatology,
+        "damped-persistence": DampedPersistence.fit(seen, mean),
+    }
     rows = [
         row
-        for name, forecast in (("persistence", persistence), ("climatology", climatology))
+        for name, forecast in forecasts.items()
         for row in evaluate_forecast(name, test, forecast, table.ids)
     ]
     with written_whole(arguments.output) as partial:

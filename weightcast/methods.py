@@ -15,7 +15,7 @@ WEIGHTS_ONLY = "-weights-only"
 OBSERVED = "-observed"
 """Ends the name of a conditioned method that is not told the parameters, but shown a few frames."""
 FLOW_PREFIX = "flow-"
-SKILL_FLOOR = ("persistence", "climatology")
+SKILL_FLOOR = ("persistence", "climatology", "damped-persistence")
 """Forecasts without any network: whoever is no better than these has no skill."""
 
 
@@ -79,6 +79,12 @@ _KNOWN = (
     Method("persistence", "baseline", "Persistence", "the first frame, repeated; no network"),
     Method(
         "climatology", "baseline", "Climatology", "the mean of the visible environments' training frames; no network"
+    ),
+    Method(
+        "damped-persistence",
+        "baseline",
+        "Damped persistence",
+        "the first frame's anomaly, faded towards climatology by regression at every lag; no network",
     ),
     Method(
         "one-per-env-erm",

@@ -20,7 +20,7 @@ from weightcast.provenance import code_files
 from weightcast.systems import SYSTEM_NAMES, load_system
 
 ROOT = Path(__file__).parents[2]
-NOT_IN_ALL = ("flow-matching",)  # it would bring a second deep-learning framework, of which nothing is used
+NOT_IN_ALL = ("flow-matching", "grib")  # each brings hundreds of megabytes, of which little is used
 SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
 LARGEST_FILE = 1_000_000
 UNPICKLING = re.compile(r"\b(pickle|torch|joblib)\.load\(|\ballow_pickle\s*=\s*True|\byaml\.(unsafe_|full_)?load\(")

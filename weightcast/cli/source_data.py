@@ -95,14 +95,15 @@ def refuse_own_folder(directory: str | Path, trajectories: Path, where: str) -> 
 
 def _check_system(study: Study, table: EnvironmentTable, config: str | Path) -> None:
     data, system = study.data, load_system(study.data.source)
-    for channel in data.channels:
-        if channel not in system.channels:
-            raise InputError(
-                f"{config}: data.channels: found {channel!r}, expected some of {', '.join(system.channels)} "
-                f"of the system {system.name}"
-            )
     settings = source_settings(data)
     checked = read_settings(system.settings, settings, system.name)
+    known = getattr(checked, "channels", system.channels)
+    for channel in data.channels:
+        if channel not in known:
+            raise InputError(
+                f"{config}: data.channels: found {channel!r}, expected some of {', '.join(known)} "
+                f"of the system {system.name}"
+            )
     for name in GRID_SETTINGS:
         size = getattr(checked, name, None)
         if size is not None and data.grid != (size, size):

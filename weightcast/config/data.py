@@ -14,6 +14,7 @@ DataSource = Literal[
     "lotka-volterra",
     "glycolytic-oscillator",
     "gray-scott",
+    "era5",
     "era5-sample",
     "netcdf",
     "npy",
@@ -37,7 +38,7 @@ class TrajectoryCounts(Settings):
 
 class DataSettings(Settings):
     source: DataSource
-    """A simulator, era5-sample, or your own files: netcdf or npy."""
+    """A simulator, era5 (docs/era5.md), era5-sample, or your own files: netcdf or npy."""
     directory: str | None = None
     """Folder with your own files (netcdf, npy); relative to where snakemake runs."""
     settings: dict[str, Any] = Field(default_factory=dict)

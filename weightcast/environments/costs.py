@@ -7,6 +7,8 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from weightcast.methods import SKILL_FLOOR
+
 
 def artifact_cost(path: Path, metadata: Mapping[str, Any]) -> dict[str, Any]:
     """A row of costs.csv: what training this one artifact took, without what it builds on.
@@ -51,4 +53,4 @@ def method_costs(weights: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         for name, seeds in described.items()
     ]
     free = {"parameters": 0, "train_seconds": 0.0, "adapt_seconds": 0.0}
-    return [*rows, *({"method": name, **free} for name in ("persistence", "climatology"))]
+    return [*rows, *({"method": name, **free} for name in SKILL_FLOOR)]

@@ -59,7 +59,7 @@ def draw_summary(results: StudyResults) -> ReportFigure:
         "Dot plot of every method's median RMSE with its interval, a panel for each split. The tables below hold the "
         "same numbers.",
         f"Median RMSE over environments at the trained horizon ({results.trained_horizon} frames) with its 95 % "
-        "bootstrap interval. Grey ground: no better than the better of persistence and climatology.",
+        "bootstrap interval. Grey ground: no better than the best forecast without a network.",
     )
 
 

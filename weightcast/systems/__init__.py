@@ -24,6 +24,7 @@ _MODULES = {
     "lotka-volterra": "weightcast.systems.lotka_volterra",
     "glycolytic-oscillator": "weightcast.systems.glycolytic_oscillator",
     "gray-scott": "weightcast.systems.gray_scott",
+    "era5": "weightcast.systems.era5",
     "era5-sample": "weightcast.systems.era5_sample",
 }
 SYSTEM_NAMES = tuple(_MODULES)
@@ -45,7 +46,7 @@ class System:
     Attributes:
         name: as it stands in a config.
         parameter_names: columns that the table of environments must have.
-        channels: of the trajectories, in order.
+        channels: of the trajectories, in order; settings with an attribute of this name have the say.
         settings: type of its settings; its fields' defaults are the default settings.
         trajectories: (environments, settings as a mapping, seed) -> one `Trajectories` per environment, in order, made
             one after the other. What it yields for an environment depends on that environment, the settings and the

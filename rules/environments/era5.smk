@@ -1,0 +1,101 @@
+"""ERA5: a download for each month and region, and trajectories cut from the files.
+
+The downloads are outputs of no rule: Snakemake deletes outputs before it runs a rule again, and the folder may hold
+files of the user's own. A job leaves a receipt instead, which names the files that hold its month. It downloads nothing
+where there are such files already, whatever they are called. Receipts carry a generation, which is a param of the job:
+files that were exchanged or removed since then give it another number, so that Snakemake runs the job again.
+"""
+
+from weightcast.era5.read import find_files
+from weightcast.era5.region import region_around
+from weightcast.era5.receipt import generation_of
+from weightcast.era5.request import plan_downloads, requests_of
+from weightcast.era5.settings import ERA5Settings
+from weightcast.systems import read_settings
+
+try:
+    ERA5 = read_settings(ERA5Settings, source_settings(STUDY.data), "era5")
+    DOWNLOADS = {} if ERA5.download == "none" else plan_downloads(list(TABLE), ERA5)
+    AREAS = {row.id: region_around(row, ERA5.region_size, ERA5.spacing).area.name for row in TABLE}
+    OWN_FILES = {id: find_files(ERA5.directory, (area,)) for id, area in AREAS.items() if not DOWNLOADS}
+except InputError as error:
+    raise SystemExit(f"weightcast: error: {error}")
+
+ERA5_RECEIPT = f"{RESULTS}/era5/{{area}}/{{month}}.json"
+
+
+def era5_files(wildcards):
+    """Receipts of the months that an environment needs, or the user's own files where nothing is downloaded."""
+    if not DOWNLOADS:
+        return [str(path) for path in OWN_FILES[wildcards.environment]]
+    requests = requests_of(TABLE[wildcards.environment], ERA5)
+    return [ERA5_RECEIPT.format(area=request.area.name, month=request.month) for request in requests]
+
+
+def era5_request(wildcards):
+    """What one download is to hold, as arguments."""
+    request = DOWNLOADS[wildcards.area, wildcards.month]
+    area = request.area
+    return (
+        f"--month {request.month} --area {area.north} {area.west} {area.south} {area.east} --spacing {request.spacing}"
+        f" --variables {' '.join(request.variables)} --hours {' '.join(map(str, request.hours))}"
+    )
+
+
+# On the machine where Snakemake runs: compute nodes rarely reach the internet, and a job mostly waits for the store.
+rule download_era5:
+    input:
+        code=code("download_era5"),
+    output:
+        ERA5_RECEIPT,
+    log:
+        f"{LOGS}/era5/{{area}}/{{month}}.log",
+    wildcard_constraints:
+        area="[0-9.NSEW_]+",
+        month="[0-9]{4}-[0-9]{2}",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        request=era5_request,
+        origin=ERA5.download,
+        store=ERA5.zarr_store,
+        names=settings(**ERA5.archive_names),
+        directory=ERA5.directory,
+        generation=lambda wildcards: generation_of(ERA5_RECEIPT.format(**wildcards)),
+    shell:
+        "python scripts/download_era5.py {params.request} --origin {params.origin} --zarr-store {params.store:q}"
+        " --archive-names {params.names:q} --directory {params.directory:q} --generation {params.generation}"
+        " --receipt {output:q} > {log:q} 2>&1"
+
+
+# In place of simulate_environment, which knows of no input files.
+rule cut_era5:
+    input:
+        code=code("simulate", "weightcast.systems.era5"),
+        files=era5_files,
+    output:
+        f"{TRAJECTORIES}/{{environment}}.nc",
+    log:
+        f"{LOGS}/simulate/{{environment}}.log",
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=2000,
+    params:
+        environments=lambda wildcards: rows([wildcards.environment]),
+        settings=settings(**source_settings(STUDY.data)),
+        seed=STUDY.seed,
+        folder=lambda wildcards: TRAJECTORIES,
+    shell:
+        "python scripts/simulate.py --system era5 --environments {params.environments:q}"
+        " --settings {params.settings:q} --seed {params.seed} --output-directory {params.folder:q} > {log:q} 2>&1"
+
+
+ruleorder: cut_era5 > simulate_environment
+
+
+rule download:
+    input:
+        [ERA5_RECEIPT.format(area=area, month=month) for area, month in DOWNLOADS],
+    localrule: True

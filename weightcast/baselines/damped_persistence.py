@@ -1,0 +1,74 @@
+"""Damped persistence: the first frame's anomaly, faded towards climatology.
+
+    forecast at lag h = climatology + damping_h (first frame - climatology)
+
+`damping_h` is the least-squares coefficient of the anomaly h frames later on the anomaly now, of every channel by
+itself, over all visible environments' training frames: lag by lag, nothing being assumed of how it decays. It is the
+classical reference of weather forecasts (e.g. D. S. Wilks, Statistical Methods in the Atmospheric Sciences; A. H.
+Murphy, Climatology, persistence, and their linear combination as standards of reference in skill scores, Weather and
+Forecasting 7 (1992) 692): where the damping is 1 it is persistence, where it is 0 it is climatology, and in between it
+has a smaller mean square error than either, on the frames that it was fitted to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class DampedPersistence:
+    """A fitted forecast.
+
+    Attributes:
+        climatology: [channel, y, x], physical units.
+        damping: [lag, channel], from lag 1 to the longest that was fitted.
+    """
+
+    climatology: Tensor
+    damping: Tensor
+
+    @classmethod
+    def fit(cls, frames: Tensor, climatology: Tensor | None = None) -> DampedPersistence:
+        """Fit the damping at every lag that the frames have.
+
+        Args:
+            frames: [environment, trajectory, frame, channel, y, x] in physical units, two frames or more.
+            climatology: [channel, y, x]; None: the mean over environments, trajectories and frames.
+
+        Raises:
+            ValueError: there are fewer than two frames.
+        """
+        steps = frames.shape[2] - 1
+        if steps < 1:
+            raise ValueError(f"found {frames.shape[2]} frame, expected two or more: a lag is between two frames")
+        mean = frames.mean((0, 1, 2)) if climatology is None else climatology
+        products = torch.zeros(steps, frames.shape[3], dtype=torch.double)
+        squares = torch.zeros_like(products)
+        for environment in frames:  # one at a time: twice the precision takes twice the memory
+            anomaly = (environment - mean).double()
+            for lag in range(1, steps + 1):
+                now, later = anomaly[:, :-lag], anomaly[:, lag:]
+                products[lag - 1] += (now * later).sum((0, 1, 3, 4))
+                squares[lag - 1] += now.square().sum((0, 1, 3, 4))
+        # A channel that never leaves its climatology has nothing to damp.
+        damping = torch.where(squares > 0, products / squares, torch.zeros_like(squares))
+        return cls(mean, damping.to(frames.dtype))
+
+    def damping_at(self, steps: int) -> Tensor:
+        """The damping at lags 1..steps, [step, channel].
+
+        Beyond the longest lag that was fitted, L, it decays as a first-order autoregressive process does that has the
+        damping of that lag: damping_L ** (h / L); where that is negative, the forecast is climatology.
+        """
+        longest = len(self.damping)
+        lags = longest + 1 + torch.arange(max(steps - longest, 0), dtype=torch.double)[:, None]
+        decay = self.damping[-1].double().clamp(0.0, 1.0) ** (lags / longest)
+        return torch.cat([self.damping[:steps], decay.to(self.damping.dtype)])
+
+    def __call__(self, initial: Tensor, steps: int) -> Tensor:
+        """Forecast from first frames [trajectory, channel, y, x]: [trajectory, step, channel, y, x]."""
+        anomaly = (initial - self.climatology)[:, None]
+        return self.climatology + self.damping_at(steps)[:, :, None, None] * anomaly
