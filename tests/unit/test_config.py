@@ -13,6 +13,7 @@ from tiny_study import ROOT, default_config
 
 from weightcast.config.data import DataSource
 from weightcast.config.kinds import json_schema, load_any_study
+from weightcast.config.predictor import PredictorSettings
 from weightcast.config.study import load_study, parse_study
 from weightcast.config.time.study import TimeStudy
 from weightcast.systems import SYSTEM_NAMES
@@ -94,7 +95,8 @@ def test_every_system_is_a_source() -> None:
         ("data.source", "netcdf", ("data.directory", "missing")),
         ("data.trained_frames", 62, ("data.trained_frames", "found 62", "data.frames (61)")),
         ("data.trajectories.test", 0, ("data.trajectories.test", "found 0")),
-        ("predictor.modes", [13, 4], ("predictor.modes", "13 along y", "half of the grid of 24")),
+        ("predictor.kind", "gru", ("predictor.kind", "'gru'", "one of 'fno', 'uno', 'unet', 'mlp'")),
+        ("predictor", None, ("predictor", "None")),
         ("evaluation.horizons", [1, 30, 61], ("evaluation.horizons", "1 to 60")),
         ("evaluation.horizons", [1, 29], ("evaluation.horizons", "trained horizon 30")),
         ("evaluation.horizons", [30, 30], ("evaluation.horizons", "found 30 twice")),
@@ -104,6 +106,65 @@ def test_every_system_is_a_source() -> None:
 def test_bad_settings_are_refused(key: str, value: Any, words: tuple[str, ...]) -> None:
     with refused("my.yaml", *words):
         parse_study(changed(key, value), "my.yaml")
+
+
+@pytest.mark.parametrize(
+    ("predictor", "grid", "words"),
+    [
+        ({"modes": [13, 4]}, [24, 24], ("predictor.modes", "13 along y", "1 to 12, half of the grid of 24")),
+        ({"modes": [4, 4]}, [24, 6], ("predictor.modes", "4 along x", "1 to 3, half of the grid of 6")),
+        ({"modes": [0, 4]}, [24, 24], ("predictor.modes", "0 along y", "1 to 12")),
+        ({"kind": "fno"}, [1, 1], ("predictor.kind", "'fno' for a grid of 1 x 1", "'mlp'")),
+        ({}, [1, 24], ("predictor.kind", "'fno' for a grid of 1 x 24", "2 points or more along each side")),
+        ({"kind": "fno", "levels": 2}, [24, 24], ("predictor.levels", "unknown key", "kind, width, modes, depth")),
+        ({"kind": "uno", "widht": 3}, [24, 24], ("predictor.widht: unknown key", "'width'")),
+        ({"kind": "uno", "levels": 3}, [24, 24], ("predictor.levels", "unknown key", "one of kind, width, modes, pro")),
+        ({"kind": "uno", "modes": [[4, 4], [4]]}, [24, 24], ("predictor.modes.1.1: missing",)),
+        ({"kind": "uno", "modes": []}, [24, 24], ("predictor.modes", "at least 1")),
+        ({"kind": "uno", "modes": [[7, 4]]}, [24, 24], ("predictor.modes.0", "7 along y", "1 to 6", "grid of 12")),
+        ({"kind": "uno", "modes": [[4, 4], [3, 4]]}, [24, 24], ("predictor.modes.1", "4 along x", "1 to 3")),
+        ({"kind": "uno", "modes": [[1, 1]] * 3}, [5, 5], ("predictor.modes.2", "no such level", "single point")),
+        ({"kind": "uno"}, [1, 1], ("predictor.kind", "'uno' for a grid of 1 x 1", "'mlp'")),
+        ({"kind": "unet", "modes": [2, 2]}, [24, 24], ("predictor.modes", "unknown key", "kind, width, levels, pad")),
+        ({"kind": "unet", "levels": 4}, [24, 24], ("predictor.levels", "found 4", "24 x 24", "divisible by 16")),
+        ({"kind": "unet", "levels": 2}, [24, 22], ("predictor.levels", "24 x 22", "divisible by 4")),
+        ({"kind": "unet", "levels": 0}, [24, 24], ("predictor.levels", "found 0")),
+        ({"kind": "unet", "padding": "reflect"}, [24, 24], ("predictor.padding", "'reflect'", "'circular'")),
+        ({"kind": "unet", "downsampling": "max"}, [24, 24], ("predictor.downsampling", "'max'", "'strided'")),
+        ({"kind": "unet"}, [1, 1], ("predictor.kind", "'unet' for a grid of 1 x 1", "'mlp'")),
+        ({"kind": "mlp"}, [24, 24], ("predictor.kind", "'mlp' for a grid of 24 x 24", "'fno', 'uno' or 'unet'")),
+        ({"kind": "mlp", "modes": [1, 1]}, [1, 1], ("predictor.modes", "unknown key", "kind, width, depth, activ")),
+        ({"kind": "mlp", "activation": "relu"}, [1, 1], ("predictor.activation", "'relu'", "'tanh', 'gelu' or 'silu'")),
+    ],
+)
+def test_predictors_that_do_not_fit_are_refused(predictor: dict[str, Any], grid: list[int], words: tuple[str]) -> None:
+    config = changed("data.grid", grid) | {"predictor": predictor}
+    with refused("my.yaml: ", *words):
+        parse_study(config, "my.yaml")
+
+
+@pytest.mark.parametrize(
+    ("predictor", "grid"),
+    [
+        ({}, [24, 24]),
+        ({"modes": [12, 1]}, [24, 2]),
+        ({"kind": "uno", "modes": [[6, 7], [3, 3]]}, [24, 27]),
+        ({"kind": "unet", "levels": 3}, [24, 8]),
+        ({"kind": "mlp"}, [1, 1]),
+    ],
+)
+def test_predictors_of_every_kind_are_taken(predictor: dict[str, Any], grid: list[int]) -> None:
+    config = changed("data.grid", grid) | {"predictor": predictor}
+    settings = parse_study(config).predictor
+    assert settings.kind == predictor.get("kind", "fno")
+    jsonschema.validate(config, json_schema())
+    assert PredictorSettings(**settings.model_dump(mode="json")).root == settings
+
+
+def test_schema_knows_which_keys_a_kind_of_predictor_has() -> None:
+    for predictor in ({"kind": "mlp", "modes": [1, 1]}, {"levels": 2}, {"kind": "gru"}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(default_config() | {"predictor": predictor}, json_schema())
 
 
 def test_missing_section_is_refused() -> None:

@@ -32,7 +32,7 @@ def test_the_pages_have_every_key() -> None:
 def test_links_lead_to_headings(page: str, make: Callable[[], str]) -> None:
     lines = make().splitlines()
     anchors = {
-        "".join(letter for letter in line.strip("# `").lower() if letter.isalnum() or letter in "-_")
+        "".join(letter for letter in line.strip("# `").lower().replace(" ", "-") if letter.isalnum() or letter in "-_")
         for line in lines
         if line.startswith("#")
     }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import scipy.signal
 import torch
 from torch.func import functional_call, vmap
 
-from weightcast.nets.fno import FNO, SpectralConv2d
-from weightcast.nets.fourier import forward_transform, inverse_transform
+from weightcast.nets.fno import FNO, FourierLayer, SpectralConv2d
+from weightcast.nets.fourier import forward_transform, inverse_transform, resample
 
 
 @pytest.mark.parametrize(("grid", "modes"), [((16, 12), (4, 3)), ((9, 10), (4, 5)), ((8, 8), (1, 1))])
@@ -37,6 +38,32 @@ def test_spectral_convolution_multiplies_complex_weights():
     out[..., -2:, :2] = torch.einsum("oiyx,ibyx->obyx", weight[:, :, 1], spectrum[..., -2:, :2])
 
     torch.testing.assert_close(convolution(fields), torch.fft.irfft2(out, s=(8, 8)), atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("grid", "wanted"), [((8, 9), (4, 5)), ((8, 8), (4, 4)), ((5, 6), (9, 12)), ((3, 4), (6, 4)), ((2, 7), (1, 4))]
+)
+def test_resampling_is_that_of_scipy_along_each_axis(grid, wanted):
+    fields = torch.randn(3, 2, *grid, dtype=torch.double, generator=torch.Generator().manual_seed(4))
+    expected = scipy.signal.resample(scipy.signal.resample(fields.numpy(), wanted[0], axis=-2), wanted[1], axis=-1)
+
+    torch.testing.assert_close(resample(fields, wanted), torch.from_numpy(expected), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("grid", [(24, 36), (6, 6), (12, 6)])
+def test_a_fourier_layer_is_the_same_function_on_another_grid(grid):
+    """Where both grids hold the field: the values at the points that they share are the same."""
+    layer = FourierLayer(2, 3, (2, 2)).double()
+    torch.nn.init.normal_(layer.spectral.weight)
+    coarse = torch.randn(2, 4, 5, 5, dtype=torch.double, generator=torch.Generator().manual_seed(5))
+    fields = resample(coarse, (12, 12))  # two waves along each axis: as many as 6 points hold
+
+    there, here = layer(fields, grid), layer(fields)
+
+    assert there.shape == (3, 4, *grid)
+    finer, coarser = [max(1, points // 12) for points in grid], [max(1, 12 // points) for points in grid]
+    shared = there[..., :: finer[0], :: finer[1]], here[..., :: coarser[0], :: coarser[1]]
+    torch.testing.assert_close(*shared, rtol=0, atol=1e-12)
 
 
 def test_without_positions_the_map_is_translation_equivariant_and_with_them_it_is_not():

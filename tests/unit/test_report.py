@@ -311,6 +311,54 @@ def test_rollouts_of_a_diverged_forecast_are_drawn():
     render(plot_rollouts(fields, "generator-end-to-end", None))
 
 
+def state_rollouts(**changes) -> xr.DataArray:
+    """A state on a single point: what swings, and two forecasts of it that drift apart from it."""
+    time = np.arange(1, 41)
+    lines = {"truth": 0.0, "one-per-env-conditioned": 0.01, "generator-end-to-end": 0.05}
+    values = np.stack([2 + np.sin(0.3 * time * (1 + drift)) for drift in lines.values()])[..., None, None]
+    fields = xr.DataArray(
+        values, dims=("method", "time", "y", "x"), coords={"method": list(lines), "time": time}, name="prey"
+    )
+    for name, (first, value) in changes.items():
+        fields.loc[{"method": name.replace("_", "-"), "time": slice(first, None)}] = value
+    return fields
+
+
+def test_rollouts_of_a_state_are_lines_over_time():
+    fields = state_rollouts()
+    figure = plot_rollouts(fields, "generator-end-to-end", "one-per-env-conditioned", "g")
+    above, below = figure.axes
+
+    assert [line.get_label() for line in above.lines] == ["truth", "generated", "One-per-Env"]
+    for line, name in zip(above.lines, ("truth", "generator-end-to-end", "one-per-env-conditioned"), strict=True):
+        np.testing.assert_array_equal(line.get_xydata()[:, 0], np.arange(1, 41))
+        np.testing.assert_array_equal(line.get_xydata()[:, 1], fields.sel({"method": name}).values[:, 0, 0])
+    drift = np.abs(above.lines[1].get_ydata() - above.lines[0].get_ydata())
+    np.testing.assert_array_equal(below.lines[0].get_ydata(), drift)
+    assert below.get_ylim()[1] == pytest.approx(1.05 * drift.max())
+    assert (above.get_ylabel(), below.get_xlabel()) == ("prey (g)", "frame")
+    assert not above.texts
+    assert render(plot_rollouts(fields, "generator-end-to-end", None)).suffix == "svg"
+
+
+def test_a_state_that_runs_away_does_not_flatten_the_truth():
+    fields = state_rollouts(generator_end_to_end=(20, 1e30))
+    fields.loc[{"method": "generator-end-to-end", "time": slice(23, None)}] = np.nan
+    figure = plot_rollouts(fields, "generator-end-to-end", "one-per-env-conditioned")
+    above, below = figure.axes
+
+    assert above.get_ylim() == pytest.approx((0.0, 4.0), abs=0.05)
+    assert below.get_ylim()[1] == pytest.approx(2.1, abs=0.05)
+    assert [text.get_text() for text in above.texts] == ["diverged"]
+    assert above.texts[0].xy == (22, above.get_ylim()[1])
+    render(figure)
+    at_once = plot_rollouts(state_rollouts(generator_end_to_end=(1, np.inf)), "generator-end-to-end", None)
+    assert [text.get_text() for text in at_once.axes[0].texts] == ["diverged at once"]
+    render(at_once)
+    constant = state_rollouts(truth=(1, 3.0), generator_end_to_end=(1, 3.0))
+    render(plot_rollouts(constant, "generator-end-to-end", None))
+
+
 def test_large_figures_become_png():
     random = np.random.default_rng(0)
     fields = xr.DataArray(

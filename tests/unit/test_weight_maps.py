@@ -43,13 +43,13 @@ def modulated(network: FNO, film: FilmWeights, parameters: torch.Tensor, frames:
 def _forward_by_hand(network, modulation, frames):
     from torch.nn import functional as F
 
-    from weightcast.nets.fno import _positions, map_channels
+    from weightcast.nets.fno import map_channels, positions
 
     def film(module, values):
         s, t = modulation[id(module)]
         return values * (1 + s[:, None, None, None]) + t[:, None, None, None]
 
-    fields = torch.cat([frames.transpose(0, 1), _positions(frames.transpose(0, 1))])
+    fields = torch.cat([frames.transpose(0, 1), positions(frames.transpose(0, 1))])
     fields = film(network.lifting, map_channels(network.lifting, fields))
     for index, layer in enumerate(network.layers):
         fields = film(layer, layer(fields))

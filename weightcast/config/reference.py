@@ -90,9 +90,15 @@ def _places(study: type[BaseModel]) -> dict[type[BaseModel], list[str]]:
 
 
 def _sections(annotation: Any) -> Iterator[tuple[type[BaseModel], str]]:
-    """Sections inside a type, and what comes after the key on the way to them: nothing, or the name of an entry."""
+    """Sections inside a type, and what comes after the key on the way to them: nothing, the name of an entry, or the
+    kind of a section that may be of several."""
+    choices = [choice for choice in get_args(annotation) if isinstance(choice, type) and issubclass(choice, BaseModel)]
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation, ""
+    elif len(choices) > 1:
+        for choice in choices:
+            (kind,) = get_args(choice.model_fields["kind"].annotation)
+            yield choice, f": {{kind: {kind}}}"
     elif get_origin(annotation) is dict:
         yield from ((section, f".<name>{suffix}") for section, suffix in _sections(get_args(annotation)[1]))
     else:
@@ -124,7 +130,8 @@ def _words(annotation: Any, places: dict[type[BaseModel], list[str]]) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if annotation in places:
         key = places[annotation][0]
-        return f"section [`{key}`](#{''.join(letter for letter in key.lower() if letter.isalnum() or letter in '-_')})"
+        anchor = "".join(letter for letter in key.lower().replace(" ", "-") if letter.isalnum() or letter in "-_")
+        return f"section [`{key}`](#{anchor})"
     if origin is Annotated:
         return _words(arguments[0], places)
     if origin is Literal:

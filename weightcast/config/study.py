@@ -16,7 +16,7 @@ from weightcast.config.data import DataSettings
 from weightcast.config.diffusion import DiffusionSettings
 from weightcast.config.evaluation import EvaluationSettings
 from weightcast.config.generator import GeneratorSettings
-from weightcast.config.predictor import PredictorSettings
+from weightcast.config.predictor import AnyPredictor
 from weightcast.config.settings import Settings
 from weightcast.config.vae import VAESettings
 from weightcast.config.zoo import BaseSettings, ZooSettings
@@ -37,7 +37,8 @@ class Study(Settings):
     environments: str
     """CSV table of environments: id, role (visible, interpolation, extrapolation), a column per parameter."""
     data: DataSettings
-    predictor: PredictorSettings
+    predictor: AnyPredictor
+    """The small network whose weights are the data. What can be set depends on its kind."""
     base: BaseSettings
     zoo: ZooSettings
     generator: GeneratorSettings
@@ -107,25 +108,45 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 def first_line(error: ValidationError, source: str | Path, section: type[Settings] = Study, prefix: str = "") -> str:
     """The first complaint of a section; ``prefix`` is the section's own place, with a dot at its end."""
     first = error.errors()[0]
-    field = prefix + ".".join(str(part) for part in first["loc"])
+    location, around = _place(section, first["loc"])
+    field = prefix + ".".join(location)
     if first["type"] == "extra_forbidden":
-        return f"{source}: {field}: unknown key, expected {_known_keys(section, first['loc'])}"
+        return f"{source}: {field}: unknown key, expected {_known_keys(around, location[-1])}"
     if first["type"] == "missing":
         return f"{source}: {field}: missing, expected a value"
+    if first["type"] == "union_tag_invalid":
+        return f"{source}: {field}.kind: found {first['ctx']['tag']!r}, expected one of {first['ctx']['expected_tags']}"
     message = first["msg"][0].lower() + first["msg"][1:]
     return f"{source}: {field}: found {first['input']!r}: {message}"
 
 
-def _known_keys(section: type[Settings], location: tuple[int | str, ...]) -> str:
-    """The key nearest in spelling to an unknown one in the section around it, or all keys if none is near."""
+def _place(section: type[Settings], location: tuple[int | str, ...]) -> tuple[list[str], Any]:
+    """The path of keys to a place in a file, and the section around it.
+
+    Pydantic's own path also has the kind of a section that may be of several kinds, which no line of the file has.
+    """
+    keys: list[str] = []
     model: Any = section
-    for part in location[:-1]:
+    parts = list(location)
+    while parts:
+        part = parts.pop(0)
+        keys.append(str(part))
+        if not parts:
+            break
         field = getattr(model, "model_fields", {}).get(part)
         model = field.annotation if field is not None else getattr(model, "__args__", [None, None])[-1]
-        if isinstance(model, UnionType):  # a section that may be missing
+        if field is not None and field.discriminator is not None:
+            kind = parts.pop(0)
+            model = next(one for one in get_args(model) if kind in get_args(one.model_fields["kind"].annotation))
+        elif isinstance(model, UnionType):  # a section that may be missing
             model = next((kind for kind in get_args(model) if hasattr(kind, "model_fields")), model)
-    keys = list(getattr(model, "model_fields", {}))
-    close = get_close_matches(str(location[-1]), keys, n=1)
+    return keys, model
+
+
+def _known_keys(section: Any, unknown: str) -> str:
+    """The key of a section that is nearest in spelling to an unknown one, or all its keys if none is near."""
+    keys = list(getattr(section, "model_fields", {}))
+    close = get_close_matches(unknown, keys, n=1)
     return f"{close[0]!r}" if close else f"one of {', '.join(keys)}"
 
 
@@ -190,12 +211,9 @@ def _check(study: Study, source: str | Path) -> None:
         _check_arm(study, arm, source)
     if data.imported and data.directory is None:
         raise InputError(f"{source}: data.directory: missing, expected the folder with your {data.source} files")
-    for axis, modes, points in zip("yx", predictor.modes, data.grid, strict=True):
-        if not 1 <= modes <= points // 2:
-            raise InputError(
-                f"{source}: predictor.modes: found {modes} along {axis}, expected 1 to {points // 2}, "
-                f"half of the grid of {points}"
-            )
+    misfit = predictor.misfit(data.grid)
+    if misfit is not None:
+        raise InputError(f"{source}: predictor.{misfit}")
     if data.trained_frames > data.frames:
         raise InputError(
             f"{source}: data.trained_frames: found {data.trained_frames}, expected at most data.frames ({data.frames})"

@@ -7,22 +7,31 @@ from typing import Any
 import torch
 from torch import nn
 
-from weightcast.config.predictor import PredictorSettings
+from weightcast.config.predictor import AnyPredictor, PredictorSettings
 from weightcast.nets.fno import FNO
+from weightcast.nets.mlp import MLP
+from weightcast.nets.unet import UNet
+from weightcast.nets.uno import UNO
+
+_KINDS: dict[str, type[nn.Module]] = {"fno": FNO, "uno": UNO, "unet": UNet, "mlp": MLP}
 
 
-def describe_architecture(settings: PredictorSettings, channels: int) -> dict[str, Any]:
+def describe_architecture(settings: AnyPredictor | PredictorSettings, channels: int) -> dict[str, Any]:
     """What is needed to build the predictor again: JSON values."""
     return settings.model_dump(mode="json") | {"channels": channels}
 
 
 def build_predictor(architecture: dict[str, Any], seed: int = 0) -> nn.Module:
     """A freshly initialised predictor. The caller's random state is left as it was."""
-    settings = dict(architecture)
+    settings = {name: _tuples(value) for name, value in architecture.items()}
     kind = settings.pop("kind")
-    if kind != "fno":
+    if kind not in _KINDS:
         raise ValueError(f"unknown kind of predictor: {kind!r}")
-    settings["modes"] = tuple(settings["modes"])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return FNO(**settings)
+        return _KINDS[kind](**settings)
+
+
+def _tuples(value: Any) -> Any:
+    """JSON has lists alone; networks take pairs as tuples."""
+    return tuple(_tuples(entry) for entry in value) if isinstance(value, list) else value

@@ -16,11 +16,13 @@ points of all samples, with or without a member axis before it.
 
 from __future__ import annotations
 
+from math import prod
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from weightcast.nets.fourier import forward_transform, inverse_transform
+from weightcast.nets.fourier import forward_transform, inverse_transform, resample
 
 
 def map_channels(linear: nn.Linear, fields: Tensor) -> Tensor:
@@ -48,8 +50,8 @@ class SpectralConv2d(nn.Module):
         """Which axis of each parameter indexes the output channel (see :class:`weightcast.graph.WeightGraph`)."""
         return {"weight": 0}
 
-    def forward(self, fields: Tensor) -> Tensor:
-        """[in, batch, y, x] -> [out, batch, y, x]."""
+    def forward(self, fields: Tensor, grid: tuple[int, int] | None = None) -> Tensor:
+        """[in, batch, y, x] -> [out, batch, y, x], on another grid (y, x) of the same domain if one is given."""
         in_channels, batch, rows, columns = fields.shape
         out_channels = self.weight.shape[0]
         spectrum = forward_transform(fields, self.modes)  # [in, batch, mode, 2]
@@ -62,7 +64,10 @@ class SpectralConv2d(nn.Module):
         )  # [mode, in, 2, out, 2]
         mixed = spectrum @ blocks.reshape(-1, in_channels * 2, out_channels * 2)  # [mode, batch, (out, 2)]
         mixed = mixed.unflatten(-1, (out_channels, 2)).permute(2, 1, 0, 3)  # [out, batch, mode, 2]
-        return inverse_transform(mixed, self.modes, (rows, columns))
+        if grid is None or grid == (rows, columns):
+            return inverse_transform(mixed, self.modes, (rows, columns))
+        # The spectrum is a sum over the points of one grid, and its inverse a mean over those of the other.
+        return inverse_transform(mixed * (grid[0] * grid[1] / (rows * columns)), self.modes, grid)
 
 
 class FourierLayer(nn.Module):
@@ -77,9 +82,17 @@ class FourierLayer(nn.Module):
         """Both paths feed the same output channel, so their rows and the bias belong to the same node."""
         return {"spectral.weight": 0, "skip.weight": 0, "skip.bias": 0}
 
-    def forward(self, fields: Tensor) -> Tensor:
-        """[in, batch, y, x] -> [out, batch, y, x]."""
-        return self.spectral(fields) + map_channels(self.skip, fields)
+    def forward(self, fields: Tensor, grid: tuple[int, int] | None = None) -> Tensor:
+        """[in, batch, y, x] -> [out, batch, y, x], on another grid (y, x) of the same domain if one is given."""
+        return self.spectral(fields, grid) + self._skipped(fields, grid)
+
+    def _skipped(self, fields: Tensor, grid: tuple[int, int] | None) -> Tensor:
+        if grid is None:
+            return map_channels(self.skip, fields)
+        # The order makes no difference to the result: the product is taken on the smaller grid.
+        if prod(grid) < prod(fields.shape[-2:]):
+            return map_channels(self.skip, resample(fields, grid))
+        return resample(map_channels(self.skip, fields), grid)
 
 
 class FNO(nn.Module):
@@ -119,7 +132,7 @@ class FNO(nn.Module):
         """[batch, channel, y, x] -> [batch, channel, y, x]."""
         fields = frames.transpose(0, 1)  # [channel, batch, y, x]
         if self.positional:
-            fields = torch.cat([fields, _positions(fields)])
+            fields = torch.cat([fields, positions(fields)])
         fields = map_channels(self.lifting, fields)  # [width, batch, y, x]
         for index, layer in enumerate(self.layers):
             fields = layer(fields)
@@ -130,7 +143,7 @@ class FNO(nn.Module):
         return frames + step if self.residual else step
 
 
-def _positions(fields: Tensor) -> Tensor:
+def positions(fields: Tensor) -> Tensor:
     """Coordinates of every grid point, [2 (y, x), batch, y, x], each in [0, 1)."""
     _, batch, rows, columns = fields.shape
     y = torch.arange(rows, dtype=fields.dtype, device=fields.device) / rows

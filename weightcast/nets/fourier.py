@@ -36,6 +36,32 @@ def inverse_transform(spectrum: Tensor, modes: tuple[int, int], grid: tuple[int,
     return (matrices.waves_y.T @ waves) @ matrices.waves_x.T
 
 
+def resample(fields: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Periodic fields [..., y, x] on another grid of the same domain, by trigonometric interpolation.
+
+    A finer grid holds the same field; a coarser one what is left of it without the frequencies that it cannot hold.
+    Along each axis this is ``scipy.signal.resample``.
+    """
+    rows, columns = fields.shape[-2:]
+    along_y = _interpolation(rows, grid[0], fields.dtype, fields.device)
+    along_x = _interpolation(columns, grid[1], fields.dtype, fields.device)
+    return along_y @ fields @ along_x.T
+
+
+@lru_cache(maxsize=32)
+def _interpolation(size: int, wanted: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Values on ``size`` points of a period -> values on ``wanted`` points: [wanted, size]."""
+    highest = min(size, wanted) // 2
+    weight = torch.full((highest + 1,), 2.0 / size, dtype=torch.double)  # a frequency and its negative
+    weight[0] = 1.0 / size
+    if highest and size == 2 * highest:
+        weight[highest] = 1.0 / size  # the alternating wave of the given points is one frequency, not two
+    point = torch.arange(size, dtype=torch.double) / size
+    angle = 2 * math.pi * (torch.arange(wanted, dtype=torch.double)[:, None] / wanted - point)
+    waves = torch.cos(angle[..., None] * torch.arange(highest + 1, dtype=torch.double))
+    return (waves @ weight).to(device, dtype)
+
+
 class _Matrices(NamedTuple):
     waves_y: Tensor  # [2 (modes_y + 1), y]: cosines, then sines, of the frequencies 0..modes_y
     waves_x: Tensor  # [x, 2 modes_x]: cosines, then sines, of the frequencies 0..modes_x-1

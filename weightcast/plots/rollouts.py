@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from weightcast.methods import method
+from weightcast.plots.rollout_lines import plot_rollout_lines
 from weightcast.plots.style import house_style
 
 COLUMNS = 6
@@ -20,7 +21,8 @@ COLUMNS = 6
 def plot_rollouts(fields: xr.DataArray, generator: str, reference: str | None, unit: str = "") -> Figure:
     """Rows: truth, generated, One-per-Env, and the absolute difference of each forecast from the truth.
 
-    Fields share one colour scale, that of the truth; differences share another. A frame that is not finite is grey.
+    Fields share one colour scale, that of the truth; differences share another. A frame that is not finite is grey. A
+    state on a single point is drawn as lines over time instead.
 
     Args:
         fields: one channel in one environment, dims (method, time, y, x), methods ``truth`` and those named below.
@@ -28,18 +30,21 @@ def plot_rollouts(fields: xr.DataArray, generator: str, reference: str | None, u
         reference: the One-per-Env to show beside it, if any.
         unit: of the channel, for the colour bars.
     """
+    names = [name for name in (generator, reference) if name is not None]
+    if fields.sizes["y"] == fields.sizes["x"] == 1:
+        return plot_rollout_lines(fields, {name: _short(name) for name in names}, unit)
     steps = np.unique(np.linspace(0, fields.sizes["time"] - 1, COLUMNS).round().astype(int))
     shown = fields.isel(time=steps).transpose("method", "time", "y", "x")
     # sel() has an argument called method of its own, hence the dictionaries.
     truth = shown.sel({"method": "truth"}).values
-    forecasts = {name: shown.sel({"method": name}).values for name in (generator, reference) if name is not None}
+    forecasts = {name: shown.sel({"method": name}).values for name in names}
     rows = [("truth", truth, False)]
     rows += [(_short(name), values, False) for name, values in forecasts.items()]
     rows += [
         (f"|{_short(name)}\n\N{MINUS SIGN} truth|", np.abs(values - truth), True) for name, values in forecasts.items()
     ]
 
-    field_scale = _field_scale(truth)
+    scale = field_scale(truth)
     errors = np.concatenate([values[np.isfinite(values)] for _, values, is_error in rows if is_error])
     worst = min(float(errors.max(initial=0)), float(np.ptp(truth))) or 1.0
     error_scale = {"cmap": "magma_r", "vmin": 0.0, "vmax": worst}
@@ -51,7 +56,7 @@ def plot_rollouts(fields: xr.DataArray, generator: str, reference: str | None, u
         panels = figure.subplots(len(rows), len(steps), squeeze=False)
         for line, (label, values, is_error) in zip(panels, rows, strict=True):
             for axes, frame in zip(line, values, strict=True):
-                _draw_frame(axes, frame, error_scale if is_error else field_scale)
+                draw_frame(axes, frame, error_scale if is_error else scale)
             line[0].set_ylabel(label)
         for axes, time in zip(panels[0], shown["time"].values, strict=True):
             axes.set_title(f"frame {time}" if np.issubdtype(type(time), np.integer) else f"t = {time:g}")
@@ -71,7 +76,7 @@ def _short(name: str) -> str:
     return {"generator": "generated", "reference": "One-per-Env", "baseline": method(name).label}[method(name).family]
 
 
-def _field_scale(truth: np.ndarray) -> dict[str, Any]:
+def field_scale(truth: np.ndarray) -> dict[str, Any]:
     """Diverging around zero for fields of both signs, sequential for others."""
     low, high = float(truth.min()), float(truth.max())
     if low < 0 < high and min(-low, high) > 0.2 * max(-low, high):
@@ -80,7 +85,8 @@ def _field_scale(truth: np.ndarray) -> dict[str, Any]:
     return {"cmap": "cividis", "vmin": low, "vmax": high}
 
 
-def _draw_frame(axes: Axes, frame: np.ndarray, scale: dict[str, Any]) -> None:
+def draw_frame(axes: Axes, frame: np.ndarray, scale: dict[str, Any]) -> None:
+    """One frame [y, x] as a picture without ticks; what is not finite is grey."""
     axes.set_facecolor("#d0d0d0")
     axes.imshow(np.ma.masked_invalid(frame), origin="lower", interpolation="none", **scale)
     axes.set_xticks([])

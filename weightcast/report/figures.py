@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -96,7 +97,7 @@ def draw_plane(results: StudyResults, errors: pd.DataFrame, protagonists: Protag
 
 
 def draw_rollouts(results: StudyResults, protagonists: Protagonists) -> Iterator[ReportFigure]:
-    """A figure for each environment in rollouts.nc, of the first channel."""
+    """A figure for each environment in rollouts.nc: of the first channel, or of every one of a state without a grid."""
     rollouts = results.rollouts
     if rollouts is None:
         return
@@ -107,19 +108,25 @@ def draw_rollouts(results: StudyResults, protagonists: Protagonists) -> Iterator
         return
     arm = protagonists.arm if protagonists.arm in arms else arms[0]
     reference = protagonists.reference if protagonists.reference in references else next(iter(references), None)
-    channel = str(next(iter(rollouts.data_vars)))
+    gridless = rollouts.sizes["y"] == rollouts.sizes["x"] == 1
+    channels = [str(name) for name in rollouts.data_vars][: None if gridless else 1]
     environments = results.environments.set_index("id")
     beside = f" beside {method(reference).label}" if reference is not None else ""
-    for identifier in rollouts["environment"].values:
+    drawn = f"{{}}: truth, {method(arm).label}{beside}, and absolute differences."
+    for identifier, channel in product(rollouts["environment"].values, channels):
         place = ", ".join(f"{name} = {environments.loc[identifier, name]:g}" for name in results.parameters)
         role = environments.loc[identifier, "role"]
         fields = rollouts[channel].sel(environment=identifier)
         yield _drawn(
-            f"rollout_{identifier}",
+            f"rollout_{identifier}" + (f"_{channel}" if gridless else ""),
             plot_rollouts(fields, arm, reference, str(rollouts[channel].attrs.get("units", ""))),
-            f"Maps of {channel} at several frames: truth, {method(arm).label}{beside}, and absolute differences.",
-            f"{channel} in environment {identifier} ({role}; {place}): {method(arm).label}{beside}. Forecasts share "
-            "the truth's colours; differences share a scale of their own.",
+            drawn.format(f"Lines of {channel} over time" if gridless else f"Maps of {channel} at several frames"),
+            f"{channel} in environment {identifier} ({role}; {place}): {method(arm).label}{beside}. "
+            + (
+                "Above the values, below how far each forecast is off."
+                if gridless
+                else "Forecasts share the truth's colours; differences share a scale of their own."
+            ),
         )
 
 
