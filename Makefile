@@ -14,7 +14,7 @@ INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 export PYTHONUNBUFFERED := 1
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help run era5-sample install test lint schema lock clean
+.PHONY: help run era5-sample gallery install test lint schema lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -26,6 +26,16 @@ run: $(VENV)/run.stamp ## both default studies, to results/lambda-omega/report.h
 
 era5-sample: $(VENV)/all.stamp ## the study of real wind, to results/era5-sample/report.html
 	$(IN_VENV) snakemake --cores all --configfile config/era5-sample.yaml
+
+GALLERY := lotka-volterra glycolytic-oscillator gray-scott navier-stokes kolmogorov cylinder era5-sample
+
+gallery: $(VENV)/all.stamp ## pictures of every system, simulated for it, to docs/gallery
+	mkdir -p docs/gallery
+	$(IN_VENV) snakemake gallery --cores all
+	cp results/lambda-omega/report/environments.png docs/gallery/lambda-omega.png
+	$(IN_VENV) for study in $(GALLERY); do \
+	  snakemake gallery --cores all --configfile config/$$study.yaml && \
+	  cp results/$$study/report/environments.png docs/gallery/$$study.png || exit 1; done
 
 install: $(VENV)/all.stamp ## .venv with everything: tests, lint, ERA5 sample, SLURM
 

@@ -22,7 +22,7 @@ def main() -> None:
 
     shown = [read_trajectories(path, channels=arguments.channels) for path in arguments.trajectories]
     with written_whole(arguments.output) as partial:
-        partial.write_bytes(render_png(plot_environments(shown)))
+        partial.write_bytes(render_png(plot_environments(shown), density=1.25))
 
 
 if __name__ == "__main__":
