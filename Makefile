@@ -33,7 +33,7 @@ gallery: $(VENV)/all.stamp ## pictures of every system, simulated for it, to doc
 	mkdir -p docs/gallery
 	$(IN_VENV) snakemake gallery --cores all
 	cp results/lambda-omega/report/environments.png docs/gallery/lambda-omega.png
-	$(IN_VENV) for study in $(GALLERY); do \
+	export $(IN_VENV); for study in $(GALLERY); do \
 	  snakemake gallery --cores all --configfile config/$$study.yaml && \
 	  cp results/$$study/report/environments.png docs/gallery/$$study.png || exit 1; done
 

@@ -11,8 +11,14 @@ from weightcast.errors import InputError
 from weightcast.files import written_whole
 from weightcast.statistics import COST_COLUMNS, SUMMARY_COLUMNS
 
-_TEXT = frozenset({"study", "method", "split", "environment", "metric", "stage", "artifact", "space", "base"})
-_INTEGERS = frozenset({"seed", "horizon", "n"})
+EXPLANATION_COLUMNS = (
+    *("study", "method", "split", "environment", "seed", "sample"),
+    *("equation", "term", "coefficient", "truth", "residual"),
+)
+_TEXT = frozenset(
+    {"study", "method", "split", "environment", "metric", "stage", "artifact", "space", "base", "equation", "term"}
+)
+_INTEGERS = frozenset({"seed", "sample", "horizon", "n"})
 _COUNTS = frozenset({"parameters", "member", "members"})  # whole numbers too, where none is missing
 
 
@@ -63,6 +69,21 @@ def read_weight_map(path: str | Path) -> pd.DataFrame:
     """
     components = ("component_1", "component_2", "explained_1", "explained_2")
     return read_table(path, ("space", "base", "environment", "member", *components))
+
+
+def read_explanation(path: str | Path) -> pd.DataFrame:
+    """explanation.csv: a row for each term that an equation of a predictor may have.
+
+    ``coefficient`` is 0 where the distilled equation lacks the term, ``truth`` where the true one does, and missing
+    where nobody knows it; ``residual`` is that of the whole equation.
+
+    Raises:
+        InputError: as for `read_table`; also when the table has no rows.
+    """
+    explanation = read_table(path, EXPLANATION_COLUMNS)
+    if explanation.empty:
+        raise InputError(f"{path}: found no rows, expected one or more")
+    return explanation
 
 
 def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:

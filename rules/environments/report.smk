@@ -64,13 +64,14 @@ rule show_rollouts:
 rule write_report:
     input:
         code=code("write_report"),
-        templates=[f"weightcast/report/{name}.html.j2" for name in ("base", "parts", "page")],
+        templates=[f"weightcast/report/{name}.html.j2" for name in ("base", "parts", "page", "explanation")],
         metrics=rules.summarise.output,
         costs=rules.collect_costs.output,
         config=rules.resolve_config.output,
         weight_map=rules.map_weights.output,
         rollouts=rules.show_rollouts.output,
         environments=rules.show_environments.output,
+        explanation=[f"{RESULTS}/report/explanation.csv"] if getattr(STUDY, "explain", None) else [],
     output:
         page=f"{RESULTS}/report.html",
         figures=directory(f"{RESULTS}/figures"),

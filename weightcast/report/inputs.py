@@ -12,7 +12,7 @@ import yaml
 
 from weightcast.environments.table import read_environments
 from weightcast.errors import InputError
-from weightcast.tables import read_artifact_costs, read_metrics, read_summary, read_weight_map
+from weightcast.tables import read_artifact_costs, read_explanation, read_metrics, read_summary, read_weight_map
 
 _ROLLOUT_DIMS = ("environment", "method", "time", "y", "x")
 
@@ -33,6 +33,7 @@ class StudyResults:
         artifact_costs: costs.csv, or None.
         weight_map: weight_map.csv, or None.
         rollouts: rollouts.nc, or None.
+        explanation: explanation.csv, or None.
         missing: what was not found among the optional files: attribute name to path within the results folder.
     """
 
@@ -47,6 +48,7 @@ class StudyResults:
     artifact_costs: pd.DataFrame | None = None
     weight_map: pd.DataFrame | None = None
     rollouts: xr.Dataset | None = None
+    explanation: pd.DataFrame | None = None
     missing: dict[str, str] = field(default_factory=dict)
 
 
@@ -54,8 +56,9 @@ def read_results(results: Path, table: Path) -> StudyResults:
     """Read the results folder of a study.
 
     Args:
-        results: with metrics.csv, summary.csv and config.yaml; report/costs.csv, report/weight_map.csv and
-            report/rollouts.nc may be missing.
+        results: with metrics.csv, summary.csv and config.yaml; report/costs.csv, report/weight_map.csv,
+            report/rollouts.nc and report/explanation.csv may be missing. The last one is missed only if the
+            configuration asks for it.
         table: of the environments: id, role, parameters.
 
     Raises:
@@ -70,10 +73,11 @@ def read_results(results: Path, table: Path) -> StudyResults:
         ("artifact_costs", "report/costs.csv", read_artifact_costs),
         ("weight_map", "report/weight_map.csv", read_weight_map),
         ("rollouts", "report/rollouts.nc", _read_rollouts),
+        ("explanation", "report/explanation.csv", read_explanation),
     ):
         if (results / file).exists():
             optional[name] = read(results / file)
-        else:
+        elif name != "explanation" or (isinstance(settings, dict) and settings.get("explain")):
             missing[name] = file
     unknown = sorted(set(metrics["environment"]) - set(environments.ids))
     if unknown:

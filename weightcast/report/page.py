@@ -8,6 +8,7 @@ import pandas as pd
 
 from weightcast.errors import InputError
 from weightcast.methods import method, printing_order
+from weightcast.report.explanation import explain
 from weightcast.report.figures import (
     choose_protagonists,
     draw_costs,
@@ -37,7 +38,8 @@ def build_report(
 
     Args:
         results_directory: ``results/<study>`` with metrics.csv, summary.csv and config.yaml, and in ``report/``, where
-            computed, costs.csv, weight_map.csv and rollouts.nc. What is missing among the latter is named in the page.
+            computed, costs.csv, weight_map.csv, rollouts.nc and explanation.csv. What is missing among the latter is
+            named in the page; explanation.csv only if the configuration asks for it.
         table_path: CSV table of the environments: id, role, a column per parameter.
         output_html: the page.
         figures_directory: folder for the figures, SVG where small and PNG otherwise.
@@ -58,6 +60,7 @@ def render_page(results: StudyResults) -> tuple[str, list[ReportFigure]]:
     summary = draw_summary(results)
     weight_map, costs = draw_weight_map(results), draw_costs(results)
     rollouts = list(draw_rollouts(results, protagonists))
+    explanation = explain(results, protagonists.arm)
     sections = [
         Section("horizon", "Error against horizon", [draw_horizon(results, protagonists)]),
         Section("plane", "Error over the environments", [draw_plane(results, errors, protagonists)]),
@@ -75,6 +78,10 @@ def render_page(results: StudyResults) -> tuple[str, list[ReportFigure]]:
             "" if costs else "No training costs are known: summary.csv has none.",
         ),
     ]
+    if explanation is not None or "explanation" in results.missing:
+        figures = [explanation.figure] if explanation else []
+        absence = "" if explanation else _absence(results, "explanation")
+        sections.insert(-1, Section("explanation", "Symbolic explanation", figures, absence))
     page = fill_template(
         TEMPLATE,
         study=results.study,
@@ -85,6 +92,7 @@ def render_page(results: StudyResults) -> tuple[str, list[ReportFigure]]:
         tables=summary_tables(results.summary),
         methods=[method(name) for name in sorted(results.metrics["method"].unique(), key=printing_order)],
         sections=sections,
+        explanation=explanation,
         stages=stage_rows(results.artifact_costs),
         stages_absence=_absence(results, "artifact_costs") if results.artifact_costs is None else "",
         zoo=_zoo(results.artifact_costs),
@@ -103,6 +111,7 @@ def _check(results: StudyResults) -> None:
     for name, found in (
         ("report/weight_map.csv", results.weight_map["environment"] if results.weight_map is not None else []),
         ("report/rollouts.nc", results.rollouts["environment"].values if results.rollouts is not None else []),
+        ("report/explanation.csv", results.explanation["environment"] if results.explanation is not None else []),
     ):
         unknown = sorted({str(value) for value in found} - set(results.environments["id"]))
         if unknown:
