@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -42,16 +43,12 @@ def main() -> None:
     def climatology(initial: Tensor, steps: int) -> Tensor:
         return mean.expand(len(initial), steps, *mean.shape)
 
-    forecasts = {
+    forecasts: dict[str, Callable[[Tensor, int], Tensor]] = {
         "persistence": persistence,
         "climatology": climatology,
         "damped-persistence": DampedPersistence.fit(seen, mean),
     }
-    rows = [
-        row
-        for name, forecast in forecasts.items()
-        for row in evaluate_forecast(name, test, forecast, table.ids)
-    ]
+    rows = [row for name, forecast in forecasts.items() for row in evaluate_forecast(name, test, forecast, table.ids)]
     with written_whole(arguments.output) as partial:
         pd.DataFrame(rows).to_csv(partial, index=False)
 

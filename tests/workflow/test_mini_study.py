@@ -14,7 +14,8 @@ from weightcast.artifacts import load_artifact
 from weightcast.environments.zoo import Zoo
 
 METHODS = {
-    "erm", "film", "film-matched", "hypernetwork", "finetune-erm", "finetune-film", "persistence", "climatology", "damped-persistence",
+    "erm", "film", "film-matched", "hypernetwork", "finetune-erm", "finetune-film",
+    "persistence", "climatology", "damped-persistence",
     "nearest-expert-erm", "nearest-expert-conditioned", "polynomial-erm", "polynomial-conditioned",
     "gaussian-process-erm", "gaussian-process-conditioned", "one-per-env-erm", "one-per-env-conditioned",
     "generator-conditioned", "generator-conditioned-weights-only", "generator-paper",

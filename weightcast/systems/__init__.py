@@ -24,6 +24,9 @@ _MODULES = {
     "lotka-volterra": "weightcast.systems.lotka_volterra",
     "glycolytic-oscillator": "weightcast.systems.glycolytic_oscillator",
     "gray-scott": "weightcast.systems.gray_scott",
+    "navier-stokes": "weightcast.systems.navier_stokes",
+    "kolmogorov": "weightcast.systems.kolmogorov",
+    "cylinder": "weightcast.systems.cylinder",
     "era5": "weightcast.systems.era5",
     "era5-sample": "weightcast.systems.era5_sample",
 }
