@@ -153,6 +153,7 @@ def planned_jobs(study: Study, table: EnvironmentTable) -> dict[str, int]:
         "summarise": 1,
         "resolve_config": 1,
         "map_weights": 1,
+        "distil": 1 if study.explain else 0,
         "show_environments": 1,
         "show_rollouts": 1,
         "write_report": 1,

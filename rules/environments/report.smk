@@ -71,7 +71,7 @@ rule write_report:
         weight_map=rules.map_weights.output,
         rollouts=rules.show_rollouts.output,
         environments=rules.show_environments.output,
-        explanation=[f"{RESULTS}/report/explanation.csv"] if getattr(STUDY, "explain", None) else [],
+        explanation=[f"{RESULTS}/report/explanation.csv"] if STUDY.explain else [],
     output:
         page=f"{RESULTS}/report.html",
         figures=directory(f"{RESULTS}/figures"),

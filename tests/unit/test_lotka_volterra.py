@@ -154,3 +154,12 @@ def test_a_blow_up_names_environment_and_time() -> None:
 def test_bad_settings_are_refused_before_anything_runs(changes: dict, words: list[str]) -> None:
     with refused("lotka-volterra", *words):
         SYSTEM.trajectories([environment("a")], changes, 0)
+
+
+def test_the_terms_are_those_of_the_rates() -> None:
+    parameters, state = {"beta": 0.7, "delta": 1.1}, (1.3, 0.4)
+    known = SYSTEM.terms(parameters, {"alpha": 0.6})
+    values = {"prey": state[0], "predator": state[1], "prey predator": state[0] * state[1]}
+    rates = [sum(value * values[term] for term, value in known[name].items()) for name in ("prey", "predator")]
+    expected = [state[0] * (0.6 - 0.7 * state[1]), state[1] * (1.1 * state[0] - 0.5)]
+    np.testing.assert_allclose(rates, expected)

@@ -15,6 +15,7 @@ from weightcast.config.baselines import BaselineSettings
 from weightcast.config.data import DataSettings
 from weightcast.config.diffusion import DiffusionSettings
 from weightcast.config.evaluation import EvaluationSettings
+from weightcast.config.explain import ExplainSettings
 from weightcast.config.generator import GeneratorSettings
 from weightcast.config.predictor import AnyPredictor
 from weightcast.config.settings import Settings
@@ -44,6 +45,8 @@ class Study(Settings):
     generator: GeneratorSettings
     baselines: BaselineSettings
     evaluation: EvaluationSettings
+    explain: ExplainSettings | None = None
+    """Distil predictors into differential equations, for states without a grid. null: not."""
 
     @property
     def results(self) -> Path:
@@ -214,6 +217,14 @@ def _check(study: Study, source: str | Path) -> None:
     misfit = predictor.misfit(data.grid)
     if misfit is not None:
         raise InputError(f"{source}: predictor.{misfit}")
+    misfit = study.explain.misfit(data.grid) if study.explain else None
+    if misfit is not None:
+        raise InputError(f"{source}: explain: {misfit}")
+    observed = study.evaluation.observed_frames
+    if observed is not None and observed > data.frames:
+        raise InputError(
+            f"{source}: evaluation.observed_frames: found {observed}, expected at most data.frames ({data.frames})"
+        )
     if data.trained_frames > data.frames:
         raise InputError(
             f"{source}: data.trained_frames: found {data.trained_frames}, expected at most data.frames ({data.frames})"

@@ -54,6 +54,8 @@ class System:
         trajectories: (environments, settings as a mapping, seed) -> one `Trajectories` per environment, in order, made
             one after the other. What it yields for an environment depends on that environment, the settings and the
             seed alone. Raises `InputError` for settings or environments that cannot be used.
+        terms: if it is an ordinary differential equation of polynomials: (an environment's parameters, settings) ->
+            coefficients by equation and term; see `weightcast.explain.known_terms`.
     """
 
     name: str
@@ -61,6 +63,7 @@ class System:
     channels: tuple[str, ...]
     settings: type[SystemSettings]
     trajectories: Callable[[Sequence[Environment], Mapping[str, Any], int], Iterator[Trajectories]]
+    terms: Callable[[Mapping[str, float], Mapping[str, Any]], dict[str, dict[str, float]]] | None = None
 
     @property
     def default_settings(self) -> dict[str, Any]:

@@ -150,4 +150,13 @@ def _simulate_environment(environment: Environment, settings: LotkaVolterraSetti
     return point_trajectories(values[0], CHANNELS, environment, settings)
 
 
-SYSTEM = System(NAME, PARAMETERS, CHANNELS, LotkaVolterraSettings, trajectories)
+def terms(parameters: Mapping[str, float], settings: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Coefficients of an environment's equations, by equation and term."""
+    checked = read_settings(LotkaVolterraSettings, settings, NAME)
+    return {
+        "prey": {"prey": checked.alpha, "prey predator": -parameters["beta"]},
+        "predator": {"predator": -checked.gamma, "prey predator": parameters["delta"]},
+    }
+
+
+SYSTEM = System(NAME, PARAMETERS, CHANNELS, LotkaVolterraSettings, trajectories, terms)

@@ -1,0 +1,1 @@
+"""What a predictor has learned, in equations."""
