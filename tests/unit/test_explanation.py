@@ -159,7 +159,9 @@ def test_true_terms_are_named_in_the_order_of_the_channels(monkeypatch):
 
     system = SimpleNamespace(channels=("prey", "predator"), terms=terms)
     monkeypatch.setattr(known, "SYSTEM_NAMES", ("mine", "other"))
-    monkeypatch.setattr(known, "load_system", {"mine": system, "other": SimpleNamespace(channels=("u",))}.get)
+    monkeypatch.setattr(
+        known, "load_system", {"mine": system, "other": SimpleNamespace(channels=("u",), terms=None)}.get
+    )
     environment, settings = Environment("a", {"beta": 0.7}, "visible"), {"alpha": 0.5}
     assert known.known_terms("mine", environment, settings, ["prey", "predator"]) == {
         "prey": {"prey predator": -0.7, "prey": 0.5},

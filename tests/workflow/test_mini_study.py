@@ -23,7 +23,7 @@ METHODS = {
 BEFORE_DIFFUSION = {
     "simulate_environment", "train_erm", "train_conditioned", "train_film_matched", "train_hypernetwork",
     "train_experts", "gather_zoo", "gather_reference", "train_vae", "regress_weights", "finetune_bases", "fold_bases",
-    "map_weights", "evaluate_without_network",
+    "map_weights", "evaluate_without_network", "show_environments",
 }  # fmt: skip
 AFTER_DIFFUSION = {
     "tune_generator", "generate_weights", "generate_weights_only", "evaluate_weights", "summarise", "collect_costs",

@@ -31,10 +31,10 @@ def known_terms(
     Returns:
         The equations; None where nobody knows them, or where the study leaves out a channel that they need.
     """
-    terms = getattr(load_system(source), "terms", None) if source in SYSTEM_NAMES else None
-    if terms is None or set(channels) != set(load_system(source).channels):
+    system = load_system(source) if source in SYSTEM_NAMES else None
+    if system is None or system.terms is None or set(channels) != set(system.channels):
         return None
     return {
         equation: {ordered_term(term, channels): float(value) for term, value in of_equation.items()}
-        for equation, of_equation in terms(environment.parameters, settings).items()
+        for equation, of_equation in system.terms(environment.parameters, settings).items()
     }

@@ -1,0 +1,57 @@
+"""The real Snakefile on an ordinary differential equation: a state without a grid, unknown environments, equations."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from conftest import Checkout, copy_repository
+
+from weightcast.config.kinds import load_any_study
+from weightcast.environments.table import read_environments
+from weightcast.plan import planned_jobs
+
+CONFIG = "tests/workflow/mini-ode.yaml"
+OBSERVED = {"film-matched-observed", "hypernetwork-observed", "generator-conditioned-observed"}
+
+
+@pytest.fixture(scope="module")
+def ode(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    pytest.importorskip("pysindy", reason="needs the extra symbolic")
+    checkout = copy_repository(tmp_path_factory.mktemp("ode"))
+    study = load_any_study(checkout.folder / CONFIG)
+    planned = checkout.planned(config=CONFIG)
+    assert planned.pop("all") == 1
+    assert planned == planned_jobs(study, read_environments(checkout.folder / study.environments))
+    checkout.snakemake(config=CONFIG)
+    return checkout
+
+
+def test_nothing_is_left_to_do(ode: Checkout) -> None:
+    assert not ode.planned(config=CONFIG)
+
+
+def test_errors_are_those_of_a_state_and_unknown_environments_are_among_them(ode: Checkout) -> None:
+    metrics = pd.read_csv(ode.folder / "results/mini-ode/metrics.csv")
+    assert set(metrics.metric) == {"rmse", "rmse_physical", "nmse"}  # there is no structure to be similar
+    assert set(metrics.method) >= OBSERVED | {"generator-conditioned", "one-per-env-conditioned", "persistence"}
+    assert set(metrics[metrics.method.isin(OBSERVED)].split) == {"interpolation", "extrapolation"}
+
+
+def test_equations_stand_beside_the_true_ones(ode: Checkout) -> None:
+    explanation = pd.read_csv(ode.folder / "results/mini-ode/report/explanation.csv")
+    true = explanation[(explanation.environment == "p") & (explanation.truth != 0)]
+    found = true.groupby(["equation", "term"]).truth.first().to_dict()
+    assert found == {
+        ("prey", "prey"): 0.5,
+        ("prey", "prey predator"): -0.8,
+        ("predator", "predator"): -0.5,
+        ("predator", "prey predator"): 0.8,
+    }
+
+
+def test_the_report_has_lines_and_equations(ode: Checkout) -> None:
+    results = ode.folder / "results/mini-ode"
+    assert "Symbolic explanation" in (results / "report.html").read_text()
+    figures = {path.stem for path in (results / "figures").iterdir()}
+    assert {"rollout_p_prey", "rollout_p_predator"} <= figures
+    assert (results / "report/environments.png").stat().st_size > 0
