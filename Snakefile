@@ -44,5 +44,5 @@ else:
 rule all:
     default_target: True
     input:
-        f"{RESULTS}/report.html",
+        rules.report.input,
     localrule: True

@@ -70,7 +70,6 @@ rule write_report:
         config=rules.resolve_config.output,
         weight_map=rules.map_weights.output,
         rollouts=rules.show_rollouts.output,
-        environments=rules.show_environments.output,
         explanation=[f"{RESULTS}/report/explanation.csv"] if STUDY.explain else [],
     output:
         page=f"{RESULTS}/report.html",
@@ -96,4 +95,5 @@ rule gallery:
 
 rule report:
     input:
+        rules.show_environments.output,
         rules.write_report.output,
