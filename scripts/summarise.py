@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from weightcast.benchmark.table import benchmark_table
 from weightcast.cli.errors import exit_on_input_error
 from weightcast.statistics import summarise
 from weightcast.tables import read_method_costs, read_metrics, write_table
@@ -21,13 +22,17 @@ def main() -> None:
     parser.add_argument("--bootstrap", type=int, default=2000, metavar="DRAWS")
     parser.add_argument("--metrics", required=True, type=Path, help="output: all errors")
     parser.add_argument("--summary", required=True, type=Path, help="output: what they say")
+    parser.add_argument("--benchmark", type=Path, help="output: scores as benchmarks of adaptation average them")
     arguments = parser.parse_args()
 
     metrics = pd.concat([read_metrics(path) for path in arguments.evaluations], ignore_index=True)
     costs = read_method_costs(arguments.method_costs)
     summary = summarise(metrics, costs, arguments.trained_horizon, arguments.bootstrap)
+    benchmark = benchmark_table(metrics, arguments.trained_horizon) if arguments.benchmark else None
     write_table(metrics, arguments.metrics)
     write_table(summary, arguments.summary)
+    if benchmark is not None:
+        write_table(benchmark, arguments.benchmark)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,11 @@ class Method:
         """Whether there is a network in it at all."""
         return self.name not in SKILL_FLOOR
 
+    @property
+    def told_parameters(self) -> bool:
+        """Whether it uses the parameters of the environment that it forecasts."""
+        return self.name not in (*SKILL_FLOOR, "erm", "finetune-erm") and not self.name.endswith(OBSERVED)
+
 
 _KNOWN = (
     Method("erm", "baseline", "ERM", "one model trained on all visible environments pooled"),

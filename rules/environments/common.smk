@@ -105,6 +105,11 @@ def shown_methods():
     return [f"generator-{first}", f"one-per-env-{ARMS[first].base}", "erm"]
 
 
+def scoring():
+    """What of the evaluation decides how a forecast is scored."""
+    return {"horizons": STUDY.evaluation.horizons, "benchmark": STUDY.evaluation.benchmark}
+
+
 def expert_settings(base):
     """What the experts from a base depend on; the other base's training is none of their business."""
     zoo = STUDY.zoo

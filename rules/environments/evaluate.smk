@@ -18,7 +18,7 @@ rule evaluate_weights:
     resources:
         mem_mb=2000,
     params:
-        settings=settings(study=STUDY.study, data=STUDY.data, evaluation={"horizons": STUDY.evaluation.horizons}),
+        settings=settings(study=STUDY.study, data=STUDY.data, evaluation=scoring()),
         environments=rows(),
         trajectories=lambda wildcards: TRAJECTORIES,
     shell:
@@ -40,7 +40,7 @@ rule evaluate_without_network:
     resources:
         mem_mb=2000,
     params:
-        settings=settings(study=STUDY.study, data=STUDY.data, evaluation={"horizons": STUDY.evaluation.horizons}),
+        settings=settings(study=STUDY.study, data=STUDY.data, evaluation=scoring()),
         environments=rows(),
         trajectories=lambda wildcards: TRAJECTORIES,
     shell:
@@ -85,6 +85,7 @@ rule summarise:
     output:
         metrics=f"{RESULTS}/metrics.csv",
         summary=f"{RESULTS}/summary.csv",
+        benchmark=[f"{RESULTS}/report/benchmark.csv"] if STUDY.evaluation.benchmark else [],
     log:
         f"{LOGS}/report/summarise.log",
     conda:
@@ -92,10 +93,11 @@ rule summarise:
     params:
         horizon=STUDY.trained_horizon,
         bootstrap=STUDY.evaluation.bootstrap,
+        benchmark=lambda wildcards, output: f"--benchmark {output.benchmark}" if STUDY.evaluation.benchmark else "",
     shell:
         "python scripts/summarise.py --evaluations {input.evaluations:q} --method-costs {input.costs:q}"
         " --trained-horizon {params.horizon} --bootstrap {params.bootstrap} --metrics {output.metrics:q}"
-        " --summary {output.summary:q} > {log:q} 2>&1"
+        " --summary {output.summary:q} {params.benchmark} > {log:q} 2>&1"
 
 
 rule evaluate:

@@ -51,7 +51,7 @@ rule show_rollouts:
     resources:
         mem_mb=1500,
     params:
-        settings=settings(study=STUDY.study, data=STUDY.data, evaluation={"horizons": STUDY.evaluation.horizons}),
+        settings=settings(study=STUDY.study, data=STUDY.data, evaluation=scoring()),
         environments=rows(),
         trajectories=lambda wildcards: TRAJECTORIES,
         methods=shown_methods(),
@@ -64,7 +64,7 @@ rule show_rollouts:
 rule write_report:
     input:
         code=code("write_report"),
-        templates=[f"weightcast/report/{name}.html.j2" for name in ("base", "parts", "page", "explanation")],
+        templates=[f"weightcast/report/{name}.html.j2" for name in ("base", "parts", "page", "explanation", "benchmark")],
         metrics=rules.summarise.output,
         costs=rules.collect_costs.output,
         config=rules.resolve_config.output,

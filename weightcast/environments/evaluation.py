@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from weightcast.benchmark.scores import benchmark_scores
 from weightcast.config.data import DataSettings
 from weightcast.config.evaluation import EvaluationSettings
 from weightcast.environments.dataset import Normalisation, read_part
@@ -33,6 +35,8 @@ class TestSet:
         split: role of each environment, by id.
         frames: [environment, trajectory, frame, channel, y, x], physical units, in the order of ``split``.
         horizons: in frames.
+        benchmark_after: the trained horizon in frames where forecasts are also scored as benchmarks of adaptation do,
+            else None.
     """
 
     __test__ = False  # not a test case, whatever pytest makes of the name
@@ -41,12 +45,17 @@ class TestSet:
     split: dict[str, str]
     frames: Tensor
     horizons: Sequence[int]
+    benchmark_after: int | None = None
 
     def rows(self, method: str, seed: int, environment: str, forecast: Tensor) -> Iterator[Row]:
         """Rows of one forecast [sample * trajectory, step, channel, y, x] in physical units."""
-        truth = self.frames[list(self.split).index(environment)][:, 1 : max(self.horizons) + 1]
-        truth = truth.repeat(len(forecast) // len(truth), 1, 1, 1, 1)
-        for metric, horizon, value in forecast_metrics(forecast, truth, self.horizons):
+        frames = self.frames[list(self.split).index(environment)][:, : max(self.horizons) + 1]
+        frames = frames.repeat(len(forecast) // len(frames), 1, 1, 1, 1)
+        start, truth = frames[:, 0], frames[:, 1:]
+        values = forecast_metrics(forecast, truth, self.horizons)
+        if self.benchmark_after is not None:
+            values = chain(values, benchmark_scores(forecast, truth, start, self.benchmark_after, self.horizons))
+        for metric, horizon, value in values:
             yield {
                 "study": self.study,
                 "method": method,
@@ -68,7 +77,8 @@ class TestSet:
             InputError: a file cannot be used.
         """
         frames = read_part(folder, table.ids, data, "test", max(evaluation.horizons) + 1)
-        return cls(study, {environment.id: environment.role for environment in table}, frames, evaluation.horizons)
+        roles: dict[str, str] = {environment.id: environment.role for environment in table}
+        return cls(study, roles, frames, evaluation.horizons, data.trained_frames - 1 if evaluation.benchmark else None)
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ import pandas as pd
 
 from weightcast.errors import InputError
 from weightcast.methods import method, printing_order
+from weightcast.report.benchmark import benchmark_tables
 from weightcast.report.explanation import explain
 from weightcast.report.figures import (
     choose_protagonists,
@@ -78,6 +79,9 @@ def render_page(results: StudyResults) -> tuple[str, list[ReportFigure]]:
             "" if costs else "No training costs are known: summary.csv has none.",
         ),
     ]
+    benchmark = benchmark_tables(results)
+    if benchmark:
+        sections.insert(-1, Section("benchmark", "Benchmark of adaptation", []))
     if explanation is not None or "explanation" in results.missing:
         figures = [explanation.figure] if explanation else []
         absence = "" if explanation else _absence(results, "explanation")
@@ -93,6 +97,7 @@ def render_page(results: StudyResults) -> tuple[str, list[ReportFigure]]:
         methods=[method(name) for name in sorted(results.metrics["method"].unique(), key=printing_order)],
         sections=sections,
         explanation=explanation,
+        benchmark=benchmark,
         stages=stage_rows(results.artifact_costs),
         stages_absence=_absence(results, "artifact_costs") if results.artifact_costs is None else "",
         zoo=_zoo(results.artifact_costs),

@@ -1,0 +1,1 @@
+"""Scores of the adaptation benchmarks of CoDA and GEPS, defined as their published code computes them."""
