@@ -3,169 +3,28 @@
 from __future__ import annotations
 
 import copy
-import json
-import re
-from collections.abc import Callable
-from math import prod
 from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from graph_trials import (
+    Declared,
+    FourierLayer,
+    SpectralConv2d,
+    Trial,
+    bits,
+    fno,
+    modules,
+    outputs,
+    scramble,
+    thorough,
+)
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
-from torch.nn.utils import parametrizations
 
-from weightcast.errors import InputError
 from weightcast.graph import WeightGraph
-
-thorough = settings(deadline=None, max_examples=100)
-
-
-class SpectralConv2d(nn.Module):
-    """Multiplies the lowest Fourier modes, those of positive and those of negative y frequency."""
-
-    def __init__(self, in_channels: int, out_channels: int, modes: tuple[int, int]) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 2, *modes, 2))
-
-    def weight_nodes(self) -> dict[str, int]:
-        return {"weight": 0}
-
-    def forward(self, x: Tensor) -> Tensor:
-        my, mx = self.weight.shape[3:5]
-        spectrum = torch.fft.rfft2(x)  # [batch, in, y, x // 2 + 1]
-        weight = torch.view_as_complex(self.weight)
-        low = torch.einsum("biyx,oiyx->boyx", spectrum[..., :my, :mx], weight[:, :, 0])
-        high = torch.einsum("biyx,oiyx->boyx", spectrum[..., -my:, :mx], weight[:, :, 1])
-        out = spectrum.new_zeros(len(x), len(weight), *spectrum.shape[2:])
-        out[..., :my, :mx] = low
-        out[..., -my:, :mx] = high
-        return torch.fft.irfft2(out, s=x.shape[-2:])
-
-
-class FourierLayer(nn.Module):
-    def __init__(self, in_channels: int, out_channels: int, modes: tuple[int, int], bias: bool = True) -> None:
-        super().__init__()
-        self.spectral = SpectralConv2d(in_channels, out_channels, modes)
-        self.skip = nn.Linear(in_channels, out_channels, bias=bias)
-
-    def weight_nodes(self) -> dict[str, int]:
-        return {"spectral.weight": 0, "skip.weight": 0, "skip.bias": 0}
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.spectral(x) + self.skip(x.movedim(1, -1)).movedim(-1, 1)
-
-
-def fno(width: int, modes: tuple[int, int], depth: int) -> nn.Sequential:
-    """The published predictor's weights: lifting, Fourier blocks, projection without a last bias."""
-    blocks = [FourierLayer(width, width, modes) for _ in range(depth)]
-    return nn.Sequential(nn.Linear(4, width), *blocks, nn.Linear(width, width), nn.Linear(width, 2, bias=False))
-
-
-class Trial(nn.Module):
-    """A module with an input to try it on; the input is a buffer, so it must not be taken for a weight."""
-
-    def __init__(self, net: nn.Module, *inputs: Tensor) -> None:
-        super().__init__()
-        self.net = net
-        for i, value in enumerate(inputs):
-            self.register_buffer(f"input{i}", value)
-
-    def forward(self) -> Tensor:
-        out = self.net(*self.buffers(recurse=False))
-        return out[0] if isinstance(out, tuple) else out  # recurrent layers and attention return a pair
-
-
-class Bare(nn.Module):
-    """Parameters that no rule knows, one without axes."""
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        super().__init__()
-        self.table = nn.Parameter(torch.randn(shape))
-        self.gain = nn.Parameter(torch.randn(()))
-
-    def forward(self) -> Tensor:
-        return self.gain * self.table
-
-
-class Declared(nn.Module):
-    """One parameter whose output axis may be any."""
-
-    def __init__(self, shape: tuple[int, ...], axis: int) -> None:
-        super().__init__()
-        self.table = nn.Parameter(torch.randn(shape))
-        self.axis = axis
-
-    def weight_nodes(self) -> dict[str, int]:
-        return {"table": self.axis}
-
-    def forward(self) -> Tensor:
-        return 2 * self.table
-
-
-sizes = st.integers(1, 5)
-
-
-@st.composite
-def trials(draw: st.DrawFn) -> Trial:
-    kinds = ["mlp", "conv", "transposed", "recurrent", "cell", "attention", "fourier"]
-    kind = draw(st.sampled_from([*kinds, "embedding", "norm", "activation", "parametrized", "bare", "declared"]))
-    a, b, c, bias = draw(sizes), draw(sizes), draw(sizes), draw(st.booleans())
-    if kind == "mlp":
-        return Trial(
-            nn.Sequential(nn.Linear(a, b, bias), nn.LayerNorm(b), nn.Tanh(), nn.Linear(b, c)), torch.randn(2, a)
-        )
-    if kind in ("conv", "transposed"):
-        dims, groups = draw(st.integers(1, 2)), draw(st.integers(1, 3))
-        name = f"Conv{'Transpose' * (kind == 'transposed')}{dims}d"
-        net = getattr(nn, name)(groups * a, groups * b, kernel_size=c, groups=groups, bias=bias)
-        return Trial(nn.Sequential(net, nn.GroupNorm(groups, groups * b)), torch.randn(2, groups * a, *[6] * dims))
-    if kind == "recurrent":
-        cls = draw(st.sampled_from([nn.GRU, nn.LSTM, nn.RNN]))
-        net = cls(a, b, num_layers=draw(st.integers(1, 2)), bias=bias, bidirectional=draw(st.booleans()))
-        return Trial(net, torch.randn(3, 2, a))
-    if kind == "cell":
-        return Trial(draw(st.sampled_from([nn.GRUCell, nn.LSTMCell, nn.RNNCell]))(a, b, bias=bias), torch.randn(2, a))
-    if kind == "attention":
-        heads, kdim, vdim = draw(sizes), draw(st.one_of(st.none(), sizes)), draw(st.one_of(st.none(), sizes))
-        embed = heads * a
-        extra = draw(st.booleans())
-        net = nn.MultiheadAttention(embed, heads, bias=bias, kdim=kdim, vdim=vdim, add_bias_kv=extra)
-        return Trial(net, torch.randn(3, 2, embed), torch.randn(4, 2, kdim or embed), torch.randn(4, 2, vdim or embed))
-    if kind == "fourier":
-        return Trial(FourierLayer(a, b, (draw(st.integers(1, 3)), c), bias), torch.randn(2, a, 8, 10))
-    if kind == "declared":
-        return Trial(Declared((a, b, c), draw(st.integers(-3, 2))))
-    if kind == "parametrized":
-        return Trial(parametrizations.weight_norm(nn.Linear(a, b, bias)), torch.randn(2, a))
-    if kind == "embedding":
-        return Trial(nn.Embedding(a, b), torch.zeros(3, dtype=torch.long))
-    if kind == "norm":
-        return Trial(nn.BatchNorm1d(a), torch.randn(3, a))
-    return Trial(nn.PReLU(a), torch.randn(2, a)) if kind == "activation" else Trial(Bare((a, b, c)))
-
-
-modules = st.recursive(trials(), lambda inner: st.lists(inner, min_size=1, max_size=3).map(nn.ModuleList), max_leaves=5)
-
-
-def outputs(module: nn.Module) -> list[Tensor]:
-    return [trial() for trial in module.modules() if isinstance(trial, Trial)]
-
-
-@torch.no_grad()
-def scramble(module: nn.Module) -> nn.Module:
-    """Random weights everywhere, also where a fresh module has ones and zeros."""
-    for parameter in module.parameters():
-        parameter.normal_()
-    return module.eval()
-
-
-def bits(x: Tensor) -> list[int]:
-    """Equality of these is stricter than that of the numbers: it tells 0 from -0 and one NaN from another."""
-    return x.detach().contiguous().view({2: torch.int16, 4: torch.int32, 8: torch.int64}[x.element_size()]).tolist()
-
 
 # Round trips
 
@@ -451,130 +310,3 @@ def test_any_axis_may_be_the_output(axis: int) -> None:
     (tokens,) = graph.tokens(flat)
     assert torch.equal(tokens, module.table.movedim(axis, 0).flatten(1))
     assert torch.equal(graph.flat([tokens]), flat)
-
-
-# Errors
-
-
-def test_modules_without_a_graph_are_refused() -> None:
-    with pytest.raises(InputError, match="ReLU has no parameters"):
-        WeightGraph(nn.ReLU())
-    with pytest.raises(InputError, match=r"parameter '0\.weight' has no shape yet"):
-        WeightGraph(nn.Sequential(nn.LazyLinear(3)))
-    integers = nn.ParameterList([nn.Parameter(torch.arange(3), requires_grad=False)])
-    with pytest.raises(TypeError, match=r"parameter '0' is torch\.int64"):
-        WeightGraph(integers)
-    with pytest.raises(TypeError, match=r"parameter '0' is torch\.complex64"):
-        WeightGraph(nn.ParameterList([nn.Parameter(torch.zeros(3, dtype=torch.complex64))]))
-    with pytest.raises(TypeError, match=r"parameter '1\.weight' is torch\.float64, parameter '0\.weight' is torch\.fl"):
-        WeightGraph(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2).double()))
-
-
-def test_a_wrong_size_is_named() -> None:
-    net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
-    graph = WeightGraph(net)  # 9 + 4 weights
-    tokens = graph.tokens(torch.zeros(13))
-    state = graph.unflatten(torch.zeros(5, 13))
-    refused: list[tuple[Callable[[], Any], str]] = [
-        (lambda: graph.tokens(torch.zeros(2, 12)), "flat weights: shape [2, 12], expected [..., 13]"),
-        (lambda: graph.padded_tokens(torch.tensor(0.0)), "flat weights: shape [], expected [..., 13]"),
-        (lambda: graph.unflatten(torch.zeros(14)), "flat weights: shape [14], expected [..., 13]"),
-        (lambda: graph.from_padded(torch.zeros(4, 3)), "padded tokens: shape [4, 3], expected [..., 4, 4]"),
-        (lambda: graph.flat(tokens[:1]), "tokens of 1 layers, expected 2"),
-        (lambda: graph.flat(tokens[::-1]), "tokens of layer '0': shape [1, 4], expected [..., 3, 3]"),
-        (lambda: graph.flat([tokens[0], tokens[1][None]]), "layer '1' has leading axes (1,), layer '0' has ()"),
-        (lambda: graph.flatten({**state, "2.bias": torch.zeros(1)}), "parameter '2.bias' is not of this architecture"),
-        (lambda: graph.flatten({"0.weight": state["0.weight"]}), "parameter '0.bias' is missing"),
-        (
-            lambda: graph.flatten({**state, "0.bias": torch.zeros(2)}),
-            "parameter '0.bias': shape [2], expected [..., 3]",
-        ),
-        (lambda: graph.flatten({**state, "1.bias": torch.zeros(1)}), "parameter '1.bias' has leading axes ()"),
-        (lambda: graph.write(net, torch.zeros(1, 13)), "weights to write: shape [1, 13], expected [13]"),
-        (lambda: graph.read(net[0]), "module of another architecture: parameter '0.weight' has shape None"),
-        (
-            lambda: graph.read(nn.Sequential(*net, net[1], nn.PReLU())),
-            "parameter '3.weight' has shape (1,), expected None",
-        ),
-    ]
-    for attempt, message in refused:
-        with pytest.raises(InputError, match=re.escape(message)):
-            attempt()
-
-
-def test_a_mixture_of_dtypes_is_named() -> None:
-    net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
-    graph = WeightGraph(net)
-    first, last = graph.tokens(torch.zeros(13))
-    with pytest.raises(TypeError, match=r"layer '1' is torch\.float64, layer '0' is torch\.float32"):
-        graph.flat([first, last.double()])
-    before = graph.read(net)
-    with pytest.raises(
-        TypeError, match=r"parameter '0\.weight' is torch\.float32, the weights to write are torch\.floa"
-    ):
-        graph.write(net, torch.zeros(13, dtype=torch.float64))
-    assert torch.equal(graph.read(net), before)
-
-
-# Identity
-
-
-@thorough
-@given(modules)
-def test_equal_structure_has_an_equal_digest(module: nn.Module) -> None:
-    twin = scramble(copy.deepcopy(module)).double()
-    graph = WeightGraph(module)
-    assert WeightGraph(twin).digest() == graph.digest()
-    assert json.loads(json.dumps(graph.describe())) == graph.describe()
-
-
-@thorough
-@given(modules, modules)
-def test_digests_differ_where_structures_do(one: nn.Module, other: nn.Module) -> None:
-    a, b = WeightGraph(one), WeightGraph(other)
-    assert (a.digest() == b.digest()) == (a.shapes == b.shapes and a.layers == b.layers)
-
-
-def test_the_digest_sees_what_shapes_do_not() -> None:
-    alike = [
-        nn.Conv1d(4, 4, 3, bias=False),
-        nn.ConvTranspose1d(4, 4, 3, bias=False),  # the same shape, but the other axis is the output
-        nn.Linear(3, 4, bias=False),
-        nn.Sequential(nn.Linear(3, 4, bias=False)),  # another name
-        nn.Linear(4, 3, bias=False),
-        nn.Linear(3, 4),
-    ]
-    assert len({WeightGraph(module).digest() for module in alike}) == len(alike)
-    grouped = nn.ConvTranspose1d(4, 4, 3, groups=2, bias=False), nn.ConvTranspose1d(4, 2, 3, bias=False)
-    assert grouped[0].weight.shape == grouped[1].weight.shape
-    assert WeightGraph(grouped[0]).digest() != WeightGraph(grouped[1]).digest()
-
-
-def test_the_digest_does_not_see_what_holds_no_weights() -> None:
-    tanh, dropout = (nn.Sequential(nn.Linear(2, 3), middle, nn.Linear(3, 1)) for middle in (nn.Tanh(), nn.Dropout()))
-    assert WeightGraph(tanh).digest() == WeightGraph(dropout).digest()
-
-
-def test_the_digest_stays_what_it_is() -> None:
-    # Artifacts carry the digest: whoever changes it here makes every stored zoo a stranger to its architecture.
-    assert WeightGraph(fno(2, (1, 1), 1)).digest() == "0bd5a8df153e4c523eb79e91a6c3694227992d488a8a753f01ac5b80d628ca6b"
-
-
-def test_index_tensors_move_with_the_graph() -> None:
-    graph = WeightGraph(nn.GRU(2, 3))
-    assert graph.mask.device.type == "cpu"  # now cached
-    moved = graph.to("meta")
-    names = ("mask", "layer_index", "node_of", "bias_entries")
-    assert {getattr(moved, name).device.type for name in names} == {"meta"}
-    assert {getattr(graph, name).device.type for name in names} == {"cpu"}
-    assert {name: getattr(moved, name).shape for name in names} == {name: getattr(graph, name).shape for name in names}
-
-
-def test_shapes_are_in_flat_order() -> None:
-    module = nn.Sequential(nn.Linear(2, 3), nn.GRU(3, 2))
-    graph = WeightGraph(module)
-    assert graph.shapes == {name: tuple(parameter.shape) for name, parameter in module.named_parameters()}
-    flat = graph.read(module)
-    assert torch.equal(flat, nn.utils.parameters_to_vector(module.parameters()))
-    assert graph.unflatten(flat)["0.weight"].data_ptr() == flat.data_ptr()  # a view
-    assert sum(map(prod, graph.shapes.values())) == graph.num_parameters

@@ -1,6 +1,5 @@
-from __future__ import annotations
+"""None"""
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,60 +7,12 @@ import numpy as np
 import pytest
 import xarray as xr
 from refusals import refused
+from sample_files import TIMES, check_rows, counts, rows, settings, shared, write_csv, write_h5ad, write_table
 
-from weightcast.config.time.snapshots import SampleFormat, SnapshotSettings
-from weightcast.samples import TimedSamples, import_snapshots, read_samples, recognise, split_snapshots
+from weightcast.config.time.snapshots import SampleFormat
+from weightcast.samples import import_snapshots, read_samples, recognise, split_snapshots
 from weightcast.samples.time_column import times_of_labels
 from weightcast.time.snapshots import write_snapshots
-
-SHARED = Path(__file__).parents[3] / "shared" / "data"
-TIMES = np.array([0.0, 0.5, 2.0])
-
-
-def shared(name: str) -> Path:
-    file = SHARED / name
-    if not file.is_file():
-        pytest.skip(f"real data {file} are not here")
-    return file
-
-
-def counts(trajectories: int = 30, times: int = 3, species: int = 2) -> np.ndarray:
-    """[trajectory, time, species]; no two rows the same."""
-    return np.arange(trajectories * times * species).reshape(trajectories, times, species)
-
-
-def rows(samples: int = 30) -> tuple[np.ndarray, np.ndarray]:
-    """Times [row] in no order, values [row, 2]."""
-    rng = np.random.default_rng(0)
-    times = rng.permutation(np.repeat(TIMES, samples))
-    return times, np.stack([times + rng.normal(size=len(times)), np.arange(len(times), dtype=float)], axis=1)
-
-
-def check_rows(found: TimedSamples, times: np.ndarray, values: np.ndarray) -> None:
-    assert not found.trajectories
-    np.testing.assert_array_equal(found.times, TIMES)
-    for time, samples in zip(TIMES, found.samples, strict=True):
-        np.testing.assert_array_equal(samples, values[times == time])
-        assert samples.dtype == np.float64
-
-
-def settings(**changes: Any) -> SnapshotSettings:
-    given: dict[str, Any] = {"source": "npy", "file": "mine.npy", "state": "counts", "states": 300}
-    return SnapshotSettings(**(given | {"dimensions": ["species_0", "species_1"]} | changes))
-
-
-def write_csv(path: Path, text: str) -> Path:
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def write_table(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    times, values = rows()
-    table = np.column_stack([np.arange(len(times)), times, values]).tolist()
-    lines = [",".join([*map(repr, row), "cell"]) for row in table]
-    write_csv(path, "\n".join([",Day,x,y,type", *lines, "", ""]))
-    return times, values
-
 
 # --- npy
 
@@ -233,131 +184,6 @@ def test_dimensions_of_an_archive(tmp_path: Path) -> None:
         read_samples(tmp_path / "mine.npz", "npz", {"first_dimensions": 3})
     with refused("found 2 dimensions, expected 1", "first_dimensions: 1 uses the first 1"):
         read_samples(tmp_path / "mine.npz", "npz", {}, ["pc_1"])
-
-
-# --- h5ad
-
-
-def write_h5ad(path: Path, column: Any = None, coordinates: Any = None) -> Path:
-    """As anndata 0.12 writes it, with ``obs/day`` written by ``column(obs)``."""
-    h5py = pytest.importorskip("h5py", reason="h5py is not installed: pip install 'weightcast[anndata]'")
-    times, values = rows()
-    with h5py.File(path, "w") as file:
-        obs, obsm = file.create_group("obs"), file.create_group("obsm")
-        obs.attrs["_index"] = "_index"
-        obs.attrs.create("column-order", ["type", "day"], dtype=h5py.string_dtype())
-        obs["_index"] = [str(number) for number in range(len(times))]
-        obs["type"] = ["cell"] * len(times)
-        if column is None:
-            obs["day"] = times
-        else:
-            column(obs)
-        obsm["X_pca"] = values if coordinates is None else coordinates
-        obsm.create_group("X_table")
-    return path
-
-
-def test_h5ad(tmp_path: Path) -> None:
-    times, values = rows()
-    write_h5ad(tmp_path / "mine.h5ad")
-    assert recognise(tmp_path / "mine.h5ad") == "h5ad"
-    found = read_samples(tmp_path / "mine.h5ad", "h5ad", {})
-    check_rows(found, times, values)
-    assert found.dimensions == ("pca_0", "pca_1")
-    assert found.settings == {"time_column": "day", "representation": "X_pca"}
-    first = read_samples(tmp_path / "mine.h5ad", "h5ad", {"first_dimensions": 1})
-    check_rows(first, times, values[:, :1])
-
-
-def categories(obs: Any) -> None:
-    group = obs.create_group("day")
-    group["categories"] = [f"day_{time:g}" for time in TIMES]
-    group["codes"] = np.searchsorted(TIMES, rows()[0]).astype(np.int8)
-
-
-def old_categories(obs: Any) -> None:
-    obs["day"] = np.searchsorted(TIMES, rows()[0]).astype(np.int8)
-    obs["__categories/day"] = TIMES
-
-
-def nullable(obs: Any) -> None:
-    group = obs.create_group("day")
-    group["values"] = rows()[0]
-    group["mask"] = np.zeros(len(rows()[0]), bool)
-
-
-def text(obs: Any) -> None:
-    obs["day"] = [f"day {time:g}" for time in rows()[0]]
-
-
-@pytest.mark.parametrize("column", [categories, old_categories, nullable, text])
-def test_columns_of_times_in_h5ad(tmp_path: Path, column: Any) -> None:
-    check_rows(read_samples(write_h5ad(tmp_path / "mine.h5ad", column), "h5ad", {}), *rows())
-
-
-def missing_category(obs: Any) -> None:
-    categories(obs)
-    obs["day/codes"][3] = -1
-
-
-def missing_value(obs: Any) -> None:
-    nullable(obs)
-    obs["day/mask"][3] = True
-
-
-def words_without_numbers(obs: Any) -> None:
-    obs["day"] = ["early"] * len(rows()[0])
-
-
-@pytest.mark.parametrize(
-    ("column", "words"),
-    [
-        (missing_category, ("column day: found no value for cell 3",)),
-        (missing_value, ("column day: found no value for cell 3",)),
-        (words_without_numbers, ("column day: found early", "one number each")),
-    ],
-)
-def test_unfit_columns_in_h5ad(tmp_path: Path, column: Any, words: tuple[str, ...]) -> None:
-    with refused("mine.h5ad", *words):
-        read_samples(write_h5ad(tmp_path / "mine.h5ad", column), "h5ad", {})
-
-
-@pytest.mark.parametrize(
-    ("given", "words"),
-    [
-        ({"time_column": "age"}, ("no column 'age'", "type, day")),
-        ({"representation": "X_umap"}, ("found no X_umap among X_pca, X_table", "data.settings.representation")),
-        ({"representation": "X_table"}, ("no dense array in X_table",)),
-        ({"first_dimensions": 3}, ("first_dimensions", "at most 2")),
-    ],
-)
-def test_what_h5ad_lacks(tmp_path: Path, given: dict[str, Any], words: tuple[str, ...]) -> None:
-    with refused("mine.h5ad", *words):
-        read_samples(write_h5ad(tmp_path / "mine.h5ad"), "h5ad", given)
-
-
-def test_values_of_h5ad(tmp_path: Path) -> None:
-    _, values = rows()
-    values[4, 1] = np.nan
-    with refused("mine.h5ad", "cell 4, dimension pca_1: found nan"):
-        read_samples(write_h5ad(tmp_path / "mine.h5ad", coordinates=values), "h5ad", {})
-    with refused("other.h5ad", "found 5 rows, expected 90"):
-        read_samples(write_h5ad(tmp_path / "other.h5ad", coordinates=values[:5, :1]), "h5ad", {})
-
-
-def test_h5ad_of_another_layout(tmp_path: Path) -> None:
-    h5py = pytest.importorskip("h5py", reason="h5py is not installed: pip install 'weightcast[anndata]'")
-    with h5py.File(tmp_path / "mine.h5ad", "w") as file:
-        file["matrix"] = np.zeros(3)
-    with refused("mine.h5ad", "found matrix inside", "obs and obsm"):
-        read_samples(tmp_path / "mine.h5ad", "h5ad", {})
-
-
-def test_h5ad_without_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "h5py", None)
-    (tmp_path / "mine.h5ad").write_bytes(b"\x89HDF\r\n\x1a\n")
-    with refused("mine.h5ad", "pip install 'weightcast[anndata]'"):
-        read_samples(tmp_path / "mine.h5ad", "h5ad", {})
 
 
 # --- NetCDF

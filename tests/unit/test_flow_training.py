@@ -1,0 +1,166 @@
+"""The training of flows: towards the anchors, by likelihood, both in sequence, and what an interruption leaves."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from tiny_flows import DENSITY, EVEN, SHORT, UNEVEN, anchors, arm, flow_of, settings, snapshots_of
+
+from weightcast.config.time.anchors import BridgeSettings
+from weightcast.config.time.flow import FlowTraining
+from weightcast.time import flow_training
+from weightcast.time.anchors import Anchors
+from weightcast.time.bridge import Bridge
+from weightcast.time.flow import WeightFlow
+from weightcast.time.flow_training import bridge_of, draw_stretches, new_flow, train_flow
+from weightcast.training import Resume
+
+
+def distance_to_anchors(flow: WeightFlow, of: Anchors) -> float:
+    return float((flow.standardise(flow.path(flow.grid)) - flow.standardise(of.weights)).square().mean())
+
+
+@pytest.mark.parametrize("dynamics", ["ode", "cde"])
+def test_training_towards_the_anchors_brings_the_path_to_them(dynamics):
+    """From rest, 100 steps: the squared distance along the whole path, held against that before, at least halves."""
+    of = anchors()
+    training = SHORT | {"steps": 100, "learning_rate": 0.008}
+    flow = flow_of(of, dynamics, "rest")
+    before = distance_to_anchors(flow, of)
+    bridge = Bridge(EVEN, snapshots_of().train, True, BridgeSettings(per_interval=1), 0)
+    results = train_flow(flow, of, bridge, "anchors", settings(anchor_training=training), seed=0)
+    assert list(results) == ["anchors"]
+    losses = results["anchors"].losses[:, 0]
+    assert losses[-25:].mean() < 0.5 * losses[:25].mean()
+    assert distance_to_anchors(flow, of) < 0.5 * before
+
+
+def path_likelihood(flow: WeightFlow, of: Anchors, bridge: Bridge, times: np.ndarray) -> float:
+    """Mean negative log-likelihood along the path of samples that training has not drawn."""
+    scaled = torch.from_numpy((bridge.times - times[0]) / (times[-1] - times[0])).float()
+    with torch.no_grad():
+        return -float(of.density.log_prob(flow.path(scaled), bridge.draw(400, seed=12345)).mean())
+
+
+@pytest.mark.parametrize("dynamics", ["ode", "cde"])
+def test_likelihood_training_improves_a_path_of_bad_anchors(dynamics):
+    """From random anchors, 40 steps, along a bridge twice as fine: by at least 0.1 nats, and towards the entropy."""
+    of, snapshots = anchors(UNEVEN), snapshots_of(UNEVEN)
+    bridge = bridge_of(snapshots, of, arm(), BridgeSettings(per_interval=2), seed=0)
+    flow = flow_of(of, dynamics)
+    before = path_likelihood(flow, of, bridge, UNEVEN)
+    chosen = settings(likelihood_training=SHORT | {"steps": 40, "learning_rate": 0.005})
+    results = train_flow(flow, of, bridge, "likelihood", chosen, seed=0)
+    assert list(results) == ["likelihood"]
+    assert path_likelihood(flow, of, bridge, UNEVEN) < before - 0.1
+
+
+@pytest.mark.parametrize("per_interval", [1, 3])
+def test_the_likelihood_loss_by_hand(per_interval, monkeypatch):
+    """A stretch from the second anchor to the fourth: the likelihood of each time's own samples, and the energy."""
+    of, snapshots = anchors(UNEVEN), snapshots_of(UNEVEN)
+    bridge = bridge_of(snapshots, of, arm(), BridgeSettings(per_interval=per_interval), seed=0)
+    flow = flow_of(of, "ode", "rest")
+    draws = []
+    draw = Bridge.draw
+    monkeypatch.setattr(Bridge, "draw", lambda self, *arguments: draws.append(draw(self, *arguments)) or draws[-1])
+    monkeypatch.setattr(flow_training, "draw_stretches", lambda *_: (torch.tensor([1]), 2))
+    passed = range(per_interval, 3 * per_interval + 1)
+    scaled = torch.from_numpy((bridge.times[passed] - 2) / 8).float()
+    with torch.no_grad():
+        losses = [
+            float(flow_training._likelihood_loss(flow, of, bridge, settings(energy=energy), 0)(0))
+            for energy in (0.0, 0.02)
+        ]
+        path = flow.restore(flow.integrate(flow.standardise(of.weights[1:2]), scaled[None])[:, 0])
+        likelihoods = [
+            DENSITY.log_prob(weights[None], draws[0][place][None]).mean()
+            for weights, place in zip(path[1:], passed[1:], strict=True)
+        ]
+    assert losses[0] == pytest.approx(-float(torch.stack(likelihoods).mean()), abs=1e-4)
+    speed = path.diff(dim=0) / scaled.diff()[:, None]
+    assert losses[1] - losses[0] == pytest.approx(0.5 * 0.02 * float(speed.square().sum(1).mean()), rel=1e-3)
+
+
+def test_the_anchor_loss_by_hand(monkeypatch):
+    """Two stretches over two anchors each, from their own anchors at their own times."""
+    of = anchors(UNEVEN)
+    flow = flow_of(of, "cde", "rest")
+    monkeypatch.setattr(flow_training, "draw_stretches", lambda *_: (torch.tensor([0, 2]), 2))
+    standardised = flow.standardise(of.weights)
+    errors = []
+    with torch.no_grad():
+        for first in (0, 2):
+            reached = flow.integrate(standardised[first][None], flow.grid[first : first + 3][None])[1:, 0]
+            errors.append((reached - standardised[first + 1 : first + 3]).square().mean())
+        loss = flow_training._anchor_loss(flow, of, FlowTraining(**SHORT), 0)(0)
+    assert float(loss) == pytest.approx(float(torch.stack(errors).mean()), rel=1e-4)
+
+
+def test_both_objectives_are_trained_one_after_the_other_and_go_on_after_an_interruption(tmp_path, monkeypatch):
+    monkeypatch.setattr("weightcast.training.SAVE_EVERY_SECONDS", 0.0)
+    of, snapshots = anchors(), snapshots_of()
+    bridge = bridge_of(snapshots, of, arm(), BridgeSettings(per_interval=1), seed=0)
+    chosen = settings(anchor_training=SHORT | {"steps": 5}, likelihood_training=SHORT | {"steps": 6})
+    whole = flow_of(of, "cde", "rest")
+    results = train_flow(whole, of, bridge, "both", chosen, seed=0)
+    assert {name: len(result.losses) for name, result in results.items()} == {"anchors": 5, "likelihood": 6}
+
+    resume = Resume(tmp_path, "0" * 64)
+    draw, drawn = Bridge.draw, []
+
+    def interrupted(self, batch, seed):
+        drawn.append(seed)
+        if len(drawn) == 4:
+            raise InterruptedError
+        return draw(self, batch, seed)
+
+    monkeypatch.setattr(Bridge, "draw", interrupted)
+    with pytest.raises(InterruptedError):
+        train_flow(flow_of(of, "cde", "rest"), of, bridge, "both", chosen, 0, resume)
+    again = flow_of(of, "cde", "rest")
+    train_flow(again, of, bridge, "both", chosen, 0, resume)
+    assert len(drawn) == 4 + 3  # of six steps three were done
+    assert all(torch.equal(*pair) for pair in zip(again.parameters(), whole.parameters(), strict=True))
+
+
+def test_stretches_lie_on_the_path_and_a_quarter_of_the_steps_take_all_of_it():
+    training = FlowTraining(steps=1, learning_rate=1, segments=6, longest=3)
+    drawn = [draw_stretches(8, training, seed) for seed in range(400)]
+    whole = [first for first, length in drawn if length == 7]
+    assert len(whole) / 400 == pytest.approx(0.25, abs=0.08)
+    assert all(first.tolist() == [0] for first in whole)
+    short = [(first, length) for first, length in drawn if length != 7]
+    assert {length for _, length in short} == {1, 2, 3}
+    assert all(len(first) == 6 for first, _ in short)
+    for length in (1, 2, 3):
+        starts = torch.cat([first for first, found in short if found == length])
+        assert (int(starts.min()), int(starts.max())) == (0, 7 - length)
+    assert {length for _, length in (draw_stretches(2, training, seed) for seed in range(20))} == {1}
+
+
+def test_a_likelihood_is_of_samples_between_the_snapshots_where_the_arm_or_its_anchors_say_so():
+    snapshots, chosen = snapshots_of(), BridgeSettings(per_interval=3)
+    at_snapshots = anchors()
+    finer = anchors(np.linspace(2, 6, 13))
+    lengths = [
+        len(bridge_of(snapshots, of, arm(bridged=bridged), chosen, 0).times)
+        for of, bridged in itertools.product((at_snapshots, finer), (False, True))
+    ]
+    assert lengths == [5, 13, 13, 13]
+
+
+def test_the_seed_determines_a_new_flow_and_leaves_the_callers_random_state():
+    of = anchors()
+    torch.manual_seed(4)
+    expected = torch.rand(2)
+    torch.manual_seed(4)
+    first, again = (new_flow(of, arm("cde", "rest"), settings(), 7) for _ in range(2))
+    assert torch.equal(torch.rand(2), expected)
+    other = new_flow(of, arm("cde", "rest"), settings(), 8)
+    times = torch.tensor([0.5])
+    assert torch.equal(first.path(times), again.path(times))
+    assert not torch.equal(first.path(times), other.path(times))
