@@ -133,7 +133,8 @@ def planned_jobs(study: Study, table: EnvironmentTable) -> dict[str, int]:
     """Jobs of a complete run by rule, in the order of the stages; rules without a job are left out."""
     bases, arms, seeds = len(study.zoo.bases), len(study.generator.arms), len(study.generator.seeds)
     jobs = {
-        "import_trajectories" if study.data.imported else "simulate_environment": len(table),
+        "download_era5": _downloads(study, table),
+        _source_rule(study.data): len(table),
         **{f"train_{name.replace('-', '_')}": 1 for name in WEIGHT_MAPS},
         "train_experts": bases * (len(expert_shards(study, table)) + len(reference_shards(study, table))),
         "gather_zoo": bases,
@@ -159,6 +160,25 @@ def planned_jobs(study: Study, table: EnvironmentTable) -> dict[str, int]:
         "write_report": 1,
     }
     return {rule: count for rule, count in jobs.items() if count}
+
+
+def _source_rule(data: DataSettings) -> str:
+    """The rule that makes an environment's trajectories."""
+    if data.imported:
+        return "import_trajectories"
+    return "cut_era5" if data.source == "era5" else "simulate_environment"
+
+
+def _downloads(study: Study, table: EnvironmentTable) -> int:
+    """Months and regions that are downloaded, or looked for among the files that are there."""
+    if study.data.source != "era5":
+        return 0
+    from weightcast.era5.request import plan_downloads
+    from weightcast.era5.settings import ERA5Settings
+    from weightcast.systems import read_settings
+
+    settings = read_settings(ERA5Settings, source_settings(study.data), "era5")
+    return 0 if settings.download == "none" else len(plan_downloads(list(table), settings))
 
 
 def _shards(prefix: str, ids: Sequence[str], size: int) -> dict[str, list[str]]:

@@ -12,7 +12,7 @@ from refusals import refused
 from tiny_study import ROOT, ROWS, default_config, tiny_config, write_config, write_data, write_table
 
 from weightcast.artifacts import save_artifact
-from weightcast.config.study import Study, parse_study
+from weightcast.config.study import Study, load_study, parse_study
 from weightcast.environments.table import Environment, EnvironmentTable, Role
 from weightcast.plan import (
     WEIGHT_MAPS,
@@ -217,6 +217,16 @@ def test_planned_jobs_of_the_default_study_are_snakemakes() -> None:
 
     study = parse_study(default_config())
     assert planned_jobs(study, read_environments(ROOT / study.environments)) == snakemakes_jobs()
+
+
+def test_downloads_are_planned() -> None:
+    """As docs/era5.md says; tests/workflow/test_era5_study.py compares with Snakemake."""
+    from weightcast.environments.table import read_environments
+
+    study = load_study(ROOT / "config" / "era5.yaml")
+    jobs = planned_jobs(study, read_environments(ROOT / study.environments))
+    assert (jobs["download_era5"], jobs["cut_era5"]) == (204, 34)
+    assert "simulate_environment" not in jobs
 
 
 def test_planning_is_light() -> None:
