@@ -175,6 +175,37 @@ def test_a_missing_dimension_is_refused(tmp_path: Path) -> None:
         read_trajectories(path)
 
 
+def test_states_without_a_grid_become_fields_on_one_point(tmp_path: Path) -> None:
+    straight = field(("trajectory", "time"))
+    path = users_file(tmp_path / "a.nc", u=straight.transpose("time", "trajectory"), v=2 * straight)
+    copy = read_trajectories(path, grid=(1, 1))
+    assert copy.channels == ("u", "v")
+    assert copy.values.shape == (3, 5, 2, 1, 1)
+    np.testing.assert_array_equal(copy.values[:, :, 0, 0, 0], straight.to_numpy())
+    np.testing.assert_array_equal(copy.values[:, :, 1, 0, 0], 2 * straight.to_numpy())
+    write_trajectories(tmp_path / "b.nc", copy)
+    np.testing.assert_array_equal(read_trajectories(tmp_path / "b.nc").values, copy.values)
+
+
+def test_a_point_that_was_picked_has_a_coordinate(tmp_path: Path) -> None:
+    whole = field().assign_coords(y=np.arange(4) / 4, x=np.arange(6) / 6)
+    for name, picked in (("a.nc", whole.isel(y=1, x=2)), ("b.nc", whole.isel(y=[1], x=[2]))):
+        copy = read_trajectories(users_file(tmp_path / name, u=picked))
+        np.testing.assert_array_equal(copy.values[:, :, 0, 0, 0], whole[:, :, 1, 2].to_numpy())
+        assert (copy.y.tolist(), copy.x.tolist()) == ([1 / 4], [2 / 6])
+
+
+def test_a_file_with_a_grid_has_it_for_all_channels(tmp_path: Path) -> None:
+    mean = field(("trajectory", "time"))
+    path = users_file(tmp_path / "a.nc", u=field(), mean=mean)
+    assert read_trajectories(path).channels == ("u",)
+    with refused(path, "channel mean", "(trajectory, time)", "(trajectory, time, y, x)"):
+        read_trajectories(path, channels=["mean"])
+    other = users_file(tmp_path / "b.nc", u=field(("trajectory", "time", "latitude", "longitude")), mean=mean)
+    with refused(other, "no variable", "u(trajectory, time, latitude, longitude)"):
+        read_trajectories(other)
+
+
 def test_misnamed_dimensions_are_refused(tmp_path: Path) -> None:
     path = users_file(tmp_path / "a.nc", u=field(("trajectory", "time", "latitude", "longitude")))
     with refused(path, "channel u", "(trajectory, time, latitude, longitude)", "(trajectory, time, y, x)"):
@@ -245,6 +276,14 @@ def test_x_comes_before_y(tmp_path: Path, array: np.ndarray) -> None:
     assert copy.environment == "Re_210.0_r_10.0"
     assert copy.parameters == {"Re": 210.0, "r": 10.0}
     np.testing.assert_allclose(copy.time, [0, 0.1, 0.2, 0.3, 0.4])
+
+
+def test_arrays_of_states_without_a_grid(tmp_path: Path, array: np.ndarray) -> None:
+    states = array[:, :, 0, 0]
+    for name, stored in (("Re_1.npy", states), ("Re_2.npy", states[:, :, None, None])):
+        np.save(tmp_path / name, stored)
+        copy = read_npy_environment(tmp_path / name, ["u", "v"], grid=(1, 1))
+        np.testing.assert_array_equal(copy.values[0, :, :, 0, 0], states.astype(np.float32))
 
 
 def test_a_folder_holds_the_trajectories_of_one_environment(tmp_path: Path, array: np.ndarray) -> None:

@@ -16,6 +16,7 @@ from weightcast.trajectories import checks
 from weightcast.trajectories.record import Trajectories
 
 DIMENSIONS = ("trajectory", "time", "y", "x")
+WITHOUT_GRID = DIMENSIONS[:2]
 
 
 def write_trajectories(path: str | Path, trajectories: Trajectories) -> None:
@@ -58,9 +59,12 @@ def read_trajectories(
 ) -> Trajectories:
     """Read and validate one environment's trajectories. Dimensions may come in any order, packed integers are unpacked.
 
+    A file with neither `y` nor `x` among its dimensions holds states without a grid, (trajectory, time) in any order,
+    which become fields on one point.
+
     Args:
         path: NetCDF, classic or version 4.
-        channels: variables to read, in this order; None: all with the four dimensions, in file order.
+        channels: variables to read, in this order; None: all that have every dimension, in file order.
         grid: expected number of points (y, x).
         environment: expected id. A file without the attribute `environment` passes.
         parameters: as in the table of environments. Attributes of these names must agree with them; a file without
@@ -87,7 +91,7 @@ def read_trajectories(
         names = _channel_names(path, dataset) if channels is None else tuple(channels)
         for name in names:
             _check_variable(path, dataset, name)
-        sizes = {dimension: dataset.sizes[dimension] for dimension in DIMENSIONS}
+        sizes = {dimension: dataset.sizes.get(dimension, 1) for dimension in DIMENSIONS}
         checks.check_grid(path, (sizes["y"], sizes["x"]), grid)
         checks.check_counts(path, sizes["trajectory"], sizes["time"], minimum_trajectories, minimum_frames)
 
@@ -140,13 +144,21 @@ def check_whole(path: Path) -> None:
         raise unreadable(path, ValueError("the file ends too early")) from None
 
 
+def _expected_dimensions(dataset: xr.Dataset) -> tuple[str, ...]:
+    """Of every channel. A file that has a grid, under whatever names, has it for all of them."""
+    further = any(set(WITHOUT_GRID) < set(variable.dims) for variable in dataset.data_vars.values())
+    return DIMENSIONS if further or {"y", "x"} & set(dataset.dims) else WITHOUT_GRID
+
+
 def _channel_names(path: Path, dataset: xr.Dataset) -> tuple[str, ...]:
-    """Every variable that has the four dimensions."""
-    names = tuple(str(name) for name, variable in dataset.data_vars.items() if set(variable.dims) == set(DIMENSIONS))
+    """Every variable that has the expected dimensions."""
+    expected = set(_expected_dimensions(dataset))
+    names = tuple(str(name) for name, variable in dataset.data_vars.items() if set(variable.dims) == expected)
     if not names:
         raise InputError(
-            f"{path}: found no variable with the dimensions ({', '.join(DIMENSIONS)}) among {_describe(dataset)}, "
-            "expected one per channel"
+            f"{path}: found no variable with the dimensions ({', '.join(DIMENSIONS)}), nor with "
+            f"({', '.join(WITHOUT_GRID)}) alone in a file without a grid, among {_describe(dataset)}, expected one per "
+            "channel"
         )
     return names
 
@@ -155,10 +167,10 @@ def _check_variable(path: Path, dataset: xr.Dataset, name: str) -> None:
     if name not in dataset.data_vars:
         raise InputError(f"{path}: channel {name}: found {_describe(dataset)}, expected a variable {name}")
     variable = dataset[name]
-    if sorted(map(str, variable.dims)) != sorted(DIMENSIONS):
+    if sorted(map(str, variable.dims)) != sorted(_expected_dimensions(dataset)):
         raise InputError(
             f"{path}: channel {name}: found dimensions ({', '.join(map(str, variable.dims))}), expected "
-            f"({', '.join(DIMENSIONS)}) in any order"
+            f"({', '.join(DIMENSIONS)}) in any order, or ({', '.join(WITHOUT_GRID)}) in a file without a grid"
         )
     checks.check_numeric(path, f"channel {name}", variable.dtype)
 
@@ -183,14 +195,15 @@ def _load_values(dataset: xr.Dataset, names: Sequence[str], sizes: Mapping[str, 
     values = np.empty(shape, np.float32)
     with np.errstate(over="ignore"):
         for channel, name in enumerate(names):
-            values[:, :, channel] = dataset[name].transpose(*DIMENSIONS).to_numpy()
+            ordered = dataset[name].transpose(*_expected_dimensions(dataset)).to_numpy()
+            values[:, :, channel] = ordered.reshape(values[:, :, channel].shape)
     return values
 
 
 def _load_coordinate(path: Path, dataset: xr.Dataset, name: str) -> NDArray[np.float64]:
     if name not in dataset.coords:
-        return np.arange(dataset.sizes[name], dtype=np.float64)
+        return np.arange(dataset.sizes.get(name, 1), dtype=np.float64)
     checks.check_numeric(path, name, dataset[name].dtype)
-    coordinate = dataset[name].to_numpy().astype(np.float64)
+    coordinate = np.atleast_1d(dataset[name].to_numpy()).astype(np.float64)  # a point that was picked has a scalar
     checks.check_coordinate(path, name, coordinate)
     return coordinate

@@ -29,6 +29,8 @@ def read_npy_environment(
 ) -> Trajectories:
     """Read and validate one environment's trajectories from arrays of shape (time, channel, x, y): x before y.
 
+    Arrays of shape (time, channel) are states without a grid, which become fields on one point.
+
     `Re_210.0_r_10.0.npy` is one trajectory of the environment with Re = 210 and r = 10. Several trajectories of one
     environment lie in a folder of that name, `Re_210.0_r_10.0/0.npy`, `Re_210.0_r_10.0/1.npy`, ...; they are taken in
     the order of their names, where 10 comes after 9. Arrays are mapped into memory; pickled objects are never loaded.
@@ -122,8 +124,13 @@ def _open_array(file: Path, channels: int) -> NDArray[np.generic]:
         raise InputError(f"{file}: cannot be read ({reason}), expected a whole .npy file of numbers") from None
     if not isinstance(array, np.ndarray):  # an .npz archive under a false name
         raise InputError(f"{file}: found {type(array).__name__}, expected a single array")
+    if array.ndim == 2:
+        array = array[:, :, None, None]
     if array.ndim != 4:
-        raise InputError(f"{file}: shape: found {array.ndim} dimensions {array.shape}, expected (time, channel, x, y)")
+        raise InputError(
+            f"{file}: shape: found {array.ndim} dimensions {array.shape}, expected (time, channel, x, y), or (time, "
+            "channel) of a state without a grid"
+        )
     if array.shape[1] != channels:
         raise InputError(f"{file}: shape: found {array.shape[1]} channels in {array.shape}, expected {channels}")
     checks.check_numeric(file, "array", array.dtype)
