@@ -5,12 +5,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+import xarray as xr
 import yaml
 from command_line import refused, run
-from tiny_study import ROWS, default_config, write_data, write_table
+from tiny_study import ROOT, ROWS, default_config, write_data, write_table
 
+from weightcast.cli.source_data import read_file
 from weightcast.cli.study_template import choose_horizons, choose_modes, choose_trained_frames, split_trajectories
 from weightcast.config.study import load_study
+from weightcast.environments.table import read_environments
+from weightcast.nets.build import build_predictor, describe_architecture
+from weightcast.trajectories import find_environment_files
 
 
 @pytest.fixture
@@ -95,6 +101,90 @@ def test_files_of_different_lengths(folder: Path, capsys: pytest.CaptureFixture[
     run(capsys, "check", "--config", "my.yaml", "--no-timing")
 
 
+# --- states without a grid
+
+
+def write_states(folder: Path, format: str, frames: int = 21, trajectories: int = 10) -> None:
+    """Damped oscillations, as (time, channel), (time, channel, 1, 1), or NetCDF with and without y and x."""
+    angles = np.arange(frames)[:, None] + np.array([0.0, np.pi / 2])
+    for id, _, beta in ROWS:
+        starts = np.random.default_rng(0).uniform(1, 2, trajectories)
+        states = (starts[:, None, None] * np.exp(-0.05 * beta * angles) * np.cos(angles)).astype(np.float32)
+        if format.startswith("npy"):
+            (folder / f"beta_{beta}").mkdir(parents=True)
+            for number, each in enumerate(states):
+                np.save(folder / f"beta_{beta}" / f"{number}.npy", each[:, :, None, None] if "4" in format else each)
+        else:
+            folder.mkdir(exist_ok=True)
+            channels = {name: (("trajectory", "time"), states[:, :, i]) for i, name in enumerate(("p", "q"))}
+            dataset = xr.Dataset(channels)
+            dataset = dataset.expand_dims({"y": 1, "x": 1}) if "4" in format else dataset
+            dataset.to_netcdf(folder / f"{id}.nc")
+
+
+@pytest.mark.parametrize("format", ["npy", "npy, 4 dimensions", "netcdf", "netcdf, 4 dimensions"])
+def test_states_without_a_grid(format: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_states(folder / "mine", format)
+    shown, errors = run(capsys, *arguments(), "--channels", "p", "q")
+    assert "channels p, q of a state without a grid, 10 trajectories of 21 frames" in shown
+    assert errors == ""
+    shown, errors = run(capsys, "check", "--config", "my.yaml", "--no-timing")
+    assert "my.yaml is in order" in shown
+    assert errors == ""
+
+    study = load_study("my.yaml")
+    assert study.data.grid == (1, 1)
+    assert study.explain is None
+
+    table = read_environments("table.csv")
+    (file, *_) = find_environment_files("mine", table, study.data.source).values()
+    found = read_file(file, study.data.source, table["low"], channels=study.data.channels, grid=study.data.grid)
+    predictor = build_predictor(describe_architecture(study.predictor, len(study.data.channels)))
+    with torch.no_grad():
+        following = predictor(torch.from_numpy(found.values[:, 0]))
+    assert following.shape == (10, 2, 1, 1)
+    assert torch.isfinite(following).all()
+
+
+def test_states_get_the_sizes_of_the_study_of_lotka_and_volterra(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_states(folder / "mine", "netcdf")
+    run(capsys, *arguments())
+    text = (folder / "my.yaml").read_text(encoding="utf-8")
+    written = yaml.safe_load(text)
+    like = yaml.safe_load((ROOT / "config" / "lotka-volterra.yaml").read_text(encoding="utf-8"))
+    assert "# explain: {degree: 2}" in text
+    assert "$" not in text
+
+    of_this_data = {
+        "base": ("environments",),
+        "zoo": ("shard_environments",),
+        "generator": ("environments", "batch"),
+        "baselines": ("environments", "folds", "choosing_environments"),
+    }
+    assert written["predictor"] == like["predictor"]
+    for section, names in of_this_data.items():
+        assert without(written[section], names) == without(like[section], names), section
+
+
+def without(section: Any, names: tuple[str, ...]) -> Any:
+    """A section of a configuration without some keys, at whatever depth, unless it is a training's own batch."""
+    if not isinstance(section, dict):
+        return section
+    dropped = names if "steps" not in section else tuple(name for name in names if name != "batch")
+    return {name: without(value, names) for name, value in section.items() if name not in dropped}
+
+
+@pytest.mark.parametrize("frames", [3, 4, 5])
+def test_least_states_are_enough(frames: int, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_states(folder / "mine", "netcdf", frames=frames, trajectories=3)
+    run(capsys, *arguments())
+    run(capsys, "check", "--config", "my.yaml", "--no-timing")
+    study = load_study("my.yaml")
+    assert study.zoo.training.unroll == study.data.trained_frames - 1
+
+
 @pytest.mark.parametrize("name", ["123", "1e5", "no", "null", "a.b-c_d"])
 def test_names_that_yaml_would_take_for_something_else(
     name: str, folder: Path, capsys: pytest.CaptureFixture[str]
@@ -153,7 +243,7 @@ def test_least_data_is_enough(frames: int, folder: Path, capsys: pytest.CaptureF
 
 def test_grid_of_one_point(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_npy(folder / "mine", shape=(7, 2, 8, 1))
-    refused(capsys, *arguments(), words=("beta_0.5", "grid", "found 1 x 8"), output=Path("my.yaml"))
+    refused(capsys, *arguments(), words=("beta_0.5", "grid", "found 1 x 8", "without a grid"), output=Path("my.yaml"))
 
 
 def test_arrays_of_another_shape(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,6 +18,8 @@ from weightcast.trajectories.npy import npy_files
 FEWEST_TRAJECTORIES = 3
 FEWEST_FRAMES = 3
 FEWEST_POINTS = 2
+NO_GRID = (1, 1)
+"""How a state without a grid is stored: as a field on one point."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,11 @@ class Survey:
     grid: tuple[int, int]
     trajectories: tuple[int, int]
     frames: tuple[int, int]
+
+    @property
+    def without_grid(self) -> bool:
+        """Whether a frame is a state vector, as of an ordinary differential equation, with a channel a component."""
+        return self.grid == NO_GRID
 
 
 def survey(directory: Path, table: EnvironmentTable, channels: Sequence[str] | None = None) -> Survey:
@@ -78,12 +85,12 @@ def _recognise(directory: Path) -> FileFormat:
 
 
 def _numbered_channels(path: Path) -> tuple[str, ...]:
-    """Names for the channels of arrays (time, channel, x, y). What is no such array, its reader refuses afterwards."""
+    """Names for the channels of arrays (time, channel[, x, y]). What is no such array, its reader refuses later."""
     try:
         shape = np.load(npy_files(path)[0], mmap_mode="r", allow_pickle=False).shape
     except (OSError, ValueError, EOFError, AttributeError):
         shape = ()
-    return tuple(f"channel_{number}" for number in range(shape[1] if len(shape) == 4 else 1))
+    return tuple(f"channel_{number}" for number in range(shape[1] if len(shape) in (2, 4) else 1))
 
 
 def _check_enough(file: Path, grid: tuple[int, int], trajectories: int, frames: int) -> None:
@@ -94,7 +101,8 @@ def _check_enough(file: Path, grid: tuple[int, int], trajectories: int, frames: 
         )
     if frames < FEWEST_FRAMES:
         raise InputError(f"{file}: time: found {frames} frames, expected {FEWEST_FRAMES} or more")
-    if min(grid) < FEWEST_POINTS:
+    if min(grid) < FEWEST_POINTS and grid != NO_GRID:
         raise InputError(
-            f"{file}: grid: found {grid[0]} x {grid[1]} points (y, x), expected {FEWEST_POINTS} or more along each side"
+            f"{file}: grid: found {grid[0]} x {grid[1]} points (y, x), expected {FEWEST_POINTS} or more along each "
+            "side, or a single point for a state without a grid"
         )

@@ -40,11 +40,11 @@ def init_environments(arguments: argparse.Namespace) -> list[str]:
 
 
 def _report(table: EnvironmentTable, found: Survey, directory: Path) -> list[str]:
-    shape = f"{found.grid[0]} x {found.grid[1]} points (y, x)"
+    where = "of a state without a grid" if found.without_grid else f"on {found.grid[0]} x {found.grid[1]} points (y, x)"
     return [
         f"found {len(table)} environments ({len(table.visible)} visible, {len(table.unseen)} unseen) in {table.path}, "
         f"parameters {', '.join(table.parameter_names)}",
-        f"found {found.format} files in {directory}: channels {', '.join(found.channels)} on {shape}, "
+        f"found {found.format} files in {directory}: channels {', '.join(found.channels)} {where}, "
         f"{_range(found.trajectories)} trajectories of {_range(found.frames)} frames for each environment",
     ]
 
