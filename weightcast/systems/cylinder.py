@@ -68,7 +68,7 @@ _SMALLEST = 3.0
 """Solver cells in a radius, or between a cylinder and an edge; below there is no flow to speak of."""
 _FASTEST = 0.4
 """Speed, in cells per step, at which a flow is no longer slow compared with sound (0.577)."""
-_CACHED = 16_384
+_CACHED = 8_192
 """Cells of all trajectories advanced together: as many as a core's cache holds, for speed alone."""
 
 
