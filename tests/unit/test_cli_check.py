@@ -100,7 +100,22 @@ def test_cost_is_estimated(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys
     assert "bases" in shown
     assert "simulation" not in shown
     assert errors == ""
+    assert "on a GPU" not in shown  # of small studies, on demand alone
     assert torch.get_num_threads() == threads
+
+
+def test_cost_is_projected_on_a_gpu(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(timing, "BUDGET", 0.0)
+    shown, _ = run(capsys, "check", "--gpu-rate", "12.5")
+    assert "GPU-hours: a projection, not a measurement" in shown
+    assert "at 12.5 TFLOP/s, assumed: --gpu-rate" in shown
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "nan", "inf"])
+def test_rate_that_no_gpu_has(rate: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    refused(capsys, "check", f"--gpu-rate={rate}", words=("--gpu-rate", rate, "above 0"))
 
 
 def test_bases_that_are_there_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

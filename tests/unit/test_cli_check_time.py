@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from command_line import run
+from command_line import refused, run
 from tiny_study import ROOT
 
 from weightcast.cli import timing
@@ -89,6 +89,10 @@ def test_no_timing(capsys: pytest.CaptureFixture[str]) -> None:
     shown, _ = run(capsys, "check", "--config", MINI, "--no-timing")
     assert "in a complete run" in shown
     assert "core-minutes" not in shown
+
+
+def test_no_projection_on_a_gpu(capsys: pytest.CaptureFixture[str]) -> None:
+    refused(capsys, "check", "--config", MINI, "--gpu-rate", "5", words=("--gpu-rate", "across time"))
 
 
 def test_a_file_of_ones_own(quick: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from tiny_study import tiny_config, write_table
 from torch import Tensor, nn
 
 from weightcast.cli import timing
-from weightcast.cli.cost import estimate_seconds
+from weightcast.cli.cost import estimate_work
 from weightcast.cli.step_times import measure_step_times
 from weightcast.cli.untrained import check_predictor
 from weightcast.config.data import DataSettings
@@ -290,7 +290,8 @@ def test_its_cost_is_estimated(kind: str, tmp_path: Path, monkeypatch: pytest.Mo
     study = parse_study(config)
     table = read_environments(write_table(tmp_path / "table.csv"))
 
-    seconds = estimate_seconds(study, table, measure_step_times(study, table))
+    parts = estimate_work(study, table, measure_step_times(study, table))
 
-    assert seconds.keys() == {"bases", "experts", "generator", "fine-tuning", "evaluation"}
-    assert all(0 < spent < 1e6 for spent in seconds.values())
+    assert parts.keys() == {"bases", "experts", "generator", "generation", "fine-tuning", "evaluation"}
+    assert all(0 < work.seconds < 1e6 for work in parts.values())
+    assert all(work.operations > 0 for work in parts.values())

@@ -1,41 +1,48 @@
-"""What a study will cost: the steps of its trainings times the measured time of a step of each."""
+"""What a study will cost: the steps of its trainings times what a step of each was measured to take."""
 
 from __future__ import annotations
 
 from weightcast.cli.step_times import StepTimes
+from weightcast.cli.work import FORWARD_SHARE, Work
 from weightcast.config.study import Study
 from weightcast.config.training import PooledTraining
 from weightcast.environments.table import EnvironmentTable
 
-FORWARD_SHARE = 1 / 3
-"""Of a training step's time: a backward pass takes about twice as long as a forward pass."""
 
+def estimate_work(study: Study, table: EnvironmentTable, times: StepTimes) -> dict[str, Work]:
+    """What each part of the study takes.
 
-def estimate_seconds(study: Study, table: EnvironmentTable, times: StepTimes) -> dict[str, float]:
-    """Seconds on one core by part of the study.
-
-    Regressions, tables and the report are left out: they take seconds to a minute.
+    Regressions, tables and the report are left out: they take seconds to minutes.
     """
     parts = {
         "simulation": times.simulation * len(table),
-        "bases": _pooled_frames(study, table) * times.predictor,
-        "experts": _expert_frames(study, table) * times.predictor,
-        "generator": _generator_seconds(study, times),
-        "fine-tuning": _finetuning_frames(study, table) * times.predictor,
-        "evaluation": _evaluation_frames(study, table) * times.predictor * FORWARD_SHARE,
+        "bases": times.predictor * _pooled_frames(study, table),
+        "experts": times.predictor * _expert_frames(study, table),
+        "generator": _generator_work(study, times),
+        "generation": _generation_work(study, table, times),
+        "fine-tuning": times.predictor * _finetuning_frames(study, table),
+        "evaluation": times.predictor * FORWARD_SHARE * _evaluation_frames(study, table),
     }
-    return {part: seconds for part, seconds in parts.items() if seconds > 0}
+    return {part: work for part, work in parts.items() if work.seconds > 0}
 
 
-def _generator_seconds(study: Study, times: StepTimes) -> float:
-    total = 0.0
+def _generator_work(study: Study, times: StepTimes) -> Work:
+    total = Work()
     for name, arm in study.generator.arms.items():
         step = times.generator[name]
         vae, diffusion = study.generator.of_arm(name)
-        total += vae.training.steps * step.vae + diffusion.training.steps * step.diffusion
+        total += step.vae * vae.training.steps + step.diffusion * diffusion.training.steps
         if arm.end_to_end:
-            total += study.generator.end_to_end.training.steps * step.end_to_end
+            total += step.end_to_end * study.generator.end_to_end.training.steps
     return total * len(study.generator.seeds)
+
+
+def _generation_work(study: Study, table: EnvironmentTable, times: StepTimes) -> Work:
+    """Of every arm's predictors in every environment, once more before a fine-tuning end to end."""
+    total = Work()
+    for name, arm in study.generator.arms.items():
+        total += times.generator[name].sample * (1 + arm.end_to_end)
+    return total * (len(study.generator.seeds) * study.generator.samples * len(table))
 
 
 # How many frames predictors see in all; what one frame costs is measured.
@@ -67,9 +74,13 @@ def _finetuning_frames(study: Study, table: EnvironmentTable) -> int:
 
 
 def _evaluation_frames(study: Study, table: EnvironmentTable) -> int:
+    rollouts = evaluated_networks(study) * len(table) * study.data.trajectories.test
+    return rollouts * max(study.evaluation.horizons)
+
+
+def evaluated_networks(study: Study) -> int:
+    """Networks that are kept and rolled out for every environment."""
     arms = study.generator.arms.values()
     generated = sum(1 + arm.end_to_end for arm in arms) * len(study.generator.seeds) * study.generator.samples
     # Four pooled networks, two fine-tuned bases, and of each zoo: nearest, polynomial, Gaussian process, One-per-Env.
-    others = 4 + 2 + 4 * len(study.zoo.bases)
-    rollouts = (generated + others) * len(table) * study.data.trajectories.test
-    return rollouts * max(study.evaluation.horizons)
+    return generated + 4 + 2 + 4 * len(study.zoo.bases)

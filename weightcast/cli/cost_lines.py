@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
+IN_HOURS = 10 * HOUR
+"""From which sum on costs are stated in hours."""
+
 
 def cost_lines(seconds: Mapping[str, float]) -> list[str]:
     """The sum, and each part, as ``weightcast check`` prints them.
@@ -11,10 +15,16 @@ def cost_lines(seconds: Mapping[str, float]) -> list[str]:
     Args:
         seconds: on one core of this machine, by part of the study.
     """
-    total = f"about {_minutes(sum(seconds.values())).strip()} core-minutes on this machine"
-    return [total, *(f"{_minutes(spent)} {part}" for part, spent in seconds.items())]
+    total = sum(seconds.values())
+    if total < IN_HOURS:
+        sum_of_all, unit = f"{number(total / MINUTE).strip()} core-minutes", MINUTE
+    else:
+        days = number(total / DAY).strip()
+        sum_of_all, unit = f"{number(total / HOUR).strip()} core-hours ({days} days of a core)", HOUR
+    parts = (f"{number(spent / unit)} {part}" for part, spent in seconds.items())
+    return [f"about {sum_of_all} on this machine", *parts]
 
 
-def _minutes(seconds: float) -> str:
-    minutes = seconds / 60
-    return f"{minutes:6,.0f}" if minutes >= 10 else f"{minutes:6.1f}"
+def number(value: float) -> str:
+    """With a digit after the point where it is small, in a column of six."""
+    return f"{value:6,.0f}" if value >= 10 else f"{value:6.1f}"

@@ -1,107 +1,168 @@
-"""How long the steps of a study's trainings take on one core of this machine, measured in a second or two."""
+"""What the steps of a study's trainings take on one core of this machine, measured in seconds; large ones in minutes.
+
+Batches that would take long are measured with one and two samples (`weightcast.cli.step_work`).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from weightcast.cli.timing import LONG, one_quiet_thread, processor_seconds, seconds_a_step
+from weightcast.cli.simulation_time import simulation_seconds
+from weightcast.cli.step_work import work_of_a_batch, work_of_a_step
+from weightcast.cli.timing import one_quiet_thread
 from weightcast.cli.untrained import untrained_generator, untrained_predictor
+from weightcast.cli.work import FORWARD_SHARE, Work
 from weightcast.config.diffusion import DiffusionSettings
 from weightcast.config.end_to_end import EndToEndSettings
 from weightcast.config.study import Study
 from weightcast.config.training import TrainingSettings
 from weightcast.config.vae import VAESettings
-from weightcast.environments.diffusion_training import train_diffusion
 from weightcast.environments.end_to_end import tune_end_to_end
+from weightcast.environments.generator import Generator
 from weightcast.environments.pooled_training import environment_loss
 from weightcast.environments.table import EnvironmentTable
 from weightcast.environments.vae_training import train_vae
-from weightcast.errors import InputError
-from weightcast.plan import source_settings
-from weightcast.systems import load_system
 from weightcast.training import Fit, fit
 
 MOST_MEMBERS = 8
 """Experts that are stacked for the measurement; more cost in proportion."""
+FEW_NETWORKS = 4
+"""Samples of the larger of two batches, of VAE and diffusion: most of a step with few is the optimiser's."""
 
 
 @dataclass(frozen=True)
 class GeneratorStepTimes:
-    """Seconds of one optimiser step of each training of a generator."""
+    """Of one optimiser step of each training of a generator, and of generating the weights of one predictor."""
 
-    vae: float
-    diffusion: float
-    end_to_end: float
+    vae: Work
+    diffusion: Work
+    end_to_end: Work
+    sample: Work
 
 
 @dataclass(frozen=True)
 class StepTimes:
-    """Seconds on one core.
-
-    Attributes:
-        predictor: of one predictor on one frame, forward and backward, in a stacked training.
-        generator: by arm.
-        simulation: of one environment's trajectories; 0 where data is read rather than simulated.
+    """Attributes:
+    predictor: of one predictor on one frame, forward and backward, in a stacked training.
+    generator: by arm.
+    simulation: of one environment's trajectories; nothing where data is read rather than simulated.
     """
 
-    predictor: float
+    predictor: Work
     generator: dict[str, GeneratorStepTimes]
-    simulation: float
+    simulation: Work
 
 
 def measure_step_times(study: Study, table: EnvironmentTable) -> StepTimes:
-    """Time a few steps of each kind, on random frames of the study's size; arms of the same sizes are timed once."""
-    timed: dict[str, GeneratorStepTimes] = {}
-    generator = {}
+    """Time a few steps of each kind, on random frames of the study's size; trainings of the same sizes once."""
     with one_quiet_thread():
-        predictor = _predictor_seconds(study)
-        for arm in study.generator.arms:
-            sizes = "".join(part.model_dump_json() for part in study.generator.of_arm(arm))
-            if sizes not in timed:
-                timed[sizes] = _generator_seconds(study, table, arm)
-            generator[arm] = timed[sizes]
-        return StepTimes(predictor, generator, _simulation_seconds(study, table))
+        predictor = _predictor_work(study)
+        generators = _Generators(study, table)
+        generator = {arm: generators.of_arm(arm) for arm in study.generator.arms}
+        return StepTimes(predictor, generator, Work(simulation_seconds(study, table)))
 
 
-def _predictor_seconds(study: Study) -> float:
+def _predictor_work(study: Study) -> Work:
     predictor, training = untrained_predictor(study), study.zoo.training
     members = min(MOST_MEMBERS, study.zoo.members * study.zoo.shard_environments)
-    weights = predictor.graph.read(predictor.module).repeat(members, 1).requires_grad_()
-    windows = _random_frames(study, members, training.batch, training.unroll + 1)
 
-    def loss(step: int) -> Tensor:
-        return environment_loss(predictor.rollout_error(weights, windows))
+    def of_members(count: int) -> Work:
+        weights = predictor.graph.read(predictor.module).repeat(count, 1).requires_grad_()
+        windows = _random_frames(study, count, training.batch, training.unroll + 1)
 
-    def train(steps: int) -> Fit:
-        settings = TrainingSettings(steps=steps, learning_rate=training.learning_rate)
-        return fit([weights], loss, settings, stacked=True)
+        def loss(step: int) -> Tensor:
+            return environment_loss(predictor.rollout_error(weights, windows))
 
-    return seconds_a_step(train) / (members * training.batch * training.unroll)
+        return work_of_a_step(lambda steps: _fit([weights], loss, steps, stacked=True))
+
+    return work_of_a_batch(of_members, members) * (1 / (members * training.batch * training.unroll))
 
 
-def _generator_seconds(study: Study, table: EnvironmentTable, arm: str) -> GeneratorStepTimes:
-    vae, diffusion = study.generator.of_arm(arm)
-    tuning, environments = study.generator.end_to_end, len(table.visible)
-    generator, predictor = untrained_generator(study, table, arm), untrained_predictor(study)
-    zoo = predictor.graph.read(predictor.module) + 0.01 * torch.randn(environments, predictor.graph.num_parameters)
-    frames = _random_frames(study, environments, 1, tuning.training.unroll + 1)
-    parameters = torch.rand(environments, len(table.parameter_names))
-    of = torch.arange(environments)
-    return GeneratorStepTimes(
-        vae=seconds_a_step(
-            lambda steps: train_vae(generator.vae, predictor, zoo, of, frames, _with_steps(vae, steps), seed=0)
-        ),
-        diffusion=seconds_a_step(
-            lambda steps: train_diffusion(generator, zoo, parameters, _with_steps(diffusion, steps), seed=0)
-        ),
-        end_to_end=seconds_a_step(
-            lambda steps: tune_end_to_end(generator, frames, parameters, _with_steps(tuning, steps), seed=0)
-        ),
-    )
+class _Generators:
+    """Measures each training of a generator once for all arms where it is of the same size."""
+
+    def __init__(self, study: Study, table: EnvironmentTable) -> None:
+        self.study = study
+        self.table = table
+        self._measured: dict[str, Work] = {}
+
+    def of_arm(self, arm: str) -> GeneratorStepTimes:
+        vae, diffusion = self.study.generator.of_arm(arm)
+        coder = vae.model_dump_json(exclude={"training", "kl_weight", "balanced"})
+        size = diffusion.model_dump_json(include={"width", "heads", "layers", "batch"})
+        vae_step = self._once(f"vae {coder}", lambda: self._vae(arm, vae))
+        diffusion_step = self._once(f"diffusion {vae.latent} {size}", lambda: self._diffusion(arm, diffusion))
+        end_to_end = Work()
+        if self.study.generator.arms[arm].end_to_end:
+            key = f"end to end {coder} {size} {diffusion.sample_steps}"
+            end_to_end = self._once(key, lambda: self._end_to_end(arm))
+        decoder = vae_step * (1 / vae.batch / 2)  # the other half is the encoder
+        denoising = diffusion_step * (diffusion.sample_steps / diffusion.batch)
+        return GeneratorStepTimes(vae_step, diffusion_step, end_to_end, (denoising + decoder) * FORWARD_SHARE)
+
+    def _once(self, key: str, measure: Callable[[], Work]) -> Work:
+        if key not in self._measured:
+            self._measured[key] = measure()
+        return self._measured[key]
+
+    def _vae(self, arm: str, settings: VAESettings) -> Work:
+        vae, predictor = self._untrained(arm).vae, untrained_predictor(self.study)
+        # Two experts are a zoo: those of a batch are drawn with repetition.
+        zoo = predictor.graph.read(predictor.module) + 0.01 * torch.randn(2, predictor.graph.num_parameters)
+        frames, of = _random_frames(self.study, 2, 1, 2), torch.arange(2)
+
+        def of_batch(batch: int) -> Work:
+            smaller = settings.model_copy(update={"batch": batch})
+            return work_of_a_step(
+                lambda steps: train_vae(vae, predictor, zoo, of, frames, _with_steps(smaller, steps), seed=0)
+            )
+
+        return work_of_a_batch(of_batch, settings.batch, FEW_NETWORKS)
+
+    def _diffusion(self, arm: str, settings: DiffusionSettings) -> Work:
+        diffusion, parameters = self._untrained(arm).diffusion, len(self.table.parameter_names)
+
+        def of_batch(batch: int) -> Work:
+            latents, conditions = torch.randn(batch, *diffusion.shape), torch.rand(batch, parameters)
+            draws = torch.Generator().manual_seed(0)
+            return work_of_a_step(
+                lambda steps: _fit(
+                    list(diffusion.parameters()), lambda step: diffusion.loss(latents, conditions, draws), steps
+                )
+            )
+
+        return work_of_a_batch(of_batch, settings.batch, FEW_NETWORKS)
+
+    def _end_to_end(self, arm: str) -> Work:
+        generator, settings = self._untrained(arm), self.study.generator.end_to_end
+        environments = min(settings.environments, len(self.table.visible))
+        frames = _random_frames(self.study, environments, 1, settings.training.unroll + 1)
+        parameters = torch.rand(environments, len(self.table.parameter_names))
+
+        def of_environments(count: int) -> Work:
+            fewer = settings.model_copy(update={"environments": count})
+            return work_of_a_step(
+                lambda steps: tune_end_to_end(generator, frames, parameters, _with_steps(fewer, steps), seed=0)
+            )
+
+        return work_of_a_batch(of_environments, environments)
+
+    def _untrained(self, arm: str) -> Generator:
+        return untrained_generator(self.study, self.table, arm)
+
+
+def _fit(
+    parameters: list[Tensor] | list[torch.nn.Parameter],
+    loss: Callable[[int], Tensor],
+    steps: int,
+    stacked: bool = False,
+) -> Fit:
+    return fit(parameters, loss, TrainingSettings(steps=steps, learning_rate=1e-4), stacked=stacked)
 
 
 def _random_frames(study: Study, *shape: int) -> Tensor:
@@ -109,25 +170,7 @@ def _random_frames(study: Study, *shape: int) -> Tensor:
     return torch.randn(*shape, len(study.data.channels), *study.data.grid)
 
 
-def _simulation_seconds(study: Study, table: EnvironmentTable) -> float:
-    """Of one environment; where that takes long, of one of its trajectories, times their number."""
-    if study.data.imported:
-        return 0.0
-    system, settings = load_system(study.data.source), source_settings(study.data)
-
-    def seconds(trajectories: int) -> float:
-        made = system.trajectories([table.environments[0]], settings | {"trajectories": trajectories}, study.seed)
-        return processor_seconds(lambda: next(made))
-
-    count = int(settings["trajectories"])
-    try:
-        longest = seconds(1) * count
-    except InputError:  # not a simulator: what it reads has its own number of trajectories
-        return 0.0
-    return seconds(count) if longest < LONG else longest
-
-
-Trained = TypeVar("Trained", VAESettings, DiffusionSettings, EndToEndSettings)
+Trained = TypeVar("Trained", VAESettings, EndToEndSettings)
 
 
 def _with_steps(settings: Trained, steps: int) -> Trained:

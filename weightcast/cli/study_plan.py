@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from weightcast.cli.cost import estimate_seconds
+import torch
+
+from weightcast.cli.cost import estimate_work, evaluated_networks
 from weightcast.cli.cost_lines import cost_lines
+from weightcast.cli.gpu_lines import gpu_lines
 from weightcast.cli.step_times import measure_step_times
 from weightcast.cli.untrained import untrained_generator, untrained_predictor
 from weightcast.config.study import Study
@@ -14,6 +17,8 @@ from weightcast.plan import WEIGHT_MAPS, expert_shards, planned_jobs, recorded_e
 
 BYTES_OF_A_NUMBER = 4
 SHOWN_NAMES = 4
+LARGE_ZOO = 10e9
+"""Bytes of a zoo from which on it is said that whole zoos are held in memory."""
 
 Lines = list[str]
 
@@ -27,7 +32,7 @@ def describe_plan(study: Study, table: EnvironmentTable) -> dict[str, Lines]:
         "environments": _environments(table),
         "data": _data(study),
         "predictor": [f"{study.predictor.kind}: {graph.num_parameters:,} weights, {graph.num_nodes} nodes"],
-        "experts": _experts(study, table),
+        "experts": _experts(study, table, graph.num_parameters),
         "generator": _generator(study),
         "jobs": [f"{sum(jobs.values())} in a complete run", *(f"{count:4d} {rule}" for rule, count in jobs.items())],
         "storage": _storage(study, table, graph.num_parameters),
@@ -35,9 +40,18 @@ def describe_plan(study: Study, table: EnvironmentTable) -> dict[str, Lines]:
     }
 
 
-def describe_cost(study: Study, table: EnvironmentTable) -> Lines:
-    """How long the study would take one core of this machine; steps of its trainings are timed for that."""
-    return cost_lines(estimate_seconds(study, table, measure_step_times(study, table)))
+def describe_cost(study: Study, table: EnvironmentTable, gpu_rate: float | None = None) -> dict[str, Lines]:
+    """How long the study would take one core of this machine; steps of its trainings are timed for that.
+
+    Args:
+        study: its configuration.
+        table: its environments.
+        gpu_rate: see `gpu_lines`.
+    """
+    parts = estimate_work(study, table, measure_step_times(study, table))
+    cost = {"cost": cost_lines({part: work.seconds for part, work in parts.items()})}
+    projection = gpu_lines(parts, gpu_rate)
+    return cost | {"on a GPU": projection} if projection else cost
 
 
 def _environments(table: EnvironmentTable) -> Lines:
@@ -63,7 +77,7 @@ def _data(study: Study) -> Lines:
     ]
 
 
-def _experts(study: Study, table: EnvironmentTable) -> Lines:
+def _experts(study: Study, table: EnvironmentTable, weights: int) -> Lines:
     zoo, visible = study.zoo, len(table.visible)
     lines = [
         f"from each of {len(zoo.bases)} bases ({', '.join(zoo.bases)})",
@@ -72,6 +86,11 @@ def _experts(study: Study, table: EnvironmentTable) -> Lines:
     if table.unseen:
         unseen = f"{len(table.unseen)} of unseen environments, for reference alone"
         lines.append(f"{unseen}, {_shards(reference_shards(study, table))}")
+    numbers = visible * zoo.members * weights
+    if numbers * BYTES_OF_A_NUMBER >= LARGE_ZOO:
+        lines.append(
+            f"note: gathering, VAE, diffusion and regression hold a whole zoo in memory: {_size(numbers).strip()}"
+        )
     return lines
 
 
@@ -96,7 +115,8 @@ def _storage(study: Study, table: EnvironmentTable, weights: int) -> Lines:
     experts = study.zoo.members * len(table.visible) + len(table.unseen)
     generators = 0
     for name, arm in study.generator.arms.items():
-        generator = untrained_generator(study, table, name)
+        with torch.device("meta"):  # sizes alone: no memory, no random numbers
+            generator = untrained_generator(study, table, name)
         vae, diffusion = (
             sum(parameter.numel() for parameter in part.parameters()) for part in (generator.vae, generator.diffusion)
         )
@@ -106,6 +126,7 @@ def _storage(study: Study, table: EnvironmentTable, weights: int) -> Lines:
         # An expert lies in the cache of its environment, in its shard and in the gathered zoo.
         f"{_size(3 * len(study.zoo.bases) * experts * weights)} experts in {study.results}",
         f"{_size(len(study.generator.seeds) * generators)} generators in {study.results}",
+        f"{_size(evaluated_networks(study) * len(table) * weights)} weights that are evaluated, in {study.results}",
     ]
 
 
@@ -137,7 +158,7 @@ def _some(names: Sequence[str]) -> str:
 
 def _size(numbers: float) -> str:
     size = numbers * BYTES_OF_A_NUMBER
-    for unit, bytes in (("GB", 1e9), ("MB", 1e6)):
+    for unit, bytes in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
         if size >= bytes:
             return f"{size / bytes:6.1f} {unit}"
     return f"{size / 1e3:6.1f} kB"

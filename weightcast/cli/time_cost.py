@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from weightcast.cli.anchor_counts import anchor_counts
-from weightcast.cli.cost import FORWARD_SHARE
 from weightcast.cli.time_step_times import StretchTimes, TimeStepTimes, training_of
+from weightcast.cli.work import FORWARD_SHARE
 from weightcast.config.time.flow import FlowArm, FlowTraining
 from weightcast.config.time.study import TimeStudy
 from weightcast.time.evaluation import TimeTestSet
