@@ -19,7 +19,11 @@ from weightcast.config.time.study import TimeStudy
 from weightcast.systems import SYSTEM_NAMES
 from weightcast.trajectories import FileFormat
 
-CONFIGS = [ROOT / "config.yaml", *sorted((ROOT / "config").glob("*.yaml"))]
+CONFIGS = [
+    ROOT / "config.yaml",
+    *sorted((ROOT / "config").glob("*.yaml")),
+    *sorted((ROOT / "config").glob("paper/*.yaml")),
+]
 SCHEMA = ROOT / "config" / "schema.json"
 
 
