@@ -23,7 +23,7 @@ AXES = {
     "cylinder": ([np.linspace(200, 500, 31), np.linspace(10, 25, 16)], [12, 8]),
     "lambda-omega": ([np.linspace(0.6, 1.6, 31), np.linspace(0.05, 0.2, 16)], [12, 8]),
     "navier-stokes": ([np.linspace(8e-4, 1.2e-3, 31), np.linspace(0.06, 0.21, 16)], [12, 8]),
-    "kolmogorov": ([np.linspace(30, 152, 62), np.linspace(2, 9, 8)], [24, 4]),
+    "kolmogorov": ([np.linspace(30, 153, 124), np.linspace(2, 5, 4)], [32, 3]),
     "era5": ([np.linspace(-45, 45, 6), np.linspace(-171, 171, 20), np.linspace(1, 10, 4)], [4, 8, 3]),
 }
 
