@@ -1,9 +1,10 @@
-"""Put the numbers of finished studies into docs/across-environments.md and docs/benchmarks.md, copied by no hand.
+"""Put the numbers of finished studies into docs/across-environments.md, docs/benchmarks.md and the README.
 
 python docs/write_systems.py results/lotka-volterra results/benchmark-lotka-volterra ...
 
-A study is named by its folder; what stands between the markers of that name is replaced. One that was scored as the
-benchmarks of adaptation score has markers in docs/benchmarks.md, any other in docs/across-environments.md.
+A study is named by its folder; what stands between the markers of that name is replaced, so that numbers are copied by
+no hand. One that was scored as the benchmarks of adaptation score has markers in docs/benchmarks.md, any other in
+docs/across-environments.md and a row in the README's overview: of two studies or more, in the order given.
 """
 
 from __future__ import annotations
@@ -20,6 +21,17 @@ from weightcast.methods import method
 
 _HEADINGS = {"mse": "MSE", "relative_error": "relative error", "relative_l2": "relative L2, in-t"}
 _HEADINGS["relative_l2_beyond"] = "relative L2, out-t"
+_OVERVIEW = {
+    "generator-conditioned": "generated",
+    "one-per-env-conditioned": "One-per-Env",
+    "film-matched": "FiLM, matched",
+    "hypernetwork": "hypernetwork",
+    "gaussian-process-conditioned": "Gaussian process",
+    "nearest-expert-conditioned": "nearest expert",
+    "finetune-film": "FiLM, fine-tuned",
+    "finetune-erm": "ERM, fine-tuned",
+    "erm": "ERM",
+}
 _TASKS = {"in domain": "In domain", "adaptation": "Adaptation"}
 
 
@@ -55,17 +67,34 @@ def benchmark_block(results: Path) -> str:
     return "\n\n".join(parts)
 
 
+def overview(studies: list[Path]) -> str:
+    """A row a study: median errors of the methods that matter, inside / outside the range."""
+    lines = [f"| study | {' | '.join(_OVERVIEW.values())} |", "|---" * (1 + len(_OVERVIEW)) + "|"]
+    for folder in studies:
+        summary = pd.read_csv(folder / "summary.csv")
+        rmse = summary[summary.metric == "rmse"].set_index(["method", "split"])["median"]
+        cells = [f"{rmse[name, 'interpolation']:.2g} / {rmse[name, 'extrapolation']:.2g}" for name in _OVERVIEW]
+        lines.append(f"| {folder.name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def _cell(row: pd.Series) -> str:
     spread = "" if math.isnan(row.deviation) else f" ± {row.deviation:.1g}"
     return f"{row['mean']:.3g}{spread}"
 
 
 def main() -> None:
+    studies = []
     for folder in map(Path, sys.argv[1:]):
         benchmark = (folder / "report" / "benchmark.csv").exists()
+        studies += [] if benchmark else [folder]
         page = ROOT / "docs" / ("benchmarks.md" if benchmark else "across-environments.md")
         block = benchmark_block(folder) if benchmark else summary_block(folder)
         page.write_text(replaced(page.read_text(encoding="utf-8"), folder.name, block), encoding="utf-8")
+    if len(studies) > 1:
+        readme = ROOT / "README.md"
+        text = replaced(readme.read_text(encoding="utf-8"), "systems", overview(studies))
+        readme.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
