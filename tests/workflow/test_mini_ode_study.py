@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from conftest import Checkout, copy_repository
 
+from weightcast.benchmark.scores import SCORES
 from weightcast.config.kinds import load_any_study
 from weightcast.environments.table import read_environments
 from weightcast.plan import planned_jobs
@@ -32,9 +33,16 @@ def test_nothing_is_left_to_do(ode: Checkout) -> None:
 
 def test_errors_are_those_of_a_state_and_unknown_environments_are_among_them(ode: Checkout) -> None:
     metrics = pd.read_csv(ode.folder / "results/mini-ode/metrics.csv")
-    assert set(metrics.metric) == {"rmse", "rmse_physical", "nmse"}  # there is no structure to be similar
+    assert set(metrics.metric) == {"rmse", "rmse_physical", "nmse", *SCORES}  # there is no structure to be similar
     assert set(metrics.method) >= OBSERVED | {"generator-conditioned", "one-per-env-conditioned", "persistence"}
     assert set(metrics[metrics.method.isin(OBSERVED)].split) == {"interpolation", "extrapolation"}
+
+
+def test_benchmarks_of_adaptation_can_stand_beside_it(ode: Checkout) -> None:
+    scores = pd.read_csv(ode.folder / "results/mini-ode/report/benchmark.csv").set_index(["method", "task", "score"])
+    assert scores.loc["generator-conditioned-observed", "adaptation", "mse"]["mean"] > 0
+    assert ("generator-conditioned-observed", "in domain", "mse") not in scores.index
+    assert "Benchmark of adaptation" in (ode.folder / "results/mini-ode/report.html").read_text()
 
 
 def test_equations_stand_beside_the_true_ones(ode: Checkout) -> None:
