@@ -64,7 +64,9 @@ rule show_rollouts:
 rule write_report:
     input:
         code=code("write_report"),
-        templates=[f"weightcast/report/{name}.html.j2" for name in ("base", "parts", "page", "explanation", "benchmark")],
+        templates=[
+            f"weightcast/report/{name}.html.j2" for name in ("base", "parts", "page", "explanation", "benchmark")
+        ],
         metrics=rules.summarise.output,
         costs=rules.collect_costs.output,
         config=rules.resolve_config.output,
