@@ -12,6 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from weightcast.config.kinds import load_any_study
+from weightcast.environments.table import read_environments
+from weightcast.plan import planned_jobs
+
 REPOSITORY = Path(__file__).parents[2]
 CODE = ("Snakefile", "config.yaml", "config", "envs", "profiles", "rules", "scripts", "tests/workflow", "weightcast")
 
@@ -43,6 +47,14 @@ class Checkout:
         done = self.snakemake(*arguments, "-n", "--quiet", "rules", config=config)
         table = (done.stdout + done.stderr).partition("Job stats:")[2]
         return {rule: int(number) for rule, number in re.findall(r"^(\w+)\s+(\d+)$", table, re.M) if rule != "total"}
+
+    def run_as_planned(self, config: str) -> None:
+        """Run a whole study across environments, after seeing that the dry run announces just what the plan says."""
+        study = load_any_study(self.folder / config)
+        planned = self.planned(config=config)
+        assert planned.pop("all") == 1
+        assert planned == planned_jobs(study, read_environments(self.folder / study.environments))
+        self.snakemake(config=config)
 
     def edit(self, file: str, old: str, new: str) -> None:
         """Replace text in a file of the copy."""

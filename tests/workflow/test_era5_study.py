@@ -47,11 +47,7 @@ def weather(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """The study on files of the user's own, complete."""
     checkout = copy_repository(tmp_path_factory.mktemp("weather"))
     write_weather(checkout)
-    study = load_any_study(checkout.folder / CONFIG)
-    planned = checkout.planned(config=CONFIG)
-    assert planned.pop("all") == 1
-    assert planned == planned_jobs(study, read_environments(checkout.folder / study.environments))
-    checkout.snakemake(config=CONFIG)
+    checkout.run_as_planned(CONFIG)
     return checkout
 
 

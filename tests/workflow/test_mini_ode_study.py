@@ -7,9 +7,6 @@ import pytest
 from conftest import Checkout, copy_repository
 
 from weightcast.benchmark.scores import SCORES
-from weightcast.config.kinds import load_any_study
-from weightcast.environments.table import read_environments
-from weightcast.plan import planned_jobs
 
 CONFIG = "tests/workflow/mini-ode.yaml"
 OBSERVED = {"film-matched-observed", "hypernetwork-observed", "generator-conditioned-observed"}
@@ -19,11 +16,7 @@ OBSERVED = {"film-matched-observed", "hypernetwork-observed", "generator-conditi
 def ode(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     pytest.importorskip("pysindy", reason="needs the extra symbolic")
     checkout = copy_repository(tmp_path_factory.mktemp("ode"))
-    study = load_any_study(checkout.folder / CONFIG)
-    planned = checkout.planned(config=CONFIG)
-    assert planned.pop("all") == 1
-    assert planned == planned_jobs(study, read_environments(checkout.folder / study.environments))
-    checkout.snakemake(config=CONFIG)
+    checkout.run_as_planned(CONFIG)
     return checkout
 
 
