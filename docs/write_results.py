@@ -28,6 +28,13 @@ CURVES = ("flow-", "pchip-", "displacement", "sampling-floor")
 """Of the interpolations the table has the strongest; the report has them all."""
 
 
+def label(name: str) -> str:
+    """A method in a table: what is generated is bold, references are marked."""
+    known = method(name)
+    printed = f"**{known.label}**" if known.family == "generator" else known.label
+    return f"{printed} (reference)" if name.startswith("one-per-env-") else printed
+
+
 def table(summary: pd.DataFrame) -> str:
     """Markdown: median and interval inside and outside the range, training seconds; best inside first."""
     rows = summary[summary.metric == "rmse"].set_index(["method", "split"])
@@ -38,11 +45,9 @@ def table(summary: pd.DataFrame) -> str:
         for split in ("interpolation", "extrapolation"):
             row = rows.loc[(name, split)]
             cells.append(f"{row['median']:.3f} [{row.ci_low:.3f}, {row.ci_high:.3f}]")
-        known = method(name)
-        label = f"**{known.label}**" if known.family == "generator" else known.label
-        if known.family == "reference":
-            label += " (reference)"
-        lines.append(f"| {label} | {cells[0]} | {cells[1]} | {rows.loc[(name, 'interpolation')].train_seconds:.0f} |")
+        lines.append(
+            f"| {label(name)} | {cells[0]} | {cells[1]} | {rows.loc[(name, 'interpolation')].train_seconds:.0f} |"
+        )
     return "\n".join(lines)
 
 
@@ -65,11 +70,8 @@ def epidemic_table(summary: pd.DataFrame) -> str:
             row = rows.loc[(name, split, metric)]
             digits = 2 if metric in ("wasserstein", "nll") else 4
             cells.append(f"{row['median']:.{digits}f} [{row.ci_low:.{digits}f}, {row.ci_high:.{digits}f}]")
-        known = method(name)
-        label = f"**{known.label}**" if known.family == "generator" else known.label
-        lines.append(
-            f"| {label} | {' | '.join(cells)} | {rows.loc[(name, 'unobserved', 'wasserstein')].train_seconds:.0f} |"
-        )
+        trained = rows.loc[(name, "unobserved", "wasserstein")].train_seconds
+        lines.append(f"| {label(name)} | {' | '.join(cells)} | {trained:.0f} |")
     return "\n".join(lines)
 
 

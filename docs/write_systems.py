@@ -14,9 +14,10 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-from write_results import ROOT, replaced, table
+from write_results import ROOT, label, replaced, table
 
 from weightcast.benchmark.scores import SCORES
+from weightcast.benchmark.table import ADAPTATION, IN_DOMAIN
 from weightcast.methods import method
 
 _HEADINGS = {"mse": "MSE", "relative_error": "relative error", "relative_l2": "relative L2, in-t"}
@@ -32,7 +33,7 @@ _OVERVIEW = {
     "finetune-erm": "ERM, fine-tuned",
     "erm": "ERM",
 }
-_TASKS = {"in domain": "In domain", "adaptation": "Adaptation"}
+_TASKS = {IN_DOMAIN: "In domain", ADAPTATION: "Adaptation"}
 
 
 def summary_block(results: Path) -> str:
@@ -56,13 +57,9 @@ def benchmark_block(results: Path) -> str:
         order = scores[(scores.task == task) & (scores.score == "mse")].sort_values("mean").method
         lines = [f"| {title} | {' | '.join(_HEADINGS[score] for score in shown)} |", "|---" * (1 + len(shown)) + "|"]
         for name in order:
-            known = method(name)
-            label = f"**{known.label}**" if known.family == "generator" else known.label
-            if known.family == "reference":
-                label += " (reference)"
-            elif known.told_parameters and task == "adaptation":
-                label += " (told the parameters)"
-            lines.append(f"| {label} | {' | '.join(_cell(rows.loc[(name, score)]) for score in shown)} |")
+            told = method(name).told_parameters and method(name).family != "reference" and task == ADAPTATION
+            first = f"{label(name)} (told the parameters)" if told else label(name)
+            lines.append(f"| {first} | {' | '.join(_cell(rows.loc[(name, score)]) for score in shown)} |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
 

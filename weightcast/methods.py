@@ -17,6 +17,7 @@ OBSERVED = "-observed"
 FLOW_PREFIX = "flow-"
 SKILL_FLOOR = ("persistence", "climatology", "damped-persistence")
 """Forecasts without any network: whoever is no better than these has no skill."""
+_NOT_TOLD = (*SKILL_FLOOR, "erm", "finetune-erm", "one-per-env-erm")
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,8 @@ class Method:
 
     @property
     def told_parameters(self) -> bool:
-        """Whether it uses the parameters of the environment that it forecasts."""
-        return self.name not in (*SKILL_FLOOR, "erm", "finetune-erm") and not self.name.endswith(OBSERVED)
+        """Whether a method across environments uses the parameters of the environment that it forecasts."""
+        return self.name not in _NOT_TOLD and not self.name.endswith(OBSERVED)
 
 
 _KNOWN = (

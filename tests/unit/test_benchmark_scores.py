@@ -12,6 +12,7 @@ from weightcast.benchmark.scores import SCORES, benchmark_scores
 from weightcast.benchmark.table import benchmark_table
 from weightcast.environments.evaluation import TestSet
 from weightcast.errors import InputError
+from weightcast.methods import method
 from weightcast.report.benchmark import benchmark_tables
 from weightcast.report.inputs import StudyResults
 
@@ -90,12 +91,12 @@ def made_up_metrics():
     """Two visible and two unseen environments; a method of two seeds and one of one."""
     rows = []
     splits = {"a": "visible", "b": "visible", "c": "interpolation", "d": "extrapolation"}
-    for method, seeds in (("generator-mine-observed", 2), ("erm", 1)):
+    for name, seeds in (("generator-mine-observed", 2), ("erm", 1)):
         for position, (environment, split) in enumerate(splits.items()):
             for seed in range(seeds):
                 value = 1.0 + position + 10 * seed
-                rows += [("study", method, split, environment, seed, 2, name, value) for name in (*SCORES[:3], "rmse")]
-                rows += [("study", method, split, environment, seed, 4, name, 2 * value) for name in SCORES]
+                rows += [("study", name, split, environment, seed, 2, score, value) for score in (*SCORES[:3], "rmse")]
+                rows += [("study", name, split, environment, seed, 4, score, 2 * value) for score in SCORES]
     columns = ["study", "method", "split", "environment", "seed", "horizon", "metric", "value"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -129,3 +130,14 @@ def test_the_report_says_who_was_told_the_parameters():
     assert [row.cells[0].value for row in adaptation.rows] == sorted(row.cells[0].value for row in adaptation.rows)
     assert len(in_domain.columns) == len(in_domain.rows[0].cells) == 4
     assert any("±" in cell.note for row in adaptation.rows for cell in row.cells)
+
+
+def test_pooled_networks_and_what_is_trained_from_them_are_told_nothing():
+    told = {name for name in ("erm", "finetune-erm", "one-per-env-erm", "film", "persistence") if is_told(name)}
+    assert told == {"film"}
+    assert is_told("nearest-expert-erm")  # the nearest in parameters
+    assert not is_told("film-matched-observed")
+
+
+def is_told(name: str) -> bool:
+    return method(name).told_parameters

@@ -22,6 +22,7 @@ from weightcast.trajectories import FileFormat
 CONFIGS = [
     ROOT / "config.yaml",
     *sorted((ROOT / "config").glob("*.yaml")),
+    *sorted((ROOT / "config").glob("benchmark/*.yaml")),
     *sorted((ROOT / "config").glob("paper/*.yaml")),
 ]
 SCHEMA = ROOT / "config" / "schema.json"

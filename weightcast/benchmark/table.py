@@ -32,12 +32,12 @@ def benchmark_table(metrics: pd.DataFrame, trained_horizon: int) -> pd.DataFrame
     scored = metrics[metrics["metric"].isin(SCORES)]
     if scored.empty:
         raise InputError(f"metrics: metric: found none of {', '.join(SCORES)}, expected evaluation.benchmark: true")
-    beyond = scored["metric"] == RELATIVE_L2_BEYOND
-    wanted = scored["horizon"].where(beyond, trained_horizon) == scored["horizon"]
-    wanted &= ~beyond | (scored["horizon"] == scored["horizon"].max())
-    tasks = scored["split"].map(lambda split: IN_DOMAIN if split == "visible" else ADAPTATION)
+    # Scores within the trained frames are read at the trained horizon, the one beyond them at the longest.
+    at = (scored["metric"] == RELATIVE_L2_BEYOND).map({True: scored["horizon"].max(), False: trained_horizon})
+    scored = scored[scored["horizon"] == at]
+    tasks = scored["split"].map(lambda split: IN_DOMAIN if split == "visible" else ADAPTATION).rename("task")
     rows = []
-    for (name, task, score), group in scored[wanted].groupby(["method", tasks[wanted].rename("task"), "metric"]):
+    for (name, task, score), group in scored.groupby(["method", tasks, "metric"]):
         grid = value_grid(group, str(score))
         means = grid.mean(axis=0)  # over environments, for each seed
         rows.append((name, task, score, means.mean(), means.std(), *grid.shape))
