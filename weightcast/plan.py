@@ -24,14 +24,31 @@ def check_plan(study: Study, table: EnvironmentTable) -> None:
     """Check what neither the configuration nor the table knows alone.
 
     Raises:
-        InputError: too few visible environments, or settings that the data's source cannot have.
+        InputError: too few visible environments, parameters that have no logarithm, or settings that the data's source
+            cannot have.
     """
     if len(table.visible) < FEWEST_VISIBLE:
         raise InputError(
             f"{table.path}: column role: found {len(table.visible)} visible environment, expected {FEWEST_VISIBLE} or "
             "more: how weights depend on the environment is learned from them"
         )
+    _check_logarithms(study.logarithmic_parameters, table)
     source_settings(study.data)
+
+
+def _check_logarithms(names: Sequence[str], table: EnvironmentTable) -> None:
+    for name in names:
+        if name not in table.parameter_names:
+            raise InputError(
+                f"config: logarithmic_parameters: found {name!r}, expected parameters of {table.path}: "
+                f"{', '.join(table.parameter_names)}"
+            )
+        for environment in table:
+            if environment.parameters[name] <= 0:
+                raise InputError(
+                    f"{table.path}: environment {environment.id}, column {name}: found "
+                    f"{environment.parameters[name]:g}, expected a number above 0: logarithmic_parameters names it"
+                )
 
 
 def source_settings(data: DataSettings) -> dict[str, Any]:

@@ -57,7 +57,10 @@ def weight_map(kind):
 
 def base_settings(kind):
     described, training = weight_map(kind)
-    return settings(data=STUDY.data, predictor=STUDY.predictor, map=described, training=training)
+    logarithmic = STUDY.logarithmic_parameters
+    return settings(
+        data=STUDY.data, predictor=STUDY.predictor, map=described, training=training, logarithmic=logarithmic
+    )
 
 
 def base_priority(kind):

@@ -163,6 +163,22 @@ def test_one_visible_environment_is_too_few(study: Study) -> None:
         check_plan(study, table_of(("a", "visible"), ("p", "interpolation")))
 
 
+def test_a_logarithm_is_taken_of_known_parameters_above_zero_alone(study: Study) -> None:
+    table = table_of(("a", "visible"), ("b", "visible"), ("p", "extrapolation"))  # beta is 0, 1, 2
+    above = EnvironmentTable(
+        table.environments[1:] + table_of(("c", "visible"), ("d", "visible")).environments[1:],
+        table.parameter_names,
+        table.path,
+    )
+    check_plan(study.model_copy(update={"logarithmic_parameters": ["beta"]}), above)
+    with refused("table.csv", "environment a", "column beta", "found 0", "above 0"):
+        check_plan(study.model_copy(update={"logarithmic_parameters": ["beta"]}), table)
+    with refused("logarithmic_parameters", "'gamma'", "table.csv: beta"):
+        check_plan(study.model_copy(update={"logarithmic_parameters": ["gamma"]}), above)
+    with refused("logarithmic_parameters", "'beta' twice"):
+        parse_study(default_config() | {"logarithmic_parameters": ["beta", "beta"]})
+
+
 # --- jobs
 
 

@@ -37,6 +37,9 @@ class Study(Settings):
     """Every random number of the study derives from this seed."""
     environments: str
     """CSV table of environments: id, role (visible, interpolation, extrapolation), a column per parameter."""
+    logarithmic_parameters: list[str] = Field(default_factory=list)
+    """Parameters whose ratios count rather than their differences, such as a Reynolds number over a wide range: every
+    method that uses parameters is given their logarithm."""
     data: DataSettings
     predictor: AnyPredictor
     """The small network whose weights are the data. What can be set depends on its kind."""
@@ -191,6 +194,7 @@ def check_once(values: Sequence[object], field: str, source: str | Path) -> None
 def _check(study: Study, source: str | Path) -> None:
     """What no single section can know."""
     check_name(study.study, "study", source)
+    check_once(study.logarithmic_parameters, "logarithmic_parameters", source)
     check_once(study.data.channels, "data.channels", source)
     check_once(study.zoo.bases, "zoo.bases", source)
     check_once(study.generator.seeds, "generator.seeds", source)

@@ -38,7 +38,8 @@ class ZooTrainingData:
         environments = list(dict.fromkeys(zoo.environments))
         position = {environment: index for index, environment in enumerate(environments)}
         values = table.parameter_array(environments)
-        scaling = ParameterScaling.of(table.parameter_names, values)
+        logarithmic = ParameterScaling.from_metadata(zoo.metadata["scaling"]).logarithmic
+        scaling = ParameterScaling.of(table.parameter_names, values, logarithmic)
         environment_of = torch.tensor([position[environment] for environment in zoo.environments])
         return cls(zoo, environments, environment_of, scaling, scaling.apply(values))
 
