@@ -71,27 +71,39 @@ class TransformerBackbone(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """[batch, dimension, feature] -> [batch, dimension, output]; output i has seen features 0 to i."""
-        dimensions = features.shape[1]
-        tokens = self.embed(features) + self.position.weight.T[:dimensions]
-        later = torch.full((dimensions, dimensions), -torch.inf).triu(1)
-        for project, mix, widen, narrow in zip(self.query_key_value, self.mix, self.widen, self.narrow, strict=True):
-            query, key, value = (
-                part.unflatten(-1, (self.heads, -1)).transpose(-3, -2)  # [batch, head, dimension, width]
-                for part in project(_normed(tokens)).chunk(3, dim=-1)
-            )
-            weights = (query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1]) + later).softmax(-1)
-            tokens = tokens + mix((weights @ value).transpose(-3, -2).flatten(-2))
-            tokens = tokens + narrow(F.gelu(widen(_normed(tokens))))
-        return self.head(_normed(tokens))
+        return self._extend(features, self.start(len(features)))[0]
 
     def start(self, batch: int) -> Tensor:
-        """What is known before the first dimension: the features so far [batch, 0, feature]."""
-        return torch.zeros(batch, 0, self.embed.in_features)
+        """What is known before the first dimension: no keys and values yet [batch, 0, layer, 2 hidden]."""
+        return torch.zeros(batch, 0, len(self.mix), 2 * self.head.in_features)
 
     def step(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Features [batch, feature] of one more dimension -> outputs [batch, output] for it, and the new state."""
-        state = torch.cat([state, features[:, None]], dim=1)
-        return self(state)[:, -1], state
+        """Features [batch, feature] of one more dimension -> outputs [batch, output] for it, and the new state.
+
+        The state holds keys and values of the dimensions before, so that a draw costs one pass, not one a dimension.
+        """
+        outputs, new = self._extend(features[:, None], state)
+        return outputs[:, 0], torch.cat([state, torch.stack(new, dim=2)], dim=1)
+
+    def _extend(self, features: Tensor, state: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Features of further dimensions -> outputs, and for each layer its keys and values [batch, new, 2 hidden]."""
+        new, seen = features.shape[1], state.shape[1]
+        later = torch.full((new, seen + new), -torch.inf).triu(seen + 1)
+        tokens = self.embed(features) + self.position.weight.T[seen : seen + new]
+        keys_values = []
+        for layer, mix in enumerate(self.mix):
+            query, key_value = self.query_key_value[layer](_normed(tokens)).tensor_split([tokens.shape[-1]], dim=-1)
+            keys_values.append(key_value)
+            key, value = torch.cat([state[:, :, layer], key_value], dim=1).chunk(2, dim=-1)
+            tokens = tokens + mix(self._attend(query, key, value, later))
+            tokens = tokens + self.narrow[layer](F.gelu(self.widen[layer](_normed(tokens))))
+        return self.head(_normed(tokens)), keys_values
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, later: Tensor) -> Tensor:
+        """Queries [batch, new, hidden] of keys and values [batch, seen and new, hidden] -> [batch, new, hidden]."""
+        query, key, value = (part.unflatten(-1, (self.heads, -1)).transpose(-3, -2) for part in (query, key, value))
+        weights = (query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1]) + later).softmax(-1)
+        return (weights @ value).transpose(-3, -2).flatten(-2)
 
 
 def _gated(from_input: Tensor, from_state: Tensor, state: Tensor) -> Tensor:
