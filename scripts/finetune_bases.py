@@ -1,4 +1,7 @@
-"""Weights of few-shot adaptation: each base fine-tuned on the first frames of one trajectory of every environment."""
+"""Weights of few-shot adaptation: each base fine-tuned on the first frames of one trajectory of unseen environments.
+
+Of all environments, where none is unseen.
+"""
 
 from __future__ import annotations
 
@@ -33,31 +36,36 @@ def main() -> None:
     visible = [environment.id for environment in table.visible]
     # Evenly spread over the table: neighbours in it are neighbours in parameters.
     chosen = visible[:: max(1, len(visible) // settings.choosing_environments)][: settings.choosing_environments]
-    observed = read_part(arguments.trajectories, table.ids, data, "train", settings.frames)[:, 0]
+    wanted = [environment.id for environment in table.unseen] or list(table.ids)
+    seen, observed = (
+        read_part(arguments.trajectories, ids, data, "train", settings.frames)[:, 0] for ids in (chosen, wanted)
+    )
     held_out = read_part(arguments.trajectories, chosen, data, "validation", data.trained_frames)
 
     methods, shared = [], {}
     for path, name in zip(arguments.base, arguments.method, strict=True):
         base = Base.load(path)
         shared = base.shared
-        frames = base.normalisation.apply(observed)
+        normalise = base.normalisation.apply
         steps, rate, choosing = choose_settings(
             base.weights(table.parameter_array(chosen)),
-            frames[[table.ids.index(environment) for environment in chosen]],
-            base.normalisation.apply(held_out),
+            normalise(seen),
+            normalise(held_out),
             base.predictor,
             settings,
         )
         print(f"{name}: {steps} steps at {rate:g}, chosen on {len(chosen)} visible environments", flush=True)
-        weights, seconds = finetune(base.weights(table.parameter_array()), frames, base.predictor, steps, rate)
+        weights, seconds = finetune(
+            base.weights(table.parameter_array(wanted)), normalise(observed), base.predictor, steps, rate
+        )
         methods.append(
             MethodWeights(
                 method=name,
                 seed=0,
-                environments=list(table.ids),
+                environments=wanted,
                 weights=weights[:, None],
                 train_seconds=base.metadata["seconds"] + choosing,
-                adapt_seconds=seconds / len(table),
+                adapt_seconds=seconds / len(wanted),
                 parameters=weights.shape[1],
             )
         )

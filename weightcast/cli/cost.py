@@ -66,11 +66,11 @@ def _expert_frames(study: Study, table: EnvironmentTable) -> int:
 
 
 def _finetuning_frames(study: Study, table: EnvironmentTable) -> int:
-    """Of both bases: every candidate on the environments to choose on, then the longest, say, on all."""
+    """Of both bases: every candidate on the environments to choose on, then the longest, say, on the unseen ones."""
     settings = study.baselines.finetune
     choosing = min(settings.choosing_environments, len(table.visible))
     tried = sum(settings.steps) * len(settings.learning_rates) * choosing
-    return 2 * (tried + max(settings.steps) * len(table)) * (settings.frames - 1)
+    return 2 * (tried + max(settings.steps) * len(table.unseen or table)) * (settings.frames - 1)
 
 
 def _evaluation_frames(study: Study, table: EnvironmentTable) -> int:
