@@ -32,7 +32,7 @@ def zoo(tmp_path: Path) -> Path:
     ]
     metadata = {
         "architecture": ARCHITECTURE,
-        "scaling": {"names": ["beta"], "low": [0.5], "high": [1.5]},
+        "scaling": {"names": ["beta", "Re"], "low": [0.5, 60], "high": [1.5, 340], "logarithmic": ["Re"]},
         "base_digest": "abc",
         "manifest": manifest,
     }
@@ -54,7 +54,7 @@ def test_zoo(zoo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert found["digest"] == load_artifact(zoo).digest
     assert found["architecture"] == "channels 2, kind fno, width 3"
     assert found["environments"] == "2: a, b"
-    assert found["visible range"] == "beta 0.5..1.5"
+    assert found["visible range"] == "beta 0.5..1.5, Re 60..340 (its logarithm)"
     assert found["base digest"] == "abc"
     assert found["members"] == "4, of which 1 diverged"
     assert found["diverged"] == "b (1)"

@@ -81,8 +81,12 @@ def _environments(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
         lines.append(("environments", f"{len(names)}: {_some(names)}"))
     if "scaling" in metadata:
         scaling = metadata["scaling"]
-        ranges = zip(scaling["names"], scaling["low"], scaling["high"], strict=True)
-        lines.append(("visible range", ", ".join(f"{name} {low:g}..{high:g}" for name, low, high in ranges)))
+        logarithmic = scaling.get("logarithmic", ())
+        ranges = [
+            f"{name} {low:g}..{high:g}{' (its logarithm)' if name in logarithmic else ''}"
+            for name, low, high in zip(scaling["names"], scaling["low"], scaling["high"], strict=True)
+        ]
+        lines.append(("visible range", ", ".join(ranges)))
     return lines
 
 
