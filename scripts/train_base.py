@@ -29,7 +29,11 @@ from weightcast.training import Resume
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--settings", required=True, type=json.loads, metavar="JSON", help="data, predictor, map, training, logarithmic"
+        "--settings",
+        required=True,
+        type=json.loads,
+        metavar="JSON",
+        help="data, predictor, map, training, logarithmic_parameters",
     )
     parser.add_argument("--environments", required=True, type=table_from_json, metavar="JSON", help="rows of the table")
     parser.add_argument("--trajectories", required=True, type=Path, help="folder with one NetCDF each")
@@ -46,8 +50,9 @@ def main() -> None:
     physical = read_part(arguments.trajectories, ids, data, "train", data.trained_frames)
     normalisation = Normalisation.of(physical)
     frames = normalisation.apply(physical)
-    scaling = ParameterScaling.of(table.parameter_names, table.parameter_array(ids), settings["logarithmic"])
-    parameters = scaling.apply(table.parameter_array(ids))
+    values = table.parameter_array(ids)
+    scaling = ParameterScaling.of(table.parameter_names, values, settings["logarithmic_parameters"])
+    parameters = scaling.apply(values)
 
     seed = derive_seed(arguments.seed, "base", settings["map"]["kind"])
     architecture = describe_architecture(PredictorSettings(**settings["predictor"]), len(data.channels))

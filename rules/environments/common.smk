@@ -57,9 +57,12 @@ def weight_map(kind):
 
 def base_settings(kind):
     described, training = weight_map(kind)
-    logarithmic = STUDY.logarithmic_parameters
     return settings(
-        data=STUDY.data, predictor=STUDY.predictor, map=described, training=training, logarithmic=logarithmic
+        data=STUDY.data,
+        predictor=STUDY.predictor,
+        map=described,
+        training=training,
+        logarithmic_parameters=STUDY.logarithmic_parameters,
     )
 
 

@@ -17,7 +17,7 @@ def test_a_killed_training_goes_on_where_it_was(finished, tmp_path):
     config = yaml.safe_load((finished.folder / "tests/workflow/mini.yaml").read_text())
     training = config["base"]["conditioned"] | {"steps": 400}
     settings = {"data": config["data"], "predictor": config["predictor"], "training": training}
-    settings |= {"map": {"kind": "film", "width": 8}, "logarithmic": []}
+    settings |= {"map": {"kind": "film", "width": 8}, "logarithmic_parameters": []}
     import json
 
     rows = [
