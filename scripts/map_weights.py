@@ -11,6 +11,8 @@ from sklearn.decomposition import PCA
 from torch import Tensor
 
 from weightcast.cli.errors import exit_on_input_error
+from weightcast.environments.scaling import ParameterScaling
+from weightcast.environments.table import table_from_json
 from weightcast.environments.vae_artifact import load_vae
 from weightcast.environments.zoo import Zoo
 from weightcast.files import written_whole
@@ -40,6 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--zoos", required=True, nargs="+", type=Path)
     parser.add_argument("--vaes", required=True, nargs="+", type=Path, help="one an arm")
+    parser.add_argument("--environments", required=True, type=table_from_json, metavar="JSON", help="rows of the table")
     parser.add_argument("--output", required=True, type=Path)
     arguments = parser.parse_args()
 
@@ -51,8 +54,10 @@ def main() -> None:
         zoo = next(zoo for zoo in zoos.values() if zoo.metadata["base"] == metadata["base"])
         base = next(name for name, candidate in zoos.items() if candidate is zoo)
         if base not in shown:  # several arms may stand on one base: the first one's latents are shown
+            values = arguments.environments.parameter_array(zoo.environments)
+            scaled = ParameterScaling.from_metadata(metadata["scaling"]).apply(values)
             with torch.no_grad():
-                tables.append(mapped("latents", base, zoo, vae.encode(zoo.weights)))
+                tables.append(mapped("latents", base, zoo, vae.encode(zoo.weights, scaled)))
         shown.add(base)
     with written_whole(arguments.output) as partial:
         pd.concat(tables).to_csv(partial, index=False)

@@ -36,7 +36,8 @@ def main() -> None:
     settings = DiffusionSettings(**arguments.settings["diffusion"])
     training = ZooTrainingData.of(Zoo.load(arguments.zoo), arguments.environments)
     vae, _, vae_metadata = load_vae(arguments.vae)
-    metadata = {key: vae_metadata[key] for key in ("architecture", "normalisation", "scaling", "vae", "base", "seed")}
+    passed_on = ("architecture", "normalisation", "scaling", "vae", "origin", "base", "seed")
+    metadata = {key: vae_metadata[key] for key in passed_on}
     metadata |= {
         "arm": arguments.arm,
         "stage": "diffusion",

@@ -12,14 +12,14 @@ from weightcast.artifacts import digest_of
 from weightcast.cli.errors import exit_on_input_error
 from weightcast.config.data import DataSettings
 from weightcast.config.vae import VAESettings
+from weightcast.environments.base import Base
+from weightcast.environments.origin import Origin
 from weightcast.environments.table import table_from_json
 from weightcast.environments.vae import WeightVAE
 from weightcast.environments.vae_artifact import save_vae
 from weightcast.environments.vae_training import train_vae
 from weightcast.environments.zoo import Zoo
 from weightcast.environments.zoo_training_data import ZooTrainingData
-from weightcast.nets.build import build_predictor
-from weightcast.predictor import StackedPredictor
 from weightcast.provenance import code_digest
 from weightcast.seeds import derive_seed
 from weightcast.training import Resume
@@ -30,6 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", required=True, type=json.loads, metavar="JSON", help="seed, data, vae")
     parser.add_argument("--zoo", required=True, type=Path)
+    parser.add_argument("--base", required=True, type=Path, help="that the zoo started from")
     parser.add_argument("--environments", required=True, type=table_from_json, metavar="JSON", help="rows of the table")
     parser.add_argument("--trajectories", required=True, type=Path, help="folder with one NetCDF each")
     parser.add_argument("--seed", required=True, type=int, help="of the generator")
@@ -40,19 +41,31 @@ def main() -> None:
     vae_settings = VAESettings(**arguments.settings["vae"])
     training = ZooTrainingData.of(Zoo.load(arguments.zoo), arguments.environments)
     zoo, seed = training.zoo, derive_seed(arguments.settings["seed"], "vae", arguments.seed)
-    predictor = StackedPredictor(build_predictor(zoo.metadata["architecture"]))
+    base = Base.load(arguments.base)
+    relative = vae_settings.relative_to == "base"
     torch.manual_seed(seed)
-    vae = WeightVAE(predictor.graph, vae_settings)
+    vae = WeightVAE(base.predictor.graph, vae_settings, Origin.of(base, training.scaling) if relative else None)
     frames = training.frames(arguments.trajectories, DataSettings(**arguments.settings["data"]))
 
     key = [arguments.settings, arguments.seed, zoo.metadata["tensors_digest"], code_digest(__file__)]
     resume = Resume(arguments.resume, digest_of(key))
-    result = train_vae(vae, predictor, zoo.weights, training.environment_of, frames, vae_settings, seed, resume)
+    result = train_vae(
+        vae,
+        base.predictor,
+        zoo.weights,
+        training.parameters,
+        training.environment_of,
+        frames,
+        vae_settings,
+        seed,
+        resume,
+    )
     metadata = {
         "architecture": zoo.metadata["architecture"],
         "normalisation": zoo.metadata["normalisation"],
         "scaling": training.scaling.metadata(),
         "vae": vae_settings.model_dump(mode="json"),
+        "origin": base.metadata["weight_map"] if relative else None,
         "base": zoo.metadata["base"],
         "zoo_digest": zoo.metadata["digest"],
         "zoo_members": len(zoo.manifest),

@@ -118,6 +118,18 @@ def recorded_environments(study: Study, base: str) -> list[str] | None:
     return None
 
 
+def described_map(study: Study, name: str) -> dict[str, Any]:
+    """What a network of ``WEIGHT_MAPS`` is: kind and sizes, but for the number of parameters, which the table knows."""
+    film = {"kind": "film", **study.base.film.model_dump()}
+    hypernetwork = study.baselines.hypernetwork
+    return {
+        "erm": {"kind": "pooled"},
+        "conditioned": film,
+        "film-matched": film,
+        "hypernetwork": {"kind": "hypernetwork", "rank": hypernetwork.rank, "width": hypernetwork.width},
+    }[name]
+
+
 def tuned_arms(study: Study) -> list[str]:
     """Arms whose generators are fine-tuned end to end. They are evaluated before it as well."""
     return [name for name, arm in study.generator.arms.items() if arm.end_to_end]

@@ -5,6 +5,7 @@ from weightcast.plan import (
     adapted_arms,
     base_environments,
     check_plan,
+    described_map,
     expert_shards,
     pictured_environments,
     reference_shards,
@@ -42,25 +43,18 @@ def final_stage(arm):
     return "end-to-end" if ARMS[arm].end_to_end else "diffusion"
 
 
-def weight_map(kind):
-    """What a base or a trained baseline is, and how it is trained."""
-    base, baselines = STUDY.base, STUDY.baselines
-    film = {"kind": "film", **base.film.model_dump()}
-    network = baselines.hypernetwork
-    return {
-        "erm": ({"kind": "pooled"}, base.erm),
-        "conditioned": (film, base.conditioned),
-        "film-matched": (film, baselines.film_matched),
-        "hypernetwork": ({"kind": "hypernetwork", "rank": network.rank, "width": network.width}, network.training),
-    }[kind]
-
-
 def base_settings(kind):
-    described, training = weight_map(kind)
+    base, baselines = STUDY.base, STUDY.baselines
+    training = {
+        "erm": base.erm,
+        "conditioned": base.conditioned,
+        "film-matched": baselines.film_matched,
+        "hypernetwork": baselines.hypernetwork.training,
+    }[kind]
     return settings(
         data=STUDY.data,
         predictor=STUDY.predictor,
-        map=described,
+        map=described_map(STUDY, kind),
         training=training,
         logarithmic_parameters=STUDY.logarithmic_parameters,
     )

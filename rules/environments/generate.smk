@@ -5,6 +5,7 @@ rule train_vae:
     input:
         code=code("train_vae"),
         zoo=arm_base("zoo"),
+        base=arm_base("base"),
         trajectories=trajectories(VISIBLE),
     output:
         f"{RESULTS}/vae/{{arm}}-{{seed}}.safetensors",
@@ -24,7 +25,7 @@ rule train_vae:
         trajectories=lambda wildcards: TRAJECTORIES,
         state=lambda wildcards: f"{STATE}/training",
     shell:
-        "python scripts/train_vae.py --settings {params.settings:q} --zoo {input.zoo:q}"
+        "python scripts/train_vae.py --settings {params.settings:q} --zoo {input.zoo:q} --base {input.base:q}"
         " --environments {params.environments:q} --trajectories {params.trajectories:q} --seed {wildcards.seed}"
         " --resume {params.state:q} --output {output:q} > {log:q} 2>&1"
 

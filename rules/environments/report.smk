@@ -14,8 +14,11 @@ rule map_weights:
         ENVIRONMENT
     resources:
         mem_mb=1500,
+    params:
+        environments=rows(VISIBLE),
     shell:
-        "python scripts/map_weights.py --zoos {input.zoos:q} --vaes {input.vaes:q} --output {output:q} > {log:q} 2>&1"
+        "python scripts/map_weights.py --zoos {input.zoos:q} --vaes {input.vaes:q}"
+        " --environments {params.environments:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule show_environments:

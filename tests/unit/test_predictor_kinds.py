@@ -33,6 +33,7 @@ from weightcast.environments.end_to_end import tune_end_to_end
 from weightcast.environments.expert_shard import train_shard
 from weightcast.environments.experts import one_step_error, plan_members, starting_weights
 from weightcast.environments.generator import Generator, new_generator
+from weightcast.environments.origin import Origin
 from weightcast.environments.pooled_training import train_weight_map
 from weightcast.environments.scaling import ParameterScaling
 from weightcast.environments.table import Environment, EnvironmentTable, read_environments
@@ -222,8 +223,9 @@ def test_from_trajectories_to_generated_networks(kind: str, base: str, folder: P
     }
 
     # Its experts and their zoo.
+    trained_base = Base(weight_map.requires_grad_(False), predictor, normalisation, scaling, metadata)
     train_shard(
-        base=Base(weight_map.requires_grad_(False), predictor, normalisation, scaling, metadata), table=table,
+        base=trained_base, table=table,
         environments=table.ids, members=2, trajectories=trajectories, data=data, zoo=ZooSettings(training=short),
         study_seed=0, cache=tmp_path / "cache", code="c", output=tmp_path / "experts.safetensors",
     )  # fmt: skip
@@ -238,9 +240,13 @@ def test_from_trajectories_to_generated_networks(kind: str, base: str, folder: P
         width=8, heads=2, layers=1, batch=4, training={"steps": 4, "learning_rate": 0.003}, sample_steps=2
     )
     settings = {"vae": vae.model_dump(mode="json"), "diffusion": diffusion.model_dump(mode="json")}
-    generator = new_generator(metadata | settings, seed=0)
+    generator = new_generator(metadata | settings | {"origin": described}, seed=0)
+    generator.vae.origin = Origin.of(trained_base, training_data.scaling)
     frames = training_data.frames(trajectories, data)
-    train_vae(generator.vae, predictor, zoo.weights, training_data.environment_of, frames, vae, seed=0)
+    train_vae(
+        generator.vae, predictor, zoo.weights, training_data.parameters, training_data.environment_of, frames, vae,
+        seed=0,
+    )  # fmt: skip
     scaled = training_data.parameters[training_data.environment_of]
     train_diffusion(generator, zoo.weights, scaled, diffusion, seed=0)
     tuning = EndToEndSettings(environments=2, training=short.model_dump())

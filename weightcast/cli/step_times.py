@@ -115,11 +115,14 @@ class _Generators:
         # Two experts are a zoo: those of a batch are drawn with repetition.
         zoo = predictor.graph.read(predictor.module) + 0.01 * torch.randn(2, predictor.graph.num_parameters)
         frames, of = _random_frames(self.study, 2, 1, 2), torch.arange(2)
+        parameters = torch.rand(2, len(self.table.parameter_names))
 
         def of_batch(batch: int) -> Work:
             smaller = settings.model_copy(update={"batch": batch})
             return work_of_a_step(
-                lambda steps: train_vae(vae, predictor, zoo, of, frames, _with_steps(smaller, steps), seed=0)
+                lambda steps: train_vae(
+                    vae, predictor, zoo, parameters, of, frames, _with_steps(smaller, steps), seed=0
+                )
             )
 
         return work_of_a_batch(of_batch, settings.batch, FEW_NETWORKS)

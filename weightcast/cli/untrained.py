@@ -9,6 +9,7 @@ from weightcast.environments.generator import Generator, new_generator
 from weightcast.environments.table import EnvironmentTable
 from weightcast.errors import InputError
 from weightcast.nets.build import build_predictor, describe_architecture
+from weightcast.plan import described_map
 from weightcast.predictor import StackedPredictor
 
 
@@ -29,10 +30,12 @@ def untrained_generator(study: Study, table: EnvironmentTable, arm: str) -> Gene
     """The generator of one arm."""
     vae, diffusion = study.generator.of_arm(arm)
     channels = len(study.data.channels)
+    origin = described_map(study, study.generator.arms[arm].base) | {"parameters": len(table.parameter_names)}
     metadata = {
         "architecture": describe_architecture(study.predictor, channels),
         "normalisation": {"mean": [0.0] * channels, "scale": [1.0] * channels},
         "scaling": {"names": list(table.parameter_names), "low": [], "high": []},
+        "origin": origin if vae.relative_to == "base" else None,
         "vae": vae.model_dump(mode="json"),
         "diffusion": diffusion.model_dump(mode="json"),
     }

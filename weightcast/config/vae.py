@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from weightcast.config.settings import Settings
@@ -11,6 +13,10 @@ from weightcast.config.training import TrainingSettings
 class VAESettings(Settings):
     """Attention over the nodes of the weight graph, to a latent at each node and back."""
 
+    relative_to: Literal["base", "mean"] = "base"
+    """What weights are modelled relative to: those that the base gives in the same environment, or the zoo's mean.
+    Relative to a conditioned base, what is generated is how an expert deviates from it; with a pooled base, which is
+    the same everywhere, both are the same."""
     width: int = Field(default=64, ge=1)
     heads: int = Field(default=4, ge=1)
     layers: int = Field(default=2, ge=1)

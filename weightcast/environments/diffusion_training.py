@@ -30,7 +30,7 @@ def train_diffusion(
         resume: where state is kept.
     """
     with torch.no_grad():
-        latents = generator.vae.encode(weights)  # [member, node, latent]
+        latents = generator.vae.encode(weights, parameters)  # [member, node, latent]
 
     def loss(step: int) -> Tensor:
         draws = torch.Generator().manual_seed(derive_seed(seed, "diffusion", step))

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from weightcast.artifacts import load_artifact, save_artifact
 from weightcast.config.diffusion import DiffusionSettings
-from weightcast.config.vae import VAESettings
 from weightcast.environments.dataset import Normalisation
 from weightcast.environments.diffusion import LatentDiffusion
 from weightcast.environments.infer_environment import infer_environment
 from weightcast.environments.model import PhysicalPredictor, physical_predictors
 from weightcast.environments.scaling import ParameterScaling
 from weightcast.environments.vae import WeightVAE
+from weightcast.environments.vae_artifact import build_vae
 from weightcast.errors import InputError
 from weightcast.nets.build import build_predictor
 from weightcast.predictor import StackedPredictor
@@ -30,7 +30,7 @@ class Generator:
     """Weight VAE and latent diffusion together: samples of p(weights | environment).
 
     Attributes:
-        metadata: of the artifact: architecture, normalisation, scaling, arm, seed, stage, settings, digests.
+        metadata: of the artifact: architecture, normalisation, scaling, origin, arm, seed, stage, settings, digests.
     """
 
     def __init__(self, vae: WeightVAE, diffusion: LatentDiffusion, metadata: Mapping[str, Any]) -> None:
@@ -83,7 +83,7 @@ class Generator:
         Returns:
             [batch, weight].
         """
-        return self.vae.decode_standardised(self.diffusion.sample(noise, scaled, self.sample_steps))
+        return self.vae.decode(self.diffusion.sample(noise, scaled, self.sample_steps), scaled)
 
     def draw_noise(self, count: int, seed: int) -> Tensor:
         """Noise [count, node, latent]; the first rows do not depend on ``count``."""
@@ -165,20 +165,16 @@ class Generator:
 
 
 def new_generator(metadata: Mapping[str, Any], seed: int) -> Generator:
-    """An untrained generator of the architecture, VAE and diffusion settings in ``metadata``."""
+    """An untrained generator of the architecture, origin, VAE and diffusion settings in ``metadata``."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Generator(*_build(metadata), metadata)
 
 
 def _build(metadata: Mapping[str, Any]) -> tuple[WeightVAE, LatentDiffusion]:
-    vae_settings = VAESettings(**metadata["vae"])
     graph = StackedPredictor(build_predictor(metadata["architecture"])).graph
-    parameters = len(metadata["scaling"]["names"])
-    vae = WeightVAE(graph, vae_settings)
-    return vae, LatentDiffusion(
-        graph.num_nodes, vae_settings.latent, parameters, DiffusionSettings(**metadata["diffusion"])
-    )
+    vae, parameters = build_vae(metadata, graph), len(metadata["scaling"]["names"])
+    return vae, LatentDiffusion(graph.num_nodes, vae.latent, parameters, DiffusionSettings(**metadata["diffusion"]))
 
 
 def _find(results: Path, arm: str | None, seed: int | None) -> Path:

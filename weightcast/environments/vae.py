@@ -1,7 +1,8 @@
 """The weight VAE: a network's weights <-> a few latent numbers at each node of its weight graph.
 
-EnvAd-Diff (arXiv 2505.13919): a map of each layer's own to a common width, attention over the nodes, and back. Weights
-are taken relative to the zoo's mean and in units of their layer's spread over the zoo.
+EnvAd-Diff (arXiv 2505.13919): a map of each layer's own to a common width, attention over the nodes, and back. What is
+coded is how weights deviate from their origin (:mod:`weightcast.environments.origin`), relative to the deviations' mean
+over the zoo and in units of their layer's spread. Without an origin that is relative to the zoo's mean, as published.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from weightcast.config.vae import VAESettings
+from weightcast.environments.origin import Origin
 from weightcast.graph import WeightGraph
 from weightcast.nets.transformer import Block
 
@@ -20,6 +22,7 @@ class WeightVAE(nn.Module):
     Args:
         graph: of the predictor.
         settings: widths, depth, latent size.
+        origin: scaled parameters -> the weights that deviations are from; none if None.
     """
 
     mean: Tensor
@@ -27,9 +30,10 @@ class WeightVAE(nn.Module):
     latent_mean: Tensor
     latent_scale: Tensor
 
-    def __init__(self, graph: WeightGraph, settings: VAESettings) -> None:
+    def __init__(self, graph: WeightGraph, settings: VAESettings, origin: Origin | None = None) -> None:
         super().__init__()
         self.graph = graph
+        self.origin = origin
         self.latent = settings.latent
         width = settings.width
         self.embed = nn.ModuleList(nn.Linear(layer.width, width) for layer in graph.layers)
@@ -41,7 +45,7 @@ class WeightVAE(nn.Module):
         self.decoder = nn.Sequential(*(Block(width, settings.heads) for _ in range(settings.layers)))
         self.norm = nn.LayerNorm(width)
         self.unembed = nn.ModuleList(nn.Linear(width, layer.width) for layer in graph.layers)
-        # Statistics of the zoo; set once, saved with the weights.
+        # Statistics of the zoo's deviations; set once, saved with the weights.
         self.register_buffer("mean", torch.zeros(graph.num_parameters))
         self.register_buffer("spread", torch.ones(graph.num_parameters))
         # Statistics of the encoded zoo: the diffusion sees latents of unit variance.
@@ -53,43 +57,63 @@ class WeightVAE(nn.Module):
         parts = (self.from_latent, self.decoder, self.norm, self.unembed)
         return [self.decoder_nodes, *(parameter for part in parts for parameter in part.parameters())]
 
-    def fit_statistics(self, weights: Tensor) -> None:
-        """Take mean and spread of each layer from the zoo's weights [member, weight]."""
-        self.mean.copy_(weights.mean(0))
+    def origins(self, parameters: Tensor) -> Tensor:
+        """Scaled parameters [batch, parameter] -> what deviations are from [batch, weight]; zeros without an origin."""
+        if self.origin is None:
+            return self.mean.new_zeros(len(parameters), len(self.mean))
+        return self.origin(parameters)
+
+    def fit_statistics(self, deviations: Tensor) -> None:
+        """Take mean and spread of each layer from the zoo's deviations [member, weight]."""
+        self.mean.copy_(deviations.mean(0))
         parts = []
-        for tokens in self.graph.tokens(weights - self.mean):  # [member, node, width]
+        for tokens in self.graph.tokens(deviations - self.mean):  # [member, node, width]
             parts.append(tokens.square().mean().sqrt().clamp(min=1e-8).expand(tokens.shape[1:]))
         self.spread.copy_(self.graph.flat(parts))
 
     @torch.no_grad()
-    def fit_latent_statistics(self, weights: Tensor) -> None:
-        """Take mean and scale of each latent from the encoded zoo [member, weight]."""
-        codes = self.posterior(weights)[0]
+    def fit_latent_statistics(self, deviations: Tensor) -> None:
+        """Take mean and scale of each latent from the encoded zoo's deviations [member, weight]."""
+        codes = self.posterior(deviations)[0]
         self.latent_mean.copy_(codes.mean(0))
         # One scale for all keeps the latents' relative sizes: a latent that carries nothing must not be blown up.
         self.latent_scale.fill_(float((codes - codes.mean(0)).square().mean().sqrt().clamp(min=1e-8)))
 
-    def posterior(self, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """Weights [batch, weight] -> mean and log-variance of the latents, each [batch, node, latent]."""
-        tokens = self.graph.tokens((weights - self.mean) / self.spread)
+    def standardise(self, deviations: Tensor) -> list[Tensor]:
+        """Deviations [batch, weight] -> tokens of each layer [batch, nodes, width], as they are coded."""
+        return self.graph.tokens((deviations - self.mean) / self.spread)
+
+    def posterior(self, deviations: Tensor) -> tuple[Tensor, Tensor]:
+        """Deviations [batch, weight] -> mean and log-variance of the latents, each [batch, node, latent]."""
+        tokens = self.standardise(deviations)
         embedded = torch.cat([embed(layer) for embed, layer in zip(self.embed, tokens, strict=True)], dim=1)
         mean, log_variance = self.to_latent(self.encoder(embedded + self.encoder_nodes)).chunk(2, dim=-1)
         return mean, log_variance.clamp(-12.0, 4.0)
 
-    def decode_scaled(self, latents: Tensor) -> list[Tensor]:
-        """Latents [batch, node, latent] -> tokens of each layer [batch, nodes, width], relative to the zoo."""
+    def decode_tokens(self, latents: Tensor) -> list[Tensor]:
+        """Latents [batch, node, latent] -> tokens of each layer [batch, nodes, width], as they are coded."""
         hidden = self.norm(self.decoder(self.from_latent(latents) + self.decoder_nodes))  # [batch, node, width]
         layers = hidden.split([layer.nodes for layer in self.graph.layers], dim=1)
         return [unembed(layer) for unembed, layer in zip(self.unembed, layers, strict=True)]
 
-    def decode(self, latents: Tensor) -> Tensor:
-        """Latents [batch, node, latent] -> weights [batch, weight]."""
-        return self.mean + self.spread * self.graph.flat(self.decode_scaled(latents))
+    def deviations(self, tokens: list[Tensor]) -> Tensor:
+        """The inverse of :meth:`standardise`: tokens of each layer -> deviations [batch, weight]."""
+        return self.mean + self.spread * self.graph.flat(tokens)
 
-    def encode(self, weights: Tensor) -> Tensor:
-        """Weights [batch, weight] -> standardised latents [batch, node, latent], as the diffusion sees them."""
-        return (self.posterior(weights)[0] - self.latent_mean) / self.latent_scale
+    def encode(self, weights: Tensor, parameters: Tensor) -> Tensor:
+        """What the diffusion models.
 
-    def decode_standardised(self, latents: Tensor) -> Tensor:
-        """The inverse of :meth:`encode`: standardised latents -> weights [batch, weight]."""
-        return self.decode(latents * self.latent_scale + self.latent_mean)
+        Args:
+            weights: [batch, weight].
+            parameters: scaled, of the weights' environments [batch, parameter].
+
+        Returns:
+            Standardised latents [batch, node, latent].
+        """
+        codes = self.posterior(weights - self.origins(parameters))[0]
+        return (codes - self.latent_mean) / self.latent_scale
+
+    def decode(self, latents: Tensor, parameters: Tensor) -> Tensor:
+        """The inverse of :meth:`encode`: standardised latents and scaled parameters -> weights [batch, weight]."""
+        tokens = self.decode_tokens(latents * self.latent_scale + self.latent_mean)
+        return self.origins(parameters) + self.deviations(tokens)

@@ -8,13 +8,22 @@ from typing import Any
 
 from weightcast.artifacts import load_artifact, save_artifact
 from weightcast.config.vae import VAESettings
+from weightcast.environments.origin import build_origin
 from weightcast.environments.vae import WeightVAE
+from weightcast.graph import WeightGraph
 from weightcast.nets.build import build_predictor
 from weightcast.predictor import StackedPredictor
 
 
 def save_vae(path: str | Path, vae: WeightVAE, metadata: Mapping[str, Any]) -> None:
-    """Write a ``vae`` artifact; ``metadata`` holds at least ``architecture`` and ``vae`` (its settings)."""
+    """Write a ``vae`` artifact.
+
+    Args:
+        path: a ``.safetensors`` file.
+        vae: trained.
+        metadata: holds at least ``architecture``, ``vae`` (its settings), and ``origin``: the description of its base's
+            weight map, or None.
+    """
     save_artifact(path, "vae", vae.state_dict(), metadata)
 
 
@@ -26,6 +35,12 @@ def load_vae(path: str | Path) -> tuple[WeightVAE, StackedPredictor, dict[str, A
     """
     artifact = load_artifact(path, "vae")
     predictor = StackedPredictor(build_predictor(artifact.metadata["architecture"]))
-    vae = WeightVAE(predictor.graph, VAESettings(**artifact.metadata["vae"]))
+    vae = build_vae(artifact.metadata, predictor.graph)
     vae.load_state_dict(artifact.tensors)
     return vae.eval(), predictor, artifact.metadata
+
+
+def build_vae(metadata: Mapping[str, Any], graph: WeightGraph) -> WeightVAE:
+    """An untrained VAE as the metadata of a ``vae`` or ``generator`` artifact describe it."""
+    origin = build_origin(metadata.get("origin"), graph)  # not in artifacts from before there was one
+    return WeightVAE(graph, VAESettings(**metadata["vae"]), origin)

@@ -18,6 +18,7 @@ def train_vae(
     vae: WeightVAE,
     predictor: StackedPredictor,
     weights: Tensor,
+    parameters: Tensor,
     environment_of: Tensor,
     frames: Tensor,
     settings: VAESettings,
@@ -34,36 +35,38 @@ def train_vae(
         vae: to be trained; its statistics are set from ``weights``.
         predictor: whose weights they are.
         weights: the zoo [member, weight].
-        environment_of: long [member]; position in ``frames`` of each member's environment.
+        parameters: scaled, of the environments [environment, parameter].
+        environment_of: long [member]; position of each member's environment in ``parameters`` and ``frames``.
         frames: normalised training frames [environment, trajectory, frame, channel, y, x].
         settings: of the VAE.
         seed: of the draws.
         resume: where state is kept.
     """
-    vae.fit_statistics(weights)
+    with torch.no_grad():
+        origins = vae.origins(parameters)[environment_of]  # [member, weight]
+    deviations = weights - origins
+    vae.fit_statistics(deviations)
     increment = (frames[:, :, 1:] - frames[:, :, :-1]).square().mean().sqrt().clamp(min=1e-8)
 
     def loss(step: int) -> Tensor:
         generator = torch.Generator().manual_seed(derive_seed(seed, "vae", step))
         chosen = torch.randint(len(weights), (settings.batch,), generator=generator)
-        original = weights[chosen]
-        mean, log_variance = vae.posterior(original)
+        mean, log_variance = vae.posterior(deviations[chosen])
         latents = mean + torch.exp(0.5 * log_variance) * torch.randn(mean.shape, generator=generator)
-        decoded = vae.decode_scaled(latents)
-        target = vae.graph.tokens((original - vae.mean) / vae.spread)
-        total = _reconstruction(decoded, target, settings.balanced)
+        decoded = vae.decode_tokens(latents)
+        total = _reconstruction(decoded, vae.standardise(deviations[chosen]), settings.balanced)
         divergence = 0.5 * (mean.square() + log_variance.exp() - log_variance - 1.0).mean()
         total = total + settings.kl_weight * divergence
         if settings.functional_weight > 0.0:
             states = draw_windows(frames, environment_of[chosen], settings.functional_batch, 1, generator)[:, :, 0]
             with torch.no_grad():
-                wanted = predictor(original, states)
-            behaviour = predictor(vae.mean + vae.spread * vae.graph.flat(decoded), states) - wanted
+                wanted = predictor(weights[chosen], states)
+            behaviour = predictor(origins[chosen] + vae.deviations(decoded), states) - wanted
             total = total + settings.functional_weight * environment_loss(behaviour.square()).mean() / increment
         return total
 
     result = fit(list(vae.parameters()), loss, settings.training, resume=resume, label="vae")
-    vae.fit_latent_statistics(weights)
+    vae.fit_latent_statistics(deviations)
     return result
 
 

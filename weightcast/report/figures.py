@@ -138,8 +138,9 @@ def draw_weight_map(results: StudyResults) -> ReportFigure | None:
         "weight_map",
         plot_weight_map(results.weight_map, results.environments, results.parameters),
         f"Scatter plots of the first two principal components, coloured by {', '.join(results.parameters)}.",
-        "Each dot is an expert of the zoo: its weights, or the weight VAE's latents of them, on their first two "
-        "principal components. Colours in order mean that the environment can be read off the weights.",
+        "Each dot is an expert of the zoo: its weights, or the weight VAE's latents of how they deviate from what they "
+        "are modelled relative to, on their first two principal components. Colours in order mean that the environment "
+        "can be read off.",
     )
 
 
