@@ -65,7 +65,8 @@ def train_vae(
             total = total + settings.functional_weight * environment_loss(behaviour.square()).mean() / increment
         return total
 
-    result = fit(list(vae.parameters()), loss, settings.training, resume=resume, label="vae")
+    trained = [parameter for parameter in vae.parameters() if parameter.requires_grad]  # its origin stays as it is
+    result = fit(trained, loss, settings.training, resume=resume, label="vae")
     vae.fit_latent_statistics(deviations)
     return result
 
