@@ -13,10 +13,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(workflow.basedir)))
 
 from weightcast.config.kinds import parse_any_study
+from weightcast.config.yaml_file import read_yaml
 from weightcast.errors import InputError
 from weightcast.provenance import code_files
 
 try:
+    for file in workflow.configfiles:  # what Snakemake, which has read them, would not say: a key that stands twice
+        read_yaml(file)
     STUDY = parse_any_study(dict(config), "config")
 except InputError as error:
     raise SystemExit(f"weightcast: error: {error}")

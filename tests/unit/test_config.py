@@ -15,6 +15,7 @@ from weightcast.config.data import DataSource
 from weightcast.config.kinds import json_schema, load_any_study
 from weightcast.config.predictor import PredictorSettings
 from weightcast.config.study import load_study, parse_study
+from weightcast.config.yaml_file import read_yaml
 from weightcast.config.time.study import TimeStudy
 from weightcast.systems import SYSTEM_NAMES
 from weightcast.trajectories import FileFormat
@@ -199,6 +200,8 @@ def test_arm_overrides_single_keys() -> None:
         (b"- a\n- b\n", ("found list", "mapping")),
         (b"", ("found NoneType", "mapping")),
         (b"study: \xff\n", ("UTF-8",)),
+        (b"study: a\nseed: 1\nstudy: b\n", ("line 3: study", "second time", "line 1")),
+        (b"zoo: {members: 1, members: 2}\n", ("line 1: members", "second time")),
     ],
 )
 def test_files_that_are_no_configuration_are_refused(tmp_path: Path, content: bytes, words: tuple[str, ...]) -> None:
@@ -206,6 +209,12 @@ def test_files_that_are_no_configuration_are_refused(tmp_path: Path, content: by
     path.write_bytes(content)
     with refused(path, *words):
         load_study(path)
+
+
+def test_a_key_may_stand_beside_one_that_is_merged_in(tmp_path: Path) -> None:
+    path = tmp_path / "my.yaml"
+    path.write_text("a: {b: &inner {c: 1, d: 1}}\nouter: &outer {<<: *inner, c: 2}\nlast: {<<: *outer, d: 3}\n")
+    assert read_yaml(path)["last"] == {"c": 2, "d": 3}
 
 
 def test_missing_file_is_refused(tmp_path: Path) -> None:

@@ -193,6 +193,17 @@ def test_bad_configurations_end_in_one_line(finished, tmp_path, change, message)
     assert "Traceback" not in done.stderr
 
 
+def test_a_key_that_stands_twice_ends_in_one_line(finished, tmp_path):
+    """Snakemake reads configuration files itself, and keeps the last value without a word."""
+    path = tmp_path / "twice.yaml"
+    path.write_text((finished.folder / "tests/workflow/mini.yaml").read_text() + "\nseed: 7\n")
+    done = finished.snakemake("-n", config=str(path), ok=False)
+
+    assert done.returncode != 0
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("weightcast: error:")]
+    assert "twice.yaml" in line and "seed: found for the second time" in line
+
+
 def test_every_job_leaves_a_log_and_the_costs_add_up(finished):
     logs = finished.folder / "results/mini/logs"
     assert {path.name for path in logs.iterdir()} >= {"base", "zoo", "vae", "diffusion", "end-to-end", "evaluation"}

@@ -9,7 +9,8 @@ from typing import Any
 
 from weightcast.cli.warning import warn
 from weightcast.config.kinds import kind_of
-from weightcast.config.study import parse_study, read_yaml
+from weightcast.config.study import parse_study
+from weightcast.config.yaml_file import read_yaml
 from weightcast.environments.table import read_environments
 from weightcast.errors import InputError
 from weightcast.plan import check_plan

@@ -7,9 +7,10 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from weightcast.config.study import Study, parse_study, read_yaml
+from weightcast.config.study import Study, parse_study
 from weightcast.config.time.load import parse_time_study
 from weightcast.config.time.study import TimeStudy
+from weightcast.config.yaml_file import read_yaml
 from weightcast.errors import InputError
 
 KINDS = ("environments", "time")

@@ -8,7 +8,6 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_args
 
-import yaml
 from pydantic import Field, ValidationError
 
 from weightcast.config.baselines import BaselineSettings
@@ -20,6 +19,7 @@ from weightcast.config.generator import GeneratorSettings
 from weightcast.config.predictor import AnyPredictor
 from weightcast.config.settings import Settings
 from weightcast.config.vae import VAESettings
+from weightcast.config.yaml_file import read_yaml
 from weightcast.config.zoo import BaseSettings, ZooSettings
 from weightcast.errors import InputError
 from weightcast.methods import WEIGHTS_ONLY
@@ -92,23 +92,6 @@ def load_study(path: str | Path) -> Study:
         InputError: the file is missing, is not YAML, or :func:`parse_study` refuses it.
     """
     return parse_study(read_yaml(path), path)
-
-
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """A configuration file as it is written, unchecked.
-
-    Raises:
-        InputError: the file is missing, or is not YAML.
-    """
-    path = Path(path)
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}, expected a configuration file") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: found bytes that are not UTF-8, expected a YAML file") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
 
 
 def first_line(error: ValidationError, source: str | Path, section: type[Settings] = Study, prefix: str = "") -> str:

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from weightcast.config.study import read_yaml
 from weightcast.config.time.load import parse_time_study
+from weightcast.config.yaml_file import read_yaml
 from weightcast.errors import InputError
 from weightcast.time.density import Density, StackedDensity
 from weightcast.time.flow import WeightFlow

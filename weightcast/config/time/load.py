@@ -7,9 +7,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from weightcast.config.study import check_once, first_line, read_yaml
+from weightcast.config.study import check_once, first_line
 from weightcast.config.time.flow import FlowSettings
 from weightcast.config.time.study import TimeStudy
+from weightcast.config.yaml_file import read_yaml
 from weightcast.errors import InputError
 from weightcast.names import check_name
 
