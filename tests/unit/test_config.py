@@ -15,8 +15,8 @@ from weightcast.config.data import DataSource
 from weightcast.config.kinds import json_schema, load_any_study
 from weightcast.config.predictor import PredictorSettings
 from weightcast.config.study import load_study, parse_study
-from weightcast.config.yaml_file import read_yaml
 from weightcast.config.time.study import TimeStudy
+from weightcast.config.yaml_file import read_yaml
 from weightcast.systems import SYSTEM_NAMES
 from weightcast.trajectories import FileFormat
 
