@@ -4,7 +4,8 @@ python docs/write_systems.py results/lotka-volterra results/benchmark-lotka-volt
 
 A study is named by its folder; what stands between the markers of that name is replaced, so that numbers are copied by
 no hand. One that was scored as the benchmarks of adaptation score has markers in docs/benchmarks.md, any other in
-docs/across-environments.md and a row in the README's overview: of two studies or more, in the order given.
+docs/across-environments.md. Of two studies or more, in the order given, each also has a row in the README's overview and
+in the table of paired comparisons.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ import math
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import yaml
 from write_results import ROOT, label, replaced, table
 
 from weightcast.benchmark.scores import SCORES
 from weightcast.benchmark.table import ADAPTATION, IN_DOMAIN
 from weightcast.methods import method
+from weightcast.statistics import bootstrap_median, environment_errors
 
 _HEADINGS = {"mse": "MSE", "relative_error": "relative error", "relative_l2": "relative L2, in-t"}
 _HEADINGS["relative_l2_beyond"] = "relative L2, out-t"
@@ -33,6 +37,7 @@ _OVERVIEW = {
     "finetune-erm": "ERM, fine-tuned",
     "erm": "ERM",
 }
+_COMPARED = [name for name in _OVERVIEW if not name.startswith("generator-")]
 _TASKS = {IN_DOMAIN: "In domain", ADAPTATION: "Adaptation"}
 
 
@@ -75,6 +80,24 @@ def overview(studies: list[Path]) -> str:
     return "\n".join(lines)
 
 
+def paired(studies: list[Path]) -> str:
+    """A row a study: a method's error over the generated networks', in every unseen environment."""
+    headings = (_OVERVIEW[name] for name in _COMPARED)
+    lines = [f"| study | {' | '.join(headings)} |", "|---" * (1 + len(_COMPARED)) + "|"]
+    for folder in studies:
+        horizon = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))["data"]["trained_frames"] - 1
+        errors = environment_errors(pd.read_csv(folder / "metrics.csv"), horizon)
+        unseen = errors[errors.split.isin(["interpolation", "extrapolation"])]
+        by_method = unseen.pivot(index="environment", columns="method", values="value")
+        cells = []
+        for name in _COMPARED:
+            ratios = (by_method[name] / by_method["generator-conditioned"]).to_numpy()
+            median, low, high = bootstrap_median(ratios[:, None])
+            cells.append(f"{median:.2g} [{low:.2g}, {high:.2g}] {np.sum(ratios > 1)}/{len(ratios)}")
+        lines.append(f"| {folder.name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def _cell(row: pd.Series) -> str:
     spread = "" if math.isnan(row.deviation) else f" ± {row.deviation:.1g}"
     return f"{row['mean']:.3g}{spread}"
@@ -92,6 +115,8 @@ def main() -> None:
         readme = ROOT / "README.md"
         text = replaced(readme.read_text(encoding="utf-8"), "systems", overview(studies))
         readme.write_text(text, encoding="utf-8")
+        page = ROOT / "docs" / "across-environments.md"
+        page.write_text(replaced(page.read_text(encoding="utf-8"), "paired", paired(studies)), encoding="utf-8")
 
 
 if __name__ == "__main__":
