@@ -4,8 +4,8 @@ python docs/write_systems.py results/lotka-volterra results/benchmark-lotka-volt
 
 A study is named by its folder; what stands between the markers of that name is replaced, so that numbers are copied by
 no hand. One that was scored as the benchmarks of adaptation score has markers in docs/benchmarks.md, any other in
-docs/across-environments.md. Of two studies or more, in the order given, each also has a row in the README's overview and
-in the table of paired comparisons.
+docs/across-environments.md. Of two studies or more, in the order given, each also has a row in the README's overview
+and in the table of paired comparisons.
 """
 
 from __future__ import annotations
