@@ -103,20 +103,23 @@ def _cell(row: pd.Series) -> str:
     return f"{row['mean']:.3g}{spread}"
 
 
+def fill(page: Path, name: str, block: str) -> None:
+    """Replace what stands between a page's markers of that name."""
+    page.write_text(replaced(page.read_text(encoding="utf-8"), name, block), encoding="utf-8")
+
+
 def main() -> None:
     studies = []
+    systems, benchmarks = (ROOT / "docs" / page for page in ("across-environments.md", "benchmarks.md"))
     for folder in map(Path, sys.argv[1:]):
-        benchmark = (folder / "report" / "benchmark.csv").exists()
-        studies += [] if benchmark else [folder]
-        page = ROOT / "docs" / ("benchmarks.md" if benchmark else "across-environments.md")
-        block = benchmark_block(folder) if benchmark else summary_block(folder)
-        page.write_text(replaced(page.read_text(encoding="utf-8"), folder.name, block), encoding="utf-8")
+        if (folder / "report" / "benchmark.csv").exists():
+            fill(benchmarks, folder.name, benchmark_block(folder))
+        else:
+            fill(systems, folder.name, summary_block(folder))
+            studies.append(folder)
     if len(studies) > 1:
-        readme = ROOT / "README.md"
-        text = replaced(readme.read_text(encoding="utf-8"), "systems", overview(studies))
-        readme.write_text(text, encoding="utf-8")
-        page = ROOT / "docs" / "across-environments.md"
-        page.write_text(replaced(page.read_text(encoding="utf-8"), "paired", paired(studies)), encoding="utf-8")
+        fill(ROOT / "README.md", "systems", overview(studies))
+        fill(systems, "paired", paired(studies))
 
 
 if __name__ == "__main__":

@@ -47,26 +47,26 @@ def base() -> Base:
     return Base(weight_map.requires_grad_(False), predictor, Normalisation((0.0,), (1.0,)), scaling, metadata)
 
 
-def untrained(base: Base, scaling: ParameterScaling) -> Generator:
+def untrained(base: Base) -> Generator:
     vae = VAESettings(width=8, heads=2, layers=1, latent=4, batch=3, training=TRAINING)
     diffusion = DiffusionSettings(width=8, heads=2, layers=1, batch=3, sample_steps=2, training=TRAINING)
     metadata = {
         "architecture": ARCHITECTURE,
         "normalisation": {"mean": [0.0], "scale": [1.0]},
-        "scaling": scaling.metadata(),
+        "scaling": base.scaling.metadata(),
         "origin": FILM,
         "vae": vae.model_dump(mode="json"),
         "diffusion": diffusion.model_dump(mode="json"),
         "seed": 0,
     }
     generator = new_generator(metadata, seed=0)
-    generator.vae.origin = Origin.of(base, scaling)
+    generator.vae.origin = Origin.of(base, base.scaling)
     return generator
 
 
 def trained(base: Base, deviations: torch.Tensor) -> Generator:
     """A generator of a zoo with one expert an environment, which deviates from the base as given."""
-    generator = untrained(base, base.scaling)
+    generator = untrained(base)
     parameters, frames = base.scaling.apply(VALUES), torch.randn(3, 2, 3, 1, 6, 6)
     zoo = base.weights(VALUES) + deviations
     settings = VAESettings(**generator.metadata["vae"])
