@@ -90,7 +90,7 @@ def test_parts_of_the_default_study() -> None:
     assert parts["bases"] == Work(pooled, 5 * pooled)
     experts = (24 * 2 + 18) * (250 + 400) * 2 * 4
     assert parts["experts"] == Work(experts, 5 * experts)
-    generator = 3 * (2 * (400 * 1 + 600 * 2) + 800 * 3)
+    generator = 3 * (2 * (400 * 1 + 600 * 2) + 400 * 3)
     assert parts["generator"] == Work(generator, 10 * generator)
     generated = 3 * 42 * 3 * 4  # seeds; environments; two arms, one of them once more before it is tuned
     assert parts["generation"] == Work(generated, 10 * generated)
