@@ -55,8 +55,8 @@ lint: $(VENV)/all.stamp ## style, workflow lint and types
 
 schema: $(VENV)/run.stamp ## what is generated from the configuration's types
 	$(IN_VENV) weightcast schema > config/schema.json
-	$(IN_VENV) python -m weightcast.config.reference environments > docs/configuration.md
-	$(IN_VENV) python -m weightcast.config.reference time > docs/configuration-time.md
+	$(IN_VENV) python -m weightcast.cli.configuration_reference environments > docs/configuration.md
+	$(IN_VENV) python -m weightcast.cli.configuration_reference time > docs/configuration-time.md
 
 # The old pin of torch holds the new one: another torch is chosen by hand. Local versions (+cpu) are dropped, so that
 # the pin fits whichever build an index has.

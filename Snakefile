@@ -34,11 +34,11 @@ if STUDY.kind == "environments":
 
 else:
 
-    include: "rules/time/common.smk"
-    include: "rules/time/snapshots.smk"
-    include: "rules/time/evolve.smk"
-    include: "rules/time/evaluate.smk"
-    include: "rules/time/report.smk"
+    include: "rules/evolution/common.smk"
+    include: "rules/evolution/snapshots.smk"
+    include: "rules/evolution/evolve.smk"
+    include: "rules/evolution/evaluate.smk"
+    include: "rules/evolution/report.smk"
 
 
 rule all:

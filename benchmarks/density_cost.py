@@ -16,9 +16,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from weightcast.config.time.density import DensitySettings
-from weightcast.time.density import StackedDensity
-from weightcast.time.state_space import Counts
+from weightcast.evolution.config.density import DensitySettings
+from weightcast.evolution.density import StackedDensity
+from weightcast.evolution.state_space import Counts
 
 MEMBERS, BATCH, DRAWN = 11, 128, 1000
 DIMENSIONS = (3, 10, 30, 100)

@@ -31,9 +31,9 @@ from unittest.mock import patch
 
 from scipy.integrate import DOP853
 
-from weightcast.config.study import load_study
-from weightcast.environments.table import Environment, read_environments
-from weightcast.plan import source_settings
+from weightcast.core.environment_table import Environment, read_environments
+from weightcast.environments.config.study import load_study
+from weightcast.environments.plan import source_settings
 from weightcast.systems import (
     cylinder,
     glycolytic_oscillator,

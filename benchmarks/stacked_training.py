@@ -19,11 +19,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from weightcast.config.study import load_study
+from weightcast.core.nets.build import build_predictor, describe_architecture
+from weightcast.core.nets.fno import FNO
+from weightcast.environments.config.study import load_study
 from weightcast.environments.experts import plan_members, starting_weights, train_experts
-from weightcast.nets.build import build_predictor, describe_architecture
-from weightcast.nets.fno import FNO
-from weightcast.predictor import StackedPredictor
+from weightcast.environments.predictor import StackedPredictor
 
 
 class PlainFourierLayer(nn.Module):

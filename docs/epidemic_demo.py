@@ -25,22 +25,22 @@ from scipy.stats import binomtest, t
 
 from weightcast import WeightPath
 from weightcast.cli.errors import exit_on_input_error
-from weightcast.config.time.load import load_time_study
-from weightcast.config.time.study import TimeStudy
-from weightcast.errors import InputError
-from weightcast.files import written_whole
-from weightcast.plots.export import render
-from weightcast.plots.style import FAMILY_COLOURS, house_style
-from weightcast.plots.time_distributions import plot_marginals
-from weightcast.seeds import derive_seed
+from weightcast.core.errors import InputError
+from weightcast.core.files import written_whole
+from weightcast.core.plots.export import render
+from weightcast.core.plots.style import FAMILY_COLOURS, house_style
+from weightcast.core.seeds import derive_seed
+from weightcast.evolution.anchors import train_anchors
+from weightcast.evolution.config.load import load_time_study
+from weightcast.evolution.config.study import TimeStudy
+from weightcast.evolution.density import StackedDensity
+from weightcast.evolution.flow_training import bridge_of, new_flow, train_flow
+from weightcast.evolution.plots.distributions import plot_marginals
+from weightcast.evolution.simulation import simulate_snapshots
+from weightcast.evolution.state_space import state_space_of
+from weightcast.samples.snapshots import Snapshots
 from weightcast.systems.jump_process import simulate_jumps
 from weightcast.systems.stochastic import build_stochastic_system
-from weightcast.time.anchors import train_anchors
-from weightcast.time.density import StackedDensity
-from weightcast.time.flow_training import bridge_of, new_flow, train_flow
-from weightcast.time.simulation import simulate_snapshots
-from weightcast.time.snapshots import Snapshots
-from weightcast.time.state_space import state_space_of
 
 ROOT = Path(__file__).parents[1]
 PAGE = "epidemic_demo"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from weightcast.methods import method
+from weightcast.core.methods import method
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "lambda-omega"

@@ -19,10 +19,10 @@ import pandas as pd
 import yaml
 from write_results import ROOT, label, replaced, table
 
-from weightcast.benchmark.scores import SCORES
-from weightcast.benchmark.table import ADAPTATION, IN_DOMAIN
-from weightcast.methods import method
-from weightcast.statistics import bootstrap_median, environment_errors
+from weightcast.core.methods import method
+from weightcast.core.significance import bootstrap_median, environment_errors
+from weightcast.environments.adaptation_scores import SCORES
+from weightcast.environments.adaptation_table import ADAPTATION, IN_DOMAIN
 
 _HEADINGS = {"mse": "MSE", "relative_error": "relative error", "relative_l2": "relative L2, in-t"}
 _HEADINGS["relative_l2_beyond"] = "relative L2, out-t"

@@ -12,10 +12,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir)))
 
-from weightcast.config.kinds import parse_any_study
-from weightcast.config.yaml_file import read_yaml
-from weightcast.errors import InputError
-from weightcast.provenance import code_files
+from weightcast.studies import parse_any_study
+from weightcast.core.config.yaml_file import read_yaml
+from weightcast.core.errors import InputError
+from weightcast.core.provenance import code_files
 
 try:
     for file in workflow.configfiles:  # what Snakemake, which has read them, would not say: a key that stands twice

@@ -7,14 +7,14 @@ import json
 from pathlib import Path
 
 from weightcast.cli.errors import exit_on_input_error
-from weightcast.config.data import DataSettings
+from weightcast.core.environment_table import table_from_json
+from weightcast.core.methods import OBSERVED
 from weightcast.environments.adaptation import Conditioned, adapt
 from weightcast.environments.base import Base
+from weightcast.environments.config.data import DataSettings
 from weightcast.environments.dataset import read_part
 from weightcast.environments.generator import Generator
-from weightcast.environments.table import table_from_json
 from weightcast.environments.weights_table import save_method_weights
-from weightcast.methods import OBSERVED
 
 
 @exit_on_input_error()

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from weightcast.artifacts import read_metadata
 from weightcast.cli.errors import exit_on_input_error
+from weightcast.core.artifacts import read_metadata
+from weightcast.core.files import written_whole
 from weightcast.environments.costs import artifact_cost, method_costs
-from weightcast.files import written_whole
 
 
 @exit_on_input_error()

@@ -9,17 +9,17 @@ from pathlib import Path
 import pandas as pd
 
 from weightcast.cli.errors import exit_on_input_error
-from weightcast.config.data import DataSettings
-from weightcast.config.explain import ExplainSettings
+from weightcast.core.environment_table import table_from_json
+from weightcast.core.errors import InputError
+from weightcast.core.nets.build import build_predictor
+from weightcast.core.tables import EXPLANATION_COLUMNS, write_table
+from weightcast.environments.config.data import DataSettings
+from weightcast.environments.config.explain import ExplainSettings
 from weightcast.environments.dataset import Normalisation
-from weightcast.environments.table import table_from_json
+from weightcast.environments.explain.known_terms import known_terms
+from weightcast.environments.explain.predictor_equations import Row, TrainingStates, equation_rows, with_truth
+from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.weights_table import load_method_weights
-from weightcast.errors import InputError
-from weightcast.explain.known_terms import known_terms
-from weightcast.explain.predictor_equations import Row, TrainingStates, equation_rows, with_truth
-from weightcast.nets.build import build_predictor
-from weightcast.predictor import StackedPredictor
-from weightcast.tables import EXPLANATION_COLUMNS, write_table
 
 
 @exit_on_input_error()

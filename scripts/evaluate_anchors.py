@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 from weightcast.cli.errors import exit_on_input_error
-from weightcast.files import written_whole
-from weightcast.time.anchors import Anchors
-from weightcast.time.evaluation import Row, TimeTestSet, evaluate_path
-from weightcast.time.interpolation import interpolate_weights
+from weightcast.core.files import written_whole
+from weightcast.evolution.anchors import Anchors
+from weightcast.evolution.evaluation import Row, TimeTestSet, evaluate_path
+from weightcast.evolution.interpolation import interpolate_weights
 
 SCORED_AS_SOURCE = "pchip"
 """One interpolation of each kind of anchors is scored as the source scores, at all times: the strongest of them."""

@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 
 from weightcast.cli.errors import exit_on_input_error
-from weightcast.files import written_whole
-from weightcast.time.evaluation import TimeTestSet, evaluate_path
-from weightcast.time.weight_path import WeightPath
+from weightcast.core.files import written_whole
+from weightcast.evolution.evaluation import TimeTestSet, evaluate_path
+from weightcast.evolution.weight_path import WeightPath
 
 
 @exit_on_input_error()

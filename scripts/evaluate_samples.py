@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 
 from weightcast.cli.errors import exit_on_input_error
-from weightcast.files import written_whole
-from weightcast.time.evaluation import TimeTestSet
-from weightcast.time.sample_baselines import evaluate_displacement, evaluate_floor, evaluate_flow_matching
+from weightcast.core.files import written_whole
+from weightcast.evolution.baselines.evaluation import evaluate_displacement, evaluate_floor, evaluate_flow_matching
+from weightcast.evolution.evaluation import TimeTestSet
 
 
 @exit_on_input_error()

@@ -10,14 +10,14 @@ from pathlib import Path
 import pandas as pd
 from torch import Tensor
 
-from weightcast.baselines.damped_persistence import DampedPersistence
 from weightcast.cli.errors import exit_on_input_error
-from weightcast.config.data import DataSettings
-from weightcast.config.evaluation import EvaluationSettings
+from weightcast.core.environment_table import table_from_json
+from weightcast.core.files import written_whole
+from weightcast.environments.baselines.damped_persistence import DampedPersistence
+from weightcast.environments.config.data import DataSettings
+from weightcast.environments.config.evaluation import EvaluationSettings
 from weightcast.environments.dataset import read_part
 from weightcast.environments.evaluation import TestSet, evaluate_forecast
-from weightcast.environments.table import table_from_json
-from weightcast.files import written_whole
 
 
 @exit_on_input_error()

@@ -9,13 +9,13 @@ import argparse
 import json
 from pathlib import Path
 
-from weightcast.baselines.finetuning import choose_settings, finetune
 from weightcast.cli.errors import exit_on_input_error
-from weightcast.config.baselines import FinetuneSettings
-from weightcast.config.data import DataSettings
+from weightcast.core.environment_table import table_from_json
 from weightcast.environments.base import Base
+from weightcast.environments.baselines.finetuning import choose_settings, finetune
+from weightcast.environments.config.baselines import FinetuneSettings
+from weightcast.environments.config.data import DataSettings
 from weightcast.environments.dataset import read_part
-from weightcast.environments.table import table_from_json
 from weightcast.environments.weights_table import MethodWeights, save_method_weights
 
 

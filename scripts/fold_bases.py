@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from weightcast.cli.errors import exit_on_input_error
+from weightcast.core.environment_table import table_from_json
 from weightcast.environments.base import Base
-from weightcast.environments.table import table_from_json
 from weightcast.environments.weights_table import MethodWeights, save_method_weights
 
 

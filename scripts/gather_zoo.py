@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from weightcast.artifacts import save_artifact
 from weightcast.cli.errors import exit_on_input_error
+from weightcast.core.artifacts import save_artifact
 from weightcast.environments.zoo import Zoo, gather
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 
 from weightcast.cli.errors import exit_on_input_error
+from weightcast.core.environment_table import table_from_json
+from weightcast.core.seeds import derive_seed
 from weightcast.environments.base import Base
 from weightcast.environments.generator import Generator
-from weightcast.environments.table import table_from_json
 from weightcast.environments.weights_table import MethodWeights, save_method_weights
-from weightcast.seeds import derive_seed
 
 
 @exit_on_input_error()

@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 
 from weightcast.cli.errors import exit_on_input_error
-from weightcast.config.time.snapshots import SnapshotSettings
 from weightcast.samples import import_snapshots
-from weightcast.time.snapshots import write_snapshots
+from weightcast.samples.settings import SnapshotSettings
+from weightcast.samples.snapshots import write_snapshots
 
 
 @exit_on_input_error()

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from weightcast.cli.errors import exit_on_input_error
-from weightcast.environments.table import table_from_json
+from weightcast.core.environment_table import table_from_json
 from weightcast.trajectories import read_npy_environment, read_trajectories, write_trajectories
 
 

@@ -13,10 +13,10 @@ import pandas as pd
 from sklearn.decomposition import PCA
 
 from weightcast.cli.errors import exit_on_input_error
-from weightcast.errors import InputError
-from weightcast.tables import write_table
-from weightcast.time.anchors import Anchors
-from weightcast.time.weight_path import WeightPath
+from weightcast.core.errors import InputError
+from weightcast.core.tables import write_table
+from weightcast.evolution.anchors import Anchors
+from weightcast.evolution.weight_path import WeightPath
 
 POINTS = 101
 """Times along each evolved path, evenly spaced from the first snapshot to the last."""

@@ -11,11 +11,11 @@ from sklearn.decomposition import PCA
 from torch import Tensor
 
 from weightcast.cli.errors import exit_on_input_error
+from weightcast.core.environment_table import table_from_json
+from weightcast.core.files import written_whole
 from weightcast.environments.scaling import ParameterScaling
-from weightcast.environments.table import table_from_json
 from weightcast.environments.vae_artifact import load_vae
 from weightcast.environments.zoo import Zoo
-from weightcast.files import written_whole
 
 
 def mapped(space: str, base: str, zoo: Zoo, points: Tensor) -> pd.DataFrame:

@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from weightcast.baselines.regression import (
+from weightcast.cli.errors import exit_on_input_error
+from weightcast.core.environment_table import table_from_json
+from weightcast.environments.base import Base
+from weightcast.environments.baselines.regression import (
     Regression,
     gaussian_process_regression,
     nearest_environment,
     polynomial_regression,
 )
-from weightcast.cli.errors import exit_on_input_error
-from weightcast.config.baselines import RegressionSettings
-from weightcast.environments.base import Base
-from weightcast.environments.table import table_from_json
+from weightcast.environments.config.baselines import RegressionSettings
 from weightcast.environments.weights_table import MethodWeights, save_method_weights
 from weightcast.environments.zoo import Zoo
 from weightcast.environments.zoo_training_data import ZooTrainingData

@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 
 from weightcast.cli.errors import exit_on_input_error
-from weightcast.report.distributions import sample_distributions, write_distributions
-from weightcast.time.snapshots import read_snapshots
-from weightcast.time.weight_path import WeightPath
+from weightcast.evolution.report.distributions import sample_distributions, write_distributions
+from weightcast.evolution.weight_path import WeightPath
+from weightcast.samples.snapshots import read_snapshots
 
 
 @exit_on_input_error()

@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 
 from weightcast.cli.errors import exit_on_input_error
-from weightcast.files import written_whole
-from weightcast.plots.environments import plot_environments
-from weightcast.plots.export import render_png
+from weightcast.core.files import written_whole
+from weightcast.core.plots.export import render_png
+from weightcast.environments.plots.environments import plot_environments
 from weightcast.trajectories import read_trajectories
 
 

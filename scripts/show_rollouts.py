@@ -12,15 +12,15 @@ import torch
 import xarray as xr
 
 from weightcast.cli.errors import exit_on_input_error
-from weightcast.config.data import DataSettings
-from weightcast.config.evaluation import EvaluationSettings
+from weightcast.core.environment_table import table_from_json
+from weightcast.core.files import written_whole
+from weightcast.core.nets.build import build_predictor
+from weightcast.environments.config.data import DataSettings
+from weightcast.environments.config.evaluation import EvaluationSettings
 from weightcast.environments.dataset import Normalisation
 from weightcast.environments.evaluation import TestSet, roll_out
-from weightcast.environments.table import table_from_json
+from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.weights_table import MethodWeights, load_method_weights
-from weightcast.files import written_whole
-from weightcast.nets.build import build_predictor
-from weightcast.predictor import StackedPredictor
 
 SHOWN = 2
 """Environments shown of each role."""

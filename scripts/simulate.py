@@ -11,7 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from weightcast.cli.errors import exit_on_input_error
-from weightcast.environments.table import table_from_json
+from weightcast.core.environment_table import table_from_json
 from weightcast.systems import SYSTEM_NAMES, load_system
 from weightcast.trajectories import write_trajectories
 

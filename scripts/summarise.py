@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from weightcast.benchmark.table import benchmark_table
 from weightcast.cli.errors import exit_on_input_error
-from weightcast.statistics import summarise
-from weightcast.tables import read_method_costs, read_metrics, write_table
+from weightcast.core.significance import summarise
+from weightcast.core.tables import read_method_costs, read_metrics, write_table
+from weightcast.environments.adaptation_table import benchmark_table
 
 
 @exit_on_input_error()

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from weightcast.artifacts import read_metadata
 from weightcast.cli.errors import exit_on_input_error
+from weightcast.core.artifacts import read_metadata
+from weightcast.core.tables import read_metrics, write_table
 from weightcast.environments.costs import artifact_cost
-from weightcast.tables import read_metrics, write_table
-from weightcast.time.costs import time_method_costs
-from weightcast.time.statistics import summarise_times
+from weightcast.evolution.costs import time_method_costs
+from weightcast.evolution.summary import summarise_times
 
 
 @exit_on_input_error()

@@ -6,18 +6,18 @@ import argparse
 import json
 from pathlib import Path
 
-from weightcast.artifacts import digest_of
 from weightcast.cli.errors import exit_on_input_error
-from weightcast.config.time.anchors import AnchorSettings
-from weightcast.config.time.density import DensitySettings
-from weightcast.provenance import code_digest, file_digest
-from weightcast.seeds import derive_seed
-from weightcast.time.anchors import train_anchors
-from weightcast.time.density import StackedDensity
-from weightcast.time.plan import left_out
-from weightcast.time.snapshots import read_snapshots
-from weightcast.time.state_space import state_space_of
-from weightcast.training import Resume
+from weightcast.core.artifacts import digest_of
+from weightcast.core.provenance import code_digest, file_digest
+from weightcast.core.seeds import derive_seed
+from weightcast.core.training import Resume
+from weightcast.evolution.anchors import train_anchors
+from weightcast.evolution.config.anchors import AnchorSettings
+from weightcast.evolution.config.density import DensitySettings
+from weightcast.evolution.density import StackedDensity
+from weightcast.evolution.plan import left_out
+from weightcast.evolution.state_space import state_space_of
+from weightcast.samples.snapshots import read_snapshots
 
 
 @exit_on_input_error()

@@ -8,21 +8,21 @@ from pathlib import Path
 
 import torch
 
-from weightcast.artifacts import digest_of, save_artifact
 from weightcast.cli.errors import exit_on_input_error
-from weightcast.config.data import DataSettings
-from weightcast.config.predictor import PredictorSettings
-from weightcast.config.training import PooledTraining
+from weightcast.core.artifacts import digest_of, save_artifact
+from weightcast.core.config.predictor import PredictorSettings
+from weightcast.core.config.training import PooledTraining
+from weightcast.core.environment_table import table_from_json
+from weightcast.core.nets.build import build_predictor, describe_architecture
+from weightcast.core.provenance import code_digest
+from weightcast.core.seeds import derive_seed
+from weightcast.core.training import Resume
+from weightcast.environments.config.data import DataSettings
 from weightcast.environments.dataset import Normalisation, read_part, tensor_digest
 from weightcast.environments.pooled_training import train_weight_map
+from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.scaling import ParameterScaling
-from weightcast.environments.table import table_from_json
 from weightcast.environments.weight_maps import build_weight_map
-from weightcast.nets.build import build_predictor, describe_architecture
-from weightcast.predictor import StackedPredictor
-from weightcast.provenance import code_digest
-from weightcast.seeds import derive_seed
-from weightcast.training import Resume
 
 
 @exit_on_input_error()

@@ -6,18 +6,18 @@ import argparse
 import json
 from pathlib import Path
 
-from weightcast.artifacts import digest_of
 from weightcast.cli.errors import exit_on_input_error
-from weightcast.config.diffusion import DiffusionSettings
+from weightcast.core.artifacts import digest_of
+from weightcast.core.environment_table import table_from_json
+from weightcast.core.provenance import code_digest
+from weightcast.core.seeds import derive_seed
+from weightcast.core.training import Resume
+from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.diffusion_training import train_diffusion
 from weightcast.environments.generator import new_generator
-from weightcast.environments.table import table_from_json
 from weightcast.environments.vae_artifact import load_vae
 from weightcast.environments.zoo import Zoo
 from weightcast.environments.zoo_training_data import ZooTrainingData
-from weightcast.provenance import code_digest
-from weightcast.seeds import derive_seed
-from weightcast.training import Resume
 
 
 @exit_on_input_error()

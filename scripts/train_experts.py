@@ -6,14 +6,14 @@ import argparse
 import json
 from pathlib import Path
 
-from weightcast.artifacts import digest_of
 from weightcast.cli.errors import exit_on_input_error
-from weightcast.config.data import DataSettings
-from weightcast.config.zoo import ZooSettings
+from weightcast.core.artifacts import digest_of
+from weightcast.core.environment_table import table_from_json
+from weightcast.core.provenance import code_digest
 from weightcast.environments.base import Base
+from weightcast.environments.config.data import DataSettings
+from weightcast.environments.config.zoo import ZooSettings
 from weightcast.environments.expert_shard import train_shard
-from weightcast.environments.table import table_from_json
-from weightcast.provenance import code_digest
 
 
 @exit_on_input_error()

@@ -6,18 +6,18 @@ import argparse
 import json
 from pathlib import Path
 
-from weightcast.artifacts import digest_of
 from weightcast.cli.errors import exit_on_input_error
-from weightcast.config.time.anchors import BridgeSettings
-from weightcast.config.time.flow import FlowSettings
-from weightcast.provenance import code_digest, file_digest
-from weightcast.seeds import derive_seed
-from weightcast.time.anchors import Anchors
-from weightcast.time.flow_artifact import save_flow
-from weightcast.time.flow_training import bridge_of, new_flow, train_flow
-from weightcast.time.plan import left_out
-from weightcast.time.snapshots import read_snapshots
-from weightcast.training import Resume
+from weightcast.core.artifacts import digest_of
+from weightcast.core.provenance import code_digest, file_digest
+from weightcast.core.seeds import derive_seed
+from weightcast.core.training import Resume
+from weightcast.evolution.anchors import Anchors
+from weightcast.evolution.config.anchors import BridgeSettings
+from weightcast.evolution.config.flow import FlowSettings
+from weightcast.evolution.flow_artifact import save_flow
+from weightcast.evolution.flow_training import bridge_of, new_flow, train_flow
+from weightcast.evolution.plan import left_out
+from weightcast.samples.snapshots import read_snapshots
 
 
 @exit_on_input_error()

@@ -8,21 +8,21 @@ from pathlib import Path
 
 import torch
 
-from weightcast.artifacts import digest_of
 from weightcast.cli.errors import exit_on_input_error
-from weightcast.config.data import DataSettings
-from weightcast.config.vae import VAESettings
+from weightcast.core.artifacts import digest_of
+from weightcast.core.environment_table import table_from_json
+from weightcast.core.provenance import code_digest
+from weightcast.core.seeds import derive_seed
+from weightcast.core.training import Resume
 from weightcast.environments.base import Base
+from weightcast.environments.config.data import DataSettings
+from weightcast.environments.config.vae import VAESettings
 from weightcast.environments.origin import Origin
-from weightcast.environments.table import table_from_json
 from weightcast.environments.vae import WeightVAE
 from weightcast.environments.vae_artifact import save_vae
 from weightcast.environments.vae_training import train_vae
 from weightcast.environments.zoo import Zoo
 from weightcast.environments.zoo_training_data import ZooTrainingData
-from weightcast.provenance import code_digest
-from weightcast.seeds import derive_seed
-from weightcast.training import Resume
 
 
 @exit_on_input_error()

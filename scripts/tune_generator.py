@@ -6,17 +6,17 @@ import argparse
 import json
 from pathlib import Path
 
-from weightcast.artifacts import digest_of
 from weightcast.cli.errors import exit_on_input_error
-from weightcast.config.data import DataSettings
-from weightcast.config.end_to_end import EndToEndSettings
+from weightcast.core.artifacts import digest_of
+from weightcast.core.environment_table import table_from_json
+from weightcast.core.provenance import code_digest
+from weightcast.core.seeds import derive_seed
+from weightcast.core.training import Resume
+from weightcast.environments.config.data import DataSettings
+from weightcast.environments.config.end_to_end import EndToEndSettings
 from weightcast.environments.dataset import read_part
 from weightcast.environments.end_to_end import tune_end_to_end
 from weightcast.environments.generator import Generator
-from weightcast.environments.table import table_from_json
-from weightcast.provenance import code_digest
-from weightcast.seeds import derive_seed
-from weightcast.training import Resume
 
 
 @exit_on_input_error()

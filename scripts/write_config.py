@@ -9,8 +9,8 @@ from pathlib import Path
 import yaml
 
 from weightcast.cli.errors import exit_on_input_error
-from weightcast.environments.table import table_from_json, write_environments
-from weightcast.files import written_whole
+from weightcast.core.environment_table import table_from_json, write_environments
+from weightcast.core.files import written_whole
 
 
 @exit_on_input_error()

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from weightcast.cli.errors import exit_on_input_error
-from weightcast.report.page import build_report
+from weightcast.environments.report.page import build_report
 
 
 @exit_on_input_error()

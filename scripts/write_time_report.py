@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from weightcast.cli.errors import exit_on_input_error
-from weightcast.report.time_page import build_time_report
+from weightcast.evolution.report.page import build_time_report
 
 
 @exit_on_input_error()

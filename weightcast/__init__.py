@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # for type checkers and editors only: importing weightcast must not import torch
+    from weightcast.core.graph import WeightGraph as WeightGraph
     from weightcast.environments.generator import Generator as Generator
-    from weightcast.graph import WeightGraph as WeightGraph
-    from weightcast.time.weight_path import WeightPath as WeightPath
+    from weightcast.evolution.weight_path import WeightPath as WeightPath
 
 __version__ = "0.1.0"
 
@@ -15,8 +15,8 @@ __version__ = "0.1.0"
 # so that the pipeline can see from the imports which library files a stage really uses.
 _PUBLIC = {
     "Generator": "weightcast.environments.generator",
-    "WeightGraph": "weightcast.graph",
-    "WeightPath": "weightcast.time.weight_path",
+    "WeightGraph": "weightcast.core.graph",
+    "WeightPath": "weightcast.evolution.weight_path",
 }
 
 

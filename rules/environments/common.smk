@@ -1,7 +1,7 @@
 """What the rules of a study across environments share: its table, its plan, and slices of both. No rules here."""
 
-from weightcast.environments.table import read_environments, table_to_json
-from weightcast.plan import (
+from weightcast.core.environment_table import read_environments, table_to_json
+from weightcast.environments.plan import (
     adapted_arms,
     base_environments,
     check_plan,

@@ -68,7 +68,14 @@ rule write_report:
     input:
         code=code("write_report"),
         templates=[
-            f"weightcast/report/{name}.html.j2" for name in ("base", "parts", "page", "explanation", "benchmark")
+            f"weightcast/{name}.html.j2"
+            for name in (
+                "core/report/base",
+                "core/report/parts",
+                "environments/report/page",
+                "environments/report/explanation",
+                "environments/report/adaptation",
+            )
         ],
         metrics=rules.summarise.output,
         costs=rules.collect_costs.output,

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from weightcast.errors import InputError
+from weightcast.core.errors import InputError
 
 
 @contextmanager

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from weightcast.config.time.snapshots import SnapshotSettings
 from weightcast.samples import TimedSamples
+from weightcast.samples.settings import SnapshotSettings
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 TIMES = np.array([0.0, 0.5, 2.0])

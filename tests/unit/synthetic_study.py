@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from weightcast.statistics import summarise
+from weightcast.core.significance import summarise
 
 TRAINED_HORIZON = 30
 HORIZONS = (1, 5, 10, 20, 30, 45, 60)

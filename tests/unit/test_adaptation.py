@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from weightcast.core.methods import method
+from weightcast.core.nets.build import build_predictor
 from weightcast.environments.adaptation import Conditioned, adapt
-from weightcast.methods import method
-from weightcast.nets.build import build_predictor
-from weightcast.predictor import StackedPredictor
+from weightcast.environments.predictor import StackedPredictor
 
 ARCHITECTURE = {
     "kind": "fno", "channels": 1, "width": 4, "modes": [2, 2], "depth": 2, "projection": 4,

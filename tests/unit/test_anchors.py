@@ -9,16 +9,16 @@ import pytest
 import torch
 from refusals import refused
 
-from weightcast.artifacts import save_artifact
-from weightcast.config.time.anchors import AnchorSettings
-from weightcast.config.time.density import DensitySettings
-from weightcast.seeds import derive_seed
-from weightcast.time import anchors as module
-from weightcast.time.anchors import Anchors, path_penalty, train_anchors
-from weightcast.time.bridge import Bridge
-from weightcast.time.density import StackedDensity
-from weightcast.time.state_space import Counts
-from weightcast.training import Fit, Resume, fit
+from weightcast.core.artifacts import save_artifact
+from weightcast.core.seeds import derive_seed
+from weightcast.core.training import Fit, Resume, fit
+from weightcast.evolution import anchors as module
+from weightcast.evolution.anchors import Anchors, path_penalty, train_anchors
+from weightcast.evolution.bridge import Bridge
+from weightcast.evolution.config.anchors import AnchorSettings
+from weightcast.evolution.config.density import DensitySettings
+from weightcast.evolution.density import StackedDensity
+from weightcast.evolution.state_space import Counts
 
 TIMES = np.array([0.0, 1.0, 4.0])
 STATES = np.array(list(itertools.product(range(3), repeat=2)))
@@ -194,7 +194,7 @@ def test_the_seed_determines_the_anchors(kind):
 
 @pytest.mark.parametrize("kind", ["independent", "joint", "bridged"])
 def test_an_interrupted_training_goes_on_and_ends_in_the_same_weights(kind, tmp_path, monkeypatch):
-    monkeypatch.setattr("weightcast.training.SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("weightcast.core.training.SAVE_EVERY_SECONDS", 0.0)
     whole = train(kind, 20)
     resume = Resume(tmp_path, "0" * 64)
     draw, drawn = Bridge.draw, []

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from weightcast.config.study import load_study
-from weightcast.plan import source_settings
+from weightcast.environments.config.study import load_study
+from weightcast.environments.plan import source_settings
 from weightcast.systems.navier_stokes import CODA_BENCHMARK
 
 ROOT = Path(__file__).parents[2]

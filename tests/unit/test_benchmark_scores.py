@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 import torch
 
-from weightcast.benchmark.scores import SCORES, benchmark_scores
-from weightcast.benchmark.table import benchmark_table
+from weightcast.core.errors import InputError
+from weightcast.core.methods import method
+from weightcast.environments.adaptation_scores import SCORES, benchmark_scores
+from weightcast.environments.adaptation_table import benchmark_table
 from weightcast.environments.evaluation import TestSet
-from weightcast.errors import InputError
-from weightcast.methods import method
-from weightcast.report.benchmark import benchmark_tables
-from weightcast.report.inputs import StudyResults
+from weightcast.environments.report.adaptation import benchmark_tables
+from weightcast.environments.report.inputs import StudyResults
 
 
 def scores(forecast, truth, start, trained=2, horizons=(2, 4)):

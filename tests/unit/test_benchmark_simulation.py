@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from weightcast.environments.table import Environment
+from weightcast.core.environment_table import Environment
 from weightcast.systems import load_system, lotka_volterra
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"

@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy.stats import chisquare, poisson
 
-from weightcast.config.time.anchors import BridgeSettings
-from weightcast.time.bridge import Bridge
+from weightcast.evolution.bridge import Bridge
+from weightcast.evolution.config.anchors import BridgeSettings
 
 
 def bridge(samples, counts, times=(0.0, 10.0), per_interval=4, seed=0, **settings) -> Bridge:

@@ -20,10 +20,10 @@ from tiny_study import (
     write_table,
 )
 
-from weightcast.artifacts import save_artifact
 from weightcast.cli import timing
-from weightcast.config.study import parse_study
-from weightcast.plan import planned_jobs
+from weightcast.core.artifacts import save_artifact
+from weightcast.environments.config.study import parse_study
+from weightcast.environments.plan import planned_jobs
 from weightcast.trajectories import write_trajectories
 
 
@@ -80,7 +80,7 @@ def test_plan_of_own_data(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_plan_counts_the_jobs_of_the_pipeline(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from weightcast.environments.table import read_environments
+    from weightcast.core.environment_table import read_environments
 
     monkeypatch.chdir(ROOT)
     shown, _ = run(capsys, "check", "--no-timing")

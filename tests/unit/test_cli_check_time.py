@@ -16,7 +16,6 @@ from command_line import refused, run
 from tiny_study import ROOT
 
 from weightcast.cli import timing
-from weightcast.cli.example_samples import example_samples
 from weightcast.cli.time_cost import SCORED_AS_SOURCE, estimate_time_seconds, step_seconds
 from weightcast.cli.time_step_times import (
     FlowTimes,
@@ -26,13 +25,14 @@ from weightcast.cli.time_step_times import (
     TimeStepTimes,
     measure_time_steps,
 )
-from weightcast.config.time.flow import FlowTraining
-from weightcast.config.time.load import load_time_study, parse_time_study
-from weightcast.config.time.study import TimeStudy
-from weightcast.time.flow_training import draw_stretches
-from weightcast.time.plan import planned_time_jobs
-from weightcast.time.simulation import simulate_snapshots
-from weightcast.time.snapshots import Snapshots
+from weightcast.evolution.commands.example_samples import example_samples
+from weightcast.evolution.config.flow import FlowTraining
+from weightcast.evolution.config.load import load_time_study, parse_time_study
+from weightcast.evolution.config.study import TimeStudy
+from weightcast.evolution.flow_training import draw_stretches
+from weightcast.evolution.plan import planned_time_jobs
+from weightcast.evolution.simulation import simulate_snapshots
+from weightcast.samples.snapshots import Snapshots
 
 MINI = ROOT / "tests" / "workflow" / "mini-time.yaml"
 NO_SCORES = ScoreTimes(0, 0, 0, 0)
@@ -287,7 +287,7 @@ def test_simulations_grow_with_the_root_of_their_number_at_first(
         clock[0] += 1.0
         return np.zeros((number, len(times), 3), np.int64)
 
-    monkeypatch.setattr("weightcast.cli.example_samples.simulate_jumps", simulate)
+    monkeypatch.setattr("weightcast.evolution.commands.example_samples.simulate_jumps", simulate)
     config = mini()
     config["data"]["trajectories"] |= {"train": trajectories, "held_out": 20}
     assert example_samples(parse_time_study(config))[1] == pytest.approx(times_as_long + 1)

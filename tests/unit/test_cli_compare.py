@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from command_line import refused, run
 
-from weightcast.report.numbers import MISSING
-from weightcast.tables import SUMMARY_COLUMNS
+from weightcast.core.report.numbers import MISSING
+from weightcast.core.tables import SUMMARY_COLUMNS
 
 
 def write_summary(folder: Path, *rows: tuple[str, str, str, float]) -> Path:

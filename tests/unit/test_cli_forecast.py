@@ -9,7 +9,7 @@ import xarray as xr
 from command_line import refused, run
 from tiny_study import random_trajectories, write_results
 
-from weightcast.artifacts import load_artifact, save_artifact
+from weightcast.core.artifacts import load_artifact, save_artifact
 from weightcast.environments.model import load_models
 from weightcast.trajectories import write_trajectories
 

@@ -8,11 +8,11 @@ import torch
 from command_line import refused, run
 from tiny_study import FRAME_STEP, random_trajectories, tiny_config, tiny_generator, write_results
 
-from weightcast.artifacts import load_artifact
-from weightcast.cli.generate import parse_environment
+from weightcast.core.artifacts import load_artifact
+from weightcast.core.errors import InputError
+from weightcast.environments.commands.generate import parse_environment
 from weightcast.environments.generator import Generator, new_generator
 from weightcast.environments.model import load_models
-from weightcast.errors import InputError
 from weightcast.trajectories import write_trajectories
 
 

@@ -11,11 +11,16 @@ import yaml
 from command_line import refused, run
 from tiny_study import ROOT, ROWS, default_config, write_data, write_table
 
-from weightcast.cli.source_data import read_file
-from weightcast.cli.study_template import choose_horizons, choose_modes, choose_trained_frames, split_trajectories
-from weightcast.config.study import load_study
-from weightcast.environments.table import read_environments
-from weightcast.nets.build import build_predictor, describe_architecture
+from weightcast.core.environment_table import read_environments
+from weightcast.core.nets.build import build_predictor, describe_architecture
+from weightcast.environments.commands.source_data import read_file
+from weightcast.environments.commands.study_template import (
+    choose_horizons,
+    choose_modes,
+    choose_trained_frames,
+    split_trajectories,
+)
+from weightcast.environments.config.study import load_study
 from weightcast.trajectories import find_environment_files
 
 

@@ -10,12 +10,12 @@ from command_line import refused, run
 from pydantic import BaseModel
 from tiny_study import ROOT
 
-from weightcast.cli.sample_choices import choose_states, choose_stride
-from weightcast.config.time.load import load_time_study
-from weightcast.config.time.study import TimeStudy
-from weightcast.errors import InputError
+from weightcast.core.errors import InputError
+from weightcast.evolution.commands.sample_choices import choose_states, choose_stride
+from weightcast.evolution.config.load import load_time_study
+from weightcast.evolution.config.study import TimeStudy
+from weightcast.evolution.plan import planned_time_jobs
 from weightcast.systems.epidemic import epidemic
-from weightcast.time.plan import planned_time_jobs
 
 SHARED = ROOT.parent / "shared" / "data"
 CONFIG = Path("my.yaml")

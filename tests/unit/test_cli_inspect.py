@@ -9,7 +9,7 @@ from command_line import refused, run
 from safetensors.torch import save_file
 
 from weightcast import __version__
-from weightcast.artifacts import load_artifact, save_artifact
+from weightcast.core.artifacts import load_artifact, save_artifact
 
 ARCHITECTURE = {"kind": "fno", "width": 3, "channels": 2}
 

@@ -13,7 +13,7 @@ from weightcast import __version__
 from weightcast.cli import schema
 from weightcast.cli.main import COMMANDS, main
 from weightcast.cli.warning import warn
-from weightcast.config.kinds import json_schema
+from weightcast.studies import json_schema
 
 COMMAND = [sys.executable, "-m", "weightcast.cli.main"]
 

@@ -11,12 +11,12 @@ import yaml
 from refusals import refused
 from tiny_study import ROOT, default_config
 
-from weightcast.config.data import DataSource
-from weightcast.config.kinds import json_schema, load_any_study
-from weightcast.config.predictor import PredictorSettings
-from weightcast.config.study import load_study, parse_study
-from weightcast.config.time.study import TimeStudy
-from weightcast.config.yaml_file import read_yaml
+from weightcast.core.config.predictor import PredictorSettings
+from weightcast.core.config.yaml_file import read_yaml
+from weightcast.environments.config.data import DataSource
+from weightcast.environments.config.study import load_study, parse_study
+from weightcast.evolution.config.study import TimeStudy
+from weightcast.studies import json_schema, load_any_study
 from weightcast.systems import SYSTEM_NAMES
 from weightcast.trajectories import FileFormat
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from weightcast.config.kinds import json_schema
-from weightcast.config.reference import reference, time_reference
+from weightcast.cli.configuration_reference import reference, time_reference
+from weightcast.studies import json_schema
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = pytest.mark.parametrize(

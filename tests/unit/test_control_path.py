@@ -8,8 +8,8 @@ import torch
 from scipy.interpolate import CubicSpline
 from tiny_flows import anchors
 
-from weightcast.config.time.flow import ControlPathSettings
-from weightcast.time.control_path import ControlPath, encode_anchors
+from weightcast.evolution.config.flow import ControlPathSettings
+from weightcast.evolution.control_path import ControlPath, encode_anchors
 
 
 @pytest.mark.parametrize("kind", ["pca", "mds", "isomap", "autoencoder"])

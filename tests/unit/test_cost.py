@@ -19,12 +19,12 @@ from weightcast.cli.gpu_lines import gpu_lines
 from weightcast.cli.operations import OperationCounter
 from weightcast.cli.step_times import GeneratorStepTimes, StepTimes
 from weightcast.cli.step_work import work_of_a_batch, work_of_a_step
-from weightcast.cli.untrained import untrained_predictor
 from weightcast.cli.work import Work
-from weightcast.config.study import parse_study
-from weightcast.config.training import TrainingSettings
-from weightcast.environments.table import read_environments
-from weightcast.training import fit
+from weightcast.core.config.training import TrainingSettings
+from weightcast.core.environment_table import read_environments
+from weightcast.core.training import fit
+from weightcast.environments.commands.untrained import untrained_predictor
+from weightcast.environments.config.study import parse_study
 
 
 def operations(compute: Callable[[], object]) -> int:

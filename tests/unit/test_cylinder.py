@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from refusals import refused
 
-from weightcast.environments.table import Environment
+from weightcast.core.environment_table import Environment
 from weightcast.systems.cylinder import SYSTEM, CylinderSettings, initial_fields, simulate, solve
 from weightcast.systems.cylinder_flow import CylinderFlow
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from weightcast.baselines.damped_persistence import DampedPersistence
+from weightcast.environments.baselines.damped_persistence import DampedPersistence
 from weightcast.environments.evaluation import TestSet, evaluate_forecast
 
 

@@ -11,14 +11,14 @@ import torch
 from refusals import refused
 from scipy.stats import chisquare
 
-from weightcast.config.time.density import DensitySettings
-from weightcast.config.training import TrainingSettings
-from weightcast.graph import WeightGraph
-from weightcast.nets.backbones import GRUBackbone, TransformerBackbone
-from weightcast.time.density import Density, StackedDensity
-from weightcast.time.snapshots import Snapshots
-from weightcast.time.state_space import Counts, Reals, state_space_of
-from weightcast.training import fit
+from weightcast.core.config.training import TrainingSettings
+from weightcast.core.graph import WeightGraph
+from weightcast.core.nets.backbones import GRUBackbone, TransformerBackbone
+from weightcast.core.training import fit
+from weightcast.evolution.config.density import DensitySettings
+from weightcast.evolution.density import Density, StackedDensity
+from weightcast.evolution.state_space import Counts, Reals, state_space_of
+from weightcast.samples.snapshots import Snapshots
 
 BACKBONES = ("gru", "transformer")
 ORDERS = ("sequential", "random")
@@ -261,7 +261,7 @@ def test_equal_members_get_different_samples_however_few_are_drawn_at_once(monke
     density = stacked(Counts(9, 3))
     weights = pronounced(density).expand(3, -1)
     together = density.sample(weights, 1000, seed=0)
-    monkeypatch.setattr("weightcast.time.density.DRAWN_AT_ONCE", 1)
+    monkeypatch.setattr("weightcast.evolution.density.DRAWN_AT_ONCE", 1)
     in_parts = density.sample(weights, 1000, seed=0)
     for drawn in (together, in_parts):
         assert all(not torch.equal(drawn[a], drawn[b]) for a, b in itertools.combinations(range(3), 2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from weightcast.config.diffusion import DiffusionSettings
+from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.diffusion import LatentDiffusion
 
 TRAINING = {"steps": 1, "learning_rate": 0.001}

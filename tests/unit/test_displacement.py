@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from refusals import refused
 
-from weightcast.baselines.displacement import DisplacementInterpolation, stochastic_rounding
-from weightcast.distances.wasserstein import wasserstein
+from weightcast.evolution.baselines.displacement import DisplacementInterpolation, stochastic_rounding
+from weightcast.evolution.distances.wasserstein import wasserstein
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_bad_input_is_refused(gaussians):
 
 def test_flow_matching_carries_the_first_snapshot_through_all_others(random):
     pytest.importorskip("torchcfm")
-    from weightcast.baselines.flow_matching import FlowMatching
+    from weightcast.evolution.baselines.flow_matching import FlowMatching
 
     snapshots = [random.normal(size=(300, 2)) * deviation + mean for deviation, mean in ((1, 0), (1.5, 5), (1, 10))]
     flow = FlowMatching([0, 1, 3], snapshots, seed=0, steps=800, batch=64)
@@ -126,7 +126,7 @@ def test_flow_matching_carries_the_first_snapshot_through_all_others(random):
 
 def test_flow_matching_depends_on_its_seed_alone(random):
     pytest.importorskip("torchcfm")
-    from weightcast.baselines.flow_matching import FlowMatching
+    from weightcast.evolution.baselines.flow_matching import FlowMatching
 
     snapshots = [random.normal(size=(40, 1)), random.normal(size=(50, 1))]
     np.random.seed(0)  # noqa: NPY002  (global random states must neither matter nor be changed)
@@ -139,7 +139,7 @@ def test_flow_matching_depends_on_its_seed_alone(random):
 
 def test_flow_matching_without_torchcfm_says_what_to_install(gaussians, monkeypatch):
     pytest.importorskip("torchdiffeq")
-    from weightcast.baselines.flow_matching import FlowMatching
+    from weightcast.evolution.baselines.flow_matching import FlowMatching
 
     monkeypatch.setitem(sys.modules, "torchcfm", None)
     monkeypatch.setitem(sys.modules, "torchcfm.conditional_flow_matching", None)

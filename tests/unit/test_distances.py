@@ -10,11 +10,11 @@ import pytest
 from refusals import refused
 from scipy.spatial.distance import cdist, jensenshannon
 
-from weightcast.distances.marginals import jensen_shannon, marginal_frequencies, paper_w
-from weightcast.distances.maximum_mean_discrepancy import maximum_mean_discrepancy
-from weightcast.distances.moments import moments, relative_moment_error
-from weightcast.distances.tails import tail_error, tail_probability
-from weightcast.distances.wasserstein import optimal_plan, sliced_wasserstein, wasserstein
+from weightcast.evolution.distances.marginals import jensen_shannon, marginal_frequencies, paper_w
+from weightcast.evolution.distances.maximum_mean_discrepancy import maximum_mean_discrepancy
+from weightcast.evolution.distances.moments import moments, relative_moment_error
+from weightcast.evolution.distances.tails import tail_error, tail_probability
+from weightcast.evolution.distances.wasserstein import optimal_plan, sliced_wasserstein, wasserstein
 
 COUNTS = np.array([[0, 1], [1, 1], [1, 2], [3, 2]])
 PAIRWISE = {
@@ -116,7 +116,7 @@ def test_a_plan_has_the_given_marginals(random):
 
 
 def test_a_solver_that_stops_early_is_an_error(random, monkeypatch):
-    monkeypatch.setattr("weightcast.distances.wasserstein._MOST_ITERATIONS", 3)
+    monkeypatch.setattr("weightcast.evolution.distances.wasserstein._MOST_ITERATIONS", 3)
     with pytest.warns(UserWarning), pytest.raises(RuntimeError, match="200 to 200 points"):
         wasserstein(random.normal(size=(200, 2)), random.normal(size=(200, 2)))
 

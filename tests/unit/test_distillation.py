@@ -13,8 +13,8 @@ from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 from sklearn.preprocessing import PolynomialFeatures
 
-from weightcast.explain.distillation import DistilledEquations, StepPairs, distil, pairs_within
-from weightcast.explain.polynomials import Monomials, flow
+from weightcast.environments.explain.distillation import DistilledEquations, StepPairs, distil, pairs_within
+from weightcast.environments.explain.polynomials import Monomials, flow
 
 RESOLUTION = 0.02
 Map = Callable[[np.ndarray], np.ndarray]

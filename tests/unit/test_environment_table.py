@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from refusals import refused
 
-from weightcast.environments.table import EnvironmentTable, read_environments, write_environments
-from weightcast.names import check_name
+from weightcast.core.environment_table import EnvironmentTable, read_environments, write_environments
+from weightcast.core.names import check_name
 
 DATA = Path(__file__).parents[2] / "data"
 GOOD = """\

@@ -12,12 +12,12 @@ import pytest
 import torch
 import yaml
 
-from weightcast.config.time.load import load_time_study
-from weightcast.time.anchors import Anchors
-from weightcast.time.density import StackedDensity
-from weightcast.time.flow_artifact import save_flow
-from weightcast.time.flow_training import new_flow
-from weightcast.time.state_space import Counts
+from weightcast.evolution.anchors import Anchors
+from weightcast.evolution.config.load import load_time_study
+from weightcast.evolution.density import StackedDensity
+from weightcast.evolution.flow_artifact import save_flow
+from weightcast.evolution.flow_training import new_flow
+from weightcast.evolution.state_space import Counts
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "epidemic_demo.md"

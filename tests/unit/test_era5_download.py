@@ -15,7 +15,7 @@ import pytest
 from era5_files import START, field, write_new, write_old, write_zarr, write_zip
 from refusals import refused
 
-from weightcast.environments.table import Environment, read_environments
+from weightcast.core.environment_table import Environment, read_environments
 from weightcast.era5 import climate_data_store, zarr_store
 from weightcast.era5.download import Retrieve, obtain
 from weightcast.era5.read import read_fields

@@ -11,7 +11,7 @@ import pytest
 from era5_files import HOURS, LATITUDE, LONGITUDE, START, UNITS, field, fields, write_new, write_old, write_zip
 from refusals import refused
 
-from weightcast.environments.table import Environment
+from weightcast.core.environment_table import Environment
 from weightcast.era5.read import covered_hours, read_fields, read_region
 from weightcast.era5.region import Area, Region, find_points, region_around
 from weightcast.era5.times import hour_text, hours_from_units, month_hours, period_months

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from refusals import refused
 
-from weightcast.environments.table import Environment, EnvironmentTable, read_environments
+from weightcast.core.environment_table import Environment, EnvironmentTable, read_environments
 from weightcast.systems import era5_sample, load_system
 from weightcast.systems.era5_sample import (
     ERA5SampleSettings,

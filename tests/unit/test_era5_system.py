@@ -11,7 +11,7 @@ import pytest
 from era5_files import START, field, fields, write_new, write_old
 from refusals import refused
 
-from weightcast.environments.table import Environment
+from weightcast.core.environment_table import Environment
 from weightcast.era5.cut import FrameTimes, cut_trajectories
 from weightcast.era5.settings import ERA5Settings
 from weightcast.era5.times import hour_text, month_hours

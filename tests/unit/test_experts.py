@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 import torch
 
-from weightcast.artifacts import load_artifact
-from weightcast.config.data import DataSettings
-from weightcast.config.training import PredictorTraining
-from weightcast.config.zoo import Perturbation, ZooSettings
+from weightcast.core.artifacts import load_artifact
+from weightcast.core.config.training import PredictorTraining
+from weightcast.core.environment_table import Environment, EnvironmentTable
+from weightcast.core.errors import InputError
+from weightcast.core.nets.build import build_predictor
 from weightcast.environments.base import Base
+from weightcast.environments.config.data import DataSettings
+from weightcast.environments.config.zoo import Perturbation, ZooSettings
 from weightcast.environments.dataset import Normalisation
 from weightcast.environments.expert_shard import train_shard
 from weightcast.environments.experts import plan_members, starting_weights, train_experts
+from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.scaling import ParameterScaling
-from weightcast.environments.table import Environment, EnvironmentTable
 from weightcast.environments.weight_maps import PooledWeights
 from weightcast.environments.zoo import Zoo, gather
-from weightcast.errors import InputError
-from weightcast.nets.build import build_predictor
-from weightcast.predictor import StackedPredictor
 from weightcast.trajectories import Trajectories, write_trajectories
 
 ARCHITECTURE = {

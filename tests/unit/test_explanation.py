@@ -20,24 +20,24 @@ from scipy.linalg import expm
 from synthetic_study import environment_table, write_study
 from torch import nn
 
-from weightcast.config.data import DataSettings
-from weightcast.config.explain import ExplainSettings
+from weightcast.core.environment_table import Environment, EnvironmentTable, table_to_json
+from weightcast.core.nets.build import build_predictor
+from weightcast.core.plots.export import RenderedFigure
+from weightcast.core.report.numbers import MISSING
+from weightcast.core.tables import EXPLANATION_COLUMNS, read_explanation, write_table
+from weightcast.environments.config.data import DataSettings
+from weightcast.environments.config.explain import ExplainSettings
 from weightcast.environments.dataset import Normalisation
-from weightcast.environments.table import Environment, EnvironmentTable, table_to_json
+from weightcast.environments.explain import known_terms as known
+from weightcast.environments.explain.comparison import accuracy, median_coefficients
+from weightcast.environments.explain.predictor_equations import TrainingStates, equation_rows, with_truth
+from weightcast.environments.plots.coefficients import plot_coefficients
+from weightcast.environments.predictor import StackedPredictor
+from weightcast.environments.report import figures
+from weightcast.environments.report.explanation import FAITHFUL, explain
+from weightcast.environments.report.inputs import read_results
+from weightcast.environments.report.page import build_report, render_page
 from weightcast.environments.weights_table import MethodWeights, save_method_weights
-from weightcast.explain import known_terms as known
-from weightcast.explain.comparison import accuracy, median_coefficients
-from weightcast.explain.predictor_equations import TrainingStates, equation_rows, with_truth
-from weightcast.nets.build import build_predictor
-from weightcast.plots.coefficients import plot_coefficients
-from weightcast.plots.export import RenderedFigure
-from weightcast.predictor import StackedPredictor
-from weightcast.report import figures
-from weightcast.report.explanation import FAITHFUL, explain
-from weightcast.report.inputs import read_results
-from weightcast.report.numbers import MISSING
-from weightcast.report.page import build_report, render_page
-from weightcast.tables import EXPLANATION_COLUMNS, read_explanation, write_table
 from weightcast.trajectories import Trajectories, write_trajectories
 
 ROOT = Path(__file__).parents[2]

@@ -11,10 +11,10 @@ from scipy.linalg import expm
 from tiny_flows import DENSITY, EVEN, UNEVEN, anchors, arm, flow_of, settings
 from torch import Tensor, nn
 
-from weightcast.artifacts import save_artifact
-from weightcast.config.time.flow import SolverSettings
-from weightcast.time.flow import WeightFlow
-from weightcast.time.flow_artifact import load_flow, save_flow
+from weightcast.core.artifacts import save_artifact
+from weightcast.evolution.config.flow import SolverSettings
+from weightcast.evolution.flow import WeightFlow
+from weightcast.evolution.flow_artifact import load_flow, save_flow
 
 
 class Linear(nn.Module):

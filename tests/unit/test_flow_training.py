@@ -9,14 +9,14 @@ import pytest
 import torch
 from tiny_flows import DENSITY, EVEN, SHORT, UNEVEN, anchors, arm, flow_of, settings, snapshots_of
 
-from weightcast.config.time.anchors import BridgeSettings
-from weightcast.config.time.flow import FlowTraining
-from weightcast.time import flow_training
-from weightcast.time.anchors import Anchors
-from weightcast.time.bridge import Bridge
-from weightcast.time.flow import WeightFlow
-from weightcast.time.flow_training import bridge_of, draw_stretches, new_flow, train_flow
-from weightcast.training import Resume
+from weightcast.core.training import Resume
+from weightcast.evolution import flow_training
+from weightcast.evolution.anchors import Anchors
+from weightcast.evolution.bridge import Bridge
+from weightcast.evolution.config.anchors import BridgeSettings
+from weightcast.evolution.config.flow import FlowTraining
+from weightcast.evolution.flow import WeightFlow
+from weightcast.evolution.flow_training import bridge_of, draw_stretches, new_flow, train_flow
 
 
 def distance_to_anchors(flow: WeightFlow, of: Anchors) -> float:
@@ -101,7 +101,7 @@ def test_the_anchor_loss_by_hand(monkeypatch):
 
 
 def test_both_objectives_are_trained_one_after_the_other_and_go_on_after_an_interruption(tmp_path, monkeypatch):
-    monkeypatch.setattr("weightcast.training.SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("weightcast.core.training.SAVE_EVERY_SECONDS", 0.0)
     of, snapshots = anchors(), snapshots_of()
     bridge = bridge_of(snapshots, of, arm(), BridgeSettings(per_interval=1), seed=0)
     chosen = settings(anchor_training=SHORT | {"steps": 5}, likelihood_training=SHORT | {"steps": 6})

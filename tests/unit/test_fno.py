@@ -7,8 +7,8 @@ import scipy.signal
 import torch
 from torch.func import functional_call, vmap
 
-from weightcast.nets.fno import FNO, FourierLayer, SpectralConv2d
-from weightcast.nets.fourier import forward_transform, inverse_transform, resample
+from weightcast.core.nets.fno import FNO, FourierLayer, SpectralConv2d
+from weightcast.core.nets.fourier import forward_transform, inverse_transform, resample
 
 
 @pytest.mark.parametrize(("grid", "modes"), [((16, 12), (4, 3)), ((9, 10), (4, 5)), ((8, 8), (1, 1))])

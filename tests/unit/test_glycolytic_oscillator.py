@@ -7,7 +7,7 @@ import pytest
 from refusals import refused
 from scipy.integrate import simpson, solve_ivp
 
-from weightcast.environments.table import Environment
+from weightcast.core.environment_table import Environment
 from weightcast.systems.glycolytic_oscillator import (
     CHANNELS,
     SYSTEM,

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from weightcast.graph import WeightGraph
+from weightcast.core.graph import WeightGraph
 
 # Round trips
 

@@ -20,8 +20,8 @@ from graph_trials import (
 from hypothesis import given
 from torch import nn
 
-from weightcast.errors import InputError
-from weightcast.graph import WeightGraph
+from weightcast.core.errors import InputError
+from weightcast.core.graph import WeightGraph
 
 
 def test_modules_without_a_graph_are_refused() -> None:

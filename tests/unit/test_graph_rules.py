@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from weightcast.errors import InputError
-from weightcast.graph import Part, WeightGraph, register
+from weightcast.core.errors import InputError
+from weightcast.core.graph import Part, WeightGraph, register
 
 
 class Outer(nn.Module):

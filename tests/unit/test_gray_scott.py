@@ -8,7 +8,7 @@ from refusals import refused
 from scipy.integrate import simpson, solve_ivp
 from scipy.ndimage import convolve
 
-from weightcast.environments.table import Environment
+from weightcast.core.environment_table import Environment
 from weightcast.systems.gray_scott import SYSTEM, GrayScottSettings, initial_fields, simulate, solve
 
 F, K = 0.035, 0.061

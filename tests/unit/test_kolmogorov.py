@@ -5,7 +5,7 @@ import pytest
 from refusals import refused
 from scipy.optimize import brentq
 
-from weightcast.environments.table import Environment
+from weightcast.core.environment_table import Environment
 from weightcast.systems.kolmogorov import SYSTEM, KolmogorovSettings, initial_fields, shear_flow, trajectories
 from weightcast.systems.vorticity import solve
 

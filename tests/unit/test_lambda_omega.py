@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from refusals import refused
 
-from weightcast.environments.table import Environment, EnvironmentTable, table_to_json
+from weightcast.core.environment_table import Environment, EnvironmentTable, table_to_json
 from weightcast.systems import load_system
 from weightcast.systems.lambda_omega import LambdaOmegaSettings, initial_fields, simulate, solve
 from weightcast.trajectories import read_trajectories

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from refusals import refused
 
-from weightcast.environments.table import Environment
+from weightcast.core.environment_table import Environment
 from weightcast.systems.lotka_volterra import SYSTEM, LotkaVolterraSettings, initial_states, simulate, solve
 
 

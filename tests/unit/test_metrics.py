@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from weightcast.metrics import forecast_metrics
+from weightcast.environments.forecast_metrics import forecast_metrics
 
 
 def compute(forecast, truth, horizons=(2, 4)):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from weightcast.nets.mlp import MLP
+from weightcast.core.nets.mlp import MLP
 
 
 @pytest.mark.parametrize(("activation", "module"), [("tanh", nn.Tanh()), ("gelu", nn.GELU()), ("silu", nn.SiLU())])

@@ -5,7 +5,7 @@ import pytest
 from refusals import refused
 from scipy.integrate import cumulative_simpson
 
-from weightcast.environments.table import Environment
+from weightcast.core.environment_table import Environment
 from weightcast.systems import ordinary, require_positive
 from weightcast.systems.ordinary import (
     OrdinarySettings,

@@ -11,10 +11,10 @@ import torch
 from command_line import run
 from tiny_study import ROOT
 
-from weightcast.cli.untrained import untrained_generator, untrained_predictor
-from weightcast.config.study import Study, load_study
-from weightcast.environments.table import EnvironmentTable, read_environments
-from weightcast.plan import planned_jobs
+from weightcast.core.environment_table import EnvironmentTable, read_environments
+from weightcast.environments.commands.untrained import untrained_generator, untrained_predictor
+from weightcast.environments.config.study import Study, load_study
+from weightcast.environments.plan import planned_jobs
 
 PATHS = sorted((ROOT / "config" / "paper").glob("*.yaml"))
 PAPER = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)

@@ -11,10 +11,11 @@ import torch
 from refusals import refused
 from tiny_study import ROOT, ROWS, default_config, tiny_config, write_config, write_data, write_table
 
-from weightcast.artifacts import save_artifact
-from weightcast.config.study import Study, load_study, parse_study
-from weightcast.environments.table import Environment, EnvironmentTable, Role
-from weightcast.plan import (
+from weightcast.core.artifacts import save_artifact
+from weightcast.core.environment_table import Environment, EnvironmentTable, Role
+from weightcast.core.recorded import recorded_metadata
+from weightcast.environments.config.study import Study, load_study, parse_study
+from weightcast.environments.plan import (
     WEIGHT_MAPS,
     adapted_arms,
     base_environments,
@@ -27,7 +28,6 @@ from weightcast.plan import (
     tuned_arms,
     weight_sources,
 )
-from weightcast.recorded import recorded_metadata
 
 
 def table_of(*rows: tuple[str, Role]) -> EnvironmentTable:
@@ -118,7 +118,7 @@ def test_an_unreadable_base_does_not_count(study: Study) -> None:
 
 
 def test_metadata_read_by_hand_is_that_of_the_library(study: Study) -> None:
-    from weightcast.artifacts import read_metadata
+    from weightcast.core.artifacts import read_metadata
 
     path = write_base(study, "erm", ["a", "ä"])
     assert recorded_metadata(path) == read_metadata(path)
@@ -229,7 +229,7 @@ def test_planned_jobs_are_snakemakes(tmp_path: Path) -> None:
 
 
 def test_planned_jobs_of_the_default_study_are_snakemakes() -> None:
-    from weightcast.environments.table import read_environments
+    from weightcast.core.environment_table import read_environments
 
     study = parse_study(default_config())
     assert planned_jobs(study, read_environments(ROOT / study.environments)) == snakemakes_jobs()
@@ -237,7 +237,7 @@ def test_planned_jobs_of_the_default_study_are_snakemakes() -> None:
 
 def test_downloads_are_planned() -> None:
     """As docs/era5.md says; tests/workflow/test_era5_study.py compares with Snakemake."""
-    from weightcast.environments.table import read_environments
+    from weightcast.core.environment_table import read_environments
 
     study = load_study(ROOT / "config" / "era5.yaml")
     jobs = planned_jobs(study, read_environments(ROOT / study.environments))
@@ -247,6 +247,9 @@ def test_downloads_are_planned() -> None:
 
 def test_planning_is_light() -> None:
     """Snakemake imports the plan in every process that it starts."""
-    code = "import sys, weightcast.plan; print([m for m in ('torch', 'xarray', 'pandas', 'scipy') if m in sys.modules])"
+    code = (
+        "import sys, weightcast.environments.plan;"
+        " print([m for m in ('torch', 'xarray', 'pandas', 'scipy') if m in sys.modules])"
+    )
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from weightcast.plots.environments import FRAMES, plot_environments
+from weightcast.environments.plots.environments import FRAMES, plot_environments
 from weightcast.trajectories.record import Trajectories
 
 

@@ -17,16 +17,20 @@ from torch import Tensor, nn
 from weightcast.cli import timing
 from weightcast.cli.cost import estimate_work
 from weightcast.cli.step_times import measure_step_times
-from weightcast.cli.untrained import check_predictor
-from weightcast.config.data import DataSettings
-from weightcast.config.diffusion import DiffusionSettings
-from weightcast.config.end_to_end import EndToEndSettings
-from weightcast.config.predictor import PredictorSettings
-from weightcast.config.study import parse_study
-from weightcast.config.training import PooledTraining, PredictorTraining
-from weightcast.config.vae import VAESettings
-from weightcast.config.zoo import Perturbation, ZooSettings
+from weightcast.core.config.predictor import PredictorSettings
+from weightcast.core.config.training import PooledTraining, PredictorTraining
+from weightcast.core.environment_table import Environment, EnvironmentTable, read_environments
+from weightcast.core.graph import WeightGraph
+from weightcast.core.nets import fno, uno
+from weightcast.core.nets.build import build_predictor, describe_architecture
 from weightcast.environments.base import Base
+from weightcast.environments.commands.untrained import check_predictor
+from weightcast.environments.config.data import DataSettings
+from weightcast.environments.config.diffusion import DiffusionSettings
+from weightcast.environments.config.end_to_end import EndToEndSettings
+from weightcast.environments.config.study import parse_study
+from weightcast.environments.config.vae import VAESettings
+from weightcast.environments.config.zoo import Perturbation, ZooSettings
 from weightcast.environments.dataset import Normalisation, read_part
 from weightcast.environments.diffusion_training import train_diffusion
 from weightcast.environments.end_to_end import tune_end_to_end
@@ -35,16 +39,12 @@ from weightcast.environments.experts import one_step_error, plan_members, starti
 from weightcast.environments.generator import Generator, new_generator
 from weightcast.environments.origin import Origin
 from weightcast.environments.pooled_training import train_weight_map
+from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.scaling import ParameterScaling
-from weightcast.environments.table import Environment, EnvironmentTable, read_environments
 from weightcast.environments.vae_training import train_vae
 from weightcast.environments.weight_maps import FilmWeights, build_weight_map
 from weightcast.environments.zoo import Zoo
 from weightcast.environments.zoo_training_data import ZooTrainingData
-from weightcast.graph import WeightGraph
-from weightcast.nets import fno, uno
-from weightcast.nets.build import build_predictor, describe_architecture
-from weightcast.predictor import StackedPredictor
 from weightcast.trajectories import Trajectories, write_trajectories
 
 SECTIONS: dict[str, dict[str, Any]] = {

@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from weightcast.baselines.regression import gaussian_process_regression, nearest_environment, polynomial_regression
+from weightcast.environments.baselines.regression import (
+    gaussian_process_regression,
+    nearest_environment,
+    polynomial_regression,
+)
 
 
 def family(degree: int, noise: float = 0.0):

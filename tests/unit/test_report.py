@@ -28,16 +28,16 @@ from synthetic_study import (
     write_study,
 )
 
-from weightcast.plots.export import render
-from weightcast.plots.labels import Label, place_labels
-from weightcast.plots.plane import plot_plane
-from weightcast.plots.rollouts import plot_rollouts
-from weightcast.plots.style import log_limits
-from weightcast.plots.summary import plot_summary
-from weightcast.report.numbers import number, p_value, seconds
-from weightcast.report.page import build_report
-from weightcast.report.verdict import Verdict, give_verdict
-from weightcast.statistics import environment_errors, summarise
+from weightcast.core.plots.export import render
+from weightcast.core.plots.labels import Label, place_labels
+from weightcast.core.plots.style import log_limits
+from weightcast.core.plots.summary import plot_summary
+from weightcast.core.report.numbers import number, p_value, seconds
+from weightcast.core.significance import environment_errors, summarise
+from weightcast.environments.plots.plane import plot_plane
+from weightcast.environments.plots.rollouts import plot_rollouts
+from weightcast.environments.report.page import build_report
+from weightcast.environments.report.verdict import Verdict, give_verdict
 
 ROOT = Path(__file__).parents[2]
 SECTIONS = ("verdict", "reading", "summary", "horizon", "plane", "rollouts", "weights", "costs", "config", "versions")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from synthetic_study import write_study
 
-from weightcast.report.page import build_report
+from weightcast.environments.report.page import build_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (chromium, google-chrome)")

@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import weightcast
-from weightcast.provenance import code_files
+from weightcast.core.provenance import code_files
 from weightcast.systems import SYSTEM_NAMES, load_system
 
 ROOT = Path(__file__).parents[2]

@@ -9,10 +9,10 @@ import xarray as xr
 from refusals import refused
 from sample_files import TIMES, check_rows, counts, rows, settings, shared, write_csv, write_h5ad, write_table
 
-from weightcast.config.time.snapshots import SampleFormat
 from weightcast.samples import import_snapshots, read_samples, recognise, split_snapshots
+from weightcast.samples.settings import SampleFormat
+from weightcast.samples.snapshots import write_snapshots
 from weightcast.samples.time_column import times_of_labels
-from weightcast.time.snapshots import write_snapshots
 
 # --- npy
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from refusals import refused
 
-from weightcast.config.time.snapshots import SnapshotSettings
 from weightcast.samples import TimedSamples, split_snapshots
+from weightcast.samples.settings import SnapshotSettings
+from weightcast.samples.snapshots import FEWEST_SAMPLES
 from weightcast.samples.split import samples_needed
-from weightcast.time.snapshots import FEWEST_SAMPLES
 
 
 def settings(**changes: Any) -> SnapshotSettings:

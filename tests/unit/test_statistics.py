@@ -10,8 +10,8 @@ import pytest
 from refusals import refused
 from scipy.stats import wilcoxon
 
-from weightcast.methods import METHODS, method
-from weightcast.statistics import (
+from weightcast.core.methods import METHODS, method
+from weightcast.core.significance import (
     SUMMARY_COLUMNS,
     best_arm,
     bootstrap_median,

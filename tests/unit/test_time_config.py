@@ -12,12 +12,12 @@ import yaml
 from refusals import refused
 from tiny_study import ROOT, default_config
 
-from weightcast.config.kinds import KINDS, json_schema, kind_of, load_any_study, parse_any_study
-from weightcast.config.study import Study
-from weightcast.config.time.load import load_time_study, parse_time_study
-from weightcast.config.time.snapshots import SampleFormat, StochasticSystem
-from weightcast.config.time.study import TimeStudy
+from weightcast.environments.config.study import Study
+from weightcast.evolution.config.load import load_time_study, parse_time_study
+from weightcast.evolution.config.study import TimeStudy
 from weightcast.samples import formats
+from weightcast.samples.settings import SampleFormat, StochasticSystem
+from weightcast.studies import KINDS, json_schema, kind_of, load_any_study, parse_any_study
 from weightcast.systems.stochastic import STOCHASTIC_SYSTEMS
 
 EPIDEMIC = ROOT / "config" / "epidemic.yaml"

@@ -13,21 +13,21 @@ from refusals import refused
 from scipy.stats import wilcoxon
 from tiny_study import ROOT
 
-from weightcast.config.time.density import DensitySettings
-from weightcast.config.time.evaluation import TimeEvaluationSettings
-from weightcast.config.time.load import parse_time_study
-from weightcast.config.time.snapshots import SnapshotSettings
-from weightcast.distances.wasserstein import wasserstein
-from weightcast.statistics import SUMMARY_COLUMNS
-from weightcast.time.costs import time_method_costs
-from weightcast.time.density import StackedDensity
-from weightcast.time.evaluation import MOMENT_ERRORS, TimeTestSet, evaluate_path
-from weightcast.time.plan import evaluation_sources, folds, left_out, planned_time_jobs
-from weightcast.time.sample_baselines import evaluate_displacement, evaluate_floor
-from weightcast.time.simulation import simulate_snapshots
-from weightcast.time.snapshots import Snapshots, read_snapshots, write_snapshots
-from weightcast.time.state_space import Counts
-from weightcast.time.statistics import METRICS, bootstrap_mean, summarise_times
+from weightcast.core.significance import SUMMARY_COLUMNS
+from weightcast.evolution.baselines.evaluation import evaluate_displacement, evaluate_floor
+from weightcast.evolution.config.density import DensitySettings
+from weightcast.evolution.config.evaluation import TimeEvaluationSettings
+from weightcast.evolution.config.load import parse_time_study
+from weightcast.evolution.costs import time_method_costs
+from weightcast.evolution.density import StackedDensity
+from weightcast.evolution.distances.wasserstein import wasserstein
+from weightcast.evolution.evaluation import MOMENT_ERRORS, TimeTestSet, evaluate_path
+from weightcast.evolution.plan import evaluation_sources, folds, left_out, planned_time_jobs
+from weightcast.evolution.simulation import simulate_snapshots
+from weightcast.evolution.state_space import Counts
+from weightcast.evolution.summary import METRICS, bootstrap_mean, summarise_times
+from weightcast.samples.settings import SnapshotSettings
+from weightcast.samples.snapshots import Snapshots, read_snapshots, write_snapshots
 
 NO_COSTS = pd.DataFrame({"method": [], "parameters": [], "train_seconds": [], "adapt_seconds": []})
 DISTANCES = {"wasserstein", "sliced_wasserstein", "mmd", "jsd", *MOMENT_ERRORS, "tail_error"}

@@ -18,25 +18,25 @@ from refusals import refused
 from test_report_browser import CHROMIUM, visit, with_script
 from tiny_time_study import CONFIG, SAMPLES, STATES, summary_of
 
-from weightcast.baselines.displacement import DisplacementInterpolation
-from weightcast.config.time.load import parse_time_study
-from weightcast.config.time.study import TimeStudy
-from weightcast.distances.marginals import jensen_shannon, paper_w
-from weightcast.distances.moments import relative_moment_error
-from weightcast.distances.wasserstein import wasserstein
-from weightcast.methods import FLOW_PREFIX
-from weightcast.report.time_page import build_time_report
+from weightcast.core.methods import FLOW_PREFIX
+from weightcast.evolution.anchors import Anchors, train_anchors
+from weightcast.evolution.baselines.displacement import DisplacementInterpolation
+from weightcast.evolution.bridge import Bridge
+from weightcast.evolution.config.load import parse_time_study
+from weightcast.evolution.config.study import TimeStudy
+from weightcast.evolution.density import StackedDensity
+from weightcast.evolution.distances.marginals import jensen_shannon, paper_w
+from weightcast.evolution.distances.moments import relative_moment_error
+from weightcast.evolution.distances.wasserstein import wasserstein
+from weightcast.evolution.flow_artifact import save_flow
+from weightcast.evolution.flow_training import new_flow, train_flow
+from weightcast.evolution.interpolation import interpolate_weights
+from weightcast.evolution.report.page import build_time_report
+from weightcast.evolution.state_space import build_state_space
+from weightcast.evolution.weight_path import WeightPath
+from weightcast.samples.snapshots import Snapshots, write_snapshots
 from weightcast.systems.jump_process import simulate_jumps
 from weightcast.systems.stochastic import build_stochastic_system
-from weightcast.time.anchors import Anchors, train_anchors
-from weightcast.time.bridge import Bridge
-from weightcast.time.density import StackedDensity
-from weightcast.time.flow_artifact import save_flow
-from weightcast.time.flow_training import new_flow, train_flow
-from weightcast.time.interpolation import interpolate_weights
-from weightcast.time.snapshots import Snapshots, write_snapshots
-from weightcast.time.state_space import build_state_space
-from weightcast.time.weight_path import WeightPath
 
 ROOT = Path(__file__).parents[2]
 SECTIONS = (

@@ -8,15 +8,15 @@ import pytest
 import xarray as xr
 from tiny_time_study import CONFIG, summary_of
 
-from weightcast.config.time.load import parse_time_study
-from weightcast.plots.export import render
-from weightcast.plots.time_distributions import Landscape, plot_joints, plot_marginals
-from weightcast.plots.time_errors import ErrorPanel, plot_time_errors
-from weightcast.report.time_comparison import choose_protagonists, error_ratio, interpolated_anchors
-from weightcast.report.time_tables import published_table, summary_tables
-from weightcast.report.time_verdict import give_time_verdict
-from weightcast.report.verdict import Verdict
-from weightcast.time.statistics import summarise_times
+from weightcast.core.plots.export import render
+from weightcast.environments.report.verdict import Verdict
+from weightcast.evolution.config.load import parse_time_study
+from weightcast.evolution.plots.distributions import Landscape, plot_joints, plot_marginals
+from weightcast.evolution.plots.errors import ErrorPanel, plot_time_errors
+from weightcast.evolution.report.comparison import choose_protagonists, error_ratio, interpolated_anchors
+from weightcast.evolution.report.tables import published_table, summary_tables
+from weightcast.evolution.report.verdict import give_time_verdict
+from weightcast.evolution.summary import summarise_times
 
 
 def made_up(typical: dict[str, float], splits: tuple[str, ...] = ("observed", "unobserved"), seeds: int = 3):

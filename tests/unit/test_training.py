@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from weightcast.config.training import TrainingSettings
-from weightcast.training import Resume, fit, learning_rate
+from weightcast.core.config.training import TrainingSettings
+from weightcast.core.training import Resume, fit, learning_rate
 
 SETTINGS = TrainingSettings(steps=150, learning_rate=0.05)
 
@@ -65,7 +65,7 @@ def interrupted(loss, at: int):
 
 
 def test_an_interrupted_training_goes_on_and_ends_in_the_same_weights(tmp_path, monkeypatch):
-    monkeypatch.setattr("weightcast.training.SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("weightcast.core.training.SAVE_EVERY_SECONDS", 0.0)
     whole = torch.zeros(2, 5, requires_grad=True)
     expected = fit([whole], quadratic(whole, [0, 1]), SETTINGS, stacked=True)
 

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 from refusals import refused
 
-from weightcast.environments.table import Environment, EnvironmentTable, table_to_json
+from weightcast.core.environment_table import Environment, EnvironmentTable, table_to_json
 from weightcast.trajectories import (
     Trajectories,
     find_environment_files,

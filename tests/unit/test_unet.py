@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from weightcast.nets.unet import Convolution, UNet
+from weightcast.core.nets.unet import Convolution, UNet
 
 DOWNSAMPLINGS = pytest.mark.parametrize("downsampling", ["pooled", "strided"])
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from weightcast.nets.fourier import resample
-from weightcast.nets.grids import level_grids
-from weightcast.nets.uno import UNO
+from weightcast.core.nets.fourier import resample
+from weightcast.core.nets.grids import level_grids
+from weightcast.core.nets.uno import UNO
 
 
 def network(**settings) -> UNO:

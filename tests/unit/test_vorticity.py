@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from refusals import refused
 
-from weightcast.environments.table import Environment
+from weightcast.core.environment_table import Environment
 from weightcast.systems.vorticity import Flow, VorticitySettings, highest_wave, random_vorticity, simulate, solve
 
 Field = np.ndarray

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from weightcast.core.graph import WeightGraph
+from weightcast.core.nets.fno import FNO
+from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.weight_maps import FilmWeights, HypernetworkWeights, PooledWeights
-from weightcast.graph import WeightGraph
-from weightcast.nets.fno import FNO
-from weightcast.predictor import StackedPredictor
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def modulated(network: FNO, film: FilmWeights, parameters: torch.Tensor, frames:
 def _forward_by_hand(network, modulation, frames):
     from torch.nn import functional as F
 
-    from weightcast.nets.fno import map_channels, positions
+    from weightcast.core.nets.fno import map_channels, positions
 
     def film(module, values):
         s, t = modulation[id(module)]

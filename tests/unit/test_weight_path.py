@@ -13,16 +13,16 @@ import yaml
 from refusals import refused
 from tiny_study import ROOT
 
-from weightcast.config.time.density import DensitySettings
-from weightcast.config.time.flow import FlowSettings
-from weightcast.config.time.load import parse_time_study
-from weightcast.time.anchors import Anchors
-from weightcast.time.density import StackedDensity
-from weightcast.time.flow_artifact import save_flow
-from weightcast.time.flow_training import new_flow
-from weightcast.time.interpolation import interpolate_weights
-from weightcast.time.state_space import Counts
-from weightcast.time.weight_path import WeightPath
+from weightcast.evolution.anchors import Anchors
+from weightcast.evolution.config.density import DensitySettings
+from weightcast.evolution.config.flow import FlowSettings
+from weightcast.evolution.config.load import parse_time_study
+from weightcast.evolution.density import StackedDensity
+from weightcast.evolution.flow_artifact import save_flow
+from weightcast.evolution.flow_training import new_flow
+from weightcast.evolution.interpolation import interpolate_weights
+from weightcast.evolution.state_space import Counts
+from weightcast.evolution.weight_path import WeightPath
 
 TIMES = np.array([2.0, 3.0, 5.0, 8.0])
 DENSITY = StackedDensity.new(DensitySettings(hidden=3), Counts(4, 2), seed=0)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from weightcast.config.time.density import DensitySettings
-from weightcast.config.time.flow import FlowArm, FlowSettings
-from weightcast.time.anchors import Anchors
-from weightcast.time.density import StackedDensity
-from weightcast.time.flow import WeightFlow
-from weightcast.time.flow_training import new_flow
-from weightcast.time.snapshots import Snapshots
-from weightcast.time.state_space import Counts
+from weightcast.evolution.anchors import Anchors
+from weightcast.evolution.config.density import DensitySettings
+from weightcast.evolution.config.flow import FlowArm, FlowSettings
+from weightcast.evolution.density import StackedDensity
+from weightcast.evolution.flow import WeightFlow
+from weightcast.evolution.flow_training import new_flow
+from weightcast.evolution.state_space import Counts
+from weightcast.samples.snapshots import Snapshots
 
 DENSITY = StackedDensity.new(DensitySettings(hidden=3), Counts(4, 2), seed=0)
 EVEN = np.array([2.0, 3.0, 4.0, 5.0, 6.0])

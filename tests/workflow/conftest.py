@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from weightcast.config.kinds import load_any_study
-from weightcast.environments.table import read_environments
-from weightcast.plan import planned_jobs
+from weightcast.core.environment_table import read_environments
+from weightcast.environments.plan import planned_jobs
+from weightcast.studies import load_any_study
 
 REPOSITORY = Path(__file__).parents[2]
 CODE = ("Snakefile", "config.yaml", "config", "envs", "profiles", "rules", "scripts", "tests/workflow", "weightcast")

@@ -12,9 +12,9 @@ import pytest
 from conftest import Checkout, copy_repository
 from era5_files import START, field, packing_error, write_old, write_zip
 
-from weightcast.config.kinds import load_any_study
-from weightcast.environments.table import read_environments
-from weightcast.plan import planned_jobs
+from weightcast.core.environment_table import read_environments
+from weightcast.environments.plan import planned_jobs
+from weightcast.studies import load_any_study
 from weightcast.trajectories import read_trajectories
 
 CONFIG = "tests/workflow/mini-era5.yaml"

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from weightcast.artifacts import load_artifact, read_metadata
+from weightcast.core.artifacts import load_artifact, read_metadata
 
 
 def test_a_killed_training_goes_on_where_it_was(finished, tmp_path):

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from conftest import Checkout, copy_repository
 
-from weightcast.benchmark.scores import SCORES
+from weightcast.environments.adaptation_scores import SCORES
 
 CONFIG = "tests/workflow/mini-ode.yaml"
 OBSERVED = {"film-matched-observed", "hypernetwork-observed", "generator-conditioned-observed"}

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from weightcast import Generator
-from weightcast.artifacts import load_artifact
+from weightcast.core.artifacts import load_artifact
 from weightcast.environments.zoo import Zoo
 
 METHODS = {
@@ -112,10 +112,10 @@ def test_a_diffusion_setting_reruns_the_diffusion_and_what_follows(study):
     [
         ("weightcast/environments/diffusion_training.py", {"train_diffusion", *AFTER_DIFFUSION}, BEFORE_DIFFUSION),
         ("weightcast/environments/vae_training.py", {"train_vae", "train_diffusion"}, {"train_erm", "train_experts"}),
-        ("weightcast/metrics.py", {"evaluate_weights", "summarise"}, {"train_diffusion", "generate_weights"}),
+        ("weightcast/environments/forecast_metrics.py", {"evaluate_weights", "summarise"}, {"train_diffusion"}),
         ("weightcast/systems/lambda_omega.py", {"simulate_environment", "train_erm", "write_report"}, set()),
         ("weightcast/systems/era5_sample.py", set(), {"simulate_environment", "write_report"}),
-        ("weightcast/report/verdict.py", {"write_report"}, {"summarise", "evaluate_weights"}),
+        ("weightcast/environments/report/verdict.py", {"write_report"}, {"summarise", "evaluate_weights"}),
     ],
 )  # fmt: skip
 def test_editing_library_code_reruns_exactly_the_stages_that_use_it(study, file, reruns, spares):

@@ -10,8 +10,8 @@ import xarray as xr
 from conftest import Checkout, copy_repository
 
 from weightcast import WeightPath
-from weightcast.config.kinds import load_any_study
-from weightcast.time.plan import planned_time_jobs
+from weightcast.evolution.plan import planned_time_jobs
+from weightcast.studies import load_any_study
 
 CONFIG = "tests/workflow/mini-time.yaml"
 METHODS = {
@@ -124,10 +124,10 @@ def test_a_setting_of_one_arm_reruns_that_arm_alone(across_time):
 
 
 def test_editing_library_code_reruns_the_stages_that_use_it(across_time):
-    across_time.edit("weightcast/time/flow.py", '"""The flow:', '"""The flow, edited:')
+    across_time.edit("weightcast/evolution/flow.py", '"""The flow:', '"""The flow, edited:')
     try:
         planned = across_time.planned(config=CONFIG)
     finally:
-        across_time.edit("weightcast/time/flow.py", '"""The flow, edited:', '"""The flow:')
+        across_time.edit("weightcast/evolution/flow.py", '"""The flow, edited:', '"""The flow:')
     assert "train_flow" in planned
     assert not {"simulate_snapshots", "train_anchors", "evaluate_anchors"} & planned.keys()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weightcast.config.time.study import TimeStudy
+from weightcast.evolution.config.study import TimeStudy
 
 
 def anchor_counts(study: TimeStudy, snapshots: int) -> dict[str, int]:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from weightcast.cli.warning import warn
-from weightcast.config.kinds import kind_of
-from weightcast.config.study import parse_study
-from weightcast.config.yaml_file import read_yaml
-from weightcast.environments.table import read_environments
-from weightcast.errors import InputError
-from weightcast.plan import check_plan
+from weightcast.core.config.yaml_file import read_yaml
+from weightcast.core.environment_table import read_environments
+from weightcast.core.errors import InputError
+from weightcast.environments.config.study import parse_study
+from weightcast.environments.plan import check_plan
+from weightcast.studies import kind_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> None:
     if kind_of(config, arguments.config) == "time":
         if rate is not None:
             raise InputError(f"--gpu-rate: found {rate:g}, expected none: {arguments.config} is a study across time")
-        from weightcast.cli.check_time import check_time_study
+        from weightcast.evolution.commands.check import check_time_study
 
         subjects = check_time_study(config, arguments.config, timing=not arguments.no_timing)
     else:
@@ -53,9 +53,9 @@ def _check_environments(config: dict[str, Any], arguments: argparse.Namespace) -
     check_plan(study, table)
 
     # What follows needs torch and xarray: imported here, so that a mistake in a configuration shows at once.
-    from weightcast.cli.source_data import check_source
-    from weightcast.cli.study_plan import describe_cost, describe_plan
-    from weightcast.cli.untrained import check_predictor
+    from weightcast.environments.commands.source_data import check_source
+    from weightcast.environments.commands.study_plan import describe_cost, describe_plan
+    from weightcast.environments.commands.untrained import check_predictor
 
     check_predictor(study, arguments.config)
     for warning in check_source(study, table, arguments.config):

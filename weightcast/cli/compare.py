@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from weightcast.errors import InputError
-from weightcast.report.numbers import MISSING, interval, number
-from weightcast.tables import read_summary
+from weightcast.core.errors import InputError
+from weightcast.core.report.numbers import MISSING, interval, number
+from weightcast.core.tables import read_summary
 
 SUMMARY = "summary.csv"
 

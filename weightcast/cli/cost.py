@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from weightcast.cli.step_times import StepTimes
 from weightcast.cli.work import FORWARD_SHARE, Work
-from weightcast.config.study import Study
-from weightcast.config.training import PooledTraining
-from weightcast.environments.table import EnvironmentTable
+from weightcast.core.config.training import PooledTraining
+from weightcast.core.environment_table import EnvironmentTable
+from weightcast.environments.config.study import Study
 
 
 def estimate_work(study: Study, table: EnvironmentTable, times: StepTimes) -> dict[str, Work]:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from weightcast.errors import InputError
+from weightcast.core.errors import InputError
 
 
 @contextmanager

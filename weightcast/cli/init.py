@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from weightcast.cli.outputs import check_output
-from weightcast.errors import InputError
-from weightcast.names import check_name
+from weightcast.core.errors import InputError
+from weightcast.core.names import check_name
 
 # Options of one kind of study alone: what they are called on the command line, and where argparse puts them.
 OF_ENVIRONMENTS = {"--table": "table", "--channels": "channels"}
@@ -61,11 +61,11 @@ def run(arguments: argparse.Namespace) -> None:
         if getattr(arguments, name) is not None:
             raise InputError(f"{option}: found {getattr(arguments, name)}, expected none with --kind {arguments.kind}")
     if across_time:
-        from weightcast.cli.init_time import init_time
+        from weightcast.evolution.commands.init import init_time
 
         lines = init_time(arguments)
     else:
-        from weightcast.cli.init_environments import init_environments
+        from weightcast.environments.commands.init import init_environments
 
         lines = init_environments(arguments)
     print(*lines, sep="\n")

@@ -11,19 +11,22 @@ from typing import NoReturn
 
 from weightcast import __version__
 from weightcast.cli.errors import exit_on_input_error
-from weightcast.errors import InputError
+from weightcast.core.errors import InputError
 
 # Each module has `add_arguments(parser)` and `run(arguments)`. Named here rather than found, so that `--help` and a
 # command that needs no torch do not wait for those that do.
 COMMANDS = {
-    "check": "check a study's configuration and data, and print its plan",
-    "init": "write a configuration for data of your own",
-    "schema": "print the JSON schema of configurations",
-    "inspect": "show what an artifact (.safetensors) is and where it comes from",
-    "generate": "generate predictors for an environment",
-    "forecast": "roll generated predictors out from initial frames",
-    "evolve": "draw samples of an evolving distribution at any times",
-    "compare": "show the methods of several finished studies side by side",
+    "check": ("weightcast.cli.check", "check a study's configuration and data, and print its plan"),
+    "init": ("weightcast.cli.init", "write a configuration for data of your own"),
+    "schema": ("weightcast.cli.schema", "print the JSON schema of configurations"),
+    "inspect": ("weightcast.cli.inspect", "show what an artifact (.safetensors) is and where it comes from"),
+    "generate": ("weightcast.environments.commands.generate", "generate predictors for an environment"),
+    "forecast": (
+        "weightcast.environments.commands.forecast",
+        "roll generated predictors out from initial frames",
+    ),
+    "evolve": ("weightcast.evolution.commands.evolve", "draw samples of an evolving distribution at any times"),
+    "compare": ("weightcast.cli.compare", "show the methods of several finished studies side by side"),
 }
 
 
@@ -68,10 +71,10 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"weightcast {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     chosen = next((word for word in argv if not word.startswith("-")), None)
-    for name, summary in COMMANDS.items():
+    for name, (location, summary) in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
         if name == chosen:
-            module = import_module(f"weightcast.cli.{name}")
+            module = import_module(location)
             module.add_arguments(command)
             command.set_defaults(run=module.run)
     return parser

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from weightcast.errors import InputError
+from weightcast.core.errors import InputError
 
 
 def check_output(path: Path) -> None:

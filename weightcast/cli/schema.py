@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from weightcast.config.kinds import json_schema
+from weightcast.studies import json_schema
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

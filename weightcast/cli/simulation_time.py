@@ -6,10 +6,10 @@ from statistics import mean
 from typing import Any
 
 from weightcast.cli.timing import LONG, processor_seconds
-from weightcast.config.study import Study
-from weightcast.environments.table import Environment, EnvironmentTable
-from weightcast.errors import InputError
-from weightcast.plan import source_settings
+from weightcast.core.environment_table import Environment, EnvironmentTable
+from weightcast.core.errors import InputError
+from weightcast.environments.config.study import Study
+from weightcast.environments.plan import source_settings
 from weightcast.systems import System, load_system
 
 FEW_FRAMES, SOME_FRAMES = 2, 10

@@ -15,19 +15,19 @@ from torch import Tensor
 from weightcast.cli.simulation_time import simulation_seconds
 from weightcast.cli.step_work import work_of_a_batch, work_of_a_step
 from weightcast.cli.timing import one_quiet_thread
-from weightcast.cli.untrained import untrained_generator, untrained_predictor
 from weightcast.cli.work import FORWARD_SHARE, Work
-from weightcast.config.diffusion import DiffusionSettings
-from weightcast.config.end_to_end import EndToEndSettings
-from weightcast.config.study import Study
-from weightcast.config.training import TrainingSettings
-from weightcast.config.vae import VAESettings
+from weightcast.core.config.training import TrainingSettings
+from weightcast.core.environment_table import EnvironmentTable
+from weightcast.core.training import Fit, fit
+from weightcast.environments.commands.untrained import untrained_generator, untrained_predictor
+from weightcast.environments.config.diffusion import DiffusionSettings
+from weightcast.environments.config.end_to_end import EndToEndSettings
+from weightcast.environments.config.study import Study
+from weightcast.environments.config.vae import VAESettings
 from weightcast.environments.end_to_end import tune_end_to_end
 from weightcast.environments.generator import Generator
 from weightcast.environments.pooled_training import environment_loss
-from weightcast.environments.table import EnvironmentTable
 from weightcast.environments.vae_training import train_vae
-from weightcast.training import Fit, fit
 
 MOST_MEMBERS = 8
 """Experts that are stacked for the measurement; more cost in proportion."""

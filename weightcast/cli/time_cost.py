@@ -9,10 +9,10 @@ import numpy as np
 from weightcast.cli.anchor_counts import anchor_counts
 from weightcast.cli.time_step_times import StretchTimes, TimeStepTimes, training_of
 from weightcast.cli.work import FORWARD_SHARE
-from weightcast.config.time.flow import FlowArm, FlowTraining
-from weightcast.config.time.study import TimeStudy
-from weightcast.time.evaluation import TimeTestSet
-from weightcast.time.snapshots import Snapshots
+from weightcast.evolution.config.flow import FlowArm, FlowTraining
+from weightcast.evolution.config.study import TimeStudy
+from weightcast.evolution.evaluation import TimeTestSet
+from weightcast.samples.snapshots import Snapshots
 
 SCORED_AS_SOURCE = "pchip"
 """The one interpolation that is scored at all times (scripts/evaluate_anchors.py)."""

@@ -10,22 +10,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from weightcast.baselines.flow_matching import FlowMatching
 from weightcast.cli.anchor_counts import anchor_counts
 from weightcast.cli.timing import LONG, mean_seconds, one_quiet_thread, processor_seconds, seconds_a_step
-from weightcast.config.time.anchors import AnchorTraining, BridgeSettings
-from weightcast.config.time.evaluation import TimeEvaluationSettings
-from weightcast.config.time.flow import FlowObjective, FlowSettings, FlowTraining
-from weightcast.config.time.study import TimeStudy
-from weightcast.config.training import TrainingSettings
-from weightcast.time.bridge import Bridge
-from weightcast.time.control_path import ControlPath, encode_anchors
-from weightcast.time.density import StackedDensity
-from weightcast.time.evaluation import TimeTestSet
-from weightcast.time.flow import WeightFlow
-from weightcast.time.snapshots import Snapshots
-from weightcast.time.state_space import state_space_of
-from weightcast.training import Fit, fit
+from weightcast.core.config.training import TrainingSettings
+from weightcast.core.training import Fit, fit
+from weightcast.evolution.baselines.flow_matching import FlowMatching
+from weightcast.evolution.bridge import Bridge
+from weightcast.evolution.config.anchors import AnchorTraining, BridgeSettings
+from weightcast.evolution.config.evaluation import TimeEvaluationSettings
+from weightcast.evolution.config.flow import FlowObjective, FlowSettings, FlowTraining
+from weightcast.evolution.config.study import TimeStudy
+from weightcast.evolution.control_path import ControlPath, encode_anchors
+from weightcast.evolution.density import StackedDensity
+from weightcast.evolution.evaluation import TimeTestSet
+from weightcast.evolution.flow import WeightFlow
+from weightcast.evolution.state_space import state_space_of
+from weightcast.samples.snapshots import Snapshots
 
 FEW_SAMPLES = 100
 """Samples of each snapshot that anchors are fitted to: batches are drawn from more in the same time, but to pair more

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from weightcast.core.seeds import derive_seed
 from weightcast.environments.base import Base
 from weightcast.environments.generator import Generator
 from weightcast.environments.infer_environment import infer_environment
+from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.weights_table import MethodWeights
-from weightcast.predictor import StackedPredictor
-from weightcast.seeds import derive_seed
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from weightcast.artifacts import load_artifact
+from weightcast.core.artifacts import load_artifact
+from weightcast.core.nets.build import build_predictor
 from weightcast.environments.dataset import Normalisation
+from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.scaling import ParameterScaling
 from weightcast.environments.weight_maps import load_weight_map
-from weightcast.nets.build import build_predictor
-from weightcast.predictor import StackedPredictor
 
 
 @dataclass(frozen=True)

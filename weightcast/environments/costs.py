@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from weightcast.methods import SKILL_FLOOR
+from weightcast.core.methods import SKILL_FLOOR
 
 
 def artifact_cost(path: Path, metadata: Mapping[str, Any]) -> dict[str, Any]:
@@ -15,7 +15,7 @@ def artifact_cost(path: Path, metadata: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         path: of the artifact; its folder is the stage.
-        metadata: as :func:`weightcast.artifacts.read_metadata` gives it.
+        metadata: as :func:`weightcast.core.artifacts.read_metadata` gives it.
     """
     manifest = metadata.get("manifest")
     if manifest is not None:

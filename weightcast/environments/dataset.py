@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from weightcast.config.data import DataSettings
+from weightcast.environments.config.data import DataSettings
 from weightcast.trajectories import read_trajectories
 
 Part = Literal["train", "validation", "test"]

@@ -12,8 +12,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from weightcast.config.diffusion import DiffusionSettings
-from weightcast.nets.transformer import ConditionedBlock, sinusoidal_features
+from weightcast.core.nets.transformer import ConditionedBlock, sinusoidal_features
+from weightcast.environments.config.diffusion import DiffusionSettings
 
 
 class DiffusionTransformer(nn.Module):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from weightcast.config.diffusion import DiffusionSettings
+from weightcast.core.seeds import derive_seed
+from weightcast.core.training import Fit, Resume, fit
+from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.generator import Generator
-from weightcast.seeds import derive_seed
-from weightcast.training import Fit, Resume, fit
 
 
 def train_diffusion(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from weightcast.config.end_to_end import EndToEndSettings
-from weightcast.config.training import PooledTraining
+from weightcast.core.config.training import PooledTraining
+from weightcast.core.seeds import derive_seed
+from weightcast.core.training import Fit, Resume, fit
+from weightcast.environments.config.end_to_end import EndToEndSettings
 from weightcast.environments.generator import Generator
 from weightcast.environments.pooled_training import pooled_loss
-from weightcast.seeds import derive_seed
-from weightcast.training import Fit, Resume, fit
 
 
 def tune_end_to_end(

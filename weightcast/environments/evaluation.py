@@ -11,14 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from weightcast.benchmark.scores import benchmark_scores
-from weightcast.config.data import DataSettings
-from weightcast.config.evaluation import EvaluationSettings
+from weightcast.core.environment_table import EnvironmentTable
+from weightcast.environments.adaptation_scores import benchmark_scores
+from weightcast.environments.config.data import DataSettings
+from weightcast.environments.config.evaluation import EvaluationSettings
 from weightcast.environments.dataset import Normalisation, read_part
-from weightcast.environments.table import EnvironmentTable
+from weightcast.environments.forecast_metrics import forecast_metrics
+from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.weights_table import MethodWeights
-from weightcast.metrics import forecast_metrics
-from weightcast.predictor import StackedPredictor
 
 STACKED = 12
 """Networks rolled out at once: enough to fill a core, few enough to stay in its cache."""

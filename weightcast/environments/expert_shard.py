@@ -9,16 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from weightcast.artifacts import digest_of, load_artifact, save_artifact
-from weightcast.config.data import DataSettings
-from weightcast.config.zoo import ZooSettings
+from weightcast.core.artifacts import digest_of, load_artifact, save_artifact
+from weightcast.core.environment_table import EnvironmentTable
+from weightcast.core.errors import InputError
+from weightcast.core.training import Resume
 from weightcast.environments.base import Base
+from weightcast.environments.config.data import DataSettings
+from weightcast.environments.config.zoo import ZooSettings
 from weightcast.environments.dataset import read_part, tensor_digest
 from weightcast.environments.experts import one_step_error, plan_members, starting_weights, train_experts
-from weightcast.environments.table import EnvironmentTable
 from weightcast.environments.zoo import Zoo
-from weightcast.errors import InputError
-from weightcast.training import Resume
 
 
 def train_shard(

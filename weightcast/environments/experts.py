@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from weightcast.config.training import PredictorTraining
-from weightcast.config.zoo import Perturbation
+from weightcast.core.config.training import PredictorTraining
+from weightcast.core.errors import InputError
+from weightcast.core.seeds import derive_seed
+from weightcast.core.training import Fit, Resume, fit
+from weightcast.environments.config.zoo import Perturbation
 from weightcast.environments.dataset import windows_at
 from weightcast.environments.pooled_training import environment_loss
-from weightcast.errors import InputError
-from weightcast.predictor import StackedPredictor
-from weightcast.seeds import derive_seed
-from weightcast.training import Fit, Resume, fit
+from weightcast.environments.predictor import StackedPredictor
 
 
 @dataclass(frozen=True)

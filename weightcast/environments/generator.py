@@ -12,18 +12,18 @@ import torch
 import yaml
 from torch import Tensor
 
-from weightcast.artifacts import load_artifact, save_artifact
-from weightcast.config.diffusion import DiffusionSettings
+from weightcast.core.artifacts import load_artifact, save_artifact
+from weightcast.core.errors import InputError
+from weightcast.core.nets.build import build_predictor
+from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.dataset import Normalisation
 from weightcast.environments.diffusion import LatentDiffusion
 from weightcast.environments.infer_environment import infer_environment
 from weightcast.environments.model import PhysicalPredictor, physical_predictors
+from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.scaling import ParameterScaling
 from weightcast.environments.vae import WeightVAE
 from weightcast.environments.vae_artifact import build_vae
-from weightcast.errors import InputError
-from weightcast.nets.build import build_predictor
-from weightcast.predictor import StackedPredictor
 
 
 class Generator:

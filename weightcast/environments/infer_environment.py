@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from weightcast.predictor import StackedPredictor
+from weightcast.environments.predictor import StackedPredictor
 
 GRID_POINTS = 5
 REFINEMENT_STEPS = 40

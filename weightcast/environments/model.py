@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from weightcast.artifacts import Artifact, load_artifact, save_artifact
+from weightcast.core.artifacts import Artifact, load_artifact, save_artifact
+from weightcast.core.graph import WeightGraph
+from weightcast.core.nets.build import build_predictor
 from weightcast.environments.dataset import Normalisation
-from weightcast.graph import WeightGraph
-from weightcast.nets.build import build_predictor
 
 
 class PhysicalPredictor(nn.Module):

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from weightcast.core.graph import WeightGraph
 from weightcast.environments.base import Base
 from weightcast.environments.scaling import ParameterScaling
 from weightcast.environments.weight_maps import build_weight_map
-from weightcast.graph import WeightGraph
 
 
 class Origin(nn.Module):

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from weightcast.config.training import PooledTraining
+from weightcast.core.config.training import PooledTraining
+from weightcast.core.seeds import derive_seed
+from weightcast.core.training import Fit, Resume, fit
 from weightcast.environments.dataset import draw_windows
-from weightcast.predictor import StackedPredictor
-from weightcast.seeds import derive_seed
-from weightcast.training import Fit, Resume, fit
+from weightcast.environments.predictor import StackedPredictor
 
 
 def environment_loss(errors: Tensor) -> Tensor:

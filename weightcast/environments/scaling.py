@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from weightcast.errors import InputError
+from weightcast.core.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from weightcast.config.vae import VAESettings
+from weightcast.core.graph import WeightGraph
+from weightcast.core.nets.transformer import Block
+from weightcast.environments.config.vae import VAESettings
 from weightcast.environments.origin import Origin
-from weightcast.graph import WeightGraph
-from weightcast.nets.transformer import Block
 
 
 class WeightVAE(nn.Module):

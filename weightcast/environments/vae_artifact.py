@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from weightcast.artifacts import load_artifact, save_artifact
-from weightcast.config.vae import VAESettings
+from weightcast.core.artifacts import load_artifact, save_artifact
+from weightcast.core.graph import WeightGraph
+from weightcast.core.nets.build import build_predictor
+from weightcast.environments.config.vae import VAESettings
 from weightcast.environments.origin import build_origin
+from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.vae import WeightVAE
-from weightcast.graph import WeightGraph
-from weightcast.nets.build import build_predictor
-from weightcast.predictor import StackedPredictor
 
 
 def save_vae(path: str | Path, vae: WeightVAE, metadata: Mapping[str, Any]) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from weightcast.config.vae import VAESettings
+from weightcast.core.seeds import derive_seed
+from weightcast.core.training import Fit, Resume, fit
+from weightcast.environments.config.vae import VAESettings
 from weightcast.environments.dataset import draw_windows
 from weightcast.environments.pooled_training import environment_loss
+from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.vae import WeightVAE
-from weightcast.predictor import StackedPredictor
-from weightcast.seeds import derive_seed
-from weightcast.training import Fit, Resume, fit
 
 
 def train_vae(

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from weightcast.artifacts import Artifact
-from weightcast.graph import WeightGraph
+from weightcast.core.artifacts import Artifact
+from weightcast.core.graph import WeightGraph
 
 
 class PooledWeights(nn.Module):

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from weightcast.artifacts import load_artifact, save_artifact
+from weightcast.core.artifacts import load_artifact, save_artifact
 
 
 @dataclass(frozen=True)

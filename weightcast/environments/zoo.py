@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from weightcast.artifacts import Artifact, load_artifact
-from weightcast.errors import InputError
+from weightcast.core.artifacts import Artifact, load_artifact
+from weightcast.core.errors import InputError
 
 
 @dataclass(frozen=True)

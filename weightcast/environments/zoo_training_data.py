@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from weightcast.config.data import DataSettings
+from weightcast.core.environment_table import EnvironmentTable
+from weightcast.environments.config.data import DataSettings
 from weightcast.environments.dataset import Normalisation, read_part
 from weightcast.environments.scaling import ParameterScaling
-from weightcast.environments.table import EnvironmentTable
 from weightcast.environments.zoo import Zoo
 
 

@@ -8,11 +8,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from weightcast.core.errors import InputError
 from weightcast.era5.record import Fields, Piece
 from weightcast.era5.region import Region
 from weightcast.era5.times import hour_text
 from weightcast.era5.variables import VARIABLES, same_unit
-from weightcast.errors import InputError
 
 _log = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
+from weightcast.core.errors import InputError
 from weightcast.era5.download import Retrieve
 from weightcast.era5.request import DATASET, Request
-from weightcast.errors import InputError
 
 NAME = "Climate Data Store"
 URL = "https://cds.climate.copernicus.eu/api"

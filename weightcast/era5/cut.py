@@ -9,13 +9,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from weightcast.environments.table import Environment
+from weightcast.core.environment_table import Environment
+from weightcast.core.errors import InputError
 from weightcast.era5 import checks
 from weightcast.era5.record import Fields
 from weightcast.era5.settings import SEASON, ERA5Settings
 from weightcast.era5.times import in_season, month_hours, month_number, season_number
 from weightcast.era5.variables import SPEEDS
-from weightcast.errors import InputError
 
 
 @dataclass(frozen=True)

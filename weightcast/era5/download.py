@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
+from weightcast.core.errors import InputError
 from weightcast.era5.checks import check_unit
 from weightcast.era5.layouts import SUFFIXES, layout_of, refuse_unknown
 from weightcast.era5.read import covered_hours, find_files, read_pieces
 from weightcast.era5.request import Request
 from weightcast.era5.times import hour_text
-from weightcast.errors import InputError
 
 Retrieve = Callable[[Request, Path], None]
 """Writes what was asked for to a file, in whatever layout, or raises an `InputError`."""

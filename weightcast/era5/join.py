@@ -7,11 +7,11 @@ from functools import reduce
 
 import numpy as np
 
+from weightcast.core.errors import InputError
 from weightcast.era5.record import Fields, Piece
 from weightcast.era5.region import Region
 from weightcast.era5.times import hour_text
 from weightcast.era5.variables import VARIABLES, same_unit
-from weightcast.errors import InputError
 
 
 def join_pieces(channels: Sequence[str], pieces: Sequence[Piece], region: Region) -> Fields:

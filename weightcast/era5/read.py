@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from weightcast.core.errors import InputError
 from weightcast.era5 import checks
 from weightcast.era5.join import join_pieces
 from weightcast.era5.layouts import SUFFIXES, layout_of, open_sources, refuse_unknown
 from weightcast.era5.layouts.source import Source
 from weightcast.era5.record import Fields, Piece
 from weightcast.era5.region import Region, find_points
-from weightcast.errors import InputError
 
 Chooser = Callable[[NDArray[np.int64]], NDArray[np.bool_]]
 """Hours -> which of them are wanted."""

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from weightcast.core.files import written_whole
+from weightcast.core.provenance import file_digest
 from weightcast.era5.request import Request
-from weightcast.files import written_whole
-from weightcast.provenance import file_digest
 
 
 def write_receipt(path: str | Path, request: Request, files: Sequence[Path], generation: int) -> None:

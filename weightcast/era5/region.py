@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from weightcast.environments.table import Environment
-from weightcast.errors import InputError
+from weightcast.core.environment_table import Environment
+from weightcast.core.errors import InputError
 
 POINT_TOLERANCE = 1e-3
 """Degrees. Old files hold coordinates in single precision."""

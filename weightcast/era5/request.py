@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from weightcast.environments.table import Environment
+from weightcast.core.environment_table import Environment
 from weightcast.era5.cut import FrameTimes
 from weightcast.era5.region import Area, Region, region_around
 from weightcast.era5.settings import ERA5Settings

@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from weightcast.core.names import check_name
 from weightcast.era5.times import period_months
 from weightcast.era5.variables import reduced_channels
-from weightcast.names import check_name
 from weightcast.systems import SystemSettings
 
 NAME = "era5"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from weightcast.errors import InputError
+from weightcast.core.errors import InputError
 
 _ARCHIVE_NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,99}")
 

@@ -19,13 +19,13 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from weightcast.core.errors import InputError
 from weightcast.era5.download import Retrieve
 from weightcast.era5.layouts.netcdf import first_line
 from weightcast.era5.layouts.source import Source
 from weightcast.era5.region import find_points
 from weightcast.era5.request import Request
 from weightcast.era5.times import hour_text
-from weightcast.errors import InputError
 
 _ATTEMPTS = 4
 _log = logging.getLogger(__name__)

@@ -1,7 +1,7 @@
 """Samples of a stochastic system at several times, in the forms that users bring them.
 
 `read_samples` reads any of them, `split_snapshots` holds out the part that only the evaluation sees; what they give is
-the form that the whole pipeline reads (`weightcast.time.snapshots`).
+the form that the whole pipeline reads (`weightcast.samples.snapshots`).
 """
 
 from weightcast.samples.formats import recognise

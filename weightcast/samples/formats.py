@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from weightcast.config.time.snapshots import SampleFormat
-from weightcast.errors import InputError
+from weightcast.core.errors import InputError
 from weightcast.samples.checks import check_file
+from weightcast.samples.settings import SampleFormat
 
 SUFFIXES: dict[str, SampleFormat] = {
     ".npy": "npy",

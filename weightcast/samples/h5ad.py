@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from weightcast.config.settings import Settings
-from weightcast.errors import InputError
+from weightcast.core.config.settings import Settings
+from weightcast.core.errors import InputError
 from weightcast.samples import checks
 from weightcast.samples.npz import advice_on_dimensions, first_columns
 from weightcast.samples.record import TimedSamples

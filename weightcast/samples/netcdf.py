@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from weightcast.config.settings import Settings
-from weightcast.errors import InputError
+from weightcast.core.config.settings import Settings
+from weightcast.core.errors import InputError
 from weightcast.samples import checks
 from weightcast.samples.record import TimedSamples
-from weightcast.time.snapshots import read_snapshots
+from weightcast.samples.snapshots import read_snapshots
 from weightcast.trajectories.netcdf import check_whole
 
 EXPECTED = "a whole NetCDF file"

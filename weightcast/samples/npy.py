@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from weightcast.config.settings import Settings
-from weightcast.errors import InputError
+from weightcast.core.config.settings import Settings
+from weightcast.core.errors import InputError
 from weightcast.samples import checks
 from weightcast.samples.record import TimedSamples
 

@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from weightcast.config.time.snapshots import SampleFormat, SnapshotSettings
 from weightcast.samples.checks import check_file
 from weightcast.samples.h5ad import read_h5ad
 from weightcast.samples.netcdf import read_netcdf
 from weightcast.samples.npy import read_npy
 from weightcast.samples.npz import read_npz
 from weightcast.samples.record import TimedSamples
+from weightcast.samples.settings import SampleFormat, SnapshotSettings
+from weightcast.samples.snapshots import Snapshots
 from weightcast.samples.split import split_snapshots
 from weightcast.samples.table import read_table
-from weightcast.time.snapshots import Snapshots
 
 Reader = Callable[[Path, Mapping[str, Any], Sequence[str] | None], TimedSamples]
 

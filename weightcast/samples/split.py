@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from weightcast.config.time.snapshots import SnapshotSettings
-from weightcast.errors import InputError
+from weightcast.core.errors import InputError
+from weightcast.core.seeds import derive_seed
 from weightcast.samples.record import TimedSamples
-from weightcast.seeds import derive_seed
-from weightcast.time.snapshots import FEWEST_SAMPLES, Snapshots, check_snapshots
+from weightcast.samples.settings import SnapshotSettings
+from weightcast.samples.snapshots import FEWEST_SAMPLES, Snapshots, check_snapshots
 
 FEWEST_HELD_OUT = 2
 MOST_STATES = 4096

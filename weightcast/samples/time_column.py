@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from weightcast.errors import InputError
+from weightcast.core.errors import InputError
 from weightcast.samples.checks import listed
 
 TIME_COLUMNS = ("time", "t", "times", "timepoint", "time_point", "day", "samples", "sample_time", "age", "hours")

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from weightcast.environments.table import Environment
-from weightcast.errors import InputError
+from weightcast.core.environment_table import Environment
+from weightcast.core.errors import InputError
 from weightcast.trajectories.record import Trajectories
 
 _MODULES = {
@@ -55,7 +55,7 @@ class System:
             one after the other. What it yields for an environment depends on that environment, the settings and the
             seed alone. Raises `InputError` for settings or environments that cannot be used.
         terms: if it is an ordinary differential equation of polynomials: (an environment's parameters, settings) ->
-            coefficients by equation and term; see `weightcast.explain.known_terms`.
+            coefficients by equation and term; see `weightcast.environments.explain.known_terms`.
     """
 
     name: str

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from weightcast.errors import InputError
+from weightcast.core.errors import InputError
 from weightcast.systems.jump_process import JumpProcess
 
 Transfer = Callable[[NDArray[np.int64]], NDArray[np.floating[Any]]]

@@ -52,8 +52,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, model_validator
 
-from weightcast.environments.table import Environment
-from weightcast.errors import InputError
+from weightcast.core.environment_table import Environment
+from weightcast.core.errors import InputError
 from weightcast.systems import System, SystemSettings, read_settings, require_parameters
 from weightcast.systems.cylinder_flow import CylinderFlow
 from weightcast.systems.lattice_edges import Sides

@@ -24,7 +24,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from weightcast.errors import InputError
+from weightcast.core.errors import InputError
 from weightcast.systems.jump_process import JumpProcess
 
 ALLELES = 100

@@ -21,13 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from weightcast.environments.table import Environment
+from weightcast.core.environment_table import Environment
+from weightcast.core.errors import InputError
 from weightcast.era5.checks import check_preliminary
 from weightcast.era5.cut import FrameTimes, check_times, cut_trajectories, mean_step, reduce_wind
 from weightcast.era5.read import find_files, read_region
 from weightcast.era5.region import region_around
 from weightcast.era5.settings import NAME, PARAMETERS, ERA5Settings
-from weightcast.errors import InputError
 from weightcast.systems import System, read_settings, require_parameters
 from weightcast.trajectories.record import Trajectories
 

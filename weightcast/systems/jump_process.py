@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from weightcast.errors import InputError
-from weightcast.seeds import derive_seed
+from weightcast.core.errors import InputError
+from weightcast.core.seeds import derive_seed
 
 Rates = Callable[[NDArray[np.int64], NDArray[np.float64]], NDArray[np.float64]]
 

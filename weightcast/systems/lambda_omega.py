@@ -25,8 +25,8 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, model_validator
 from scipy import fft
 
-from weightcast.environments.table import Environment
-from weightcast.errors import InputError
+from weightcast.core.environment_table import Environment
+from weightcast.core.errors import InputError
 from weightcast.systems import System, SystemSettings, read_settings, require_parameters
 from weightcast.systems.etdrk4 import ETDRK4
 from weightcast.systems.seeds import trajectory_generator

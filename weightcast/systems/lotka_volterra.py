@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, model_validator
 
-from weightcast.environments.table import Environment
+from weightcast.core.environment_table import Environment
 from weightcast.systems import System, read_settings, require_parameters, require_positive
 from weightcast.systems.ordinary import (
     OrdinarySettings,

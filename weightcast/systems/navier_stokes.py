@@ -33,8 +33,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from weightcast.environments.table import Environment
-from weightcast.errors import InputError
+from weightcast.core.environment_table import Environment
+from weightcast.core.errors import InputError
 from weightcast.systems import System, read_settings, require_parameters
 from weightcast.systems.vorticity import CHANNELS, Flow, VorticitySettings, random_vorticity, simulate
 from weightcast.trajectories.record import Trajectories

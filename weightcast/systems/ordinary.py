@@ -19,8 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 from scipy.integrate import solve_ivp
 
-from weightcast.environments.table import Environment
-from weightcast.errors import InputError
+from weightcast.core.environment_table import Environment
+from weightcast.core.errors import InputError
 from weightcast.systems import SystemSettings
 from weightcast.systems.seeds import trajectory_generator
 from weightcast.trajectories.record import Trajectories

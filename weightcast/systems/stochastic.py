@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from weightcast.errors import InputError
+from weightcast.core.errors import InputError
 from weightcast.systems.cascade import linear_cascade, saturating_cascade
 from weightcast.systems.ecology import ecology
 from weightcast.systems.epidemic import epidemic

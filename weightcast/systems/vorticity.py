@@ -32,8 +32,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy import fft
 
-from weightcast.environments.table import Environment
-from weightcast.errors import InputError
+from weightcast.core.environment_table import Environment
+from weightcast.core.errors import InputError
 from weightcast.systems import SystemSettings
 from weightcast.systems.etdrk4 import ETDRK4
 from weightcast.systems.seeds import trajectory_generator

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from weightcast.errors import InputError
+from weightcast.core.errors import InputError
 
 NUMERIC_KINDS = "iuf"
 # Attributes and file names may hold a parameter in single precision or with fewer digits than the table.

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from weightcast.environments.table import Environment, EnvironmentTable
-from weightcast.errors import InputError
+from weightcast.core.environment_table import Environment, EnvironmentTable
+from weightcast.core.errors import InputError
 from weightcast.trajectories.checks import PARAMETER_TOLERANCE
 from weightcast.trajectories.npy import environment_name, npy_files, parameters_in_name
 

@@ -10,8 +10,8 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.io import netcdf_file
 
-from weightcast.errors import InputError
-from weightcast.files import written_whole
+from weightcast.core.errors import InputError
+from weightcast.core.files import written_whole
 from weightcast.trajectories import checks
 from weightcast.trajectories.record import Trajectories
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from weightcast.errors import InputError
+from weightcast.core.errors import InputError
 from weightcast.trajectories import checks
 from weightcast.trajectories.record import Trajectories
 

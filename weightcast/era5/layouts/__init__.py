@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+from weightcast.core.errors import InputError
 from weightcast.era5.layouts import grib, netcdf, zarr_folder, zipped
 from weightcast.era5.layouts.source import Source
-from weightcast.errors import InputError
 
 Layout = Literal["netcdf", "zip", "grib", "zarr"]
 SUFFIXES: dict[Layout, str] = {"netcdf": ".nc", "zip": ".zip", "grib": ".grib", "zarr": ".zarr"}

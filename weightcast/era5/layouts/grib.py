@@ -9,8 +9,8 @@ from pathlib import Path
 
 import xarray as xr
 
+from weightcast.core.errors import InputError
 from weightcast.era5.layouts.netcdf import first_line
-from weightcast.errors import InputError
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from weightcast.errors import InputError
+from weightcast.core.errors import InputError
 from weightcast.trajectories.netcdf import check_whole
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from weightcast.core.errors import InputError
 from weightcast.era5.layouts.netcdf import first_line
 from weightcast.era5.times import hours_from_units
 from weightcast.era5.variables import aliases
-from weightcast.errors import InputError
 
 _TIMES = ("valid_time", "time", "time_index")
 _LATITUDES = ("latitude", "lat")

@@ -11,8 +11,8 @@ from typing import Any
 
 import xarray as xr
 
+from weightcast.core.errors import InputError
 from weightcast.era5.layouts.netcdf import first_line
-from weightcast.errors import InputError
 
 _BLOSC_HEADER = 16
 

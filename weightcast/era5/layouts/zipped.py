@@ -16,9 +16,9 @@ from pathlib import Path
 
 import xarray as xr
 
+from weightcast.core.errors import InputError
 from weightcast.era5.layouts import netcdf
 from weightcast.era5.layouts.netcdf import first_line
-from weightcast.errors import InputError
 
 
 @contextmanager

@@ -1,0 +1,149 @@
+"""The section ``predictor``: the small network whose weights are the data, one type of settings for each kind."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, RootModel
+
+from weightcast.core.config.settings import Settings
+from weightcast.core.nets.grids import Grid, level_grids
+
+
+class FNOSettings(Settings):
+    """A compact Fourier neural operator (weightcast.core.nets.fno), for fields."""
+
+    kind: Literal["fno"] = "fno"
+    """Fourier neural operator."""
+    width: int = Field(default=12, ge=1)
+    """Channels inside the network."""
+    modes: tuple[int, int] = (4, 4)
+    """Fourier modes kept along (y, x), at most half the grid."""
+    depth: int = Field(default=3, ge=1)
+    """Number of Fourier layers."""
+    projection: int = Field(default=24, ge=1)
+    """Width of the projection's hidden layer."""
+    positional: bool = True
+    """Show the network the grid's coordinates: for dynamics that depend on the place."""
+    residual: bool = True
+    """Predict the increment of a frame rather than the next frame itself."""
+
+    def misfit(self, grid: Grid) -> str | None:
+        """What of these settings does not fit a grid (y, x): ``key: found ..., expected ...``; None if all does."""
+        return _no_field(self.kind, grid) or _too_many_modes(self.modes, grid, "modes", "the grid")
+
+
+class UNOSettings(Settings):
+    """A U-shaped neural operator (weightcast.core.nets.uno), for fields: Fourier layers that halve the grid, level by
+    level, and undo it."""
+
+    kind: Literal["uno"]
+    """U-shaped neural operator."""
+    width: int = Field(default=8, ge=1)
+    """Channels inside the network on the finest grid; they double with every level."""
+    modes: list[tuple[int, int]] = Field(default=[(4, 4), (2, 2)], min_length=1)
+    """For each level, from fine to coarse: Fourier modes kept along (y, x), at most half of the grid once halved."""
+    projection: int = Field(default=24, ge=1)
+    """Width of the projection's hidden layer."""
+    positional: bool = True
+    """Show the network the grid's coordinates: for dynamics that depend on the place."""
+    residual: bool = True
+    """Predict the increment of a frame rather than the next frame itself."""
+
+    def misfit(self, grid: Grid) -> str | None:
+        """As `FNOSettings.misfit`."""
+        halved = level_grids(grid, len(self.modes))[1:]
+        return _no_field(self.kind, grid) or next(
+            (
+                complaint
+                for level, (modes, coarser) in enumerate(zip(self.modes, halved, strict=True))
+                if (complaint := _too_many_modes(modes, coarser, f"modes.{level}", "the halved grid"))
+            ),
+            None,
+        )
+
+
+class UNetSettings(Settings):
+    """A convolutional U-Net (weightcast.core.nets.unet), for fields."""
+
+    kind: Literal["unet"]
+    """Convolutional U-Net."""
+    width: int = Field(default=8, ge=1)
+    """Channels inside the network on the finest grid; they double with every level."""
+    levels: int = Field(default=2, ge=1)
+    """How often the grid is halved; its sides must be divisible by 2 to this power."""
+    padding: Literal["circular", "zeros"] = "circular"
+    """What lies beyond the edge: the opposite side, for a periodic domain, or zeros."""
+    downsampling: Literal["pooled", "strided"] = "pooled"
+    """How the grid is halved: by the mean of 2 x 2 points, or by a convolution with stride 2."""
+    positional: bool = True
+    """Show the network the grid's coordinates: for dynamics that depend on the place."""
+    residual: bool = True
+    """Predict the increment of a frame rather than the next frame itself."""
+
+    def misfit(self, grid: Grid) -> str | None:
+        """As `FNOSettings.misfit`."""
+        divisor = 2**self.levels
+        if _no_field(self.kind, grid) is None and any(points % divisor for points in grid):
+            return (
+                f"levels: found {self.levels} for a grid of {_words(grid)}, expected a grid divisible by {divisor}, "
+                "2 to the power of levels"
+            )
+        return _no_field(self.kind, grid)
+
+
+class MLPSettings(Settings):
+    """A multilayer perceptron (weightcast.core.nets.mlp), for states of ordinary differential equations: a channel
+    for each component, on a grid of [1, 1]."""
+
+    kind: Literal["mlp"]
+    """Multilayer perceptron."""
+    width: int = Field(default=32, ge=1)
+    """Of the hidden layers."""
+    depth: int = Field(default=2, ge=1)
+    """Number of hidden layers."""
+    activation: Literal["tanh", "gelu", "silu"] = "gelu"
+    """Of the hidden layers."""
+    residual: bool = True
+    """Predict the increment of a state rather than the next state itself."""
+
+    def misfit(self, grid: Grid) -> str | None:
+        """As `FNOSettings.misfit`."""
+        if grid == (1, 1):
+            return None
+        return f"kind: found 'mlp' for a grid of {_words(grid)}, expected 'fno', 'uno' or 'unet', which predict fields"
+
+
+def _no_field(kind: str, grid: Grid) -> str | None:
+    """The complaint about a grid with a side of a single point."""
+    if min(grid) > 1:
+        return None
+    expected = "'mlp', which predicts states" if max(grid) == 1 else "2 points or more along each side"
+    return f"kind: found {kind!r} for a grid of {_words(grid)}, expected {expected}"
+
+
+def _too_many_modes(modes: tuple[int, int], grid: Grid, key: str, what: str) -> str | None:
+    for axis, kept, points in zip("yx", modes, grid, strict=True):
+        if points < 2:
+            return f"{key}: found {kept} along {axis}, expected no such level: {what} has a single point left there"
+        if not 1 <= kept <= points // 2:
+            return f"{key}: found {kept} along {axis}, expected 1 to {points // 2}, half of {what} of {points}"
+    return None
+
+
+def _words(grid: Grid) -> str:
+    return f"{grid[0]} x {grid[1]} points (y, x)"
+
+
+def _with_kind(section: Any) -> Any:
+    return {"kind": "fno"} | section if isinstance(section, dict) else section
+
+
+AnyPredictor = Annotated[
+    FNOSettings | UNOSettings | UNetSettings | MLPSettings, Field(discriminator="kind"), BeforeValidator(_with_kind)
+]
+"""Settings of some kind of predictor; a section without a kind is an FNO's."""
+
+
+class PredictorSettings(RootModel[AnyPredictor]):
+    """The section on its own, as a stage is given it: ``PredictorSettings(**section).root`` is of its kind."""

@@ -1,0 +1,170 @@
+"""The methods that a study compares: their names as they stand in metrics.csv, and what to call them in print."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from weightcast.core.errors import InputError
+
+Family = Literal["baseline", "reference", "generator"]
+
+GENERATOR_PREFIX = "generator-"
+WEIGHTS_ONLY = "-weights-only"
+"""Ends the name of an arm as it was before its training through the predictor."""
+OBSERVED = "-observed"
+"""Ends the name of a conditioned method that is not told the parameters, but shown a few frames."""
+FLOW_PREFIX = "flow-"
+SKILL_FLOOR = ("persistence", "climatology", "damped-persistence")
+"""Forecasts without any network: whoever is no better than these has no skill."""
+_NOT_TOLD = (*SKILL_FLOOR, "erm", "finetune-erm", "one-per-env-erm")
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way from an environment to a forecast.
+
+    Attributes:
+        name: as in metrics.csv, for example ``polynomial-erm``.
+        family: ``baseline`` (what a sceptic would try instead), ``reference`` (saw the very environment in training;
+            a yardstick, not a rival) or ``generator`` (weights drawn from a learned p(weights | environment),
+            or evolved in time).
+        label: short name for tables and figures.
+        description: what it is, in one line.
+    """
+
+    name: str
+    family: Family
+    label: str
+    description: str
+
+    @property
+    def has_network(self) -> bool:
+        """Whether there is a network in it at all."""
+        return self.name not in SKILL_FLOOR
+
+    @property
+    def told_parameters(self) -> bool:
+        """Whether a method across environments uses the parameters of the environment that it forecasts."""
+        return self.name not in _NOT_TOLD and not self.name.endswith(OBSERVED)
+
+
+_KNOWN = (
+    Method("erm", "baseline", "ERM", "one model trained on all visible environments pooled"),
+    Method("film", "baseline", "FiLM", "one model conditioned on the environment's parameters by feature-wise scales"),
+    Method("film-matched", "baseline", "FiLM, matched compute", "FiLM trained with the generator's whole compute"),
+    Method("hypernetwork", "baseline", "Hypernetwork", "parameters to weights, trained through the predictor's error"),
+    Method("nearest-expert-erm", "baseline", "Nearest expert (ERM)", "expert of the nearest visible environment"),
+    Method(
+        "nearest-expert-conditioned",
+        "baseline",
+        "Nearest expert (conditioned)",
+        "expert of the nearest visible environment, from the conditioned base",
+    ),
+    Method("polynomial-erm", "baseline", "Polynomial (ERM)", "polynomial regression of the experts' weights"),
+    Method(
+        "polynomial-conditioned",
+        "baseline",
+        "Polynomial (conditioned)",
+        "polynomial regression of the experts' weights, from the conditioned base",
+    ),
+    Method(
+        "gaussian-process-erm",
+        "baseline",
+        "Gaussian process (ERM)",
+        "Gaussian-process regression of the experts' weights",
+    ),
+    Method(
+        "gaussian-process-conditioned",
+        "baseline",
+        "Gaussian process (conditioned)",
+        "Gaussian-process regression of the experts' weights, from the conditioned base",
+    ),
+    Method("finetune-erm", "baseline", "ERM, fine-tuned", "ERM fine-tuned on 10 observed frames of the environment"),
+    Method("finetune-film", "baseline", "FiLM, fine-tuned", "FiLM fine-tuned on 10 observed frames of the environment"),
+    Method("persistence", "baseline", "Persistence", "the first frame, repeated; no network"),
+    Method(
+        "climatology", "baseline", "Climatology", "the mean of the visible environments' training frames; no network"
+    ),
+    Method(
+        "damped-persistence",
+        "baseline",
+        "Damped persistence",
+        "the first frame's anomaly, faded towards climatology by regression at every lag; no network",
+    ),
+    Method(
+        "one-per-env-erm",
+        "reference",
+        "One-per-Env (ERM)",
+        "an expert trained on the very environment's trajectories, from the pooled base",
+    ),
+    Method(
+        "one-per-env-conditioned",
+        "reference",
+        "One-per-Env (conditioned)",
+        "an expert trained on the very environment's trajectories, from the conditioned base",
+    ),
+    Method(
+        "displacement",
+        "baseline",
+        "Displacement interpolation",
+        "samples of two snapshots, paired by optimal transport and moved in straight lines; no density",
+    ),
+    Method("flow-matching", "baseline", "OT-CFM", "a vector field that moves samples, by conditional flow matching"),
+    Method("sampling-floor", "reference", "Sampling floor", "independent samples of the truth itself"),
+)
+METHODS: dict[str, Method] = {method.name: method for method in _KNOWN}
+"""Every method but the arms of generators and flows, which a study names itself, and interpolations of weights, by
+name and in the order of printing."""
+_INTERPOLATIONS = {
+    "linear": "Linear",
+    "cubic": "Cubic spline",
+    "pchip": "PCHIP",
+    "nearest": "Nearest snapshot",
+}
+_ANCHORS = {
+    "independent": "densities fitted to each snapshot alone",
+    "aligned": "densities fitted one after the other, each from the one before",
+    "joint": "densities fitted together with a penalty on their path",
+    "bridged": "densities fitted together, also to bridged samples between the snapshots",
+}
+
+
+def method(name: str) -> Method:
+    """Look a method up by its name in metrics.csv.
+
+    Raises:
+        InputError: no method has this name.
+    """
+    if name in METHODS:
+        return METHODS[name]
+    if name.endswith(OBSERVED):
+        told = method(name.removesuffix(OBSERVED))
+        description = f"{told.description}; the parameters are unknown, and inferred from observed frames"
+        return Method(name, told.family, f"{told.label}, from frames", description)
+    curve, _, anchors = name.partition("-")
+    if curve in _INTERPOLATIONS and anchors in _ANCHORS:
+        label = f"{_INTERPOLATIONS[curve]} ({anchors})"
+        return Method(name, "baseline", label, f"interpolated weights of {_ANCHORS[anchors]}")
+    arm = name.removeprefix(FLOW_PREFIX)
+    if arm and arm != name:
+        return Method(name, "generator", f"Flow: {arm}", f"weights evolved by the arm '{arm}'")
+    arm = name.removeprefix(GENERATOR_PREFIX)
+    if arm and arm != name:
+        whole = arm.removesuffix(WEIGHTS_ONLY)
+        if whole and whole != arm:
+            return Method(
+                name,
+                "generator",
+                f"Generated: {whole}, weights only",
+                f"weights generated by the arm '{whole}' before its training through the predictor",
+            )
+        return Method(name, "generator", f"Generated: {arm}", f"weights generated by the arm '{arm}'")
+    known = ", ".join([*METHODS, f"{GENERATOR_PREFIX}<arm>", f"{FLOW_PREFIX}<arm>", "<interpolation>-<anchors>"])
+    raise InputError(f"method: found '{name}', expected one of {known}")
+
+
+def printing_order(name: str) -> tuple[int, str]:
+    """Sort key: baselines and references as listed in ``METHODS``, then the generator's arms by name."""
+    position = list(METHODS).index(name) if name in METHODS else len(METHODS)
+    return position, name

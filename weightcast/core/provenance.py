@@ -1,0 +1,86 @@
+"""Which code a stage runs: the library files that a script imports, found by reading the imports themselves.
+
+Snakemake does not see edits of a library. Listing these files as inputs of a rule makes it see them, and exactly the
+stages that use an edited file are run again. Only the standard library is used here, since the Snakefile imports it.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1]
+
+
+def code_files(script: str | Path, *modules: str) -> list[str]:
+    """The script and every file of weightcast that it imports, directly or not, relative to the repository's root.
+
+    Imports are followed wherever they stand, also inside functions, but for those that only type checkers see.
+
+    Args:
+        script: a Python file.
+        modules: names of modules that it imports by name at run time, which cannot be read from its imports.
+    """
+    script = Path(script)
+    found: set[Path] = set()
+    waiting = [*_imported(script.resolve()), *(file for module in modules for file in _files_of(module))]
+    while waiting:
+        file = waiting.pop()
+        if file not in found:
+            found.add(file)
+            waiting.extend(_imported(file))
+    root = PACKAGE.parent
+    return [str(script), *sorted(str(file.relative_to(root)) for file in found)]
+
+
+def code_digest(script: str | Path) -> str:
+    """Digest of the contents of :func:`code_files`: part of the name of cached and resumable state."""
+    total = hashlib.sha256()
+    for name in code_files(script):
+        path = Path(name) if Path(name).is_absolute() else PACKAGE.parent / name
+        total.update(path.name.encode() + b"\0" + path.read_bytes())
+    return total.hexdigest()
+
+
+def file_digest(path: str | Path) -> str:
+    """Digest of a data file's contents."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache
+def _imported(file: Path) -> tuple[Path, ...]:
+    files: list[Path] = []
+    for node in _run_nodes(ast.parse(file.read_text(encoding="utf-8"), str(file))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                files += _files_of(alias.name)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            for alias in node.names:
+                files += _files_of(f"{node.module}.{alias.name}") or _files_of(node.module)
+    return tuple(files)
+
+
+def _run_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """All nodes below ``node`` but those under ``if TYPE_CHECKING``."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
+            continue
+        yield child
+        yield from _run_nodes(child)
+
+
+def _files_of(module: str) -> list[Path]:
+    """Files that importing a module of this package runs: its own, and the __init__ of every package above it."""
+    parts = module.split(".")
+    if parts[0] != PACKAGE.name:
+        return []
+    target = PACKAGE.joinpath(*parts[1:])
+    own = target / "__init__.py" if target.is_dir() else target.with_suffix(".py")
+    if not own.is_file():
+        return []
+    parents = [PACKAGE.joinpath(*parts[1:depth]) / "__init__.py" for depth in range(1, len(parts))]
+    return [*(parent for parent in parents if parent.is_file()), own]

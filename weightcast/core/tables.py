@@ -1,0 +1,140 @@
+"""The CSV tables of a study's results: read with checks, written whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from weightcast.core.errors import InputError
+from weightcast.core.files import written_whole
+from weightcast.core.significance import COST_COLUMNS, SUMMARY_COLUMNS
+
+EXPLANATION_COLUMNS = (
+    *("study", "method", "split", "environment", "seed", "sample"),
+    *("equation", "term", "coefficient", "truth", "residual"),
+)
+_TEXT = frozenset(
+    {"study", "method", "split", "environment", "metric", "stage", "artifact", "space", "base", "equation", "term"}
+)
+_INTEGERS = frozenset({"seed", "sample", "horizon", "n"})
+_COUNTS = frozenset({"parameters", "member", "members"})  # whole numbers too, where none is missing
+
+
+def read_metrics(path: str | Path) -> pd.DataFrame:
+    """metrics.csv: a row a number; ``horizon`` in frames, ``value`` infinite where a rollout diverged.
+
+    Raises:
+        InputError: as for `read_table`; also when the table has no rows.
+    """
+    metrics = read_table(path, ("study", "method", "split", "environment", "seed", "horizon", "metric", "value"))
+    if metrics.empty:
+        raise InputError(f"{path}: found no rows, expected one or more")
+    return metrics
+
+
+def read_method_costs(path: str | Path) -> pd.DataFrame:
+    """method_costs.csv: parameters, seconds of training and seconds per new environment; a row a method.
+
+    Raises:
+        InputError: as for `read_table`.
+    """
+    return read_table(path, ("method", *COST_COLUMNS))
+
+
+def read_summary(path: str | Path) -> pd.DataFrame:
+    """summary.csv, as `weightcast.core.significance.summarise` makes it.
+
+    Raises:
+        InputError: as for `read_table`.
+    """
+    return read_table(path, SUMMARY_COLUMNS)
+
+
+def read_artifact_costs(path: str | Path) -> pd.DataFrame:
+    """costs.csv: a row an artifact; ``train_seconds`` without what it builds on.
+
+    Raises:
+        InputError: as for `read_table`.
+    """
+    return read_table(path, ("stage", "artifact", "method", "parameters", "members", "train_seconds", "adapt_seconds"))
+
+
+def read_weight_map(path: str | Path) -> pd.DataFrame:
+    """weight_map.csv: a row a member of a zoo in a space of weights or latents; ``explained_*`` are fractions.
+
+    Raises:
+        InputError: as for `read_table`.
+    """
+    components = ("component_1", "component_2", "explained_1", "explained_2")
+    return read_table(path, ("space", "base", "environment", "member", *components))
+
+
+def read_explanation(path: str | Path) -> pd.DataFrame:
+    """explanation.csv: a row for each term that an equation of a predictor may have.
+
+    ``coefficient`` is 0 where the distilled equation lacks the term, ``truth`` where the true one does, and missing
+    where nobody knows it; ``residual`` is that of the whole equation.
+
+    Raises:
+        InputError: as for `read_table`; also when the table has no rows.
+    """
+    explanation = read_table(path, EXPLANATION_COLUMNS)
+    if explanation.empty:
+        raise InputError(f"{path}: found no rows, expected one or more")
+    return explanation
+
+
+def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Read a CSV table whose columns are known.
+
+    Names (method, environment and the like) are read as text, so that an id ``007`` keeps its zeros and a region
+    ``NA`` its name. All other columns are numbers.
+
+    Args:
+        path: of the file.
+        columns: exactly those of the table, in any order.
+
+    Returns:
+        The table, with its columns in the order of ``columns``.
+
+    Raises:
+        InputError: the file is missing, is no CSV table, has other columns, or a cell is no number.
+    """
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path}: found no such file, expected a table with {', '.join(columns)}") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: cannot be read as CSV ({reason}), expected {', '.join(columns)}") from None
+    if sorted(table.columns) != sorted(columns):
+        raise InputError(f"{path}: columns: found {', '.join(table.columns)}, expected {', '.join(columns)}")
+    for column in columns:
+        if column not in _TEXT:
+            table[column] = _numbers(path, table[column])
+    return table[list(columns)]
+
+
+def write_table(table: pd.DataFrame, path: str | Path) -> None:
+    """Write a table as CSV; nothing half-written is left."""
+    with written_whole(path) as partial:
+        table.to_csv(partial, index=False)
+
+
+def _numbers(path: str | Path, cells: pd.Series) -> pd.Series:
+    """Text to numbers, exactly; an empty cell is NaN, in a column of whole numbers it is refused."""
+    whole = cells.name in _INTEGERS
+    numbers = []
+    for line, cell in enumerate(cells, start=2):
+        try:
+            number = float(cell or "nan")  # of Python: pandas' own parser is off by the last bit at times
+        except ValueError:
+            number = None
+        if number is None or (whole and not number.is_integer()):
+            expected = "a whole number" if whole else "a number"
+            raise InputError(f"{path}: line {line}, column {cells.name}: found {cell!r}, expected {expected}")
+        numbers.append(number)
+    integral = whole or (cells.name in _COUNTS and all(number.is_integer() for number in numbers))
+    return pd.Series(numbers, index=cells.index, dtype=int if integral else float)

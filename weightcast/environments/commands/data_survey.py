@@ -1,0 +1,108 @@
+"""What a folder of the user's own trajectories holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from weightcast.cli.progress import progress
+from weightcast.core.environment_table import EnvironmentTable
+from weightcast.core.errors import InputError
+from weightcast.environments.commands.source_data import read_file
+from weightcast.trajectories import FileFormat, find_environment_files
+from weightcast.trajectories.npy import npy_files
+
+FEWEST_TRAJECTORIES = 3
+FEWEST_FRAMES = 3
+FEWEST_POINTS = 2
+NO_GRID = (1, 1)
+"""How a state without a grid is stored: as a field on one point."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What all files have in common.
+
+    Attributes:
+        format: of the files.
+        channels: names, in order.
+        grid: points along (y, x).
+        trajectories: least and greatest number in a file.
+        frames: least and greatest number in a trajectory.
+    """
+
+    format: FileFormat
+    channels: tuple[str, ...]
+    grid: tuple[int, int]
+    trajectories: tuple[int, int]
+    frames: tuple[int, int]
+
+    @property
+    def without_grid(self) -> bool:
+        """Whether a frame is a state vector, as of an ordinary differential equation, with a channel a component."""
+        return self.grid == NO_GRID
+
+
+def survey(directory: Path, table: EnvironmentTable, channels: Sequence[str] | None = None) -> Survey:
+    """Read every environment's file, to its end, and check that they fit each other.
+
+    Args:
+        directory: with a file for each environment.
+        table: of the environments.
+        channels: to use; None: all of a NetCDF file, `channel_0`, `channel_1`, ... of `.npy`.
+
+    Raises:
+        InputError: a file is missing or cannot be used, or there are too few trajectories, frames or points.
+    """
+    format = _recognise(directory)
+    grid: tuple[int, int] | None = None
+    trajectories, frames = [], []
+    for id, file in progress(find_environment_files(directory, table, format).items(), "reading data"):
+        if channels is None and format == "npy":
+            channels = _numbered_channels(file)
+        found = read_file(file, format, table[id], channels=channels, grid=grid)
+        channels, grid = found.channels, (len(found.y), len(found.x))
+        trajectories.append(len(found.values))
+        frames.append(len(found.time))
+        _check_enough(file, grid, trajectories[-1], frames[-1])
+    assert channels is not None and grid is not None  # a table has at least one environment
+    return Survey(format, tuple(channels), grid, (min(trajectories), max(trajectories)), (min(frames), max(frames)))
+
+
+def _recognise(directory: Path) -> FileFormat:
+    if not directory.is_dir():
+        raise InputError(f"{directory}: found no such folder, expected one with NetCDF or .npy files")
+    visible = [path for path in directory.iterdir() if not path.name.startswith(".")]
+    netcdf = any(path.suffix == ".nc" for path in visible)
+    npy = any(path.suffix == ".npy" or (path.is_dir() and npy_files(path)) for path in visible)
+    if netcdf == npy:
+        found = "both NetCDF (.nc) and .npy files" if netcdf else "neither NetCDF (.nc) nor .npy files"
+        raise InputError(f"{directory}: found {found}, expected one of the two")
+    return "netcdf" if netcdf else "npy"
+
+
+def _numbered_channels(path: Path) -> tuple[str, ...]:
+    """Names for the channels of arrays (time, channel[, x, y]). What is no such array, its reader refuses later."""
+    try:
+        shape = np.load(npy_files(path)[0], mmap_mode="r", allow_pickle=False).shape
+    except (OSError, ValueError, EOFError, AttributeError):
+        shape = ()
+    return tuple(f"channel_{number}" for number in range(shape[1] if len(shape) in (2, 4) else 1))
+
+
+def _check_enough(file: Path, grid: tuple[int, int], trajectories: int, frames: int) -> None:
+    if trajectories < FEWEST_TRAJECTORIES:
+        raise InputError(
+            f"{file}: trajectory: found {trajectories} trajectories, expected {FEWEST_TRAJECTORIES} or more: at least "
+            "one each to train, to validate and to test"
+        )
+    if frames < FEWEST_FRAMES:
+        raise InputError(f"{file}: time: found {frames} frames, expected {FEWEST_FRAMES} or more")
+    if min(grid) < FEWEST_POINTS and grid != NO_GRID:
+        raise InputError(
+            f"{file}: grid: found {grid[0]} x {grid[1]} points (y, x), expected {FEWEST_POINTS} or more along each "
+            "side, or a single point for a state without a grid"
+        )

@@ -1,0 +1,35 @@
+"""The time between frames: what a model was trained with against what a file of observed frames says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from weightcast.cli.warning import warn
+from weightcast.environments.commands.observed_frames import ObservedFrames
+
+TOLERANCE = 1e-3
+
+
+def agreed_frame_step(frames: ObservedFrames, file: Path, trained: Mapping[str, Any]) -> float:
+    """The time from a frame to the next forecast one, in the file's unit; 1 where nobody knows.
+
+    A predictor steps by the time that it was trained with, whatever frames it is given. So where the file disagrees,
+    in the same unit as far as is known, that is a warning, and the trained step holds.
+
+    Args:
+        frames: observed.
+        file: that they were read from, for the warning.
+        trained: metadata of the model: ``frame_step`` and ``units``, where known.
+    """
+    expected, found = trained.get("frame_step"), frames.frame_step
+    if expected is None or found is None:
+        return float(next((step for step in (found, expected) if step is not None), 1.0))
+    units = [trained.get("units", {}).get("time"), frames.attributes.get("time", {}).get("units")]
+    other_unit = None not in units and units[0] != units[1]
+    if other_unit or math.isclose(found, expected, rel_tol=TOLERANCE):
+        return found
+    warn(f"{file}: time: found frames {found:g} apart, expected {expected:g} as in the study's data")
+    return float(expected)

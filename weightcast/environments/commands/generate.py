@@ -1,0 +1,127 @@
+"""``weightcast generate``: predictors for an environment that was never trained on."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import xarray as xr
+
+from weightcast.cli.outputs import check_output
+from weightcast.cli.warning import warn
+from weightcast.core.environment_table import read_environments
+from weightcast.core.errors import InputError
+from weightcast.environments.commands.frame_step import agreed_frame_step
+from weightcast.environments.commands.observed_frames import read_observed_frames
+from weightcast.environments.config.study import Study, load_study
+from weightcast.environments.generator import Generator
+from weightcast.environments.model import save_models
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "results", type=Path, metavar="RESULTS", help="folder of a study that has been run: results/STUDY"
+    )
+    environment = parser.add_mutually_exclusive_group(required=True)
+    environment.add_argument("--environment", metavar="NAME=NUMBER,...", help="value of each of the study's parameters")
+    environment.add_argument(
+        "--frames",
+        type=Path,
+        metavar="FILE",
+        help="NetCDF with two or more frames observed there, instead of parameters",
+    )
+    parser.add_argument("-n", "--samples", default=1, type=int, metavar="N", help="predictors to generate; default: 1")
+    parser.add_argument("--arm", metavar="NAME", help="of the study's generator; default: the first")
+    parser.add_argument("--seed", default=0, type=int, help="another seed gives other predictors; default: 0")
+    parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="model.safetensors to write")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    check_output(arguments.output)
+    results: Path = arguments.results
+    if not results.is_dir():
+        raise InputError(f"{results}: found no such folder, expected that of a study that has been run")
+    stated = None if arguments.environment is None else parse_environment(arguments.environment)
+    generator = Generator.load(results, arguments.arm)
+    study = load_study(results / "config.yaml")
+    described = {"channels": study.data.channels, "grid": list(study.data.grid), **_units(study, results)}
+    if stated is None:
+        environment = _infer(generator, arguments.frames, described, arguments.seed)
+        described["inferred_from"] = arguments.frames.name
+    else:
+        environment = stated
+    for warning in generator.scaling.check(environment, "environment"):
+        warn(warning)
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # the same, as a Python program gets them
+        weights = generator.sample_weights(environment, arguments.samples, arguments.seed)
+    shared = {key: generator.metadata[key] for key in ("architecture", "normalisation", "scaling")}
+    origin = {
+        "study": study.study,
+        "arm": generator.metadata["arm"],
+        "generator_seed": generator.metadata["seed"],
+        "generator_digest": generator.metadata["digest"],
+        "seed": arguments.seed,
+    }
+    save_models(arguments.output, weights, shared, {"environment": environment} | origin | described)
+    count = f"{len(weights)} predictor{'s' if len(weights) > 1 else ''} of {weights.shape[1]:,} weights"
+    print(f"wrote {arguments.output}: {count} for {_words(environment)}")
+
+
+def parse_environment(text: str) -> dict[str, float]:
+    """`beta=1.1,D=0.4` -> {"beta": 1.1, "D": 0.4}.
+
+    Raises:
+        InputError: it is not of that form, a value is not a finite number, or a parameter comes twice.
+    """
+    environment: dict[str, float] = {}
+    for part in text.split(","):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not name or not equals:
+            raise InputError(f"--environment: found {part.strip()!r}, expected NAME=NUMBER, separated by commas")
+        if name in environment:
+            raise InputError(f"--environment: parameter {name!r}: found twice, expected once")
+        try:
+            environment[name] = float(value)
+        except ValueError:
+            environment[name] = math.nan
+        if not math.isfinite(environment[name]):
+            raise InputError(f"--environment: parameter {name!r}: found {value!r}, expected a finite number")
+    return environment
+
+
+def _infer(generator: Generator, file: Path, described: Mapping[str, Any], seed: int) -> dict[str, float]:
+    """The parameters of the environment that the frames in a file come from."""
+    frames = read_observed_frames(file, described["channels"], described["grid"])
+    trajectories, count = frames.values.shape[:2]
+    if count < 2:
+        raise InputError(f"{file}: time: found {count} frames, expected 2 or more")
+    agreed_frame_step(frames, file, described)
+    environment = generator.infer(torch.from_numpy(frames.values), seed)
+    print(f"inferred {_words(environment)} from {trajectories} x {count} frames (trajectory, time) in {file}")
+    return environment
+
+
+def _units(study: Study, results: Path) -> dict[str, Any]:
+    """Time between frames, and units of time and channels, as far as a file of the study's trajectories tells them."""
+    environment = read_environments(results / "environments.csv").visible[0].id
+    # data/STUDY lies beside results/STUDY, wherever the command is run.
+    path = results.absolute().parents[1] / study.trajectories / f"{environment}.nc"
+    try:
+        with xr.open_dataset(path, engine="netcdf4", decode_times=False, decode_timedelta=False) as dataset:
+            time = dataset["time"].to_numpy()
+            units = {name: dataset[name].attrs.get("units") for name in ("time", *study.data.channels)}
+    except (OSError, RuntimeError, ValueError, KeyError):  # the trajectories may have been removed since
+        return {}
+    return {
+        "frame_step": float((time[-1] - time[0]) / (len(time) - 1)),
+        "units": {name: unit for name, unit in units.items() if unit},
+    }
+
+
+def _words(environment: Mapping[str, float]) -> str:
+    return ", ".join(f"{name}={value:g}" for name, value in environment.items())

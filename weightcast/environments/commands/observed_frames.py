@@ -1,0 +1,141 @@
+"""Frames that a user observed: read tolerantly, since they may be a single frame or a single trajectory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from weightcast.core.errors import InputError
+from weightcast.trajectories import checks
+from weightcast.trajectories.netcdf import DIMENSIONS, check_whole, unreadable
+
+OPTIONAL = DIMENSIONS[:2]
+FRAME_STEP_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class ObservedFrames:
+    """Frames of one environment.
+
+    Attributes:
+        values: float32 [trajectory, time, channel, y, x], in physical units.
+        time: float64 [time], as in the file; None where it says nothing of time.
+        frame_step: between all frames of the file, in its unit; None if there is only one or they are not equally far
+            apart.
+        coordinates: of the other dimensions, as in the file; those that it does not have are left out.
+        attributes: of the time coordinate and of each channel.
+    """
+
+    values: NDArray[np.float32]
+    time: NDArray[np.float64] | None
+    frame_step: float | None
+    coordinates: Mapping[str, xr.Variable]
+    attributes: Mapping[str, Mapping[str, object]]
+
+
+def read_observed_frames(
+    path: str | Path, channels: Sequence[str], grid: Sequence[int], frame: int | None = None
+) -> ObservedFrames:
+    """Read and validate frames from NetCDF with the dimensions (trajectory, time, y, x), the first two optional.
+
+    Args:
+        path: of the file.
+        channels: variables to read, in this order.
+        grid: expected number of points (y, x).
+        frame: index of the only frame wanted, from the end if negative; all if None.
+
+    Raises:
+        InputError: the file is missing, unreadable or truncated, has other channels, dimensions or points, has no such
+            frame; or a value is not finite.
+    """
+    path = Path(path)
+    try:
+        with _open(path) as dataset:
+            for name in channels:
+                _check_channel(path, dataset, name, like=channels[0])
+            checks.check_grid(path, (dataset.sizes["y"], dataset.sizes["x"]), (grid[0], grid[1]))
+            frame_step = _frame_step(_time(path, dataset))
+            if frame is not None:
+                dataset = _only_frame(path, dataset, frame)
+            values = np.stack([_channel(dataset, name) for name in channels], axis=2)
+            found = ObservedFrames(
+                values=values,
+                time=_time(path, dataset),
+                frame_step=frame_step,
+                coordinates={name: dataset[name].variable.load() for name in _coordinates(dataset)},
+                attributes={
+                    name: dict(dataset[name].attrs) for name in ("time", *channels) if name in dataset.variables
+                },
+            )
+    except InputError:
+        raise
+    except (OSError, RuntimeError, ValueError, IndexError) as error:
+        raise unreadable(path, error) from None
+    checks.check_counts(path, values.shape[0], values.shape[1], minimum_trajectories=1, minimum_frames=1)
+    checks.check_finite(path if frame is None else Path(f"{path} (frame {frame} alone)"), values, channels)
+    return found
+
+
+def _open(path: Path) -> xr.Dataset:
+    if not path.is_file():
+        raise InputError(f"{path}: found no such file, expected frames (NetCDF)")
+    check_whole(path)
+    # Times stay numbers: forecasts only add steps to them.
+    return xr.open_dataset(path, engine="netcdf4", decode_times=False, decode_timedelta=False, cache=False)
+
+
+def _check_channel(path: Path, dataset: xr.Dataset, name: str, like: str) -> None:
+    if name not in dataset.data_vars:
+        found = ", ".join(map(str, dataset.data_vars)) or "no variable"
+        raise InputError(f"{path}: channel {name}: found {found}, expected a variable {name}")
+    dimensions = set(map(str, dataset[name].dims))
+    if not {"y", "x"} <= dimensions <= set(DIMENSIONS):
+        raise InputError(
+            f"{path}: channel {name}: found dimensions ({', '.join(map(str, dataset[name].dims))}), expected "
+            f"({', '.join(DIMENSIONS)}), of which {' and '.join(OPTIONAL)} may be missing"
+        )
+    if dimensions != set(map(str, dataset[like].dims)):
+        raise InputError(f"{path}: channel {name}: found other dimensions than those of {like}, expected the same")
+    checks.check_numeric(path, f"channel {name}", dataset[name].dtype)
+
+
+def _only_frame(path: Path, dataset: xr.Dataset, frame: int) -> xr.Dataset:
+    count = dataset.sizes.get("time", 1)
+    if not -count <= frame < count:
+        raise InputError(f"{path}: time: found {count} frames, expected one with the index {frame}")
+    return dataset.isel(time=[frame]) if "time" in dataset.dims else dataset
+
+
+def _channel(dataset: xr.Dataset, name: str) -> NDArray[np.float32]:
+    """[trajectory, time, y, x]; a number too large for float32 becomes Inf, which is then refused."""
+    variable = dataset[name]
+    variable = variable.expand_dims([dimension for dimension in OPTIONAL if dimension not in variable.dims])
+    with np.errstate(over="ignore"):
+        return cast(NDArray[np.float32], variable.transpose(*DIMENSIONS).to_numpy().astype(np.float32))
+
+
+def _time(path: Path, dataset: xr.Dataset) -> NDArray[np.float64] | None:
+    """Also of a single frame that was cut from a series, and so has the time as a coordinate without a dimension."""
+    if "time" not in dataset.coords:
+        return None
+    checks.check_numeric(path, "time", dataset["time"].dtype)
+    time = np.atleast_1d(dataset["time"].to_numpy().astype(np.float64))
+    checks.check_coordinate(path, "time", time)
+    return time
+
+
+def _frame_step(time: NDArray[np.float64] | None) -> float | None:
+    if time is None or len(time) < 2:
+        return None
+    steps = np.diff(time)
+    return float(steps[0]) if np.allclose(steps, steps[0], rtol=FRAME_STEP_TOLERANCE, atol=0.0) else None
+
+
+def _coordinates(dataset: xr.Dataset) -> list[str]:
+    return [name for name in ("trajectory", "y", "x") if name in dataset.coords and dataset[name].dims == (name,)]

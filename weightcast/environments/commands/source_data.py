@@ -1,0 +1,158 @@
+"""Checks of a study's data before anything is computed: files of the user's own whole, a simulator by its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from weightcast.cli.progress import progress
+from weightcast.core.environment_table import Environment, EnvironmentTable
+from weightcast.core.errors import InputError
+from weightcast.environments.config.study import Study
+from weightcast.environments.plan import source_settings
+from weightcast.systems import load_system, read_settings
+from weightcast.trajectories import (
+    FileFormat,
+    Trajectories,
+    find_environment_files,
+    read_npy_environment,
+    read_trajectories,
+)
+
+# What systems call the number of points along each side of their frames.
+GRID_SETTINGS = ("grid_size", "tile_size")
+FRAME_STEP_TOLERANCE = 1e-3
+
+
+def check_source(study: Study, table: EnvironmentTable, config: str | Path) -> list[str]:
+    """Check the data that a study names: its own files to the last number, a simulator without running it.
+
+    Args:
+        study: its configuration.
+        table: its environments.
+        config: file that the configuration was read from, for messages.
+
+    Returns:
+        Warnings: what can be used but is probably not meant.
+
+    Raises:
+        InputError: the first thing that is wrong, by file and field.
+    """
+    if study.data.imported:
+        return _check_files(study, table, config)
+    _check_system(study, table, config)
+    return []
+
+
+def read_file(
+    file: Path,
+    format: FileFormat,
+    environment: Environment,
+    *,
+    channels: Sequence[str] | None,
+    grid: tuple[int, int] | None,
+    frame_step: float = 1.0,
+    minimum_frames: int = 1,
+    minimum_trajectories: int = 1,
+) -> Trajectories:
+    """One environment's trajectories, as the pipeline will import them.
+
+    Raises:
+        InputError: the file cannot be used.
+    """
+    if format == "npy":
+        return read_npy_environment(
+            file,
+            channels or (),
+            grid=grid,
+            environment=environment.id,
+            parameters=environment.parameters,
+            frame_step=frame_step,
+            minimum_frames=minimum_frames,
+            minimum_trajectories=minimum_trajectories,
+        )
+    return read_trajectories(
+        file,
+        channels=channels,
+        grid=grid,
+        environment=environment.id,
+        parameters=environment.parameters,
+        minimum_frames=minimum_frames,
+        minimum_trajectories=minimum_trajectories,
+    )
+
+
+def refuse_own_folder(directory: str | Path, trajectories: Path, where: str) -> None:
+    """Raise an `InputError` if the user's files lie where the pipeline would write its copies of them."""
+    if Path(directory).resolve() == trajectories.resolve():
+        raise InputError(
+            f"{where}: found {directory}, expected another folder: the pipeline writes its own copies there"
+        )
+
+
+def _check_system(study: Study, table: EnvironmentTable, config: str | Path) -> None:
+    data, system = study.data, load_system(study.data.source)
+    settings = source_settings(data)
+    checked = read_settings(system.settings, settings, system.name)
+    known = getattr(checked, "channels", system.channels)
+    for channel in data.channels:
+        if channel not in known:
+            raise InputError(
+                f"{config}: data.channels: found {channel!r}, expected some of {', '.join(known)} "
+                f"of the system {system.name}"
+            )
+    for name in GRID_SETTINGS:
+        size = getattr(checked, name, None)
+        if size is not None and data.grid != (size, size):
+            raise InputError(
+                f"{config}: data.grid: found {data.grid[0]} x {data.grid[1]} points (y, x), expected {size} x {size} "
+                f"as data.settings.{name} says"
+            )
+    # Checks settings and the environments' parameters at once; frames would be made only when they are asked for.
+    system.trajectories(list(table), settings, study.seed)
+
+
+def _check_files(study: Study, table: EnvironmentTable, config: str | Path) -> list[str]:
+    data = study.data
+    assert data.directory is not None  # parse_study has seen to it
+    format = cast(FileFormat, data.source)
+    refuse_own_folder(data.directory, study.trajectories, f"{config}: data.directory")
+    files = find_environment_files(data.directory, table, format)
+    steps: dict[Path, float] = {}
+    warnings = []
+    for id, file in progress(files.items(), "checking data"):
+        trajectories = read_file(
+            file,
+            format,
+            table[id],
+            channels=data.channels,
+            grid=data.grid,
+            frame_step=source_settings(data).get("frame_step", 1.0),
+            minimum_frames=data.frames,
+            minimum_trajectories=data.trajectories.total,
+        )
+        found = np.diff(trajectories.time[: data.frames])
+        steps[file] = float(np.median(found))
+        if not _close(found, steps[file]):
+            warnings.append(
+                f"{file}: time: found steps between {found.min():g} and {found.max():g}, expected one step: "
+                "a predictor learns the map from a frame to the next"
+            )
+    warnings += _different_steps(steps)
+    return warnings
+
+
+def _different_steps(steps: dict[Path, float]) -> Iterable[str]:
+    """A warning for the first file whose frames are not as far apart as those of the first file."""
+    (first, expected), *others = steps.items()
+    for file, found in others:
+        if not _close(np.array([found]), expected):
+            yield f"{file}: time: found frames {found:g} apart, expected {expected:g} as in {first}"
+            return
+
+
+def _close(found: np.ndarray, expected: float) -> bool:
+    return bool(np.allclose(found, expected, rtol=FRAME_STEP_TOLERANCE, atol=0.0))

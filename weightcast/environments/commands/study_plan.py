@@ -1,0 +1,170 @@
+"""The plan of a study in words, subject by subject, as ``weightcast check`` prints it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from weightcast.cli.cost import estimate_work, evaluated_networks
+from weightcast.cli.cost_lines import cost_lines
+from weightcast.cli.gpu_lines import gpu_lines
+from weightcast.cli.step_times import measure_step_times
+from weightcast.core.environment_table import EnvironmentTable
+from weightcast.environments.commands.untrained import untrained_generator, untrained_predictor
+from weightcast.environments.config.study import Study
+from weightcast.environments.plan import (
+    WEIGHT_MAPS,
+    expert_shards,
+    planned_jobs,
+    recorded_environments,
+    reference_shards,
+)
+
+BYTES_OF_A_NUMBER = 4
+SHOWN_NAMES = 4
+LARGE_ZOO = 10e9
+"""Bytes of a zoo from which on it is said that whole zoos are held in memory."""
+
+Lines = list[str]
+
+
+def describe_plan(study: Study, table: EnvironmentTable) -> dict[str, Lines]:
+    """What the study would compute, where it would lie, and what is there already."""
+    graph = untrained_predictor(study).graph
+    jobs = planned_jobs(study, table)
+    return {
+        "study": [study.study],
+        "environments": _environments(table),
+        "data": _data(study),
+        "predictor": [f"{study.predictor.kind}: {graph.num_parameters:,} weights, {graph.num_nodes} nodes"],
+        "experts": _experts(study, table, graph.num_parameters),
+        "generator": _generator(study),
+        "jobs": [f"{sum(jobs.values())} in a complete run", *(f"{count:4d} {rule}" for rule, count in jobs.items())],
+        "storage": _storage(study, table, graph.num_parameters),
+        "results": _results(study, table),
+    }
+
+
+def describe_cost(study: Study, table: EnvironmentTable, gpu_rate: float | None = None) -> dict[str, Lines]:
+    """How long the study would take one core of this machine; steps of its trainings are timed for that.
+
+    Args:
+        study: its configuration.
+        table: its environments.
+        gpu_rate: see `gpu_lines`.
+    """
+    parts = estimate_work(study, table, measure_step_times(study, table))
+    cost = {"cost": cost_lines({part: work.seconds for part, work in parts.items()})}
+    projection = gpu_lines(parts, gpu_rate)
+    return cost | {"on a GPU": projection} if projection else cost
+
+
+def _environments(table: EnvironmentTable) -> Lines:
+    roles = {"visible": table.visible, "interpolation": table.interpolation, "extrapolation": table.extrapolation}
+    counts = ", ".join(f"{len(environments)} {role}" for role, environments in roles.items())
+    visible = table.parameter_array([environment.id for environment in table.visible])
+    ranges = zip(table.parameter_names, visible.min(0), visible.max(0), strict=True)
+    return [
+        f"{len(table)} in {table.path}: {counts}",
+        *(f"{name} visible from {low:g} to {high:g}" for name, low, high in ranges),
+    ]
+
+
+def _data(study: Study) -> Lines:
+    data, counts = study.data, study.data.trajectories
+    parts = f"{counts.train} train, {counts.validation} validation, {counts.test} test"
+    return [
+        f"{data.source} files in {data.directory}" if data.imported else data.source,
+        f"channels {', '.join(data.channels)} on {data.grid[0]} x {data.grid[1]} points (y, x)",
+        f"{counts.total} trajectories of each environment: {parts}",
+        f"{data.frames} frames of each trajectory, of which training sees {data.trained_frames}",
+        f"forecasts of up to {max(study.evaluation.horizons)} frames from the first, {study.trained_horizon} trained",
+    ]
+
+
+def _experts(study: Study, table: EnvironmentTable, weights: int) -> Lines:
+    zoo, visible = study.zoo, len(table.visible)
+    lines = [
+        f"from each of {len(zoo.bases)} bases ({', '.join(zoo.bases)})",
+        f"{visible * zoo.members} of visible environments, {zoo.members} each, {_shards(expert_shards(study, table))}",
+    ]
+    if table.unseen:
+        unseen = f"{len(table.unseen)} of unseen environments, for reference alone"
+        lines.append(f"{unseen}, {_shards(reference_shards(study, table))}")
+    numbers = visible * zoo.members * weights
+    if numbers * BYTES_OF_A_NUMBER >= LARGE_ZOO:
+        lines.append(
+            f"note: gathering, VAE, diffusion and regression hold a whole zoo in memory: {_size(numbers).strip()}"
+        )
+    return lines
+
+
+def _shards(shards: dict[str, list[str]]) -> str:
+    number = "1 shard" if len(shards) == 1 else f"{len(shards)} shards"
+    return f"in {number} of up to {max(map(len, shards.values()))} environments"
+
+
+def _generator(study: Study) -> Lines:
+    settings = study.generator
+    arms = {name: ", then end to end" if arm.end_to_end else "" for name, arm in settings.arms.items()}
+    return [
+        f"{len(settings.arms)} arms, each with {len(settings.seeds)} seeds",
+        *(f"{name}: from the base {settings.arms[name].base}{then}" for name, then in arms.items()),
+    ]
+
+
+def _storage(study: Study, table: EnvironmentTable, weights: int) -> Lines:
+    """Of what grows with a study; small files are left out."""
+    data = study.data
+    frames = data.trajectories.total * data.frames * len(data.channels) * data.grid[0] * data.grid[1]
+    experts = study.zoo.members * len(table.visible) + len(table.unseen)
+    generators = 0
+    for name, arm in study.generator.arms.items():
+        with torch.device("meta"):  # sizes alone: no memory, no random numbers
+            generator = untrained_generator(study, table, name)
+        vae, diffusion = (
+            sum(parameter.numel() for parameter in part.parameters()) for part in (generator.vae, generator.diffusion)
+        )
+        generators += vae + (vae + diffusion) * (1 + arm.end_to_end)
+    return [
+        f"{_size(len(table) * frames)} trajectories in {study.trajectories}",
+        # An expert lies in the cache of its environment, in its shard and in the gathered zoo.
+        f"{_size(3 * len(study.zoo.bases) * experts * weights)} experts in {study.results}",
+        f"{_size(len(study.generator.seeds) * generators)} generators in {study.results}",
+        f"{_size(evaluated_networks(study) * len(table) * weights)} weights that are evaluated, in {study.results}",
+    ]
+
+
+def _results(study: Study, table: EnvironmentTable) -> Lines:
+    """What the bases that are there were trained on, and what they have not seen."""
+    visible = [environment.id for environment in table.visible]
+    lines = []
+    for name in WEIGHT_MAPS:
+        recorded = recorded_environments(study, name)
+        if not recorded:
+            continue
+        lines.append(f"base {name} was trained on {len(recorded)} visible environments: {_some(recorded)}")
+        gone = [id for id in recorded if id not in visible]
+        new = [id for id in visible if id not in recorded]
+        if gone:
+            lines.append(f"note: {_some(gone)} no longer visible: {name} will be trained again, on {len(visible)}")
+        elif new:
+            lines.append(
+                f"note: {_some(new)} new in the table: {name} is kept, experts are trained from it; "
+                f"delete {study.results}/base to train on all {len(visible)}"
+            )
+    return lines or [f"no base in {study.results} yet: trained on all {len(visible)} visible environments"]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+    return ", ".join(names[:SHOWN_NAMES]) + more
+
+
+def _size(numbers: float) -> str:
+    size = numbers * BYTES_OF_A_NUMBER
+    for unit, bytes in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if size >= bytes:
+            return f"{size / bytes:6.1f} {unit}"
+    return f"{size / 1e3:6.1f} kB"

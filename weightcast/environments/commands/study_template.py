@@ -1,0 +1,145 @@
+"""The configuration that ``weightcast init`` writes: study_template.yaml, filled with sizes that fit the data.
+
+Sizes for fields are those of config.yaml, for states without a grid those of config/lotka-volterra.yaml.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import yaml
+
+from weightcast.core.environment_table import EnvironmentTable
+from weightcast.environments.commands.data_survey import Survey
+
+TEMPLATE = Path(__file__).with_suffix(".yaml")
+MEMBERS = 2
+MOST_MODES = 8
+
+FNO = """\
+  kind: fno
+  width: 12  # channels inside; more for rich dynamics, at the square of the weights
+  modes: $modes  # Fourier modes along y, x; at most half the grid
+  depth: 3
+  projection: 24
+  positional: true  # false where the system is the same everywhere, as on a periodic domain
+  residual: true  # predict the increment of a frame"""
+MLP = """\
+  kind: mlp  # for a state without a grid
+  width: 24  # of the hidden layers; more for rich dynamics, at the square of the weights
+  depth: 2  # hidden layers
+  activation: gelu  # or tanh, silu
+  residual: true  # predict the increment of a state"""
+EXPLAIN = """\
+# explain: {degree: 2}  # generated predictors as equations, by sparse regression; needs the extra `symbolic`
+
+"""
+
+# What differs between the two beside the predictor. A step costs so much less with a state than with a field that
+# trainings are longer, and batches larger.
+OF_FIELDS = {
+    "batch": 4,
+    "base_rate": 0.01,
+    "erm_steps": 1500,
+    "conditioned_steps": 3000,
+    "film_steps": 6000,
+    "expert_steps": 250,
+    "expert_erm_steps": 400,
+    "functional_batch": 2,
+    "tuning_steps": 500,
+    "tuning_rate": 0.0005,
+}
+OF_STATES = {
+    "batch": 16,
+    "base_rate": 0.005,
+    "erm_steps": 2000,
+    "conditioned_steps": 6000,
+    "film_steps": 10530,
+    "expert_steps": 800,
+    "expert_erm_steps": 1500,
+    "functional_batch": 16,
+    "tuning_steps": 1500,
+    "tuning_rate": 0.001,
+}
+
+
+def fill_template(name: str, directory: Path, table: EnvironmentTable, found: Survey, output: Path) -> str:
+    """A commented configuration, as text.
+
+    Args:
+        name: of the study.
+        directory: of the data.
+        table: of the environments.
+        found: what the data holds.
+        output: where the configuration will lie; named in its comments.
+    """
+    visible = len(table.visible)
+    trained_frames = choose_trained_frames(found.frames[0])
+    train, validation, test = split_trajectories(found.trajectories[0])
+    npy, state = found.format == "npy", found.without_grid
+    modes = [choose_modes(points) for points in found.grid]
+    values: dict[str, Any] = {
+        "table": str(table.path),
+        "format": found.format,
+        "directory": str(directory),
+        "settings": {"frame_step": 1.0} if npy else {},
+        "channels": list(found.channels),
+        "grid": list(found.grid),
+        "frames": found.frames[0],
+        "trained_frames": trained_frames,
+        "train": train,
+        "validation": validation,
+        "test": test,
+        "unroll": min(4, trained_frames - 1) if state else 2,
+        "pooled": min(12 if state else 8, visible),
+        "shard_environments": min(12 if state else 6, visible),
+        "members": MEMBERS,
+        "vae_batch": min(8 if state else 16, MEMBERS * visible),
+        "diffusion_batch": min(16 if state else 32, MEMBERS * visible),
+        "folds": min(6, visible),
+        "finetune_frames": min(10, trained_frames),
+        "choosing_environments": min(6, visible),
+        "horizons": choose_horizons(found.frames[0], trained_frames),
+        **(OF_STATES if state else OF_FIELDS),
+    }
+    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        {key: _yaml(value) for key, value in values.items()},
+        name=name,
+        study=_yaml(name),
+        output=output,
+        predictor=MLP if state else Template(FNO).substitute(modes=modes),
+        explain=EXPLAIN if state else "",
+        grid_comment="a state without a grid" if state else "points along y, x",
+        settings_comment="  # time between frames, which the files do not hold" if npy else "",
+    )
+
+
+def split_trajectories(count: int) -> tuple[int, int, int]:
+    """About 70 % to train, 10 % to validate, 20 % to test, at least one each; ``count`` is 3 or more."""
+    validation, test = max(1, round(0.1 * count)), max(1, round(0.2 * count))
+    return count - validation - test, validation, test
+
+
+def choose_trained_frames(frames: int) -> int:
+    """So many that twice the trained horizon can be evaluated; 3 at least, where that is not possible."""
+    return max(3, (frames - 1) // 2 + 1)
+
+
+def choose_horizons(frames: int, trained_frames: int) -> list[int]:
+    """1, 2, 5, 10, ... below the trained horizon, the trained horizon, and one and a half and two times it."""
+    trained = trained_frames - 1
+    below = [digit * 10**power for power in range(len(str(trained))) for digit in (1, 2, 5)]
+    wanted = {*(horizon for horizon in below if horizon < trained), trained, 3 * trained // 2, 2 * trained}
+    return sorted(horizon for horizon in wanted if horizon < frames)
+
+
+def choose_modes(points: int) -> int:
+    """Half of what the grid holds, which is half of its points; 8 at most, since weights grow with the square."""
+    return max(1, min(MOST_MODES, points // 4))
+
+
+def _yaml(value: Any) -> str:
+    """A value as YAML on one line, quoted where YAML would take text for something else."""
+    return yaml.safe_dump([value], default_flow_style=True, width=float("inf"), sort_keys=False).strip()[1:-1]

@@ -1,0 +1,47 @@
+"""The section ``baselines``: what a sceptic would try instead."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from weightcast.core.config.settings import Settings
+from weightcast.core.config.training import PooledTraining
+
+
+class HypernetworkSettings(Settings):
+    """Environment parameters -> weights, as a mean and a few learned directions, trained through the predictor."""
+
+    rank: int = Field(default=8, ge=1)
+    """Learned directions in weight space."""
+    width: int = Field(default=64, ge=1)
+    """Width of the two hidden layers."""
+    training: PooledTraining
+
+
+class RegressionSettings(Settings):
+    """Regression of the experts' weights on the environment's parameters."""
+
+    degrees: list[int] = Field(default=[1, 2, 3], min_length=1)
+    """Polynomial degrees among which cross-validation over visible environments chooses."""
+    folds: int = Field(default=6, ge=2)
+
+
+class FinetuneSettings(Settings):
+    """Fine-tuning of the bases on the first frames of one trajectory of the unseen environment."""
+
+    frames: int = Field(default=10, ge=3)
+    """Frames observed."""
+    steps: list[int] = Field(default=[20, 60, 200], min_length=1)
+    """Step counts among which visible environments choose."""
+    learning_rates: list[float] = Field(default=[0.0003, 0.001, 0.003], min_length=1)
+    """Learning rates among which visible environments choose."""
+    choosing_environments: int = Field(default=6, ge=1)
+    """Visible environments on which the choice is made."""
+
+
+class BaselineSettings(Settings):
+    film_matched: PooledTraining
+    """FiLM trained with the predictor evaluations of base, zoo and generator together."""
+    hypernetwork: HypernetworkSettings
+    regression: RegressionSettings = RegressionSettings()
+    finetune: FinetuneSettings = FinetuneSettings()

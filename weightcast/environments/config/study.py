@@ -1,0 +1,248 @@
+"""A whole study: every section together, loaded from YAML, with the JSON schema generated from the types."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, get_args
+
+from pydantic import Field, ValidationError
+
+from weightcast.core.config.predictor import AnyPredictor
+from weightcast.core.config.settings import Settings
+from weightcast.core.config.yaml_file import read_yaml
+from weightcast.core.errors import InputError
+from weightcast.core.methods import WEIGHTS_ONLY
+from weightcast.core.names import check_name
+from weightcast.environments.config.baselines import BaselineSettings
+from weightcast.environments.config.data import DataSettings
+from weightcast.environments.config.diffusion import DiffusionSettings
+from weightcast.environments.config.evaluation import EvaluationSettings
+from weightcast.environments.config.explain import ExplainSettings
+from weightcast.environments.config.generator import GeneratorSettings
+from weightcast.environments.config.vae import VAESettings
+from weightcast.environments.config.zoo import BaseSettings, ZooSettings
+
+
+class Study(Settings):
+    """A study across environments."""
+
+    study: str
+    """Name of the study: results go to results/<study>, trajectories to data/<study>."""
+    kind: Literal["environments"] = "environments"
+    """Which axis weights are modelled along."""
+    seed: int = Field(default=0, ge=0)
+    """Every random number of the study derives from this seed."""
+    environments: str
+    """CSV table of environments: id, role (visible, interpolation, extrapolation), a column per parameter."""
+    logarithmic_parameters: list[str] = Field(default_factory=list)
+    """Parameters whose ratios count rather than their differences, such as a Reynolds number over a wide range: every
+    method that uses parameters is given their logarithm."""
+    data: DataSettings
+    predictor: AnyPredictor
+    """The small network whose weights are the data. What can be set depends on its kind."""
+    base: BaseSettings
+    zoo: ZooSettings
+    generator: GeneratorSettings
+    baselines: BaselineSettings
+    evaluation: EvaluationSettings
+    explain: ExplainSettings | None = None
+    """Distil predictors into differential equations, for states without a grid. null: not."""
+
+    @property
+    def results(self) -> Path:
+        return Path("results") / self.study
+
+    @property
+    def trajectories(self) -> Path:
+        return Path("data") / self.study / "trajectories"
+
+    @property
+    def trained_horizon(self) -> int:
+        """Frames that can be forecast within the training window."""
+        return self.data.trained_frames - 1
+
+
+def parse_study(config: dict[str, Any], source: str | Path = "config") -> Study:
+    """Check a configuration.
+
+    Args:
+        config: as loaded from YAML (or by Snakemake, overlays applied).
+        source: named in the messages.
+
+    Raises:
+        InputError: the first thing that is wrong, by file and field.
+    """
+    if not isinstance(config, dict):
+        raise InputError(f"{source}: found {type(config).__name__}, expected a mapping of settings")
+    try:
+        study = Study.model_validate(config)
+    except ValidationError as error:
+        raise InputError(first_line(error, source)) from None
+    _check(study, source)
+    return study
+
+
+def load_study(path: str | Path) -> Study:
+    """Read and check a configuration file.
+
+    Raises:
+        InputError: the file is missing, is not YAML, or :func:`parse_study` refuses it.
+    """
+    return parse_study(read_yaml(path), path)
+
+
+def first_line(error: ValidationError, source: str | Path, section: type[Settings] = Study, prefix: str = "") -> str:
+    """The first complaint of a section; ``prefix`` is the section's own place, with a dot at its end."""
+    first = error.errors()[0]
+    location, around = _place(section, first["loc"])
+    field = prefix + ".".join(location)
+    if first["type"] == "extra_forbidden":
+        return f"{source}: {field}: unknown key, expected {_known_keys(around, location[-1])}"
+    if first["type"] == "missing":
+        return f"{source}: {field}: missing, expected a value"
+    if first["type"] == "union_tag_invalid":
+        return f"{source}: {field}.kind: found {first['ctx']['tag']!r}, expected one of {first['ctx']['expected_tags']}"
+    message = first["msg"][0].lower() + first["msg"][1:]
+    return f"{source}: {field}: found {first['input']!r}: {message}"
+
+
+def _place(section: type[Settings], location: tuple[int | str, ...]) -> tuple[list[str], Any]:
+    """The path of keys to a place in a file, and the section around it.
+
+    Pydantic's own path also has the kind of a section that may be of several kinds, which no line of the file has.
+    """
+    keys: list[str] = []
+    model: Any = section
+    parts = list(location)
+    while parts:
+        part = parts.pop(0)
+        keys.append(str(part))
+        if not parts:
+            break
+        field = getattr(model, "model_fields", {}).get(part)
+        model = field.annotation if field is not None else getattr(model, "__args__", [None, None])[-1]
+        if field is not None and field.discriminator is not None:
+            kind = parts.pop(0)
+            model = next(one for one in get_args(model) if kind in get_args(one.model_fields["kind"].annotation))
+        elif isinstance(model, UnionType):  # a section that may be missing
+            model = next((kind for kind in get_args(model) if hasattr(kind, "model_fields")), model)
+    return keys, model
+
+
+def _known_keys(section: Any, unknown: str) -> str:
+    """The key of a section that is nearest in spelling to an unknown one, or all its keys if none is near."""
+    keys = list(getattr(section, "model_fields", {}))
+    close = get_close_matches(unknown, keys, n=1)
+    return f"{close[0]!r}" if close else f"one of {', '.join(keys)}"
+
+
+def _check_arm(study: Study, arm: str, source: str | Path) -> None:
+    """The VAE and the diffusion of an arm, which are complete only with the arm's overrides."""
+    sections: dict[str, tuple[str, type[Settings]]] = {
+        "VAESettings": ("vae", VAESettings),
+        "DiffusionSettings": ("diffusion", DiffusionSettings),
+    }
+    try:
+        vae, diffusion = study.generator.of_arm(arm)
+    except ValidationError as error:
+        name, section = sections[error.title]
+        raise InputError(first_line(error, source, section, f"generator.arms.{arm}.{name}.")) from None
+    for name, width, heads in (("vae", vae.width, vae.heads), ("diffusion", diffusion.width, diffusion.heads)):
+        if width % heads:
+            raise InputError(
+                f"{source}: generator.{name}.heads: found {heads} for the arm {arm}, expected a divisor of the width "
+                f"{width}"
+            )
+    if diffusion.width % 2:
+        raise InputError(
+            f"{source}: generator.diffusion.width: found {diffusion.width} for the arm {arm}, expected an even number: "
+            "half of it are sines of the noise step, half cosines"
+        )
+
+
+def check_once(values: Sequence[object], field: str, source: str | Path) -> None:
+    """Refuse an entry that occurs twice.
+
+    Raises:
+        InputError: names the field and the entry.
+    """
+    for position, value in enumerate(values):
+        if value in values[:position]:
+            raise InputError(f"{source}: {field}: found {value!r} twice, expected every entry once")
+
+
+def _check(study: Study, source: str | Path) -> None:
+    """What no single section can know."""
+    check_name(study.study, "study", source)
+    check_once(study.logarithmic_parameters, "logarithmic_parameters", source)
+    check_once(study.data.channels, "data.channels", source)
+    check_once(study.zoo.bases, "zoo.bases", source)
+    check_once(study.generator.seeds, "generator.seeds", source)
+    check_once(study.evaluation.horizons, "evaluation.horizons", source)
+    if min(study.generator.seeds) < 0:
+        raise InputError(f"{source}: generator.seeds: found {min(study.generator.seeds)}, expected 0 or more")
+    data, predictor = study.data, study.predictor
+    for channel in data.channels:
+        check_name(channel, "data.channels", source)
+    for arm in study.generator.arms:
+        check_name(arm, "generator.arms", source)
+        if arm.endswith(WEIGHTS_ONLY):
+            raise InputError(
+                f"{source}: generator.arms: found {arm!r}, expected a name that does not end in {WEIGHTS_ONLY}"
+            )
+        if study.generator.arms[arm].base not in study.zoo.bases:
+            raise InputError(
+                f"{source}: generator.arms.{arm}.base: found {study.generator.arms[arm].base!r}, "
+                f"expected one of zoo.bases ({', '.join(study.zoo.bases)})"
+            )
+        _check_arm(study, arm, source)
+    if data.imported and data.directory is None:
+        raise InputError(f"{source}: data.directory: missing, expected the folder with your {data.source} files")
+    misfit = predictor.misfit(data.grid)
+    if misfit is not None:
+        raise InputError(f"{source}: predictor.{misfit}")
+    misfit = study.explain.misfit(data.grid) if study.explain else None
+    if misfit is not None:
+        raise InputError(f"{source}: explain: {misfit}")
+    observed = study.evaluation.observed_frames
+    if observed is not None and observed > data.frames:
+        raise InputError(
+            f"{source}: evaluation.observed_frames: found {observed}, expected at most data.frames ({data.frames})"
+        )
+    if data.trained_frames > data.frames:
+        raise InputError(
+            f"{source}: data.trained_frames: found {data.trained_frames}, expected at most data.frames ({data.frames})"
+        )
+    horizons = study.evaluation.horizons
+    if max(horizons) >= data.frames or min(horizons) < 1:
+        raise InputError(
+            f"{source}: evaluation.horizons: found {horizons}, expected 1 to {data.frames - 1}, "
+            f"the frames of data.frames ({data.frames}) after the first"
+        )
+    if study.trained_horizon not in horizons:
+        raise InputError(
+            f"{source}: evaluation.horizons: found {horizons}, expected the trained horizon {study.trained_horizon} "
+            "(data.trained_frames - 1) among them"
+        )
+    trainings = {
+        "base.erm.unroll": study.base.erm.unroll,
+        "base.conditioned.unroll": study.base.conditioned.unroll,
+        "zoo.training.unroll": study.zoo.training.unroll,
+        "zoo.training_erm.unroll": study.zoo.training_from("erm").unroll,
+        "generator.end_to_end.training.unroll": study.generator.end_to_end.training.unroll,
+        "baselines.film_matched.unroll": study.baselines.film_matched.unroll,
+        "baselines.hypernetwork.training.unroll": study.baselines.hypernetwork.training.unroll,
+    }
+    for field, unroll in trainings.items():
+        if unroll >= data.trained_frames:
+            raise InputError(
+                f"{source}: {field}: found {unroll}, expected less than data.trained_frames ({data.trained_frames})"
+            )
+    if study.baselines.finetune.frames > data.trained_frames:
+        raise InputError(
+            f"{source}: baselines.finetune.frames: found {study.baselines.finetune.frames}, expected at most "
+            f"data.trained_frames ({data.trained_frames})"
+        )

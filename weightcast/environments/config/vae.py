@@ -1,0 +1,34 @@
+"""The section ``generator.vae``."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from weightcast.core.config.settings import Settings
+from weightcast.core.config.training import TrainingSettings
+
+
+class VAESettings(Settings):
+    """Attention over the nodes of the weight graph, to a latent at each node and back."""
+
+    relative_to: Literal["base", "mean"] = "base"
+    """What weights are modelled relative to: those that the base gives in the same environment, or the zoo's mean.
+    Relative to a conditioned base, what is generated is how an expert deviates from it; with a pooled base, which is
+    the same everywhere, both are the same."""
+    width: int = Field(default=64, ge=1)
+    heads: int = Field(default=4, ge=1)
+    layers: int = Field(default=2, ge=1)
+    latent: int = Field(default=8, ge=1)
+    """Latent dimensions of a node."""
+    kl_weight: float = Field(default=1e-5, ge=0)
+    """Weight of the Kullback-Leibler term (beta)."""
+    functional_weight: float = Field(default=1.0, ge=0)
+    """Weight of the functional loss: the decoded network must behave as the original. 0 turns it off."""
+    functional_batch: int = Field(default=2, ge=1)
+    """States on which a decoded network is compared with its original in a step."""
+    balanced: bool = True
+    """Reconstruction error of each layer relative to the spread of its weights in the zoo."""
+    batch: int = Field(default=16, ge=1)
+    training: TrainingSettings

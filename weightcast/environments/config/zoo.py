@@ -1,0 +1,54 @@
+"""The sections ``base`` and ``zoo``: what experts start from, and how many are trained."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from weightcast.core.config.settings import Settings
+from weightcast.core.config.training import PooledTraining, PredictorTraining
+
+BaseName = Literal["erm", "conditioned"]
+
+
+class FilmSettings(Settings):
+    """Feature-wise linear modulation of a pooled network by the environment's parameters."""
+
+    width: int = Field(default=64, ge=1)
+    """Width of the two hidden layers that turn parameters into scales and shifts."""
+
+
+class BaseSettings(Settings):
+    """Networks trained on all visible environments together, from which experts are fine-tuned."""
+
+    erm: PooledTraining
+    """One pooled network (empirical risk minimisation), as in the paper."""
+    conditioned: PooledTraining
+    """A network modulated by the environment's parameters; folds into plain weights for each environment."""
+    film: FilmSettings = FilmSettings()
+
+
+class Perturbation(Settings):
+    layer: str = "layers.0"
+    """Layer of the base that members of one environment are perturbed in before fine-tuning."""
+    scale: float = Field(default=0.02, ge=0)
+    """Standard deviation of the perturbation, relative to that of the layer's weights."""
+
+
+class ZooSettings(Settings):
+    bases: list[BaseName] = Field(default=["erm", "conditioned"], min_length=1)
+    """Bases from which zoos are made."""
+    members: int = Field(default=4, ge=1)
+    """Experts of each visible environment. Unseen ones get one, for reference only."""
+    shard_environments: int = Field(default=6, ge=1)
+    """Environments whose experts one job trains together, stacked."""
+    perturbation: Perturbation = Perturbation()
+    training: PredictorTraining
+    """How experts are fine-tuned from a base."""
+    training_erm: PredictorTraining | None = None
+    """The same for experts from the pooled base, which have further to go; as ``training`` if left out."""
+
+    def training_from(self, base: str) -> PredictorTraining:
+        """How experts are fine-tuned from this base."""
+        return self.training_erm if base == "erm" and self.training_erm is not None else self.training

@@ -1,0 +1,216 @@
+"""The plan of a study: which job computes what. Pure functions of the configuration and the table of environments.
+
+The Snakefile and ``weightcast check`` both call these functions, so what is announced is what is run. Only light
+modules are imported: Snakemake reads this file in every process that it starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from weightcast.core.environment_table import EnvironmentTable
+from weightcast.core.errors import InputError
+from weightcast.core.recorded import recorded_metadata
+from weightcast.environments.config.data import DataSettings
+from weightcast.environments.config.study import Study
+
+WEIGHT_MAPS = ("erm", "conditioned", "film-matched", "hypernetwork")
+"""Networks trained on all visible environments together: the two bases, and two that are methods of their own alone."""
+FEWEST_VISIBLE = 2
+
+
+def check_plan(study: Study, table: EnvironmentTable) -> None:
+    """Check what neither the configuration nor the table knows alone.
+
+    Raises:
+        InputError: too few visible environments, parameters that have no logarithm, or settings that the data's source
+            cannot have.
+    """
+    if len(table.visible) < FEWEST_VISIBLE:
+        raise InputError(
+            f"{table.path}: column role: found {len(table.visible)} visible environment, expected {FEWEST_VISIBLE} or "
+            "more: how weights depend on the environment is learned from them"
+        )
+    _check_logarithms(study.logarithmic_parameters, table)
+    source_settings(study.data)
+
+
+def _check_logarithms(names: Sequence[str], table: EnvironmentTable) -> None:
+    for name in names:
+        if name not in table.parameter_names:
+            raise InputError(
+                f"config: logarithmic_parameters: found {name!r}, expected parameters of {table.path}: "
+                f"{', '.join(table.parameter_names)}"
+            )
+        for environment in table:
+            if environment.parameters[name] <= 0:
+                raise InputError(
+                    f"{table.path}: environment {environment.id}, column {name}: found "
+                    f"{environment.parameters[name]:g}, expected a number above 0: logarithmic_parameters names it"
+                )
+
+
+def source_settings(data: DataSettings) -> dict[str, Any]:
+    """Settings of the data's source: ``data.settings``, and what other keys of ``data`` say about it.
+
+    A simulator is told ``frames`` and ``trajectories`` here, so that they stand in the configuration once. Files of
+    your own know them; ``.npy`` files lack the time between frames alone (``frame_step``).
+
+    Raises:
+        InputError: a key that is set twice, or that the source does not have.
+    """
+    settings = dict(data.settings)
+    if not data.imported:
+        if data.directory is not None:
+            raise InputError(
+                f"config: data.directory: found {data.directory!r}, expected none: {data.source} makes its data"
+            )
+        for key, set_by in (("frames", "data.frames"), ("trajectories", "data.trajectories")):
+            if key in settings:
+                raise InputError(
+                    f"config: data.settings.{key}: found {settings[key]!r}, expected none: {set_by} sets it"
+                )
+        return settings | {"frames": data.frames, "trajectories": data.trajectories.total}
+    known = ("frame_step",) if data.source == "npy" else ()
+    for key in settings:
+        if key not in known:
+            expected = f"only {', '.join(known)}" if known else "none"
+            raise InputError(f"config: data.settings.{key}: unknown key, expected {expected} for {data.source} files")
+    if data.source == "npy":
+        step = settings.setdefault("frame_step", 1.0)
+        if isinstance(step, bool) or not isinstance(step, int | float) or not 0 < step < float("inf"):
+            raise InputError(f"config: data.settings.frame_step: found {step!r}, expected a number above 0")
+    return settings
+
+
+def expert_shards(study: Study, table: EnvironmentTable) -> dict[str, list[str]]:
+    """Visible environments whose experts one job trains together: ids by the shard's name.
+
+    Consecutive rows of the table, so that appending a row changes the last shard or adds one.
+    """
+    return _shards("visible", [environment.id for environment in table.visible], study.zoo.shard_environments)
+
+
+def reference_shards(study: Study, table: EnvironmentTable) -> dict[str, list[str]]:
+    """The same for unseen environments, whose experts are the reference One-per-Env; empty if none is unseen."""
+    return _shards("unseen", [environment.id for environment in table.unseen], study.zoo.shard_environments)
+
+
+def base_environments(study: Study, table: EnvironmentTable, base: str) -> list[str]:
+    """Visible environments that a network of ``WEIGHT_MAPS`` is trained on.
+
+    All of the table's, except where the network is there already and its environments are all still visible: then
+    those. A base that has seen enough is still a good start for the experts of an environment that joins later, so
+    adding one trains that environment alone. Deleting ``results/<study>/base`` trains anew, on all.
+    """
+    visible = [environment.id for environment in table.visible]
+    recorded = recorded_environments(study, base)
+    return recorded if recorded and set(recorded) <= set(visible) else visible
+
+
+def recorded_environments(study: Study, base: str) -> list[str] | None:
+    """The environments that a base on disk was trained on, or None if there is no such base or it cannot be read."""
+    metadata = recorded_metadata(study.results / "base" / f"{base}.safetensors") or {}
+    environments = metadata.get("environments")
+    if isinstance(environments, list) and all(isinstance(id, str) for id in environments):
+        return environments
+    return None
+
+
+def described_map(study: Study, name: str) -> dict[str, Any]:
+    """What a network of ``WEIGHT_MAPS`` is: kind and sizes, but for the number of parameters, which the table knows."""
+    film = {"kind": "film", **study.base.film.model_dump()}
+    hypernetwork = study.baselines.hypernetwork
+    return {
+        "erm": {"kind": "pooled"},
+        "conditioned": film,
+        "film-matched": film,
+        "hypernetwork": {"kind": "hypernetwork", "rank": hypernetwork.rank, "width": hypernetwork.width},
+    }[name]
+
+
+def tuned_arms(study: Study) -> list[str]:
+    """Arms whose generators are fine-tuned end to end. They are evaluated before it as well."""
+    return [name for name, arm in study.generator.arms.items() if arm.end_to_end]
+
+
+def weight_sources(study: Study, table: EnvironmentTable) -> list[str]:
+    """Names of the files of weights that are rolled out: a file may hold several methods, and is not named by them."""
+    return [
+        "bases",
+        "finetuned",
+        *(f"zoo-{base}" for base in study.zoo.bases),
+        *(f"generator-{arm}" for arm in study.generator.arms),
+        *(f"generator-{arm}-weights-only" for arm in tuned_arms(study)),
+        *(["observed"] if study.evaluation.observed_frames and table.unseen else []),
+    ]
+
+
+def pictured_environments(table: EnvironmentTable) -> list[str]:
+    """Three environments to draw: the first, the middle and the last visible one of the table."""
+    visible = [environment.id for environment in table.visible]
+    return list(dict.fromkeys([visible[0], visible[len(visible) // 2], visible[-1]]))
+
+
+def adapted_arms(study: Study) -> list[str]:
+    """Arms that infer an unknown environment from frames: those on the conditioned base."""
+    return [name for name, arm in study.generator.arms.items() if arm.base == "conditioned"]
+
+
+def planned_jobs(study: Study, table: EnvironmentTable) -> dict[str, int]:
+    """Jobs of a complete run by rule, in the order of the stages; rules without a job are left out."""
+    bases, arms, seeds = len(study.zoo.bases), len(study.generator.arms), len(study.generator.seeds)
+    jobs = {
+        "download_era5": _downloads(study, table),
+        _source_rule(study.data): len(table),
+        **{f"train_{name.replace('-', '_')}": 1 for name in WEIGHT_MAPS},
+        "train_experts": bases * (len(expert_shards(study, table)) + len(reference_shards(study, table))),
+        "gather_zoo": bases,
+        "gather_reference": bases if table.unseen else 0,
+        "train_vae": arms * seeds,
+        "train_diffusion": arms * seeds,
+        "tune_generator": len(tuned_arms(study)) * seeds,
+        "fold_bases": 1,
+        "finetune_bases": 1,
+        "regress_weights": bases,
+        "generate_weights": arms,
+        "generate_weights_only": len(tuned_arms(study)),
+        "adapt_to_frames": int("observed" in weight_sources(study, table)),
+        "evaluate_weights": len(weight_sources(study, table)),
+        "evaluate_without_network": 1,
+        "collect_costs": 1,
+        "summarise": 1,
+        "resolve_config": 1,
+        "map_weights": 1,
+        "distil": 1 if study.explain else 0,
+        "show_environments": 1,
+        "show_rollouts": 1,
+        "write_report": 1,
+    }
+    return {rule: count for rule, count in jobs.items() if count}
+
+
+def _source_rule(data: DataSettings) -> str:
+    """The rule that makes an environment's trajectories."""
+    if data.imported:
+        return "import_trajectories"
+    return "cut_era5" if data.source == "era5" else "simulate_environment"
+
+
+def _downloads(study: Study, table: EnvironmentTable) -> int:
+    """Months and regions that are downloaded, or looked for among the files that are there."""
+    if study.data.source != "era5":
+        return 0
+    from weightcast.era5.request import plan_downloads
+    from weightcast.era5.settings import ERA5Settings
+    from weightcast.systems import read_settings
+
+    settings = read_settings(ERA5Settings, source_settings(study.data), "era5")
+    return 0 if settings.download == "none" else len(plan_downloads(list(table), settings))
+
+
+def _shards(prefix: str, ids: Sequence[str], size: int) -> dict[str, list[str]]:
+    """Consecutive chunks of at most ``size`` ids, by a name that only the chunk's position decides."""
+    starts = range(0, len(ids), size)
+    return {f"{prefix}-{number:03d}": list(ids[start : start + size]) for number, start in enumerate(starts)}

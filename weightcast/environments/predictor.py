@@ -1,0 +1,58 @@
+"""Many predictors of one architecture, called at once on a leading member axis."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from weightcast.core.graph import WeightGraph
+
+
+class StackedPredictor:
+    """One architecture, any number of weights: ``predictor(weights [member, parameter], frames [member, ...])``.
+
+    The members are vectorised over (``torch.func.vmap``), never looped over: a thousand small networks cost a handful
+    of large matrix products.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+        self.graph = WeightGraph(module)
+
+    def __call__(self, weights: Tensor, frames: Tensor) -> Tensor:
+        """One step of every member: frames [member, batch, channel, y, x] -> the next frames, same shape."""
+        state = self.graph.unflatten(weights)
+        return vmap(lambda member, batch: functional_call(self.module, member, (batch,)))(state, frames)
+
+    def rollout(self, weights: Tensor, initial: Tensor, steps: int) -> Tensor:
+        """Feed the predictor its own output.
+
+        Args:
+            weights: [member, parameter].
+            initial: [member, batch, channel, y, x].
+
+        Returns:
+            [member, batch, step, channel, y, x]: the ``steps`` frames after ``initial``.
+        """
+        frames, forecast = initial, []
+        for _ in range(steps):
+            frames = self(weights, frames)
+            forecast.append(frames)
+        return torch.stack(forecast, dim=2)
+
+    def rollout_error(self, weights: Tensor, windows: Tensor) -> Tensor:
+        """Squared error of an unrolled forecast, which every predictor here is trained with.
+
+        Args:
+            weights: [member, parameter].
+            windows: [member, batch, 1 + step, channel, y, x]: the start and the frames to be forecast.
+
+        Returns:
+            [member, batch]: mean over steps, channels and grid, in the windows' (normalised) units.
+        """
+        frames, error = windows[:, :, 0], windows.new_zeros(windows.shape[:2])
+        for step in range(1, windows.shape[2]):
+            frames = self(weights, frames)
+            error = error + (frames - windows[:, :, step]).square().flatten(2).mean(2)
+        return error / (windows.shape[2] - 1)

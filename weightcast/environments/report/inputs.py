@@ -1,0 +1,130 @@
+"""Everything that a report is built from, read and checked before the first figure is drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+import yaml
+
+from weightcast.core.environment_table import read_environments
+from weightcast.core.errors import InputError
+from weightcast.core.tables import read_artifact_costs, read_explanation, read_metrics, read_summary, read_weight_map
+
+_ROLLOUT_DIMS = ("environment", "method", "time", "y", "x")
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """The results of a study.
+
+    Attributes:
+        study: its name.
+        metrics: metrics.csv.
+        summary: summary.csv.
+        environments: a row an environment: id, role and the parameters.
+        parameters: names of the parameters.
+        config: the resolved configuration, as text.
+        trained_horizon: frames.
+        bootstrap: draws behind each interval.
+        artifact_costs: costs.csv, or None.
+        weight_map: weight_map.csv, or None.
+        rollouts: rollouts.nc, or None.
+        explanation: explanation.csv, or None.
+        missing: what was not found among the optional files: attribute name to path within the results folder.
+    """
+
+    study: str
+    metrics: pd.DataFrame
+    summary: pd.DataFrame
+    environments: pd.DataFrame
+    parameters: list[str]
+    config: str
+    trained_horizon: int
+    bootstrap: int
+    artifact_costs: pd.DataFrame | None = None
+    weight_map: pd.DataFrame | None = None
+    rollouts: xr.Dataset | None = None
+    explanation: pd.DataFrame | None = None
+    missing: dict[str, str] = field(default_factory=dict)
+
+
+def read_results(results: Path, table: Path) -> StudyResults:
+    """Read the results folder of a study.
+
+    Args:
+        results: with metrics.csv, summary.csv and config.yaml; report/costs.csv, report/weight_map.csv,
+            report/rollouts.nc and report/explanation.csv may be missing. The last one is missed only if the
+            configuration asks for it.
+        table: of the environments: id, role, parameters.
+
+    Raises:
+        InputError: a required file is missing, or one that is there cannot be used.
+    """
+    metrics = read_metrics(results / "metrics.csv")
+    config, settings = _read_config(results / "config.yaml")
+    environments = read_environments(table)
+    optional: dict[str, Any] = {}
+    missing = {}
+    for name, file, read in (
+        ("artifact_costs", "report/costs.csv", read_artifact_costs),
+        ("weight_map", "report/weight_map.csv", read_weight_map),
+        ("rollouts", "report/rollouts.nc", _read_rollouts),
+        ("explanation", "report/explanation.csv", read_explanation),
+    ):
+        if (results / file).exists():
+            optional[name] = read(results / file)
+        elif name != "explanation" or (isinstance(settings, dict) and settings.get("explain")):
+            missing[name] = file
+    unknown = sorted(set(metrics["environment"]) - set(environments.ids))
+    if unknown:
+        raise InputError(f"{results / 'metrics.csv'}: environment: found {unknown[0]!r}, expected one of {table}")
+    return StudyResults(
+        study=metrics["study"].iloc[0],
+        metrics=metrics,
+        summary=read_summary(results / "summary.csv"),
+        environments=pd.DataFrame([{"id": row.id, "role": row.role, **row.parameters} for row in environments]),
+        parameters=list(environments.parameter_names),
+        config=config,
+        trained_horizon=_whole(settings, "data.trained_frames", results / "config.yaml") - 1,
+        bootstrap=_whole(settings, "evaluation.bootstrap", results / "config.yaml"),
+        missing=missing,
+        **optional,
+    )
+
+
+def _read_config(path: Path) -> tuple[str, Any]:
+    """The resolved configuration as text and as settings."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        return text, yaml.safe_load(text)
+    except FileNotFoundError:
+        raise InputError(f"{path}: found no such file, expected the resolved configuration") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: cannot be read as YAML ({' '.join(str(error).split())})") from None
+
+
+def _whole(settings: Any, field_name: str, path: Path) -> int:
+    """A whole number of the configuration, named as ``section.field``."""
+    for part in field_name.split("."):
+        settings = settings.get(part) if isinstance(settings, dict) else None
+    if not isinstance(settings, int):
+        raise InputError(f"{path}: {field_name}: found {settings!r}, expected a whole number")
+    return settings
+
+
+def _read_rollouts(path: Path) -> xr.Dataset:
+    """Rollouts of a few environments: a variable per channel, dims (environment, method, time, y, x)."""
+    try:
+        rollouts = xr.load_dataset(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as NetCDF ({' '.join(str(error).split())})") from None
+    for channel, values in rollouts.data_vars.items():
+        if set(values.dims) != set(_ROLLOUT_DIMS):
+            raise InputError(f"{path}: {channel}: found dims {values.dims}, expected {_ROLLOUT_DIMS}")
+    if "truth" not in rollouts.get("method", []):
+        raise InputError(f"{path}: method: found no 'truth', expected it beside the forecasts")
+    return rollouts

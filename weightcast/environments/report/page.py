@@ -1,0 +1,158 @@
+"""The page itself: reads a study's results, draws, judges, and writes one offline HTML file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from weightcast.core.errors import InputError
+from weightcast.core.methods import method, printing_order
+from weightcast.core.report.numbers import count, seconds
+from weightcast.core.report.parts import ReportFigure, Section, fill_template, stage_rows, write_report
+from weightcast.core.report.summary_tables import summary_tables
+from weightcast.core.report.versions import versions
+from weightcast.core.significance import environment_errors, split_order
+from weightcast.environments.report.adaptation import benchmark_tables
+from weightcast.environments.report.explanation import explain
+from weightcast.environments.report.figures import (
+    choose_protagonists,
+    draw_costs,
+    draw_horizon,
+    draw_plane,
+    draw_rollouts,
+    draw_summary,
+    draw_weight_map,
+)
+from weightcast.environments.report.inputs import StudyResults, read_results
+from weightcast.environments.report.verdict import give_verdict
+
+TEMPLATE = "environments/report/page.html.j2"
+
+
+def build_report(
+    results_directory: str | Path, table_path: str | Path, output_html: str | Path, figures_directory: str | Path
+) -> None:
+    """Write a study's report: one self-contained page that asks nothing of the network, and its figures as files.
+
+    All figures are drawn before anything is written; the page comes last.
+
+    Args:
+        results_directory: ``results/<study>`` with metrics.csv, summary.csv and config.yaml, and in ``report/``, where
+            computed, costs.csv, weight_map.csv, rollouts.nc and explanation.csv. What is missing among the latter is
+            named in the page; explanation.csv only if the configuration asks for it.
+        table_path: CSV table of the environments: id, role, a column per parameter.
+        output_html: the page.
+        figures_directory: folder for the figures, SVG where small and PNG otherwise.
+
+    Raises:
+        InputError: a required file is missing, or one that is there cannot be used.
+    """
+    results = read_results(Path(results_directory), Path(table_path))
+    page, figures = render_page(results)
+    write_report(page, figures, Path(output_html), Path(figures_directory))
+
+
+def render_page(results: StudyResults) -> tuple[str, list[ReportFigure]]:
+    """The page as text, and the figures in it."""
+    _check(results)
+    errors = environment_errors(results.metrics, results.trained_horizon)
+    protagonists = choose_protagonists(results.summary)
+    summary = draw_summary(results)
+    weight_map, costs = draw_weight_map(results), draw_costs(results)
+    rollouts = list(draw_rollouts(results, protagonists))
+    explanation = explain(results, protagonists.arm)
+    sections = [
+        Section("horizon", "Error against horizon", [draw_horizon(results, protagonists)]),
+        Section("plane", "Error over the environments", [draw_plane(results, errors, protagonists)]),
+        Section("rollouts", "Side by side", rollouts, "" if rollouts else _absence(results, "rollouts")),
+        Section(
+            "weights",
+            "Weights and environments",
+            [weight_map] if weight_map else [],
+            "" if weight_map else _absence(results, "weight_map"),
+        ),
+        Section(
+            "costs",
+            "Costs",
+            [costs] if costs else [],
+            "" if costs else "No training costs are known: summary.csv has none.",
+        ),
+    ]
+    benchmark = benchmark_tables(results)
+    if benchmark:
+        sections.insert(-1, Section("benchmark", "Benchmark of adaptation", []))
+    if explanation is not None or "explanation" in results.missing:
+        figures = [explanation.figure] if explanation else []
+        absence = "" if explanation else _absence(results, "explanation")
+        sections.insert(-1, Section("explanation", "Symbolic explanation", figures, absence))
+    page = fill_template(
+        TEMPLATE,
+        study=results.study,
+        facts=_facts(results),
+        verdict=give_verdict(results.summary, errors, results.trained_horizon),
+        trained_horizon=results.trained_horizon,
+        summary=summary,
+        tables=summary_tables(results.summary),
+        methods=[method(name) for name in sorted(results.metrics["method"].unique(), key=printing_order)],
+        sections=sections,
+        explanation=explanation,
+        benchmark=benchmark,
+        stages=stage_rows(results.artifact_costs),
+        stages_absence=_absence(results, "artifact_costs") if results.artifact_costs is None else "",
+        zoo=_zoo(results.artifact_costs),
+        config=results.config,
+        versions=versions(),
+    )
+    return page, [summary, *(figure for section in sections for figure in section.figures)]
+
+
+def _check(results: StudyResults) -> None:
+    """What no single file can know."""
+    if not {"rmse"} <= set(results.summary["metric"]):
+        raise InputError(
+            f"summary.csv: metric: found {sorted(set(results.summary['metric']))}, expected rmse among them"
+        )
+    for name, found in (
+        ("report/weight_map.csv", results.weight_map["environment"] if results.weight_map is not None else []),
+        ("report/rollouts.nc", results.rollouts["environment"].values if results.rollouts is not None else []),
+        ("report/explanation.csv", results.explanation["environment"] if results.explanation is not None else []),
+    ):
+        unknown = sorted({str(value) for value in found} - set(results.environments["id"]))
+        if unknown:
+            raise InputError(f"{name}: environment: found {unknown[0]!r}, expected one of the table of environments")
+
+
+def _absence(results: StudyResults, name: str) -> str:
+    """Why a section has no figures."""
+    if name in results.missing:
+        return f"Left out: {results.missing[name]} was not computed for this study."
+    return "Left out: it holds no generated weights to show."
+
+
+def _facts(results: StudyResults) -> list[tuple[str, str]]:
+    """What kind of study this is, in a line."""
+    roles = results.environments["role"].value_counts()
+    environments = ", ".join(f"{roles[role]} {role}" for role in sorted(roles.index, key=split_order))
+    metrics = results.metrics
+    generated = metrics[[method(name).family == "generator" for name in metrics["method"]]]
+    return [
+        ("environments", environments),
+        ("parameters", ", ".join(results.parameters)),
+        ("trained horizon", f"{results.trained_horizon} frames"),
+        ("evaluated up to", f"{metrics['horizon'].max()} frames"),
+        ("methods", str(metrics["method"].nunique())),
+        ("generator seeds", str(generated["seed"].nunique())),
+    ]
+
+
+def _zoo(costs: pd.DataFrame | None) -> str:
+    """What the zoos of experts took, as a sentence, or nothing."""
+    zoos = costs[costs["stage"] == "zoo"] if costs is not None else pd.DataFrame()
+    if zoos.empty:
+        return ""
+    parts = [
+        f"{count(row.members)} experts from the {row.artifact} base in {seconds(row.train_seconds)} s"
+        for row in zoos.itertuples()
+    ]
+    return f"The zoo that generators and weight regressions learn from took its own training: {', '.join(parts)}."

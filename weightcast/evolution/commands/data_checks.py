@@ -1,0 +1,110 @@
+"""Checks of the data of a study across time: a file whole, a simulator by its settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weightcast.core.errors import InputError
+from weightcast.evolution.commands.snapshot_words import describe_samples
+from weightcast.evolution.commands.source_file import refuse_own_file
+from weightcast.evolution.config.study import TimeStudy
+from weightcast.samples import read_samples, split_snapshots
+from weightcast.samples.settings import SampleFormat
+from weightcast.systems.stochastic import build_stochastic_system, default_times
+
+
+@dataclass(frozen=True)
+class TimeData:
+    """What a plan says about the data.
+
+    Attributes:
+        times: [time], all of them.
+        snapshots: how many of them training sees.
+        numbers: of samples times dimensions, in the pipeline's copy.
+        words: lines.
+        warnings: what can be used but is probably not meant.
+    """
+
+    times: NDArray[np.float64]
+    snapshots: int
+    numbers: int
+    words: list[str]
+    warnings: list[str]
+
+
+def check_file(study: TimeStudy, config: str | Path) -> TimeData:
+    """Read the study's own file as the pipeline will.
+
+    Args:
+        study: with a file of its own.
+        config: file that the configuration was read from, for messages.
+
+    Raises:
+        InputError: the file cannot be used, or settings do not fit it.
+    """
+    data = study.data
+    assert data.file is not None  # parse_time_study has seen to it
+    refuse_own_file(data.file, study.snapshots, f"{config}: data.file")
+    samples = read_samples(data.file, cast(SampleFormat, data.source), data.settings, data.dimensions)
+    snapshots = split_snapshots(samples, data, study.seed)
+    for number in study.evaluation.leave_out:
+        try:
+            snapshots.without(number)
+        except InputError as error:
+            raise InputError(f"{config}: {error}") from None
+    train, held_out = ([len(values) for values in part] for part in (snapshots.train, snapshots.held_out))
+    return TimeData(
+        times=snapshots.times,
+        snapshots=len(snapshots.observed_times),
+        numbers=(sum(train) + sum(held_out)) * len(data.dimensions),
+        words=[
+            f"{data.source} file {data.file}",
+            *describe_samples(samples),
+            f"{min(train)} samples or more of each time to train, {min(held_out)} or more held out",
+        ],
+        warnings=_warnings(study, snapshots.times, snapshots.observed),
+    )
+
+
+def check_simulator(study: TimeStudy, config: str | Path) -> TimeData:
+    """Check the settings of the study's simulator, without running it.
+
+    Raises:
+        InputError: a setting that it does not have, or dimensions that are not its own.
+    """
+    data, counts = study.data, study.data.trajectories
+    assert counts is not None  # parse_time_study has seen to it
+    process = build_stochastic_system(data.source, data.settings)
+    if tuple(data.dimensions) != process.species:
+        raise InputError(
+            f"{config}: data.dimensions: found {', '.join(data.dimensions)}, expected {', '.join(process.species)} as "
+            f"{data.source} has them"
+        )
+    times = default_times(process, counts.times)
+    observed = np.arange(len(times)) % data.observed_every == 0
+    return TimeData(
+        times=times,
+        snapshots=int(observed.sum()),
+        numbers=(counts.train + counts.held_out) * len(times) * len(data.dimensions),
+        words=[
+            f"simulator {data.source}: {counts.train} trajectories to train, {counts.held_out} held out",
+            f"{len(times)} times from {times[0]:g} to {times[-1]:g}",
+            f"{len(data.dimensions)} dimensions: {', '.join(data.dimensions)}",
+        ],
+        warnings=_warnings(study, times, observed),
+    )
+
+
+def _warnings(study: TimeStudy, times: NDArray[np.float64], observed: NDArray[np.bool_]) -> list[str]:
+    if observed[-1]:
+        return []
+    last = times[observed][-1]
+    return [
+        f"data.observed_every: found {study.data.observed_every}, with which the last snapshot is at {last:g}, "
+        f"expected one at {times[-1]:g}, the data's last time: times after the last snapshot are extrapolated"
+    ]

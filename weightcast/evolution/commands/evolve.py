@@ -1,0 +1,96 @@
+"""``weightcast evolve``: samples of the distribution at any times."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from weightcast.cli.outputs import check_output
+from weightcast.cli.warning import warn
+from weightcast.core.errors import InputError
+from weightcast.core.files import written_whole
+from weightcast.evolution.weight_path import WeightPath
+
+MOST_TIMES = 100_000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "results", type=Path, metavar="RESULTS", help="folder of a study across time that has been run: results/STUDY"
+    )
+    parser.add_argument(
+        "--times",
+        required=True,
+        metavar="TIMES",
+        help="in the data's unit: numbers with commas (0,2.5,10), or FIRST:LAST:STEP, which includes its end",
+    )
+    parser.add_argument("-n", "--samples", default=1000, type=int, metavar="N", help="at each time; default: 1000")
+    parser.add_argument("--arm", metavar="NAME", help="of the study's flow; default: the first")
+    parser.add_argument("--extrapolate", action="store_true", help="allow times after the last snapshot")
+    parser.add_argument("--seed", default=0, type=int, help="another seed gives other samples; default: 0")
+    parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="samples.nc to write")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    check_output(arguments.output)
+    times = parse_times(arguments.times)
+    if arguments.samples < 1:
+        raise InputError(f"--samples: found {arguments.samples}, expected at least 1")
+    if not arguments.results.is_dir():
+        raise InputError(f"{arguments.results}: found no such folder, expected that of a study that has been run")
+    path = WeightPath.load(arguments.results, arguments.arm)
+    weights = path.weights(times, arguments.extrapolate)
+    drawn = path.density.sample(weights, arguments.samples, arguments.seed)
+    beyond = times > path.last
+    if beyond.any():
+        warn(f"{int(beyond.sum())} of {len(times)} times are extrapolated, after the last snapshot at {path.last:g}")
+    dataset = xr.Dataset(
+        {
+            "x": (("time", "sample", "dimension"), drawn.numpy()),
+            "extrapolated": (("time",), beyond.astype(np.int8)),
+        },
+        {"time": times, "dimension": path.dimensions},
+        {
+            "arm": path.metadata["arm"],
+            "flow_seed": path.metadata["seed"],
+            "flow_digest": path.metadata["digest"],
+            "seed": arguments.seed,
+        },
+    )
+    with written_whole(arguments.output) as partial:
+        dataset.to_netcdf(partial, format="NETCDF4", engine="netcdf4")
+    print(
+        f"wrote {arguments.output}: {arguments.samples} samples of {len(path.dimensions)} dimensions at {len(times)} "
+        f"times from {times[0]:g} to {times[-1]:g}"
+    )
+
+
+def parse_times(text: str) -> NDArray[np.float64]:
+    """``0,2.5,10`` or ``FIRST:LAST:STEP`` -> increasing times; a slice includes its end if a step falls on it.
+
+    Raises:
+        InputError: it is neither, or times do not increase.
+    """
+    expected = "--times: found {!r}, expected numbers with commas between, or FIRST:LAST:STEP"
+    try:
+        if ":" in text:
+            first, last, step = (float(part) for part in text.split(":"))
+        else:
+            times = np.array([float(part) for part in text.split(",")])
+    except ValueError:
+        raise InputError(expected.format(text)) from None
+    if ":" in text:
+        if not all(map(math.isfinite, (first, last, step))) or step <= 0 or last < first:
+            raise InputError(f"--times: found {text!r}, expected FIRST <= LAST and STEP above 0")
+        count = int((last - first) / step * (1 + 1e-12) + 1e-9) + 1
+        if count > MOST_TIMES:
+            raise InputError(f"--times: found {count} times in {text!r}, expected at most {MOST_TIMES}")
+        times = first + step * np.arange(count)
+    if not np.isfinite(times).all() or (np.diff(times) <= 0).any():
+        raise InputError(f"--times: found {text!r}, expected finite times that increase")
+    return times

@@ -1,0 +1,106 @@
+"""The plan of a study across time in words, subject by subject, as ``weightcast check`` prints it."""
+
+from __future__ import annotations
+
+import torch
+
+from weightcast.cli.anchor_counts import anchor_counts
+from weightcast.cli.cost_lines import cost_lines
+from weightcast.cli.time_cost import estimate_time_seconds
+from weightcast.cli.time_step_times import measure_time_steps
+from weightcast.core.graph import WeightGraph
+from weightcast.evolution.commands.data_checks import TimeData
+from weightcast.evolution.commands.example_samples import example_samples
+from weightcast.evolution.commands.snapshot_words import describe_times
+from weightcast.evolution.config.study import TimeStudy
+from weightcast.evolution.density import StackedDensity
+from weightcast.evolution.flow import WeightField
+from weightcast.evolution.state_space import Counts, Reals
+
+BYTES_OF_A_NUMBER = 4
+
+Lines = list[str]
+
+
+def describe_time_plan(study: TimeStudy, data: TimeData) -> dict[str, Lines]:
+    """What the study would compute, and where it would lie.
+
+    Args:
+        study: its configuration.
+        data: as checked.
+    """
+    from weightcast.evolution.plan import planned_time_jobs
+
+    graph = StackedDensity.new(study.density, _space(study), study.seed).graph
+    jobs = planned_time_jobs(study)
+    left_out = study.evaluation.leave_out
+    seeds = len(study.flow.seeds)
+    return {
+        "study": [study.study],
+        "data": [*data.words, describe_times(len(data.times), study.data.observed_every)],
+        "density": [f"{study.density.backbone}: {graph.num_parameters:,} weights, {graph.num_nodes} nodes"],
+        "anchors": [f"{kind}: {count} for each seed" for kind, count in anchor_counts(study, data.snapshots).items()],
+        "flows": [
+            f"{len(study.flow.arms)} arms, each with {seeds} seeds",
+            *(f"{name}: {arm.dynamics} on {arm.anchors} anchors" for name, arm in study.flow.arms.items()),
+        ],
+        "left out": [f"snapshot {number}, at all of these again" for number in left_out] or ["no snapshot"],
+        "jobs": [f"{sum(jobs.values())} in a complete run", *(f"{count:4d} {rule}" for rule, count in jobs.items())],
+        "storage": _storage(study, data, graph),
+    }
+
+
+def describe_time_cost(study: TimeStudy, starting: float) -> Lines:
+    """How long the study would take one core of this machine; its parts are timed for that.
+
+    Args:
+        study: its configuration.
+        starting: seconds that a program of the pipeline takes to start.
+
+    Raises:
+        InputError: the data, or an optional package, cannot be used.
+    """
+    from weightcast.evolution.plan import planned_time_jobs
+
+    snapshots, simulation = example_samples(study)
+    jobs = sum(planned_time_jobs(study).values())
+    seconds = {
+        "simulation": simulation,
+        **estimate_time_seconds(study, snapshots, measure_time_steps(study, snapshots)),
+        f"start of {jobs} jobs": jobs * starting,
+    }
+    return cost_lines({part: spent for part, spent in seconds.items() if spent > 0})
+
+
+def _space(study: TimeStudy) -> Counts | Reals:
+    """As of the study's data, but for the standardisation, which has no weights."""
+    dimensions = len(study.data.dimensions)
+    if study.data.states is not None:
+        return Counts(study.data.states, dimensions)
+    return Reals((0.0,) * dimensions, (1.0,) * dimensions, study.density.components)
+
+
+def _storage(study: TimeStudy, data: TimeData, graph: WeightGraph) -> Lines:
+    """Of what grows with a study; small files are left out. Real samples are kept in double precision."""
+    trainings = len(study.flow.seeds) * (1 + len(study.evaluation.leave_out))
+    counts = anchor_counts(study, data.snapshots)
+    anchors = sum(counts.values()) * graph.num_parameters
+    flows = 0
+    for name, arm in study.flow.arms.items():
+        settings = study.flow.of_arm(name)
+        channels = settings.control_path.dimensions if arm.dynamics == "cde" else 1
+        with torch.device("meta"):
+            field = WeightField(graph, settings, channels, True)
+        # Start, mean and scale of the weights; and a spline through the anchors, of five numbers each.
+        vectors = 3 + (5 * counts[arm.anchors] if arm.start == "anchors" else 0)
+        flows += sum(parameter.numel() for parameter in field.parameters()) + vectors * graph.num_parameters
+    return [
+        f"{_size(data.numbers * (1 if study.data.state == 'counts' else 2))} samples in {study.snapshots}",
+        f"{_size(trainings * anchors)} anchors in {study.results}",
+        f"{_size(trainings * flows)} flows in {study.results}",
+    ]
+
+
+def _size(numbers: float) -> str:
+    size = numbers * BYTES_OF_A_NUMBER
+    return f"{size / 1e6:6.1f} MB" if size >= 1e6 else f"{size / 1e3:6.1f} kB"

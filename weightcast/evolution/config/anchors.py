@@ -1,0 +1,46 @@
+"""The section ``anchors``: how densities are fitted at the snapshots."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from weightcast.core.config.settings import Settings
+from weightcast.core.config.training import TrainingSettings
+
+AnchorKind = Literal["independent", "aligned", "joint", "bridged"]
+
+
+class AnchorTraining(TrainingSettings):
+    batch: int = Field(default=128, ge=1)
+    """Samples of each snapshot in a step."""
+
+
+class BridgeSettings(Settings):
+    """Samples between snapshots: optimal-transport pairs, joined by a random bridge."""
+
+    per_interval: int = Field(default=5, ge=1)
+    """Anchors an interval between two snapshots is divided into; 1 adds none."""
+    pairs: int = Field(default=1000, ge=2)
+    """Most samples of a snapshot that are paired: the cost grows with their cube."""
+    noise: float = Field(default=0.0, ge=0)
+    """Of real states: the bridge's diffusion, in standard deviations of a dimension per square root of the data's
+    whole duration."""
+    growth: bool = False
+    """Whether numbers of samples are sizes of a population that grows and dies (cells), by unbalanced transport."""
+    relaxation: float = Field(default=1.0, gt=0)
+    """Of unbalanced transport: what a death or a birth costs, in mean squared distances between two snapshots."""
+
+
+class AnchorSettings(Settings):
+    kinds: list[AnchorKind] = Field(default=["independent", "aligned", "joint", "bridged"], min_length=1)
+    """``independent``: each snapshot alone. ``aligned``: each starts from the one before (the paper). ``joint``: all
+    together, their path penalised. ``bridged``: joint, with further anchors between the snapshots."""
+    training: AnchorTraining
+    """Of all anchors; aligned ones share its steps among the snapshots."""
+    velocity_penalty: float = Field(default=3e-3, ge=0)
+    """Of joint and bridged anchors, on the squared first difference of the path of weights."""
+    curvature_penalty: float = Field(default=3e-2, ge=0)
+    """The same on the second difference."""
+    bridge: BridgeSettings = BridgeSettings()

@@ -1,0 +1,28 @@
+"""The section ``evaluation`` of a study across time."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from weightcast.core.config.settings import Settings
+
+PathInterpolation = Literal["linear", "cubic", "pchip", "nearest"]
+
+
+class TimeEvaluationSettings(Settings):
+    samples: int = Field(default=1000, ge=2)
+    """Drawn from each density."""
+    every: int = Field(default=1, ge=1)
+    """Of the data's times, every so many is evaluated, besides the observed ones."""
+    interpolations: list[PathInterpolation] = Field(default=["linear", "cubic", "pchip", "nearest"])
+    """Paths through each kind of anchors, as baselines."""
+    displacement: bool = True
+    """Displacement interpolation of the samples by optimal transport, as a baseline."""
+    flow_matching: bool = False
+    """OT-CFM as a baseline, for real states; needs the extra ``flow-matching``."""
+    leave_out: list[Annotated[int, Field(ge=1)]] = Field(default=[])
+    """Inner snapshots, by number from 0, that everything is trained without once, and scored at."""
+    bootstrap: int = Field(default=2000, ge=100)
+    """Resamples behind an interval."""

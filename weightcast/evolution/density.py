@@ -1,0 +1,167 @@
+"""Autoregressive densities: many at once on a leading member axis, or one with its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from weightcast.core.errors import InputError
+from weightcast.core.graph import WeightGraph
+from weightcast.core.nets.backbones import GRUBackbone, TransformerBackbone
+from weightcast.core.seeds import derive_seed
+from weightcast.evolution.config.density import DensitySettings
+from weightcast.evolution.state_space import StateSpace, build_state_space
+
+DRAWN_AT_ONCE = 200_000
+"""Samples times outputs, in thousands of numbers, that are held at once while drawing."""
+
+
+class _Methods(nn.Module):
+    """Lets ``functional_call``, which calls ``forward``, reach the backbone's other methods."""
+
+    def __init__(self, backbone: GRUBackbone | TransformerBackbone) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, method: str, *arguments: Tensor) -> Any:
+        return getattr(self.backbone, method)(*arguments)
+
+
+class StackedDensity:
+    """One architecture of densities p(x) = prod_i p(x_i | x_<i), any number of weights (WeightFlow, section 3.1).
+
+    Attributes:
+        space: values of a dimension.
+        order: the order in which dimensions are drawn, positions in the data.
+        graph: of the backbone's weights.
+        architecture: JSON values to build it again from.
+    """
+
+    def __init__(self, architecture: Mapping[str, Any]) -> None:
+        self.architecture = dict(architecture)
+        self.space: StateSpace = build_state_space(architecture["space"])
+        self.order: list[int] = list(architecture["order"])
+        with torch.random.fork_rng(devices=[]):  # its initial weights are never used
+            self.module = _Methods(_backbone(architecture, self.space))
+        self.graph = WeightGraph(self.module)
+
+    @classmethod
+    def new(cls, settings: DensitySettings, space: StateSpace, seed: int) -> StackedDensity:
+        """For data of these values. The seed is that of a random order."""
+        order = np.arange(space.dimensions)
+        if settings.order == "random":
+            order = np.random.default_rng(derive_seed(seed, "order")).permutation(space.dimensions)
+        plain = settings.model_dump(mode="json", include={"backbone", "hidden", "layers", "heads"})
+        return cls(plain | {"space": space.describe(), "order": [int(position) for position in order]})
+
+    def initial_weights(self, seed: int) -> Tensor:
+        """Weights of one freshly initialised density: [parameter]. The caller's random state is left as it was."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self.graph.read(_Methods(_backbone(self.architecture, self.space)))
+
+    def log_prob(self, weights: Tensor, samples: Tensor) -> Tensor:
+        """Log density of samples, in the data's units.
+
+        Args:
+            weights: [member, parameter].
+            samples: [member, sample, dimension].
+
+        Returns:
+            [member, sample]; minus infinity for counts that are out of range.
+        """
+        ordered = samples[..., self.order]
+        seen = self.space.encode(samples)[..., self.order, :]
+        # The first dimension sees nothing; each later one sees those before it.
+        features = torch.cat([torch.zeros_like(seen[..., :1, :]), seen[..., :-1, :]], dim=-2)
+        outputs = self._call(weights, "forward", features)
+        return self._unordered_log_prob(outputs, ordered).sum(-1)
+
+    def sample(self, weights: Tensor, count: int, seed: int) -> Tensor:
+        """Draw samples of every member: [member, parameter] -> [member, count, dimension], in the data's units."""
+        size = max(1, DRAWN_AT_ONCE // max(1, count * self.space.outputs // 1000))
+        parts = [
+            self._sample(part, count, torch.Generator().manual_seed(derive_seed(seed, "density", number)))
+            for number, part in enumerate(weights.split(size))
+        ]
+        return torch.cat(parts)
+
+    @torch.no_grad()
+    def _sample(self, weights: Tensor, count: int, generator: torch.Generator) -> Tensor:
+        members = len(weights)
+        drawn = torch.zeros(members, count, self.space.dimensions, dtype=torch.float64)
+        features = torch.zeros(members, count, self.space.features)
+        state = self.module.backbone.start(count).expand(members, *self.module.backbone.start(count).shape)
+        for dimension in self.order:
+            outputs, state = self._call(weights, "step", features, state)
+            values = self.space.draw(outputs, dimension, generator)
+            drawn[..., dimension] = values
+            features = self.space.encode_one(values, dimension)
+        return drawn
+
+    def _unordered_log_prob(self, outputs: Tensor, ordered: Tensor) -> Tensor:
+        """Outputs and values in drawing order -> log density of each dimension, in the data's order."""
+        back = np.argsort(self.order).tolist()
+        return self.space.log_prob(outputs[..., back, :], ordered[..., back])
+
+    def _call(self, weights: Tensor, method: str, *arguments: Tensor) -> Any:
+        state = self.graph.unflatten(weights)
+        return vmap(lambda member, *batch: functional_call(self.module, member, (method, *batch)))(state, *arguments)
+
+
+class Density:
+    """One density with its weights: p(x) at one time, in the data's units.
+
+    Attributes:
+        weights: [parameter].
+        time: the time it belongs to.
+        extrapolated: whether that lies outside the snapshots that it was learned from.
+    """
+
+    def __init__(self, stacked: StackedDensity, weights: Tensor, time: float, extrapolated: bool = False) -> None:
+        self.stacked = stacked
+        self.weights = weights.detach()
+        self.time = time
+        self.extrapolated = extrapolated
+
+    def sample(self, n: int, seed: int = 0) -> Tensor:
+        """Draw [n, dimension].
+
+        Raises:
+            InputError: ``n`` is less than 1.
+        """
+        if n < 1:
+            raise InputError(f"n: found {n}, expected at least 1")
+        return self.stacked.sample(self.weights[None], n, seed)[0]
+
+    @torch.no_grad()
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Natural logarithm of the density (of the probability, for counts): [..., dimension] -> [...].
+
+        Raises:
+            InputError: the last axis is not the state's.
+        """
+        x = torch.as_tensor(x)
+        dimensions = self.stacked.space.dimensions
+        if x.ndim == 0 or x.shape[-1] != dimensions:
+            raise InputError(f"x: found shape {list(x.shape)}, expected [..., {dimensions}]")
+        return self.stacked.log_prob(self.weights[None], x.reshape(1, -1, dimensions))[0].reshape(x.shape[:-1])
+
+    def moments(self, n: int = 10_000, seed: int = 0) -> tuple[Tensor, Tensor]:
+        """Mean [dimension] and covariance [dimension, dimension], estimated from ``n`` samples."""
+        drawn = self.sample(n, seed)
+        return drawn.mean(0), torch.cov(drawn.T).reshape(drawn.shape[1], drawn.shape[1])
+
+
+def _backbone(architecture: Mapping[str, Any], space: StateSpace) -> GRUBackbone | TransformerBackbone:
+    shape = {name: int(architecture[name]) for name in ("hidden", "layers")}
+    if architecture["backbone"] == "gru":
+        return GRUBackbone(space.features, space.outputs, **shape)
+    return TransformerBackbone(
+        space.features, space.outputs, **shape, heads=int(architecture["heads"]), dimensions=space.dimensions
+    )

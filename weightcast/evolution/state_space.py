@@ -1,0 +1,174 @@
+"""What values a dimension of the state can take: its features for the network, and what the network's outputs mean.
+
+Neither kind has weights. Everything is in the data's own units: standardisation is inside.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from weightcast.evolution.config.density import DensitySettings
+from weightcast.samples.snapshots import Snapshots
+
+LEAST_SCALE = 1e-3
+"""Smallest standard deviation of a Gaussian of a mixture, in standard deviations of the dimension."""
+
+
+class StateSpace(Protocol):
+    """Values of a dimension. Functions keep all leading axes; ``dimension`` is the position in the data."""
+
+    @property
+    def features(self) -> int:
+        """Numbers that a value is read as."""
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that the law of a value is made of."""
+
+    @property
+    def dimensions(self) -> int:
+        """Of the state."""
+
+    def encode(self, values: Tensor) -> Tensor:
+        """[..., dimension] -> [..., dimension, feature]."""
+
+    def log_prob(self, outputs: Tensor, values: Tensor) -> Tensor:
+        """Outputs [..., dimension, output], values [..., dimension] -> log density or mass of each."""
+
+    def draw(self, outputs: Tensor, dimension: int, generator: torch.Generator) -> Tensor:
+        """Outputs [..., output] of one dimension -> values [...]."""
+
+    def encode_one(self, values: Tensor, dimension: int) -> Tensor:
+        """Values [...] of one dimension -> [..., feature]."""
+
+    def describe(self) -> dict[str, Any]:
+        """JSON values to build it again from."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Whole numbers 0 to states - 1: read in binary, drawn from a softmax over all of them."""
+
+    states: int
+    dimensions: int
+
+    @property
+    def features(self) -> int:
+        return max(1, math.ceil(math.log2(self.states)))
+
+    @property
+    def outputs(self) -> int:
+        return self.states
+
+    def encode(self, values: Tensor) -> Tensor:
+        return ((values.long()[..., None] >> torch.arange(self.features)) & 1).to(torch.get_default_dtype())
+
+    def encode_one(self, values: Tensor, dimension: int) -> Tensor:
+        return self.encode(values)
+
+    def log_prob(self, outputs: Tensor, values: Tensor) -> Tensor:
+        """Of a value that is no whole number from 0 to states - 1: minus infinity."""
+        index = values.long()
+        known = (index == values) & (index >= 0) & (index < self.states)
+        found = outputs.log_softmax(-1).gather(-1, index.clamp(0, self.states - 1)[..., None])[..., 0]
+        return torch.where(known, found, -torch.inf)
+
+    def draw(self, outputs: Tensor, dimension: int, generator: torch.Generator) -> Tensor:
+        probabilities = outputs.softmax(-1)
+        return torch.multinomial(probabilities.flatten(0, -2), 1, generator=generator).reshape(outputs.shape[:-1])
+
+    def describe(self) -> dict[str, Any]:
+        return {"kind": "counts", "states": self.states, "dimensions": self.dimensions}
+
+
+@dataclass(frozen=True)
+class Reals:
+    """Real numbers: read standardised, drawn from a mixture of Gaussians.
+
+    Attributes:
+        mean: [dimension], of the data, in its units.
+        deviation: [dimension], above 0.
+        components: Gaussians of a mixture.
+    """
+
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    components: int
+
+    @classmethod
+    def of(cls, samples: Sequence[NDArray[np.float64]], components: int) -> Reals:
+        """Standardised by all samples [sample, dimension] together, every time weighing the same."""
+        mean = np.mean([part.mean(0) for part in samples], axis=0)
+        variance = np.mean([((part - mean) ** 2).mean(0) for part in samples], axis=0)
+        return cls(tuple(mean.tolist()), tuple(np.sqrt(variance).tolist()), components)
+
+    @property
+    def dimensions(self) -> int:
+        return len(self.mean)
+
+    @property
+    def features(self) -> int:
+        return 1
+
+    @property
+    def outputs(self) -> int:
+        return 3 * self.components
+
+    def encode(self, values: Tensor) -> Tensor:
+        mean = torch.tensor(self.mean, dtype=torch.float64)  # data may lie far from zero
+        return ((values - mean) / torch.tensor(self.deviation))[..., None].float()
+
+    def encode_one(self, values: Tensor, dimension: int) -> Tensor:
+        return ((values - self.mean[dimension]) / self.deviation[dimension])[..., None].float()
+
+    def log_prob(self, outputs: Tensor, values: Tensor) -> Tensor:
+        logits, means, scales = self._mixture(outputs)
+        standardised = self.encode(values)
+        normal = -0.5 * ((standardised - means) / scales).square() - scales.log() - 0.5 * math.log(2 * math.pi)
+        return torch.logsumexp(logits.log_softmax(-1) + normal, dim=-1) - torch.tensor(self.deviation).log()
+
+    def draw(self, outputs: Tensor, dimension: int, generator: torch.Generator) -> Tensor:
+        logits, means, scales = self._mixture(outputs)
+        flat = logits.softmax(-1).flatten(0, -2)
+        chosen = torch.multinomial(flat, 1, generator=generator).reshape(*outputs.shape[:-1], 1)
+        noise = torch.randn(outputs.shape[:-1], generator=generator)
+        standardised = means.gather(-1, chosen)[..., 0] + scales.gather(-1, chosen)[..., 0] * noise
+        return self.mean[dimension] + self.deviation[dimension] * standardised.double()
+
+    def _mixture(self, outputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits, means and standard deviations, standardised, each [..., component]."""
+        logits, means, scales = outputs.unflatten(-1, (3, self.components)).unbind(-2)
+        # Means start spread over the data: all components alike would stay alike.
+        spread = torch.linspace(-1.5, 1.5, self.components) if self.components > 1 else torch.zeros(1)
+        return logits, means + spread, F.softplus(scales) + LEAST_SCALE
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "kind": "real",
+            "mean": list(self.mean),
+            "deviation": list(self.deviation),
+            "components": self.components,
+        }
+
+
+def build_state_space(described: Mapping[str, Any]) -> StateSpace:
+    """From :meth:`StateSpace.describe`."""
+    if described["kind"] == "counts":
+        return Counts(int(described["states"]), int(described["dimensions"]))
+    return Reals(tuple(described["mean"]), tuple(described["deviation"]), int(described["components"]))
+
+
+def state_space_of(snapshots: Snapshots, settings: DensitySettings) -> StateSpace:
+    """The values that these samples can take; real ones standardised by what training may see."""
+    if snapshots.states is not None:
+        return Counts(snapshots.states, len(snapshots.dimensions))
+    return Reals.of(snapshots.observed_train, settings.components)

@@ -1,0 +1,107 @@
+"""The path of weights of a finished study: a density at any time."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from weightcast.core.config.yaml_file import read_yaml
+from weightcast.core.errors import InputError
+from weightcast.evolution.config.load import parse_time_study
+from weightcast.evolution.density import Density, StackedDensity
+from weightcast.evolution.flow import WeightFlow
+from weightcast.evolution.flow_artifact import load_flow
+
+
+class WeightPath:
+    """Weights of a density at any time: what a flow has learned.
+
+    Attributes:
+        first, last: times of the first and the last snapshot, in the data's unit.
+        dimensions: names of the dimensions of the state.
+        metadata: of the flow's artifact.
+    """
+
+    def __init__(self, flow: WeightFlow, density: StackedDensity, metadata: dict[str, Any]) -> None:
+        self.flow = flow
+        self.density = density
+        self.metadata = metadata
+        self.first, self.last = float(metadata["times"][0]), float(metadata["times"][-1])
+        self.dimensions: list[str] = list(metadata["dimensions"])
+
+    @classmethod
+    def load(cls, path: str | Path, arm: str | None = None, seed: int | None = None) -> WeightPath:
+        """Read a trained flow.
+
+        Args:
+            path: a study's folder (``results/<study>``) or one flow artifact.
+            arm: which arm of the study; the first of its config if None.
+            seed: which of its seeds; the first if None.
+
+        Raises:
+            InputError: there is none, or its file cannot be used.
+        """
+        path = Path(path)
+        return cls(*load_flow(_find(path, arm, seed) if path.is_dir() else path))
+
+    def at(self, time: float, extrapolate: bool = False) -> Density:
+        """The density at a time.
+
+        Args:
+            time: in the data's unit.
+            extrapolate: whether it may lie after the last snapshot; such a density is marked as extrapolated.
+
+        Warns:
+            UserWarning: the density is extrapolated.
+
+        Raises:
+            InputError: the time is not finite, lies before the first snapshot, or after the last one without
+                ``extrapolate``.
+        """
+        weights = self.weights([time], extrapolate)[0]
+        if time > self.last:
+            warnings.warn(
+                f"time {time:g}: extrapolated, after the last snapshot at {self.last:g}", UserWarning, stacklevel=2
+            )
+        return Density(self.density, weights, time, extrapolated=time > self.last)
+
+    def weights(self, times: Sequence[float] | NDArray[np.float64], extrapolate: bool = False) -> Tensor:
+        """Weights at times: [time, parameter].
+
+        Raises:
+            InputError: as :meth:`at`, for any of them.
+        """
+        wanted = np.asarray(times, dtype=np.float64)
+        for time in wanted:
+            if not np.isfinite(time):
+                raise InputError(f"time: found {time}, expected a finite number")
+            if time < self.first or (time > self.last and not extrapolate):
+                flag = "" if time < self.first else ", or extrapolate (--extrapolate)"
+                raise InputError(
+                    f"time: found {time:g}, expected one from {self.first:g} to {self.last:g}, the snapshots' "
+                    f"range{flag}"
+                )
+        scaled = (wanted - self.first) / (self.last - self.first)
+        return self.flow.path(torch.from_numpy(scaled).float())
+
+
+def _find(results: Path, arm: str | None, seed: int | None) -> Path:
+    """The artifact of an arm's flow in a study's folder."""
+    config = results / "config.yaml"
+    if not config.is_file():
+        raise InputError(f"{config}: no such file, expected the folder of a study that has been run")
+    flow = parse_time_study(read_yaml(config), config).flow
+    arm = next(iter(flow.arms)) if arm is None else arm
+    seed = flow.seeds[0] if seed is None else seed
+    if arm not in flow.arms:
+        raise InputError(f"{config}: flow.arms: found no arm {arm!r}, expected one of {', '.join(flow.arms)}")
+    if seed not in flow.seeds:
+        raise InputError(f"{config}: flow.seeds: found no seed {seed}, expected one of {flow.seeds}")
+    return results / "flow" / "all" / f"{arm}-{seed}.safetensors"

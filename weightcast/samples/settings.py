@@ -1,0 +1,51 @@
+"""The section ``data`` of a study across time: where samples come from, and which snapshots are seen."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from weightcast.core.config.settings import Settings
+
+StochasticSystem = Literal["epidemic", "toggle-switch", "cascade-1", "cascade-2", "ecology"]
+SampleFormat = Literal["npy", "csv", "npz", "h5ad", "netcdf"]
+StateKind = Literal["counts", "real"]
+
+
+class SampleCounts(Settings):
+    """How many trajectories a simulator makes."""
+
+    train: int = Field(ge=2)
+    """Trajectories that densities are fitted to."""
+    held_out: int = Field(ge=2)
+    """Trajectories that only the evaluation sees."""
+    times: int = Field(default=101, ge=2)
+    """Evenly spaced times, from 0 to the system's horizon."""
+
+
+class SnapshotSettings(Settings):
+    source: StochasticSystem | SampleFormat
+    """A simulator, or the format of your own file: npy, csv, npz, h5ad or netcdf."""
+    file: str | None = None
+    """Your own file; relative to where snakemake runs."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Of the simulator: its rates; see its docstring in weightcast/systems. Of a file: how to read it; see
+    docs/own-data.md."""
+    state: StateKind
+    """``counts``: whole numbers from 0; ``real``: any numbers."""
+    states: int | None = Field(default=None, ge=2, le=4096)
+    """For counts: every dimension is one of 0 to states - 1. Must be larger than the largest count of the data."""
+    dimensions: list[str] = Field(min_length=1)
+    """Names of the dimensions of the state (species, genes, principal components), in the order of the file."""
+    trajectories: SampleCounts | None = None
+    """For a simulator: how many trajectories."""
+    held_out: float = Field(default=0.2, gt=0, lt=1)
+    """For a file: part of its trajectories (or samples) that only the evaluation sees."""
+    observed_every: int = Field(default=1, ge=1)
+    """Every so many of the data's times, from the first, is a snapshot that is seen; the others only evaluate."""
+
+    @property
+    def imported(self) -> bool:
+        """Whether the samples are the user's own file rather than made by a simulator."""
+        return self.source in ("npy", "csv", "npz", "h5ad", "netcdf")

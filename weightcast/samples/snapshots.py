@@ -1,0 +1,194 @@
+"""Samples of an evolving distribution at a number of times, in memory and on disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from weightcast.core.errors import InputError
+from weightcast.core.files import written_whole
+
+FEWEST_SAMPLES = 20
+"""Training samples that a snapshot needs."""
+PARTS = ("train", "held_out")
+
+
+@dataclass(frozen=True)
+class Snapshots:
+    """Samples at every time, apart for training and for evaluation.
+
+    Attributes:
+        times: [time], increasing, in the data's own unit.
+        observed: [time] bool: which of them training may see. The first is.
+        train: for each time, samples [sample, dimension], float64. Those at unobserved times only serve to score as
+            the source of the method does.
+        held_out: the same of trajectories (or samples) that training never sees.
+        dimensions: names.
+        states: for counts, every dimension is one of 0 to states - 1; None for a real state.
+        time_unit: as the data names it, or empty.
+    """
+
+    times: NDArray[np.float64]
+    observed: NDArray[np.bool_]
+    train: tuple[NDArray[np.float64], ...]
+    held_out: tuple[NDArray[np.float64], ...]
+    dimensions: tuple[str, ...]
+    states: int | None
+    time_unit: str = ""
+
+    @property
+    def counts(self) -> bool:
+        return self.states is not None
+
+    @property
+    def observed_positions(self) -> list[int]:
+        return [int(position) for position in np.flatnonzero(self.observed)]
+
+    @property
+    def observed_times(self) -> NDArray[np.float64]:
+        return self.times[self.observed]
+
+    @property
+    def observed_train(self) -> list[NDArray[np.float64]]:
+        """What training may see: samples of each observed time."""
+        return [self.train[position] for position in self.observed_positions]
+
+    @property
+    def duration(self) -> float:
+        return float(self.times[-1] - self.times[0])
+
+    def without(self, snapshot: int | None) -> Snapshots:
+        """The same with an inner observed snapshot made unobserved (leave-one-snapshot-out); None: all as it is.
+
+        Args:
+            snapshot: its number among the observed ones, from 0.
+
+        Raises:
+            InputError: it is not an inner one.
+        """
+        if snapshot is None:
+            return self
+        positions = self.observed_positions
+        if not 0 < snapshot < len(positions) - 1:
+            raise InputError(
+                f"evaluation.leave_out: found snapshot {snapshot}, expected an inner one, 1 to {len(positions) - 2}"
+            )
+        observed = self.observed.copy()
+        observed[positions[snapshot]] = False
+        return Snapshots(self.times, observed, self.train, self.held_out, self.dimensions, self.states, self.time_unit)
+
+
+def check_snapshots(snapshots: Snapshots, source: str | Path) -> None:
+    """Refuse samples that nothing can be learned from.
+
+    Args:
+        snapshots: as read.
+        source: named in the messages.
+
+    Raises:
+        InputError: one line with the time and what is wrong there.
+    """
+    times = snapshots.times
+    if len(times) < 2 or snapshots.observed.sum() < 2:
+        raise InputError(f"{source}: found {int(snapshots.observed.sum())} observed snapshot, expected 2 or more")
+    bad = np.flatnonzero(np.diff(times) <= 0)
+    if bad.size:
+        found = f"{times[bad[0]]:g} followed by {times[bad[0] + 1]:g}"
+        raise InputError(f"{source}: times: found {found}, expected increasing times without duplicates")
+    for position, time in enumerate(times):
+        for part in PARTS:
+            samples = getattr(snapshots, part)[position]
+            fewest = FEWEST_SAMPLES if part == "train" and snapshots.observed[position] else 2
+            if len(samples) < fewest:
+                raise InputError(
+                    f"{source}: time {time:g}: found {len(samples)} {part.replace('_', '-')} samples, expected "
+                    f"{fewest} or more"
+                )
+            _check_values(samples, snapshots, f"{source}: time {time:g}")
+    seen = np.concatenate(snapshots.observed_train)
+    for dimension, name in enumerate(snapshots.dimensions):
+        if np.ptp(seen[:, dimension]) == 0:
+            raise InputError(
+                f"{source}: dimension {name}: found the one value {seen[0, dimension]:g} in every snapshot, expected "
+                "a dimension that varies: leave it out"
+            )
+
+
+def _check_values(samples: NDArray[np.float64], snapshots: Snapshots, place: str) -> None:
+    finite = np.isfinite(samples)
+    if not finite.all():
+        row, dimension = np.argwhere(~finite)[0]
+        raise InputError(
+            f"{place}: dimension {snapshots.dimensions[dimension]}, sample {row}: found {samples[row, dimension]}, "
+            "expected finite numbers"
+        )
+    if snapshots.states is None:
+        return
+    wrong = (samples < 0) | (samples != np.round(samples)) | (samples >= snapshots.states)
+    if wrong.any():
+        row, dimension = np.argwhere(wrong)[0]
+        raise InputError(
+            f"{place}: dimension {snapshots.dimensions[dimension]}, sample {row}: found {samples[row, dimension]:g}, "
+            f"expected a whole number from 0 to {snapshots.states - 1} (data.states - 1), or state: real"
+        )
+
+
+def write_snapshots(path: str | Path, snapshots: Snapshots) -> None:
+    """Write as NetCDF, whole or not at all; the same samples give the same bytes."""
+    number, values, part = [], [], []
+    for position in range(len(snapshots.times)):
+        for index, name in enumerate(PARTS):
+            samples = getattr(snapshots, name)[position]
+            number.append(np.full(len(samples), position, np.int32))
+            part.append(np.full(len(samples), index, np.int8))
+            values.append(samples)
+    stored = np.concatenate(values).astype(np.int32 if snapshots.counts else np.float64)
+    dataset = xr.Dataset(
+        {
+            "x": (("sample", "dimension"), stored),
+            "snapshot": (("sample",), np.concatenate(number)),
+            "part": (("sample",), np.concatenate(part), {"flag_values": [0, 1], "flag_meanings": " ".join(PARTS)}),
+            "observed": (("time",), snapshots.observed.astype(np.int8)),
+        },
+        {"time": ("time", snapshots.times, {"units": snapshots.time_unit} if snapshots.time_unit else {})},
+        {
+            "dimensions": list(snapshots.dimensions),
+            "states": np.int32(-1 if snapshots.states is None else snapshots.states),
+        },
+    )
+    encoding = {name: {"_FillValue": None} for name in dataset.variables}
+    with written_whole(path) as partial:
+        dataset.to_netcdf(partial, format="NETCDF4", engine="netcdf4", encoding=encoding)
+
+
+def read_snapshots(path: str | Path) -> Snapshots:
+    """Read what :func:`write_snapshots` wrote.
+
+    Raises:
+        InputError: the file is missing, truncated or not of this form.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: found no such file, expected snapshots (NetCDF)")
+    try:
+        with xr.open_dataset(path, engine="netcdf4", decode_times=False, decode_timedelta=False) as dataset:
+            values = dataset["x"].to_numpy().astype(np.float64)
+            number, part = dataset["snapshot"].to_numpy(), dataset["part"].to_numpy()
+            times = dataset["time"].to_numpy().astype(np.float64)
+            observed = dataset["observed"].to_numpy().astype(bool)
+            names = np.atleast_1d(dataset.attrs["dimensions"])
+            states = int(dataset.attrs["states"])
+            unit = str(dataset["time"].attrs.get("units", ""))
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: cannot be read ({reason}), expected snapshots written by weightcast") from None
+
+    def of_part(index: int) -> tuple[NDArray[np.float64], ...]:
+        return tuple(values[(number == position) & (part == index)] for position in range(len(times)))
+
+    dimensions = tuple(str(name) for name in names)
+    return Snapshots(times, observed, of_part(0), of_part(1), dimensions, None if states < 0 else states, unit)
