@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from weightcast.core.config.settings import Settings
 from weightcast.core.errors import InputError
-from weightcast.environments.config.study import first_line
+from weightcast.core.config.messages import first_line
 
 NUMERIC_KINDS = "iuf"
 SHOWN_NAMES = 20
