@@ -10,7 +10,7 @@ import pandas as pd
 from weightcast.cli.errors import exit_on_input_error
 from weightcast.core.significance import summarise
 from weightcast.core.tables import read_method_costs, read_metrics, write_table
-from weightcast.environments.adaptation_table import benchmark_table
+from weightcast.environments.adaptation_table import adaptation_table
 
 
 @exit_on_input_error()
@@ -28,7 +28,7 @@ def main() -> None:
     metrics = pd.concat([read_metrics(path) for path in arguments.evaluations], ignore_index=True)
     costs = read_method_costs(arguments.method_costs)
     summary = summarise(metrics, costs, arguments.trained_horizon, arguments.bootstrap)
-    benchmark = benchmark_table(metrics, arguments.trained_horizon) if arguments.benchmark else None
+    benchmark = adaptation_table(metrics, arguments.trained_horizon) if arguments.benchmark else None
     write_table(metrics, arguments.metrics)
     write_table(summary, arguments.summary)
     if benchmark is not None:

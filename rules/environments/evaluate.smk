@@ -85,7 +85,7 @@ rule summarise:
     output:
         metrics=f"{RESULTS}/metrics.csv",
         summary=f"{RESULTS}/summary.csv",
-        benchmark=[f"{RESULTS}/report/benchmark.csv"] if STUDY.evaluation.benchmark else [],
+        benchmark=[f"{RESULTS}/report/adaptation.csv"] if STUDY.evaluation.adaptation_scores else [],
     log:
         f"{LOGS}/report/summarise.log",
     conda:
@@ -93,7 +93,7 @@ rule summarise:
     params:
         horizon=STUDY.trained_horizon,
         bootstrap=STUDY.evaluation.bootstrap,
-        benchmark=lambda wildcards, output: f"--benchmark {output.benchmark}" if STUDY.evaluation.benchmark else "",
+        benchmark=lambda wildcards, output: f"--benchmark {output.benchmark}" if STUDY.evaluation.adaptation_scores else "",
     shell:
         "python scripts/summarise.py --evaluations {input.evaluations:q} --method-costs {input.costs:q}"
         " --trained-horizon {params.horizon} --bootstrap {params.bootstrap} --metrics {output.metrics:q}"

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from weightcast.core.environment_table import EnvironmentTable
-from weightcast.environments.adaptation_scores import benchmark_scores
+from weightcast.environments.adaptation_scores import adaptation_scores
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.evaluation import EvaluationSettings
 from weightcast.environments.dataset import Normalisation, read_part
@@ -35,7 +35,7 @@ class TestSet:
         split: role of each environment, by id.
         frames: [environment, trajectory, frame, channel, y, x], physical units, in the order of ``split``.
         horizons: in frames.
-        benchmark_after: the trained horizon in frames where forecasts are also scored as benchmarks of adaptation do,
+        scored_after: the trained horizon in frames where forecasts are also scored as CoDA and GEPS score adaptation,
             else None.
     """
 
@@ -45,7 +45,7 @@ class TestSet:
     split: dict[str, str]
     frames: Tensor
     horizons: Sequence[int]
-    benchmark_after: int | None = None
+    scored_after: int | None = None
 
     def rows(self, method: str, seed: int, environment: str, forecast: Tensor) -> Iterator[Row]:
         """Rows of one forecast [sample * trajectory, step, channel, y, x] in physical units."""
@@ -53,8 +53,8 @@ class TestSet:
         frames = frames.repeat(len(forecast) // len(frames), 1, 1, 1, 1)
         start, truth = frames[:, 0], frames[:, 1:]
         values = forecast_metrics(forecast, truth, self.horizons)
-        if self.benchmark_after is not None:
-            values = chain(values, benchmark_scores(forecast, truth, start, self.benchmark_after, self.horizons))
+        if self.scored_after is not None:
+            values = chain(values, adaptation_scores(forecast, truth, start, self.scored_after, self.horizons))
         for metric, horizon, value in values:
             yield {
                 "study": self.study,
@@ -78,7 +78,7 @@ class TestSet:
         """
         frames = read_part(folder, table.ids, data, "test", max(evaluation.horizons) + 1)
         roles: dict[str, str] = {environment.id: environment.role for environment in table}
-        return cls(study, roles, frames, evaluation.horizons, data.trained_frames - 1 if evaluation.benchmark else None)
+        return cls(study, roles, frames, evaluation.horizons, data.trained_frames - 1 if evaluation.adaptation_scores else None)
 
 
 @torch.no_grad()

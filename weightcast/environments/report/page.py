@@ -13,7 +13,7 @@ from weightcast.core.report.parts import ReportFigure, Section, fill_template, s
 from weightcast.core.report.summary_tables import summary_tables
 from weightcast.core.report.versions import versions
 from weightcast.core.significance import environment_errors, split_order
-from weightcast.environments.report.adaptation import benchmark_tables
+from weightcast.environments.report.adaptation import adaptation_tables
 from weightcast.environments.report.explanation import explain
 from weightcast.environments.report.figures import (
     choose_protagonists,
@@ -79,9 +79,9 @@ def render_page(results: StudyResults) -> tuple[str, list[ReportFigure]]:
             "" if costs else "No training costs are known: summary.csv has none.",
         ),
     ]
-    benchmark = benchmark_tables(results)
-    if benchmark:
-        sections.insert(-1, Section("benchmark", "Benchmark of adaptation", []))
+    adaptation = adaptation_tables(results)
+    if adaptation:
+        sections.insert(-1, Section("adaptation", "Adaptation scores", []))
     if explanation is not None or "explanation" in results.missing:
         figures = [explanation.figure] if explanation else []
         absence = "" if explanation else _absence(results, "explanation")
@@ -97,7 +97,7 @@ def render_page(results: StudyResults) -> tuple[str, list[ReportFigure]]:
         methods=[method(name) for name in sorted(results.metrics["method"].unique(), key=printing_order)],
         sections=sections,
         explanation=explanation,
-        benchmark=benchmark,
+        adaptation=adaptation,
         stages=stage_rows(results.artifact_costs),
         stages_absence=_absence(results, "artifact_costs") if results.artifact_costs is None else "",
         zoo=_zoo(results.artifact_costs),
