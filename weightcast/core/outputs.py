@@ -34,6 +34,17 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Content:
+    """A file's content, as bytes."""
+
+    content: bytes
+
+    def save(self, path: str | Path) -> None:
+        with written_whole(path) as partial:
+            partial.write_bytes(self.content)
+
+
+@dataclass(frozen=True)
 class YamlFile:
     """A mapping that is written as YAML, its keys in their own order."""
 

@@ -31,7 +31,9 @@ def adaptation_table(metrics: pd.DataFrame, trained_horizon: int) -> pd.DataFram
     """
     scored = metrics[metrics["metric"].isin(SCORES)]
     if scored.empty:
-        raise InputError(f"metrics: metric: found none of {', '.join(SCORES)}, expected evaluation.adaptation_scores: true")
+        raise InputError(
+            f"metrics: metric: found none of {', '.join(SCORES)}, expected evaluation.adaptation_scores: true"
+        )
     # Scores within the trained frames are read at the trained horizon, the one beyond them at the longest.
     at = (scored["metric"] == RELATIVE_L2_BEYOND).map({True: scored["horizon"].max(), False: trained_horizon})
     scored = scored[scored["horizon"] == at]

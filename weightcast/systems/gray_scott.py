@@ -17,8 +17,8 @@ system on this grid that is solved; a front is few points wide. The start is u =
 3 x 3 points where u = 0 and v = 1; their lower corners are uniform over 0 to 28 along each side, so that blocks may
 overlap but do not wrap around, nor cover the last row or column. CoDA has frames every 40 units of time, 10 of
 them (`frames: 10`, up to time 360), F in {0.03, 0.039} and k in {0.058, 0.062} in training, and F in {0.033, 0.036} and
-k in {0.059, 0.061} in adaptation (data/adaptation/gray-scott.csv). There an environment's trajectories start where those
-of all others do; here each draws its own blocks.
+k in {0.059, 0.061} in adaptation (data/adaptation/gray-scott.csv). There an environment's trajectories start where
+those of all others do; here each draws its own blocks.
 
 Solved by ETDRK4 with a fixed step in Fourier space, where the Laplacian is diagonal, in float64: diffusion, feed and
 removal are exact. 0 <= u <= 1 and v >= 0 in every exact solution, and one that leaves these bounds is refused.
