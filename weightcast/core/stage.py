@@ -61,11 +61,17 @@ class Stage:
 
         It is computed from the settings, the contents of all inputs and the code, so that no list of what matters is
         kept by hand: state under this key never continues a training that it does not belong to.
+
+        Raises:
+            InputError: an input is unknown, or missing, also on the disk.
         """
         self._check(paths)
-        inputs = {
-            name: _digest(kind, paths[name], settings) for name, kind in self.inputs.items() if paths.get(name)
-        }
+        try:
+            inputs = {
+                name: _digest(kind, paths[name], settings) for name, kind in self.inputs.items() if paths.get(name)
+            }
+        except OSError as error:
+            raise InputError(f"{error.filename}: cannot be read ({error.strerror}), expected an input of the job") from None
         parts = {
             "stage": self.name,
             "config_digest": settings.digest,
