@@ -78,6 +78,12 @@ class Rows(StageSettings):
         return [environment.id for environment in self.environments if environment.role in roles]
 
 
+class ResolveConfig(StageSettings):
+    """The whole configuration. This job alone is told its settings themselves: the others find them in its output."""
+
+    config: dict[str, Any]
+
+
 class Simulate(Rows):
     """Trajectories of one environment from a simulator or a package."""
 
@@ -179,6 +185,7 @@ class TrainVae(Rows):
     data: DataSettings
     vae: VAESettings
     condition: ConditionName
+    logarithmic_parameters: list[str]
     seed: int
     generator_seed: int
 
@@ -190,6 +197,7 @@ class TrainVae(Rows):
             data=plan.study.data,
             vae=generator.of_arm(arm)[0],
             condition=generator.arms[arm].condition,
+            logarithmic_parameters=plan.study.logarithmic_parameters,
             seed=plan.study.seed,
             generator_seed=int(seed),
         )
@@ -276,11 +284,19 @@ class RegressWeights(Rows):
     """Regression of a zoo's weights; nearest expert and One-per-Env."""
 
     base: str
+    condition: ConditionName
+    logarithmic_parameters: list[str]
     regression: RegressionSettings
 
     @classmethod
     def of(cls, plan: Plan, base: str) -> RegressWeights:
-        return cls(environments=plan.table.environments, base=base, regression=plan.study.baselines.regression)
+        return cls(
+            environments=plan.table.environments,
+            base=base,
+            condition=plan.study.base.condition,
+            logarithmic_parameters=plan.study.logarithmic_parameters,
+            regression=plan.study.baselines.regression,
+        )
 
 
 class AdaptToFrames(Rows):
@@ -366,9 +382,11 @@ class Summarise(StageSettings):
 class MapWeights(Rows):
     """The weight-environment map of the visible environments."""
 
+    bases: tuple[str, ...]
+
     @classmethod
     def of(cls, plan: Plan) -> MapWeights:
-        return cls(environments=plan.table.visible)
+        return cls(environments=plan.table.visible, bases=tuple(plan.study.zoo.bases))
 
 
 class ShowEnvironments(StageSettings):
@@ -426,6 +444,7 @@ class WriteReport(StageSettings):
 
 STAGES = "weightcast.environments.stages"
 JOBS: dict[str, type[StageSettings]] = {
+    "resolve_config": ResolveConfig,
     "simulate": Simulate,
     "import_trajectories": ImportTrajectories,
     "train_base": TrainBase,
