@@ -63,9 +63,7 @@ class Stage:
         kept by hand: state under this key never continues a training that it does not belong to.
         """
         self._check(paths)
-        inputs = {
-            name: _digest(kind, paths[name], settings) for name, kind in self.inputs.items() if paths.get(name)
-        }
+        inputs = {name: _digest(kind, paths[name], settings) for name, kind in self.inputs.items() if paths.get(name)}
         parts = {
             "stage": self.name,
             "config_digest": settings.digest,
@@ -125,5 +123,3 @@ def _digest(kind: Any, path: str | list[str], settings: StageSettings) -> Any:
 
 def _is_optional(kind: Any) -> bool:
     return get_origin(kind) is list or (isinstance(kind, UnionType) and type(None) in get_args(kind))
-
-

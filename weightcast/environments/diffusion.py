@@ -12,8 +12,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from weightcast.core.nets.transformer import ConditionedBlock, sinusoidal_features
 from weightcast.core.draws import Draws
+from weightcast.core.nets.transformer import ConditionedBlock, sinusoidal_features
 from weightcast.environments.conditions import Condition
 from weightcast.environments.config.diffusion import DiffusionSettings
 

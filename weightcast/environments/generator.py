@@ -47,9 +47,7 @@ class Generator:
         self.sample_steps = int(self.metadata["diffusion"]["sample_steps"])
 
     @classmethod
-    def load(
-        cls, path: str | Path, arm: str | None = None, seed: int | None = None, device: str = "cpu"
-    ) -> Generator:
+    def load(cls, path: str | Path, arm: str | None = None, seed: int | None = None, device: str = "cpu") -> Generator:
         """Read a trained generator.
 
         Args:

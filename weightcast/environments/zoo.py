@@ -22,7 +22,7 @@ class Zoo:
         weights: [member, weight].
         manifest: an entry a member: environment, member, seed, diverged, train_error, validation_error, seconds,
             data_digest.
-        metadata: what all members share: architecture, normalisation, scaling, base digest, settings.
+        metadata: what all members share: architecture, normalisation, condition, base digest, settings.
     """
 
     weights: Tensor

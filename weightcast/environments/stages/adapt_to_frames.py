@@ -113,9 +113,7 @@ class Conditioned:
         )
 
 
-def adapt(
-    method: Conditioned, environments: list[str], observed: Tensor, predictor: StackedPredictor
-) -> MethodWeights:
+def adapt(method: Conditioned, environments: list[str], observed: Tensor, predictor: StackedPredictor) -> MethodWeights:
     """Weights of a method for environments of which some frames are all that is known.
 
     Args:

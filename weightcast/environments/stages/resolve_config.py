@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from weightcast.core.environment_table import EnvironmentTable, read_environments
+from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.outputs import YamlFile
 from weightcast.core.run import Run
 from weightcast.core.stage import stage

@@ -133,9 +133,7 @@ def train_weight_vae(
         return behaviour(tokens, shown, held_out[environment_of[shown], 0, :VALIDATED_STATES])
 
     trained = [parameter for parameter in vae.parameters() if parameter.requires_grad]  # its origin stays as it is
-    result = run.fit(
-        trained, loss, settings.training, name="vae", validation=None if held_out is None else validation
-    )
+    result = run.fit(trained, loss, settings.training, name="vae", validation=None if held_out is None else validation)
     vae.fit_latent_statistics(deviations)
     return result
 

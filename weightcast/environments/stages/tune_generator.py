@@ -33,14 +33,18 @@ def tune_generator(
     seed = derive_seed(settings.seed, "end-to-end", settings.generator_seed)
     result = tune_end_to_end(run, generator, frames, prepared, settings.end_to_end, seed, held_out)
     before = generator.metadata
-    generator.metadata = before | run.described() | {
-        "stage_of_training": "end-to-end",
-        "end_to_end": settings.end_to_end.model_dump(mode="json"),
-        "diffusion_digest": before["digest"],
-        "seconds_before": before["seconds_before"] + before["seconds"],
-        "seconds": result.seconds,
-        "metrics": {"last_loss": result.last_loss},
-    }
+    generator.metadata = (
+        before
+        | run.described()
+        | {
+            "stage_of_training": "end-to-end",
+            "end_to_end": settings.end_to_end.model_dump(mode="json"),
+            "diffusion_digest": before["digest"],
+            "seconds_before": before["seconds_before"] + before["seconds"],
+            "seconds": result.seconds,
+            "metrics": {"last_loss": result.last_loss},
+        }
+    )
     return generator
 
 
