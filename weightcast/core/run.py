@@ -109,5 +109,3 @@ class Run:
                 return loss(step).float()
 
         return cast
-
-

@@ -71,7 +71,8 @@ class Stage:
                 name: _digest(kind, paths[name], settings) for name, kind in self.inputs.items() if paths.get(name)
             }
         except OSError as error:
-            raise InputError(f"{error.filename}: cannot be read ({error.strerror}), expected an input of the job") from None
+            reason = f"cannot be read ({error.strerror})"
+            raise InputError(f"{error.filename}: {reason}, expected an input of the job {self.name}") from None
         parts = {
             "stage": self.name,
             "config_digest": settings.digest,
@@ -131,5 +132,3 @@ def _digest(kind: Any, path: str | list[str], settings: StageSettings) -> Any:
 
 def _is_optional(kind: Any) -> bool:
     return get_origin(kind) is list or (isinstance(kind, UnionType) and type(None) in get_args(kind))
-
-

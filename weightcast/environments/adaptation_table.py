@@ -1,4 +1,4 @@
-"""The adaptation scores of a study as CoDA and GEPS print them: means over environments, with their spread over seeds."""
+"""Adaptation scores of a study as CoDA and GEPS print them: means over environments, with their spread over seeds."""
 
 from __future__ import annotations
 

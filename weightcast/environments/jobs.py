@@ -85,6 +85,12 @@ class Rows(StageSettings):
         return [environment.id for environment in self.environments if environment.role in roles]
 
 
+class ResolveConfig(StageSettings):
+    """The whole configuration. This job alone is told its settings themselves: the others find them in its output."""
+
+    config: dict[str, Any]
+
+
 class Simulate(Rows):
     """Trajectories of one environment from a simulator or a package."""
 
@@ -341,11 +347,19 @@ class RegressWeights(Rows):
     """Regression of a zoo's weights; nearest expert and One-per-Env."""
 
     base: str
+    condition: ConditionName
+    logarithmic_parameters: list[str]
     regression: RegressionSettings
 
     @classmethod
     def of(cls, plan: Plan, base: str) -> RegressWeights:
-        return cls(environments=plan.table.environments, base=base, regression=plan.study.baselines.regression)
+        return cls(
+            environments=plan.table.environments,
+            base=base,
+            condition=plan.study.base.condition,
+            logarithmic_parameters=plan.study.logarithmic_parameters,
+            regression=plan.study.baselines.regression,
+        )
 
 
 class AdaptToFrames(Rows):
@@ -431,9 +445,11 @@ class Summarise(StageSettings):
 class MapWeights(Rows):
     """The weight-environment map of the visible environments."""
 
+    bases: tuple[str, ...]
+
     @classmethod
     def of(cls, plan: Plan) -> MapWeights:
-        return cls(environments=plan.table.visible)
+        return cls(environments=plan.table.visible, bases=tuple(plan.study.zoo.bases))
 
 
 class ShowEnvironments(Rows):
@@ -492,6 +508,7 @@ class WriteReport(StageSettings):
 
 STAGES = "weightcast.environments.stages"
 JOBS: dict[str, type[StageSettings]] = {
+    "resolve_config": ResolveConfig,
     "simulate": Simulate,
     "import_trajectories": ImportTrajectories,
     "download_era5": DownloadEra5,

@@ -79,6 +79,10 @@ class Condition(nn.Module, ABC):
         """Coordinates [candidate, coordinate] over the visible range: where a search for an unknown environment starts."""
 
     @abstractmethod
+    def named(self, prepared: Tensor) -> dict[str, float]:
+        """Coordinates of one environment [coordinate] as numbers with names, in the user's units where they have any."""
+
+    @abstractmethod
     def check(self, known: Known, source: str) -> list[str]:
         """Check what is known of an environment that somebody asks for.
 

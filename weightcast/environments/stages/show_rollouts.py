@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-
 import numpy as np
 import torch
 import xarray as xr
 
-from weightcast.core.files import written_whole
+from weightcast.core.outputs import Dataset
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
 from weightcast.environments.dataset import TrajectoryFolder
@@ -21,22 +18,10 @@ SHOWN = 2
 """Environments shown of each role."""
 
 
-@dataclass(frozen=True)
-class Rollouts:
-    """Forecasts of a few environments: a variable per channel, dims (environment, method, time, y, x)."""
-
-    dataset: xr.Dataset
-
-    def save(self, path: str | Path) -> None:
-        """Write as NetCDF."""
-        with written_whole(path) as partial:
-            self.dataset.to_netcdf(partial)
-
-
 @stage("show_rollouts")
 def show_rollouts(
     run: Run, settings: ShowRollouts, weights: list[WeightsFile], trajectories: TrajectoryFolder
-) -> Rollouts:
+) -> Dataset:
     """Roll out one test trajectory of each environment shown, by the truth and by chosen methods of the first seed."""
     table, test = settings.table, TestSet.read(settings, trajectories, run.device)
     roles = (table.interpolation, table.extrapolation) if table.unseen else (table.visible,)
@@ -61,7 +46,7 @@ def show_rollouts(
     # [environment, method, time, channel, y, x]
     values = np.stack([field.cpu().numpy() for field in rolled.values()], axis=1)
     dims = ("environment", "method", "time", "y", "x")
-    return Rollouts(
+    return Dataset(
         xr.Dataset(
             {channel: (dims, values[:, :, :, index]) for index, channel in enumerate(settings.data.channels)},
             coords={"environment": shown, "method": list(rolled), "time": np.arange(1, steps + 1)},

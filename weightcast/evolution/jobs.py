@@ -1,0 +1,2 @@
+STAGES = "weightcast.evolution.stages"
+JOBS = {}
