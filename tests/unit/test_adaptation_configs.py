@@ -1,4 +1,4 @@
-"""Configurations of the CoDA benchmark: what its published code sets."""
+"""Configurations of CoDA's adaptation task: what its published code sets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from weightcast.environments.config.study import load_study
 from weightcast.environments.plan import source_settings
-from weightcast.systems.navier_stokes import CODA_BENCHMARK
+from weightcast.systems.navier_stokes import CODA_SETTINGS
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,10 +22,10 @@ ROOT = Path(__file__).parents[2]
         ("navier-stokes", 16, 10, 1.0),
     ],
 )
-def test_sizes_are_those_of_the_benchmark(name, trajectories, frames, frame_step, monkeypatch):
+def test_sizes_are_those_of_coda(name, trajectories, frames, frame_step, monkeypatch):
     monkeypatch.chdir(ROOT)
-    study = load_study(f"config/benchmark/{name}.yaml")
-    assert study.evaluation.benchmark
+    study = load_study(f"config/adaptation/{name}.yaml")
+    assert study.evaluation.adaptation_scores
     assert (study.data.trajectories.train, study.data.trajectories.test) == (trajectories, 32)
     assert study.data.trained_frames == study.evaluation.observed_frames == study.baselines.finetune.frames == frames
     assert study.data.settings["frame_step"] == frame_step
@@ -33,5 +33,5 @@ def test_sizes_are_those_of_the_benchmark(name, trajectories, frames, frame_step
 
 def test_navier_stokes_has_the_settings_of_its_simulator(monkeypatch):
     monkeypatch.chdir(ROOT)
-    found = source_settings(load_study("config/benchmark/navier-stokes.yaml").data)
-    assert found == {**CODA_BENCHMARK, "trajectories": 16 + 1 + 32}  # one more, for choices
+    found = source_settings(load_study("config/adaptation/navier-stokes.yaml").data)
+    assert found == {**CODA_SETTINGS, "trajectories": 16 + 1 + 32}  # one more, for choices

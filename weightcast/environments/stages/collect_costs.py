@@ -1,30 +1,52 @@
-"""Training costs, read from the metadata that every artifact carries."""
+"""The stage ``collect_costs``: what everything cost, and how its training went, as artifacts say themselves."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from weightcast.core.artifacts import ArtifactHeader
 from weightcast.core.methods import SKILL_FLOOR
+from weightcast.core.outputs import Table
+from weightcast.core.run import Run
+from weightcast.core.stage import stage
+from weightcast.core.training_curves import training_curves
+from weightcast.environments.jobs import CollectCosts
 
 
-def artifact_cost(path: Path, metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of costs.csv: what training this one artifact took, without what it builds on.
+@stage("collect_costs")
+def collect_costs(
+    run: Run,
+    settings: CollectCosts,
+    bases: list[ArtifactHeader],
+    zoos: list[ArtifactHeader],
+    references: list[ArtifactHeader],
+    vaes: list[ArtifactHeader],
+    diffusions: list[ArtifactHeader],
+    tuned: list[ArtifactHeader],
+    weights: list[ArtifactHeader],
+) -> dict[str, Table]:
+    """Gather costs and curves: a row an artifact, a row a method with all that it builds on, a row a point."""
+    trained = [*bases, *zoos, *references, *vaes, *diffusions, *tuned]
+    return {
+        "costs": Table.of_rows(artifact_cost(artifact) for artifact in trained),
+        "methods": Table.of_rows(method_costs(artifact.metadata for artifact in weights)),
+        "curves": Table(training_curves([*trained, *weights])),
+    }
 
-    Args:
-        path: of the artifact; its folder is the stage.
-        metadata: as :func:`weightcast.core.artifacts.read_metadata` gives it.
-    """
+
+def artifact_cost(artifact: ArtifactHeader) -> dict[str, Any]:
+    """A row of costs.csv: what training this one artifact took, without what it builds on."""
+    metadata = artifact.metadata
     manifest = metadata.get("manifest")
     if manifest is not None:
         seconds, members = sum(entry["seconds"] for entry in manifest), len(manifest)
     else:
         seconds, members = metadata["seconds"], 1
     return {
-        "stage": path.parent.name,
-        "artifact": path.stem,
+        "stage": artifact.path.parent.name,
+        "artifact": artifact.path.stem,
         "method": "",
         "parameters": metadata["numbers"],
         "members": members,

@@ -1,4 +1,4 @@
-"""Scores of the adaptation benchmarks against errors that are known, and their table."""
+"""Scores of adaptation against errors that are known, and their table."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import torch
 
 from weightcast.core.errors import InputError
 from weightcast.core.methods import method
-from weightcast.environments.adaptation_scores import SCORES, benchmark_scores
-from weightcast.environments.adaptation_table import benchmark_table
+from weightcast.environments.adaptation_scores import SCORES, adaptation_scores
+from weightcast.environments.adaptation_table import adaptation_table
 from weightcast.environments.evaluation import TestSet
-from weightcast.environments.report.adaptation import benchmark_tables
+from weightcast.environments.report.adaptation import adaptation_tables
 from weightcast.environments.report.inputs import StudyResults
 
 
 def scores(forecast, truth, start, trained=2, horizons=(2, 4)):
-    found = benchmark_scores(forecast, truth, start, trained, horizons)
+    found = adaptation_scores(forecast, truth, start, trained, horizons)
     return {(score, horizon): value for score, horizon, value in found}
 
 
@@ -77,7 +77,7 @@ def test_a_forecast_that_blows_up_has_infinite_errors(frames, bad):
 
 def test_an_evaluation_is_scored_so_only_where_it_is_asked_for(frames):
     test = TestSet("study", {"a": "visible"}, frames[None], (2, 4))
-    asked = TestSet("study", {"a": "visible"}, frames[None], (2, 4), benchmark_after=2)
+    asked = TestSet("study", {"a": "visible"}, frames[None], (2, 4), scored_after=2)
     forecast = frames[:, 1:] + 1.0
     plain = [row["metric"] for row in test.rows("erm", 0, "a", forecast)]
     scored = {(row["metric"], row["horizon"]): row["value"] for row in asked.rows("erm", 0, "a", forecast)}
@@ -102,7 +102,7 @@ def made_up_metrics():
 
 
 def test_the_table_means_over_environments_and_spreads_over_seeds():
-    table = benchmark_table(made_up_metrics(), trained_horizon=2).set_index(["method", "task", "score"])
+    table = adaptation_table(made_up_metrics(), trained_horizon=2).set_index(["method", "task", "score"])
 
     adapted = table.loc["generator-mine-observed", "adaptation", "mse"]
     assert adapted["mean"] == pytest.approx((3.5 + 13.5) / 2)
@@ -115,15 +115,15 @@ def test_the_table_means_over_environments_and_spreads_over_seeds():
 
 def test_a_study_that_was_not_scored_has_no_table():
     metrics = made_up_metrics()
-    with pytest.raises(InputError, match=r"expected evaluation\.benchmark: true"):
-        benchmark_table(metrics[metrics["metric"] == "rmse"], trained_horizon=2)
+    with pytest.raises(InputError, match=r"expected evaluation\.adaptation_scores: true"):
+        adaptation_table(metrics[metrics["metric"] == "rmse"], trained_horizon=2)
 
 
 def test_the_report_says_who_was_told_the_parameters():
     metrics = made_up_metrics()
     told = metrics[metrics["method"] == "erm"].assign(method="film")
     results = StudyResults("study", pd.concat([metrics, told]), pd.DataFrame(), pd.DataFrame(), [], "", 2, 100)
-    in_domain, adaptation = benchmark_tables(results)
+    in_domain, adaptation = adaptation_tables(results)
 
     marks = {row.method.name: row.marks for row in adaptation.rows}
     assert marks == {"erm": [], "generator-mine-observed": [], "film": ["told the parameters"]}
