@@ -1,0 +1,44 @@
+"""What stages return that is no artifact: tables and text, each of which writes itself whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from weightcast.core.files import written_whole
+from weightcast.core.tables import write_table
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that is written as CSV, its columns in the frame's order.
+
+    Attributes:
+        frame: without an index of its own; the frame's index is not written.
+    """
+
+    frame: pd.DataFrame
+
+    @classmethod
+    def of_rows(cls, rows: Iterable[Mapping[str, Any]]) -> Table:
+        """From rows that all have the same columns, in the order of the first row's."""
+        return cls(pd.DataFrame(list(rows)))
+
+    def save(self, path: str | Path) -> None:
+        write_table(self.frame, path)
+
+
+@dataclass(frozen=True)
+class YamlFile:
+    """A mapping that is written as YAML, its keys in their own order."""
+
+    content: Mapping[str, Any]
+
+    def save(self, path: str | Path) -> None:
+        with written_whole(path) as partial:
+            partial.write_text(yaml.safe_dump(dict(self.content), sort_keys=False), encoding="utf-8")
