@@ -1,17 +1,20 @@
-"""What stages return that is no artifact: tables and text, each of which writes itself whole or not at all."""
+"""What stages return that is no artifact: tables, arrays and text, each of which writes itself whole or not at all."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import yaml
 
 from weightcast.core.files import written_whole
 from weightcast.core.tables import write_table
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,23 @@ class Table:
 
     def save(self, path: str | Path) -> None:
         write_table(self.frame, path)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Named arrays that are written as NetCDF.
+
+    Attributes:
+        dataset: of xarray.
+        encoding: of its variables, as ``xarray.Dataset.to_netcdf`` takes it: compression, types.
+    """
+
+    dataset: xr.Dataset
+    encoding: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def save(self, path: str | Path) -> None:
+        with written_whole(path) as partial:
+            self.dataset.to_netcdf(partial, format="NETCDF4", engine="netcdf4", encoding=dict(self.encoding))
 
 
 @dataclass(frozen=True)
