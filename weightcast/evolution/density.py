@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from weightcast.core.draws import Draws
 from weightcast.core.errors import InputError
 from weightcast.core.graph import WeightGraph
 from weightcast.core.nets.backbones import GRUBackbone, TransformerBackbone
-from weightcast.core.draws import Draws
 from weightcast.core.seeds import derive_seed
 from weightcast.evolution.config.density import DensitySettings
 from weightcast.evolution.state_space import StateSpace, build_state_space

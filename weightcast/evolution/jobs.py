@@ -178,9 +178,7 @@ class EvaluateSamples(Scoring):
     @classmethod
     def of(cls, plan: TimePlan, fold: str) -> EvaluateSamples:
         evaluation = plan.study.evaluation
-        scoring = cls.scoring(
-            plan, fold, displacement=evaluation.displacement, flow_matching=evaluation.flow_matching
-        )
+        scoring = cls.scoring(plan, fold, displacement=evaluation.displacement, flow_matching=evaluation.flow_matching)
         return cls(**scoring, seed=plan.study.seed)
 
 

@@ -74,7 +74,9 @@ class Counts:
         return self.states
 
     def encode(self, values: Tensor) -> Tensor:
-        return ((values.long()[..., None] >> torch.arange(self.features, device=values.device)) & 1).to(torch.get_default_dtype())
+        return ((values.long()[..., None] >> torch.arange(self.features, device=values.device)) & 1).to(
+            torch.get_default_dtype()
+        )
 
     def encode_one(self, values: Tensor, dimension: int) -> Tensor:
         return self.encode(values)

@@ -1,4 +1,4 @@
-"""The stage ``evaluate_anchors``: interpolations of the weights of anchors, as rows of metrics.csv."""
+"""The stage ``evaluate_anchors``: interpolations of the weights of anchors, scored."""
 
 from __future__ import annotations
 

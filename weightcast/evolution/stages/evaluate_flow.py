@@ -1,4 +1,4 @@
-"""The stage ``evaluate_flow``: the path of a flow, as rows of metrics.csv."""
+"""The stage ``evaluate_flow``: the path of a flow, scored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stage ``evaluate_samples``: what moves samples rather than weights, and the sampling floor, as rows of metrics.csv."""
+"""The stage ``evaluate_samples``: what moves samples rather than weights, and the sampling floor, scored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stage ``show_distributions``: samples of one evolved distribution beside held-out ones, for the report to show."""
+"""The stage ``show_distributions``: samples of one evolved distribution beside held-out ones, for the report."""
 
 from __future__ import annotations
 

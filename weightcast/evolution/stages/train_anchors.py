@@ -123,7 +123,7 @@ def _fit_together(
 def _fit_in_sequence(
     run: Run, density: StackedDensity, bridge: Bridge, settings: AnchorSettings, seed: int
 ) -> tuple[Tensor, float]:
-    """One after the other, each from the weights of the one before; each is a training of its own, with its own state."""
+    """One after the other, each from the weights of the one before, and each a training with a state of its own."""
     count = len(bridge.times)
     training = settings.training.model_copy(update={"steps": max(1, settings.training.steps // count)})
     current, aligned, seconds = run.place(density.initial_weights(derive_seed(seed, "anchor"))[None]), [], 0.0

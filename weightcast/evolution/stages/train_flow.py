@@ -1,4 +1,4 @@
-"""The stage ``train_flow``: a flow drawn to its anchors, or to samples by likelihood with path energy, or both in turn."""
+"""The stage ``train_flow``: a flow drawn to its anchors, fitted by likelihood with path energy, or both in turn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stage ``write_time_report``: the results of a study across time as one offline page, its figures also as files."""
+"""The stage ``write_time_report``: a study across time as one offline page, its figures also as files."""
 
 from __future__ import annotations
 
