@@ -234,8 +234,8 @@ def test_flow_matching_is_trained_in_each_fold() -> None:
     assert seconds(study, matching=MatchingTimes(training=0, draw=2)) == {"evaluation": 101}
 
 
-def test_the_script_scores_the_same_interpolation_as_the_source() -> None:
-    text = (ROOT / "scripts" / "evaluate_anchors.py").read_text(encoding="utf-8")
+def test_the_stage_scores_the_same_interpolation_as_the_source() -> None:
+    text = (ROOT / "weightcast" / "evolution" / "stages" / "evaluate_anchors.py").read_text(encoding="utf-8")
     assert f'SCORED_AS_SOURCE = "{SCORED_AS_SOURCE}"' in text
 
 

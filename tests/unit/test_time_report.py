@@ -18,6 +18,7 @@ from refusals import refused
 from test_report_browser import CHROMIUM, visit, with_script
 from tiny_time_study import CONFIG, SAMPLES, STATES, summary_of
 
+from weightcast.core.job import Job
 from weightcast.core.methods import FLOW_PREFIX
 from weightcast.core.run import Run
 from weightcast.evolution.anchors import Anchors
@@ -39,6 +40,7 @@ from weightcast.evolution.stages.train_anchors import fit_anchors
 from weightcast.evolution.stages.train_flow import fit_flow, new_flow
 from weightcast.evolution.state_space import build_state_space
 from weightcast.evolution.weight_path import WeightPath
+from weightcast.runner import run_job
 from weightcast.samples.snapshots import Snapshots, write_snapshots
 from weightcast.systems.jump_process import simulate_jumps
 from weightcast.systems.stochastic import build_stochastic_system
@@ -311,10 +313,33 @@ def test_refuses_broken_inputs_and_writes_nothing(copied, tmp_path):
     assert not (tmp_path / "figures").exists()
 
 
-def test_script_ends_in_one_line_on_bad_input(study, tmp_path):
-    rest = ("--snapshots", study[1], "--output", tmp_path / "report.html", "--figures", tmp_path / "figures")
-    failed = run("scripts/write_time_report.py", "--results", tmp_path / "nowhere", *rest)
+def report_job(results: Path, snapshots: Path, folder: Path) -> str:
+    """The job that writes a report, as the pipeline tells it."""
+    report = results / "report"
+    inputs = {"metrics": results / "metrics.csv", "summary": results / "summary.csv", "costs": report / "costs.csv",
+              "distributions": report / "distributions.nc", "weight_path": report / "weight_path.csv",
+              "snapshots": snapshots}  # fmt: skip
+    return Job(
+        "write_time_report",
+        inputs={name: str(path) for name, path in inputs.items()},
+        outputs={"page": str(folder / "report.html"), "figures": str(folder / "figures")},
+        config=str(results / "config.yaml"),
+    ).to_json()
+
+
+def test_the_stage_writes_the_page_and_its_figures(study, built, tmp_path):
+    run_job(report_job(*study, tmp_path))
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == built[1]
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {path.name for path in built[2].iterdir()}
+
+
+def test_the_stage_ends_in_one_line_on_bad_input(copied, tmp_path):
+    (copied[0] / "metrics.csv").write_text("no table\n")
+    for name in ("distributions.nc", "weight_path.csv"):
+        (copied[0] / "report" / name).write_text("")
+    failed = run("scripts/run_stage.py", report_job(*copied, tmp_path))
     assert failed.returncode == 1
+    failed.stderr = failed.stderr.partition("\n")[2]  # the first line of a job's log is the job
     assert failed.stderr.startswith("weightcast: error: ") and failed.stderr.count("\n") == 1
 
 

@@ -111,7 +111,7 @@ def _autoencode(run: Run, weights: Tensor, dimensions: int, steps: int, seed: in
         decoder = nn.Sequential(
             nn.Linear(dimensions, AUTOENCODER_WIDTH), nn.Tanh(), nn.Linear(AUTOENCODER_WIDTH, weights.shape[1])
         )
-    weights, encoder, decoder = run.place(weights), run.place(encoder), run.place(decoder)
+    weights, encoder, decoder = run.place(weights), encoder.to(run.device), decoder.to(run.device)
     training = TrainingSettings(steps=steps, learning_rate=3e-3)
     parameters = [*encoder.parameters(), *decoder.parameters()]
     run.fit(parameters, lambda _: (decoder(encoder(weights)) - weights).square().mean(), training, name="autoencoder")

@@ -144,9 +144,8 @@ class Scoring(StageSettings):
     def scoring(cls, plan: TimePlan, fold: str, **of_stage: Any) -> dict[str, Any]:
         """These settings; of the evaluation, what all stages use and what is named further."""
         every, samples = plan.study.evaluation.every, plan.study.evaluation.samples
-        used = {"interpolations": [], "displacement": False} | of_stage
-        evaluation = TimeEvaluationSettings(every=every, samples=samples, **used)
-        return {"study": plan.study.study, "fold": fold, "evaluation": evaluation}
+        used = {"every": every, "samples": samples, "interpolations": [], "displacement": False} | of_stage
+        return {"study": plan.study.study, "fold": fold, "evaluation": TimeEvaluationSettings.model_validate(used)}
 
 
 class EvaluateAnchors(Scoring):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from weightcast.evolution.jobs import TimePlan
 
-LIBRARIES_MB = 550
+LIBRARIES_MB = 500
 """What a process takes that has imported torch and the library, before it computes anything."""
 MARGIN = 1.5
 MEGABYTE = 2**20

@@ -192,7 +192,7 @@ def match_flow(
     deviation = np.where(deviation > 0, deviation, 1.0)
     with run.initialised(derive_seed(seed, "flow-matching", "initial")):
         field = VectorField(pooled.shape[1], width, duration=len(instants) - 1)
-    field = run.place(field)
+    field = field.to(run.device)
 
     snapshots = [torch.from_numpy((array - mean) / deviation).float() for array in sets]
     matcher, sampler = torchcfm.ConditionalFlowMatcher(sigma=0.0), torchcfm.OTPlanSampler(method="exact")

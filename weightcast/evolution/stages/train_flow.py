@@ -61,7 +61,7 @@ def new_flow(run: Run, anchors: Anchors, arm: FlowArm, settings: FlowSettings, s
         control = ControlPath(times, encode_anchors(run, centred / scale, settings.control_path, seed).cpu())
     with run.initialised(derive_seed(seed, "flow")):
         flow = WeightFlow(anchors.weights, times, graph, settings, control, arm.start == "anchors")
-    return run.place(flow)
+    return flow.to(run.device)
 
 
 def bridge_of(snapshots: Snapshots, anchors: Anchors, arm: FlowArm, settings: BridgeSettings, seed: int) -> Bridge:
