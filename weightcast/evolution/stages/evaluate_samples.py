@@ -1,4 +1,4 @@
-"""Rows of metrics.csv of baselines that move samples, and of the sampling floor."""
+"""The stage ``evaluate_samples``: what moves samples rather than weights, and the sampling floor, scored."""
 
 from __future__ import annotations
 
@@ -6,10 +6,29 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from weightcast.core.outputs import Table
+from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
+from weightcast.core.stage import stage
 from weightcast.evolution.baselines.displacement import DisplacementInterpolation
 from weightcast.evolution.baselines.flow_matching import FlowMatching
 from weightcast.evolution.evaluation import Row, Samples, TimeTestSet
+from weightcast.evolution.jobs import EvaluateSamples
+from weightcast.samples.snapshots import Snapshots
+
+
+@stage("evaluate_samples")
+def evaluate_samples(
+    run: Run, settings: EvaluateSamples, snapshots: Snapshots, flow_matching: FlowMatching | None
+) -> Table:
+    """Score the sampling floor, displacement interpolation and OT-CFM, as far as the study has them."""
+    test = TimeTestSet.of(settings.study, snapshots, settings.fold, settings.evaluation)
+    rows = list(evaluate_floor(test, settings.seed))
+    if settings.evaluation.displacement:
+        rows += evaluate_displacement(test, settings.seed)
+    if flow_matching is not None:
+        rows += evaluate_flow_matching(test, flow_matching.to(run.device), settings.seed)
+    return Table.of_rows(rows)
 
 
 def evaluate_floor(test: TimeTestSet, seed: int) -> Iterator[Row]:
@@ -43,15 +62,15 @@ def evaluate_displacement(test: TimeTestSet, seed: int) -> Iterator[Row]:
     yield from test.rows("displacement", 0, predict)
 
 
-def evaluate_flow_matching(test: TimeTestSet, seed: int) -> Iterator[Row]:
-    """OT-CFM trained on the observed training samples."""
+def evaluate_flow_matching(test: TimeTestSet, matched: FlowMatching, seed: int) -> Iterator[Row]:
+    """OT-CFM, which carries the first snapshot's training samples; those of the last snapshot after it."""
     snapshots = test.snapshots
     last = float(snapshots.observed_times[-1])
-    matched = FlowMatching(snapshots.observed_times, snapshots.observed_train, derive_seed(seed, "flow-matching"))
 
     def predict(position: int) -> Samples:
         time = min(float(snapshots.times[position]), last)
-        return matched.sample(time, test.settings.samples, derive_seed(seed, "flow-matching", position))
+        chosen = derive_seed(seed, "flow-matching", position)
+        return matched.sample(snapshots.observed_train[0], time, test.settings.samples, chosen)
 
     yield from test.rows("flow-matching", 0, predict)
 

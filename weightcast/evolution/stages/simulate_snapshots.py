@@ -1,18 +1,27 @@
-"""Snapshots of a simulated stochastic system."""
+"""The stage ``simulate_snapshots``: samples of a simulated stochastic system."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from weightcast.core.errors import InputError
+from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
+from weightcast.core.stage import stage
+from weightcast.evolution.jobs import SimulateSnapshots
 from weightcast.samples.settings import SnapshotSettings
 from weightcast.samples.snapshots import Snapshots, check_snapshots
 from weightcast.systems.jump_process import simulate_jumps
 from weightcast.systems.stochastic import build_stochastic_system, default_times
 
 
-def simulate_snapshots(settings: SnapshotSettings, seed: int) -> Snapshots:
+@stage("simulate_snapshots")
+def simulate_snapshots(run: Run, settings: SimulateSnapshots) -> Snapshots:
+    """Simulate trajectories for training and others for evaluation, and take their states at the study's times."""
+    return simulated_snapshots(settings.data, settings.seed)
+
+
+def simulated_snapshots(settings: SnapshotSettings, seed: int) -> Snapshots:
     """Simulate trajectories for training and others for evaluation.
 
     Args:
