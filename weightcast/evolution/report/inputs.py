@@ -29,7 +29,7 @@ PATH_COLUMNS = (
     "explained_1",
     "explained_2",
 )
-"""Of weight_path.csv, as scripts/map_path.py writes it."""
+"""Columns of weight_path.csv, as the stage ``map_path`` writes them."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class TimeResults:
 
     @property
     def time_label(self) -> str:
-        """Of an axis."""
+        """The label of an axis of times."""
         return f"time, {self.snapshots.time_unit}" if self.snapshots.time_unit else "time"
 
 
