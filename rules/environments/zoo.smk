@@ -1,28 +1,32 @@
 """Bases trained on all visible environments, and the zoo of experts fine-tuned from them."""
 
 
-rule train_base:
-    input:
-        code=code("train_base"),
-        config=CONFIG,
-        trajectories=lambda wildcards: trajectories(base_environments(STUDY, TABLE, wildcards.base)),
-    output:
-        f"{RESULTS}/base/{{base}}.safetensors",
-    log:
-        f"{LOGS}/base/{{base}}.log",
-    benchmark:
-        f"{BENCHMARKS}/base/{{base}}.tsv"
-    priority: 50
-    conda:
-        ENVIRONMENT
-    threads: 1
-    resources:
-        mem_mb=memory("train_base"),
-        gpu=GPU,
-    params:
-        job=job("train_base"),
-    shell:
-        RUN
+for base_kind in ("erm", "conditioned", "film-matched", "hypernetwork"):
+
+    rule:
+        name:
+            f"train_{base_kind.replace('-', '_')}"
+        input:
+            code=code("train_base"),
+            config=CONFIG,
+            trajectories=trajectories(base_environments(STUDY, TABLE, base_kind)),
+        output:
+            f"{RESULTS}/base/{base_kind}.safetensors",
+        log:
+            f"{LOGS}/base/{base_kind}.log",
+        benchmark:
+            f"{BENCHMARKS}/base/{base_kind}.tsv"
+        priority: base_priority(base_kind)
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            mem_mb=memory("train_base"),
+            gpu=GPU,
+        params:
+            job=job("train_base", base=base_kind),
+        shell:
+            RUN
 
 
 rule train_experts:

@@ -161,7 +161,9 @@ class _State:
         for index, parameter in enumerate(self.parameters):
             parameter.copy_(state.tensors[f"parameter.{index}"])
             prefix = f"state.{index}."
-            saved = {name.removeprefix(prefix): state.tensors[name] for name in state.tensors if name.startswith(prefix)}
+            saved = {
+                name.removeprefix(prefix): state.tensors[name] for name in state.tensors if name.startswith(prefix)
+            }
             if saved:  # the count of steps stays on the CPU, as the optimiser has it
                 self.optimiser.state[parameter] = {
                     name: value if name == "step" else value.to(parameter.device) for name, value in saved.items()
@@ -225,7 +227,9 @@ def fit(
         value = value.detach()
         state.losses[step] = torch.where(state.alive, value, torch.nan)
         state.alive &= _clip_each(parameters, value, settings.clip, stacked, state.alive)
-        if bool(state.alive.all()):  # the one look at numbers in a step: on a GPU each look waits for all that is queued
+        if bool(
+            state.alive.all()
+        ):  # the one look at numbers in a step: on a GPU each look waits for all that is queued
             state.optimiser.step()
         elif may_diverge:
             _step_alive(state.optimiser, parameters, state.alive, stacked)
@@ -334,7 +338,7 @@ def _step_alive(optimiser: torch.optim.Optimizer, parameters: Sequence[Tensor], 
 
 
 def _shaped(members: Tensor, parameter: Tensor, count: int) -> Tensor:
-    """[member] so that it broadcasts over a parameter with a leading member axis, or over any if there is one member."""
+    """[member] so that it broadcasts over a parameter with a leading member axis, or over any of a single member."""
     return members.reshape(-1, *[1] * (parameter.ndim - 1)) if count > 1 else members.all()
 
 

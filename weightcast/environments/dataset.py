@@ -74,7 +74,9 @@ class TrajectoryFolder:
         """Digests of the files of the environments that a stage is told of."""
         return [file_digest(path / f"{environment}.nc") for environment in settings.ids]
 
-    def read(self, environments: Sequence[str], settings: DataSettings, part: Part, frames: int | None = None) -> Tensor:
+    def read(
+        self, environments: Sequence[str], settings: DataSettings, part: Part, frames: int | None = None
+    ) -> Tensor:
         """The trajectories of one part, of several environments.
 
         Args:

@@ -63,6 +63,9 @@ class ParametersCondition(Condition):
             return torch.cartesian_prod(*[axis] * self.coordinates).reshape(-1, self.coordinates)
         return 2.0 * torch.quasirandom.SobolEngine(self.coordinates, seed=0).draw(SPREAD_POINTS) - 1.0
 
+    def named(self, prepared: Tensor) -> dict[str, float]:
+        return dict(zip(self.scaling.names, self.scaling.invert(prepared.cpu()).tolist(), strict=True))
+
     def check(self, known: Known, source: str) -> list[str]:
         parameters = _parameters(known)
         warnings = self.scaling.check(parameters, source)
