@@ -247,7 +247,7 @@ def test_flow_matching_is_trained_scored_and_counted(tmp_path):
                 settings={"study": "s", "fold": "all", "seed": 0,
                           "evaluation": {"samples": 30, "flow_matching": True}}).to_json())  # fmt: skip
     assert "flow-matching" in Path(scores).read_text()
-    tables = {name: str(tmp_path / f"{name}.csv") for name in ("metrics", "summary", "costs", "methods")}
+    tables = {name: str(tmp_path / f"{name}.csv") for name in ("metrics", "summary", "costs", "methods", "curves")}
     run_job(Job("summarise_times", inputs={"evaluations": [scores], "flow_matching": [matching]}, outputs=tables,
                 settings={"interpolations": [], "bootstrap": 100}).to_json())  # fmt: skip
     rows = [line.split(",") for line in Path(tables["methods"]).read_text().splitlines()]
