@@ -72,6 +72,7 @@ rule write_time_report:
         metrics=rules.summarise_times.output.metrics,
         summary=rules.summarise_times.output.summary,
         costs=rules.summarise_times.output.costs,
+        curves=rules.summarise_times.output.curves,
         distributions=rules.show_distributions.output[0],
         weight_path=rules.map_path.output[0],
         snapshots=SNAPSHOTS,
