@@ -31,8 +31,8 @@ def tail(paths: Sequence[str]) -> list[str]:
 
 
 def last_lines(paths: Sequence[str]) -> list[str]:
-    """As many of the last lines as one wants to see of a failure."""
-    return tail(paths)[-LAST_LINES:]
+    """As many of the last lines as one wants to see of a failure, without the job itself, which is shown beside them."""
+    return [line for line in tail(paths) if not line.startswith("job: ")][-LAST_LINES:]
 
 
 def last_loss(paths: Sequence[str]) -> str | None:

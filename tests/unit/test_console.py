@@ -16,6 +16,10 @@ from snakemake_logger_plugin_weightcast.screen import Screen
 from snakemake_logger_plugin_weightcast.view import RunView, duration
 
 
+COMMAND = "python x.py > x.log 2>&1"
+CALLED = "RuleException:\nCalledProcessError in file 'x.smk', line 1:\nCommand 'x' returned non-zero exit status 1."
+
+
 class Terminal(io.StringIO):
     """Says that it is one."""
 
@@ -42,9 +46,7 @@ class Run:
         self.record(LogEvent.RESOURCES_INFO, f"Provided cores: {cores}", cores=cores)
         self.record(LogEvent.RUN_INFO, "Job stats:\n...", stats={**jobs, "total": self.total})
 
-    def start(
-        self, jobid: int, rule: str, log: list[str] | None = None, shellcmd="python x.py > x.log 2>&1", **wildcards
-    ):
+    def start(self, jobid: int, rule: str, log: list[str] | None = None, shellcmd=COMMAND, **wildcards):
         self.record(LogEvent.JOB_STARTED, "Execute 1 jobs...", jobs=[jobid])
         self.record(
             LogEvent.JOB_INFO, jobid=jobid, rule_name=rule, wildcards=wildcards, log=log or [], shellcmd=shellcmd
@@ -57,9 +59,8 @@ class Run:
         self.record(LogEvent.JOB_FINISHED, f"Finished jobid: {jobid}", job_id=jobid)
         self.record(LogEvent.PROGRESS, done=self.done, total=self.total)
 
-    def fail(self, jobid: int, rule: str, log: list[str], shellcmd="python x.py > x.log 2>&1") -> None:
-        text = "RuleException:\nCalledProcessError in file 'x.smk', line 1:\nCommand '...' returned non-zero exit status 1."
-        self.record(LogEvent.ERROR, text, exception="RuleException")
+    def fail(self, jobid: int, rule: str, log: list[str], shellcmd=COMMAND) -> None:
+        self.record(LogEvent.ERROR, CALLED, exception="RuleException")
         self.record(
             LogEvent.JOB_ERROR, f"Error in rule {rule}", jobid=jobid, rule_name=rule, rule_msg=None, log=log,
             shellcmd=shellcmd,
@@ -156,7 +157,9 @@ def test_on_a_terminal_one_line_is_rewritten_and_taken_away_at_the_end(monkeypat
 
 
 def test_a_failure_shows_the_end_of_its_log_and_its_command_once(tmp_path):
-    (tmp_path / "x.log").write_text("\n".join(f"line {number}" for number in range(100)) + "\nValueError: broken\n")
+    (tmp_path / "x.log").write_text(
+        "job: {}\n" + "\n".join(f"line {number}" for number in range(100)) + "\nValueError: broken\n"
+    )
     run = Run()
     run.begin(train_vae=1, train_erm=1)
     command = "python scripts/run_stage.py '{\"stage\": \"train_vae\"}' > 'x y.log' 2>&1".replace("'x y.log'", "x.log")
@@ -247,8 +250,14 @@ def test_records_that_cannot_be_understood_never_raise(capsys):
 
 @pytest.mark.parametrize(
     ("changed", "own"),
-    [({}, {}), ({"printshellcmds": True}, {}), ({"verbose": True}, {}), ({"dryrun": True, "stdout": True}, {}), ({}, {"verbose": True})],
-)  # fmt: skip
+    [
+        ({}, {}),
+        ({"printshellcmds": True}, {}),
+        ({"verbose": True}, {}),
+        ({"dryrun": True, "stdout": True}, {}),
+        ({}, {"verbose": True}),
+    ],
+)
 def test_dry_runs_and_who_asks_for_more_get_snakemakes_own_words(capsys, changed, own):
     handler = LogHandler(settings(**changed), LogHandlerSettings(**own))
     record = logging.LogRecord("snakemake", logging.INFO, "", 0, "Job stats:\ntrain_vae 1", None, None)
