@@ -1,21 +1,28 @@
 """What all rules share: the study, its paths, and the narrow slices of configuration that a job depends on.
 
 A job is told only what it uses, as JSON in its params, so that an edit of the configuration reruns what it touches and
-nothing else. What only studies of one kind need is in rules/environments and rules/time. No rules here.
+nothing else. What only studies of one kind need is in rules/environments and rules/evolution. No rules here.
+
+The folder in which Snakemake runs, where data and results lie, need not be the repository. In a clone they are the same,
+and the workflow's own files are named as they lie there; elsewhere they have absolute paths.
 """
 
 import json
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(workflow.basedir)))
+# Of this file, not of the main Snakefile, which may be another workflow's.
+ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).resolve().parent
+if (ROOT / "weightcast").is_dir():
+    sys.path.insert(0, str(ROOT))
 
 from weightcast.studies import parse_any_study
 from weightcast.core.config.yaml_file import read_yaml
 from weightcast.core.errors import InputError
-from weightcast.core.provenance import code_files
+from weightcast.core.provenance import PACKAGE, code_files
 
 try:
     for file in workflow.configfiles:  # what Snakemake, which has read them, would not say: a key that stands twice
@@ -47,6 +54,27 @@ def settings(**parts):
     return json.dumps(plain, sort_keys=True)
 
 
+def named(file, root):
+    """A file of the workflow or the library as rules name it: as it lies in a clone, where that is where jobs run."""
+    return str(file) if Path.cwd().resolve() == root else str(root / file)
+
+
 def code(script, *modules):
     """The script and the library files that it imports: inputs, so that editing one reruns the stages that use it."""
-    return code_files(f"scripts/{script}.py", *modules)
+    own, *library = code_files(ROOT / f"scripts/{script}.py", *modules)
+    return [named(Path(own).relative_to(ROOT), ROOT), *(named(file, PACKAGE.parent) for file in library)]
+
+
+def templates(*files):
+    """Files of the library that are no code: inputs for the same reason."""
+    return [named(Path(PACKAGE.name, file), PACKAGE.parent) for file in files]
+
+
+def find_scripts(own_rules):
+    """Have rules, which say `python scripts/...` as a person in a clone would, find the scripts from elsewhere, too."""
+    folder = named("scripts", ROOT)
+    if folder != "scripts":
+        command = f"python {shlex.quote(folder + '/')}".replace("{", "{{").replace("}", "}}")
+        for one in own_rules:
+            if one.shellcmd:
+                one.shellcmd = one.shellcmd.replace("python scripts/", command)

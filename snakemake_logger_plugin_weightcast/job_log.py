@@ -31,7 +31,7 @@ def tail(paths: Sequence[str]) -> list[str]:
 
 
 def last_lines(paths: Sequence[str]) -> list[str]:
-    """As many of the last lines as one wants to see of a failure, without the job itself, which is shown beside them."""
+    """As many of the last lines as one wants to see of a failure; the job itself is shown beside them."""
     return [line for line in tail(paths) if not line.startswith("job: ")][-LAST_LINES:]
 
 

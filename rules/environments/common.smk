@@ -124,15 +124,3 @@ wildcard_constraints:
     arm="|".join(map(re.escape, ARMS)),
     seed="[0-9]+",
     shard="(visible|unseen)-[0-9]+",
-
-
-localrules:
-    gallery,
-    simulate,
-    base,
-    zoo,
-    vae,
-    diffusion,
-    generate,
-    evaluate,
-    report,

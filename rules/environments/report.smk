@@ -67,16 +67,13 @@ rule show_rollouts:
 rule write_report:
     input:
         code=code("write_report"),
-        templates=[
-            f"weightcast/{name}.html.j2"
-            for name in (
-                "core/report/base",
-                "core/report/parts",
-                "environments/report/page",
-                "environments/report/explanation",
-                "environments/report/adaptation",
-            )
-        ],
+        templates=templates(
+            "core/report/base.html.j2",
+            "core/report/parts.html.j2",
+            "environments/report/page.html.j2",
+            "environments/report/explanation.html.j2",
+            "environments/report/adaptation.html.j2",
+        ),
         metrics=rules.summarise.output,
         costs=rules.collect_costs.output,
         config=rules.resolve_config.output,

@@ -33,11 +33,3 @@ wildcard_constraints:
     anchors="|".join(STUDY.anchors.kinds),
     arm="|".join(map(re.escape, ARMS)),
     seed="[0-9]+",
-
-
-localrules:
-    simulate,
-    anchors,
-    evolve,
-    evaluate,
-    report,

@@ -15,7 +15,6 @@ from snakemake_logger_plugin_weightcast.pace import Pace
 from snakemake_logger_plugin_weightcast.screen import Screen
 from snakemake_logger_plugin_weightcast.view import RunView, duration
 
-
 COMMAND = "python x.py > x.log 2>&1"
 CALLED = "RuleException:\nCalledProcessError in file 'x.smk', line 1:\nCommand 'x' returned non-zero exit status 1."
 
