@@ -52,6 +52,3 @@ rule all:
     input:
         rules.report.input,
     localrule: True
-
-
-find_scripts(workflow.modifier.rules)

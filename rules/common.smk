@@ -59,6 +59,10 @@ def named(file, root):
     return str(file) if Path.cwd().resolve() == root else str(root / file)
 
 
+# How a rule's command begins: `python scripts/` in a clone, as a person would type it.
+SCRIPTS = f"python {shlex.quote(named('scripts', ROOT))}/".replace("{", "{{").replace("}", "}}")
+
+
 def code(script, *modules):
     """The script and the library files that it imports: inputs, so that editing one reruns the stages that use it."""
     own, *library = code_files(ROOT / f"scripts/{script}.py", *modules)
@@ -68,13 +72,3 @@ def code(script, *modules):
 def templates(*files):
     """Files of the library that are no code: inputs for the same reason."""
     return [named(Path(PACKAGE.name, file), PACKAGE.parent) for file in files]
-
-
-def find_scripts(own_rules):
-    """Have rules, which say `python scripts/...` as a person in a clone would, find the scripts from elsewhere, too."""
-    folder = named("scripts", ROOT)
-    if folder != "scripts":
-        command = f"python {shlex.quote(folder + '/')}".replace("{", "{{").replace("}", "}}")
-        for one in own_rules:
-            if one.shellcmd:
-                one.shellcmd = one.shellcmd.replace("python scripts/", command)

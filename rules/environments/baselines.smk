@@ -19,7 +19,8 @@ rule fold_bases:
         bases=bases_with_methods(FOLDED),
         environments=rows(),
     shell:
-        "python scripts/fold_bases.py {params.bases} --environments {params.environments:q} --output {output:q} > {log:q} 2>&1"
+        f"{SCRIPTS}fold_bases.py"
+        " {params.bases} --environments {params.environments:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule finetune_bases:
@@ -44,7 +45,8 @@ rule finetune_bases:
         environments=rows(),
         trajectories=lambda wildcards: TRAJECTORIES,
     shell:
-        "python scripts/finetune_bases.py --settings {params.settings:q} {params.bases}"
+        f"{SCRIPTS}finetune_bases.py"
+        " --settings {params.settings:q} {params.bases}"
         " --environments {params.environments:q} --trajectories {params.trajectories:q} --output {output:q}"
         " > {log:q} 2>&1"
 
@@ -71,6 +73,7 @@ rule regress_weights:
         environments=rows(),
         reference=lambda wildcards, input: f"--reference {input.reference}" if UNSEEN else "",
     shell:
-        "python scripts/regress_weights.py --settings {params.settings:q} --zoo {input.zoo:q} {params.reference}"
+        f"{SCRIPTS}regress_weights.py"
+        " --settings {params.settings:q} --zoo {input.zoo:q} {params.reference}"
         " --base {input.base:q} --name {wildcards.base} --environments {params.environments:q} --output {output:q}"
         " > {log:q} 2>&1"

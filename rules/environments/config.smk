@@ -15,5 +15,6 @@ rule resolve_config:
         config=STUDY.model_dump_json(),
         environments=rows(),
     shell:
-        "python scripts/write_config.py --config {params.config:q} --environments {params.environments:q}"
+        f"{SCRIPTS}write_config.py"
+        " --config {params.config:q} --environments {params.environments:q}"
         " --output {output.config:q} --table {output.environments:q} > {log:q} 2>&1"

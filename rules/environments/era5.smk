@@ -64,7 +64,8 @@ rule download_era5:
         directory=ERA5.directory,
         generation=lambda wildcards: generation_of(ERA5_RECEIPT.format(**wildcards)),
     shell:
-        "python scripts/download_era5.py {params.request} --origin {params.origin} --zarr-store {params.store:q}"
+        f"{SCRIPTS}download_era5.py"
+        " {params.request} --origin {params.origin} --zarr-store {params.store:q}"
         " --archive-names {params.names:q} --directory {params.directory:q} --generation {params.generation}"
         " --receipt {output:q} > {log:q} 2>&1"
 
@@ -88,7 +89,8 @@ rule cut_era5:
         seed=STUDY.seed,
         folder=lambda wildcards: TRAJECTORIES,
     shell:
-        "python scripts/simulate.py --system era5 --environments {params.environments:q}"
+        f"{SCRIPTS}simulate.py"
+        " --system era5 --environments {params.environments:q}"
         " --settings {params.settings:q} --seed {params.seed} --output-directory {params.folder:q} > {log:q} 2>&1"
 
 

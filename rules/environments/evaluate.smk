@@ -22,7 +22,8 @@ rule evaluate_weights:
         environments=rows(),
         trajectories=lambda wildcards: TRAJECTORIES,
     shell:
-        "python scripts/evaluate_weights.py --settings {params.settings:q} --weights {input.weights:q}"
+        f"{SCRIPTS}evaluate_weights.py"
+        " --settings {params.settings:q} --weights {input.weights:q}"
         " --environments {params.environments:q} --trajectories {params.trajectories:q} --output {output:q}"
         " > {log:q} 2>&1"
 
@@ -44,7 +45,8 @@ rule evaluate_without_network:
         environments=rows(),
         trajectories=lambda wildcards: TRAJECTORIES,
     shell:
-        "python scripts/evaluate_without_network.py --settings {params.settings:q}"
+        f"{SCRIPTS}evaluate_without_network.py"
+        " --settings {params.settings:q}"
         " --environments {params.environments:q} --trajectories {params.trajectories:q} --output {output:q}"
         " > {log:q} 2>&1"
 
@@ -72,7 +74,8 @@ rule collect_costs:
     conda:
         ENVIRONMENT
     shell:
-        "python scripts/collect_costs.py --artifacts {input.bases:q} {input.zoos:q} {input.references:q}"
+        f"{SCRIPTS}collect_costs.py"
+        " --artifacts {input.bases:q} {input.zoos:q} {input.references:q}"
         " {input.vaes:q} {input.diffusions:q} {input.tuned:q} --weights {input.weights:q}"
         " --costs {output.costs:q} --method-costs {output.methods:q} > {log:q} 2>&1"
 
@@ -95,7 +98,8 @@ rule summarise:
         bootstrap=STUDY.evaluation.bootstrap,
         benchmark=lambda wildcards, output: f"--benchmark {output.benchmark}" if STUDY.evaluation.benchmark else "",
     shell:
-        "python scripts/summarise.py --evaluations {input.evaluations:q} --method-costs {input.costs:q}"
+        f"{SCRIPTS}summarise.py"
+        " --evaluations {input.evaluations:q} --method-costs {input.costs:q}"
         " --trained-horizon {params.horizon} --bootstrap {params.bootstrap} --metrics {output.metrics:q}"
         " --summary {output.summary:q} {params.benchmark} > {log:q} 2>&1"
 

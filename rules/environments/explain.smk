@@ -33,7 +33,8 @@ if STUDY.explain:
             environments=rows(),
             trajectories=lambda wildcards: TRAJECTORIES,
         shell:
-            "python scripts/distil_predictors.py --settings {params.settings:q} --weights {input.weights:q}"
+            f"{SCRIPTS}distil_predictors.py"
+            " --settings {params.settings:q} --weights {input.weights:q}"
             " --methods {params.methods:q} --environments {params.environments:q}"
             " --trajectories {params.trajectories:q} --output {output:q} > {log:q} 2>&1"
 

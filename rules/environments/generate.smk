@@ -25,7 +25,8 @@ rule train_vae:
         trajectories=lambda wildcards: TRAJECTORIES,
         state=lambda wildcards: f"{STATE}/training",
     shell:
-        "python scripts/train_vae.py --settings {params.settings:q} --zoo {input.zoo:q} --base {input.base:q}"
+        f"{SCRIPTS}train_vae.py"
+        " --settings {params.settings:q} --zoo {input.zoo:q} --base {input.base:q}"
         " --environments {params.environments:q} --trajectories {params.trajectories:q} --seed {wildcards.seed}"
         " --resume {params.state:q} --output {output:q} > {log:q} 2>&1"
 
@@ -52,7 +53,8 @@ rule train_diffusion:
         environments=rows(VISIBLE),
         state=lambda wildcards: f"{STATE}/training",
     shell:
-        "python scripts/train_diffusion.py --settings {params.settings:q} --arm {wildcards.arm} --zoo {input.zoo:q}"
+        f"{SCRIPTS}train_diffusion.py"
+        " --settings {params.settings:q} --arm {wildcards.arm} --zoo {input.zoo:q}"
         " --vae {input.vae:q} --environments {params.environments:q} --seed {wildcards.seed}"
         " --resume {params.state:q} --output {output:q} > {log:q} 2>&1"
 
@@ -80,7 +82,8 @@ rule tune_generator:
         trajectories=lambda wildcards: TRAJECTORIES,
         state=lambda wildcards: f"{STATE}/training",
     shell:
-        "python scripts/tune_generator.py --settings {params.settings:q} --generator {input.generator:q}"
+        f"{SCRIPTS}tune_generator.py"
+        " --settings {params.settings:q} --generator {input.generator:q}"
         " --environments {params.environments:q} --trajectories {params.trajectories:q} --seed {wildcards.seed}"
         " --resume {params.state:q} --output {output:q} > {log:q} 2>&1"
 
@@ -101,7 +104,8 @@ rule generate_weights:
         samples=STUDY.generator.samples,
         method=lambda wildcards: f"generator-{wildcards.arm}",
     shell:
-        "python scripts/generate_weights.py --generators {input.generators:q} --base {input.base:q}"
+        f"{SCRIPTS}generate_weights.py"
+        " --generators {input.generators:q} --base {input.base:q}"
         " --method {params.method:q} --environments {params.environments:q} --samples {params.samples}"
         " --output {output:q} > {log:q} 2>&1"
 
@@ -149,7 +153,8 @@ rule adapt_to_frames:
         environments=rows(UNSEEN),
         trajectories=lambda wildcards: TRAJECTORIES,
     shell:
-        "python scripts/adapt_to_frames.py --settings {params.settings:q} {params.bases}"
+        f"{SCRIPTS}adapt_to_frames.py"
+        " --settings {params.settings:q} {params.bases}"
         " --generators {input.generators:q} --started-from {input.started_from:q}"
         " --environments {params.environments:q} --trajectories {params.trajectories:q} --output {output:q}"
         " > {log:q} 2>&1"

@@ -17,7 +17,8 @@ rule map_weights:
     params:
         environments=rows(VISIBLE),
     shell:
-        "python scripts/map_weights.py --zoos {input.zoos:q} --vaes {input.vaes:q}"
+        f"{SCRIPTS}map_weights.py"
+        " --zoos {input.zoos:q} --vaes {input.vaes:q}"
         " --environments {params.environments:q} --output {output:q} > {log:q} 2>&1"
 
 
@@ -36,7 +37,8 @@ rule show_environments:
     params:
         channels=STUDY.data.channels,
     shell:
-        "python scripts/show_environments.py {input.trajectories:q} --channels {params.channels:q}"
+        f"{SCRIPTS}show_environments.py"
+        " {input.trajectories:q} --channels {params.channels:q}"
         " --output {output:q} > {log:q} 2>&1"
 
 
@@ -59,7 +61,8 @@ rule show_rollouts:
         trajectories=lambda wildcards: TRAJECTORIES,
         methods=shown_methods(),
     shell:
-        "python scripts/show_rollouts.py --settings {params.settings:q} --weights {input.weights:q}"
+        f"{SCRIPTS}show_rollouts.py"
+        " --settings {params.settings:q} --weights {input.weights:q}"
         " --methods {params.methods:q} --environments {params.environments:q}"
         " --trajectories {params.trajectories:q} --output {output:q} > {log:q} 2>&1"
 
@@ -93,7 +96,8 @@ rule write_report:
         results=lambda wildcards: RESULTS,
         table=lambda wildcards, input: input.config[1],
     shell:
-        "python scripts/write_report.py --results {params.results:q} --table {params.table:q}"
+        f"{SCRIPTS}write_report.py"
+        " --results {params.results:q} --table {params.table:q}"
         " --output {output.page:q} --figures {output.figures:q} > {log:q} 2>&1"
 
 

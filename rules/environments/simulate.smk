@@ -26,7 +26,8 @@ if STUDY.data.imported:
             trajectories=STUDY.data.trajectories.total,
             frame_step=source_settings(STUDY.data).get("frame_step", 1.0),
         shell:
-            "python scripts/import_trajectories.py --source {input.source:q} --environments {params.environments:q}"
+            f"{SCRIPTS}import_trajectories.py"
+            " --source {input.source:q} --environments {params.environments:q}"
             " --channels {params.channels:q} --grid {params.grid} --minimum-frames {params.frames}"
             " --minimum-trajectories {params.trajectories} --frame-step {params.frame_step} --output {output:q} > {log:q} 2>&1"
 
@@ -50,7 +51,8 @@ else:
             seed=STUDY.seed,
             folder=lambda wildcards: TRAJECTORIES,
         shell:
-            "python scripts/simulate.py --system {params.system:q} --environments {params.environments:q}"
+            f"{SCRIPTS}simulate.py"
+            " --system {params.system:q} --environments {params.environments:q}"
             " --settings {params.settings:q} --seed {params.seed} --output-directory {params.folder:q} > {log:q} 2>&1"
 
 

@@ -27,7 +27,8 @@ for base_kind in ("erm", "conditioned", "film-matched", "hypernetwork"):
             seed=STUDY.seed,
             state=lambda wildcards: f"{STATE}/training",
         shell:
-            "python scripts/train_base.py --settings {params.settings:q} --environments {params.environments:q}"
+            f"{SCRIPTS}train_base.py"
+            " --settings {params.settings:q} --environments {params.environments:q}"
             " --trajectories {params.trajectories:q} --seed {params.seed} --resume {params.state:q}"
             " --output {output:q} > {log:q} 2>&1"
 
@@ -56,7 +57,8 @@ rule train_experts:
         trajectories=lambda wildcards: TRAJECTORIES,
         cache=lambda wildcards: f"{STATE}/experts/{wildcards.base}",
     shell:
-        "python scripts/train_experts.py --settings {params.settings:q} --base {input.base:q}"
+        f"{SCRIPTS}train_experts.py"
+        " --settings {params.settings:q} --base {input.base:q}"
         " --environments {params.environments:q} --members {params.members} --trajectories {params.trajectories:q}"
         " --cache {params.cache:q} --output {output:q} > {log:q} 2>&1"
 
@@ -75,7 +77,8 @@ rule gather_zoo:
     params:
         environments=VISIBLE,
     shell:
-        "python scripts/gather_zoo.py --shards {input.shards:q} --environments {params.environments:q}"
+        f"{SCRIPTS}gather_zoo.py"
+        " --shards {input.shards:q} --environments {params.environments:q}"
         " --output {output:q} > {log:q} 2>&1"
 
 

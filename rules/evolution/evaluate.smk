@@ -20,7 +20,8 @@ rule evaluate_anchors:
     params:
         settings=evaluation_settings(),
     shell:
-        "python scripts/evaluate_anchors.py --settings {params.settings:q} --anchors {input.anchors:q}"
+        f"{SCRIPTS}evaluate_anchors.py"
+        " --settings {params.settings:q} --anchors {input.anchors:q}"
         " --snapshots {input.snapshots:q} --fold {wildcards.fold} --seed {wildcards.seed} --output {output:q}"
         " > {log:q} 2>&1"
 
@@ -44,7 +45,8 @@ rule evaluate_flow:
     params:
         settings=evaluation_settings(),
     shell:
-        "python scripts/evaluate_flow.py --settings {params.settings:q} --flow {input.flow:q}"
+        f"{SCRIPTS}evaluate_flow.py"
+        " --settings {params.settings:q} --flow {input.flow:q}"
         " --snapshots {input.snapshots:q} --fold {wildcards.fold} --seed {wildcards.seed} --output {output:q}"
         " > {log:q} 2>&1"
 
@@ -67,7 +69,8 @@ rule evaluate_samples:
     params:
         settings=evaluation_settings(),
     shell:
-        "python scripts/evaluate_samples.py --settings {params.settings:q} --snapshots {input.snapshots:q}"
+        f"{SCRIPTS}evaluate_samples.py"
+        " --settings {params.settings:q} --snapshots {input.snapshots:q}"
         " --fold {wildcards.fold} --output {output:q} > {log:q} 2>&1"
 
 
@@ -92,7 +95,8 @@ rule summarise_times:
         interpolations=STUDY.evaluation.interpolations,
         bootstrap=STUDY.evaluation.bootstrap,
     shell:
-        "python scripts/summarise_times.py --evaluations {input.evaluations:q} --anchors {input.anchors:q}"
+        f"{SCRIPTS}summarise_times.py"
+        " --evaluations {input.evaluations:q} --anchors {input.anchors:q}"
         " --flows {input.flows:q} --interpolations {params.interpolations:q} --bootstrap {params.bootstrap}"
         " --metrics {output.metrics:q} --summary {output.summary:q} --costs {output.costs:q}"
         " --method-costs {output.methods:q} > {log:q} 2>&1"

@@ -21,7 +21,8 @@ rule train_anchors:
         settings=settings(density=STUDY.density, anchors=STUDY.anchors, seed=STUDY.seed),
         state=lambda wildcards: f"{STATE}/training",
     shell:
-        "python scripts/train_anchors.py --settings {params.settings:q} --kind {wildcards.anchors}"
+        f"{SCRIPTS}train_anchors.py"
+        " --settings {params.settings:q} --kind {wildcards.anchors}"
         " --snapshots {input.snapshots:q} --fold {wildcards.fold} --seed {wildcards.seed} --resume {params.state:q}"
         " --output {output:q} > {log:q} 2>&1"
 
@@ -47,7 +48,8 @@ rule train_flow:
         settings=flow_settings,
         state=lambda wildcards: f"{STATE}/training",
     shell:
-        "python scripts/train_flow.py --settings {params.settings:q} --arm {wildcards.arm} --anchors {input.anchors:q}"
+        f"{SCRIPTS}train_flow.py"
+        " --settings {params.settings:q} --arm {wildcards.arm} --anchors {input.anchors:q}"
         " --snapshots {input.snapshots:q} --fold {wildcards.fold} --seed {wildcards.seed} --resume {params.state:q}"
         " --output {output:q} > {log:q} 2>&1"
 

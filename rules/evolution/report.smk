@@ -13,7 +13,7 @@ rule resolve_config:
     params:
         config=STUDY.model_dump_json(),
     shell:
-        "python scripts/write_config.py --config {params.config:q} --output {output:q} > {log:q} 2>&1"
+        f"{SCRIPTS}write_config.py" " --config {params.config:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule show_distributions:
@@ -33,7 +33,8 @@ rule show_distributions:
         samples=STUDY.evaluation.samples,
         seed=STUDY.seed,
     shell:
-        "python scripts/show_distributions.py --snapshots {input.snapshots:q} --flow {input.flow:q}"
+        f"{SCRIPTS}show_distributions.py"
+        " --snapshots {input.snapshots:q} --flow {input.flow:q}"
         " --samples {params.samples} --seed {params.seed} --output {output:q} > {log:q} 2>&1"
 
 
@@ -51,7 +52,8 @@ rule map_path:
     resources:
         mem_mb=2000,
     shell:
-        "python scripts/map_path.py --anchors {input.anchors:q} --flows {input.flows:q} --output {output:q}"
+        f"{SCRIPTS}map_path.py"
+        " --anchors {input.anchors:q} --flows {input.flows:q} --output {output:q}"
         " > {log:q} 2>&1"
 
 
@@ -76,7 +78,8 @@ rule write_time_report:
     params:
         results=lambda wildcards: RESULTS,
     shell:
-        "python scripts/write_time_report.py --results {params.results:q} --snapshots {input.snapshots:q}"
+        f"{SCRIPTS}write_time_report.py"
+        " --results {params.results:q} --snapshots {input.snapshots:q}"
         " --output {output.page:q} --figures {output.figures:q} > {log:q} 2>&1"
 
 

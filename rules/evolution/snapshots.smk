@@ -17,7 +17,7 @@ if STUDY.data.imported:
         params:
             settings=settings(data=STUDY.data, seed=STUDY.seed),
         shell:
-            "python scripts/import_snapshots.py --settings {params.settings:q} --output {output:q} > {log:q} 2>&1"
+            f"{SCRIPTS}import_snapshots.py" " --settings {params.settings:q} --output {output:q} > {log:q} 2>&1"
 
 else:
 
@@ -35,7 +35,7 @@ else:
         params:
             settings=settings(data=STUDY.data, seed=STUDY.seed),
         shell:
-            "python scripts/simulate_snapshots.py --settings {params.settings:q} --output {output:q} > {log:q} 2>&1"
+            f"{SCRIPTS}simulate_snapshots.py" " --settings {params.settings:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule simulate:
