@@ -9,7 +9,6 @@ A dry run, and whoever asks for less or more than this (``--quiet``, ``--verbose
 """
 
 import contextlib
-import os
 import sys
 import threading
 import time
@@ -113,9 +112,8 @@ def _snakemakes_own(settings: OutputSettingsLoggerInterface) -> Handler:
     """The handler that Snakemake uses where there is no plugin."""
     from snakemake.logging import ColorizingTextHandler, DefaultFilter, DefaultFormatter
 
-    handler = ColorizingTextHandler(
-        nocolor=settings.nocolor or "NO_COLOR" in os.environ, stream=sys.stdout if settings.stdout else sys.stderr
-    )
+    stream = sys.stdout if settings.stdout else sys.stderr
+    handler = ColorizingTextHandler(nocolor=settings.nocolor, stream=stream)
     handler.addFilter(
         DefaultFilter(settings.quiet, settings.debug_dag, settings.verbose, settings.dryrun, settings.printshellcmds)
     )

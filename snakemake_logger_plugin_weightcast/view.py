@@ -287,10 +287,9 @@ class RunView:
             return
         filled = BAR_WIDTH * self._done // max(1, self._total)
         bar = "#" * filled + "." * (BAR_WIDTH - filled)
-        self._screen.status(
-            f"[{bar}] {self._done}/{self._total} {self._percent()} %, {duration(now - self._started)}"
-            f"{self._time_left(now)}: {self._running_now(now)}"
-        )
+        text = f"[{bar}] {self._done}/{self._total} {self._percent()} %, {duration(now - self._started)}"
+        running = self._running_now(now)
+        self._screen.status(f"{text}{self._time_left(now)}{': ' if running else ''}{running}")
 
 
 def duration(seconds: float) -> str:
