@@ -1,17 +1,19 @@
-"""What all rules share: the study, its paths, and the narrow slices of configuration that a job depends on.
+"""What all rules share: the study, its paths, and jobs. No rules here.
 
-A job is told only what it uses, as JSON in its params, so that an edit of the configuration reruns what it touches and
-nothing else. What only studies of one kind need is in rules/environments and rules/evolution. No rules here.
+A job is one line of JSON (weightcast.core.job): its stage, its wildcards, the paths of its inputs and outputs, and a
+digest of the settings that its stage cuts out of the configuration. The settings themselves travel as a file, the
+resolved configuration beside the results, so an edit reruns the jobs whose slice it changes and nothing else. What only
+studies of one kind need is in rules/environments and rules/evolution.
 
 The folder in which Snakemake runs, where data and results lie, need not be the repository. In a clone they are the same,
 and the workflow's own files are named as they lie there; elsewhere they have absolute paths.
 """
 
-import json
 import os
 import re
 import shlex
 import sys
+from functools import cache
 from pathlib import Path
 
 # Of this file, not of the main Snakefile, which may be another workflow's.
@@ -19,10 +21,11 @@ ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).resolve(
 if (ROOT / "weightcast").is_dir():
     sys.path.insert(0, str(ROOT))
 
-from weightcast.studies import parse_any_study
 from weightcast.core.config.yaml_file import read_yaml
 from weightcast.core.errors import InputError
+from weightcast.core.job import Job
 from weightcast.core.provenance import PACKAGE, code_files
+from weightcast.studies import parse_any_study, stages_of
 
 try:
     for file in workflow.configfiles:  # what Snakemake, which has read them, would not say: a key that stands twice
@@ -35,7 +38,9 @@ RESULTS = f"results/{STUDY.study}"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 STATE = f"{RESULTS}/.state"  # caches and unfinished trainings; Snakemake never touches it
+CONFIG = ancient(f"{RESULTS}/config.yaml")  # read by every job; which of its values count is in the job's digest
 ENVIRONMENT = "../../envs/weightcast.yaml"  # used with --sdm conda; otherwise jobs run where Snakemake does
+GPU = int(STUDY.device.startswith("cuda"))  # of jobs that train
 
 # Jobs run the Python that runs Snakemake, also where its environment was not activated.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]))
@@ -46,29 +51,60 @@ os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(32 * 1024**2))
 os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(4 * 1024**3))
 
 
-def settings(**parts):
-    """A slice of the configuration as one line of JSON with sorted keys."""
-    plain = {
-        name: part.model_dump(mode="json") if hasattr(part, "model_dump") else part for name, part in parts.items()
-    }
-    return json.dumps(plain, sort_keys=True)
-
-
 def named(file, root):
     """A file of the workflow or the library as rules name it: as it lies in a clone, where that is where jobs run."""
     return str(file) if Path.cwd().resolve() == root else str(root / file)
 
 
-# How a rule's command begins: `python scripts/` in a clone, as a person would type it.
-SCRIPTS = f"python {shlex.quote(named('scripts', ROOT))}/".replace("{", "{{").replace("}", "}}")
-
-
-def code(script, *modules):
-    """The script and the library files that it imports: inputs, so that editing one reruns the stages that use it."""
-    own, *library = code_files(ROOT / f"scripts/{script}.py", *modules)
-    return [named(Path(own).relative_to(ROOT), ROOT), *(named(file, PACKAGE.parent) for file in library)]
-
-
 def templates(*files):
-    """Files of the library that are no code: inputs for the same reason."""
+    """Files of the library that are no code: inputs, so that editing one reruns the rule."""
     return [named(Path(PACKAGE.name, file), PACKAGE.parent) for file in files]
+
+
+# The command of every rule. Braces in a path are not for Snakemake to fill.
+RUNNER = shlex.quote(named("scripts/run_stage.py", ROOT)).replace("{", "{{").replace("}", "}}")
+RUN = f"python {RUNNER} {{params.job:q}} > {{log:q}} 2>&1"
+
+
+@cache
+def code(stage, *further):
+    """The library files that a stage imports: inputs, so that editing one reruns the stages that use it."""
+    package = next(package for package, jobs in stages_of().items() if stage in jobs)
+    return [named(file, PACKAGE.parent) for file in code_files(f"{package}.{stage}", *further)]
+
+
+@cache
+def settings_digest(stage, of):
+    """The digest of what a job is told, from the wildcards that tell it from its stage's other jobs."""
+    kind = next(jobs[stage] for jobs in stages_of().values() if stage in jobs)
+    return kind.of(PLAN, **dict(of)).digest[:16]
+
+
+def job(stage, **fixed):
+    """A job of a stage, as a function of its wildcards, inputs and outputs, for a rule's params.
+
+    Inputs are handed on under their names; trajectories, which may be thousands of files, as their folder. `fixed` are
+    wildcards that the rule does not have.
+    """
+
+    def described(wildcards, input, output):
+        of = dict(wildcards.items()) | fixed
+        inputs = {name: paths(input[name]) for name in input.keys() if name not in ("code", "config", "templates")}
+        if "trajectories" in inputs:
+            inputs["trajectories"] = TRAJECTORIES
+        return Job(
+            stage=stage,
+            of=of,
+            inputs={name: found for name, found in inputs.items() if found},
+            outputs={name: str(output[name]) for name in output.keys()} or {"output": str(output)},
+            config=str(input.config),
+            settings_digest=settings_digest(stage, tuple(sorted(of.items()))),
+            state=f"{STATE}/training",
+        ).to_json()
+
+    return described
+
+
+def paths(found):
+    """One path, or a list of several."""
+    return found if isinstance(found, str) else [str(path) for path in found]

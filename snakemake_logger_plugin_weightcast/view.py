@@ -61,8 +61,8 @@ class Gathered:
     """A rule with many jobs, told together."""
 
     jobs: int
-    started: float
     done: int = 0
+    seconds: float = 0.0
     losses: list[str] = field(default_factory=list)
 
 
@@ -123,7 +123,8 @@ class RunView:
             return
         for rule, gathered in self._gathered.items():
             if 0 < gathered.done < gathered.jobs:
-                self._line(now, f"{rule}: {gathered.done} of {gathered.jobs} jobs, {duration(now - gathered.started)}")
+                each = duration(gathered.seconds / gathered.done)
+                self._line(now, f"{rule}: {gathered.done} of {gathered.jobs} jobs, {each} each")
         self._pace.remember()
         spent = duration(now - self._started)
         if self._interrupted:
@@ -177,7 +178,7 @@ class RunView:
         elif (jobs := self._jobs_of.get(job.rule, 1)) >= GATHERED_FROM:
             job.announced = True
             if job.rule not in self._gathered:
-                self._gathered[job.rule] = Gathered(jobs, now)
+                self._gathered[job.rule] = Gathered(jobs)
                 if not self._screen.live:
                     self._line(now, f"{job.rule}: {jobs} jobs, started")
 
@@ -196,10 +197,12 @@ class RunView:
             self._line(now, f"{job.label}: {duration(now - job.started)}{_loss([loss])} {self._outlook(now)}")
             return
         gathered.done += 1
+        gathered.seconds += now - job.started
         gathered.losses += [loss] if loss is not None else []
         if gathered.done == gathered.jobs:
-            spent = duration(now - gathered.started)
-            self._line(now, f"{job.rule}: {gathered.jobs} jobs, {spent}{_loss(gathered.losses)} {self._outlook(now)}")
+            each = duration(gathered.seconds / gathered.done)
+            said = f"{job.rule}: {gathered.jobs} jobs, {each} each{_loss(gathered.losses)}"
+            self._line(now, f"{said} {self._outlook(now)}")
 
     def _take_progress(self, record: Mapping[str, Any]) -> None:
         self._done, self._total = int(record["done"]), int(record["total"])

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from weightcast.core.config.yaml_file import read_yaml
 from weightcast.core.errors import InputError
+from weightcast.core.job import StageSettings
 from weightcast.environments.config.study import Study, parse_study
 from weightcast.evolution.config.load import parse_time_study
 from weightcast.evolution.config.study import TimeStudy
@@ -50,3 +51,30 @@ def json_schema() -> dict[str, Any]:
     """The schema that Snakemake validates a configuration with, and that editors complete from."""
     either: TypeAdapter[Study | TimeStudy] = TypeAdapter(Study | TimeStudy)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | either.json_schema()
+
+
+def stages_of() -> dict[str, dict[str, type[StageSettings]]]:
+    """Every stage with the type of its settings, by the package that stages lie in."""
+    from weightcast.environments import jobs as environments
+    from weightcast.evolution import jobs as evolution
+
+    return {environments.STAGES: environments.JOBS, evolution.STAGES: evolution.JOBS}
+
+
+def load_plan(config: Path) -> Any:
+    """What the jobs of a study are cut from.
+
+    Args:
+        config: the study's resolved configuration, ``results/<study>/config.yaml``.
+
+    Raises:
+        InputError: it, or the table beside it, cannot be used.
+    """
+    study = load_any_study(config)
+    if isinstance(study, TimeStudy):
+        from weightcast.evolution.jobs import TimePlan
+
+        return TimePlan(study)
+    from weightcast.environments.jobs import Plan
+
+    return Plan.read(study, config)

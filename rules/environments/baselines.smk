@@ -1,32 +1,31 @@
 """Weights that need no generator: pooled and conditioned networks, regression of the zoo, fine-tuning."""
 
-FOLDED = [("erm", "erm"), ("conditioned", "film"), ("film-matched", "film-matched"), ("hypernetwork", "hypernetwork")]
-OBSERVING = [("film-matched", "film-matched"), ("hypernetwork", "hypernetwork")]
-FINETUNED = [("erm", "finetune-erm"), ("conditioned", "finetune-film")]
-
 
 rule fold_bases:
     input:
         code=code("fold_bases"),
-        bases=[f"{RESULTS}/base/{base}.safetensors" for base, _ in FOLDED],
+        config=CONFIG,
+        bases=bases("erm", "conditioned", "film-matched", "hypernetwork"),
     output:
         f"{RESULTS}/weights/bases.safetensors",
     log:
         f"{LOGS}/weights/bases.log",
     conda:
         ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=memory("fold_bases"),
     params:
-        bases=bases_with_methods(FOLDED),
-        environments=rows(),
+        job=job("fold_bases"),
     shell:
-        f"{SCRIPTS}fold_bases.py"
-        " {params.bases} --environments {params.environments:q} --output {output:q} > {log:q} 2>&1"
+        RUN
 
 
 rule finetune_bases:
     input:
         code=code("finetune_bases"),
-        bases=[f"{RESULTS}/base/{base}.safetensors" for base, _ in FINETUNED],
+        config=CONFIG,
+        bases=bases("erm", "conditioned"),
         trajectories=trajectories(TABLE.ids),
     output:
         f"{RESULTS}/weights/finetuned.safetensors",
@@ -38,25 +37,21 @@ rule finetune_bases:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory("finetune_bases"),
+        gpu=GPU,
     params:
-        settings=settings(data=STUDY.data, finetune=STUDY.baselines.finetune),
-        bases=bases_with_methods(FINETUNED),
-        environments=rows(),
-        trajectories=lambda wildcards: TRAJECTORIES,
+        job=job("finetune_bases"),
     shell:
-        f"{SCRIPTS}finetune_bases.py"
-        " --settings {params.settings:q} {params.bases}"
-        " --environments {params.environments:q} --trajectories {params.trajectories:q} --output {output:q}"
-        " > {log:q} 2>&1"
+        RUN
 
 
 rule regress_weights:
     input:
         code=code("regress_weights"),
+        config=CONFIG,
         zoo=f"{RESULTS}/zoo/{{base}}.safetensors",
-        reference=f"{RESULTS}/reference/{{base}}.safetensors" if UNSEEN else [],
         base=f"{RESULTS}/base/{{base}}.safetensors",
+        reference=f"{RESULTS}/reference/{{base}}.safetensors" if UNSEEN else [],
     output:
         f"{RESULTS}/weights/zoo-{{base}}.safetensors",
     log:
@@ -67,13 +62,8 @@ rule regress_weights:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=memory("regress_weights"),
     params:
-        settings=settings(regression=STUDY.baselines.regression),
-        environments=rows(),
-        reference=lambda wildcards, input: f"--reference {input.reference}" if UNSEEN else "",
+        job=job("regress_weights"),
     shell:
-        f"{SCRIPTS}regress_weights.py"
-        " --settings {params.settings:q} --zoo {input.zoo:q} {params.reference}"
-        " --base {input.base:q} --name {wildcards.base} --environments {params.environments:q} --output {output:q}"
-        " > {log:q} 2>&1"
+        RUN

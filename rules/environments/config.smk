@@ -1,9 +1,10 @@
-"""The configuration and the table as they were used, beside the results that they led to."""
+"""The configuration and the table as they were used, beside the results that they led to: what every job reads."""
 
 
 rule resolve_config:
     input:
-        code=code("write_config"),
+        code=code("resolve_config"),
+        table=STUDY.environments,
     output:
         config=f"{RESULTS}/config.yaml",
         environments=f"{RESULTS}/environments.csv",
@@ -12,9 +13,11 @@ rule resolve_config:
     conda:
         ENVIRONMENT
     params:
-        config=STUDY.model_dump_json(),
-        environments=rows(),
+        job=lambda wildcards, input, output: Job(
+            stage="resolve_config",
+            inputs={"table": input.table},
+            outputs={"config": output.config, "environments": output.environments},
+            settings={"config": STUDY.model_dump(mode="json")},
+        ).to_json(),
     shell:
-        f"{SCRIPTS}write_config.py"
-        " --config {params.config:q} --environments {params.environments:q}"
-        " --output {output.config:q} --table {output.environments:q} > {log:q} 2>&1"
+        RUN

@@ -4,8 +4,9 @@
 rule train_vae:
     input:
         code=code("train_vae"),
-        zoo=arm_base("zoo"),
-        base=arm_base("base"),
+        config=CONFIG,
+        zoo=of_arm("zoo"),
+        base=of_arm("base"),
         trajectories=trajectories(VISIBLE),
     output:
         f"{RESULTS}/vae/{{arm}}-{{seed}}.safetensors",
@@ -18,23 +19,19 @@ rule train_vae:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=memory("train_vae"),
+        gpu=GPU,
     params:
-        settings=arm_settings(0),
-        environments=rows(VISIBLE),
-        trajectories=lambda wildcards: TRAJECTORIES,
-        state=lambda wildcards: f"{STATE}/training",
+        job=job("train_vae"),
     shell:
-        f"{SCRIPTS}train_vae.py"
-        " --settings {params.settings:q} --zoo {input.zoo:q} --base {input.base:q}"
-        " --environments {params.environments:q} --trajectories {params.trajectories:q} --seed {wildcards.seed}"
-        " --resume {params.state:q} --output {output:q} > {log:q} 2>&1"
+        RUN
 
 
 rule train_diffusion:
     input:
         code=code("train_diffusion"),
-        zoo=arm_base("zoo"),
+        config=CONFIG,
+        zoo=of_arm("zoo"),
         vae=f"{RESULTS}/vae/{{arm}}-{{seed}}.safetensors",
     output:
         f"{RESULTS}/diffusion/{{arm}}-{{seed}}.safetensors",
@@ -47,21 +44,18 @@ rule train_diffusion:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=memory("train_diffusion"),
+        gpu=GPU,
     params:
-        settings=arm_settings(1),
-        environments=rows(VISIBLE),
-        state=lambda wildcards: f"{STATE}/training",
+        job=job("train_diffusion"),
     shell:
-        f"{SCRIPTS}train_diffusion.py"
-        " --settings {params.settings:q} --arm {wildcards.arm} --zoo {input.zoo:q}"
-        " --vae {input.vae:q} --environments {params.environments:q} --seed {wildcards.seed}"
-        " --resume {params.state:q} --output {output:q} > {log:q} 2>&1"
+        RUN
 
 
 rule tune_generator:
     input:
         code=code("tune_generator"),
+        config=CONFIG,
         generator=f"{RESULTS}/diffusion/{{arm}}-{{seed}}.safetensors",
         trajectories=trajectories(VISIBLE),
     output:
@@ -75,99 +69,76 @@ rule tune_generator:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=memory("tune_generator"),
+        gpu=GPU,
     params:
-        settings=settings(data=STUDY.data, end_to_end=STUDY.generator.end_to_end, seed=STUDY.seed),
-        environments=rows(VISIBLE),
-        trajectories=lambda wildcards: TRAJECTORIES,
-        state=lambda wildcards: f"{STATE}/training",
+        job=job("tune_generator"),
     shell:
-        f"{SCRIPTS}tune_generator.py"
-        " --settings {params.settings:q} --generator {input.generator:q}"
-        " --environments {params.environments:q} --trajectories {params.trajectories:q} --seed {wildcards.seed}"
-        " --resume {params.state:q} --output {output:q} > {log:q} 2>&1"
+        RUN
 
 
 rule generate_weights:
     input:
         code=code("generate_weights"),
-        generators=generators(None),
-        base=arm_base("base"),
+        config=CONFIG,
+        generators=generators,
+        base=of_arm("base"),
     output:
-        f"{RESULTS}/weights/generator-{{arm}}.safetensors",
+        f"{RESULTS}/weights/{{source}}.safetensors",
     log:
-        f"{LOGS}/weights/generator-{{arm}}.log",
-    conda:
-        ENVIRONMENT
-    params:
-        environments=rows(),
-        samples=STUDY.generator.samples,
-        method=lambda wildcards: f"generator-{wildcards.arm}",
-    shell:
-        f"{SCRIPTS}generate_weights.py"
-        " --generators {input.generators:q} --base {input.base:q}"
-        " --method {params.method:q} --environments {params.environments:q} --samples {params.samples}"
-        " --output {output:q} > {log:q} 2>&1"
-
-
-use rule generate_weights as generate_weights_only with:
-    input:
-        code=code("generate_weights"),
-        generators=generators("diffusion"),
-        base=arm_base("base"),
-    output:
-        f"{RESULTS}/weights/generator-{{arm}}-weights-only.safetensors",
-    log:
-        f"{LOGS}/weights/generator-{{arm}}-weights-only.log",
-    params:
-        environments=rows(),
-        samples=STUDY.generator.samples,
-        method=lambda wildcards: f"generator-{wildcards.arm}-weights-only",
-
-
-rule adapt_to_frames:
-    input:
-        code=code("adapt_to_frames"),
-        bases=[f"{RESULTS}/base/{base}.safetensors" for base, _ in OBSERVING],
-        generators=lambda wildcards: [
-            f"{RESULTS}/{final_stage(arm)}/{arm}-{seed}.safetensors"
-            for arm in adapted_arms(STUDY)
-            for seed in STUDY.generator.seeds
-        ],
-        started_from=f"{RESULTS}/base/conditioned.safetensors",
-        trajectories=trajectories(UNSEEN),
-    output:
-        f"{RESULTS}/weights/observed.safetensors",
-    log:
-        f"{LOGS}/weights/observed.log",
-    benchmark:
-        f"{BENCHMARKS}/weights/observed.tsv"
+        f"{LOGS}/weights/{{source}}.log",
+    wildcard_constraints:
+        source="generator-.*",
     conda:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory("generate_weights"),
     params:
-        settings=settings(data=STUDY.data, frames=STUDY.evaluation.observed_frames),
-        bases=bases_with_methods(OBSERVING),
-        environments=rows(UNSEEN),
-        trajectories=lambda wildcards: TRAJECTORIES,
+        job=job("generate_weights"),
     shell:
-        f"{SCRIPTS}adapt_to_frames.py"
-        " --settings {params.settings:q} {params.bases}"
-        " --generators {input.generators:q} --started-from {input.started_from:q}"
-        " --environments {params.environments:q} --trajectories {params.trajectories:q} --output {output:q}"
-        " > {log:q} 2>&1"
+        RUN
+
+
+if "observed" in SOURCES:
+
+    rule adapt_to_frames:
+        input:
+            code=code("adapt_to_frames"),
+            config=CONFIG,
+            bases=bases("film-matched", "hypernetwork"),
+            generators=[
+                f"{RESULTS}/{'end-to-end' if ARMS[arm].end_to_end else 'diffusion'}/{arm}-{seed}.safetensors"
+                for arm in adapted_arms(STUDY)
+                for seed in SEEDS
+            ],
+            started_from=f"{RESULTS}/base/conditioned.safetensors",
+            trajectories=trajectories(UNSEEN),
+        output:
+            f"{RESULTS}/weights/observed.safetensors",
+        log:
+            f"{LOGS}/weights/observed.log",
+        benchmark:
+            f"{BENCHMARKS}/weights/observed.tsv"
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            mem_mb=memory("adapt_to_frames"),
+        params:
+            job=job("adapt_to_frames"),
+        shell:
+            RUN
 
 
 rule vae:
     input:
-        expand(f"{RESULTS}/vae/{{arm}}-{{seed}}.safetensors", arm=ARMS, seed=STUDY.generator.seeds),
+        expand(f"{RESULTS}/vae/{{arm}}-{{seed}}.safetensors", arm=ARMS, seed=SEEDS),
 
 
 rule diffusion:
     input:
-        expand(f"{RESULTS}/diffusion/{{arm}}-{{seed}}.safetensors", arm=ARMS, seed=STUDY.generator.seeds),
+        expand(f"{RESULTS}/diffusion/{{arm}}-{{seed}}.safetensors", arm=ARMS, seed=SEEDS),
 
 
 rule generate:

@@ -7,6 +7,7 @@ for base_kind in ("erm", "conditioned", "film-matched", "hypernetwork"):
             f"train_{base_kind.replace('-', '_')}"
         input:
             code=code("train_base"),
+            config=CONFIG,
             trajectories=trajectories(base_environments(STUDY, TABLE, base_kind)),
         output:
             f"{RESULTS}/base/{base_kind}.safetensors",
@@ -19,23 +20,18 @@ for base_kind in ("erm", "conditioned", "film-matched", "hypernetwork"):
             ENVIRONMENT
         threads: 1
         resources:
-            mem_mb=1500,
+            mem_mb=memory("train_base"),
+            gpu=GPU,
         params:
-            settings=base_settings(base_kind),
-            environments=rows(base_environments(STUDY, TABLE, base_kind)),
-            trajectories=lambda wildcards: TRAJECTORIES,
-            seed=STUDY.seed,
-            state=lambda wildcards: f"{STATE}/training",
+            job=job("train_base", base=base_kind),
         shell:
-            f"{SCRIPTS}train_base.py"
-            " --settings {params.settings:q} --environments {params.environments:q}"
-            " --trajectories {params.trajectories:q} --seed {params.seed} --resume {params.state:q}"
-            " --output {output:q} > {log:q} 2>&1"
+            RUN
 
 
 rule train_experts:
     input:
         code=code("train_experts"),
+        config=CONFIG,
         base=f"{RESULTS}/base/{{base}}.safetensors",
         trajectories=lambda wildcards: trajectories(SHARDS[wildcards.shard]),
     output:
@@ -49,23 +45,18 @@ rule train_experts:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=memory("train_experts"),
+        gpu=GPU,
     params:
-        settings=lambda wildcards: expert_settings(wildcards.base),
-        environments=lambda wildcards: rows(SHARDS[wildcards.shard]),
-        members=lambda wildcards: STUDY.zoo.members if wildcards.shard.startswith("visible") else 1,
-        trajectories=lambda wildcards: TRAJECTORIES,
-        cache=lambda wildcards: f"{STATE}/experts/{wildcards.base}",
+        job=job("train_experts"),
     shell:
-        f"{SCRIPTS}train_experts.py"
-        " --settings {params.settings:q} --base {input.base:q}"
-        " --environments {params.environments:q} --members {params.members} --trajectories {params.trajectories:q}"
-        " --cache {params.cache:q} --output {output:q} > {log:q} 2>&1"
+        RUN
 
 
 rule gather_zoo:
     input:
         code=code("gather_zoo"),
+        config=CONFIG,
         shards=shards_of("visible"),
     output:
         f"{RESULTS}/zoo/{{base}}.safetensors",
@@ -75,11 +66,9 @@ rule gather_zoo:
     conda:
         ENVIRONMENT
     params:
-        environments=VISIBLE,
+        job=job("gather_zoo", part="zoo"),
     shell:
-        f"{SCRIPTS}gather_zoo.py"
-        " --shards {input.shards:q} --environments {params.environments:q}"
-        " --output {output:q} > {log:q} 2>&1"
+        RUN
 
 
 if UNSEEN:
@@ -87,18 +76,19 @@ if UNSEEN:
     use rule gather_zoo as gather_reference with:
         input:
             code=code("gather_zoo"),
+            config=CONFIG,
             shards=shards_of("unseen"),
         output:
             f"{RESULTS}/reference/{{base}}.safetensors",
         log:
             f"{LOGS}/reference/{{base}}.log",
         params:
-            environments=UNSEEN,
+            job=job("gather_zoo", part="reference"),
 
 
 rule base:
     input:
-        expand(f"{RESULTS}/base/{{base}}.safetensors", base=STUDY.zoo.bases),
+        bases(*STUDY.zoo.bases),
 
 
 rule zoo:

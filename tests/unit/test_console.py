@@ -123,7 +123,7 @@ def test_many_equal_jobs_are_gathered_in_two_lines():
 
     assert len(run.lines) == 4
     assert run.lines[1] == "[ 0/43] simulate_environment: 42 jobs, started"
-    assert run.lines[2].startswith("[42/43] simulate_environment: 42 jobs, 42 s")
+    assert run.lines[2].startswith("[42/43] simulate_environment: 42 jobs, 1 s each (97 %")
 
 
 def test_without_a_terminal_only_long_jobs_have_a_line_for_their_start():

@@ -15,7 +15,7 @@ SHOWN_NAMES = 4
 # Shown in lines of their own; everything else in the metadata is shown as it is.
 _ELSEWHERE = {
     *("kind", "format", "code_version", "digest", "tensors_digest"),
-    *("architecture", "normalisation", "scaling", "environment", "environments"),
+    *("architecture", "normalisation", "condition", "curves", "environment", "environments"),
     *("settings", "config_digest", "metrics", "manifest", "methods"),
 }
 
@@ -79,8 +79,8 @@ def _environments(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
     names = metadata.get("environments") or list(dict.fromkeys(members))
     if names:
         lines.append(("environments", f"{len(names)}: {_some(names)}"))
-    if "scaling" in metadata:
-        scaling = metadata["scaling"]
+    if "scaling" in metadata.get("condition", {}):
+        scaling = metadata["condition"]["scaling"]
         logarithmic = scaling.get("logarithmic", ())
         ranges = [
             f"{name} {low:g}..{high:g}{' (its logarithm)' if name in logarithmic else ''}"

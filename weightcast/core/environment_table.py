@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -52,7 +52,11 @@ class EnvironmentTable:
         return len(self.environments)
 
     def __contains__(self, id: object) -> bool:
-        return any(environment.id == id for environment in self)
+        return id in self._by_id
+
+    @cached_property
+    def _by_id(self) -> dict[str, Environment]:
+        return {environment.id: environment for environment in self.environments}
 
     def __getitem__(self, id: str) -> Environment:
         """The environment with this id.
@@ -60,10 +64,18 @@ class EnvironmentTable:
         Raises:
             InputError: there is none.
         """
-        for environment in self:
-            if environment.id == id:
-                return environment
+        if id in self._by_id:
+            return self._by_id[id]
         raise InputError(f"{self.path}: column id: found no environment {id!r}, expected one of {', '.join(self.ids)}")
+
+    @classmethod
+    def load(cls, path: str | Path) -> EnvironmentTable:
+        """Read a table; see :func:`read_environments`."""
+        return read_environments(path)
+
+    def save(self, path: str | Path) -> None:
+        """Write the table; see :func:`write_environments`."""
+        write_environments(path, self)
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -204,15 +216,3 @@ def _read_row(path: Path, number: int, row: dict[str, str], parameter_names: Seq
         if not math.isfinite(parameters[name]):
             raise InputError(f"{path}: line {number}, column {name}: found {row[name]!r}, expected a finite number")
     return Environment(id, parameters, role)
-
-
-def table_to_json(table: EnvironmentTable, ids: Sequence[str] | None = None) -> str:
-    """Rows of a table as one line of JSON: what a job is told, so that it is rerun when its own rows change alone."""
-    chosen = table.environments if ids is None else [table[id] for id in ids]
-    return json.dumps([{"id": row.id, "role": row.role, "parameters": dict(row.parameters)} for row in chosen])
-
-
-def table_from_json(text: str) -> EnvironmentTable:
-    """The table that :func:`table_to_json` wrote."""
-    rows = tuple(Environment(row["id"], row["parameters"], row["role"]) for row in json.loads(text))
-    return EnvironmentTable(rows, tuple(rows[0].parameters), Path("--environments"))

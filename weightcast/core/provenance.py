@@ -1,4 +1,4 @@
-"""Which code a stage runs: the library files that a script imports, found by reading the imports themselves.
+"""Which code a stage runs: the library files that its module imports, found by reading the imports themselves.
 
 Snakemake does not see edits of a library. Listing these files as inputs of a rule makes it see them, and exactly the
 stages that use an edited file are run again. Only the standard library is used here, since the Snakefile imports it.
@@ -13,35 +13,35 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
+UNTRACED = {PACKAGE / "environments" / "jobs.py", PACKAGE / "evolution" / "jobs.py"}
+"""What these compute reaches a stage as its settings, which are compared by value: their text does not matter."""
 
 
-def code_files(script: str | Path, *modules: str) -> list[str]:
-    """The script and every file of weightcast that it imports, directly or not, relative to the repository's root.
+def code_files(module: str, *further: str) -> list[str]:
+    """Every file of weightcast that importing a module runs, directly or not, relative to the repository's root.
 
     Imports are followed wherever they stand, also inside functions, but for those that only type checkers see.
 
     Args:
-        script: a Python file.
-        modules: names of modules that it imports by name at run time, which cannot be read from its imports.
+        module: its name.
+        further: names of modules that it imports by name at run time, which cannot be read from its imports.
     """
-    script = Path(script)
     found: set[Path] = set()
-    waiting = [*_imported(script.resolve()), *(file for module in modules for file in _files_of(module))]
+    waiting = [file for name in (module, *further) for file in _files_of(name)]
     while waiting:
         file = waiting.pop()
-        if file not in found:
+        if file not in found and file not in UNTRACED:
             found.add(file)
             waiting.extend(_imported(file))
-    root = PACKAGE.parent
-    return [str(script), *sorted(str(file.relative_to(root)) for file in found)]
+    return sorted(str(file.relative_to(PACKAGE.parent)) for file in found)
 
 
-def code_digest(script: str | Path) -> str:
-    """Digest of the contents of :func:`code_files`: part of the name of cached and resumable state."""
+@cache
+def code_digest(module: str) -> str:
+    """Digest of the contents of :func:`code_files`: part of the key of cached and resumable state."""
     total = hashlib.sha256()
-    for name in code_files(script):
-        path = Path(name) if Path(name).is_absolute() else PACKAGE.parent / name
-        total.update(path.name.encode() + b"\0" + path.read_bytes())
+    for name in code_files(module):
+        total.update(name.encode() + b"\0" + (PACKAGE.parent / name).read_bytes())
     return total.hexdigest()
 
 

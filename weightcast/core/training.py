@@ -1,8 +1,9 @@
-"""The one training loop: any number of members at once, resumable, deterministic.
+"""The one training loop: any number of members at once, resumable, deterministic, on any device.
 
-Everything that is trained here - pooled networks, stacks of experts, VAE, diffusion - is trained by :func:`fit`. The
-loss of step ``s`` must depend on ``s`` and the parameters alone (draw batches from a generator seeded by ``s``, or from
-indices prepared before), so that an interrupted run, continued from its state, ends in the same weights.
+Everything that is trained here - pooled networks, stacks of experts, VAE, diffusion, densities, flows - is trained by
+:func:`fit`. The loss of step ``s`` must depend on ``s`` and the parameters alone (draw batches from
+:class:`weightcast.core.draws.Draws` seeded by ``s``, or from places prepared before), so that an interrupted run,
+continued from its state, ends in the same weights.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,6 +26,14 @@ from weightcast.core.config.training import TrainingSettings
 from weightcast.core.errors import InputError
 
 SAVE_EVERY_SECONDS = float(os.environ.get("WEIGHTCAST_SAVE_SECONDS", "20"))
+VALIDATIONS = 20
+"""How often a training looks at its validation error, evenly spread over its steps."""
+CURVE_POINTS = 200
+"""Most points of a curve that is kept with an artifact."""
+
+
+class TrainingDiverged(InputError):
+    """A loss or a gradient stopped being finite, and what was trained cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +51,9 @@ class Resume:
     def path(self) -> Path:
         return self.folder / f"{self.digest[:32]}.safetensors"
 
-    def part(self, name: str) -> Resume:
-        """Where one of several trainings in a row keeps its own state."""
-        return Resume(self.folder, digest_of([self.digest, name]))
+    def part(self, *names: str | int) -> Resume:
+        """Where one of several trainings of a job keeps its own state."""
+        return Resume(self.folder, digest_of([self.digest, *names]))
 
     def clear(self) -> None:
         """Forget the state; called when the training's artifact is safely written."""
@@ -58,11 +68,107 @@ class Fit:
         losses: [step, member] loss before each step; NaN where a member had diverged.
         diverged: [member] bool; such a member's parameters were left at their last finite value.
         seconds: time spent in training, over all interruptions.
+        validated_steps: after how many steps each validation was.
+        validation: [validation, member] error on data that is not trained on; no rows where there is none.
     """
 
     losses: Tensor
     diverged: Tensor
     seconds: float
+    validated_steps: list[int] = field(default_factory=list)
+    validation: Tensor = field(default_factory=lambda: torch.zeros(0, 1))
+
+    @property
+    def last_loss(self) -> float:
+        """Mean loss of the last fiftieth of the steps, at least one, over members that did not diverge."""
+        return float(self.losses[-max(1, len(self.losses) // 50) :].nanmean())
+
+    def curve(self) -> dict[str, Any]:
+        """Training and validation error against the step, as an artifact keeps them: medians over members.
+
+        A long training's losses are averaged over stretches of steps; ``steps`` are the stretches' last ones.
+        """
+        size = max(1, -(-len(self.losses) // CURVE_POINTS))
+        stretches = self.losses.nanmedian(1).values.split(size)
+        ends = torch.tensor([len(stretch) for stretch in stretches]).cumsum(0)
+        return {
+            "steps": ends.tolist(),
+            "training": [_number(stretch.nanmean()) for stretch in stretches],
+            "validated_steps": list(self.validated_steps),
+            "validation": [_number(row.nanmedian()) for row in self.validation],
+        }
+
+
+@dataclass
+class _State:
+    """What a training has reached, all of it saved and restored together."""
+
+    parameters: list[Tensor]
+    optimiser: torch.optim.Optimizer
+    losses: Tensor
+    alive: Tensor
+    averages: list[Tensor]
+    best: list[Tensor]
+    lowest: Tensor
+    validated_steps: list[int]
+    validation: list[Tensor]
+
+    @classmethod
+    def new(cls, parameters: list[Tensor], settings: TrainingSettings, members: int) -> _State:
+        optimiser = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+        device = parameters[0].device
+        return cls(
+            parameters=parameters,
+            optimiser=optimiser,
+            losses=torch.full((settings.steps, members), math.nan, device=device),
+            alive=torch.ones(members, dtype=torch.bool, device=device),
+            averages=[] if settings.average is None else [one.detach().clone() for one in parameters],
+            best=[] if settings.keep == "last" else [one.detach().clone() for one in parameters],
+            lowest=torch.full((members,), math.inf, device=device),
+            validated_steps=[],
+            validation=[],
+        )
+
+    def save(self, resume: Resume, step: int, seconds: float) -> None:
+        tensors = {"losses": self.losses, "alive": self.alive, "lowest": self.lowest}
+        if self.validation:
+            tensors["validation"] = torch.stack(self.validation)
+        for index, parameter in enumerate(self.parameters):
+            tensors[f"parameter.{index}"] = parameter
+            for name, value in self.optimiser.state.get(parameter, {}).items():
+                tensors[f"state.{index}.{name}"] = torch.as_tensor(value)
+        for kind, copies in (("average", self.averages), ("best", self.best)):
+            tensors |= {f"{kind}.{index}": copy for index, copy in enumerate(copies)}
+        metadata = {"step": step, "seconds": seconds, "validated_steps": self.validated_steps}
+        save_artifact(resume.path, "resume", tensors, metadata)
+
+    @torch.no_grad()
+    def restore(self, resume: Resume) -> tuple[int, float]:
+        """Steps that are done and the seconds that they took; none and zero where there is no usable state."""
+        try:
+            state = load_artifact(resume.path, "resume")
+        except InputError:  # damaged, for instance by a full disk: start over rather than stop the study
+            resume.clear()
+            return 0, 0.0
+        self.losses.copy_(state.tensors["losses"])
+        self.alive.copy_(state.tensors["alive"])
+        self.lowest.copy_(state.tensors["lowest"])
+        self.validated_steps = [int(step) for step in state.metadata["validated_steps"]]
+        self.validation = list(state.tensors.get("validation", torch.zeros(0, 1)))
+        for kind, copies in (("average", self.averages), ("best", self.best)):
+            for index, copy in enumerate(copies):
+                copy.copy_(state.tensors[f"{kind}.{index}"])
+        for index, parameter in enumerate(self.parameters):
+            parameter.copy_(state.tensors[f"parameter.{index}"])
+            prefix = f"state.{index}."
+            saved = {
+                name.removeprefix(prefix): state.tensors[name] for name in state.tensors if name.startswith(prefix)
+            }
+            if saved:  # the count of steps stays on the CPU, as the optimiser has it
+                self.optimiser.state[parameter] = {
+                    name: value if name == "step" else value.to(parameter.device) for name, value in saved.items()
+                }
+        return int(state.metadata["step"]), float(state.metadata["seconds"])
 
 
 def fit(
@@ -71,30 +177,37 @@ def fit(
     settings: TrainingSettings,
     *,
     stacked: bool = False,
+    may_diverge: bool = False,
+    validation: Callable[[], Tensor] | None = None,
     resume: Resume | None = None,
     label: str = "training",
 ) -> Fit:
     """Minimise ``loss`` in place over ``parameters`` with AdamW, linear warm-up and cosine decay.
 
     Args:
-        parameters: leaf tensors. If ``stacked``, each has a leading member axis, and members are independent: the
-            gradient is clipped, and divergence handled, for each alone.
+        parameters: leaf tensors, all on one device. If ``stacked``, each has a leading member axis, and members are
+            independent: the gradient is clipped, and divergence handled, for each alone.
         loss: step -> scalar, or [member] if ``stacked``.
-        settings: steps, learning rate, weight decay, clip.
+        settings: steps, learning rate, weight decay, clip, average, what to keep.
         stacked: whether there is a member axis.
+        may_diverge: whether a member whose loss or gradient stops being finite is frozen from then on and flagged,
+            while the others go on. Otherwise that ends the training.
+        validation: error of the present parameters on data that is not trained on, scalar or [member]; must draw no
+            random numbers of the training's. It is looked at ``VALIDATIONS`` times.
         resume: where to keep state; None trains in one go.
-        label: shown in the progress bar.
+        label: shown in the progress bar and in messages.
 
-    A member whose loss or gradient stops being finite is frozen from then on and flagged; the others go on.
+    Raises:
+        TrainingDiverged: a loss or gradient is not finite, unless ``may_diverge``.
+        InputError: the best state is to be kept, but there is no validation.
     """
+    if settings.keep == "best" and validation is None:
+        raise InputError(f"{label}: training.keep: found 'best', expected 'last': this training has no validation")
     parameters = list(parameters)
-    optimiser = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
     members = parameters[0].shape[0] if stacked else 1
-    losses = torch.full((settings.steps, members), math.nan)
-    alive = torch.ones(members, dtype=torch.bool)
-    first, spent = 0, 0.0
-    if resume is not None and resume.path.is_file():
-        first, spent = _restore(resume, parameters, optimiser, losses, alive)
+    state = _State.new(parameters, settings, members)
+    first, spent = state.restore(resume) if resume is not None and resume.path.is_file() else (0, 0.0)
+    validated_at = _validated_at(settings.steps) if validation is not None else set()
 
     started = saved = time.monotonic()
     steps = tqdm(
@@ -106,21 +219,35 @@ def fit(
         file=sys.stderr,
     )
     for step in steps:
-        for group in optimiser.param_groups:
+        for group in state.optimiser.param_groups:
             group["lr"] = learning_rate(step, settings)
         value = loss(step).reshape(-1)
-        optimiser.zero_grad()
+        state.optimiser.zero_grad()
         value.sum().backward()
-        losses[step] = torch.where(alive, value.detach(), torch.nan)
-        alive &= _clip_each(parameters, value.detach(), settings.clip, stacked, alive)
-        _step_alive(optimiser, parameters, alive, stacked)
+        value = value.detach()
+        state.losses[step] = torch.where(state.alive, value, torch.nan)
+        state.alive &= _clip_each(parameters, value, settings.clip, stacked, state.alive)
+        if bool(
+            state.alive.all()
+        ):  # the one look at numbers in a step: on a GPU each look waits for all that is queued
+            state.optimiser.step()
+        elif may_diverge:
+            _step_alive(state.optimiser, parameters, state.alive, stacked)
+        else:
+            raise _diverged(label, step, state.alive, settings)
+        if settings.average is not None:
+            _average(state.averages, parameters, settings.average, step)
+        if validation is not None and step + 1 in validated_at:
+            _validate(state, validation, step + 1, members)
         if resume is not None and time.monotonic() - saved > SAVE_EVERY_SECONDS:
-            _save(resume, step + 1, spent + time.monotonic() - started, parameters, optimiser, losses, alive)
+            state.save(resume, step + 1, spent + time.monotonic() - started)
             saved = time.monotonic()
     seconds = spent + time.monotonic() - started
     if resume is not None:
-        _save(resume, settings.steps, seconds, parameters, optimiser, losses, alive)
-    return Fit(losses, ~alive, seconds)
+        state.save(resume, settings.steps, seconds)
+    _keep(state, settings)
+    rows = torch.stack(state.validation) if state.validation else torch.zeros(0, members)
+    return Fit(state.losses.cpu(), ~state.alive.cpu(), seconds, state.validated_steps, rows)
 
 
 def learning_rate(step: int, settings: TrainingSettings) -> float:
@@ -128,6 +255,58 @@ def learning_rate(step: int, settings: TrainingSettings) -> float:
     warmup = min(1.0, (step + 1) / max(1.0, 0.05 * settings.steps))
     decay = 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * step / settings.steps))
     return settings.learning_rate * warmup * decay
+
+
+def _validated_at(steps: int) -> set[int]:
+    """After how many steps to validate; always after the last one."""
+    return {max(1, round(steps * number / VALIDATIONS)) for number in range(1, VALIDATIONS + 1)}
+
+
+@torch.no_grad()
+def _validate(state: _State, validation: Callable[[], Tensor], step: int, members: int) -> None:
+    """Note the validation error, of the average where there is one, and keep the best parameters of each member."""
+    with _Averaged(state):
+        error = validation().detach().reshape(-1).expand(members)
+        better = error < state.lowest
+        state.lowest = torch.where(better, error, state.lowest)
+        for kept, parameter in zip(state.best, state.parameters, strict=bool(state.best)):
+            kept.copy_(torch.where(_shaped(better, parameter, members), parameter, kept))
+    state.validated_steps.append(step)
+    state.validation.append(error.cpu().clone())
+
+
+class _Averaged:
+    """Within the block the parameters have the values of their averages, if there are any."""
+
+    def __init__(self, state: _State) -> None:
+        self.state = state
+        self.values: list[Tensor] = []
+
+    def __enter__(self) -> None:
+        if self.state.averages:
+            self.values = [parameter.detach().clone() for parameter in self.state.parameters]
+            for parameter, average in zip(self.state.parameters, self.state.averages, strict=True):
+                parameter.copy_(average)
+
+    def __exit__(self, *_: object) -> None:
+        for parameter, value in zip(self.state.parameters, self.values, strict=bool(self.values)):
+            parameter.copy_(value)
+
+
+@torch.no_grad()
+def _keep(state: _State, settings: TrainingSettings) -> None:
+    """Leave in the parameters what the settings ask for: the best, the average or the last."""
+    chosen = state.best if settings.keep == "best" else state.averages
+    for parameter, value in zip(state.parameters, chosen, strict=bool(chosen)):
+        parameter.copy_(value)
+
+
+@torch.no_grad()
+def _average(averages: Sequence[Tensor], parameters: Sequence[Tensor], decay: float, step: int) -> None:
+    """Move the averages towards the parameters; the first steps count less, so that the start is soon forgotten."""
+    share = max(1.0 - decay, 1.0 / (step + 1))
+    for average, parameter in zip(averages, parameters, strict=True):
+        average.lerp_(parameter.detach(), share)
 
 
 def _clip_each(parameters: Sequence[Tensor], value: Tensor, clip: float, stacked: bool, alive: Tensor) -> Tensor:
@@ -142,16 +321,14 @@ def _clip_each(parameters: Sequence[Tensor], value: Tensor, clip: float, stacked
     for gradient in gradients:
         shaped = scale.reshape(-1, *[1] * (gradient.ndim - 1)) if stacked else scale
         gradient.mul_(shaped)
-        if not bool(finite.all()):
-            gradient.nan_to_num_(0.0, 0.0, 0.0)  # 0 * NaN is NaN
     return finite
 
 
 def _step_alive(optimiser: torch.optim.Optimizer, parameters: Sequence[Tensor], alive: Tensor, stacked: bool) -> None:
     """One optimiser step that leaves frozen members exactly where they are."""
-    if bool(alive.all()):
-        optimiser.step()
-        return
+    for parameter in parameters:
+        if parameter.grad is not None:
+            parameter.grad.nan_to_num_(0.0, 0.0, 0.0)  # a frozen member's: 0 * NaN is NaN
     before = [parameter.detach().clone() for parameter in parameters]
     optimiser.step()
     with torch.no_grad():
@@ -160,42 +337,20 @@ def _step_alive(optimiser: torch.optim.Optimizer, parameters: Sequence[Tensor], 
             parameter.copy_(torch.where(moves, parameter, kept))
 
 
-def _save(
-    resume: Resume,
-    step: int,
-    seconds: float,
-    parameters: Sequence[Tensor],
-    optimiser: torch.optim.Optimizer,
-    losses: Tensor,
-    alive: Tensor,
-) -> None:
-    tensors = {"losses": losses, "alive": alive}
-    for index, parameter in enumerate(parameters):
-        tensors[f"parameter.{index}"] = parameter
-        for name, value in optimiser.state.get(parameter, {}).items():
-            tensors[f"state.{index}.{name}"] = torch.as_tensor(value)
-    save_artifact(resume.path, "resume", tensors, {"step": step, "seconds": seconds})
+def _shaped(members: Tensor, parameter: Tensor, count: int) -> Tensor:
+    """[member] so that it broadcasts over a parameter with a leading member axis, or over any of a single member."""
+    return members.reshape(-1, *[1] * (parameter.ndim - 1)) if count > 1 else members.all()
 
 
-def _restore(
-    resume: Resume,
-    parameters: Sequence[Tensor],
-    optimiser: torch.optim.Optimizer,
-    losses: Tensor,
-    alive: Tensor,
-) -> tuple[int, float]:
-    try:
-        state = load_artifact(resume.path, "resume")
-    except InputError:  # damaged, for instance by a full disk: start over rather than stop the study
-        resume.clear()
-        return 0, 0.0
-    losses.copy_(state.tensors["losses"])
-    alive.copy_(state.tensors["alive"])
-    with torch.no_grad():
-        for index, parameter in enumerate(parameters):
-            parameter.copy_(state.tensors[f"parameter.{index}"])
-            prefix = f"state.{index}."
-            names = [name for name in state.tensors if name.startswith(prefix)]
-            if names:
-                optimiser.state[parameter] = {name.removeprefix(prefix): state.tensors[name] for name in names}
-    return int(state.metadata["step"]), float(state.metadata["seconds"])
+def _diverged(label: str, step: int, alive: Tensor, settings: TrainingSettings) -> TrainingDiverged:
+    lost = (~alive).nonzero().flatten().tolist()
+    which = "" if len(alive) == 1 else f" of {', '.join(map(str, lost[:4]))} among {len(alive)} members"
+    return TrainingDiverged(
+        f"{label}: step {step + 1} of {settings.steps}: found a loss or gradient{which} that is not finite, expected "
+        f"numbers: the training diverged at learning rate {settings.learning_rate:g}; try a lower one"
+    )
+
+
+def _number(value: Tensor) -> float | None:
+    """A JSON number of four digits, enough for a curve; None for what is not finite."""
+    return float(f"{float(value):.4g}") if bool(torch.isfinite(value)) else None

@@ -1,44 +1,54 @@
-"""A trained base on disk: weight map, architecture, normalisation and parameter scaling, ready for use together."""
+"""A trained base on disk: weight map, architecture and normalisation, ready for use together."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from pydantic import TypeAdapter
+from torch import Tensor
 
-from weightcast.core.artifacts import load_artifact
-from weightcast.core.nets.build import build_predictor
+from weightcast.core.artifacts import load_artifact, save_artifact
+from weightcast.core.graph import WeightGraph
+from weightcast.environments.conditions import Condition, Known, build_condition
+from weightcast.environments.config.weight_map import AnyWeightMap
 from weightcast.environments.dataset import Normalisation
 from weightcast.environments.predictor import StackedPredictor
-from weightcast.environments.scaling import ParameterScaling
-from weightcast.environments.weight_maps import load_weight_map
+from weightcast.environments.weight_maps import WeightMap, build_weight_map
+
+_WEIGHT_MAP: TypeAdapter[AnyWeightMap] = TypeAdapter(AnyWeightMap)
 
 
 @dataclass(frozen=True)
-class Base:
+class BaseNetwork:
     """What every later stage needs to know of the network that it starts from.
 
     Attributes:
-        weight_map: scaled parameters -> weights.
+        weight_map: a condition's coordinates -> weights.
         predictor: of the architecture.
         normalisation: physical units <-> the predictor's.
-        scaling: of the environment's parameters.
         metadata: of the artifact.
     """
 
-    weight_map: nn.Module
+    weight_map: WeightMap
     predictor: StackedPredictor
     normalisation: Normalisation
-    scaling: ParameterScaling
-    metadata: dict[str, Any]
+    metadata: Mapping[str, Any]
+
+    @property
+    def condition(self) -> Condition:
+        """What the base is told of an environment."""
+        return self.weight_map.condition
+
+    def save(self, path: str | Path) -> None:
+        """Write as a ``base`` artifact."""
+        save_artifact(path, "base", self.weight_map.state_dict(), self.metadata)
 
     @classmethod
-    def load(cls, path: str | Path) -> Base:
+    def load(cls, path: str | Path) -> BaseNetwork:
         """Read a ``base`` artifact.
 
         Raises:
@@ -46,21 +56,45 @@ class Base:
         """
         artifact = load_artifact(path, "base")
         metadata = artifact.metadata
-        predictor = StackedPredictor(build_predictor(metadata["architecture"]))
+        predictor = StackedPredictor.of_architecture(metadata["architecture"])
+        weight_map = described_weight_map(metadata["weight_map"], predictor.graph)
+        weight_map.load_state_dict(artifact.tensors)
         return cls(
-            weight_map=load_weight_map(artifact, predictor.graph),
+            weight_map=weight_map.requires_grad_(False),
             predictor=predictor,
             normalisation=Normalisation.from_metadata(metadata["normalisation"]),
-            scaling=ParameterScaling.from_metadata(metadata["scaling"]),
             metadata=metadata,
         )
 
+    def to(self, device: torch.device) -> BaseNetwork:
+        """The same base on a device."""
+        self.weight_map.to(device)
+        return BaseNetwork(self.weight_map, self.predictor.to(device), self.normalisation, self.metadata)
+
     @torch.no_grad()
-    def weights(self, parameters: NDArray[np.float64]) -> Tensor:
-        """Parameters in the user's units [environment, parameter] -> weights [environment, weight]."""
-        return self.weight_map(self.scaling.apply(parameters)).clone()
+    def weights(self, known: Sequence[Known]) -> Tensor:
+        """What is known of environments -> weights [environment, weight], on the base's device."""
+        prepared = self.condition.prepare(known).to(self.weight_map.weights.device)
+        return self.weight_map(prepared).clone()
+
+    @property
+    def learned(self) -> int:
+        """Numbers that were learned."""
+        return sum(parameter.numel() for parameter in self.weight_map.parameters())
 
     @property
     def shared(self) -> dict[str, Any]:
         """The part of the metadata that artifacts made from this base pass on."""
-        return {key: self.metadata[key] for key in ("architecture", "normalisation", "scaling")}
+        return {key: self.metadata[key] for key in ("architecture", "normalisation", "condition")}
+
+
+def describe_weight_map(settings: AnyWeightMap, condition: Condition) -> dict[str, Any]:
+    """JSON values that an untrained weight map is built again from."""
+    return settings.model_dump(mode="json") | {"condition": condition.describe()}
+
+
+def described_weight_map(description: Mapping[str, Any], graph: WeightGraph) -> WeightMap:
+    """The inverse of :func:`describe_weight_map`; its tensors are still to be loaded."""
+    plain = dict(description)
+    condition = build_condition(plain.pop("condition"))
+    return build_weight_map(_WEIGHT_MAP.validate_python(plain), condition, torch.zeros(graph.num_parameters), graph)

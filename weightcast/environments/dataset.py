@@ -12,7 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from weightcast.core.draws import Draws
+from weightcast.core.provenance import file_digest
 from weightcast.environments.config.data import DataSettings
+from weightcast.environments.jobs import Rows
 from weightcast.trajectories import read_trajectories
 
 Part = Literal["train", "validation", "test"]
@@ -56,42 +59,56 @@ class Normalisation:
         return torch.tensor(values, dtype=like.dtype, device=like.device)[:, None, None]
 
 
-def read_part(
-    folder: Path, environments: Sequence[str], settings: DataSettings, part: Part, frames: int | None = None
-) -> Tensor:
-    """The trajectories of one part, of several environments.
+@dataclass(frozen=True)
+class TrajectoryFolder:
+    """The folder with one NetCDF file of trajectories for each environment: an input of most stages."""
 
-    Args:
-        folder: with one ``<environment>.nc`` each.
-        environments: ids, in the order wanted.
-        settings: counts of trajectories, channels, grid, frames.
-        part: train, validation or test: consecutive trajectories of a file, in this order.
-        frames: only the first so many; all if None.
+    path: Path
 
-    Returns:
-        float32 [environment, trajectory, frame, channel, y, x] in physical units.
+    @classmethod
+    def load(cls, path: Path) -> TrajectoryFolder:
+        return cls(path)
 
-    Raises:
-        InputError: a file cannot be used.
-    """
-    counts = settings.trajectories
-    first = {"train": 0, "validation": counts.train, "test": counts.train + counts.validation}[part]
-    chosen = slice(first, first + getattr(counts, part))
-    blocks = []
-    for environment in environments:
-        trajectories = read_trajectories(
-            folder / f"{environment}.nc",
-            channels=settings.channels,
-            grid=settings.grid,
-            environment=environment,
-            minimum_frames=settings.frames,
-            minimum_trajectories=counts.total,
-        )
-        blocks.append(torch.from_numpy(np.ascontiguousarray(trajectories.values[chosen, :frames])))
-    return torch.stack(blocks)
+    @classmethod
+    def input_digest(cls, path: Path, settings: Rows) -> list[str]:
+        """Digests of the files of the environments that a stage is told of."""
+        return [file_digest(path / f"{environment}.nc") for environment in settings.ids]
+
+    def read(
+        self, environments: Sequence[str], settings: DataSettings, part: Part, frames: int | None = None
+    ) -> Tensor:
+        """The trajectories of one part, of several environments.
+
+        Args:
+            environments: ids, in the order wanted.
+            settings: counts of trajectories, channels, grid, frames.
+            part: train, validation or test: consecutive trajectories of a file, in this order.
+            frames: only the first so many; all if None.
+
+        Returns:
+            float32 [environment, trajectory, frame, channel, y, x] in physical units, on the CPU.
+
+        Raises:
+            InputError: a file cannot be used.
+        """
+        counts = settings.trajectories
+        first = {"train": 0, "validation": counts.train, "test": counts.train + counts.validation}[part]
+        chosen = slice(first, first + getattr(counts, part))
+        blocks = []
+        for environment in environments:
+            trajectories = read_trajectories(
+                self.path / f"{environment}.nc",
+                channels=settings.channels,
+                grid=settings.grid,
+                environment=environment,
+                minimum_frames=settings.frames,
+                minimum_trajectories=counts.total,
+            )
+            blocks.append(torch.from_numpy(np.ascontiguousarray(trajectories.values[chosen, :frames])))
+        return torch.stack(blocks)
 
 
-def draw_windows(frames: Tensor, environments: Tensor, batch: int, length: int, generator: torch.Generator) -> Tensor:
+def draw_windows(frames: Tensor, environments: Tensor, batch: int, length: int, draws: Draws) -> Tensor:
     """Random windows of consecutive frames.
 
     Args:
@@ -99,20 +116,20 @@ def draw_windows(frames: Tensor, environments: Tensor, batch: int, length: int, 
         environments: long [member]; which environment each member draws from.
         batch: windows a member.
         length: frames a window.
-        generator: source of the draw.
+        draws: source of the draw.
 
     Returns:
         [member, batch, length, channel, y, x].
     """
     shape = (len(environments), batch)
-    trajectory = torch.randint(frames.shape[1], shape, generator=generator)
-    start = torch.randint(frames.shape[2] - length + 1, shape, generator=generator)
+    trajectory = draws.integers(frames.shape[1], *shape)
+    start = draws.integers(frames.shape[2] - length + 1, *shape)
     return windows_at(frames, environments, trajectory, start, length)
 
 
 def windows_at(frames: Tensor, environments: Tensor, trajectory: Tensor, start: Tensor, length: int) -> Tensor:
     """Windows at given places: ``trajectory`` and ``start`` are long [member, batch]; see :func:`draw_windows`."""
-    time = start[..., None] + torch.arange(length)
+    time = start[..., None] + torch.arange(length, device=start.device)
     return frames[environments[:, None, None], trajectory[..., None], time]
 
 

@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 from weightcast.core.config.training import PredictorTraining
+from weightcast.core.draws import Draws
 from weightcast.core.errors import InputError
+from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
-from weightcast.core.training import Fit, Resume, fit
+from weightcast.core.training import Fit
 from weightcast.environments.config.zoo import Perturbation
 from weightcast.environments.dataset import windows_at
-from weightcast.environments.pooled_training import environment_loss
+from weightcast.environments.losses import environment_loss, held_out_errors
 from weightcast.environments.predictor import StackedPredictor
 
 
@@ -59,58 +61,73 @@ def starting_weights(
         layers = ", ".join(layer.name for layer in predictor.graph.layers)
         raise InputError(f"config: zoo.perturbation.layer: found {perturbation.layer!r}, expected one of {layers}")
     for position, member in enumerate(members):
-        generator = torch.Generator().manual_seed(derive_seed(member.seed, "perturbation"))
+        draws = Draws(base.device, member.seed, "perturbation")
         for name in chosen:
             values = state[name][position]
             spread = values.std() if values.numel() > 1 else values.abs()
-            values.add_(perturbation.scale * spread * torch.randn(values.shape, generator=generator))
+            values.add_(perturbation.scale * spread * draws.normal(*values.shape))
     return predictor.graph.flatten(state)
 
 
 def train_experts(
+    run: Run,
     start: Tensor,
     members: Sequence[Member],
     frames: Tensor,
     environment_of: Sequence[int],
     predictor: StackedPredictor,
     settings: PredictorTraining,
-    resume: Resume | None = None,
-    label: str = "experts",
+    held_out: Tensor | None = None,
+    name: str = "experts",
 ) -> tuple[Tensor, Fit]:
     """Fine-tune all members at once; the batches of each depend on its own seed alone.
 
     Args:
+        run: whose device everything is on.
         start: [member, weight].
         members: in the same order.
         frames: normalised training frames [environment, trajectory, frame, channel, y, x].
         environment_of: position in ``frames`` of each member's environment.
         predictor: whose weights they are.
         settings: steps, rate, unroll, batch.
-        resume: where state is kept.
-        label: for the progress bar.
+        held_out: normalised validation frames of the same environments, for the curve.
+        name: of the training.
 
     Returns:
         Weights [member, weight] and how the training went; diverged members keep their last finite weights.
     """
     weights = start.clone().requires_grad_()
     places = [_window_places(member, frames, settings) for member in members]
-    trajectory, begin = (torch.stack(part, dim=1) for part in zip(*places, strict=True))  # each [step, member, batch]
-    environments = torch.as_tensor(environment_of)
+    trajectory, begin = (
+        torch.stack(part, dim=1).to(frames.device) for part in zip(*places, strict=True)
+    )  # each [step, member, batch]
+    environments = torch.as_tensor(environment_of, device=frames.device)
 
     def loss(step: int) -> Tensor:
         windows = windows_at(frames, environments, trajectory[step], begin[step], settings.unroll + 1)
         return environment_loss(predictor.rollout_error(weights, windows))
 
-    result = fit([weights], loss, settings, stacked=True, resume=resume, label=label)
+    def validation() -> Tensor:
+        assert held_out is not None
+        return held_out_errors(weights, predictor, held_out[environments], settings.unroll)
+
+    result = run.fit(
+        [weights],
+        loss,
+        settings,
+        name=name,
+        stacked=True,
+        may_diverge=True,
+        validation=None if held_out is None else validation,
+    )
     return weights.detach(), result
 
 
 def _window_places(member: Member, frames: Tensor, settings: PredictorTraining) -> tuple[Tensor, Tensor]:
-    """Trajectory and first frame of every window of the whole training, each [step, batch]."""
-    generator = torch.Generator().manual_seed(derive_seed(member.seed, "windows"))
+    """Trajectory and first frame of every window of the whole training, each [step, batch], on the CPU."""
+    draws = Draws("cpu", member.seed, "windows")
     shape = (settings.steps, settings.batch)
-    trajectory = torch.randint(frames.shape[1], shape, generator=generator)
-    return trajectory, torch.randint(frames.shape[2] - settings.unroll, shape, generator=generator)
+    return draws.integers(frames.shape[1], *shape), draws.integers(frames.shape[2] - settings.unroll, *shape)
 
 
 @torch.no_grad()

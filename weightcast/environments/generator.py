@@ -7,21 +7,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import yaml
 from torch import Tensor
 
 from weightcast.core.artifacts import load_artifact, save_artifact
+from weightcast.core.device import choose_device
+from weightcast.core.draws import Draws
 from weightcast.core.errors import InputError
-from weightcast.core.nets.build import build_predictor
+from weightcast.environments.conditions import Condition, Known, build_condition
 from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.dataset import Normalisation
 from weightcast.environments.diffusion import LatentDiffusion
 from weightcast.environments.infer_environment import infer_environment
 from weightcast.environments.model import PhysicalPredictor, physical_predictors
 from weightcast.environments.predictor import StackedPredictor
-from weightcast.environments.scaling import ParameterScaling
 from weightcast.environments.vae import WeightVAE
 from weightcast.environments.vae_artifact import build_vae
 
@@ -30,32 +30,38 @@ class Generator:
     """Weight VAE and latent diffusion together: samples of p(weights | environment).
 
     Attributes:
-        metadata: of the artifact: architecture, normalisation, scaling, origin, arm, seed, stage, settings, digests.
+        vae: between weights and latents.
+        diffusion: of latents, under a condition.
+        condition: what is known of an environment, as the diffusion and the origin of weights see it.
+        metadata: of the artifact: architecture, normalisation, condition, origin, arm, seed, settings, digests.
     """
 
-    def __init__(self, vae: WeightVAE, diffusion: LatentDiffusion, metadata: Mapping[str, Any]) -> None:
+    def __init__(
+        self, vae: WeightVAE, diffusion: LatentDiffusion, condition: Condition, metadata: Mapping[str, Any]
+    ) -> None:
         self.vae = vae
         self.diffusion = diffusion
+        self.condition = condition
         self.metadata = dict(metadata)
-        self.scaling = ParameterScaling.from_metadata(self.metadata["scaling"])
         self.normalisation = Normalisation.from_metadata(self.metadata["normalisation"])
         self.sample_steps = int(self.metadata["diffusion"]["sample_steps"])
 
     @classmethod
-    def load(cls, path: str | Path, arm: str | None = None, seed: int | None = None) -> Generator:
+    def load(cls, path: str | Path, arm: str | None = None, seed: int | None = None, device: str = "cpu") -> Generator:
         """Read a trained generator.
 
         Args:
             path: a study's folder (``results/<study>``) or one generator artifact.
             arm: which arm of the study; the first of its config if None.
             seed: which of its seeds; the first if None.
+            device: where it computes: ``cpu``, ``cuda``, ``cuda:<number>`` or ``auto``.
 
         Raises:
-            InputError: there is none, or its file cannot be used.
+            InputError: there is none, its file cannot be used, or there is no such device.
         """
         path = Path(path)
         artifact = load_artifact(_find(path, arm, seed) if path.is_dir() else path, "generator")
-        vae, diffusion = _build(artifact.metadata)
+        vae, diffusion, condition = _build(artifact.metadata)
         for prefix, part in (("vae.", vae), ("diffusion.", diffusion)):
             part.load_state_dict(
                 {
@@ -65,7 +71,29 @@ class Generator:
                 }
             )
             part.eval()
-        return cls(vae, diffusion, artifact.metadata)
+        return cls(vae, diffusion, condition, artifact.metadata).to(choose_device(device))
+
+    def to(self, device: torch.device) -> Generator:
+        """Move the generator to a device, in place."""
+        self.vae.to(device)
+        self.diffusion.to(device)
+        return self
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.vae.mean.device
+
+    @property
+    def learned(self) -> int:
+        """Numbers that must be kept to use it."""
+        parameters = [*self.vae.parameters(), *self.diffusion.parameters()]
+        return sum(parameter.numel() for parameter in parameters)
+
+    @property
+    def seconds(self) -> float:
+        """Training time of zoo, VAE, diffusion and fine-tuning together; that of the base comes on top."""
+        return float(self.metadata["seconds_before"] + self.metadata["seconds"])
 
     def save(self, path: str | Path) -> None:
         """Write the generator as one artifact."""
@@ -73,26 +101,26 @@ class Generator:
         tensors |= {f"diffusion.{name}": tensor for name, tensor in self.diffusion.state_dict().items()}
         save_artifact(path, "generator", tensors, self.metadata)
 
-    def weights(self, scaled: Tensor, noise: Tensor) -> Tensor:
-        """Weights from scaled parameters and given noise; differentiable.
+    def weights(self, prepared: Tensor, noise: Tensor) -> Tensor:
+        """Weights from a condition's coordinates and given noise; differentiable.
 
         Args:
-            scaled: parameters [batch, parameter], scaled to the visible range.
+            prepared: coordinates of environments [batch, coordinate].
             noise: standard normal [batch, node, latent].
 
         Returns:
             [batch, weight].
         """
-        return self.vae.decode(self.diffusion.sample(noise, scaled, self.sample_steps), scaled)
+        return self.vae.decode(self.diffusion.sample(noise, prepared, self.sample_steps), prepared)
 
     def draw_noise(self, count: int, seed: int) -> Tensor:
         """Noise [count, node, latent]; the first rows do not depend on ``count``."""
-        generator = torch.Generator().manual_seed(seed)
-        return torch.stack([torch.randn(self.diffusion.shape, generator=generator) for _ in range(count)])
+        draws = Draws(self.device, seed)
+        return torch.stack([draws.normal(*self.diffusion.shape) for _ in range(count)])
 
     @torch.no_grad()
     def sample_weights(self, environment: Mapping[str, float], n: int = 1, seed: int = 0) -> Tensor:
-        """Weights of ``n`` predictors for an environment with known parameters: [n, weight].
+        """Weights of ``n`` predictors for an environment with known parameters: [n, weight], on the CPU.
 
         Warns:
             UserWarning: a parameter lies outside the visible range.
@@ -100,14 +128,13 @@ class Generator:
         Raises:
             InputError: a parameter is unknown, missing or not a finite number; or ``n`` is less than 1.
         """
-        for warning in self.scaling.check(environment, "environment"):
+        known = Known(parameters=environment)
+        for warning in self.condition.check(known, "environment"):
             warnings.warn(warning, stacklevel=3)  # past the decorator, to the caller
         if n < 1:
             raise InputError(f"n: found {n}, expected at least 1")
-        values = np.array([[environment[name] for name in self.scaling.names]], dtype=np.float64)
-        if not np.isfinite(values).all():
-            raise InputError(f"environment: found {dict(environment)}, expected finite numbers")
-        return self.weights(self.scaling.apply(values).expand(n, -1), self.draw_noise(n, seed))
+        prepared = self.condition.prepare([known]).to(self.device)
+        return self.weights(prepared.expand(n, -1), self.draw_noise(n, seed)).cpu()
 
     def infer(self, frames: Tensor, seed: int = 0) -> dict[str, float]:
         """The parameters whose generated predictor explains observed frames best.
@@ -121,14 +148,13 @@ class Generator:
         """
         frames = _check_frames(frames, len(self.normalisation.mean))
         noise = self.draw_noise(1, seed)
-        scaled = infer_environment(
-            lambda parameters: self.weights(parameters, noise.expand(len(parameters), -1, -1)),
+        prepared = infer_environment(
+            lambda candidates: self.weights(candidates, noise.expand(len(candidates), -1, -1)),
             self.predictor,
-            self.normalisation.apply(frames),
-            parameters=len(self.scaling.names),
+            self.normalisation.apply(frames).to(self.device),
+            self.condition.candidates(),
         )
-        values = self.scaling.invert(scaled)
-        return dict(zip(self.scaling.names, values.tolist(), strict=True))
+        return self.condition.named(prepared)
 
     def sample(
         self,
@@ -160,21 +186,23 @@ class Generator:
 
     @property
     def predictor(self) -> StackedPredictor:
-        """The architecture whose weights are generated."""
-        return StackedPredictor(build_predictor(self.metadata["architecture"]))
+        """The architecture whose weights are generated, on the generator's device."""
+        return StackedPredictor.of_architecture(self.metadata["architecture"]).to(self.device)
 
 
 def new_generator(metadata: Mapping[str, Any], seed: int) -> Generator:
-    """An untrained generator of the architecture, origin, VAE and diffusion settings in ``metadata``."""
+    """An untrained generator of the architecture, condition, origin, VAE and diffusion settings in ``metadata``."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Generator(*_build(metadata), metadata)
 
 
-def _build(metadata: Mapping[str, Any]) -> tuple[WeightVAE, LatentDiffusion]:
-    graph = StackedPredictor(build_predictor(metadata["architecture"])).graph
-    vae, parameters = build_vae(metadata, graph), len(metadata["scaling"]["names"])
-    return vae, LatentDiffusion(graph.num_nodes, vae.latent, parameters, DiffusionSettings(**metadata["diffusion"]))
+def _build(metadata: Mapping[str, Any]) -> tuple[WeightVAE, LatentDiffusion, Condition]:
+    graph = StackedPredictor.of_architecture(metadata["architecture"]).graph
+    condition = build_condition(metadata["condition"])
+    vae = build_vae(metadata, condition, graph)
+    settings = DiffusionSettings(**metadata["diffusion"])
+    return vae, LatentDiffusion(graph.num_nodes, vae.latent, condition, settings), condition
 
 
 def _find(results: Path, arm: str | None, seed: int | None) -> Path:

@@ -10,50 +10,38 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from weightcast.core.graph import WeightGraph
-from weightcast.environments.base import Base
-from weightcast.environments.scaling import ParameterScaling
-from weightcast.environments.weight_maps import build_weight_map
+from weightcast.environments.base import BaseNetwork, described_weight_map
+from weightcast.environments.conditions import Condition
+from weightcast.environments.weight_maps import WeightMap
 
 
 class Origin(nn.Module):
-    """A trained base behind a change of scale: it stays as it is when an environment joins the table, scaling does not.
+    """A trained base behind a change of coordinates: it stays as it is when an environment joins the table, the
+    generator's condition does not.
 
     Args:
         weight_map: of the base; not trained any more.
-        parameters: how many an environment has.
+        condition: the generator's.
     """
 
-    scale: Tensor
-    shift: Tensor
-
-    def __init__(self, weight_map: nn.Module, parameters: int) -> None:
+    def __init__(self, weight_map: WeightMap, condition: Condition) -> None:
         super().__init__()
         self.weight_map = weight_map.requires_grad_(False)
-        self.register_buffer("scale", torch.ones(parameters))
-        self.register_buffer("shift", torch.zeros(parameters))
+        self.coordinates = condition.towards(weight_map.condition)
 
     @classmethod
-    def of(cls, base: Base, scaling: ParameterScaling) -> Origin:
-        """From a base, for parameters that are scaled by ``scaling``."""
-        count = len(scaling.names)
-        origin = cls(base.weight_map, count)
-        zero, one = (base.scaling.apply(scaling.invert(torch.full((1, count), end)).numpy())[0] for end in (0.0, 1.0))
-        origin.shift.copy_(zero)
-        origin.scale.copy_(one - zero)  # either scaling is linear in the same numbers
-        return origin
+    def of(cls, base: BaseNetwork, condition: Condition) -> Origin:
+        """From a base, for a generator with this condition."""
+        return cls(base.weight_map, condition)
 
-    def forward(self, parameters: Tensor) -> Tensor:
-        """Scaled parameters [environment, parameter] -> weights [environment, weight]."""
-        return self.weight_map(parameters * self.scale + self.shift)
+    def forward(self, prepared: Tensor) -> Tensor:
+        """The generator's coordinates [environment, coordinate] -> weights [environment, weight]."""
+        return self.weight_map(self.coordinates(prepared))
 
 
-def build_origin(description: Mapping[str, Any] | None, graph: WeightGraph) -> Origin | None:
+def build_origin(description: Mapping[str, Any] | None, condition: Condition, graph: WeightGraph) -> Origin | None:
     """An origin whose tensors are still to be loaded, from the description of the base's weight map; None from None."""
-    if description is None:
-        return None
-    weight_map = build_weight_map(dict(description), torch.zeros(graph.num_parameters), graph)
-    return Origin(weight_map, int(description["parameters"]))
+    return None if description is None else Origin(described_weight_map(description, graph), condition)

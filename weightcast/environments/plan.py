@@ -6,14 +6,16 @@ modules are imported: Snakemake reads this file in every process that it starts.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.errors import InputError
-from weightcast.core.recorded import recorded_metadata
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.study import Study
+from weightcast.environments.config.weight_map import FilmMap, HypernetworkMap, PooledMap
 
 WEIGHT_MAPS = ("erm", "conditioned", "film-matched", "hypernetwork")
 """Networks trained on all visible environments together: the two bases, and two that are methods of their own alone."""
@@ -97,12 +99,17 @@ def reference_shards(study: Study, table: EnvironmentTable) -> dict[str, list[st
     return _shards("unseen", [environment.id for environment in table.unseen], study.zoo.shard_environments)
 
 
+def shards(study: Study, table: EnvironmentTable) -> dict[str, list[str]]:
+    """Both kinds of shards: ids by the shard's name."""
+    return expert_shards(study, table) | reference_shards(study, table)
+
+
 def base_environments(study: Study, table: EnvironmentTable, base: str) -> list[str]:
     """Visible environments that a network of ``WEIGHT_MAPS`` is trained on.
 
-    All of the table's, except where the network is there already and its environments are all still visible: then
-    those. A base that has seen enough is still a good start for the experts of an environment that joins later, so
-    adding one trains that environment alone. Deleting ``results/<study>/base`` trains anew, on all.
+    All of the table's, except where its training has begun before and the environments of that time are all still
+    visible: then those. A base that has seen enough is still a good start for the experts of an environment that joins
+    later, so adding one trains that environment alone. Deleting ``results/<study>/base`` trains anew, on all.
     """
     visible = [environment.id for environment in table.visible]
     recorded = recorded_environments(study, base)
@@ -110,24 +117,43 @@ def base_environments(study: Study, table: EnvironmentTable, base: str) -> list[
 
 
 def recorded_environments(study: Study, base: str) -> list[str] | None:
-    """The environments that a base on disk was trained on, or None if there is no such base or it cannot be read."""
-    metadata = recorded_metadata(study.results / "base" / f"{base}.safetensors") or {}
-    environments = metadata.get("environments")
+    """The environments that a base's training was begun with, or None if it was not, or the record cannot be read.
+
+    The record is a file of its own, which the training writes before its first step. The base itself would not do:
+    Snakemake deletes it before it is trained anew, and what had been planned would change under a kill.
+    """
+    try:
+        environments = json.loads(base_record(study, base).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
     if isinstance(environments, list) and all(isinstance(id, str) for id in environments):
         return environments
     return None
 
 
-def described_map(study: Study, name: str) -> dict[str, Any]:
-    """What a network of ``WEIGHT_MAPS`` is: kind and sizes, but for the number of parameters, which the table knows."""
-    film = {"kind": "film", **study.base.film.model_dump()}
+def base_record(study: Study, base: str) -> Path:
+    """Where the environments of a base are recorded: beside it, so that whoever deletes the folder starts anew."""
+    return study.results / "base" / f".{base}.environments.json"
+
+
+def described_map(study: Study, name: str) -> PooledMap | FilmMap | HypernetworkMap:
+    """What a network of ``WEIGHT_MAPS`` is: kind and sizes."""
+    film = FilmMap(width=study.base.film.width)
     hypernetwork = study.baselines.hypernetwork
-    return {
-        "erm": {"kind": "pooled"},
+    maps: dict[str, PooledMap | FilmMap | HypernetworkMap] = {
+        "erm": PooledMap(),
         "conditioned": film,
         "film-matched": film,
-        "hypernetwork": {"kind": "hypernetwork", "rank": hypernetwork.rank, "width": hypernetwork.width},
-    }[name]
+        "hypernetwork": HypernetworkMap(rank=hypernetwork.rank, width=hypernetwork.width),
+    }
+    return maps[name]
+
+
+def shown_methods(study: Study) -> list[str]:
+    """What the report shows side by side: the first arm's generator, experts of the very environment, the pooled
+    network."""
+    first = next(iter(study.generator.arms))
+    return [f"generator-{first}", f"one-per-env-{study.generator.arms[first].base}", "erm"]
 
 
 def tuned_arms(study: Study) -> list[str]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from weightcast.core.graph import WeightGraph
+from weightcast.core.nets.build import build_predictor
 
 
 class StackedPredictor:
@@ -19,6 +23,15 @@ class StackedPredictor:
     def __init__(self, module: nn.Module) -> None:
         self.module = module
         self.graph = WeightGraph(module)
+
+    @classmethod
+    def of_architecture(cls, architecture: Mapping[str, Any]) -> StackedPredictor:
+        """From the description that artifacts hold."""
+        return cls(build_predictor(dict(architecture)))
+
+    def to(self, device: torch.device) -> StackedPredictor:
+        """The same architecture, for weights and frames on a device."""
+        return StackedPredictor(self.module.to(device))
 
     def __call__(self, weights: Tensor, frames: Tensor) -> Tensor:
         """One step of every member: frames [member, batch, channel, y, x] -> the next frames, same shape."""

@@ -22,7 +22,7 @@ class WeightVAE(nn.Module):
     Args:
         graph: of the predictor.
         settings: widths, depth, latent size.
-        origin: scaled parameters -> the weights that deviations are from; none if None.
+        origin: a condition's coordinates -> the weights that deviations are from; none if None.
     """
 
     mean: Tensor
@@ -57,11 +57,11 @@ class WeightVAE(nn.Module):
         parts = (self.from_latent, self.decoder, self.norm, self.unembed)
         return [self.decoder_nodes, *(parameter for part in parts for parameter in part.parameters())]
 
-    def origins(self, parameters: Tensor) -> Tensor:
-        """Scaled parameters [batch, parameter] -> what deviations are from [batch, weight]; zeros without an origin."""
+    def origins(self, prepared: Tensor) -> Tensor:
+        """Coordinates [batch, coordinate] -> what deviations are from [batch, weight]; zeros without an origin."""
         if self.origin is None:
-            return self.mean.new_zeros(len(parameters), len(self.mean))
-        return self.origin(parameters)
+            return self.mean.new_zeros(len(prepared), len(self.mean))
+        return self.origin(prepared)
 
     def fit_statistics(self, deviations: Tensor) -> None:
         """Take mean and spread of each layer from the zoo's deviations [member, weight]."""
@@ -100,20 +100,20 @@ class WeightVAE(nn.Module):
         """The inverse of :meth:`standardise`: tokens of each layer -> deviations [batch, weight]."""
         return self.mean + self.spread * self.graph.flat(tokens)
 
-    def encode(self, weights: Tensor, parameters: Tensor) -> Tensor:
-        """What the diffusion models.
+    def encode(self, weights: Tensor, prepared: Tensor) -> Tensor:
+        """Mean latents of weights.
 
         Args:
             weights: [batch, weight].
-            parameters: scaled, of the weights' environments [batch, parameter].
+            prepared: coordinates of the weights' environments [batch, coordinate].
 
         Returns:
             Standardised latents [batch, node, latent].
         """
-        codes = self.posterior(weights - self.origins(parameters))[0]
+        codes = self.posterior(weights - self.origins(prepared))[0]
         return (codes - self.latent_mean) / self.latent_scale
 
-    def decode(self, latents: Tensor, parameters: Tensor) -> Tensor:
-        """The inverse of :meth:`encode`: standardised latents and scaled parameters -> weights [batch, weight]."""
+    def decode(self, latents: Tensor, prepared: Tensor) -> Tensor:
+        """The inverse of :meth:`encode`: standardised latents and coordinates -> weights [batch, weight]."""
         tokens = self.decode_tokens(latents * self.latent_scale + self.latent_mean)
-        return self.origins(parameters) + self.deviations(tokens)
+        return self.origins(prepared) + self.deviations(tokens)

@@ -3,44 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from weightcast.core.artifacts import load_artifact, save_artifact
 from weightcast.core.graph import WeightGraph
-from weightcast.core.nets.build import build_predictor
+from weightcast.environments.conditions import Condition, build_condition
 from weightcast.environments.config.vae import VAESettings
 from weightcast.environments.origin import build_origin
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.vae import WeightVAE
 
 
-def save_vae(path: str | Path, vae: WeightVAE, metadata: Mapping[str, Any]) -> None:
-    """Write a ``vae`` artifact.
+@dataclass(frozen=True)
+class TrainedVae:
+    """A weight VAE with what it needs to be used.
 
-    Args:
-        path: a ``.safetensors`` file.
-        vae: trained.
-        metadata: holds at least ``architecture``, ``vae`` (its settings), and ``origin``: the description of its base's
-            weight map, or None.
+    Attributes:
+        vae: the network.
+        condition: what its origin is a function of.
+        predictor: whose weights it codes.
+        metadata: of the artifact.
     """
-    save_artifact(path, "vae", vae.state_dict(), metadata)
+
+    vae: WeightVAE
+    condition: Condition
+    predictor: StackedPredictor
+    metadata: Mapping[str, Any]
+
+    def save(self, path: str | Path) -> None:
+        """Write as a ``vae`` artifact."""
+        save_artifact(path, "vae", self.vae.state_dict(), self.metadata)
+
+    @classmethod
+    def load(cls, path: str | Path) -> TrainedVae:
+        """Read a ``vae`` artifact.
+
+        Raises:
+            InputError: it is missing, damaged or of another kind.
+        """
+        artifact = load_artifact(path, "vae")
+        predictor = StackedPredictor.of_architecture(artifact.metadata["architecture"])
+        condition = build_condition(artifact.metadata["condition"])
+        vae = build_vae(artifact.metadata, condition, predictor.graph)
+        vae.load_state_dict(artifact.tensors)
+        return cls(vae.eval(), condition, predictor, artifact.metadata)
 
 
-def load_vae(path: str | Path) -> tuple[WeightVAE, StackedPredictor, dict[str, Any]]:
-    """Read a ``vae`` artifact: the VAE, the predictor whose weights it codes, and the metadata.
-
-    Raises:
-        InputError: it is missing, damaged or of another kind.
-    """
-    artifact = load_artifact(path, "vae")
-    predictor = StackedPredictor(build_predictor(artifact.metadata["architecture"]))
-    vae = build_vae(artifact.metadata, predictor.graph)
-    vae.load_state_dict(artifact.tensors)
-    return vae.eval(), predictor, artifact.metadata
-
-
-def build_vae(metadata: Mapping[str, Any], graph: WeightGraph) -> WeightVAE:
+def build_vae(metadata: Mapping[str, Any], condition: Condition, graph: WeightGraph) -> WeightVAE:
     """An untrained VAE as the metadata of a ``vae`` or ``generator`` artifact describe it."""
-    origin = build_origin(metadata.get("origin"), graph)  # not in artifacts from before there was one
+    origin = build_origin(metadata["origin"], condition, graph)
     return WeightVAE(graph, VAESettings(**metadata["vae"]), origin)

@@ -1,33 +1,42 @@
-"""Maps from an environment's parameters to a predictor's weights, trained through the predictor's own error.
+"""Maps from what is known of an environment to a predictor's weights, trained through the predictor's own error.
 
-The pooled network, the conditioned (FiLM) network and the hypernetwork are the same kind of thing - parameters in,
+The pooled network, the conditioned (FiLM) network and the hypernetwork are the same kind of thing - a condition in,
 plain weights out - so they share one training, one artifact and one evaluation.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
-from weightcast.core.artifacts import Artifact
 from weightcast.core.graph import WeightGraph
+from weightcast.environments.conditions import Condition
+from weightcast.environments.config.weight_map import AnyWeightMap, FilmMap, HypernetworkMap, PooledMap
 
 
-class PooledWeights(nn.Module):
-    """The same weights in every environment: empirical risk minimisation."""
+class WeightMap(nn.Module):
+    """A condition's coordinates [environment, coordinate] -> weights [environment, weight].
 
-    def __init__(self, initial: Tensor) -> None:
+    Attributes:
+        condition: whose coordinates they are.
+        weights: of the network in the middle of it all [weight].
+    """
+
+    def __init__(self, initial: Tensor, condition: Condition) -> None:
         super().__init__()
+        self.condition = condition
         self.weights = nn.Parameter(initial.clone())
 
-    def forward(self, parameters: Tensor) -> Tensor:
-        """Scaled parameters [environment, parameter] -> weights [environment, weight], all rows equal."""
-        return self.weights.expand(len(parameters), -1)
+
+class PooledWeights(WeightMap):
+    """The same weights in every environment: empirical risk minimisation."""
+
+    def forward(self, prepared: Tensor) -> Tensor:
+        """Coordinates [environment, coordinate] -> weights [environment, weight], all rows equal."""
+        return self.weights.expand(len(prepared), -1)
 
 
-class FilmWeights(nn.Module):
+class FilmWeights(WeightMap):
     """Feature-wise linear modulation (Perez et al., AAAI 2018), folded into plain weights.
 
     Scaling the pre-activation of a node by (1 + s) and shifting it by t is the same as scaling all weights into the
@@ -38,40 +47,38 @@ class FilmWeights(nn.Module):
     node_of: Tensor
     bias_entries: Tensor
 
-    def __init__(self, initial: Tensor, graph: WeightGraph, parameters: int, width: int) -> None:
-        super().__init__()
-        self.weights = nn.Parameter(initial.clone())
-        self.modulation = _mlp(parameters, width, 2 * graph.num_nodes)
+    def __init__(self, initial: Tensor, condition: Condition, graph: WeightGraph, width: int) -> None:
+        super().__init__(initial, condition)
+        self.modulation = _mlp(condition.width, width, 2 * graph.num_nodes)
         for parameter in self.modulation[-1].parameters():
             nn.init.zeros_(parameter)  # training starts from the unmodulated network
         self.register_buffer("node_of", graph.node_of, persistent=False)
         self.register_buffer("bias_entries", graph.bias_entries.to(initial.dtype), persistent=False)
 
-    def scale_and_shift(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """Scaled parameters [environment, parameter] -> s and t, each [environment, node]."""
-        scale, shift = self.modulation(parameters).chunk(2, dim=-1)
+    def scale_and_shift(self, prepared: Tensor) -> tuple[Tensor, Tensor]:
+        """Coordinates [environment, coordinate] -> s and t, each [environment, node]."""
+        scale, shift = self.modulation(self.condition(prepared)).chunk(2, dim=-1)
         return scale, shift
 
-    def forward(self, parameters: Tensor) -> Tensor:
-        """Scaled parameters [environment, parameter] -> weights [environment, weight]."""
-        scale, shift = self.scale_and_shift(parameters)
+    def forward(self, prepared: Tensor) -> Tensor:
+        """Coordinates [environment, coordinate] -> weights [environment, weight]."""
+        scale, shift = self.scale_and_shift(prepared)
         return self.weights * (1.0 + scale[:, self.node_of]) + shift[:, self.node_of] * self.bias_entries
 
 
-class HypernetworkWeights(nn.Module):
-    """Weights as a mean plus a few learned directions, with coefficients from the environment's parameters."""
+class HypernetworkWeights(WeightMap):
+    """Weights as a mean plus a few learned directions, with coefficients from the condition."""
 
-    def __init__(self, initial: Tensor, graph: WeightGraph, parameters: int, width: int, rank: int) -> None:
-        super().__init__()
-        self.weights = nn.Parameter(initial.clone())
+    def __init__(self, initial: Tensor, condition: Condition, graph: WeightGraph, width: int, rank: int) -> None:
+        super().__init__(initial, condition)
         # Directions start as large as the weights of their own node, so that small and large layers move alike.
         size = torch.zeros(graph.num_nodes).scatter_reduce(0, graph.node_of, initial.square(), "mean").sqrt()
         self.directions = nn.Parameter(0.3 * torch.randn(rank, len(initial)) * size[graph.node_of])
-        self.coefficients = _mlp(parameters, width, rank)
+        self.coefficients = _mlp(condition.width, width, rank)
 
-    def forward(self, parameters: Tensor) -> Tensor:
-        """Scaled parameters [environment, parameter] -> weights [environment, weight]."""
-        return self.weights + self.coefficients(parameters) @ self.directions
+    def forward(self, prepared: Tensor) -> Tensor:
+        """Coordinates [environment, coordinate] -> weights [environment, weight]."""
+        return self.weights + self.coefficients(self.condition(prepared)) @ self.directions
 
 
 def _mlp(inputs: int, width: int, outputs: int) -> nn.Sequential:
@@ -80,26 +87,19 @@ def _mlp(inputs: int, width: int, outputs: int) -> nn.Sequential:
     )
 
 
-def build_weight_map(description: dict[str, Any], initial: Tensor, graph: WeightGraph) -> nn.Module:
-    """A weight map from its description: kind (pooled, film, hypernetwork), parameters, and its own settings.
+def build_weight_map(settings: AnyWeightMap, condition: Condition, initial: Tensor, graph: WeightGraph) -> WeightMap:
+    """An untrained weight map.
 
     Args:
-        description: JSON values, as stored in artifacts.
+        settings: its kind and sizes.
+        condition: what it is a function of.
         initial: weights of a freshly initialised predictor [weight].
         graph: of the predictor.
     """
-    kind, parameters = description["kind"], int(description["parameters"])
-    if kind == "pooled":
-        return PooledWeights(initial)
-    if kind == "film":
-        return FilmWeights(initial, graph, parameters, int(description["width"]))
-    if kind == "hypernetwork":
-        return HypernetworkWeights(initial, graph, parameters, int(description["width"]), int(description["rank"]))
-    raise ValueError(f"unknown kind of weight map: {kind!r}")
-
-
-def load_weight_map(artifact: Artifact, graph: WeightGraph) -> nn.Module:
-    """The trained weight map of a ``base`` artifact."""
-    weight_map = build_weight_map(artifact.metadata["weight_map"], torch.zeros(graph.num_parameters), graph)
-    weight_map.load_state_dict(artifact.tensors)
-    return weight_map.requires_grad_(False)
+    match settings:
+        case PooledMap():
+            return PooledWeights(initial, condition)
+        case FilmMap():
+            return FilmWeights(initial, condition, graph, settings.width)
+        case HypernetworkMap():
+            return HypernetworkWeights(initial, condition, graph, settings.width, settings.rank)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from weightcast.core.artifacts import load_artifact, save_artifact
+from weightcast.environments.dataset import Normalisation
+from weightcast.environments.predictor import StackedPredictor
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class MethodWeights:
         train_seconds: spent once, before any new environment is seen; includes everything the method builds on.
         adapt_seconds: spent for each new environment.
         parameters: numbers that were learned and must be kept to use the method.
+        diverged: environments whose training broke down; their weights are the last finite ones.
+        normalisation: of the predictors, if it is not the one that the file says for all its methods.
     """
 
     method: str
@@ -32,40 +37,72 @@ class MethodWeights:
     train_seconds: float
     adapt_seconds: float
     parameters: int
+    diverged: list[str] = field(default_factory=list)
+    normalisation: Normalisation | None = None
 
 
-def save_method_weights(path: str | Path, methods: list[MethodWeights], shared: dict[str, Any]) -> None:
-    """Write weights of one or several methods as one ``weights`` artifact.
+@dataclass(frozen=True)
+class WeightsFile:
+    """Weights of one or several methods, as one ``weights`` artifact.
 
-    Args:
-        path: of the artifact.
+    Attributes:
         methods: each with a (method, seed) of its own.
-        shared: architecture, normalisation and scaling.
+        metadata: of the artifact; architecture, normalisation and condition among them.
     """
-    tensors = {f"{method.method}.{method.seed}": method.weights for method in methods}
-    described = [
-        {
-            "method": method.method,
-            "seed": method.seed,
-            "environments": method.environments,
-            "train_seconds": method.train_seconds,
-            "adapt_seconds": method.adapt_seconds,
-            "parameters": method.parameters,
-        }
-        for method in methods
-    ]
-    save_artifact(path, "weights", tensors, shared | {"methods": described})
 
+    methods: list[MethodWeights]
+    metadata: Mapping[str, Any]
 
-def load_method_weights(path: str | Path) -> tuple[list[MethodWeights], dict[str, Any]]:
-    """Read what :func:`save_method_weights` wrote: the methods and the artifact's metadata.
+    @classmethod
+    def of(cls, methods: list[MethodWeights], shared: Mapping[str, Any]) -> WeightsFile:
+        """Methods whose weights are of one architecture.
 
-    Raises:
-        InputError: the artifact is missing, damaged or of another kind.
-    """
-    artifact = load_artifact(path, "weights")
-    methods = [
-        MethodWeights(weights=artifact.tensors[f"{described['method']}.{described['seed']}"], **described)
-        for described in artifact.metadata["methods"]
-    ]
-    return methods, artifact.metadata
+        Args:
+            methods: see above.
+            shared: architecture, normalisation and condition, and where the weights come from.
+        """
+        described = [
+            {
+                "method": method.method,
+                "seed": method.seed,
+                "environments": method.environments,
+                "train_seconds": method.train_seconds,
+                "adapt_seconds": method.adapt_seconds,
+                "parameters": method.parameters,
+                "diverged": method.diverged,
+                "normalisation": method.normalisation and method.normalisation.metadata(),
+            }
+            for method in methods
+        ]
+        return cls(methods, dict(shared) | {"methods": described})
+
+    def save(self, path: str | Path) -> None:
+        """Write as one artifact."""
+        tensors = {f"{method.method}.{method.seed}": method.weights for method in self.methods}
+        save_artifact(path, "weights", tensors, self.metadata)
+
+    @classmethod
+    def load(cls, path: str | Path) -> WeightsFile:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            InputError: the artifact is missing, damaged or of another kind.
+        """
+        artifact = load_artifact(path, "weights")
+        methods = []
+        for described in artifact.metadata["methods"]:
+            own = dict(described)
+            stored = own.pop("normalisation")
+            weights = artifact.tensors[f"{own['method']}.{own['seed']}"]
+            normalisation = None if stored is None else Normalisation.from_metadata(stored)
+            methods.append(MethodWeights(weights=weights, normalisation=normalisation, **own))
+        return cls(methods, artifact.metadata)
+
+    @property
+    def predictor(self) -> StackedPredictor:
+        """The architecture whose weights these are."""
+        return StackedPredictor.of_architecture(self.metadata["architecture"])
+
+    def normalisation_of(self, method: MethodWeights) -> Normalisation:
+        """The units that a method's predictors see: its own, where bases were trained on different environments."""
+        return method.normalisation or Normalisation.from_metadata(self.metadata["normalisation"])

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
-from weightcast.core.artifacts import Artifact, load_artifact
+from weightcast.core.artifacts import Artifact, load_artifact, save_artifact
 from weightcast.core.errors import InputError
 
 
@@ -22,7 +22,7 @@ class Zoo:
         weights: [member, weight].
         manifest: an entry a member: environment, member, seed, diverged, train_error, validation_error, seconds,
             data_digest.
-        metadata: what all members share: architecture, normalisation, scaling, base digest, settings.
+        metadata: what all members share: architecture, normalisation, condition, base digest, settings.
     """
 
     weights: Tensor
@@ -30,18 +30,24 @@ class Zoo:
     metadata: dict[str, Any]
 
     @classmethod
-    def from_artifact(cls, artifact: Artifact) -> Zoo:
+    def from_artifact(cls, artifact: Artifact) -> Self:
         metadata = dict(artifact.metadata)
         return cls(artifact.tensors["weights"], metadata.pop("manifest"), metadata)
 
+    kind: ClassVar[str] = "zoo"
+
     @classmethod
-    def load(cls, path: str | Path, kind: str = "zoo") -> Zoo:
-        """Read a ``zoo`` (or ``experts``) artifact.
+    def load(cls, path: str | Path) -> Self:
+        """Read an artifact of this kind.
 
         Raises:
             InputError: it is missing, damaged or of another kind.
         """
-        return cls.from_artifact(load_artifact(path, kind))
+        return cls.from_artifact(load_artifact(path, cls.kind))
+
+    def save(self, path: str | Path) -> None:
+        """Write as one artifact."""
+        save_artifact(path, self.kind, {"weights": self.weights}, self.metadata | {"manifest": self.manifest})
 
     def healthy(self) -> Zoo:
         """Only the members that did not diverge: what generators and regressions learn from.
@@ -73,6 +79,12 @@ class Zoo:
     def seconds(self) -> float:
         """Training time of all members together."""
         return float(sum(entry["seconds"] for entry in self.manifest))
+
+
+class ExpertShard(Zoo):
+    """Experts as one job trained them."""
+
+    kind = "experts"
 
 
 def gather(shards: Sequence[Zoo], environments: Sequence[str]) -> Zoo:

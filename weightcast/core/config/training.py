@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from weightcast.core.config.settings import Settings
@@ -18,6 +20,12 @@ class TrainingSettings(Settings):
     """Decoupled weight decay."""
     clip: float = Field(default=1.0, gt=0)
     """Largest gradient norm, of each member on its own."""
+    average: float | None = Field(default=None, gt=0, lt=1)
+    """Decay of an exponential moving average of the weights, which is then what the training ends in. null: the weights
+    themselves."""
+    keep: Literal["last", "best"] = "last"
+    """Which weights a training ends in: the last ones, or those of the least validation error on the way (of visible
+    environments)."""
 
 
 class PredictorTraining(TrainingSettings):
@@ -30,5 +38,7 @@ class PredictorTraining(TrainingSettings):
 
 
 class PooledTraining(PredictorTraining):
+    """Training of one network on several environments at once."""
+
     environments: int = Field(default=8, ge=1)
     """Visible environments drawn for a step; at most all."""

@@ -18,6 +18,7 @@ from weightcast.core.environment_table import read_environments
 from weightcast.core.errors import InputError
 from weightcast.environments.commands.frame_step import agreed_frame_step
 from weightcast.environments.commands.observed_frames import read_observed_frames
+from weightcast.environments.conditions import Known
 from weightcast.environments.config.study import Study, load_study
 from weightcast.environments.generator import Generator
 from weightcast.environments.model import save_models
@@ -38,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-n", "--samples", default=1, type=int, metavar="N", help="predictors to generate; default: 1")
     parser.add_argument("--arm", metavar="NAME", help="of the study's generator; default: the first")
     parser.add_argument("--seed", default=0, type=int, help="another seed gives other predictors; default: 0")
+    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:<number>; default: cpu")
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="model.safetensors to write")
 
 
@@ -47,7 +49,7 @@ def run(arguments: argparse.Namespace) -> None:
     if not results.is_dir():
         raise InputError(f"{results}: found no such folder, expected that of a study that has been run")
     stated = None if arguments.environment is None else parse_environment(arguments.environment)
-    generator = Generator.load(results, arguments.arm)
+    generator = Generator.load(results, arguments.arm, device=arguments.device)
     study = load_study(results / "config.yaml")
     described = {"channels": study.data.channels, "grid": list(study.data.grid), **_units(study, results)}
     if stated is None:
@@ -55,11 +57,11 @@ def run(arguments: argparse.Namespace) -> None:
         described["inferred_from"] = arguments.frames.name
     else:
         environment = stated
-    for warning in generator.scaling.check(environment, "environment"):
+    for warning in generator.condition.check(Known(parameters=environment), "environment"):
         warn(warning)
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # the same, as a Python program gets them
         weights = generator.sample_weights(environment, arguments.samples, arguments.seed)
-    shared = {key: generator.metadata[key] for key in ("architecture", "normalisation", "scaling")}
+    shared = {key: generator.metadata[key] for key in ("architecture", "normalisation", "condition")}
     origin = {
         "study": study.study,
         "arm": generator.metadata["arm"],

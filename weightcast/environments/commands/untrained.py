@@ -7,6 +7,8 @@ from pathlib import Path
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.errors import InputError
 from weightcast.core.nets.build import build_predictor, describe_architecture
+from weightcast.environments.base import describe_weight_map
+from weightcast.environments.conditions import Known, new_condition
 from weightcast.environments.config.study import Study
 from weightcast.environments.generator import Generator, new_generator
 from weightcast.environments.plan import described_map
@@ -30,12 +32,14 @@ def untrained_generator(study: Study, table: EnvironmentTable, arm: str) -> Gene
     """The generator of one arm."""
     vae, diffusion = study.generator.of_arm(arm)
     channels = len(study.data.channels)
-    origin = described_map(study, study.generator.arms[arm].base) | {"parameters": len(table.parameter_names)}
+    origin = described_map(study, study.generator.arms[arm].base)
+    known = Known.of_rows(table.visible)
+    condition = new_condition(study.generator.arms[arm].condition, known, study.logarithmic_parameters)
     metadata = {
         "architecture": describe_architecture(study.predictor, channels),
         "normalisation": {"mean": [0.0] * channels, "scale": [1.0] * channels},
-        "scaling": {"names": list(table.parameter_names), "low": [], "high": []},
-        "origin": origin if vae.relative_to == "base" else None,
+        "condition": condition.describe(),
+        "origin": describe_weight_map(origin, condition) if vae.relative_to == "base" else None,
         "vae": vae.model_dump(mode="json"),
         "diffusion": diffusion.model_dump(mode="json"),
     }

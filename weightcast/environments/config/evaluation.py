@@ -13,8 +13,8 @@ class EvaluationSettings(Settings):
     observed_frames: int | None = Field(default=None, ge=2)
     """Conditioned methods are evaluated once more on unseen environments, not told the parameters but shown the first
     so many frames of one training trajectory. null: not."""
-    benchmark: bool = False
-    """Score also as the adaptation benchmarks of CoDA and GEPS do (docs/benchmarks.md): further metrics in
-    metrics.csv, report/benchmark.csv, and a section of the report."""
+    adaptation_scores: bool = False
+    """Score also as CoDA and GEPS score adaptation (docs/adaptation.md): further metrics in metrics.csv,
+    report/adaptation.csv, and a section of the report."""
     bootstrap: int = Field(default=2000, ge=100)
     """Resamples behind an interval."""

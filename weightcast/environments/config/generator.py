@@ -8,6 +8,7 @@ from pydantic import Field
 
 from weightcast.core.config.overlay import null_leaves_out, overlaid
 from weightcast.core.config.settings import Settings
+from weightcast.environments.config.condition import ConditionName
 from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.config.end_to_end import EndToEndSettings
 from weightcast.environments.config.vae import VAESettings
@@ -18,6 +19,8 @@ class ArmSettings(Settings):
     """One configuration of the generator. ``vae`` and ``diffusion`` override single keys of the shared sections."""
 
     base: BaseName
+    condition: ConditionName = "parameters"
+    """What generated weights depend on."""
     end_to_end: bool
     """Whether end-to-end fine-tuning follows the diffusion."""
     vae: dict[str, Any] = Field(default_factory=dict)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
+from weightcast.core.config.device import AccelerationSettings, DeviceName
+from weightcast.core.config.messages import check_once, first_line
 from weightcast.core.config.predictor import AnyPredictor
 from weightcast.core.config.settings import Settings
 from weightcast.core.config.yaml_file import read_yaml
@@ -51,6 +50,12 @@ class Study(Settings):
     explain: ExplainSettings | None = None
     """Distil predictors into differential equations, for states without a grid. null: not."""
 
+    device: DeviceName = "auto"
+    """Where computations run: ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:<number>``. An edit
+    reruns nothing: what is computed on either agrees within rounding."""
+    acceleration: AccelerationSettings = AccelerationSettings()
+    """Less exact arithmetic and compiled steps."""
+
     @property
     def results(self) -> Path:
         return Path("results") / self.study
@@ -80,7 +85,7 @@ def parse_study(config: dict[str, Any], source: str | Path = "config") -> Study:
     try:
         study = Study.model_validate(config)
     except ValidationError as error:
-        raise InputError(first_line(error, source)) from None
+        raise InputError(first_line(error, source, Study)) from None
     _check(study, source)
     return study
 
@@ -92,51 +97,6 @@ def load_study(path: str | Path) -> Study:
         InputError: the file is missing, is not YAML, or :func:`parse_study` refuses it.
     """
     return parse_study(read_yaml(path), path)
-
-
-def first_line(error: ValidationError, source: str | Path, section: type[Settings] = Study, prefix: str = "") -> str:
-    """The first complaint of a section; ``prefix`` is the section's own place, with a dot at its end."""
-    first = error.errors()[0]
-    location, around = _place(section, first["loc"])
-    field = prefix + ".".join(location)
-    if first["type"] == "extra_forbidden":
-        return f"{source}: {field}: unknown key, expected {_known_keys(around, location[-1])}"
-    if first["type"] == "missing":
-        return f"{source}: {field}: missing, expected a value"
-    if first["type"] == "union_tag_invalid":
-        return f"{source}: {field}.kind: found {first['ctx']['tag']!r}, expected one of {first['ctx']['expected_tags']}"
-    message = first["msg"][0].lower() + first["msg"][1:]
-    return f"{source}: {field}: found {first['input']!r}: {message}"
-
-
-def _place(section: type[Settings], location: tuple[int | str, ...]) -> tuple[list[str], Any]:
-    """The path of keys to a place in a file, and the section around it.
-
-    Pydantic's own path also has the kind of a section that may be of several kinds, which no line of the file has.
-    """
-    keys: list[str] = []
-    model: Any = section
-    parts = list(location)
-    while parts:
-        part = parts.pop(0)
-        keys.append(str(part))
-        if not parts:
-            break
-        field = getattr(model, "model_fields", {}).get(part)
-        model = field.annotation if field is not None else getattr(model, "__args__", [None, None])[-1]
-        if field is not None and field.discriminator is not None:
-            kind = parts.pop(0)
-            model = next(one for one in get_args(model) if kind in get_args(one.model_fields["kind"].annotation))
-        elif isinstance(model, UnionType):  # a section that may be missing
-            model = next((kind for kind in get_args(model) if hasattr(kind, "model_fields")), model)
-    return keys, model
-
-
-def _known_keys(section: Any, unknown: str) -> str:
-    """The key of a section that is nearest in spelling to an unknown one, or all its keys if none is near."""
-    keys = list(getattr(section, "model_fields", {}))
-    close = get_close_matches(unknown, keys, n=1)
-    return f"{close[0]!r}" if close else f"one of {', '.join(keys)}"
 
 
 def _check_arm(study: Study, arm: str, source: str | Path) -> None:
@@ -161,17 +121,6 @@ def _check_arm(study: Study, arm: str, source: str | Path) -> None:
             f"{source}: generator.diffusion.width: found {diffusion.width} for the arm {arm}, expected an even number: "
             "half of it are sines of the noise step, half cosines"
         )
-
-
-def check_once(values: Sequence[object], field: str, source: str | Path) -> None:
-    """Refuse an entry that occurs twice.
-
-    Raises:
-        InputError: names the field and the entry.
-    """
-    for position, value in enumerate(values):
-        if value in values[:position]:
-            raise InputError(f"{source}: {field}: found {value!r} twice, expected every entry once")
 
 
 def _check(study: Study, source: str | Path) -> None:

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from weightcast.core.config.settings import Settings
 from weightcast.core.config.training import PooledTraining, PredictorTraining
+from weightcast.environments.config.condition import ConditionName
 
 BaseName = Literal["erm", "conditioned"]
 
@@ -26,6 +27,8 @@ class BaseSettings(Settings):
     """One pooled network (empirical risk minimisation), as in the paper."""
     conditioned: PooledTraining
     """A network modulated by the environment's parameters; folds into plain weights for each environment."""
+    condition: ConditionName = "parameters"
+    """What the weights of conditioned networks depend on."""
     film: FilmSettings = FilmSettings()
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from weightcast.core.config.messages import check_once, first_line
 from weightcast.core.config.yaml_file import read_yaml
 from weightcast.core.errors import InputError
 from weightcast.core.names import check_name
-from weightcast.environments.config.study import check_once, first_line
 from weightcast.evolution.config.flow import FlowSettings
 from weightcast.evolution.config.study import TimeStudy
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from weightcast.core.config.device import AccelerationSettings, DeviceName
 from weightcast.core.config.settings import Settings
 from weightcast.evolution.config.anchors import AnchorSettings
 from weightcast.evolution.config.density import DensitySettings
@@ -29,6 +30,11 @@ class TimeStudy(Settings):
     anchors: AnchorSettings
     flow: FlowSettings
     evaluation: TimeEvaluationSettings = TimeEvaluationSettings()
+    device: DeviceName = "auto"
+    """Where computations run: ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:<number>``. An edit
+    reruns nothing: what is computed on either agrees within rounding."""
+    acceleration: AccelerationSettings = AccelerationSettings()
+    """Less exact arithmetic and compiled steps."""
 
     @property
     def results(self) -> Path:

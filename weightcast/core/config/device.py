@@ -1,0 +1,26 @@
+"""Where computations run, and how exactly: the keys ``device`` and ``acceleration`` of every study."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from weightcast.core.config.settings import Settings
+
+DEVICE_PATTERN = r"auto|cpu|cuda(:[0-9]+)?"
+
+DeviceName = Annotated[str, Field(pattern=f"^({DEVICE_PATTERN})$")]
+"""``auto`` (a GPU where there is one, else the CPU), ``cpu``, ``cuda`` or ``cuda:<number>``."""
+
+
+class AccelerationSettings(Settings):
+    """Faster and less exact arithmetic, or compiled steps. All off: a GPU agrees with a CPU within rounding."""
+
+    tf32: bool = False
+    """On CUDA: products of float32 matrices with ten bits of mantissa (TensorFloat-32)."""
+    autocast: Literal["none", "bfloat16"] = "none"
+    """Forward passes of trainings in bfloat16 where torch takes that for safe; weights stay float32."""
+    compile: Literal["none", "default", "cuda-graphs"] = "none"
+    """Compile the stacked step of predictors with torch.compile, on CUDA also as CUDA graphs. Needs a C++ compiler
+    (on CUDA, Triton); without one, steps run as they are, with a warning."""

@@ -1,0 +1,43 @@
+"""The device that computations run on, chosen by name."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+
+from weightcast.core.config.device import DEVICE_PATTERN, AccelerationSettings
+from weightcast.core.errors import InputError
+
+
+def choose_device(name: str = "auto", source: str = "device") -> torch.device:
+    """The device of a name.
+
+    Args:
+        name: ``auto`` (a GPU where torch sees one, else the CPU), ``cpu``, ``cuda`` or ``cuda:<number>``.
+        source: where the name was given, for messages.
+
+    Raises:
+        InputError: another name, or a GPU that is not there.
+    """
+    if re.fullmatch(DEVICE_PATTERN, name) is None:
+        raise InputError(f"{source}: found {name!r}, expected auto, cpu, cuda or cuda:<number>")
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "cpu" or (name == "auto" and not there):
+        return torch.device("cpu")
+    number = int(name.partition(":")[2] or 0)
+    if number >= there:
+        found = "no GPU" if not there else f"{there} GPU{'s' if there > 1 else ''}, numbered from 0"
+        raise InputError(f"{source}: found {name!r}, expected a device of this machine: torch sees {found}")
+    return torch.device("cuda", number)
+
+
+def set_precision(acceleration: AccelerationSettings) -> None:
+    """Set how exactly products of float32 matrices are computed on CUDA, for the whole process."""
+    torch.backends.cuda.matmul.allow_tf32 = acceleration.tf32
+    torch.backends.cudnn.allow_tf32 = acceleration.tf32
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """Memory of a GPU that nothing uses; None for a CPU, whose memory is what the job asked for."""
+    return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else None

@@ -1,0 +1,94 @@
+"""The type that every kind of condition has."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from torch import Tensor, nn
+
+from weightcast.core.environment_table import Environment
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of one environment. A kind of condition takes from it what it needs.
+
+    Attributes:
+        parameters: value of each parameter, in the user's units; None where nobody knows them.
+        frames: observed frames [trajectory, frame, channel, y, x] in physical units; None where there are none.
+    """
+
+    parameters: Mapping[str, float] | None = None
+    frames: Tensor | None = None
+
+    @classmethod
+    def of_rows(cls, environments: Sequence[Environment]) -> list[Known]:
+        """What the table of environments says of each."""
+        return [cls(parameters=environment.parameters) for environment in environments]
+
+
+class Condition(nn.Module, ABC):
+    """Turns what is known of environments into embeddings, in two steps.
+
+    ``prepare`` makes tensors of what is known, without gradients: numbers in a sensible range. ``forward`` makes
+    embeddings of those; its parameters are trained with the network that the condition is part of.
+
+    Attributes:
+        coordinates: numbers that ``prepare`` makes of an environment.
+        width: numbers of an embedding.
+    """
+
+    coordinates: int
+    width: int
+
+    @classmethod
+    @abstractmethod
+    def of(cls, visible: Sequence[Known], logarithmic: Sequence[str] = ()) -> Self:
+        """A condition for these visible environments."""
+
+    @classmethod
+    @abstractmethod
+    def from_description(cls, description: Mapping[str, Any]) -> Self:
+        """The inverse of :meth:`describe`."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """JSON values that the condition is built again from, its kind among them."""
+
+    @abstractmethod
+    def prepare(self, known: Sequence[Known]) -> Tensor:
+        """What is known of each environment -> coordinates [environment, coordinate], float32, on the CPU."""
+
+    @abstractmethod
+    def forward(self, prepared: Tensor) -> Tensor:
+        """Coordinates [batch, coordinate] -> embeddings [batch, width]."""
+
+    @abstractmethod
+    def towards(self, other: Condition) -> nn.Module:
+        """A module from this condition's coordinates to another's of the same kind, made for other environments.
+
+        A network keeps the condition that it was trained with; what is built on it may have been made when more
+        environments were visible.
+        """
+
+    @abstractmethod
+    def candidates(self) -> Tensor:
+        """Coordinates [candidate, coordinate] over the visible range, from which a search for an environment starts."""
+
+    @abstractmethod
+    def named(self, prepared: Tensor) -> dict[str, float]:
+        """Coordinates of one environment [coordinate] as numbers with names, in the user's units if they have any."""
+
+    @abstractmethod
+    def check(self, known: Known, source: str) -> list[str]:
+        """Check what is known of an environment that somebody asks for.
+
+        Returns:
+            Warnings, such as that it lies outside the visible range.
+
+        Raises:
+            InputError: what the condition needs is missing or cannot be used; names ``source``.
+        """

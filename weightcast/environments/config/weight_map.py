@@ -1,0 +1,36 @@
+"""What a map from a condition to a predictor's weights is made of."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from weightcast.core.config.settings import Settings
+
+
+class PooledMap(Settings):
+    """The same weights in every environment."""
+
+    kind: Literal["pooled"] = "pooled"
+
+
+class FilmMap(Settings):
+    """Feature-wise linear modulation, folded into plain weights."""
+
+    kind: Literal["film"] = "film"
+    width: int = Field(default=64, ge=1)
+    """Width of the two hidden layers that turn a condition into scales and shifts."""
+
+
+class HypernetworkMap(Settings):
+    """A mean and a few learned directions."""
+
+    kind: Literal["hypernetwork"] = "hypernetwork"
+    rank: int = Field(default=8, ge=1)
+    """Learned directions in weight space."""
+    width: int = Field(default=64, ge=1)
+    """Width of the two hidden layers."""
+
+
+AnyWeightMap = Annotated[PooledMap | FilmMap | HypernetworkMap, Field(discriminator="kind")]

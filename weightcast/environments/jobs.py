@@ -1,0 +1,536 @@
+"""What every job of a study across environments is told: the slice of the configuration and of the table that it uses.
+
+A slice is compared by value, so an edit reruns the jobs that use what was edited and no others. Only light modules are
+imported: Snakemake reads this file in every process that it starts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from weightcast.core.config.predictor import AnyPredictor
+from weightcast.core.config.training import PooledTraining, PredictorTraining
+from weightcast.core.environment_table import Environment, EnvironmentTable, Role, read_environments
+from weightcast.core.job import StageSettings
+from weightcast.environments.config.baselines import FinetuneSettings, RegressionSettings
+from weightcast.environments.config.condition import ConditionName
+from weightcast.environments.config.data import DataSettings
+from weightcast.environments.config.diffusion import DiffusionSettings
+from weightcast.environments.config.end_to_end import EndToEndSettings
+from weightcast.environments.config.evaluation import EvaluationSettings
+from weightcast.environments.config.explain import ExplainSettings
+from weightcast.environments.config.study import Study
+from weightcast.environments.config.vae import VAESettings
+from weightcast.environments.config.weight_map import AnyWeightMap
+from weightcast.environments.config.zoo import Perturbation
+from weightcast.environments.plan import (
+    base_environments,
+    described_map,
+    pictured_environments,
+    shards,
+    shown_methods,
+    source_settings,
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study and its table of environments, from which every job's settings are cut.
+
+    Attributes:
+        study: the configuration.
+        table: all environments.
+        results: folder of the study's results.
+    """
+
+    study: Study
+    table: EnvironmentTable
+
+    @classmethod
+    def read(cls, study: Study, config: Path) -> Plan:
+        """From a study's resolved configuration, which has the table beside it.
+
+        Raises:
+            InputError: the table cannot be used.
+        """
+        return cls(study, read_environments(config.with_name("environments.csv")))
+
+    @property
+    def results(self) -> Path:
+        return self.study.results
+
+
+class Rows(StageSettings):
+    """Settings of a stage that works on environments.
+
+    Attributes:
+        environments: rows of the table, of those environments alone that the stage uses.
+    """
+
+    environments: tuple[Environment, ...]
+
+    @property
+    def table(self) -> EnvironmentTable:
+        names = tuple(self.environments[0].parameters) if self.environments else ()
+        return EnvironmentTable(self.environments, names, Path("environments.csv"))
+
+    @property
+    def ids(self) -> list[str]:
+        return [environment.id for environment in self.environments]
+
+    def with_role(self, *roles: Role) -> list[str]:
+        """Ids of the environments of these roles, in table order."""
+        return [environment.id for environment in self.environments if environment.role in roles]
+
+
+class ResolveConfig(StageSettings):
+    """The whole configuration. This job alone is told its settings themselves: the others find them in its output."""
+
+    config: dict[str, Any]
+
+
+class Simulate(Rows):
+    """Trajectories of one environment from a simulator or a package."""
+
+    source: str
+    settings: dict[str, Any]
+    seed: int
+
+    @classmethod
+    def of(cls, plan: Plan, environment: str) -> Simulate:
+        data = plan.study.data
+        return cls(
+            environments=(plan.table[environment],),
+            source=data.source,
+            settings=source_settings(data),
+            seed=plan.study.seed,
+        )
+
+
+class ImportTrajectories(Rows):
+    """Trajectories of one environment from the user's own files, and what is expected of these."""
+
+    channels: list[str]
+    grid: tuple[int, int]
+    frames: int
+    trajectories: int
+    frame_step: float
+
+    @classmethod
+    def of(cls, plan: Plan, environment: str) -> ImportTrajectories:
+        data = plan.study.data
+        return cls(
+            environments=(plan.table[environment],),
+            channels=data.channels,
+            grid=data.grid,
+            frames=data.frames,
+            trajectories=data.trajectories.total,
+            frame_step=float(source_settings(data).get("frame_step", 1.0)),
+        )
+
+
+class DownloadEra5(StageSettings):
+    """One month of one area of ERA5.
+
+    Attributes:
+        area: its edges: north, west, south, east.
+        spacing: degrees between the points that are needed.
+        variables: their names in NetCDF.
+        archive_names: their names in the archive.
+        hours: of the day.
+        origin: where what is missing comes from.
+        generation: as what the job was planned (`weightcast.era5.receipt.generation_of`).
+    """
+
+    month: str
+    area: tuple[float, float, float, float]
+    spacing: float
+    variables: tuple[str, ...]
+    archive_names: tuple[str, ...]
+    hours: tuple[int, ...]
+    origin: str
+    zarr_store: str
+    directory: str
+    generation: int
+
+    @classmethod
+    def of(cls, plan: Plan, area: str, month: str, generation: str) -> DownloadEra5:
+        from weightcast.era5.request import plan_downloads
+        from weightcast.era5.settings import ERA5Settings
+        from weightcast.systems import read_settings
+
+        settings = read_settings(ERA5Settings, source_settings(plan.study.data), "era5")
+        request = plan_downloads(list(plan.table), settings)[area, month]
+        return cls(
+            month=month,
+            area=(request.area.north, request.area.west, request.area.south, request.area.east),
+            spacing=request.spacing,
+            variables=request.variables,
+            archive_names=request.archive_names,
+            hours=request.hours,
+            origin=settings.download,
+            zarr_store=settings.zarr_store,
+            directory=settings.directory,
+            generation=int(generation),
+        )
+
+
+class TrainBase(Rows):
+    """A network trained on all visible environments together: a pooled one, a conditioned one or a hypernetwork."""
+
+    data: DataSettings
+    predictor: AnyPredictor
+    weight_map: AnyWeightMap
+    condition: ConditionName
+    training: PooledTraining
+    logarithmic_parameters: list[str]
+    seed: int
+
+    @classmethod
+    def of(cls, plan: Plan, base: str) -> TrainBase:
+        study = plan.study
+        trainings = {
+            "erm": study.base.erm,
+            "conditioned": study.base.conditioned,
+            "film-matched": study.baselines.film_matched,
+            "hypernetwork": study.baselines.hypernetwork.training,
+        }
+        return cls(
+            environments=tuple(plan.table[id] for id in base_environments(study, plan.table, base)),
+            data=study.data,
+            predictor=study.predictor,
+            weight_map=described_map(study, base),
+            condition=study.base.condition,
+            training=trainings[base],
+            logarithmic_parameters=study.logarithmic_parameters,
+            seed=study.seed,
+        )
+
+
+class TrainExperts(Rows):
+    """Experts of the environments of a shard, fine-tuned from a base; the other base's training is none of theirs."""
+
+    data: DataSettings
+    perturbation: Perturbation
+    training: PredictorTraining
+    members: int
+    seed: int
+
+    @classmethod
+    def of(cls, plan: Plan, base: str, shard: str) -> TrainExperts:
+        zoo = plan.study.zoo
+        return cls(
+            environments=tuple(plan.table[id] for id in shards(plan.study, plan.table)[shard]),
+            data=plan.study.data,
+            perturbation=zoo.perturbation,
+            training=zoo.training_from(base),
+            members=zoo.members if shard.startswith("visible") else 1,
+            seed=plan.study.seed,
+        )
+
+
+class GatherZoo(StageSettings):
+    """Which environments' experts are gathered, in this order."""
+
+    environments: tuple[str, ...]
+
+    @classmethod
+    def of(cls, plan: Plan, base: str, part: str) -> GatherZoo:
+        chosen = plan.table.visible if part == "zoo" else plan.table.unseen
+        return cls(environments=tuple(environment.id for environment in chosen))
+
+
+class TrainVae(Rows):
+    """The weight VAE of one arm and seed."""
+
+    data: DataSettings
+    vae: VAESettings
+    condition: ConditionName
+    logarithmic_parameters: list[str]
+    seed: int
+    generator_seed: int
+
+    @classmethod
+    def of(cls, plan: Plan, arm: str, seed: str) -> TrainVae:
+        generator = plan.study.generator
+        return cls(
+            environments=plan.table.visible,
+            data=plan.study.data,
+            vae=generator.of_arm(arm)[0],
+            condition=generator.arms[arm].condition,
+            logarithmic_parameters=plan.study.logarithmic_parameters,
+            seed=plan.study.seed,
+            generator_seed=int(seed),
+        )
+
+
+class TrainDiffusion(Rows):
+    """The latent diffusion of one arm and seed."""
+
+    diffusion: DiffusionSettings
+    arm: str
+    seed: int
+    generator_seed: int
+
+    @classmethod
+    def of(cls, plan: Plan, arm: str, seed: str) -> TrainDiffusion:
+        return cls(
+            environments=plan.table.visible,
+            diffusion=plan.study.generator.of_arm(arm)[1],
+            arm=arm,
+            seed=plan.study.seed,
+            generator_seed=int(seed),
+        )
+
+
+class TuneGenerator(Rows):
+    """The end-to-end fine-tuning of one arm and seed."""
+
+    data: DataSettings
+    end_to_end: EndToEndSettings
+    seed: int
+    generator_seed: int
+
+    @classmethod
+    def of(cls, plan: Plan, arm: str, seed: str) -> TuneGenerator:
+        return cls(
+            environments=plan.table.visible,
+            data=plan.study.data,
+            end_to_end=plan.study.generator.end_to_end,
+            seed=plan.study.seed,
+            generator_seed=int(seed),
+        )
+
+
+class GenerateWeights(Rows):
+    """Weights for every environment from an arm's generators."""
+
+    method: str
+    samples: int
+
+    @classmethod
+    def of(cls, plan: Plan, source: str) -> GenerateWeights:
+        return cls(environments=plan.table.environments, method=source, samples=plan.study.generator.samples)
+
+
+class FoldBases(Rows):
+    """Weights of the methods that are weight maps themselves, for every environment."""
+
+    methods: tuple[str, ...]
+
+    @classmethod
+    def of(cls, plan: Plan) -> FoldBases:
+        methods = ("erm", "film", "film-matched", "hypernetwork")
+        return cls(environments=plan.table.environments, methods=methods)
+
+
+class FinetuneBases(Rows):
+    """Few-shot fine-tuning of bases on the first frames of unseen environments."""
+
+    data: DataSettings
+    finetune: FinetuneSettings
+    methods: tuple[str, ...]
+
+    @classmethod
+    def of(cls, plan: Plan) -> FinetuneBases:
+        return cls(
+            environments=plan.table.environments,
+            data=plan.study.data,
+            finetune=plan.study.baselines.finetune,
+            methods=("finetune-erm", "finetune-film"),
+        )
+
+
+class RegressWeights(Rows):
+    """Regression of a zoo's weights; nearest expert and One-per-Env."""
+
+    base: str
+    condition: ConditionName
+    logarithmic_parameters: list[str]
+    regression: RegressionSettings
+
+    @classmethod
+    def of(cls, plan: Plan, base: str) -> RegressWeights:
+        return cls(
+            environments=plan.table.environments,
+            base=base,
+            condition=plan.study.base.condition,
+            logarithmic_parameters=plan.study.logarithmic_parameters,
+            regression=plan.study.baselines.regression,
+        )
+
+
+class AdaptToFrames(Rows):
+    """Weights for unseen environments of which a few frames are all that is known."""
+
+    data: DataSettings
+    frames: int
+    methods: tuple[str, ...]
+
+    @classmethod
+    def of(cls, plan: Plan) -> AdaptToFrames:
+        frames = plan.study.evaluation.observed_frames
+        assert frames is not None  # otherwise there is no such job
+        return cls(
+            environments=plan.table.unseen,
+            data=plan.study.data,
+            frames=frames,
+            methods=("film-matched", "hypernetwork"),
+        )
+
+
+class Scoring(Rows):
+    """What decides how a forecast is scored; shared by the stages that score."""
+
+    study: str
+    data: DataSettings
+    evaluation: EvaluationSettings
+
+    @classmethod
+    def scoring(cls, plan: Plan) -> dict[str, Any]:
+        evaluation = plan.study.evaluation
+        return {
+            "environments": plan.table.environments,
+            "study": plan.study.study,
+            "data": plan.study.data,
+            "evaluation": EvaluationSettings(
+                horizons=evaluation.horizons, adaptation_scores=evaluation.adaptation_scores
+            ),
+        }
+
+
+class EvaluateWeights(Scoring):
+    """Rollouts of the weights of one source."""
+
+    @classmethod
+    def of(cls, plan: Plan, source: str) -> EvaluateWeights:
+        return cls(**cls.scoring(plan))
+
+
+class EvaluateWithoutNetwork(Scoring):
+    """Persistence, climatology and damped persistence."""
+
+    @classmethod
+    def of(cls, plan: Plan) -> EvaluateWithoutNetwork:
+        return cls(**cls.scoring(plan))
+
+
+class CollectCosts(StageSettings):
+    """Costs need no settings: they stand in the artifacts."""
+
+    @classmethod
+    def of(cls, plan: Plan) -> CollectCosts:
+        return cls()
+
+
+class Summarise(StageSettings):
+    """The tables of results."""
+
+    trained_horizon: int
+    bootstrap: int
+    adaptation_scores: bool
+
+    @classmethod
+    def of(cls, plan: Plan) -> Summarise:
+        evaluation = plan.study.evaluation
+        return cls(
+            trained_horizon=plan.study.trained_horizon,
+            bootstrap=evaluation.bootstrap,
+            adaptation_scores=evaluation.adaptation_scores,
+        )
+
+
+class MapWeights(Rows):
+    """The weight-environment map of the visible environments."""
+
+    bases: tuple[str, ...]
+
+    @classmethod
+    def of(cls, plan: Plan) -> MapWeights:
+        return cls(environments=plan.table.visible, bases=tuple(plan.study.zoo.bases))
+
+
+class ShowEnvironments(Rows):
+    """Which environments and channels are drawn."""
+
+    channels: list[str]
+
+    @classmethod
+    def of(cls, plan: Plan) -> ShowEnvironments:
+        shown = tuple(plan.table[id] for id in pictured_environments(plan.table))
+        return cls(environments=shown, channels=plan.study.data.channels)
+
+
+class ShowRollouts(Scoring):
+    """Rollouts that the report shows side by side."""
+
+    methods: tuple[str, ...]
+
+    @classmethod
+    def of(cls, plan: Plan) -> ShowRollouts:
+        return cls(**cls.scoring(plan), methods=tuple(shown_methods(plan.study)))
+
+
+class Distil(Rows):
+    """Predictors distilled into differential equations."""
+
+    study: str
+    data: DataSettings
+    system: dict[str, Any]
+    explain: ExplainSettings
+    methods: tuple[str, ...]
+    seed: int
+
+    @classmethod
+    def of(cls, plan: Plan) -> Distil:
+        study = plan.study
+        assert study.explain is not None  # otherwise there is no such job
+        return cls(
+            environments=plan.table.environments,
+            study=study.study,
+            data=study.data,
+            system=source_settings(study.data),
+            explain=study.explain,
+            methods=tuple(study.explain.methods or shown_methods(study)),
+            seed=study.seed,
+        )
+
+
+class WriteReport(StageSettings):
+    """The report needs no settings: it reads the study's results."""
+
+    @classmethod
+    def of(cls, plan: Plan) -> WriteReport:
+        return cls()
+
+
+STAGES = "weightcast.environments.stages"
+JOBS: dict[str, type[StageSettings]] = {
+    "resolve_config": ResolveConfig,
+    "simulate": Simulate,
+    "import_trajectories": ImportTrajectories,
+    "download_era5": DownloadEra5,
+    "train_base": TrainBase,
+    "train_experts": TrainExperts,
+    "gather_zoo": GatherZoo,
+    "train_vae": TrainVae,
+    "train_diffusion": TrainDiffusion,
+    "tune_generator": TuneGenerator,
+    "generate_weights": GenerateWeights,
+    "fold_bases": FoldBases,
+    "finetune_bases": FinetuneBases,
+    "regress_weights": RegressWeights,
+    "adapt_to_frames": AdaptToFrames,
+    "evaluate_weights": EvaluateWeights,
+    "evaluate_without_network": EvaluateWithoutNetwork,
+    "collect_costs": CollectCosts,
+    "summarise": Summarise,
+    "map_weights": MapWeights,
+    "show_environments": ShowEnvironments,
+    "show_rollouts": ShowRollouts,
+    "distil": Distil,
+    "write_report": WriteReport,
+}
+"""Every stage of a study across environments; the stage itself is in the module of its name."""

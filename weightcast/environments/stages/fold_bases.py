@@ -1,0 +1,36 @@
+"""The stage ``fold_bases``: weights of the methods that are weight maps themselves, for every environment."""
+
+from __future__ import annotations
+
+from weightcast.core.run import Run
+from weightcast.core.stage import stage
+from weightcast.environments.base import BaseNetwork
+from weightcast.environments.conditions import Known
+from weightcast.environments.jobs import FoldBases
+from weightcast.environments.weights_table import MethodWeights, WeightsFile
+
+
+@stage("fold_bases")
+def fold_bases(run: Run, settings: FoldBases, bases: list[BaseNetwork]) -> WeightsFile:
+    """Fold bases into plain weights.
+
+    Args:
+        run: whose device is used.
+        settings: environments, and the methods that the bases become.
+        bases: in the order of ``settings.methods``.
+    """
+    known = Known.of_rows(settings.environments)
+    methods = [
+        MethodWeights(
+            method=method,
+            seed=0,
+            environments=settings.ids,
+            weights=base.to(run.device).weights(known)[:, None].cpu(),
+            train_seconds=base.metadata["seconds"],
+            adapt_seconds=0.0,
+            parameters=base.learned,
+            normalisation=base.normalisation,
+        )
+        for method, base in zip(settings.methods, bases, strict=True)
+    ]
+    return WeightsFile.of(methods, bases[0].shared | run.described())

@@ -1,0 +1,62 @@
+"""The stage ``map_weights``: the weight-environment map, principal components of the zoos' weights and latents."""
+
+from __future__ import annotations
+
+import pandas as pd
+import torch
+from sklearn.decomposition import PCA
+from torch import Tensor
+
+from weightcast.core.outputs import Table
+from weightcast.core.run import Run
+from weightcast.core.stage import stage
+from weightcast.environments.conditions import Known
+from weightcast.environments.jobs import MapWeights
+from weightcast.environments.vae_artifact import TrainedVae
+from weightcast.environments.zoo import Zoo
+
+
+@stage("map_weights")
+def map_weights(run: Run, settings: MapWeights, zoos: list[Zoo], vaes: list[TrainedVae]) -> Table:
+    """Map the experts that did not diverge.
+
+    Args:
+        run: whose device encodes.
+        settings: the visible environments.
+        zoos: one a base, in the order of ``settings.bases``.
+        vaes: one an arm.
+    """
+    healthy = {base: zoo.healthy() for base, zoo in zip(settings.bases, zoos, strict=True)}
+    tables = [mapped("weights", base, zoo, zoo.weights) for base, zoo in healthy.items()]
+    shown, table = set(), settings.table
+    for trained in vaes:
+        base = next(name for name, zoo in healthy.items() if zoo.metadata["base"] == trained.metadata["base"])
+        if base in shown:  # several arms may stand on one base: the first one's latents are shown
+            continue
+        shown.add(base)
+        zoo = healthy[base]
+        known = Known.of_rows([table[environment] for environment in zoo.environments])
+        prepared = run.place(trained.condition.prepare(known))
+        with torch.no_grad():
+            latents = run.place(trained.vae).encode(run.place(zoo.weights), prepared).cpu()
+        tables.append(mapped("latents", base, zoo, latents))
+    return Table(pd.concat(tables))
+
+
+def mapped(space: str, base: str, zoo: Zoo, points: Tensor) -> pd.DataFrame:
+    """Rows of one space: the first two components of points [member, ...]."""
+    components = PCA(min(2, len(points)), random_state=0)
+    places = components.fit_transform(points.flatten(1).double().numpy())
+    explained = components.explained_variance_ratio_
+    return pd.DataFrame(
+        {
+            "space": space,
+            "base": base,
+            "environment": zoo.environments,
+            "member": [entry["member"] for entry in zoo.manifest],
+            "component_1": places[:, 0],
+            "component_2": places[:, -1],
+            "explained_1": explained[0],
+            "explained_2": explained[-1],
+        }
+    )

@@ -1,0 +1,162 @@
+"""The stage ``train_experts``: the experts of a shard of environments, all stacked in one training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from weightcast.core.artifacts import digest_of, load_artifact, save_artifact
+from weightcast.core.errors import InputError
+from weightcast.core.run import Run
+from weightcast.core.stage import stage
+from weightcast.environments.base import BaseNetwork
+from weightcast.environments.conditions import Known
+from weightcast.environments.dataset import TrajectoryFolder, tensor_digest
+from weightcast.environments.experts import one_step_error, plan_members, starting_weights
+from weightcast.environments.experts import train_experts as train_together
+from weightcast.environments.jobs import TrainExperts
+from weightcast.environments.zoo import ExpertShard
+
+
+@stage("train_experts")
+def train_experts(run: Run, settings: TrainExperts, base: BaseNetwork, trajectories: TrajectoryFolder) -> ExpertShard:
+    """Train ``settings.members`` experts of each environment, stacked.
+
+    An environment whose experts were trained before, from the same base, data, settings and code, in whatever shard,
+    is taken from a cache: a shard that gains an environment trains that one alone.
+    """
+    base = base.to(run.device)
+    cache = ExpertCache(run, settings, base, trajectories)
+    missing = [environment for environment in settings.ids if not cache.has(environment)]
+    if missing:
+        # The members that are missing have a state of their own: a kill between two saves of the cache leaves fewer.
+        name = "experts" if len(missing) == len(settings.ids) else f"experts {digest_of(missing)[:8]}"
+        for environment, weights, manifest in _train(run, settings, base, trajectories, missing, name):
+            cache.save(environment, weights, manifest)
+    weights, manifest = cache.load(settings.ids)
+    shared = base.shared | {
+        "base": base.metadata["weight_map"]["kind"],
+        "base_digest": base.metadata["digest"],
+        "study_seed": settings.seed,
+    }
+    return ExpertShard(weights, manifest, shared | run.described())
+
+
+class ExpertCache:
+    """Finished experts of single environments, kept beside the states of trainings.
+
+    A key is computed from what the experts of that environment depend on, and not from what else is in the shard.
+
+    Args:
+        run: without a place for states, nothing is kept beyond this run.
+        settings: of the stage.
+        base: that experts start from.
+        trajectories: whose training part they see.
+    """
+
+    def __init__(self, run: Run, settings: TrainExperts, base: BaseNetwork, trajectories: TrajectoryFolder) -> None:
+        self._kept: dict[str, tuple[Tensor, list[dict[str, Any]]]] = {}
+        self._folder = None if run.resume is None else run.resume.folder.parent / "experts"
+        self.data_digests: dict[str, str] = {}
+        self._keys: dict[str, str] = {}
+        data = settings.data
+        shared = settings.model_dump(mode="json", exclude={"environments"})
+        shared |= {"code": run.provenance.get("code_digest"), "base": base.metadata["tensors_digest"]}
+        for row in settings.environments:
+            frames = trajectories.read([row.id], data, "train", data.trained_frames)[0]
+            self.data_digests[row.id] = tensor_digest(frames)
+            own = {"environment": row.id, "parameters": dict(row.parameters), "data": self.data_digests[row.id]}
+            self._keys[row.id] = digest_of(shared | own)
+
+    def has(self, environment: str) -> bool:
+        """Whether there are usable experts of an environment; what is damaged is thrown away."""
+        path = self._path(environment)
+        if environment in self._kept:
+            return True
+        if path is None or not path.is_file():
+            return False
+        try:
+            self._kept[environment] = _read(path)
+        except InputError:
+            path.unlink()
+            return False
+        return True
+
+    def save(self, environment: str, weights: Tensor, manifest: list[dict[str, Any]]) -> None:
+        """Keep the experts of an environment [member, weight]."""
+        manifest = [entry | {"data_digest": self.data_digests[environment]} for entry in manifest]
+        self._kept[environment] = (weights.cpu(), manifest)
+        path = self._path(environment)
+        if path is not None:
+            save_artifact(path, "experts", {"weights": weights}, {"manifest": manifest})
+
+    def load(self, environments: Sequence[str]) -> tuple[Tensor, list[dict[str, Any]]]:
+        """Experts of several environments: weights [member, weight] and manifest."""
+        parts = [self._kept[environment] for environment in environments]
+        return torch.cat([weights for weights, _ in parts]), [entry for _, manifest in parts for entry in manifest]
+
+    def _path(self, environment: str) -> Path | None:
+        return None if self._folder is None else self._folder / f"{self._keys[environment][:32]}.safetensors"
+
+
+def _read(path: Path) -> tuple[Tensor, list[dict[str, Any]]]:
+    artifact = load_artifact(path, "experts")
+    return artifact.tensors["weights"], artifact.metadata["manifest"]
+
+
+def _train(
+    run: Run,
+    settings: TrainExperts,
+    base: BaseNetwork,
+    trajectories: TrajectoryFolder,
+    environments: Sequence[str],
+    name: str,
+) -> list[tuple[str, Tensor, list[dict[str, Any]]]]:
+    """(environment, weights [member, weight], manifest) of each environment, freshly trained."""
+    data, count = settings.data, settings.members
+    frames, held_out = (
+        run.place(base.normalisation.apply(trajectories.read(environments, data, part, data.trained_frames)))
+        for part in ("train", "validation")
+    )
+    members = plan_members(environments, count, settings.seed)
+    of = [list(environments).index(member.environment) for member in members]
+    table = settings.table
+    folded = base.weights(Known.of_rows([table[environment] for environment in environments]))[of]
+    start = starting_weights(folded, members, base.predictor, settings.perturbation)
+    weights, result = train_together(
+        run, start, members, frames, of, base.predictor, settings.training, held_out=held_out, name=name
+    )
+    train_error = one_step_error(weights, frames, of, base.predictor).cpu()
+    validation_error = one_step_error(weights, held_out, of, base.predictor).cpu()
+    # A member may stay finite and still be useless: one whose one-step error exceeds the frames' own size has diverged.
+    size = torch.stack([held_out[environment].square().mean().sqrt() for environment in of]).cpu()
+    diverged = result.diverged | ~torch.isfinite(validation_error) | (validation_error > size)
+    entries = [
+        {
+            "environment": member.environment,
+            "member": member.index,
+            "seed": member.seed,
+            "diverged": bool(diverged[row]),
+            "train_error": _number(train_error[row]),
+            "validation_error": _number(validation_error[row]),
+            "seconds": result.seconds / len(members),
+        }
+        for row, member in enumerate(members)
+    ]
+    return [
+        (
+            environment,
+            weights[position * count : (position + 1) * count],
+            entries[position * count : (position + 1) * count],
+        )
+        for position, environment in enumerate(environments)
+    ]
+
+
+def _number(value: Tensor) -> float | None:
+    """A JSON number; None for what is not finite."""
+    return float(value) if torch.isfinite(value) else None

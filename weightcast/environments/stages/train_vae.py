@@ -1,0 +1,146 @@
+"""The stage ``train_vae``: the weight VAE of one arm and seed, on a zoo."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from weightcast.core.run import Run
+from weightcast.core.seeds import derive_seed
+from weightcast.core.stage import stage
+from weightcast.core.training import Fit
+from weightcast.environments.base import BaseNetwork
+from weightcast.environments.conditions import new_condition
+from weightcast.environments.config.vae import VAESettings
+from weightcast.environments.dataset import TrajectoryFolder, draw_windows
+from weightcast.environments.jobs import TrainVae
+from weightcast.environments.losses import environment_loss
+from weightcast.environments.origin import Origin
+from weightcast.environments.predictor import StackedPredictor
+from weightcast.environments.training_zoo import TrainingZoo
+from weightcast.environments.vae import WeightVAE
+from weightcast.environments.vae_artifact import TrainedVae
+from weightcast.environments.zoo import Zoo
+
+VALIDATED_EXPERTS, VALIDATED_STATES = 16, 4
+"""Most experts, and states of each, on which a validation compares decoded networks with their originals."""
+
+
+@stage("train_vae")
+def train_vae(run: Run, settings: TrainVae, zoo: Zoo, base: BaseNetwork, trajectories: TrajectoryFolder) -> TrainedVae:
+    """Train the weight VAE on the experts that did not diverge."""
+    training = TrainingZoo.of(zoo, settings.table)
+    seed = derive_seed(settings.seed, "vae", settings.generator_seed)
+    condition = new_condition(settings.condition, training.known, settings.logarithmic_parameters)
+    relative = settings.vae.relative_to == "base"
+    with run.initialised(seed):
+        vae = WeightVAE(base.predictor.graph, settings.vae, Origin.of(base, condition) if relative else None)
+    prepared = condition.prepare(training.known)
+    predictor = base.predictor.to(run.device)
+    result = train_weight_vae(
+        run,
+        run.place(vae),
+        predictor,
+        run.place(training.zoo.weights),
+        run.place(prepared),
+        run.place(training.environment_of),
+        run.place(training.frames(trajectories, settings.data)),
+        settings.vae,
+        seed,
+        held_out=run.place(training.frames(trajectories, settings.data, "validation")),
+    )
+    metadata = {
+        "architecture": zoo.metadata["architecture"],
+        "normalisation": zoo.metadata["normalisation"],
+        "condition": condition.describe(),
+        "vae": settings.vae.model_dump(mode="json"),
+        "origin": base.metadata["weight_map"] if relative else None,
+        "base": zoo.metadata["base"],
+        "zoo_digest": zoo.metadata["digest"],
+        "zoo_members": len(training.zoo.manifest),
+        "seed": settings.generator_seed,
+        "seconds": result.seconds,
+        "metrics": {"last_loss": result.last_loss},
+    }
+    return TrainedVae(vae, condition, predictor, metadata | run.described())
+
+
+def train_weight_vae(
+    run: Run,
+    vae: WeightVAE,
+    predictor: StackedPredictor,
+    weights: Tensor,
+    prepared: Tensor,
+    environment_of: Tensor,
+    frames: Tensor,
+    settings: VAESettings,
+    seed: int,
+    held_out: Tensor | None = None,
+) -> Fit:
+    """Reconstruction + beta KL + functional loss (EnvAd-Diff, weight VAE); trains ``vae`` in place.
+
+    The functional loss is the root mean square difference between what the decoded and the original network predict
+    on states of the original's environment, in units of the mean one-step increment, so that 1 means "no better than
+    standing still" whatever the time step.
+
+    Args:
+        run: whose device everything is on.
+        vae: to be trained; its statistics are set from ``weights``.
+        predictor: whose weights they are.
+        weights: the zoo [member, weight].
+        prepared: coordinates of the environments [environment, coordinate].
+        environment_of: long [member]; position of each member's environment in ``prepared`` and ``frames``.
+        frames: normalised training frames [environment, trajectory, frame, channel, y, x].
+        settings: of the VAE.
+        seed: of the draws.
+        held_out: normalised validation frames of the same environments: the curve shows how far decoded experts
+            behave otherwise than their originals on them.
+    """
+    with torch.no_grad():
+        origins = vae.origins(prepared)[environment_of]  # [member, weight]
+    deviations = weights - origins
+    vae.fit_statistics(deviations)
+    increment = (frames[:, :, 1:] - frames[:, :, :-1]).square().mean().sqrt().clamp(min=1e-8)
+
+    def behaviour(tokens: list[Tensor], chosen: Tensor, states: Tensor) -> Tensor:
+        """How far decoded networks' predictions are from the originals', in units of the mean increment."""
+        with torch.no_grad():
+            wanted = predictor(weights[chosen], states)
+        difference = predictor(origins[chosen] + vae.deviations(tokens), states) - wanted
+        return environment_loss(difference.square()).mean() / increment
+
+    def loss(step: int) -> Tensor:
+        draws = run.draws(seed, "vae", step)
+        chosen = draws.integers(len(weights), settings.batch)
+        mean, log_variance = vae.posterior(deviations[chosen])
+        latents = mean + torch.exp(0.5 * log_variance) * draws.normal(*mean.shape)
+        decoded = vae.decode_tokens(latents)
+        total = _reconstruction(decoded, vae.standardise(deviations[chosen]), settings.balanced)
+        divergence = 0.5 * (mean.square() + log_variance.exp() - log_variance - 1.0).mean()
+        total = total + settings.kl_weight * divergence
+        if settings.functional_weight > 0.0:
+            states = draw_windows(frames, environment_of[chosen], settings.functional_batch, 1, draws)[:, :, 0]
+            total = total + settings.functional_weight * behaviour(decoded, chosen, states)
+        return total
+
+    shown = torch.arange(min(len(weights), VALIDATED_EXPERTS), device=weights.device) * max(
+        1, len(weights) // VALIDATED_EXPERTS
+    )
+
+    def validation() -> Tensor:
+        assert held_out is not None
+        tokens = vae.decode_tokens(vae.posterior(deviations[shown])[0])
+        return behaviour(tokens, shown, held_out[environment_of[shown], 0, :VALIDATED_STATES])
+
+    trained = [parameter for parameter in vae.parameters() if parameter.requires_grad]  # its origin stays as it is
+    result = run.fit(trained, loss, settings.training, name="vae", validation=None if held_out is None else validation)
+    vae.fit_latent_statistics(deviations)
+    return result
+
+
+def _reconstruction(decoded: list[Tensor], target: list[Tensor], balanced: bool) -> Tensor:
+    """Mean squared error in units of each layer's spread: over layers if ``balanced``, else over all weights."""
+    errors = [(a - b).square() for a, b in zip(decoded, target, strict=True)]
+    if balanced:
+        return torch.stack([error.mean() for error in errors]).mean()
+    return torch.cat([error.flatten() for error in errors]).mean()

@@ -1,0 +1,102 @@
+"""The stage ``tune_generator``: a trained generator, fine-tuned end to end through the predictor's own error."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from weightcast.core.config.training import PooledTraining
+from weightcast.core.run import Run
+from weightcast.core.seeds import derive_seed
+from weightcast.core.stage import stage
+from weightcast.core.training import Fit
+from weightcast.environments.conditions import Known
+from weightcast.environments.config.end_to_end import EndToEndSettings
+from weightcast.environments.dataset import TrajectoryFolder
+from weightcast.environments.generator import Generator
+from weightcast.environments.jobs import TuneGenerator
+from weightcast.environments.losses import held_out_errors, pooled_loss
+
+
+@stage("tune_generator")
+def tune_generator(
+    run: Run, settings: TuneGenerator, generator: Generator, trajectories: TrajectoryFolder
+) -> Generator:
+    """Fine-tune a generator on the visible environments."""
+    data = settings.data
+    generator.to(run.device)
+    prepared = run.place(generator.condition.prepare(Known.of_rows(settings.environments)))
+    frames, held_out = (
+        run.place(generator.normalisation.apply(trajectories.read(settings.ids, data, part, data.trained_frames)))
+        for part in ("train", "validation")
+    )
+    seed = derive_seed(settings.seed, "end-to-end", settings.generator_seed)
+    result = tune_end_to_end(run, generator, frames, prepared, settings.end_to_end, seed, held_out)
+    before = generator.metadata
+    generator.metadata = (
+        before
+        | run.described()
+        | {
+            "stage_of_training": "end-to-end",
+            "end_to_end": settings.end_to_end.model_dump(mode="json"),
+            "diffusion_digest": before["digest"],
+            "seconds_before": before["seconds_before"] + before["seconds"],
+            "seconds": result.seconds,
+            "metrics": {"last_loss": result.last_loss},
+        }
+    )
+    return generator
+
+
+def tune_end_to_end(
+    run: Run,
+    generator: Generator,
+    frames: Tensor,
+    prepared: Tensor,
+    settings: EndToEndSettings,
+    seed: int,
+    held_out: Tensor | None = None,
+) -> Fit:
+    """Fine-tune decoder and diffusion together, through sampler, decoder and predictor, on visible environments.
+
+    Args:
+        run: whose device everything is on.
+        generator: trained; tuned in place.
+        frames: normalised training frames [environment, trajectory, frame, channel, y, x].
+        prepared: coordinates [environment, coordinate].
+        settings: environments and samples a step, training.
+        seed: of the draws.
+        held_out: normalised validation frames of the same environments, for the curve.
+    """
+    noise = {"draws": run.draws(seed)}
+    predictor = generator.predictor
+
+    def weights_of(chosen: Tensor) -> Tensor:
+        return generator.weights(prepared[chosen], noise["draws"].normal(len(chosen), *generator.diffusion.shape))
+
+    training = PooledTraining(**settings.training.model_dump(), environments=settings.environments)
+    over_environments = pooled_loss(weights_of, predictor, frames, training, seed)
+
+    def loss(step: int) -> Tensor:
+        noise["draws"] = run.draws(seed, "end-to-end", step)
+        total = over_environments(step)
+        for sample in range(1, settings.samples):
+            noise["draws"] = run.draws(seed, "end-to-end", step, sample)
+            total = total + over_environments(step)
+        return total / settings.samples
+
+    def validation() -> Tensor:
+        assert held_out is not None
+        drawn = run.draws(seed, "end-to-end", "validation").normal(len(prepared), *generator.diffusion.shape)
+        with torch.no_grad():
+            weights = generator.weights(prepared, drawn)
+        return held_out_errors(weights, predictor, held_out, settings.training.unroll).mean()
+
+    trained = [*generator.vae.decoder_parameters(), *generator.diffusion.parameters()]
+    return run.fit(
+        trained,
+        loss,
+        settings.training,
+        name="end-to-end",
+        validation=None if held_out is None else validation,
+    )

@@ -1,0 +1,104 @@
+"""Runs one job of the pipeline: reads what it is told and its inputs, calls the stage, writes the outputs.
+
+``python scripts/run_stage.py '<job as JSON>'``, or the path of a file that holds the job. The pipeline prints the
+command of every job that fails; it can be copied, changed and run by hand, under a debugger too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from weightcast.core.errors import InputError
+from weightcast.core.job import Job, StageSettings, read_job
+from weightcast.studies import load_plan, stages_of
+
+
+def run_job(argument: str, device: str | None = None) -> None:
+    """Run a job.
+
+    Args:
+        argument: JSON, or the path of a file.
+        device: replaces the study's.
+
+    Raises:
+        InputError: the job, its settings or its inputs cannot be used.
+    """
+    job = read_job(argument)
+    settings, execution = _settings(job)
+    from weightcast.core.config.device import AccelerationSettings
+    from weightcast.core.device import choose_device, set_precision
+    from weightcast.core.run import Run
+    from weightcast.core.training import Resume
+
+    acceleration = execution.get("acceleration") or AccelerationSettings()
+    set_precision(acceleration)
+    stage = find_stage(job.stage)
+    key, parts = stage.key(settings, job.inputs)
+    run = Run(
+        device=choose_device(device or job.device or execution.get("device", "auto")),
+        acceleration=acceleration,
+        resume=None if job.state is None else Resume(Path(job.state), key),
+        provenance=parts,
+        outputs={name: Path(path) for name, path in job.outputs.items()},
+    )
+    made = stage(run, settings, **stage.load(job.inputs))
+    _save(made, run.outputs, job.stage)
+    run.finish()
+
+
+def find_stage(name: str) -> Any:
+    """The stage of a name, from the module of its name.
+
+    Raises:
+        InputError: there is none.
+    """
+    for package, jobs in stages_of().items():
+        if name in jobs:
+            return getattr(import_module(f"{package}.{name}"), name)
+    known = ", ".join(name for jobs in stages_of().values() for name in jobs)
+    raise InputError(f"job: stage: found {name!r}, expected one of {known}")
+
+
+def _settings(job: Job) -> tuple[StageSettings, dict[str, Any]]:
+    """A job's settings, and where and how it computes (``device``, ``acceleration``), which no result depends on."""
+    kind = next((jobs[job.stage] for jobs in stages_of().values() if job.stage in jobs), None)
+    if kind is None:
+        find_stage(job.stage)  # says which there are
+    assert kind is not None
+    if job.settings is not None:
+        from pydantic import ValidationError
+
+        from weightcast.core.config.messages import first_line
+
+        try:
+            return kind.model_validate(job.settings), {}
+        except ValidationError as error:
+            raise InputError(first_line(error, f"job {job.stage}", kind, "settings.")) from None
+    assert job.config is not None
+    plan = load_plan(Path(job.config))
+    try:
+        settings = kind.of(plan, **job.of)  # type: ignore[attr-defined]
+    except TypeError as error:
+        raise InputError(f"job {job.stage}: of: {error}") from None
+    if job.settings_digest is not None and not settings.digest.startswith(job.settings_digest):
+        raise InputError(
+            f"{job.config}: what it says for {job.stage} is not what the job was planned with: found "
+            f"{settings.digest[:12]}, expected {job.settings_digest}: was the study run with another configuration "
+            "meanwhile? Run it again"
+        )
+    return settings, {"device": plan.study.device, "acceleration": plan.study.acceleration}
+
+
+def _save(made: Any, outputs: Mapping[str, Path], stage: str) -> None:
+    """Write what a stage returned; nothing where it wrote its outputs itself."""
+    if made is None:
+        return
+    named = made if isinstance(made, dict) else {"output": made}
+    if set(named) != set(outputs):
+        found, expected = ", ".join(sorted(outputs)), ", ".join(sorted(named))
+        raise InputError(f"job {stage}: outputs: found {found}, expected {expected}")
+    for name, value in named.items():
+        value.save(outputs[name])
