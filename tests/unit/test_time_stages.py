@@ -17,7 +17,8 @@ import yaml
 from tiny_flows import DENSITY, EVEN, SHORT, anchors, arm, settings, snapshots_of
 from tiny_time_study import CONFIG
 
-from weightcast.core.artifacts import load_artifact, read_metadata
+from weightcast.core.artifact_header import read_metadata
+from weightcast.core.artifacts import load_artifact
 from weightcast.core.config.training import TrainingSettings
 from weightcast.core.job import Job
 from weightcast.core.run import Run

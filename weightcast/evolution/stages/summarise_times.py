@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from weightcast.core.artifacts import ArtifactHeader
+from weightcast.core.artifact_header import ArtifactHeader
 from weightcast.core.outputs import Table
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
