@@ -10,10 +10,10 @@ import pytest
 import torch
 from refusals import refused
 from tiny_study import ROOT, ROWS, default_config, tiny_config, write_config, write_data, write_table
+from weightcast.core.recorded import recorded_metadata
 
 from weightcast.core.artifacts import save_artifact
 from weightcast.core.environment_table import Environment, EnvironmentTable, Role
-from weightcast.core.recorded import recorded_metadata
 from weightcast.environments.config.study import Study, load_study, parse_study
 from weightcast.environments.plan import (
     WEIGHT_MAPS,
