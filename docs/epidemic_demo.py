@@ -29,14 +29,15 @@ from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
 from weightcast.core.plots.export import render
 from weightcast.core.plots.style import FAMILY_COLOURS, house_style
+from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
-from weightcast.evolution.anchors import train_anchors
 from weightcast.evolution.config.load import load_time_study
 from weightcast.evolution.config.study import TimeStudy
 from weightcast.evolution.density import StackedDensity
-from weightcast.evolution.flow_training import bridge_of, new_flow, train_flow
 from weightcast.evolution.plots.distributions import plot_marginals
-from weightcast.evolution.simulation import simulate_snapshots
+from weightcast.evolution.stages.simulate_snapshots import simulated_snapshots
+from weightcast.evolution.stages.train_anchors import fit_anchors
+from weightcast.evolution.stages.train_flow import bridge_of, fit_flow, new_flow
 from weightcast.evolution.state_space import state_space_of
 from weightcast.samples.snapshots import Snapshots
 from weightcast.systems.jump_process import simulate_jumps
@@ -87,7 +88,7 @@ def see(study: TimeStudy) -> Snapshots:
     Sixty people: 50 susceptible, 10 infected. Infection has a season, immunity wanes, some die; every trajectory is
     simulated exactly, jump by jump. Of each we see eleven of 101 times, one in ten.
     """
-    return simulate_snapshots(study.data, study.seed)
+    return simulated_snapshots(study.data, study.seed)
 
 
 def learn(study: TimeStudy, snapshots: Snapshots, seed: int) -> WeightPath:
@@ -99,11 +100,12 @@ def learn(study: TimeStudy, snapshots: Snapshots, seed: int) -> WeightPath:
     first snapshot to the last. No sample from between the snapshots is used.
     """
     density = StackedDensity.new(study.density, state_space_of(snapshots, study.density), seed)
-    anchors = train_anchors("bridged", density, snapshots.observed_times, snapshots.observed_train, study.anchors, seed)
+    run, seen = Run(), (snapshots.observed_times, snapshots.observed_train)
+    anchors = fit_anchors(run, "bridged", density, *seen, study.anchors, seed)
     arm, settings = study.flow.arms[ARM], study.flow.of_arm(ARM)
-    flow = new_flow(anchors, arm, settings, seed)
+    flow = new_flow(run, anchors, arm, settings, seed)
     bridge = bridge_of(snapshots, anchors, arm, study.anchors.bridge, seed)
-    train_flow(flow, anchors, bridge, arm.objective, settings, seed)
+    fit_flow(run, flow, anchors, bridge, arm.objective, settings, seed)
     times, dimensions = snapshots.observed_times.tolist(), list(snapshots.dimensions)
     return WeightPath(flow.requires_grad_(False), density, {"times": times, "dimensions": dimensions})
 
@@ -113,7 +115,7 @@ def evolve(path: WeightPath, times: Array) -> Array:
 
     The path has weights at any time, hence a density, of which samples are drawn.
     """
-    return path.density.sample(path.weights(times), SHOWN, seed=0).numpy()
+    return path.sample(times, SHOWN, seed=0).numpy()
 
 
 def chance_of_more(path: WeightPath, times: Array) -> Array:

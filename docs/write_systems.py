@@ -1,9 +1,9 @@
-"""Put the numbers of finished studies into docs/across-environments.md, docs/benchmarks.md and the README.
+"""Put the numbers of finished studies into docs/across-environments.md, docs/adaptation.md and the README.
 
-python docs/write_systems.py results/lotka-volterra results/benchmark-lotka-volterra ...
+python docs/write_systems.py results/lotka-volterra results/adaptation-lotka-volterra ...
 
 A study is named by its folder; what stands between the markers of that name is replaced, so that numbers are copied by
-no hand. One that was scored as the benchmarks of adaptation score has markers in docs/benchmarks.md, any other in
+no hand. One that was scored as CoDA and GEPS score has markers in docs/adaptation.md, any other in
 docs/across-environments.md. Of two studies or more, in the order given, each also has a row in the README's overview
 and in the table of paired comparisons.
 """
@@ -52,9 +52,9 @@ def summary_block(results: Path) -> str:
     return f"An expert of the very environment is better than ERM {' and '.join(ratios)}.\n\n{table(summary)}"
 
 
-def benchmark_block(results: Path) -> str:
+def adaptation_block(results: Path) -> str:
     """Both tasks; only methods that keep to the protocol, and the told ones for comparison."""
-    scores = pd.read_csv(results / "report" / "benchmark.csv")
+    scores = pd.read_csv(results / "report" / "adaptation.csv")
     shown = [score for score in SCORES if score in set(scores.score)]
     parts = []
     for task, title in _TASKS.items():
@@ -110,10 +110,10 @@ def fill(page: Path, name: str, block: str) -> None:
 
 def main() -> None:
     studies = []
-    systems, benchmarks = (ROOT / "docs" / page for page in ("across-environments.md", "benchmarks.md"))
+    systems, adaptation = (ROOT / "docs" / page for page in ("across-environments.md", "adaptation.md"))
     for folder in map(Path, sys.argv[1:]):
-        if (folder / "report" / "benchmark.csv").exists():
-            fill(benchmarks, folder.name, benchmark_block(folder))
+        if (folder / "report" / "adaptation.csv").exists():
+            fill(adaptation, folder.name, adaptation_block(folder))
         else:
             fill(systems, folder.name, summary_block(folder))
             studies.append(folder)

@@ -5,16 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from contextlib import ExitStack
 from pathlib import Path
 from typing import get_args
 
 from weightcast.cli.errors import exit_on_input_error
-from weightcast.era5 import climate_data_store, zarr_store
-from weightcast.era5.download import Retrieve, obtain
-from weightcast.era5.receipt import write_receipt
-from weightcast.era5.region import Area
-from weightcast.era5.request import Request
+from weightcast.core.run import Run
+from weightcast.environments.jobs import DownloadEra5
+from weightcast.environments.stages.download_era5 import download_era5
 from weightcast.era5.settings import ARCO_ERA5, Origin
 from weightcast.era5.variables import archive_name
 
@@ -38,27 +35,19 @@ def main() -> None:
     arguments = parser.parse_args()
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    request = Request(
+    settings = DownloadEra5(
         month=arguments.month,
-        area=Area(*arguments.area),
+        area=tuple(arguments.area),
         spacing=arguments.spacing,
         variables=tuple(arguments.variables),
         archive_names=tuple(archive_name(name, arguments.archive_names) for name in arguments.variables),
         hours=tuple(sorted(set(arguments.hours))),
+        origin=arguments.origin,
+        zarr_store=arguments.zarr_store,
+        directory=str(arguments.directory),
+        generation=arguments.generation,
     )
-    with ExitStack() as stack:
-
-        def retrieve() -> Retrieve:
-            """Opened only if something is missing: with the user's own files neither key nor network is needed."""
-            if arguments.origin == "zarr-store":
-                return zarr_store.retrieve_from(stack.enter_context(zarr_store.open_store(arguments.zarr_store)))
-            return climate_data_store.retrieve_from(climate_data_store.open_client())
-
-        files, downloaded = obtain(request, arguments.directory, retrieve)
-    write_receipt(arguments.receipt, request, files, arguments.generation)
-    logging.info(
-        "%s: %s %s", request.what, "downloaded" if downloaded else "there already:", ", ".join(map(str, files))
-    )
+    download_era5(Run(), settings).save(arguments.receipt)
 
 
 if __name__ == "__main__":

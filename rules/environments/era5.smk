@@ -6,6 +6,7 @@ where there are such files already, whatever they are called. Receipts carry a g
 files that were exchanged or removed since then give it another number, so that Snakemake runs the job again.
 """
 
+from weightcast.environments.plan import source_settings
 from weightcast.era5.read import find_files
 from weightcast.era5.region import region_around
 from weightcast.era5.receipt import generation_of
@@ -32,20 +33,17 @@ def era5_files(wildcards):
     return [ERA5_RECEIPT.format(area=request.area.name, month=request.month) for request in requests]
 
 
-def era5_request(wildcards):
-    """What one download is to hold, as arguments."""
-    request = DOWNLOADS[wildcards.area, wildcards.month]
-    area = request.area
-    return (
-        f"--month {request.month} --area {area.north} {area.west} {area.south} {area.east} --spacing {request.spacing}"
-        f" --variables {' '.join(request.variables)} --hours {' '.join(map(str, request.hours))}"
-    )
+def download_job(wildcards, input, output):
+    """A download as a job; its generation counts as a wildcard, so that exchanged files plan the job again."""
+    generation = generation_of(ERA5_RECEIPT.format(**wildcards))
+    return job("download_era5", generation=str(generation))(wildcards, input, output)
 
 
 # On the machine where Snakemake runs: compute nodes rarely reach the internet, and a job mostly waits for the store.
 rule download_era5:
     input:
         code=code("download_era5"),
+        config=CONFIG,
     output:
         ERA5_RECEIPT,
     log:
@@ -57,39 +55,17 @@ rule download_era5:
     conda:
         ENVIRONMENT
     params:
-        request=era5_request,
-        origin=ERA5.download,
-        store=ERA5.zarr_store,
-        names=settings(**ERA5.archive_names),
-        directory=ERA5.directory,
-        generation=lambda wildcards: generation_of(ERA5_RECEIPT.format(**wildcards)),
+        job=download_job,
     shell:
-        "python scripts/download_era5.py {params.request} --origin {params.origin} --zarr-store {params.store:q}"
-        " --archive-names {params.names:q} --directory {params.directory:q} --generation {params.generation}"
-        " --receipt {output:q} > {log:q} 2>&1"
+        RUN
 
 
-# In place of simulate_environment, which knows of no input files.
-rule cut_era5:
+# In place of simulate_environment, which waits for no files. They have no name: the stage finds them in their folder.
+use rule simulate_environment as cut_era5 with:
     input:
-        code=code("simulate", "weightcast.systems.era5"),
-        files=era5_files,
-    output:
-        f"{TRAJECTORIES}/{{environment}}.nc",
-    log:
-        f"{LOGS}/simulate/{{environment}}.log",
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=2000,
-    params:
-        environments=lambda wildcards: rows([wildcards.environment]),
-        settings=settings(**source_settings(STUDY.data)),
-        seed=STUDY.seed,
-        folder=lambda wildcards: TRAJECTORIES,
-    shell:
-        "python scripts/simulate.py --system era5 --environments {params.environments:q}"
-        " --settings {params.settings:q} --seed {params.seed} --output-directory {params.folder:q} > {log:q} 2>&1"
+        era5_files,
+        code=code("simulate", SIMULATOR),
+        config=CONFIG,
 
 
 ruleorder: cut_era5 > simulate_environment

@@ -4,6 +4,7 @@
 rule evaluate_weights:
     input:
         code=code("evaluate_weights"),
+        config=CONFIG,
         weights=f"{RESULTS}/weights/{{source}}.safetensors",
         trajectories=trajectories(TABLE.ids),
     output:
@@ -16,20 +17,18 @@ rule evaluate_weights:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory("evaluate_weights"),
+        gpu=GPU,
     params:
-        settings=settings(study=STUDY.study, data=STUDY.data, evaluation=scoring()),
-        environments=rows(),
-        trajectories=lambda wildcards: TRAJECTORIES,
+        job=job("evaluate_weights"),
     shell:
-        "python scripts/evaluate_weights.py --settings {params.settings:q} --weights {input.weights:q}"
-        " --environments {params.environments:q} --trajectories {params.trajectories:q} --output {output:q}"
-        " > {log:q} 2>&1"
+        RUN
 
 
 rule evaluate_without_network:
     input:
         code=code("evaluate_without_network"),
+        config=CONFIG,
         trajectories=trajectories(TABLE.ids),
     output:
         f"{RESULTS}/evaluation/without-network.csv",
@@ -37,16 +36,14 @@ rule evaluate_without_network:
         f"{LOGS}/evaluation/without-network.log",
     conda:
         ENVIRONMENT
+    threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory("evaluate_without_network"),
+        gpu=GPU,
     params:
-        settings=settings(study=STUDY.study, data=STUDY.data, evaluation=scoring()),
-        environments=rows(),
-        trajectories=lambda wildcards: TRAJECTORIES,
+        job=job("evaluate_without_network"),
     shell:
-        "python scripts/evaluate_without_network.py --settings {params.settings:q}"
-        " --environments {params.environments:q} --trajectories {params.trajectories:q} --output {output:q}"
-        " > {log:q} 2>&1"
+        RUN
 
 
 ruleorder: evaluate_without_network > evaluate_weights
@@ -55,49 +52,52 @@ ruleorder: evaluate_without_network > evaluate_weights
 rule collect_costs:
     input:
         code=code("collect_costs"),
-        bases=expand(
-            f"{RESULTS}/base/{{base}}.safetensors", base=["erm", "conditioned", "film-matched", "hypernetwork"]
-        ),
+        config=CONFIG,
+        bases=bases("erm", "conditioned", "film-matched", "hypernetwork"),
         zoos=rules.zoo.input,
         references=expand(f"{RESULTS}/reference/{{base}}.safetensors", base=STUDY.zoo.bases if UNSEEN else []),
         vaes=rules.vae.input,
         diffusions=rules.diffusion.input,
-        tuned=expand(f"{RESULTS}/end-to-end/{{arm}}-{{seed}}.safetensors", arm=TUNED_ARMS, seed=STUDY.generator.seeds),
-        weights=[f"{RESULTS}/weights/{source}.safetensors" for source in SOURCES],
+        tuned=expand(f"{RESULTS}/end-to-end/{{arm}}-{{seed}}.safetensors", arm=TUNED_ARMS, seed=SEEDS),
+        weights=WEIGHTS,
     output:
         costs=f"{RESULTS}/report/costs.csv",
         methods=f"{RESULTS}/report/method_costs.csv",
+        curves=f"{RESULTS}/report/training_curves.csv",
     log:
         f"{LOGS}/report/costs.log",
     conda:
         ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=memory("collect_costs"),
+    params:
+        job=job("collect_costs"),
     shell:
-        "python scripts/collect_costs.py --artifacts {input.bases:q} {input.zoos:q} {input.references:q}"
-        " {input.vaes:q} {input.diffusions:q} {input.tuned:q} --weights {input.weights:q}"
-        " --costs {output.costs:q} --method-costs {output.methods:q} > {log:q} 2>&1"
+        RUN
 
 
 rule summarise:
     input:
         code=code("summarise"),
+        config=CONFIG,
         evaluations=[f"{RESULTS}/evaluation/{source}.csv" for source in [*SOURCES, "without-network"]],
         costs=rules.collect_costs.output.methods,
     output:
+        **({"adaptation": f"{RESULTS}/report/adaptation.csv"} if STUDY.evaluation.adaptation_scores else {}),
         metrics=f"{RESULTS}/metrics.csv",
         summary=f"{RESULTS}/summary.csv",
-        benchmark=[f"{RESULTS}/report/benchmark.csv"] if STUDY.evaluation.benchmark else [],
     log:
         f"{LOGS}/report/summarise.log",
     conda:
         ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=memory("summarise"),
     params:
-        horizon=STUDY.trained_horizon,
-        bootstrap=STUDY.evaluation.bootstrap,
-        benchmark=lambda wildcards, output: f"--benchmark {output.benchmark}" if STUDY.evaluation.benchmark else "",
+        job=job("summarise"),
     shell:
-        "python scripts/summarise.py --evaluations {input.evaluations:q} --method-costs {input.costs:q}"
-        " --trained-horizon {params.horizon} --bootstrap {params.bootstrap} --metrics {output.metrics:q}"
-        " --summary {output.summary:q} {params.benchmark} > {log:q} 2>&1"
+        RUN
 
 
 rule evaluate:

@@ -4,11 +4,10 @@ if STUDY.explain:
 
     rule distil:
         input:
-            code=code(
-                "distil_predictors",
-                *([] if STUDY.data.imported else [f"weightcast.systems.{STUDY.data.source.replace('-', '_')}"]),
-            ),
-            weights=[f"{RESULTS}/weights/{source}.safetensors" for source in SOURCES],
+            # A system knows its true equations; it is imported by its name at run time.
+            code=code("distil", *([] if STUDY.data.imported else [SIMULATOR])),
+            config=CONFIG,
+            weights=WEIGHTS,
             trajectories=trajectories(VISIBLE),
         output:
             f"{RESULTS}/report/explanation.csv",
@@ -20,22 +19,12 @@ if STUDY.explain:
             ENVIRONMENT
         threads: 1
         resources:
-            mem_mb=1500,
+            mem_mb=memory("distil"),
+            gpu=GPU,
         params:
-            settings=settings(
-                study=STUDY.study,
-                data=STUDY.data,
-                system=source_settings(STUDY.data),
-                explain=STUDY.explain,
-                seed=STUDY.seed,
-            ),
-            methods=STUDY.explain.methods or shown_methods(),
-            environments=rows(),
-            trajectories=lambda wildcards: TRAJECTORIES,
+            job=job("distil"),
         shell:
-            "python scripts/distil_predictors.py --settings {params.settings:q} --weights {input.weights:q}"
-            " --methods {params.methods:q} --environments {params.environments:q}"
-            " --trajectories {params.trajectories:q} --output {output:q} > {log:q} 2>&1"
+            RUN
 
     rule explain:
         input:

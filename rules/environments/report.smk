@@ -4,26 +4,28 @@
 rule map_weights:
     input:
         code=code("map_weights"),
+        config=CONFIG,
         zoos=rules.zoo.input,
-        vaes=expand(f"{RESULTS}/vae/{{arm}}-{STUDY.generator.seeds[0]}.safetensors", arm=ARMS),
+        vaes=expand(f"{RESULTS}/vae/{{arm}}-{SEEDS[0]}.safetensors", arm=ARMS),
     output:
         f"{RESULTS}/report/weight_map.csv",
     log:
         f"{LOGS}/report/weight_map.log",
     conda:
         ENVIRONMENT
+    threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=memory("map_weights"),
     params:
-        environments=rows(VISIBLE),
+        job=job("map_weights"),
     shell:
-        "python scripts/map_weights.py --zoos {input.zoos:q} --vaes {input.vaes:q}"
-        " --environments {params.environments:q} --output {output:q} > {log:q} 2>&1"
+        RUN
 
 
 rule show_environments:
     input:
         code=code("show_environments"),
+        config=CONFIG,
         trajectories=trajectories(pictured_environments(TABLE)),
     output:
         f"{RESULTS}/report/environments.png",
@@ -31,19 +33,20 @@ rule show_environments:
         f"{LOGS}/report/environments.log",
     conda:
         ENVIRONMENT
+    threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory("show_environments"),
     params:
-        channels=STUDY.data.channels,
+        job=job("show_environments"),
     shell:
-        "python scripts/show_environments.py {input.trajectories:q} --channels {params.channels:q}"
-        " --output {output:q} > {log:q} 2>&1"
+        RUN
 
 
 rule show_rollouts:
     input:
         code=code("show_rollouts"),
-        weights=[f"{RESULTS}/weights/{source}.safetensors" for source in SOURCES],
+        config=CONFIG,
+        weights=WEIGHTS,
         trajectories=trajectories(TABLE.ids),
     output:
         f"{RESULTS}/report/rollouts.nc",
@@ -51,35 +54,33 @@ rule show_rollouts:
         f"{LOGS}/report/rollouts.log",
     conda:
         ENVIRONMENT
+    threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=memory("show_rollouts"),
+        gpu=GPU,
     params:
-        settings=settings(study=STUDY.study, data=STUDY.data, evaluation=scoring()),
-        environments=rows(),
-        trajectories=lambda wildcards: TRAJECTORIES,
-        methods=shown_methods(),
+        job=job("show_rollouts"),
     shell:
-        "python scripts/show_rollouts.py --settings {params.settings:q} --weights {input.weights:q}"
-        " --methods {params.methods:q} --environments {params.environments:q}"
-        " --trajectories {params.trajectories:q} --output {output:q} > {log:q} 2>&1"
+        RUN
 
 
 rule write_report:
     input:
         code=code("write_report"),
-        templates=[
-            f"weightcast/{name}.html.j2"
-            for name in (
-                "core/report/base",
-                "core/report/parts",
-                "environments/report/page",
-                "environments/report/explanation",
-                "environments/report/adaptation",
-            )
-        ],
-        metrics=rules.summarise.output,
-        costs=rules.collect_costs.output,
-        config=rules.resolve_config.output,
+        config=CONFIG,
+        templates=expand(
+            "weightcast/{name}.html.j2",
+            name=[
+                *("core/report/base", "core/report/parts"),
+                *(f"environments/report/{part}" for part in ("page", "explanation", "adaptation")),
+            ],
+        ),
+        study=rules.resolve_config.output.config,
+        environments=rules.resolve_config.output.environments,
+        metrics=rules.summarise.output.metrics,
+        summary=rules.summarise.output.summary,
+        costs=rules.collect_costs.output.costs,
+        curves=rules.collect_costs.output.curves,
         weight_map=rules.map_weights.output,
         rollouts=rules.show_rollouts.output,
         explanation=[f"{RESULTS}/report/explanation.csv"] if STUDY.explain else [],
@@ -90,14 +91,13 @@ rule write_report:
         f"{LOGS}/report/report.log",
     conda:
         ENVIRONMENT
+    threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=memory("write_report"),
     params:
-        results=lambda wildcards: RESULTS,
-        table=lambda wildcards, input: input.config[1],
+        job=job("write_report"),
     shell:
-        "python scripts/write_report.py --results {params.results:q} --table {params.table:q}"
-        " --output {output.page:q} --figures {output.figures:q} > {log:q} 2>&1"
+        RUN
 
 
 rule gallery:

@@ -1,4 +1,7 @@
-"""Trajectories: simulated, cut from a package's data, or imported from the user's files; one NetCDF an environment."""
+"""Trajectories: simulated, cut from a package's data, or imported from the user's files; one NetCDF an environment.
+
+A job makes one environment's file and no more, so that an environment that joins the table is simulated alone.
+"""
 
 if STUDY.data.imported:
     from weightcast.trajectories.find import find_environment_files
@@ -11,6 +14,7 @@ if STUDY.data.imported:
     rule import_trajectories:
         input:
             code=code("import_trajectories"),
+            config=CONFIG,
             source=lambda wildcards: str(FILES[wildcards.environment]),
         output:
             f"{TRAJECTORIES}/{{environment}}.nc",
@@ -18,40 +22,34 @@ if STUDY.data.imported:
             f"{LOGS}/simulate/{{environment}}.log",
         conda:
             ENVIRONMENT
+        threads: 1
+        resources:
+            mem_mb=memory("import_trajectories"),
         params:
-            environments=lambda wildcards: rows([wildcards.environment]),
-            channels=STUDY.data.channels,
-            grid=STUDY.data.grid,
-            frames=STUDY.data.frames,
-            trajectories=STUDY.data.trajectories.total,
-            frame_step=source_settings(STUDY.data).get("frame_step", 1.0),
+            job=job("import_trajectories"),
         shell:
-            "python scripts/import_trajectories.py --source {input.source:q} --environments {params.environments:q}"
-            " --channels {params.channels:q} --grid {params.grid} --minimum-frames {params.frames}"
-            " --minimum-trajectories {params.trajectories} --frame-step {params.frame_step} --output {output:q} > {log:q} 2>&1"
+            RUN
 
 else:
+    SIMULATOR = f"weightcast.systems.{STUDY.data.source.replace('-', '_')}"  # imported by its name at run time
 
     rule simulate_environment:
         input:
-            code=code("simulate", f"weightcast.systems.{STUDY.data.source.replace('-', '_')}"),
+            code=code("simulate", SIMULATOR),
+            config=CONFIG,
         output:
             f"{TRAJECTORIES}/{{environment}}.nc",
         log:
             f"{LOGS}/simulate/{{environment}}.log",
         conda:
             ENVIRONMENT
+        threads: 1
         resources:
-            mem_mb=1000,
+            mem_mb=memory("simulate"),
         params:
-            system=STUDY.data.source,
-            environments=lambda wildcards: rows([wildcards.environment]),
-            settings=settings(**source_settings(STUDY.data)),
-            seed=STUDY.seed,
-            folder=lambda wildcards: TRAJECTORIES,
+            job=job("simulate"),
         shell:
-            "python scripts/simulate.py --system {params.system:q} --environments {params.environments:q}"
-            " --settings {params.settings:q} --seed {params.seed} --output-directory {params.folder:q} > {log:q} 2>&1"
+            RUN
 
 
 rule simulate:

@@ -1,36 +1,41 @@
-"""What the rules of a study across time share: folds, sources of the evaluation, and slices. No rules here.
+"""What the rules of a study across time share: its plan, folds, sources of the evaluation. No rules here.
 
 A fold is what training may see: ``all`` observed snapshots, or all ``without-<k>``, the k-th of them.
 """
 
+from weightcast.evolution.jobs import TimePlan
+from weightcast.evolution.memory import memory_mb
 from weightcast.evolution.plan import evaluation_sources, folds
 
+PLAN = TimePlan(STUDY)
 SNAPSHOTS = str(STUDY.snapshots)
 ARMS = STUDY.flow.arms
 SEEDS = STUDY.flow.seeds
 FOLDS = folds(STUDY)
+KINDS = STUDY.anchors.kinds
+MATCHING = ["flow-matching"] * STUDY.evaluation.flow_matching
+
+
+def memory(stage):
+    """Megabytes that a job of a stage asks for; more at every further attempt."""
+    return lambda wildcards, attempt: attempt * memory_mb(stage, PLAN, dict(wildcards.items()))
 
 
 def anchors_of_arm(wildcards):
     return f"{RESULTS}/anchors/{wildcards.fold}/{ARMS[wildcards.arm].anchors}-{wildcards.seed}.safetensors"
 
 
-def flow_settings(wildcards):
-    """What a flow depends on: its own arm, and how samples between snapshots are made."""
-    return settings(
-        flow=STUDY.flow.of_arm(wildcards.arm).model_dump(mode="json", exclude={"seeds"}),
-        bridge=STUDY.anchors.bridge,
-        seed=STUDY.seed,
-    )
+def anchor_files(fold="all", seeds=SEEDS):
+    return expand(f"{RESULTS}/anchors/{{fold}}/{{kind}}-{{seed}}.safetensors", fold=fold, kind=KINDS, seed=seeds)
 
 
-def evaluation_settings():
-    return settings(study=STUDY.study, seed=STUDY.seed, evaluation=STUDY.evaluation)
+def flow_files(fold="all", seeds=SEEDS):
+    return expand(f"{RESULTS}/flow/{{fold}}/{{arm}}-{{seed}}.safetensors", fold=fold, arm=ARMS, seed=seeds)
 
 
 wildcard_constraints:
     fold="|".join(map(re.escape, FOLDS)),
-    anchors="|".join(STUDY.anchors.kinds),
+    anchors="|".join(KINDS),
     arm="|".join(map(re.escape, ARMS)),
     seed="[0-9]+",
 

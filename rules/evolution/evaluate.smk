@@ -4,6 +4,7 @@
 rule evaluate_anchors:
     input:
         code=code("evaluate_anchors"),
+        config=CONFIG,
         anchors=f"{RESULTS}/anchors/{{fold}}/{{anchors}}-{{seed}}.safetensors",
         snapshots=SNAPSHOTS,
     output:
@@ -16,18 +17,17 @@ rule evaluate_anchors:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory("evaluate_anchors"),
     params:
-        settings=evaluation_settings(),
+        job=job("evaluate_anchors"),
     shell:
-        "python scripts/evaluate_anchors.py --settings {params.settings:q} --anchors {input.anchors:q}"
-        " --snapshots {input.snapshots:q} --fold {wildcards.fold} --seed {wildcards.seed} --output {output:q}"
-        " > {log:q} 2>&1"
+        RUN
 
 
 rule evaluate_flow:
     input:
         code=code("evaluate_flow"),
+        config=CONFIG,
         flow=f"{RESULTS}/flow/{{fold}}/{{arm}}-{{seed}}.safetensors",
         snapshots=SNAPSHOTS,
     output:
@@ -40,19 +40,19 @@ rule evaluate_flow:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory("evaluate_flow"),
     params:
-        settings=evaluation_settings(),
+        job=job("evaluate_flow"),
     shell:
-        "python scripts/evaluate_flow.py --settings {params.settings:q} --flow {input.flow:q}"
-        " --snapshots {input.snapshots:q} --fold {wildcards.fold} --seed {wildcards.seed} --output {output:q}"
-        " > {log:q} 2>&1"
+        RUN
 
 
 rule evaluate_samples:
     input:
         code=code("evaluate_samples"),
+        config=CONFIG,
         snapshots=SNAPSHOTS,
+        flow_matching=[f"{RESULTS}/matching/{{fold}}/{name}.safetensors" for name in MATCHING],
     output:
         f"{RESULTS}/evaluation/{{fold}}/samples.csv",
     log:
@@ -63,22 +63,21 @@ rule evaluate_samples:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory("evaluate_samples"),
     params:
-        settings=evaluation_settings(),
+        job=job("evaluate_samples"),
     shell:
-        "python scripts/evaluate_samples.py --settings {params.settings:q} --snapshots {input.snapshots:q}"
-        " --fold {wildcards.fold} --output {output:q} > {log:q} 2>&1"
+        RUN
 
 
 rule summarise_times:
     input:
         code=code("summarise_times"),
+        config=CONFIG,
         evaluations=[f"{RESULTS}/evaluation/{source}.csv" for source in evaluation_sources(STUDY)],
-        anchors=expand(
-            f"{RESULTS}/anchors/all/{{anchors}}-{{seed}}.safetensors", anchors=STUDY.anchors.kinds, seed=SEEDS
-        ),
-        flows=expand(f"{RESULTS}/flow/all/{{arm}}-{{seed}}.safetensors", arm=ARMS, seed=SEEDS),
+        anchors=anchor_files(),
+        flows=flow_files(),
+        flow_matching=[f"{RESULTS}/matching/all/{name}.safetensors" for name in MATCHING],
     output:
         metrics=f"{RESULTS}/metrics.csv",
         summary=f"{RESULTS}/summary.csv",
@@ -89,13 +88,9 @@ rule summarise_times:
     conda:
         ENVIRONMENT
     params:
-        interpolations=STUDY.evaluation.interpolations,
-        bootstrap=STUDY.evaluation.bootstrap,
+        job=job("summarise_times"),
     shell:
-        "python scripts/summarise_times.py --evaluations {input.evaluations:q} --anchors {input.anchors:q}"
-        " --flows {input.flows:q} --interpolations {params.interpolations:q} --bootstrap {params.bootstrap}"
-        " --metrics {output.metrics:q} --summary {output.summary:q} --costs {output.costs:q}"
-        " --method-costs {output.methods:q} > {log:q} 2>&1"
+        RUN
 
 
 rule evaluate:

@@ -1,9 +1,10 @@
-"""Densities fitted at the snapshots, and flows that evolve their weights."""
+"""Densities fitted at the snapshots, flows that evolve their weights, and the baseline that learns to move samples."""
 
 
 rule train_anchors:
     input:
         code=code("train_anchors"),
+        config=CONFIG,
         snapshots=SNAPSHOTS,
     output:
         f"{RESULTS}/anchors/{{fold}}/{{anchors}}-{{seed}}.safetensors",
@@ -16,19 +17,18 @@ rule train_anchors:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory("train_anchors"),
+        gpu=GPU,
     params:
-        settings=settings(density=STUDY.density, anchors=STUDY.anchors, seed=STUDY.seed),
-        state=lambda wildcards: f"{STATE}/training",
+        job=job("train_anchors"),
     shell:
-        "python scripts/train_anchors.py --settings {params.settings:q} --kind {wildcards.anchors}"
-        " --snapshots {input.snapshots:q} --fold {wildcards.fold} --seed {wildcards.seed} --resume {params.state:q}"
-        " --output {output:q} > {log:q} 2>&1"
+        RUN
 
 
 rule train_flow:
     input:
         code=code("train_flow"),
+        config=CONFIG,
         anchors=anchors_of_arm,
         snapshots=SNAPSHOTS,
     output:
@@ -42,27 +42,44 @@ rule train_flow:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory("train_flow"),
+        gpu=GPU,
     params:
-        settings=flow_settings,
-        state=lambda wildcards: f"{STATE}/training",
+        job=job("train_flow"),
     shell:
-        "python scripts/train_flow.py --settings {params.settings:q} --arm {wildcards.arm} --anchors {input.anchors:q}"
-        " --snapshots {input.snapshots:q} --fold {wildcards.fold} --seed {wildcards.seed} --resume {params.state:q}"
-        " --output {output:q} > {log:q} 2>&1"
+        RUN
+
+
+rule train_flow_matching:
+    input:
+        code=code("train_flow_matching"),
+        config=CONFIG,
+        snapshots=SNAPSHOTS,
+    output:
+        f"{RESULTS}/matching/{{fold}}/flow-matching.safetensors",
+    log:
+        f"{LOGS}/matching/{{fold}}/flow-matching.log",
+    benchmark:
+        f"{BENCHMARKS}/matching/{{fold}}/flow-matching.tsv"
+    priority: 80
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=memory("train_flow_matching"),
+        gpu=GPU,
+    params:
+        job=job("train_flow_matching"),
+    shell:
+        RUN
 
 
 rule anchors:
     input:
-        expand(
-            f"{RESULTS}/anchors/{{fold}}/{{anchors}}-{{seed}}.safetensors",
-            fold=FOLDS,
-            anchors=STUDY.anchors.kinds,
-            seed=SEEDS,
-        ),
+        anchor_files(FOLDS),
 
 
 rule evolve:
     input:
         f"{RESULTS}/config.yaml",  # by which WeightPath.load finds its way
-        expand(f"{RESULTS}/flow/{{fold}}/{{arm}}-{{seed}}.safetensors", fold=FOLDS, arm=ARMS, seed=SEEDS),
+        flow_files(FOLDS),

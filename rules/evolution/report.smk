@@ -1,9 +1,11 @@
-"""What the report of a study across time shows, and the report."""
+"""The configuration as it was used, what the report of a study across time shows, and the report."""
+
+from weightcast.evolution.jobs import ResolveTimeConfig
 
 
 rule resolve_config:
     input:
-        code=code("write_config"),
+        code=code("resolve_time_config"),
     output:
         f"{RESULTS}/config.yaml",
     log:
@@ -11,14 +13,19 @@ rule resolve_config:
     conda:
         ENVIRONMENT
     params:
-        config=STUDY.model_dump_json(),
+        job=Job(
+            stage="resolve_time_config",
+            outputs={"output": f"{RESULTS}/config.yaml"},
+            settings=ResolveTimeConfig.of(PLAN).model_dump(mode="json"),
+        ).to_json(),
     shell:
-        "python scripts/write_config.py --config {params.config:q} --output {output:q} > {log:q} 2>&1"
+        RUN
 
 
 rule show_distributions:
     input:
         code=code("show_distributions"),
+        config=CONFIG,
         flow=f"{RESULTS}/flow/all/{next(iter(ARMS))}-{SEEDS[0]}.safetensors",
         snapshots=SNAPSHOTS,
     output:
@@ -28,20 +35,19 @@ rule show_distributions:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=2000,
+        mem_mb=memory("show_distributions"),
     params:
-        samples=STUDY.evaluation.samples,
-        seed=STUDY.seed,
+        job=job("show_distributions"),
     shell:
-        "python scripts/show_distributions.py --snapshots {input.snapshots:q} --flow {input.flow:q}"
-        " --samples {params.samples} --seed {params.seed} --output {output:q} > {log:q} 2>&1"
+        RUN
 
 
 rule map_path:
     input:
         code=code("map_path"),
-        anchors=expand(f"{RESULTS}/anchors/all/{{anchors}}-{SEEDS[0]}.safetensors", anchors=STUDY.anchors.kinds),
-        flows=expand(f"{RESULTS}/flow/all/{{arm}}-{SEEDS[0]}.safetensors", arm=ARMS),
+        config=CONFIG,
+        anchors=anchor_files(seeds=SEEDS[:1]),
+        flows=flow_files(seeds=SEEDS[:1]),
     output:
         f"{RESULTS}/report/weight_path.csv",
     log:
@@ -49,20 +55,25 @@ rule map_path:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=2000,
+        mem_mb=memory("map_path"),
+    params:
+        job=job("map_path"),
     shell:
-        "python scripts/map_path.py --anchors {input.anchors:q} --flows {input.flows:q} --output {output:q}"
-        " > {log:q} 2>&1"
+        RUN
 
 
 rule write_time_report:
     input:
         code=code("write_time_report"),
-        templates=[f"weightcast/{name}.html.j2" for name in ("core/report/base", "core/report/parts", "evolution/report/page")],
-        metrics=rules.summarise_times.output,
-        config=rules.resolve_config.output,
-        distributions=rules.show_distributions.output,
-        weight_path=rules.map_path.output,
+        templates=[
+            f"weightcast/{name}.html.j2" for name in ("core/report/base", "core/report/parts", "evolution/report/page")
+        ],
+        config=rules.resolve_config.output[0],
+        metrics=rules.summarise_times.output.metrics,
+        summary=rules.summarise_times.output.summary,
+        costs=rules.summarise_times.output.costs,
+        distributions=rules.show_distributions.output[0],
+        weight_path=rules.map_path.output[0],
         snapshots=SNAPSHOTS,
     output:
         page=f"{RESULTS}/report.html",
@@ -72,12 +83,11 @@ rule write_time_report:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=2000,
+        mem_mb=memory("write_time_report"),
     params:
-        results=lambda wildcards: RESULTS,
+        job=job("write_time_report"),
     shell:
-        "python scripts/write_time_report.py --results {params.results:q} --snapshots {input.snapshots:q}"
-        " --output {output.page:q} --figures {output.figures:q} > {log:q} 2>&1"
+        RUN
 
 
 rule report:

@@ -5,6 +5,7 @@ if STUDY.data.imported:
     rule import_snapshots:
         input:
             code=code("import_snapshots"),
+            config=CONFIG,
             file=STUDY.data.file,
         output:
             SNAPSHOTS,
@@ -13,17 +14,18 @@ if STUDY.data.imported:
         conda:
             ENVIRONMENT
         resources:
-            mem_mb=2000,
+            mem_mb=memory("import_snapshots"),
         params:
-            settings=settings(data=STUDY.data, seed=STUDY.seed),
+            job=job("import_snapshots"),
         shell:
-            "python scripts/import_snapshots.py --settings {params.settings:q} --output {output:q} > {log:q} 2>&1"
+            RUN
 
 else:
 
     rule simulate_snapshots:
         input:
             code=code("simulate_snapshots"),
+            config=CONFIG,
         output:
             SNAPSHOTS,
         log:
@@ -31,11 +33,11 @@ else:
         conda:
             ENVIRONMENT
         resources:
-            mem_mb=2000,
+            mem_mb=memory("simulate_snapshots"),
         params:
-            settings=settings(data=STUDY.data, seed=STUDY.seed),
+            job=job("simulate_snapshots"),
         shell:
-            "python scripts/simulate_snapshots.py --settings {params.settings:q} --output {output:q} > {log:q} 2>&1"
+            RUN
 
 
 rule simulate:

@@ -8,7 +8,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from weightcast.core.run import Run
 from weightcast.core.significance import summarise
+from weightcast.environments.jobs import WriteReport
+from weightcast.environments.report.inputs import ResultFiles
+from weightcast.environments.stages.write_report import write_report
 
 TRAINED_HORIZON = 30
 HORIZONS = (1, 5, 10, 20, 30, 45, 60)
@@ -140,6 +144,26 @@ def weight_map(environments: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def training_curves() -> pd.DataFrame:
+    """Errors that fall, of two trainings of a stage and one of another, which has no validation."""
+    rows = []
+    for stage, artifact, parts in (
+        ("base", "erm", ("training", "validation")),
+        ("base", "conditioned", ("training", "validation")),
+        ("vae", "paper-0", ("training",)),
+    ):
+        for part in parts:
+            rows += [(stage, artifact, "main", step, part, 1 / (1 + step)) for step in range(0, 500, 50)]
+    return pd.DataFrame(rows, columns=["stage", "artifact", "training", "step", "part", "value"])
+
+
+def build_report(results: Path, table: Path, page: Path, figures: Path) -> None:
+    """Write a study's report from its results folder and its table, as the stage does."""
+    made = write_report(Run(), WriteReport(), **vars(ResultFiles.within(results, table)))
+    made["figures"].save(figures)
+    made["page"].save(page)
+
+
 def write_study(folder: Path, typical_errors: dict[str, tuple[float, float, float]] | None = None) -> tuple[Path, Path]:
     """Write a whole study's results; returns its results folder and its table of environments."""
     results, table = folder / "results", folder / "environments.csv"
@@ -149,6 +173,7 @@ def write_study(folder: Path, typical_errors: dict[str, tuple[float, float, floa
     errors.to_csv(results / "metrics.csv", index=False)
     summarise(errors, method_costs(), TRAINED_HORIZON, draws=200).to_csv(results / "summary.csv", index=False)
     costs().to_csv(results / "report" / "costs.csv", index=False)
+    training_curves().to_csv(results / "report" / "training_curves.csv", index=False)
     weight_map(environments).to_csv(results / "report" / "weight_map.csv", index=False)
     rollouts(environments).to_netcdf(results / "report" / "rollouts.nc")
     settings = f"study: synthetic\ndata: {{trained_frames: {TRAINED_HORIZON + 1}}}\nevaluation: {{bootstrap: 200}}\n"

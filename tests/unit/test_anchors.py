@@ -10,14 +10,15 @@ import torch
 from refusals import refused
 
 from weightcast.core.artifacts import save_artifact
+from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
-from weightcast.core.training import Fit, Resume, fit
-from weightcast.evolution import anchors as module
-from weightcast.evolution.anchors import Anchors, path_penalty, train_anchors
+from weightcast.core.training import Fit, Resume, TrainingDiverged, fit
+from weightcast.evolution.anchors import Anchors
 from weightcast.evolution.bridge import Bridge
 from weightcast.evolution.config.anchors import AnchorSettings
 from weightcast.evolution.config.density import DensitySettings
 from weightcast.evolution.density import StackedDensity
+from weightcast.evolution.stages.train_anchors import fit_anchors, path_penalty
 from weightcast.evolution.state_space import Counts
 
 TIMES = np.array([0.0, 1.0, 4.0])
@@ -44,7 +45,8 @@ def settings(steps: int = 30, rate: float = 0.02, **changes) -> AnchorSettings:
 
 
 def train(kind, steps: int = 30, seed: int = 3, resume: Resume | None = None, **changes) -> Anchors:
-    return train_anchors(kind, DENSITY, TIMES, data(), settings(steps, **changes), seed, resume, {"seed": seed})
+    run = Run(resume=resume)
+    return fit_anchors(run, kind, DENSITY, TIMES, data(), settings(steps, **changes), seed, {"seed": seed})
 
 
 def excess(weights: torch.Tensor, share: float) -> float:
@@ -75,7 +77,7 @@ def test_anchors_of_every_kind_reach_nearly_the_entropy_of_a_known_law(kind):
 def test_bridged_anchors_between_snapshots_learn_what_lies_between():
     """One snapshot at 0, one at (2, 2): halfway the counts are binomial, a half chance a step."""
     ends = [np.zeros((100, 2)), np.full((100, 2), 2.0)]
-    found = train_anchors("bridged", DENSITY, np.array([0.0, 1.0]), ends, settings(300), seed=1)
+    found = fit_anchors(Run(), "bridged", DENSITY, np.array([0.0, 1.0]), ends, settings(300), seed=1)
     with torch.no_grad():
         middle = DENSITY.log_prob(found.weights[1][None], torch.from_numpy(STATES)[None])[0].exp().numpy()
     chances = np.array([0.25, 0.5, 0.25])
@@ -111,13 +113,13 @@ def test_the_members_losses_add_up_to_all_likelihoods_and_one_penalty(monkeypatc
     path = torch.stack([DENSITY.initial_weights(seed) for seed in range(3)])
     losses = []
 
-    def measuring(parameters, loss, *_, **__):
+    def measuring(_, parameters, loss, *__, **___):
         with torch.no_grad():
             parameters[0].copy_(path)
             losses.append(loss(0))
         return Fit(torch.zeros(0), torch.zeros(0), 0.0)
 
-    monkeypatch.setattr(module, "fit", measuring)
+    monkeypatch.setattr(Run, "fit", measuring)
     train("joint", velocity_penalty=0.0, curvature_penalty=0.0)
     train("joint", velocity_penalty=0.3, curvature_penalty=0.2)
     assert len(losses[0]) == 3
@@ -128,18 +130,20 @@ def test_the_members_losses_add_up_to_all_likelihoods_and_one_penalty(monkeypatc
 
 
 def test_each_aligned_anchor_starts_from_the_one_before_and_all_share_the_steps(monkeypatch):
-    starts, ends, steps = [], [], []
+    starts, ends, steps, names = [], [], [], []
 
-    def recording(parameters, loss, training, **arguments):
+    def recording(_, parameters, loss, training, *, name, **arguments):
         starts.append(parameters[0].detach().clone())
         result = fit(parameters, loss, training, **arguments)
+        names.append(name)
         ends.append(parameters[0].detach().clone())
         steps.append(training.steps)
         return result
 
-    monkeypatch.setattr(module, "fit", recording)
+    monkeypatch.setattr(Run, "fit", recording)
     found = train("aligned", 32)
     assert steps == [10, 10, 10]
+    assert len(set(names)) == 3
     assert torch.equal(starts[0][0], DENSITY.initial_weights(derive_seed(3, "anchor")))
     assert torch.equal(starts[1], ends[0])
     assert torch.equal(starts[2], ends[1])
@@ -212,6 +216,39 @@ def test_an_interrupted_training_goes_on_and_ends_in_the_same_weights(kind, tmp_
     continued = train(kind, 20, resume=resume)
     assert len(drawn) == 13 + 8 + 1  # the rest of the steps, and what is recorded at the end
     assert torch.equal(continued.weights, whole.weights)
+
+
+def test_aligned_anchors_go_on_at_the_one_that_was_interrupted(tmp_path, monkeypatch):
+    monkeypatch.setattr("weightcast.core.training.SAVE_EVERY_SECONDS", 0.0)
+    whole = train("aligned", 30)
+    resume = Resume(tmp_path, "0" * 64)
+    draw, drawn = Bridge.draw, []
+
+    def interrupted(self, batch, seed):
+        drawn.append(seed)
+        if len(drawn) == 15:
+            raise InterruptedError
+        return draw(self, batch, seed)
+
+    monkeypatch.setattr(Bridge, "draw", interrupted)
+    with pytest.raises(InterruptedError):
+        train("aligned", 30, resume=resume)
+    continued = train("aligned", 30, resume=resume)
+    assert len(drawn) == 15 + 16 + 1  # of thirty steps fourteen were done, the first anchor's ten among them
+    assert torch.equal(continued.weights, whole.weights)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_anchors_that_diverge_are_refused(kind, monkeypatch):
+    draw, drawn = Bridge.draw, []
+
+    def broken(self, batch, seed):
+        drawn.append(seed)
+        return draw(self, batch, seed) if len(drawn) < 4 else torch.full((len(self.times), batch, 2), -1.0)
+
+    monkeypatch.setattr(Bridge, "draw", broken)  # a count below 0 has no probability: its loss is infinite
+    with pytest.raises(TrainingDiverged, match=f"{kind} anchor.*the training diverged"):
+        train(kind, 30)
 
 
 @pytest.mark.parametrize("kind", ["joint", "bridged"])

@@ -25,13 +25,14 @@ from weightcast.cli.time_step_times import (
     TimeStepTimes,
     measure_time_steps,
 )
+from weightcast.core.draws import Draws
 from weightcast.evolution.commands.example_samples import example_samples
 from weightcast.evolution.config.flow import FlowTraining
 from weightcast.evolution.config.load import load_time_study, parse_time_study
 from weightcast.evolution.config.study import TimeStudy
-from weightcast.evolution.flow_training import draw_stretches
 from weightcast.evolution.plan import planned_time_jobs
-from weightcast.evolution.simulation import simulate_snapshots
+from weightcast.evolution.stages.simulate_snapshots import simulated_snapshots
+from weightcast.evolution.stages.train_flow import draw_stretches
 from weightcast.samples.snapshots import Snapshots
 
 MINI = ROOT / "tests" / "workflow" / "mini-time.yaml"
@@ -171,7 +172,7 @@ def test_pairs_of_the_bridge() -> None:
 @pytest.mark.parametrize(("anchors", "longest"), [(51, 5), (11, 5), (3, 5)])
 def test_stretches_are_as_long_as_those_drawn(anchors: int, longest: int) -> None:
     training = FlowTraining(steps=1, learning_rate=1, segments=8, longest=longest)
-    drawn = [draw_stretches(anchors, training, seed) for seed in range(4000)]
+    drawn = [draw_stretches(anchors, training, Draws("cpu", seed)) for seed in range(4000)]
     alone = np.mean([length if len(first) == 1 else 0 for first, length in drawn])
     together = np.mean([length if len(first) == 8 else 0 for first, length in drawn])
     assert step_seconds(training, anchors, StretchTimes(1, 0)) == pytest.approx(alone, rel=0.06)
@@ -233,8 +234,8 @@ def test_flow_matching_is_trained_in_each_fold() -> None:
     assert seconds(study, matching=MatchingTimes(training=0, draw=2)) == {"evaluation": 101}
 
 
-def test_the_script_scores_the_same_interpolation_as_the_source() -> None:
-    text = (ROOT / "scripts" / "evaluate_anchors.py").read_text(encoding="utf-8")
+def test_the_stage_scores_the_same_interpolation_as_the_source() -> None:
+    text = (ROOT / "weightcast" / "evolution" / "stages" / "evaluate_anchors.py").read_text(encoding="utf-8")
     assert f'SCORED_AS_SOURCE = "{SCORED_AS_SOURCE}"' in text
 
 
@@ -255,7 +256,7 @@ def test_example_samples_lie_where_simulated_ones_do() -> None:
     study = epidemic()
     assert study.data.states is not None
     examples, simulation = example_samples(study)
-    real = simulate_snapshots(study.data, study.seed)
+    real = simulated_snapshots(study.data, study.seed)
     assert simulation > 0
     assert examples.dimensions == real.dimensions
     assert (examples.observed == real.observed).all()

@@ -23,7 +23,7 @@ from weightcast.trajectories import FileFormat
 CONFIGS = [
     ROOT / "config.yaml",
     *sorted((ROOT / "config").glob("*.yaml")),
-    *sorted((ROOT / "config").glob("benchmark/*.yaml")),
+    *sorted((ROOT / "config").glob("adaptation/*.yaml")),
     *sorted((ROOT / "config").glob("paper/*.yaml")),
 ]
 SCHEMA = ROOT / "config" / "schema.json"
@@ -68,6 +68,7 @@ def test_every_system_is_a_source() -> None:
     [
         ("genrator", {}, ("genrator", "unknown key", "'generator'")),
         ("predictor.widht", 3, ("predictor.widht", "unknown key", "'width'")),
+        ("evaluation.benchmark", True, ("evaluation.benchmark", "unknown key", "adaptation_scores")),
         ("predictor.zzz", 3, ("predictor.zzz", "unknown key", "one of kind, width, modes")),
         ("generator.arms.paper.vae", {"lattent": 4}, ("generator.arms.paper.vae.lattent", "'latent'")),
         ("generator.arms.paper.diffusion", {"training": {"stepps": 4}}, ("diffusion.training.stepps", "'steps'")),

@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from weightcast.environments.baselines.damped_persistence import DampedPersistence
-from weightcast.environments.evaluation import TestSet, evaluate_forecast
+from weightcast.environments.evaluation import TestSet
+from weightcast.environments.stages.evaluate_without_network import evaluate_forecast
 
 
 def autoregressive(damping: Tensor, frames: int, trajectories: int = 4000) -> Tensor:

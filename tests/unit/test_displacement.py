@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from refusals import refused
 
+from weightcast.core.run import Run
 from weightcast.evolution.baselines.displacement import DisplacementInterpolation, stochastic_rounding
 from weightcast.evolution.distances.wasserstein import wasserstein
 
@@ -110,28 +111,31 @@ def test_bad_input_is_refused(gaussians):
 
 def test_flow_matching_carries_the_first_snapshot_through_all_others(random):
     pytest.importorskip("torchcfm")
-    from weightcast.evolution.baselines.flow_matching import FlowMatching
+    from weightcast.evolution.baselines.flow_matching import match_flow
 
     snapshots = [random.normal(size=(300, 2)) * deviation + mean for deviation, mean in ((1, 0), (1.5, 5), (1, 10))]
-    flow = FlowMatching([0, 1, 3], snapshots, seed=0, steps=800, batch=64)
-    assert flow.losses[-20:].mean() < flow.losses[:20].mean() / 5
+    flow = match_flow(Run(), [0, 1, 3], snapshots, seed=0, steps=800, batch=64)
+    losses = np.array(flow.metadata["curves"]["flow matching"]["training"])  # means over four steps each
+    assert losses[-5:].mean() < losses[:5].mean() / 5
     for time, deviation, mean in ((1, 1.5, 5), (2, 1.25, 7.5), (3, 1, 10)):
-        drawn = flow.sample(time, 2000, seed=1)
+        drawn = flow.sample(snapshots[0], time, 2000, seed=1)
         assert drawn.mean(axis=0) == pytest.approx([mean, mean], abs=0.4)
         assert drawn.std(axis=0) == pytest.approx([deviation, deviation], rel=0.25)
-    assert {tuple(row) for row in flow.sample(0, 50, seed=2)} <= {tuple(row) for row in snapshots[0]}
+    assert {tuple(row) for row in flow.sample(snapshots[0], 0, 50, seed=2)} <= {tuple(row) for row in snapshots[0]}
     with refused("time", "3.5", "0 and 3"):
-        flow.sample(3.5, 10, seed=0)
+        flow.sample(snapshots[0], 3.5, 10, seed=0)
 
 
 def test_flow_matching_depends_on_its_seed_alone(random):
     pytest.importorskip("torchcfm")
-    from weightcast.evolution.baselines.flow_matching import FlowMatching
+    from weightcast.evolution.baselines.flow_matching import match_flow
 
     snapshots = [random.normal(size=(40, 1)), random.normal(size=(50, 1))]
     np.random.seed(0)  # noqa: NPY002  (global random states must neither matter nor be changed)
     before = np.random.get_state()[1].copy()  # noqa: NPY002
-    first, second, other = (FlowMatching([0, 1], snapshots, seed=s, steps=5).sample(1, 9, seed=3) for s in (0, 0, 1))
+    first, second, other = (
+        match_flow(Run(), [0, 1], snapshots, seed=s, steps=5).sample(snapshots[0], 1, 9, seed=3) for s in (0, 0, 1)
+    )
     assert np.array_equal(first, second)
     assert not np.array_equal(first, other)
     assert np.array_equal(np.random.get_state()[1], before)  # noqa: NPY002
@@ -139,9 +143,9 @@ def test_flow_matching_depends_on_its_seed_alone(random):
 
 def test_flow_matching_without_torchcfm_says_what_to_install(gaussians, monkeypatch):
     pytest.importorskip("torchdiffeq")
-    from weightcast.evolution.baselines.flow_matching import FlowMatching
+    from weightcast.evolution.baselines.flow_matching import match_flow
 
     monkeypatch.setitem(sys.modules, "torchcfm", None)
     monkeypatch.setitem(sys.modules, "torchcfm.conditional_flow_matching", None)
     with refused("torchcfm", "pip install 'weightcast[flow-matching]'"):
-        FlowMatching([0, 1], gaussians, seed=0, steps=1)
+        match_flow(Run(), [0, 1], gaussians, seed=0, steps=1)

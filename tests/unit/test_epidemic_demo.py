@@ -12,11 +12,12 @@ import pytest
 import torch
 import yaml
 
+from weightcast.core.run import Run
 from weightcast.evolution.anchors import Anchors
 from weightcast.evolution.config.load import load_time_study
 from weightcast.evolution.density import StackedDensity
-from weightcast.evolution.flow_artifact import save_flow
-from weightcast.evolution.flow_training import new_flow
+from weightcast.evolution.flow_artifact import FlowArtifact
+from weightcast.evolution.stages.train_flow import new_flow
 from weightcast.evolution.state_space import Counts
 
 ROOT = Path(__file__).parents[2]
@@ -66,8 +67,8 @@ def test_it_answers_from_a_finished_study(tmp_path: Path) -> None:
     anchors = Anchors(np.array([0.0, 25.0, 50.0]), weights, density, {})
     arm, settings = study.flow.arms["cde"], study.flow.of_arm("cde")
     metadata = {"times": [0.0, 50.0], "dimensions": ["S", "I", "R"], "arm": "cde", "seed": 0}
-    flow = new_flow(anchors, arm, settings, seed=0)
-    save_flow(tmp_path / "flow" / "all" / "cde-0.safetensors", flow, density, arm, settings, metadata)
+    flow = new_flow(Run(), anchors, arm, settings, seed=0)
+    FlowArtifact(flow, density, arm, settings, metadata).save(tmp_path / "flow" / "all" / "cde-0.safetensors")
 
     ran = run("--results", tmp_path, "--output", tmp_path / "page")
     assert ran.returncode == 0, ran.stderr

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import runpy
 import shutil
-import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,17 +15,18 @@ import pytest
 import torch
 from refusals import refused
 from scipy.linalg import expm
-from synthetic_study import environment_table, write_study
+from synthetic_study import build_report, environment_table, write_study
 from torch import nn
 
-from weightcast.core.environment_table import Environment, EnvironmentTable, table_to_json
+from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.nets.build import build_predictor
 from weightcast.core.plots.export import RenderedFigure
 from weightcast.core.report.numbers import MISSING
+from weightcast.core.run import Run
 from weightcast.core.tables import EXPLANATION_COLUMNS, read_explanation, write_table
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.explain import ExplainSettings
-from weightcast.environments.dataset import Normalisation
+from weightcast.environments.dataset import Normalisation, TrajectoryFolder
 from weightcast.environments.explain import known_terms as known
 from weightcast.environments.explain.comparison import accuracy, median_coefficients
 from weightcast.environments.explain.predictor_equations import TrainingStates, equation_rows, with_truth
@@ -35,12 +34,12 @@ from weightcast.environments.plots.coefficients import plot_coefficients
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.report import figures
 from weightcast.environments.report.explanation import FAITHFUL, explain
-from weightcast.environments.report.inputs import read_results
-from weightcast.environments.report.page import build_report, render_page
-from weightcast.environments.weights_table import MethodWeights, save_method_weights
+from weightcast.environments.report.inputs import ResultFiles, read_results
+from weightcast.environments.report.page import render_page
+from weightcast.environments.weights_table import MethodWeights, WeightsFile
+from weightcast.runner import run_job
 from weightcast.trajectories import Trajectories, write_trajectories
 
-ROOT = Path(__file__).parents[2]
 CHANNELS = ["q", "p"]
 FRAME_STEP = 0.4
 SPEEDS = {"slow": 0.5, "middle": 1.0, "fast": 1.5, "between": 0.75}
@@ -110,26 +109,27 @@ def linear_weights(network: nn.Module, step: np.ndarray, normalisation: Normalis
 def test_starts_and_range_are_of_the_visible_training_trajectories_alone(tmp_path):
     write_rotations(tmp_path)
     (tmp_path / "between.nc").unlink()
-    states = TrainingStates.read(tmp_path, TABLE, DATA, count=7, seed=0)
+    folder = TrajectoryFolder(tmp_path)
+    states = TrainingStates.read(folder, TABLE, DATA, count=7, seed=0)
     firsts = np.random.default_rng(0).uniform(-1, 1, (6, 2))[:4].astype(np.float32)  # training: the first four
     assert states.starts.shape == (7, 2)
     assert {tuple(row) for row in states.starts.tolist()} <= {tuple(row) for row in firsts.tolist()}
     assert states.frame_step == pytest.approx(FRAME_STEP)
     assert (states.low < states.starts.amin(0)).all() and (states.high > states.starts.amax(0)).all()
-    assert len(TrainingStates.read(tmp_path, TABLE, DATA, count=99, seed=0).starts) == 12
-    assert torch.equal(states.starts, TrainingStates.read(tmp_path, TABLE, DATA, count=7, seed=0).starts)
+    assert len(TrainingStates.read(folder, TABLE, DATA, count=99, seed=0).starts) == 12
+    assert torch.equal(states.starts, TrainingStates.read(folder, TABLE, DATA, count=7, seed=0).starts)
 
 
 def test_each_predictor_gets_its_own_equations(tmp_path):
     pytest.importorskip("pysindy", reason="the extra `symbolic` is not installed")
-    states = TrainingStates.read(write_rotations(tmp_path), TABLE, DATA, count=12, seed=0)
+    states = TrainingStates.read(TrajectoryFolder(write_rotations(tmp_path)), TABLE, DATA, count=12, seed=0)
     normalisation, network = Normalisation((0.3, -0.2), (2.0, 0.5)), LinearStep()
     speeds = np.array([[0.6, 0.9], [1.2, 1.4]])  # [environment, sample]
     weights = [[linear_weights(network, rotation(speed), normalisation) for speed in row] for row in speeds]
     method = MethodWeights("film", 3, ["between", "slow"], torch.stack([torch.stack(row) for row in weights]), 0, 0, 0)
     rows = pd.DataFrame(
         equation_rows(
-            method, StackedPredictor(network), normalisation, states, CHANNELS, ExplainSettings(degree=1), steps=8
+            method, StackedPredictor(network), normalisation, states, CHANNELS, ExplainSettings(degree=1), 8, Run()
         )
     )
     assert set(rows["term"]) == {"1", "q", "p"} and set(rows["seed"]) == {3}
@@ -178,7 +178,7 @@ def test_section_is_for_states_without_a_grid():
     assert "1 x 8" in ExplainSettings().misfit((1, 8))
 
 
-def test_script_writes_the_table(tmp_path, monkeypatch, capsys):
+def test_stage_writes_the_table(tmp_path):
     """A perceptron so weakly driven that it is linear, as the rotation is."""
     pytest.importorskip("pysindy", reason="the extra `symbolic` is not installed")
     trajectories = write_rotations(tmp_path / "trajectories")
@@ -193,22 +193,21 @@ def test_script_writes_the_table(tmp_path, monkeypatch, capsys):
         weights.append(StackedPredictor(network).graph.flatten(network.state_dict()))
     shared = {"architecture": architecture, "normalisation": {"mean": [0, 0], "scale": [1, 1]}}
     method = MethodWeights("film", 0, list(TABLE.ids), torch.stack(weights)[:, None], 1.0, 0.0, 18)
-    save_method_weights(tmp_path / "bases.safetensors", [method], shared)
+    WeightsFile.of([method], shared).save(tmp_path / "bases.safetensors")
     settings = {"study": "tiny", "data": DATA.model_dump(mode="json"), "system": {}, "explain": {}, "seed": 0}
+    settings["environments"] = [asdict(environment) for environment in TABLE]
 
     def run(name: str) -> None:
-        arguments = ["--settings", json.dumps(settings), "--weights", tmp_path / "bases.safetensors", "--methods", name]
-        arguments += ["--environments", table_to_json(TABLE), "--trajectories", trajectories]
-        monkeypatch.setattr(
-            sys, "argv", ["distil", *map(str, arguments), "--output", str(tmp_path / "explanation.csv")]
-        )
-        runpy.run_path(str(ROOT / "scripts" / "distil_predictors.py"), run_name="__main__")
+        job = {
+            "stage": "distil",
+            "settings": settings | {"methods": [name]},
+            "inputs": {"weights": [tmp_path / "bases.safetensors"], "trajectories": trajectories},
+            "outputs": {"output": tmp_path / "explanation.csv"},
+        }
+        run_job(json.dumps(job, default=str))
 
-    with pytest.raises(SystemExit) as ended:
+    with refused("explain.methods", "film"):
         run("no-such-method")
-    message = capsys.readouterr().err
-    assert ended.value.code == 1 and message.count("\n") == 1
-    assert "explain.methods" in message and "film" in message
     assert not (tmp_path / "explanation.csv").exists()
     run("film")
     table = read_explanation(tmp_path / "explanation.csv")
@@ -307,7 +306,7 @@ def test_report_shows_equations_counts_and_coefficients(study):
 
 
 def test_without_known_truth_there_are_equations_and_residuals(study):
-    results = replace(read_results(*study), explanation=explanation().assign(truth=math.nan))
+    results = replace(read_results(ResultFiles.within(*study)), explanation=explanation().assign(truth=math.nan))
     shown = explain(results, "generator-paper")  # not distilled: another generator is shown
     assert shown.method == "Generated: end-to-end"
     assert shown.equations[0].distilled.startswith("dx/dt = (0.50") and shown.equations[0].truth == MISSING
@@ -317,10 +316,10 @@ def test_without_known_truth_there_are_equations_and_residuals(study):
 
 def test_report_misses_the_explanation_only_where_the_configuration_asks_for_it(study):
     results, environments = study
-    assert explain(read_results(results, environments), None) is None
-    assert "explanation" not in read_results(results, environments).missing
+    assert explain(read_results(ResultFiles.within(results, environments)), None) is None
+    assert "explanation" not in read_results(ResultFiles.within(results, environments)).missing
     (results / "config.yaml").write_text((results / "config.yaml").read_text() + "explain: {degree: 2}\n")
-    asked = render_page(read_results(results, environments))[0]
+    asked = render_page(read_results(ResultFiles.within(results, environments)))[0]
     assert "Left out: report/explanation.csv was not computed for this study." in asked
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from weightcast.core.artifacts import save_artifact
 from weightcast.evolution.config.flow import SolverSettings
 from weightcast.evolution.flow import WeightFlow
-from weightcast.evolution.flow_artifact import load_flow, save_flow
+from weightcast.evolution.flow_artifact import FlowArtifact
 
 
 class Linear(nn.Module):
@@ -266,8 +266,10 @@ def test_a_flow_survives_its_artifact(dynamics, start, tmp_path):
     torch.manual_seed(5)
     expected = torch.rand(2)
     torch.manual_seed(5)
-    save_flow(path, flow, DENSITY, arm(dynamics, start), settings(solver={"steps": 2}), {"times": [2.0, 10.0]})
-    again, density, metadata = load_flow(path)
+    chosen, metadata = settings(solver={"steps": 2}), {"times": [2.0, 10.0]}
+    FlowArtifact(flow, DENSITY, arm(dynamics, start), chosen, metadata).save(path)
+    read = FlowArtifact.load(path)
+    again, density, metadata = read.flow, read.density, read.metadata
     assert torch.equal(torch.rand(2), expected)
     times = torch.tensor([0.0, 0.3, 0.77, 1.0, 1.2])
     torch.testing.assert_close(again.path(times), flow.path(times), atol=1e-6, rtol=1e-6)
@@ -283,4 +285,4 @@ def test_an_artifact_of_another_kind_is_refused(tmp_path):
     path = tmp_path / "anchors.safetensors"
     save_artifact(path, "anchors", {"weights": torch.zeros(1)}, {})
     with refused(path, "'anchors'", "'flow'"):
-        load_flow(path)
+        FlowArtifact.load(path)

@@ -9,14 +9,16 @@ import pytest
 import torch
 from tiny_flows import DENSITY, EVEN, SHORT, UNEVEN, anchors, arm, flow_of, settings, snapshots_of
 
-from weightcast.core.training import Resume
-from weightcast.evolution import flow_training
+from weightcast.core.draws import Draws
+from weightcast.core.run import Run
+from weightcast.core.training import Resume, TrainingDiverged
 from weightcast.evolution.anchors import Anchors
 from weightcast.evolution.bridge import Bridge
 from weightcast.evolution.config.anchors import BridgeSettings
 from weightcast.evolution.config.flow import FlowTraining
 from weightcast.evolution.flow import WeightFlow
-from weightcast.evolution.flow_training import bridge_of, draw_stretches, new_flow, train_flow
+from weightcast.evolution.stages import train_flow as flow_training
+from weightcast.evolution.stages.train_flow import bridge_of, draw_stretches, fit_flow, new_flow
 
 
 def distance_to_anchors(flow: WeightFlow, of: Anchors) -> float:
@@ -31,7 +33,7 @@ def test_training_towards_the_anchors_brings_the_path_to_them(dynamics):
     flow = flow_of(of, dynamics, "rest")
     before = distance_to_anchors(flow, of)
     bridge = Bridge(EVEN, snapshots_of().train, True, BridgeSettings(per_interval=1), 0)
-    results = train_flow(flow, of, bridge, "anchors", settings(anchor_training=training), seed=0)
+    results = fit_flow(Run(), flow, of, bridge, "anchors", settings(anchor_training=training), seed=0)
     assert list(results) == ["anchors"]
     losses = results["anchors"].losses[:, 0]
     assert losses[-25:].mean() < 0.5 * losses[:25].mean()
@@ -53,7 +55,7 @@ def test_likelihood_training_improves_a_path_of_bad_anchors(dynamics):
     flow = flow_of(of, dynamics)
     before = path_likelihood(flow, of, bridge, UNEVEN)
     chosen = settings(likelihood_training=SHORT | {"steps": 40, "learning_rate": 0.005})
-    results = train_flow(flow, of, bridge, "likelihood", chosen, seed=0)
+    results = fit_flow(Run(), flow, of, bridge, "likelihood", chosen, seed=0)
     assert list(results) == ["likelihood"]
     assert path_likelihood(flow, of, bridge, UNEVEN) < before - 0.1
 
@@ -72,7 +74,7 @@ def test_the_likelihood_loss_by_hand(per_interval, monkeypatch):
     scaled = torch.from_numpy((bridge.times[passed] - 2) / 8).float()
     with torch.no_grad():
         losses = [
-            float(flow_training._likelihood_loss(flow, of, bridge, settings(energy=energy), 0)(0))
+            float(flow_training._likelihood_loss(Run(), flow, of, bridge, settings(energy=energy), 0)(0))
             for energy in (0.0, 0.02)
         ]
         path = flow.restore(flow.integrate(flow.standardise(of.weights[1:2]), scaled[None])[:, 0])
@@ -96,7 +98,7 @@ def test_the_anchor_loss_by_hand(monkeypatch):
         for first in (0, 2):
             reached = flow.integrate(standardised[first][None], flow.grid[first : first + 3][None])[1:, 0]
             errors.append((reached - standardised[first + 1 : first + 3]).square().mean())
-        loss = flow_training._anchor_loss(flow, of, FlowTraining(**SHORT), 0)(0)
+        loss = flow_training._anchor_loss(Run(), flow, of, FlowTraining(**SHORT), 0)(0)
     assert float(loss) == pytest.approx(float(torch.stack(errors).mean()), rel=1e-4)
 
 
@@ -106,7 +108,7 @@ def test_both_objectives_are_trained_one_after_the_other_and_go_on_after_an_inte
     bridge = bridge_of(snapshots, of, arm(), BridgeSettings(per_interval=1), seed=0)
     chosen = settings(anchor_training=SHORT | {"steps": 5}, likelihood_training=SHORT | {"steps": 6})
     whole = flow_of(of, "cde", "rest")
-    results = train_flow(whole, of, bridge, "both", chosen, seed=0)
+    results = fit_flow(Run(), whole, of, bridge, "both", chosen, seed=0)
     assert {name: len(result.losses) for name, result in results.items()} == {"anchors": 5, "likelihood": 6}
 
     resume = Resume(tmp_path, "0" * 64)
@@ -120,16 +122,16 @@ def test_both_objectives_are_trained_one_after_the_other_and_go_on_after_an_inte
 
     monkeypatch.setattr(Bridge, "draw", interrupted)
     with pytest.raises(InterruptedError):
-        train_flow(flow_of(of, "cde", "rest"), of, bridge, "both", chosen, 0, resume)
+        fit_flow(Run(resume=resume), flow_of(of, "cde", "rest"), of, bridge, "both", chosen, 0)
     again = flow_of(of, "cde", "rest")
-    train_flow(again, of, bridge, "both", chosen, 0, resume)
+    fit_flow(Run(resume=resume), again, of, bridge, "both", chosen, 0)
     assert len(drawn) == 4 + 3  # of six steps three were done
     assert all(torch.equal(*pair) for pair in zip(again.parameters(), whole.parameters(), strict=True))
 
 
 def test_stretches_lie_on_the_path_and_a_quarter_of_the_steps_take_all_of_it():
     training = FlowTraining(steps=1, learning_rate=1, segments=6, longest=3)
-    drawn = [draw_stretches(8, training, seed) for seed in range(400)]
+    drawn = [draw_stretches(8, training, Draws("cpu", seed)) for seed in range(400)]
     whole = [first for first, length in drawn if length == 7]
     assert len(whole) / 400 == pytest.approx(0.25, abs=0.08)
     assert all(first.tolist() == [0] for first in whole)
@@ -139,7 +141,7 @@ def test_stretches_lie_on_the_path_and_a_quarter_of_the_steps_take_all_of_it():
     for length in (1, 2, 3):
         starts = torch.cat([first for first, found in short if found == length])
         assert (int(starts.min()), int(starts.max())) == (0, 7 - length)
-    assert {length for _, length in (draw_stretches(2, training, seed) for seed in range(20))} == {1}
+    assert {length for _, length in (draw_stretches(2, training, Draws("cpu", seed)) for seed in range(20))} == {1}
 
 
 def test_a_likelihood_is_of_samples_between_the_snapshots_where_the_arm_or_its_anchors_say_so():
@@ -158,9 +160,39 @@ def test_the_seed_determines_a_new_flow_and_leaves_the_callers_random_state():
     torch.manual_seed(4)
     expected = torch.rand(2)
     torch.manual_seed(4)
-    first, again = (new_flow(of, arm("cde", "rest"), settings(), 7) for _ in range(2))
+    first, again = (new_flow(Run(), of, arm("cde", "rest"), settings(), 7) for _ in range(2))
     assert torch.equal(torch.rand(2), expected)
-    other = new_flow(of, arm("cde", "rest"), settings(), 8)
+    other = new_flow(Run(), of, arm("cde", "rest"), settings(), 8)
     times = torch.tensor([0.5])
     assert torch.equal(first.path(times), again.path(times))
     assert not torch.equal(first.path(times), other.path(times))
+
+
+def test_stretches_and_samples_of_a_step_have_seeds_of_their_own(monkeypatch):
+    """With one seed for both, the stretches of a step and the samples that score it would hang together."""
+    of, snapshots = anchors(), snapshots_of()
+    bridge = bridge_of(snapshots, of, arm(), BridgeSettings(per_interval=1), seed=0)
+    stretches, samples = [], []
+    draw = Bridge.draw
+
+    def noted(run, *purpose):
+        stretches.append(purpose)
+        return Draws(run.device, *purpose)
+
+    monkeypatch.setattr(Run, "draws", noted)
+    monkeypatch.setattr(Bridge, "draw", lambda self, batch, seed: samples.append((seed,)) or draw(self, batch, seed))
+    loss = flow_training._likelihood_loss(Run(), flow_of(of), of, bridge, settings(), 0)
+    for step in range(3):
+        loss(step)
+    assert len(set(stretches)) == len(set(samples)) == 3
+    assert not set(stretches) & set(samples)
+
+
+def test_a_flow_that_diverges_is_refused():
+    of = anchors()
+    flow = flow_of(of, "ode", "rest")
+    with torch.no_grad():
+        flow.field.nodes.fill_(torch.inf)
+    bridge = Bridge(EVEN, snapshots_of().train, True, BridgeSettings(per_interval=1), 0)
+    with pytest.raises(TrainingDiverged, match="flow, anchors: step 1 of 40"):
+        fit_flow(Run(), flow, of, bridge, "anchors", settings(), seed=0)

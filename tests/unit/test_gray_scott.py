@@ -97,7 +97,7 @@ def test_without_v_any_u_obeys_a_linear_equation() -> None:
 
 
 def test_the_stencil_and_another_integrator_agree() -> None:
-    """The equations as written, with the 3 x 3 stencil, from the benchmark's start: to 1e-5 after 20 units of time."""
+    """The equations as written, with the 3 x 3 stencil, from CoDA's start: to 1e-5 after 20 units of time."""
     chosen = settings(frames=2, trajectories=1)
     start = initial_fields("a", chosen, seed=0)[0]
 
@@ -144,7 +144,7 @@ def test_the_order_of_convergence_in_space_is_2() -> None:
 
 @pytest.mark.parametrize(("feed", "kill"), [(0.03, 0.058), (0.039, 0.062)])
 def test_the_default_steps_are_accurate_enough(feed: float, kill: float) -> None:
-    """The accuracy that the module states, in the benchmark's environments, and patterns that live on."""
+    """The accuracy that the module states, in CoDA's environments, and patterns that live on."""
     coarse = GrayScottSettings(trajectories=1, frames=5)
     start = initial_fields("a", coarse, seed=0)[0]
     fine = coarse.model_copy(update={"inner_step": 0.125})
@@ -172,7 +172,7 @@ def test_spin_up_is_what_comes_before_the_first_frame() -> None:
 # --- random starts
 
 
-def test_starts_are_the_benchmark_blocks() -> None:
+def test_starts_are_codas_blocks() -> None:
     chosen = GrayScottSettings(trajectories=300)
     assert (chosen.diffusion_u, chosen.diffusion_v, chosen.grid_spacing, chosen.frame_step) == (DU, DV, 1, 40)
     fields = initial_fields("a", chosen, seed=0)

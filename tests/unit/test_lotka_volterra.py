@@ -73,7 +73,7 @@ def test_an_environment_is_a_choice_of_scales() -> None:
 # --- random starts
 
 
-def test_starts_are_uniform_in_the_benchmark_range() -> None:
+def test_starts_are_uniform_in_codas_range() -> None:
     starts = initial_states("a", LotkaVolterraSettings(trajectories=500), seed=0)
     assert starts.shape == (500, 2)
     assert 1 <= starts.min() < 1.01 and 1.99 < starts.max() <= 2
@@ -81,7 +81,7 @@ def test_starts_are_uniform_in_the_benchmark_range() -> None:
     np.testing.assert_allclose(wider - 1, 2 * (starts - 1), rtol=1e-12)
 
 
-def test_the_default_settings_are_the_benchmark() -> None:
+def test_the_default_settings_are_codas() -> None:
     """Published errors can be compared with under these alone."""
     chosen = LotkaVolterraSettings()
     assert (chosen.alpha, chosen.gamma, chosen.frame_step) == (0.5, 0.5, 0.5)

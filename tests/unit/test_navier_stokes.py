@@ -6,7 +6,7 @@ from refusals import refused
 
 from weightcast.core.environment_table import Environment
 from weightcast.systems.navier_stokes import (
-    CODA_BENCHMARK,
+    CODA_SETTINGS,
     SYSTEM,
     NavierStokesSettings,
     diagonal_flow,
@@ -58,11 +58,11 @@ def test_from_rest_the_forced_wave_grows_to_its_laminar_amplitude() -> None:
         np.testing.assert_allclose(run[0, frame], exact, atol=1e-6)
 
 
-# --- the published benchmark
+# --- the published settings
 
 
 def published_scheme(vorticity: Field, viscosity: float, forcing: float, step: float, steps: int) -> Field:
-    """The scheme of the benchmark, written from its description: advection u . grad omega, dealiased, and forcing by
+    """CoDA's scheme, written from its description: advection u . grad omega, dealiased, and forcing by
     explicit Euler steps, viscosity by Crank-Nicolson."""
     size = vorticity.shape[-1]
     waves = np.fft.fftfreq(size, 1 / size)
@@ -82,7 +82,7 @@ def published_scheme(vorticity: Field, viscosity: float, forcing: float, step: f
     return np.fft.ifft2(modes).real
 
 
-def test_the_benchmarks_own_scheme_converges_to_this_solution() -> None:
+def test_codas_own_scheme_converges_to_this_solution() -> None:
     """With its first order in time, from the same start on the same grid: the spatial discretisation is the same."""
     chosen = settings(grid_size=32, trajectories=1, frames=2, initial_scale=5.0, largest_tail=1.0)
     start = initial_fields("a", chosen, seed=0)
@@ -95,15 +95,15 @@ def test_the_benchmarks_own_scheme_converges_to_this_solution() -> None:
     assert errors[0] / errors[1] == pytest.approx(2, abs=0.1)
 
 
-def test_the_benchmark_settings_are_those_published() -> None:
-    chosen = NavierStokesSettings(**CODA_BENCHMARK)
+def test_codas_settings_are_those_published() -> None:
+    chosen = NavierStokesSettings(**CODA_SETTINGS)
     assert (chosen.grid_size, chosen.oversampling, chosen.frames, chosen.frame_step) == (32, 1, 10, 1.0)
     fields = initial_fields("a", chosen, seed=0)
     np.testing.assert_array_equal(initial_fields("b", chosen, seed=0), fields)
 
 
-def test_benchmark_environments_begin_with_the_same_frame_and_then_differ() -> None:
-    chosen = CODA_BENCHMARK | {"trajectories": 1, "frames": 2, "spin_up": 5.0}
+def test_codas_environments_begin_with_the_same_frame_and_then_differ() -> None:
+    chosen = CODA_SETTINGS | {"trajectories": 1, "frames": 2, "spin_up": 5.0}
     thin, thick = trajectories([environment("a", 8e-4), environment("b", 1.2e-3, 0.3)], chosen, 0)
     np.testing.assert_array_equal(thin.values[:, 0], thick.values[:, 0])
     assert np.abs(thin.values[:, 1] - thick.values[:, 1]).std() > 0.05 * thin.values[:, 1].std()

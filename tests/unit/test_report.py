@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import shutil
 import subprocess
@@ -21,10 +22,12 @@ from refusals import refused
 from synthetic_study import (
     TRAINED_HORIZON,
     TYPICAL_ERRORS,
+    build_report,
     environment_table,
     method_costs,
     metrics,
     rollouts,
+    training_curves,
     write_study,
 )
 
@@ -32,15 +35,17 @@ from weightcast.core.plots.export import render
 from weightcast.core.plots.labels import Label, place_labels
 from weightcast.core.plots.style import log_limits
 from weightcast.core.plots.summary import plot_summary
+from weightcast.core.plots.training_curves import plot_training_curves
 from weightcast.core.report.numbers import number, p_value, seconds
 from weightcast.core.significance import environment_errors, summarise
 from weightcast.environments.plots.plane import plot_plane
 from weightcast.environments.plots.rollouts import plot_rollouts
-from weightcast.environments.report.page import build_report
+from weightcast.environments.report.inputs import ResultFiles
 from weightcast.environments.report.verdict import Verdict, give_verdict
 
 ROOT = Path(__file__).parents[2]
-SECTIONS = ("verdict", "reading", "summary", "horizon", "plane", "rollouts", "weights", "costs", "config", "versions")
+SECTIONS = ("verdict", "reading", "summary", "horizon", "plane", "rollouts", "weights", "costs", "trainings", "config")
+SECTIONS = (*SECTIONS, "versions")
 
 
 class Elements(HTMLParser):
@@ -106,7 +111,7 @@ def test_page_asks_nothing_of_the_network(built):
 
 def test_every_image_has_words_and_a_size(built):
     images = [attributes for tag, attributes in Elements(built[0]).found if tag == "img"]
-    assert len(images) == 8
+    assert len(images) == 9
     assert all(len(image["alt"]) > 30 and image["width"] and image["height"] for image in images)
 
 
@@ -151,10 +156,10 @@ def test_names_are_escaped(copied, tmp_path):
 
 def test_missing_optional_inputs_are_named(copied, tmp_path):
     results, table = copied
-    for name in ("weight_map.csv", "costs.csv"):
+    for name in ("weight_map.csv", "costs.csv", "training_curves.csv"):
         (results / "report" / name).unlink()
     page = build(tmp_path, results, table)
-    for name in ("weight_map.csv", "rollouts.nc", "costs.csv"):
+    for name in ("weight_map.csv", "rollouts.nc", "costs.csv", "training_curves.csv"):
         assert f"Left out: report/{name} was not computed for this study." in page
 
 
@@ -185,24 +190,32 @@ def test_refuses_broken_inputs_and_writes_nothing(copied, tmp_path):
     assert not (tmp_path / "figures").exists()
 
 
-def test_scripts_run_and_end_in_one_line_on_bad_input(copied, tmp_path):
-    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, *map(str, arguments)]
+def test_stages_run_and_end_in_one_line_on_bad_input(copied, tmp_path):
+    def run(stage: str, settings: dict[str, object], **files: dict[str, object]) -> subprocess.CompletedProcess[str]:
+        job = json.dumps({"stage": stage, "settings": settings, **files}, default=str)
+        command = [sys.executable, "scripts/run_stage.py", job]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
     results, table = copied
     method_costs().to_csv(tmp_path / "method_costs.csv", index=False)
-    outputs = ("--metrics", tmp_path / "metrics.csv", "--summary", tmp_path / "summary.csv", "--bootstrap", 200)
-    common = ("--method-costs", tmp_path / "method_costs.csv", "--trained-horizon", TRAINED_HORIZON, *outputs)
-    done = run("scripts/summarise.py", "--evaluations", results / "metrics.csv", *common)
-    assert (done.returncode, done.stderr) == (0, "")
+    settings = {"trained_horizon": TRAINED_HORIZON, "bootstrap": 200, "adaptation_scores": False}
+    done = run(
+        "summarise",
+        settings,
+        inputs={"evaluations": [results / "metrics.csv"], "costs": tmp_path / "method_costs.csv"},
+        outputs={"metrics": tmp_path / "metrics.csv", "summary": tmp_path / "summary.csv"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("job: {") and done.stderr.count("\n") == 1
     assert (tmp_path / "summary.csv").read_bytes() == (results / "summary.csv").read_bytes()
 
-    report = ("--table", table, "--output", tmp_path / "report.html", "--figures", tmp_path / "figures")
-    assert run("scripts/write_report.py", "--results", results, *report).returncode == 0
-    failed = run("scripts/write_report.py", "--results", tmp_path / "nowhere", *report)
+    inputs = {name: path for name, path in vars(ResultFiles.within(results, table)).items() if path}
+    outputs = {"page": tmp_path / "report.html", "figures": tmp_path / "figures"}
+    assert run("write_report", {}, inputs=inputs, outputs=outputs).returncode == 0
+    failed = run("write_report", {}, inputs=inputs | {"metrics": tmp_path / "nowhere.csv"}, outputs=outputs)
     assert failed.returncode == 1
-    assert failed.stderr.startswith("weightcast: error: ") and failed.stderr.count("\n") == 1
+    said = failed.stderr.splitlines()
+    assert len(said) == 2 and said[1].startswith("weightcast: error: ")
 
 
 # --- the verdict ---
@@ -286,6 +299,26 @@ def test_absurd_errors_do_not_squeeze_the_others():
     errors.loc[errors["method"] == "generator-paper", "value"] *= 1e6
     figure = plot_summary(summarise(errors, method_costs(), TRAINED_HORIZON, draws=200))
     assert all(axes.get_xlim()[1] < 10 for axes in figure.axes)
+
+
+def test_training_curves_have_a_panel_a_stage_and_a_scale_that_fits():
+    curves = training_curves()
+    negative = curves[curves["stage"] == "vae"].assign(stage="anchors", value=lambda rows: rows["value"] - 0.5)
+    figure = plot_training_curves(pd.concat([curves, negative]))
+    assert [axes.get_title(loc="left") for axes in figure.axes] == [
+        "base: 2 trainings", "vae: 1 training", "anchors: 1 training",
+    ]  # fmt: skip
+    assert [axes.get_yscale() for axes in figure.axes] == ["log", "log", "linear"]
+    assert [len(axes.lines) for axes in figure.axes] == [4, 1, 1]
+    assert render(figure).suffix == "svg"
+
+
+def test_training_curves_of_many_stages_leave_no_empty_axes():
+    curves = pd.concat([training_curves().assign(stage=f"stage {number}") for number in range(4)])
+    curves.loc[curves.index[::3], "value"] = np.nan
+    figure = plot_training_curves(curves)
+    assert sum(axes.axison for axes in figure.axes) == 4
+    render(figure)
 
 
 def test_labels_of_crowded_dots_stay_apart():

@@ -11,9 +11,7 @@ from html import unescape
 from pathlib import Path
 
 import pytest
-from synthetic_study import write_study
-
-from weightcast.environments.report.page import build_report
+from synthetic_study import build_report, write_study
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (chromium, google-chrome)")
@@ -71,7 +69,7 @@ def test_report_opens_without_errors_and_without_the_network(report, tmp_path):
     seen = visit(report, tmp_path)
     assert seen.console == []
     assert seen.requests == []
-    assert seen.document.count("<img") == 5
+    assert seen.document.count("<img") == 6
     assert "<h1>synthetic</h1>" in seen.document
 
 

@@ -14,18 +14,18 @@ from scipy.stats import wilcoxon
 from tiny_study import ROOT
 
 from weightcast.core.significance import SUMMARY_COLUMNS
-from weightcast.evolution.baselines.evaluation import evaluate_displacement, evaluate_floor
 from weightcast.evolution.config.density import DensitySettings
 from weightcast.evolution.config.evaluation import TimeEvaluationSettings
 from weightcast.evolution.config.load import parse_time_study
-from weightcast.evolution.costs import time_method_costs
 from weightcast.evolution.density import StackedDensity
 from weightcast.evolution.distances.wasserstein import wasserstein
 from weightcast.evolution.evaluation import MOMENT_ERRORS, TimeTestSet, evaluate_path
 from weightcast.evolution.plan import evaluation_sources, folds, left_out, planned_time_jobs
-from weightcast.evolution.simulation import simulate_snapshots
+from weightcast.evolution.stages.evaluate_samples import evaluate_displacement, evaluate_floor
+from weightcast.evolution.stages.simulate_snapshots import simulated_snapshots
+from weightcast.evolution.stages.summarise_times import method_costs
 from weightcast.evolution.state_space import Counts
-from weightcast.evolution.summary import METRICS, bootstrap_mean, summarise_times
+from weightcast.evolution.summary import METRICS, bootstrap_mean, summary_over_times
 from weightcast.samples.settings import SnapshotSettings
 from weightcast.samples.snapshots import Snapshots, read_snapshots, write_snapshots
 
@@ -112,7 +112,7 @@ def test_times_that_differ_little_keep_apart():
     test = test_set(late)
     found = table(test.rows("flow-a", 0, exactly(test)))
     assert found[found["split"] == "source"]["environment"].nunique() == 8
-    assert not summarise_times(found, NO_COSTS, draws=100).empty
+    assert not summary_over_times(found, NO_COSTS, draws=100).empty
 
 
 # --- values ---
@@ -196,7 +196,7 @@ def test_a_path_that_breaks_down_at_one_time_is_infinitely_far_away_there_alone(
     assert (far["value"] == np.inf).all()
     assert len(far) == len(DISTANCES) + 2
     assert np.isfinite(found[~broken]["value"]).all()
-    summary = summarise_times(found, NO_COSTS, draws=100).set_index(["split", "metric"])
+    summary = summary_over_times(found, NO_COSTS, draws=100).set_index(["split", "metric"])
     assert summary.loc[("unobserved", "nll"), "median"] == np.inf
     assert summary.loc[("unobserved", "wasserstein"), "median"] == np.inf
     assert np.isfinite(summary.loc[("observed", "nll"), "median"])
@@ -250,8 +250,8 @@ def test_displacement_is_near_at_observed_times_and_ends_at_the_last_one(left):
 def test_a_test_set_is_read_as_the_pipeline_wrote_it(tmp_path):
     file = tmp_path / "snapshots.nc"
     write_snapshots(file, snapshots())
-    settings = {"study": "mine", "evaluation": {"samples": 20, "every": 2}}
-    whole, fold = (TimeTestSet.read(settings, file, name) for name in ("all", "without-1"))
+    settings = TimeEvaluationSettings(samples=20, every=2)
+    whole, fold = (TimeTestSet.of("mine", Snapshots.load(file), name, settings) for name in ("all", "without-1"))
     assert (whole.study, whole.settings.samples, whole.left_out) == ("mine", 20, None)
     assert whole.snapshots.observed_positions == [0, 4, 8]
     assert (fold.left_out, fold.positions, fold.snapshots.observed_positions) == (4, [4], [0, 8])
@@ -264,7 +264,7 @@ def test_a_test_set_is_read_as_the_pipeline_wrote_it(tmp_path):
 def test_folds_that_leave_out_no_inner_snapshot_are_refused(fold, tmp_path):
     write_snapshots(tmp_path / "snapshots.nc", snapshots())
     with refused("found"):
-        TimeTestSet.read({"study": "mine", "evaluation": {}}, tmp_path / "snapshots.nc", fold)
+        TimeTestSet.of("mine", Snapshots.load(tmp_path / "snapshots.nc"), fold, TimeEvaluationSettings())
 
 
 def test_snapshots_that_are_none_are_refused(tmp_path):
@@ -285,7 +285,7 @@ def simulated(**changes) -> SnapshotSettings:
 
 
 def test_simulated_snapshots_are_as_configured_and_fixed_by_the_seed():
-    first, again, other = (simulate_snapshots(simulated(), seed) for seed in (1, 1, 2))
+    first, again, other = (simulated_snapshots(simulated(), seed) for seed in (1, 1, 2))
     assert first.times == pytest.approx([0, 10, 20, 30, 40, 50])
     assert first.observed_positions == [0, 2, 4]
     assert [len(part) for part in first.train] == [25] * 6
@@ -307,7 +307,7 @@ def test_simulated_snapshots_are_as_configured_and_fixed_by_the_seed():
 )
 def test_simulations_that_cannot_be_used_are_refused(changes, words):
     with refused(*words):
-        simulate_snapshots(simulated(**changes), 0)
+        simulated_snapshots(simulated(**changes), 0)
 
 
 # --- the interval ---
@@ -372,7 +372,7 @@ def test_summary_has_its_columns_costs_and_order():
         ]
     )
     costs = pd.DataFrame({"method": ["flow-a"], "parameters": [5], "train_seconds": [2.5], "adapt_seconds": [0.0]})
-    summary = summarise_times(metrics, costs, draws=200)
+    summary = summary_over_times(metrics, costs, draws=200)
     assert tuple(summary.columns) == SUMMARY_COLUMNS
     assert list(zip(summary["split"], summary["metric"], summary["method"], strict=True)) == [
         ("observed", "wasserstein", "flow-a"),
@@ -405,7 +405,7 @@ def test_the_best_baseline_is_the_lowest_and_pairs_are_matched_by_time():
             rows("sampling-floor", good / 100),
         ]
     )
-    summary = summarise_times(metrics, NO_COSTS, draws=100).set_index("method")["p_vs_best_baseline"]
+    summary = summary_over_times(metrics, NO_COSTS, draws=100).set_index("method")["p_vs_best_baseline"]
     assert np.isnan(summary["cubic-joint"])
     assert summary["flow-a"] == wilcoxon(flow.mean(1), good[:, 0]).pvalue
     assert summary["displacement"] == wilcoxon(bad[:, 0], good[:, 0]).pvalue
@@ -414,11 +414,11 @@ def test_the_best_baseline_is_the_lowest_and_pairs_are_matched_by_time():
 def test_refuses_what_cannot_be_summarised():
     good = rows("flow-a", np.ones((6, 2)))
     with refused("t=0", "twice"):
-        summarise_times(pd.concat([good, good.head(1)]), NO_COSTS)
+        summary_over_times(pd.concat([good, good.head(1)]), NO_COSTS)
     with refused("flow-a", "t=5", "seed 1"):
-        summarise_times(good.iloc[:-1], NO_COSTS)
+        summary_over_times(good.iloc[:-1], NO_COSTS)
     with refused("flaw-a"):
-        summarise_times(good.replace("flow-a", "flaw-a"), NO_COSTS)
+        summary_over_times(good.replace("flow-a", "flaw-a"), NO_COSTS)
 
 
 # --- costs and plan ---
@@ -428,18 +428,20 @@ def test_costs_are_means_over_seeds_with_all_that_a_method_builds_on():
     anchors = [{"anchors": kind, "seconds": seconds, "numbers": 30}
                for kind, seconds in (("joint", 2.0), ("joint", 4.0), ("aligned", 7.0))]  # fmt: skip
     flows = [{"arm": "a", "seconds_before": 3.0, "seconds": second, "numbers": 99} for second in (1.0, 2.0)]
-    found = {row["method"]: row for row in time_method_costs(anchors, flows, ["linear", "cubic"])}
+    matching = [{"seconds": 8.0, "numbers": 77}]
+    found = {row["method"]: row for row in method_costs(anchors, flows, ["linear", "cubic"], matching)}
     assert {name: row["train_seconds"] for name, row in found.items()} == {
         "linear-joint": 3.0, "cubic-joint": 3.0, "linear-aligned": 7.0, "cubic-aligned": 7.0, "flow-a": 4.5,
-        "displacement": 0.0, "flow-matching": 0.0, "sampling-floor": 0.0,
+        "displacement": 0.0, "sampling-floor": 0.0, "flow-matching": 8.0,
     }  # fmt: skip
     assert (
         found["linear-joint"]["parameters"],
         found["flow-a"]["parameters"],
         found["displacement"]["parameters"],
-    ) == (30, 99, 0)
+        found["flow-matching"]["parameters"],
+    ) == (30, 99, 0, 77)
     assert all(row["adapt_seconds"] == 0 for row in found.values())
-    assert "linear-joint" not in {row["method"] for row in time_method_costs(anchors, flows, [])}
+    assert not {"linear-joint", "flow-matching"} & {row["method"] for row in method_costs(anchors, flows, [])}
 
 
 def study(**evaluation):

@@ -18,8 +18,10 @@ from refusals import refused
 from test_report_browser import CHROMIUM, visit, with_script
 from tiny_time_study import CONFIG, SAMPLES, STATES, summary_of
 
+from weightcast.core.job import Job
 from weightcast.core.methods import FLOW_PREFIX
-from weightcast.evolution.anchors import Anchors, train_anchors
+from weightcast.core.run import Run
+from weightcast.evolution.anchors import Anchors
 from weightcast.evolution.baselines.displacement import DisplacementInterpolation
 from weightcast.evolution.bridge import Bridge
 from weightcast.evolution.config.load import parse_time_study
@@ -28,12 +30,17 @@ from weightcast.evolution.density import StackedDensity
 from weightcast.evolution.distances.marginals import jensen_shannon, paper_w
 from weightcast.evolution.distances.moments import relative_moment_error
 from weightcast.evolution.distances.wasserstein import wasserstein
-from weightcast.evolution.flow_artifact import save_flow
-from weightcast.evolution.flow_training import new_flow, train_flow
+from weightcast.evolution.flow_artifact import FlowArtifact
 from weightcast.evolution.interpolation import interpolate_weights
+from weightcast.evolution.jobs import MapPath, ShowDistributions
 from weightcast.evolution.report.page import build_time_report
+from weightcast.evolution.stages.map_path import map_path
+from weightcast.evolution.stages.show_distributions import show_distributions
+from weightcast.evolution.stages.train_anchors import fit_anchors
+from weightcast.evolution.stages.train_flow import fit_flow, new_flow
 from weightcast.evolution.state_space import build_state_space
 from weightcast.evolution.weight_path import WeightPath
+from weightcast.runner import run_job
 from weightcast.samples.snapshots import Snapshots, write_snapshots
 from weightcast.systems.jump_process import simulate_jumps
 from weightcast.systems.stochastic import build_stochastic_system
@@ -96,14 +103,14 @@ def train(results: Path, snapshots: Snapshots, study: TimeStudy) -> None:
     times, samples = snapshots.observed_times, snapshots.observed_train
     anchors = {}
     for kind in study.anchors.kinds:
-        anchors[kind] = train_anchors(kind, density, times, samples, study.anchors, 0, metadata={"seed": 0})
+        anchors[kind] = fit_anchors(Run(), kind, density, times, samples, study.anchors, 0, {"seed": 0})
         anchors[kind].save(results / "anchors" / "all" / f"{kind}-0.safetensors")
     bridges = {"aligned": study.anchors.bridge.model_copy(update={"per_interval": 1}), "bridged": study.anchors.bridge}
     for name, arm in study.flow.arms.items():
         settings, start = study.flow.of_arm(name), anchors[arm.anchors]
-        flow = new_flow(start, arm, settings, 0)
+        flow = new_flow(Run(), start, arm, settings, 0)
         bridge = Bridge(times, samples, True, bridges[arm.anchors], 0)
-        train_flow(flow, start, bridge, arm.objective, settings, 0)
+        fit_flow(Run(), flow, start, bridge, arm.objective, settings, 0)
         described = {
             "times": times.tolist(),
             "dimensions": list(snapshots.dimensions),
@@ -113,7 +120,8 @@ def train(results: Path, snapshots: Snapshots, study: TimeStudy) -> None:
             "seconds": 1.0,
             "seconds_before": 2.0,
         }
-        save_flow(results / "flow" / "all" / f"{name}-0.safetensors", flow, density, arm, settings, described)
+        artifact = FlowArtifact(flow, density, arm, settings, described)
+        artifact.save(results / "flow" / "all" / f"{name}-0.safetensors")
 
 
 def drawn_samples(results: Path, snapshots: Snapshots) -> dict[str, list[np.ndarray]]:
@@ -174,21 +182,11 @@ def study(tmp_path_factory):
     ).to_csv(results / "report" / "costs.csv", index=False)
     flows = [results / "flow" / "all" / f"{arm}-0.safetensors" for arm in ("ode", "published")]
     anchors = sorted((results / "anchors" / "all").iterdir())
-    shown = ("--snapshots", samples, "--flow", flows[0], "--samples", 50)
-    for script in (
-        ("scripts/show_distributions.py", *shown, "--output", results / "report" / "distributions.nc"),
-        (
-            "scripts/map_path.py",
-            "--anchors",
-            *anchors,
-            "--flows",
-            *flows,
-            "--output",
-            results / "report/weight_path.csv",
-        ),
-    ):
-        done = run(*script)
-        assert (done.returncode, done.stderr) == (0, "")
+    given = show_distributions.load({"flow": str(flows[0]), "snapshots": str(samples)})
+    shown = show_distributions(Run(), ShowDistributions(samples=50, seed=0), **given)
+    shown.save(results / "report" / "distributions.nc")
+    given = map_path.load({"anchors": list(map(str, anchors)), "flows": list(map(str, flows))})
+    map_path(Run(), MapPath(), **given).save(results / "report" / "weight_path.csv")
     return results, samples
 
 
@@ -315,10 +313,33 @@ def test_refuses_broken_inputs_and_writes_nothing(copied, tmp_path):
     assert not (tmp_path / "figures").exists()
 
 
-def test_script_ends_in_one_line_on_bad_input(study, tmp_path):
-    rest = ("--snapshots", study[1], "--output", tmp_path / "report.html", "--figures", tmp_path / "figures")
-    failed = run("scripts/write_time_report.py", "--results", tmp_path / "nowhere", *rest)
+def report_job(results: Path, snapshots: Path, folder: Path) -> str:
+    """The job that writes a report, as the pipeline tells it."""
+    report = results / "report"
+    inputs = {"metrics": results / "metrics.csv", "summary": results / "summary.csv", "costs": report / "costs.csv",
+              "distributions": report / "distributions.nc", "weight_path": report / "weight_path.csv",
+              "snapshots": snapshots}  # fmt: skip
+    return Job(
+        "write_time_report",
+        inputs={name: str(path) for name, path in inputs.items()},
+        outputs={"page": str(folder / "report.html"), "figures": str(folder / "figures")},
+        config=str(results / "config.yaml"),
+    ).to_json()
+
+
+def test_the_stage_writes_the_page_and_its_figures(study, built, tmp_path):
+    run_job(report_job(*study, tmp_path))
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == built[1]
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {path.name for path in built[2].iterdir()}
+
+
+def test_the_stage_ends_in_one_line_on_bad_input(copied, tmp_path):
+    (copied[0] / "metrics.csv").write_text("no table\n")
+    for name in ("distributions.nc", "weight_path.csv"):
+        (copied[0] / "report" / name).write_text("")
+    failed = run("scripts/run_stage.py", report_job(*copied, tmp_path))
     assert failed.returncode == 1
+    failed.stderr = failed.stderr.partition("\n")[2]  # the first line of a job's log is the job
     assert failed.stderr.startswith("weightcast: error: ") and failed.stderr.count("\n") == 1
 
 

@@ -16,7 +16,7 @@ from weightcast.evolution.plots.errors import ErrorPanel, plot_time_errors
 from weightcast.evolution.report.comparison import choose_protagonists, error_ratio, interpolated_anchors
 from weightcast.evolution.report.tables import published_table, summary_tables
 from weightcast.evolution.report.verdict import give_time_verdict
-from weightcast.evolution.summary import summarise_times
+from weightcast.evolution.summary import summary_over_times
 
 
 def made_up(typical: dict[str, float], splits: tuple[str, ...] = ("observed", "unobserved"), seeds: int = 3):
@@ -109,7 +109,7 @@ def test_verdict_takes_the_summary_of_the_pipeline():
     metrics, _ = made_up({"flow-ode": 1.0, "pchip-bridged": 1.3, "displacement": 1.5, "sampling-floor": 0.5})
     names = sorted(set(metrics["method"]))
     costs = pd.DataFrame({"method": names, "parameters": 10, "train_seconds": 1.0, "adapt_seconds": 0.0})
-    summary = summarise_times(metrics, costs, draws=200)
+    summary = summary_over_times(metrics, costs, draws=200)
     verdict = give_time_verdict(summary, metrics, parse_time_study(CONFIG), 3, draws=200)
     assert verdict.headline.startswith("The flow beats")
     table = summary_tables(summary, choose_protagonists(summary, parse_time_study(CONFIG), 3))[0]

@@ -13,14 +13,15 @@ import yaml
 from refusals import refused
 from tiny_study import ROOT
 
+from weightcast.core.run import Run
 from weightcast.evolution.anchors import Anchors
 from weightcast.evolution.config.density import DensitySettings
 from weightcast.evolution.config.flow import FlowSettings
 from weightcast.evolution.config.load import parse_time_study
 from weightcast.evolution.density import StackedDensity
-from weightcast.evolution.flow_artifact import save_flow
-from weightcast.evolution.flow_training import new_flow
+from weightcast.evolution.flow_artifact import FlowArtifact
 from weightcast.evolution.interpolation import interpolate_weights
+from weightcast.evolution.stages.train_flow import new_flow
 from weightcast.evolution.state_space import Counts
 from weightcast.evolution.weight_path import WeightPath
 
@@ -51,11 +52,10 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "config.yaml").write_text(yaml.safe_dump(config()), encoding="utf-8")
     for name, arm in flow.arms.items():
         for seed in flow.seeds:
-            made = new_flow(anchors(seed), arm, flow.of_arm(name), seed)
+            made = new_flow(Run(), anchors(seed), arm, flow.of_arm(name), seed)
             metadata = {"arm": name, "seed": seed, "times": TIMES.tolist(), "dimensions": ["a", "b"]}
-            save_flow(
-                folder / "flow" / "all" / f"{name}-{seed}.safetensors", made, DENSITY, arm, flow.of_arm(name), metadata
-            )
+            artifact = FlowArtifact(made, DENSITY, arm, flow.of_arm(name), metadata)
+            artifact.save(folder / "flow" / "all" / f"{name}-{seed}.safetensors")
     return folder
 
 
@@ -99,6 +99,20 @@ def test_a_density_at_a_time_has_the_weights_of_that_time(path):
     assert torch.isfinite(density.log_prob(torch.tensor([1, 3])))
     assert not path.at(8.0).extrapolated
     assert not path.at(2.0).extrapolated
+
+
+def test_samples_of_a_time_are_the_same_whichever_other_times_are_asked(path):
+    alone, among = path.sample([5.0], 40, seed=3)[0], path.sample([2.4, 3.0, 5.0, 8.0], 40, seed=3)
+    assert torch.equal(alone, among[2])
+    assert torch.equal(alone, path.at(5.0).sample(40, seed=3))
+    assert not torch.equal(among[1], among[2])
+
+
+def test_a_path_computes_where_it_is_told_and_gives_samples_on_the_cpu(study):
+    path = WeightPath.load(study, device="cpu")
+    assert path.weights([3.0]).device.type == path.sample([3.0], 2).device.type == "cpu"
+    with refused("device", "'gpu'"):
+        WeightPath.load(study, device="gpu")
 
 
 def test_after_the_last_snapshot_a_density_is_marked_and_warned_of(path):

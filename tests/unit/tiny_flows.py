@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from weightcast.core.run import Run
 from weightcast.evolution.anchors import Anchors
 from weightcast.evolution.config.density import DensitySettings
 from weightcast.evolution.config.flow import FlowArm, FlowSettings
 from weightcast.evolution.density import StackedDensity
 from weightcast.evolution.flow import WeightFlow
-from weightcast.evolution.flow_training import new_flow
+from weightcast.evolution.stages.train_flow import new_flow
 from weightcast.evolution.state_space import Counts
 from weightcast.samples.snapshots import Snapshots
 
@@ -40,7 +41,7 @@ def anchors(times: np.ndarray = EVEN, size: float = 0.6) -> Anchors:
 
 
 def flow_of(of: Anchors, dynamics: str = "ode", start: str = "anchors", **changes) -> WeightFlow:
-    return new_flow(of, arm(dynamics, start), settings(**changes), seed=1)
+    return new_flow(Run(), of, arm(dynamics, start), settings(**changes), seed=1)
 
 
 def snapshots_of(times: np.ndarray = EVEN, count: int = 100) -> Snapshots:

@@ -31,11 +31,11 @@ def test_errors_are_those_of_a_state_and_unknown_environments_are_among_them(ode
     assert set(metrics[metrics.method.isin(OBSERVED)].split) == {"interpolation", "extrapolation"}
 
 
-def test_benchmarks_of_adaptation_can_stand_beside_it(ode: Checkout) -> None:
-    scores = pd.read_csv(ode.folder / "results/mini-ode/report/benchmark.csv").set_index(["method", "task", "score"])
+def test_adaptation_scores_can_stand_beside_it(ode: Checkout) -> None:
+    scores = pd.read_csv(ode.folder / "results/mini-ode/report/adaptation.csv").set_index(["method", "task", "score"])
     assert scores.loc["generator-conditioned-observed", "adaptation", "mse"]["mean"] > 0
     assert ("generator-conditioned-observed", "in domain", "mse") not in scores.index
-    assert "Benchmark of adaptation" in (ode.folder / "results/mini-ode/report.html").read_text()
+    assert "Adaptation scores" in (ode.folder / "results/mini-ode/report.html").read_text()
 
 
 def test_equations_stand_beside_the_true_ones(ode: Checkout) -> None:

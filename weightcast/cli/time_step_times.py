@@ -13,8 +13,9 @@ from torch import Tensor
 from weightcast.cli.anchor_counts import anchor_counts
 from weightcast.cli.timing import LONG, mean_seconds, one_quiet_thread, processor_seconds, seconds_a_step
 from weightcast.core.config.training import TrainingSettings
+from weightcast.core.run import Run
 from weightcast.core.training import Fit, fit
-from weightcast.evolution.baselines.flow_matching import FlowMatching
+from weightcast.evolution.baselines.flow_matching import match_flow
 from weightcast.evolution.bridge import Bridge
 from weightcast.evolution.config.anchors import AnchorTraining, BridgeSettings
 from weightcast.evolution.config.evaluation import TimeEvaluationSettings
@@ -205,7 +206,7 @@ def _flow_times(
     coding = 0.0
     if path.kind == "autoencoder":
         coding = path.steps * seconds_a_step(
-            lambda steps: encode_anchors(weights, path.model_copy(update={"steps": steps}), seed=0)
+            lambda steps: encode_anchors(Run(), weights, path.model_copy(update={"steps": steps}), seed=0)
         )
     return FlowTimes(trainings, coding)
 
@@ -294,9 +295,9 @@ def _test_at(position: int, settings: TimeEvaluationSettings, snapshots: Snapsho
 def _matching_times(settings: TimeEvaluationSettings, snapshots: Snapshots) -> MatchingTimes:
     """Raises an `InputError` if its package is not installed."""
     times, samples = snapshots.observed_times, snapshots.observed_train
-    steps = inspect.signature(FlowMatching).parameters["steps"].default
-    matched = FlowMatching(times, samples, 0, steps=1)
+    steps = inspect.signature(match_flow).parameters["steps"].default
+    matched = match_flow(Run(), times, samples, 0, steps=1)
     return MatchingTimes(
-        training=steps * seconds_a_step(lambda steps: FlowMatching(times, samples, 0, steps=steps)),
-        draw=processor_seconds(lambda: matched.sample(float(times[-1]), settings.samples, 0)),
+        training=steps * seconds_a_step(lambda steps: match_flow(Run(), times, samples, 0, steps=steps)),
+        draw=processor_seconds(lambda: matched.sample(samples[0], float(times[-1]), settings.samples, 0)),
     )

@@ -49,6 +49,28 @@ class Artifact:
         return str(self.metadata["tensors_digest"])
 
 
+@dataclass(frozen=True)
+class ArtifactHeader:
+    """An artifact's metadata, read without its tensors: what stages are given that ask what things cost.
+
+    Attributes:
+        path: of the artifact.
+        metadata: as :func:`read_metadata` gives it.
+    """
+
+    path: Path
+    metadata: dict[str, Any]
+
+    @classmethod
+    def load(cls, path: Path) -> ArtifactHeader:
+        """Read an artifact's metadata.
+
+        Raises:
+            InputError: see :func:`read_metadata`.
+        """
+        return cls(path, read_metadata(path))
+
+
 def save_artifact(path: str | Path, kind: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
     """Write an artifact whole or not at all.
 

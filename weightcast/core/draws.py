@@ -27,20 +27,20 @@ class Draws:
 
     def normal(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """Standard normal numbers of this shape."""
-        return torch.randn(shape, generator=self.generator, dtype=dtype).to(self.device)
+        return torch.randn(shape, generator=self.generator, dtype=dtype, device="cpu").to(self.device)
 
     def uniform(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """Numbers of this shape, evenly distributed from 0 to 1."""
-        return torch.rand(shape, generator=self.generator, dtype=dtype).to(self.device)
+        return torch.rand(shape, generator=self.generator, dtype=dtype, device="cpu").to(self.device)
 
     def integers(self, high: int, *shape: int) -> Tensor:
         """Whole numbers of this shape, from 0 to ``high`` - 1."""
-        return torch.randint(high, shape, generator=self.generator).to(self.device)
+        return torch.randint(high, shape, generator=self.generator, device="cpu").to(self.device)
 
     def integer(self, low: int, high: int) -> int:
         """One whole number from ``low`` to ``high`` - 1."""
-        return int(torch.randint(low, high, (), generator=self.generator))
+        return int(torch.randint(low, high, (), generator=self.generator, device="cpu"))
 
     def permutation(self, count: int) -> Tensor:
         """The numbers 0 to ``count`` - 1 in random order."""
-        return torch.randperm(count, generator=self.generator).to(self.device)
+        return torch.randperm(count, generator=self.generator, device="cpu").to(self.device)

@@ -37,6 +37,17 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Content:
+    """A file's content, as bytes."""
+
+    content: bytes
+
+    def save(self, path: str | Path) -> None:
+        with written_whole(path) as partial:
+            partial.write_bytes(self.content)
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Named arrays that are written as NetCDF.
 

@@ -35,8 +35,8 @@ class Run:
         curves: training and validation errors of what has been trained, by name.
     """
 
-    device: torch.device = torch.device("cpu")
-    acceleration: AccelerationSettings = AccelerationSettings()
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    acceleration: AccelerationSettings = field(default_factory=AccelerationSettings)
     resume: Resume | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     outputs: Mapping[str, Path] = field(default_factory=dict)

@@ -61,9 +61,18 @@ class Stage:
 
         It is computed from the settings, the contents of all inputs and the code, so that no list of what matters is
         kept by hand: state under this key never continues a training that it does not belong to.
+
+        Raises:
+            InputError: an input is unknown, or missing, also on the disk.
         """
         self._check(paths)
-        inputs = {name: _digest(kind, paths[name], settings) for name, kind in self.inputs.items() if paths.get(name)}
+        try:
+            inputs = {
+                name: _digest(kind, paths[name], settings) for name, kind in self.inputs.items() if paths.get(name)
+            }
+        except OSError as error:
+            reason = f"cannot be read ({error.strerror})"
+            raise InputError(f"{error.filename}: {reason}, expected an input of the job {self.name}") from None
         parts = {
             "stage": self.name,
             "config_digest": settings.digest,

@@ -15,10 +15,12 @@ EXPLANATION_COLUMNS = (
     *("study", "method", "split", "environment", "seed", "sample"),
     *("equation", "term", "coefficient", "truth", "residual"),
 )
+CURVE_COLUMNS = ("stage", "artifact", "training", "step", "part", "value")
 _TEXT = frozenset(
     {"study", "method", "split", "environment", "metric", "stage", "artifact", "space", "base", "equation", "term"}
+    | {"training", "part"}
 )
-_INTEGERS = frozenset({"seed", "sample", "horizon", "n"})
+_INTEGERS = frozenset({"step", "seed", "sample", "horizon", "n"})
 _COUNTS = frozenset({"parameters", "member", "members"})  # whole numbers too, where none is missing
 
 
@@ -59,6 +61,15 @@ def read_artifact_costs(path: str | Path) -> pd.DataFrame:
         InputError: as for `read_table`.
     """
     return read_table(path, ("stage", "artifact", "method", "parameters", "members", "train_seconds", "adapt_seconds"))
+
+
+def read_training_curves(path: str | Path) -> pd.DataFrame:
+    """training_curves.csv, as `weightcast.core.training_curves.training_curves` makes it.
+
+    Raises:
+        InputError: as for `read_table`.
+    """
+    return read_table(path, CURVE_COLUMNS)
 
 
 def read_weight_map(path: str | Path) -> pd.DataFrame:

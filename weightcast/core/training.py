@@ -338,7 +338,7 @@ def _step_alive(optimiser: torch.optim.Optimizer, parameters: Sequence[Tensor], 
 
 
 def _shaped(members: Tensor, parameter: Tensor, count: int) -> Tensor:
-    """[member] so that it broadcasts over a parameter with a leading member axis, or over any if there is one member."""
+    """[member] so that it broadcasts over a parameter with a leading member axis, or over any of a single member."""
     return members.reshape(-1, *[1] * (parameter.ndim - 1)) if count > 1 else members.all()
 
 

@@ -21,7 +21,7 @@ SCORES = (MEAN_SQUARED, MEAN_RELATIVE, RELATIVE_L2, RELATIVE_L2_BEYOND)
 """Names in metrics.csv, in the order of printing."""
 
 
-def benchmark_scores(
+def adaptation_scores(
     forecast: Tensor, truth: Tensor, start: Tensor, trained_horizon: int, horizons: Sequence[int]
 ) -> Iterator[tuple[str, int, float]]:
     """Compare forecasts of one environment with its true trajectories.

@@ -1,4 +1,4 @@
-"""The scores of a study as the benchmarks print them: means over environments, with their spread over seeds."""
+"""Adaptation scores of a study as CoDA and GEPS print them: means over environments, with their spread over seeds."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from weightcast.environments.adaptation_scores import RELATIVE_L2_BEYOND, SCORES
 
 IN_DOMAIN = "in domain"
 ADAPTATION = "adaptation"
-BENCHMARK_COLUMNS = ("method", "task", "score", "mean", "deviation", "environments", "seeds")
+ADAPTATION_COLUMNS = ("method", "task", "score", "mean", "deviation", "environments", "seeds")
 
 
-def benchmark_table(metrics: pd.DataFrame, trained_horizon: int) -> pd.DataFrame:
-    """Reduce metrics.csv to the benchmarks' table.
+def adaptation_table(metrics: pd.DataFrame, trained_horizon: int) -> pd.DataFrame:
+    """Reduce metrics.csv to the table that CoDA and GEPS print.
 
     Args:
-        metrics: metrics.csv of a study with ``evaluation.benchmark``.
+        metrics: metrics.csv of a study with ``evaluation.adaptation_scores``.
         trained_horizon: frames. Scores are those at this horizon; what lies beyond is scored up to the longest one.
 
     Returns:
-        Columns ``BENCHMARK_COLUMNS``, a row for each method, task and score: visible environments are ``in domain``,
+        Columns ``ADAPTATION_COLUMNS``, a row for each method, task and score: visible environments are ``in domain``,
         all unseen ones together ``adaptation``. ``deviation`` is the standard deviation over seeds of the mean over
         environments, NaN of one seed.
 
@@ -31,7 +31,9 @@ def benchmark_table(metrics: pd.DataFrame, trained_horizon: int) -> pd.DataFrame
     """
     scored = metrics[metrics["metric"].isin(SCORES)]
     if scored.empty:
-        raise InputError(f"metrics: metric: found none of {', '.join(SCORES)}, expected evaluation.benchmark: true")
+        raise InputError(
+            f"metrics: metric: found none of {', '.join(SCORES)}, expected evaluation.adaptation_scores: true"
+        )
     # Scores within the trained frames are read at the trained horizon, the one beyond them at the longest.
     at = (scored["metric"] == RELATIVE_L2_BEYOND).map({True: scored["horizon"].max(), False: trained_horizon})
     scored = scored[scored["horizon"] == at]
@@ -42,4 +44,4 @@ def benchmark_table(metrics: pd.DataFrame, trained_horizon: int) -> pd.DataFrame
         means = grid.mean(axis=0)  # over environments, for each seed
         rows.append((name, task, score, means.mean(), means.std(), *grid.shape))
     rows.sort(key=lambda row: (row[1] != IN_DOMAIN, SCORES.index(row[2]), printing_order(row[0])))
-    return pd.DataFrame(rows, columns=list(BENCHMARK_COLUMNS))
+    return pd.DataFrame(rows, columns=list(ADAPTATION_COLUMNS))

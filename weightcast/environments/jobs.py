@@ -25,7 +25,14 @@ from weightcast.environments.config.study import Study
 from weightcast.environments.config.vae import VAESettings
 from weightcast.environments.config.weight_map import AnyWeightMap
 from weightcast.environments.config.zoo import Perturbation
-from weightcast.environments.plan import base_environments, described_map, shards, shown_methods, source_settings
+from weightcast.environments.plan import (
+    base_environments,
+    described_map,
+    pictured_environments,
+    shards,
+    shown_methods,
+    source_settings,
+)
 
 
 @dataclass(frozen=True)
@@ -103,15 +110,71 @@ class Simulate(Rows):
 
 
 class ImportTrajectories(Rows):
-    """Trajectories of one environment from the user's own files."""
+    """Trajectories of one environment from the user's own files, and what is expected of these."""
 
-    data: DataSettings
+    channels: list[str]
+    grid: tuple[int, int]
+    frames: int
+    trajectories: int
     frame_step: float
 
     @classmethod
     def of(cls, plan: Plan, environment: str) -> ImportTrajectories:
-        step = float(source_settings(plan.study.data).get("frame_step", 1.0))
-        return cls(environments=(plan.table[environment],), data=plan.study.data, frame_step=step)
+        data = plan.study.data
+        return cls(
+            environments=(plan.table[environment],),
+            channels=data.channels,
+            grid=data.grid,
+            frames=data.frames,
+            trajectories=data.trajectories.total,
+            frame_step=float(source_settings(data).get("frame_step", 1.0)),
+        )
+
+
+class DownloadEra5(StageSettings):
+    """One month of one area of ERA5.
+
+    Attributes:
+        area: its edges: north, west, south, east.
+        spacing: degrees between the points that are needed.
+        variables: their names in NetCDF.
+        archive_names: their names in the archive.
+        hours: of the day.
+        origin: where what is missing comes from.
+        generation: as what the job was planned (`weightcast.era5.receipt.generation_of`).
+    """
+
+    month: str
+    area: tuple[float, float, float, float]
+    spacing: float
+    variables: tuple[str, ...]
+    archive_names: tuple[str, ...]
+    hours: tuple[int, ...]
+    origin: str
+    zarr_store: str
+    directory: str
+    generation: int
+
+    @classmethod
+    def of(cls, plan: Plan, area: str, month: str, generation: str) -> DownloadEra5:
+        from weightcast.era5.request import plan_downloads
+        from weightcast.era5.settings import ERA5Settings
+        from weightcast.systems import read_settings
+
+        settings = read_settings(ERA5Settings, source_settings(plan.study.data), "era5")
+        request = plan_downloads(list(plan.table), settings)[area, month]
+        return cls(
+            month=month,
+            area=(request.area.north, request.area.west, request.area.south, request.area.east),
+            spacing=request.spacing,
+            variables=request.variables,
+            archive_names=request.archive_names,
+            hours=request.hours,
+            origin=settings.download,
+            zarr_store=settings.zarr_store,
+            directory=settings.directory,
+            generation=int(generation),
+        )
 
 
 class TrainBase(Rows):
@@ -389,14 +452,15 @@ class MapWeights(Rows):
         return cls(environments=plan.table.visible, bases=tuple(plan.study.zoo.bases))
 
 
-class ShowEnvironments(StageSettings):
-    """Which channels are drawn."""
+class ShowEnvironments(Rows):
+    """Which environments and channels are drawn."""
 
     channels: list[str]
 
     @classmethod
     def of(cls, plan: Plan) -> ShowEnvironments:
-        return cls(channels=plan.study.data.channels)
+        shown = tuple(plan.table[id] for id in pictured_environments(plan.table))
+        return cls(environments=shown, channels=plan.study.data.channels)
 
 
 class ShowRollouts(Scoring):
@@ -447,6 +511,7 @@ JOBS: dict[str, type[StageSettings]] = {
     "resolve_config": ResolveConfig,
     "simulate": Simulate,
     "import_trajectories": ImportTrajectories,
+    "download_era5": DownloadEra5,
     "train_base": TrainBase,
     "train_experts": TrainExperts,
     "gather_zoo": GatherZoo,

@@ -8,12 +8,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from weightcast.core.files import written_whole
 from weightcast.core.provenance import file_digest
 from weightcast.era5.request import Request
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """Which files hold a request, and as what the job was planned (see :func:`generation_of`)."""
+
+    request: Request
+    files: Sequence[Path]
+    generation: int
+
+    def save(self, path: str | Path) -> None:
+        write_receipt(path, self.request, self.files, self.generation)
 
 
 def write_receipt(path: str | Path, request: Request, files: Sequence[Path], generation: int) -> None:

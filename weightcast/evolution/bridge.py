@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
+from weightcast.core.draws import Draws
 from weightcast.core.seeds import derive_seed
 from weightcast.evolution.baselines.displacement import DisplacementInterpolation
 from weightcast.evolution.config.anchors import BridgeSettings
@@ -69,7 +70,7 @@ class _Coupled:
     gained: NDArray[np.float64]
 
     def between(self, share: float) -> _Rows:
-        """What is there after this share of the way; growth, deaths and births are spread evenly over it."""
+        """The rows after this share of the way; growth, deaths and births are spread evenly over it."""
         resting = np.concatenate([self.dying, self.born])
         return _Rows(
             np.concatenate([self.start, resting]),
@@ -146,19 +147,22 @@ class Bridge:
         self._noise = torch.from_numpy(settings.noise * amount[:, None, None] * deviation)
 
     def draw(self, batch: int, seed: int) -> Tensor:
-        """Fresh samples at every anchor: [anchor, batch, dimension], in the data's units."""
-        generator = torch.Generator().manual_seed(seed)
-        places = torch.rand(len(self._cumulative), batch, generator=generator, dtype=torch.float64)
+        """Fresh samples at every anchor: [anchor, batch, dimension], in the data's units.
+
+        They are random numbers like any others: drawn on the CPU, and moved to where they are needed.
+        """
+        draws = Draws("cpu", seed)
+        places = draws.uniform(len(self._cumulative), batch, dtype=torch.float64)
         row = torch.searchsorted(self._cumulative, places, right=True)  # pairs are drawn by their mass
         index = row[..., None].expand(-1, -1, self._start.shape[-1])
         start, change = self._start.gather(1, index), self._change.gather(1, index)
         share = self._share[:, None, None].expand(change.shape).to(change.dtype)
         if self._counts:
-            steps = torch.binomial(change.abs(), share, generator=generator)
+            steps = torch.binomial(change.abs(), share, generator=draws.generator)
             return start + change.sign() * steps
         between = start + share * change
         if bool((self._noise > 0).any()):
-            between = between + self._noise * torch.randn(change.shape, generator=generator, dtype=change.dtype)
+            between = between + self._noise * draws.normal(*change.shape, dtype=change.dtype)
         return between
 
 

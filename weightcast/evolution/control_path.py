@@ -7,13 +7,15 @@ The spline is torchcde's (Kidger et al., "Neural controlled differential equatio
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torchcde
 from torch import Tensor, nn
 
 from weightcast.core.config.training import TrainingSettings
+from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
-from weightcast.core.training import fit
 from weightcast.evolution.config.flow import ControlPathSettings
 
 AUTOENCODER_WIDTH = 32
@@ -40,6 +42,11 @@ class ControlPath(nn.Module):
         spline = torchcde.CubicSpline(coefficients.to(codes.dtype), times)
         object.__setattr__(self, "_spline", spline)  # not a part of this module's state, which it follows from
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ControlPath:
+        super()._apply(fn, recurse)
+        self._spline._apply(fn)  # follows the codes to their device, though it is no part of the state
+        return self
+
     @property
     def dimensions(self) -> int:
         return self.codes.shape[1]
@@ -53,10 +60,11 @@ class ControlPath(nn.Module):
         return self._spline.derivative(times)
 
 
-def encode_anchors(weights: Tensor, settings: ControlPathSettings, seed: int) -> Tensor:
+def encode_anchors(run: Run, weights: Tensor, settings: ControlPathSettings, seed: int) -> Tensor:
     """Codes of anchors.
 
     Args:
+        run: that an autoencoder is trained in.
         weights: standardised [anchor, parameter].
         settings: which projection, how many dimensions. At most one less than there are anchors are made.
         seed: of the autoencoder's and the scaling's start.
@@ -67,7 +75,7 @@ def encode_anchors(weights: Tensor, settings: ControlPathSettings, seed: int) ->
     """
     dimensions = min(settings.dimensions, len(weights) - 1)
     if settings.kind == "autoencoder":
-        codes = _autoencode(weights, dimensions, settings.steps, seed)
+        codes = _autoencode(run, weights, dimensions, settings.steps, seed)
     else:
         codes = _project(weights, dimensions, settings, seed)
     codes = codes - codes.mean(0)
@@ -82,7 +90,7 @@ def _project(weights: Tensor, dimensions: int, settings: ControlPathSettings, se
     from sklearn.decomposition import PCA
     from sklearn.manifold import MDS, Isomap
 
-    values = weights.double().numpy()
+    values = weights.double().cpu().numpy()
     state = derive_seed(seed, "control path") % 2**32
     if settings.kind == "pca":
         found = PCA(dimensions, svd_solver="full").fit_transform(values)
@@ -91,21 +99,21 @@ def _project(weights: Tensor, dimensions: int, settings: ControlPathSettings, se
     else:
         neighbours = min(settings.neighbours, len(values) - 1)
         found = Isomap(n_neighbors=neighbours, n_components=dimensions).fit_transform(values)
-    return torch.from_numpy(found).to(weights.dtype)
+    return torch.from_numpy(found).to(weights)
 
 
-def _autoencode(weights: Tensor, dimensions: int, steps: int, seed: int) -> Tensor:
+def _autoencode(run: Run, weights: Tensor, dimensions: int, steps: int, seed: int) -> Tensor:
     """Codes of a small autoencoder trained on the anchors themselves."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, "control path"))
+    with run.initialised(derive_seed(seed, "control path")):
         encoder = nn.Sequential(
             nn.Linear(weights.shape[1], AUTOENCODER_WIDTH), nn.Tanh(), nn.Linear(AUTOENCODER_WIDTH, dimensions)
         )
         decoder = nn.Sequential(
             nn.Linear(dimensions, AUTOENCODER_WIDTH), nn.Tanh(), nn.Linear(AUTOENCODER_WIDTH, weights.shape[1])
         )
+    weights, encoder, decoder = run.place(weights), encoder.to(run.device), decoder.to(run.device)
     training = TrainingSettings(steps=steps, learning_rate=3e-3)
     parameters = [*encoder.parameters(), *decoder.parameters()]
-    fit(parameters, lambda step: (decoder(encoder(weights)) - weights).square().mean(), training, label="autoencoder")
+    run.fit(parameters, lambda _: (decoder(encoder(weights)) - weights).square().mean(), training, name="autoencoder")
     with torch.no_grad():
         return encoder(weights)

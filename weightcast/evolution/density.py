@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from weightcast.core.draws import Draws
 from weightcast.core.errors import InputError
 from weightcast.core.graph import WeightGraph
 from weightcast.core.nets.backbones import GRUBackbone, TransformerBackbone
@@ -17,8 +18,10 @@ from weightcast.core.seeds import derive_seed
 from weightcast.evolution.config.density import DensitySettings
 from weightcast.evolution.state_space import StateSpace, build_state_space
 
-DRAWN_AT_ONCE = 200_000
+DRAWN_AT_ONCE = 20_000
 """Samples times outputs, in thousands of numbers, that are held at once while drawing."""
+
+Key = str | int
 
 
 class _Methods(nn.Module):
@@ -82,24 +85,41 @@ class StackedDensity:
         outputs = self._call(weights, "forward", features)
         return self._unordered_log_prob(outputs, ordered).sum(-1)
 
-    def sample(self, weights: Tensor, count: int, seed: int) -> Tensor:
-        """Draw samples of every member: [member, parameter] -> [member, count, dimension], in the data's units."""
+    def sample(self, weights: Tensor, count: int, seed: int, keys: Sequence[Key] | None = None) -> Tensor:
+        """Draw samples of every member.
+
+        Args:
+            weights: [member, parameter].
+            count: samples of each member.
+            seed: of the draws.
+            keys: what tells a member from others, the time it belongs to, say; its place in the stack if None. A
+                member's samples depend on the seed, its key and its weights alone, whatever else is drawn.
+
+        Returns:
+            [member, count, dimension], in the data's units, where the weights are.
+        """
+        keys = range(len(weights)) if keys is None else keys
+        seeds = [derive_seed(seed, "density", key) for key in keys]
         size = max(1, DRAWN_AT_ONCE // max(1, count * self.space.outputs // 1000))
         parts = [
-            self._sample(part, count, torch.Generator().manual_seed(derive_seed(seed, "density", number)))
-            for number, part in enumerate(weights.split(size))
+            self._sample(weights[first : first + size], count, seeds[first : first + size])
+            for first in range(0, len(weights), size)
         ]
         return torch.cat(parts)
 
     @torch.no_grad()
-    def _sample(self, weights: Tensor, count: int, generator: torch.Generator) -> Tensor:
-        members = len(weights)
-        drawn = torch.zeros(members, count, self.space.dimensions, dtype=torch.float64)
-        features = torch.zeros(members, count, self.space.features)
-        state = self.module.backbone.start(count).expand(members, *self.module.backbone.start(count).shape)
-        for dimension in self.order:
+    def _sample(self, weights: Tensor, count: int, seeds: Sequence[int]) -> Tensor:
+        members, device = len(weights), weights.device
+        shape = (self.space.dimensions, 2, count)
+        streams = [Draws("cpu", seed).uniform(*shape, dtype=torch.float64) for seed in seeds]
+        noise = torch.stack(streams, dim=2).to(device)  # [dimension, 2, member, sample]
+        drawn = torch.zeros(members, count, self.space.dimensions, dtype=torch.float64, device=device)
+        features = torch.zeros(members, count, self.space.features, device=device)
+        start = self.module.backbone.start(count, device)
+        state = start.expand(members, *start.shape)
+        for place, dimension in enumerate(self.order):
             outputs, state = self._call(weights, "step", features, state)
-            values = self.space.draw(outputs, dimension, generator)
+            values = self.space.draw(outputs, dimension, noise[place])
             drawn[..., dimension] = values
             features = self.space.encode_one(values, dimension)
         return drawn
@@ -117,6 +137,8 @@ class StackedDensity:
 class Density:
     """One density with its weights: p(x) at one time, in the data's units.
 
+    It computes where its weights are; samples and likelihoods are given on the CPU.
+
     Attributes:
         weights: [parameter].
         time: the time it belongs to.
@@ -130,14 +152,14 @@ class Density:
         self.extrapolated = extrapolated
 
     def sample(self, n: int, seed: int = 0) -> Tensor:
-        """Draw [n, dimension].
+        """Draw [n, dimension]; the seed and the time determine the samples.
 
         Raises:
             InputError: ``n`` is less than 1.
         """
         if n < 1:
             raise InputError(f"n: found {n}, expected at least 1")
-        return self.stacked.sample(self.weights[None], n, seed)[0]
+        return self.stacked.sample(self.weights[None], n, seed, [time_key(self.time)])[0].cpu()
 
     @torch.no_grad()
     def log_prob(self, x: Tensor) -> Tensor:
@@ -146,16 +168,21 @@ class Density:
         Raises:
             InputError: the last axis is not the state's.
         """
-        x = torch.as_tensor(x)
+        x = torch.as_tensor(x, device=self.weights.device)
         dimensions = self.stacked.space.dimensions
         if x.ndim == 0 or x.shape[-1] != dimensions:
             raise InputError(f"x: found shape {list(x.shape)}, expected [..., {dimensions}]")
-        return self.stacked.log_prob(self.weights[None], x.reshape(1, -1, dimensions))[0].reshape(x.shape[:-1])
+        return self.stacked.log_prob(self.weights[None], x.reshape(1, -1, dimensions))[0].reshape(x.shape[:-1]).cpu()
 
     def moments(self, n: int = 10_000, seed: int = 0) -> tuple[Tensor, Tensor]:
         """Mean [dimension] and covariance [dimension, dimension], estimated from ``n`` samples."""
         drawn = self.sample(n, seed)
         return drawn.mean(0), torch.cov(drawn.T).reshape(drawn.shape[1], drawn.shape[1])
+
+
+def time_key(time: float) -> str:
+    """What tells the density at a time from those at others: the same samples are drawn, however many times are."""
+    return repr(float(time))
 
 
 def _backbone(architecture: Mapping[str, Any], space: StateSpace) -> GRUBackbone | TransformerBackbone:

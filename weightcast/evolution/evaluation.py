@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,7 @@ from weightcast.evolution.distances.moments import relative_moment_error
 from weightcast.evolution.distances.tails import tail_error
 from weightcast.evolution.distances.wasserstein import sliced_wasserstein, wasserstein
 from weightcast.evolution.plan import left_out
-from weightcast.samples.snapshots import Snapshots, read_snapshots
+from weightcast.samples.snapshots import Snapshots
 
 MOMENT_ERRORS = ("mean_error", "variance_error", "third_moment_error", "fourth_moment_error")
 LIKELIHOOD_SAMPLES = 2000
@@ -56,22 +55,22 @@ class TimeTestSet:
     settings: TimeEvaluationSettings
 
     @classmethod
-    def read(cls, settings: dict[str, Any], path: Path, fold: str) -> TimeTestSet:
+    def of(cls, study: str, snapshots: Snapshots, fold: str, settings: TimeEvaluationSettings) -> TimeTestSet:
         """The test set of a fold.
 
         Args:
-            settings: study and evaluation, as the pipeline hands them on.
-            path: of the snapshots.
+            study: name.
+            snapshots: all samples.
             fold: all, or without-<snapshot>.
+            settings: samples, which times.
 
         Raises:
-            InputError: the file cannot be used, or the fold names no inner snapshot.
+            InputError: the fold names no inner snapshot.
         """
-        snapshots = read_snapshots(path)
         number = left_out(fold)
         seen = snapshots.without(number)
         position = None if number is None else snapshots.observed_positions[number]
-        return cls(settings["study"], seen, position, TimeEvaluationSettings(**settings["evaluation"]))
+        return cls(study, seen, position, settings)
 
     @property
     def positions(self) -> list[int]:
@@ -121,7 +120,7 @@ class TimeTestSet:
             weights: at every time of the data [time, parameter].
         """
         for position in self.positions:
-            truth = torch.from_numpy(self.snapshots.held_out[position][:LIKELIHOOD_SAMPLES])
+            truth = torch.from_numpy(self.snapshots.held_out[position][:LIKELIHOOD_SAMPLES]).to(weights.device)
             with torch.no_grad():
                 value = -float(density.log_prob(weights[position][None], truth[None]).mean())
             split = "held_out" if self.left_out is not None else self._split(position)
@@ -184,8 +183,9 @@ def evaluate_path(
     positions = sorted({*test.positions, *(test.source_positions if as_source else [])})
     finite = torch.isfinite(weights).all(1)
     safe = torch.where(finite[:, None], weights, 0.0)
-    drawn = density.sample(safe[positions], test.settings.samples, derive_seed(seed, "evaluation", method)).numpy()
-    drawn[~finite[positions].numpy()] = np.nan
+    chosen = derive_seed(seed, "evaluation", method)
+    drawn = density.sample(safe[positions], test.settings.samples, chosen, keys=positions).cpu().numpy()
+    drawn[~finite[positions].cpu().numpy()] = np.nan
     place = {position: index for index, position in enumerate(positions)}
     yield from test.rows(method, seed, lambda position: drawn[place[position]], as_source)
     yield from test.likelihood_rows(method, seed, density, weights)

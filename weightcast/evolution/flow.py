@@ -133,7 +133,7 @@ class WeightFlow(nn.Module):
         """
         solver = solver or self.solver
         solve = odeint_adjoint if solver.adjoint else odeint
-        ends = torch.tensor([0.0, 1.0], dtype=standardised.dtype)
+        ends = torch.tensor([0.0, 1.0], dtype=standardised.dtype, device=standardised.device)
         options: dict[str, Any] = {"adjoint_params": tuple(self.parameters())} if solver.adjoint else {}
         if solver.method == "dopri5":  # no step beyond the end of a piece, where the splines may have a kink
             options |= {"rtol": solver.tolerance, "atol": solver.tolerance, "options": {"step_t": ends}}
@@ -164,7 +164,7 @@ class WeightFlow(nn.Module):
         grid = self.grid
         if beyond > 0:  # in steps as long as the last one between anchors
             step = float(grid[-1] - grid[-2])
-            grid = torch.cat([grid, 1.0 + step * torch.arange(1, int(beyond / step) + 2)])
+            grid = torch.cat([grid, 1.0 + step * torch.arange(1, int(beyond / step) + 2, device=grid.device)])
         nodes = self.integrate(self.standardise(self.start)[None], grid[None])[:, 0]  # [grid, parameter]
         before = (torch.searchsorted(grid, times, right=True) - 1).clamp(0, len(grid) - 1)
         stretches = torch.stack([grid[before], torch.maximum(times, grid[0])], dim=1)

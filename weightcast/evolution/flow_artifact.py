@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,55 +17,56 @@ from weightcast.evolution.flow import WeightFlow
 KIND = "flow"
 
 
-def save_flow(
-    path: str | Path,
-    flow: WeightFlow,
-    density: StackedDensity,
-    arm: FlowArm,
-    settings: FlowSettings,
-    metadata: Mapping[str, Any],
-) -> None:
-    """Write a flow.
+@dataclass(frozen=True)
+class FlowArtifact:
+    """A flow and what it belongs to.
 
-    Args:
-        path: a ``.safetensors`` file.
+    Attributes:
         flow: trained.
         density: whose weights it evolves.
         arm: that it is of.
         settings: of the arm.
-        metadata: first and last time of the snapshots, and where it comes from.
+        metadata: times of the snapshots, names of the dimensions, and where it comes from.
     """
-    described = dict(metadata) | {
-        "architecture": density.architecture,
-        "flow": settings.model_dump(mode="json"),
-        "flow_arm": arm.model_dump(mode="json"),
-    }
-    save_artifact(path, KIND, flow.state_dict(), described)
 
+    flow: WeightFlow
+    density: StackedDensity
+    arm: FlowArm
+    settings: FlowSettings
+    metadata: dict[str, Any]
 
-def load_flow(path: str | Path) -> tuple[WeightFlow, StackedDensity, dict[str, Any]]:
-    """Read what :func:`save_flow` wrote: flow, density, metadata.
+    def save(self, path: str | Path) -> None:
+        """Write as one artifact."""
+        described = self.metadata | {
+            "architecture": self.density.architecture,
+            "flow": self.settings.model_dump(mode="json"),
+            "flow_arm": self.arm.model_dump(mode="json"),
+        }
+        save_artifact(path, KIND, self.flow.state_dict(), described)
 
-    Raises:
-        InputError: the file is missing, damaged or of another kind.
-    """
-    artifact = load_artifact(path, KIND)
-    tensors, metadata = artifact.tensors, artifact.metadata
-    density = StackedDensity(metadata["architecture"])
-    control = None
-    if "control.codes" in tensors:
-        control = ControlPath(tensors["control.times"], tensors["control.codes"])
-    from_anchors = "spline.codes" in tensors
-    # Statistics and start come with the state; a spline is rebuilt from its codes, which are standardised anchors.
-    anchors = torch.stack([tensors["start"], tensors["start"]])
-    grid = tensors["grid"]
-    with torch.random.fork_rng(devices=[]):
-        flow = WeightFlow(
-            anchors, grid[[0, -1]], density.graph, FlowSettings(**metadata["flow"]), control, from_anchors
-        )
-    flow.grid = grid
-    if from_anchors:
-        flow.spline = ControlPath(tensors["spline.times"], tensors["spline.codes"])
-    flow.load_state_dict(tensors)
-    flow.requires_grad_(False)
-    return flow.eval(), density, metadata
+    @classmethod
+    def load(cls, path: str | Path) -> FlowArtifact:
+        """Read what :meth:`save` wrote; its flow is not trained on.
+
+        Raises:
+            InputError: the file is missing, damaged or of another kind.
+        """
+        artifact = load_artifact(path, KIND)
+        tensors, metadata = artifact.tensors, artifact.metadata
+        density = StackedDensity(metadata["architecture"])
+        settings, arm = FlowSettings(**metadata["flow"]), FlowArm(**metadata["flow_arm"])
+        control = None
+        if "control.codes" in tensors:
+            control = ControlPath(tensors["control.times"], tensors["control.codes"])
+        from_anchors = "spline.codes" in tensors
+        # Statistics and start come with the state; a spline is rebuilt from its codes, which are standardised anchors.
+        anchors = torch.stack([tensors["start"], tensors["start"]])
+        grid = tensors["grid"]
+        with torch.random.fork_rng(devices=[]):
+            flow = WeightFlow(anchors, grid[[0, -1]], density.graph, settings, control, from_anchors)
+        flow.grid = grid
+        if from_anchors:
+            flow.spline = ControlPath(tensors["spline.times"], tensors["spline.codes"])
+        flow.load_state_dict(tensors)
+        flow.requires_grad_(False)
+        return cls(flow.eval(), density, arm, settings, metadata)

@@ -53,6 +53,7 @@ def planned_time_jobs(study: TimeStudy) -> dict[str, int]:
         "import_snapshots" if study.data.imported else "simulate_snapshots": 1,
         "train_anchors": trained * len(study.anchors.kinds),
         "train_flow": trained * len(study.flow.arms),
+        **({"train_flow_matching": len(folds(study))} if study.evaluation.flow_matching else {}),
         "evaluate_anchors": trained * len(study.anchors.kinds),
         "evaluate_flow": trained * len(study.flow.arms),
         "evaluate_samples": len(folds(study)),

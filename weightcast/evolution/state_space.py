@@ -44,8 +44,12 @@ class StateSpace(Protocol):
     def log_prob(self, outputs: Tensor, values: Tensor) -> Tensor:
         """Outputs [..., dimension, output], values [..., dimension] -> log density or mass of each."""
 
-    def draw(self, outputs: Tensor, dimension: int, generator: torch.Generator) -> Tensor:
-        """Outputs [..., output] of one dimension -> values [...]."""
+    def draw(self, outputs: Tensor, dimension: int, noise: Tensor) -> Tensor:
+        """Outputs [..., output] of one dimension -> values [...].
+
+        The noise [2, ...] is evenly distributed from 0 to 1, in double precision: two numbers a value. It is handed in
+        rather than drawn here, so that a value depends on its own numbers alone, on any device.
+        """
 
     def encode_one(self, values: Tensor, dimension: int) -> Tensor:
         """Values [...] of one dimension -> [..., feature]."""
@@ -70,7 +74,9 @@ class Counts:
         return self.states
 
     def encode(self, values: Tensor) -> Tensor:
-        return ((values.long()[..., None] >> torch.arange(self.features)) & 1).to(torch.get_default_dtype())
+        return ((values.long()[..., None] >> torch.arange(self.features, device=values.device)) & 1).to(
+            torch.get_default_dtype()
+        )
 
     def encode_one(self, values: Tensor, dimension: int) -> Tensor:
         return self.encode(values)
@@ -82,9 +88,8 @@ class Counts:
         found = outputs.log_softmax(-1).gather(-1, index.clamp(0, self.states - 1)[..., None])[..., 0]
         return torch.where(known, found, -torch.inf)
 
-    def draw(self, outputs: Tensor, dimension: int, generator: torch.Generator) -> Tensor:
-        probabilities = outputs.softmax(-1)
-        return torch.multinomial(probabilities.flatten(0, -2), 1, generator=generator).reshape(outputs.shape[:-1])
+    def draw(self, outputs: Tensor, dimension: int, noise: Tensor) -> Tensor:
+        return _drawn_position(outputs, noise[0])
 
     def describe(self) -> dict[str, Any]:
         return {"kind": "counts", "states": self.states, "dimensions": self.dimensions}
@@ -124,8 +129,8 @@ class Reals:
         return 3 * self.components
 
     def encode(self, values: Tensor) -> Tensor:
-        mean = torch.tensor(self.mean, dtype=torch.float64)  # data may lie far from zero
-        return ((values - mean) / torch.tensor(self.deviation))[..., None].float()
+        mean = torch.tensor(self.mean, dtype=torch.float64, device=values.device)  # data may lie far from zero
+        return ((values - mean) / torch.tensor(self.deviation, device=values.device))[..., None].float()
 
     def encode_one(self, values: Tensor, dimension: int) -> Tensor:
         return ((values - self.mean[dimension]) / self.deviation[dimension])[..., None].float()
@@ -133,22 +138,24 @@ class Reals:
     def log_prob(self, outputs: Tensor, values: Tensor) -> Tensor:
         logits, means, scales = self._mixture(outputs)
         standardised = self.encode(values)
+        scale = torch.tensor(self.deviation, device=outputs.device)
         normal = -0.5 * ((standardised - means) / scales).square() - scales.log() - 0.5 * math.log(2 * math.pi)
-        return torch.logsumexp(logits.log_softmax(-1) + normal, dim=-1) - torch.tensor(self.deviation).log()
+        return torch.logsumexp(logits.log_softmax(-1) + normal, dim=-1) - scale.log()
 
-    def draw(self, outputs: Tensor, dimension: int, generator: torch.Generator) -> Tensor:
+    def draw(self, outputs: Tensor, dimension: int, noise: Tensor) -> Tensor:
         logits, means, scales = self._mixture(outputs)
-        flat = logits.softmax(-1).flatten(0, -2)
-        chosen = torch.multinomial(flat, 1, generator=generator).reshape(*outputs.shape[:-1], 1)
-        noise = torch.randn(outputs.shape[:-1], generator=generator)
-        standardised = means.gather(-1, chosen)[..., 0] + scales.gather(-1, chosen)[..., 0] * noise
+        chosen = _drawn_position(logits, noise[0])[..., None]
+        normal = torch.special.ndtri(noise[1].clamp(min=2.0**-54))  # 0 has no normal number
+        standardised = means.gather(-1, chosen)[..., 0] + scales.gather(-1, chosen)[..., 0] * normal
         return self.mean[dimension] + self.deviation[dimension] * standardised.double()
 
     def _mixture(self, outputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Logits, means and standard deviations, standardised, each [..., component]."""
         logits, means, scales = outputs.unflatten(-1, (3, self.components)).unbind(-2)
         # Means start spread over the data: all components alike would stay alike.
-        spread = torch.linspace(-1.5, 1.5, self.components) if self.components > 1 else torch.zeros(1)
+        spread = torch.linspace(-1.5, 1.5, self.components, device=outputs.device)
+        if self.components == 1:
+            spread = torch.zeros_like(spread)
         return logits, means + spread, F.softplus(scales) + LEAST_SCALE
 
     def describe(self) -> dict[str, Any]:
@@ -158,6 +165,13 @@ class Reals:
             "deviation": list(self.deviation),
             "components": self.components,
         }
+
+
+def _drawn_position(logits: Tensor, noise: Tensor) -> Tensor:
+    """Logits [..., position] and even noise [...] from 0 to 1 -> a position [...], by the inverse of its law's sum."""
+    summed = logits.softmax(-1).cumsum(-1, dtype=torch.float64)
+    found = torch.searchsorted(summed, noise[..., None] * summed[..., -1:], right=True)[..., 0]
+    return found.clamp(max=logits.shape[-1] - 1)  # rounding may lead beyond the last one
 
 
 def build_state_space(described: Mapping[str, Any]) -> StateSpace:

@@ -54,7 +54,7 @@ def bootstrap_mean(values: np.ndarray, *, draws: int = 2000, level: float = 0.95
     )
 
 
-def summarise_times(metrics: pd.DataFrame, method_costs: pd.DataFrame, draws: int = 2000) -> pd.DataFrame:
+def summary_over_times(metrics: pd.DataFrame, method_costs: pd.DataFrame, draws: int = 2000) -> pd.DataFrame:
     """Reduce metrics.csv of a study across time to summary.csv.
 
     Args:

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from weightcast.core.config.yaml_file import read_yaml
+from weightcast.core.device import choose_device
 from weightcast.core.errors import InputError
 from weightcast.evolution.config.load import parse_time_study
-from weightcast.evolution.density import Density, StackedDensity
+from weightcast.evolution.density import Density, StackedDensity, time_key
 from weightcast.evolution.flow import WeightFlow
-from weightcast.evolution.flow_artifact import load_flow
+from weightcast.evolution.flow_artifact import FlowArtifact
 
 
 class WeightPath:
@@ -37,19 +38,32 @@ class WeightPath:
         self.dimensions: list[str] = list(metadata["dimensions"])
 
     @classmethod
-    def load(cls, path: str | Path, arm: str | None = None, seed: int | None = None) -> WeightPath:
+    def load(
+        cls,
+        path: str | Path,
+        arm: str | None = None,
+        seed: int | None = None,
+        device: torch.device | str = "cpu",
+    ) -> WeightPath:
         """Read a trained flow.
 
         Args:
             path: a study's folder (``results/<study>``) or one flow artifact.
             arm: which arm of the study; the first of its config if None.
             seed: which of its seeds; the first if None.
+            device: where it computes: ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:<number>``.
 
         Raises:
-            InputError: there is none, or its file cannot be used.
+            InputError: there is none, its file cannot be used, or there is no such device.
         """
         path = Path(path)
-        return cls(*load_flow(_find(path, arm, seed) if path.is_dir() else path))
+        read = FlowArtifact.load(_find(path, arm, seed) if path.is_dir() else path)
+        return cls(read.flow, read.density, read.metadata).to(device)
+
+    def to(self, device: torch.device | str) -> WeightPath:
+        """The same path, computed on a device from now on."""
+        self.flow.to(choose_device(device) if isinstance(device, str) else device)
+        return self
 
     def at(self, time: float, extrapolate: bool = False) -> Density:
         """The density at a time.
@@ -72,8 +86,21 @@ class WeightPath:
             )
         return Density(self.density, weights, time, extrapolated=time > self.last)
 
+    def sample(
+        self, times: Sequence[float] | NDArray[np.float64], n: int, seed: int = 0, extrapolate: bool = False
+    ) -> Tensor:
+        """Draw samples at times: [time, n, dimension], on the CPU.
+
+        Those of a time are the ones that :meth:`at` gives, whichever other times are wanted.
+
+        Raises:
+            InputError: as :meth:`at`, for any of them.
+        """
+        keys = [time_key(float(time)) for time in times]
+        return self.density.sample(self.weights(times, extrapolate), n, seed, keys).cpu()
+
     def weights(self, times: Sequence[float] | NDArray[np.float64], extrapolate: bool = False) -> Tensor:
-        """Weights at times: [time, parameter].
+        """Weights at times, on the path's device: [time, parameter].
 
         Raises:
             InputError: as :meth:`at`, for any of them.
@@ -89,7 +116,7 @@ class WeightPath:
                     f"range{flag}"
                 )
         scaled = (wanted - self.first) / (self.last - self.first)
-        return self.flow.path(torch.from_numpy(scaled).float())
+        return self.flow.path(torch.from_numpy(scaled).float().to(self.flow.grid.device))
 
 
 def _find(results: Path, arm: str | None, seed: int | None) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,23 @@ class Snapshots:
     dimensions: tuple[str, ...]
     states: int | None
     time_unit: str = ""
+
+    @classmethod
+    def load(cls, path: str | Path) -> Snapshots:
+        """As :func:`read_snapshots`."""
+        return read_snapshots(path)
+
+    def save(self, path: str | Path) -> None:
+        """As :func:`write_snapshots`."""
+        write_snapshots(path, self)
+
+    @property
+    def digest(self) -> str:
+        """Digest of all samples and of what is observed, not of the bytes of a file."""
+        total = hashlib.sha256()
+        for array in (self.times, self.observed, *self.train, *self.held_out):
+            total.update(f"{array.dtype}{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+        return total.hexdigest()
 
     @property
     def counts(self) -> bool:

@@ -21,9 +21,9 @@ K1 = 0.52, the period is 1.168 minutes (computed). At rest v1 = J0, so that ever
 but for glucose, the same concentrations. There is a Hopf bifurcation at K1 = 0.54 for k1 = 100 and at 0.57 for k1 = 80:
 below it oscillations last, above it they die out.
 
-In the benchmark of CoDA (M. Kirchmeyer et al., Generalizing to New Physical Systems via Context-Informed Dynamics
+In CoDA's setting (M. Kirchmeyer et al., Generalizing to New Physical Systems via Context-Informed Dynamics
 Model, ICML 2022) k1 is 80, 90 or 100 and K1 is 0.5, 0.75 or 1 in training, 85 or 95 and 0.625 or 0.875 in adaptation
-(data/benchmark/glycolytic-oscillator.csv), so only environments with K1 = 0.5 oscillate for ever. Trajectories have 20
+(data/adaptation/glycolytic-oscillator.csv), so only environments with K1 = 0.5 oscillate for ever. Trajectories have 20
 frames up to time 0.95 (`frames: 20`), less than a period, and those of an environment start where those of all others
 do; here each draws its own start.
 

@@ -4,9 +4,9 @@
     v_t = Dv lap v + u v^2 - (F + k) v      what eats it and is removed
 
 (P. Gray and S. K. Scott, Chem. Eng. Sci. 39 (1984) 1087; patterns: J. E. Pearson, Science 261 (1993) 189, whose
-Du = 2e-5 and spacing 2.5 / 256 are Du = 0.2097 and spacing 1 in other units.) The default settings are those of the
-benchmark of CoDA (M. Kirchmeyer et al., Generalizing to New Physical Systems via Context-Informed Dynamics Model, ICML
-2022): 32 x 32 points of spacing 1, and
+Du = 2e-5 and spacing 2.5 / 256 are Du = 0.2097 and spacing 1 in other units.) The default settings are those of
+CoDA (M. Kirchmeyer et al., Generalizing to New Physical Systems via Context-Informed Dynamics Model, ICML 2022):
+32 x 32 points of spacing 1, and
 
     lap a = [ 1/4  1/2  1/4 ]
             [ 1/2   -3  1/2 ] a / spacing^2
@@ -15,15 +15,15 @@ benchmark of CoDA (M. Kirchmeyer et al., Generalizing to New Physical Systems vi
 whose symbol is ((1 + cos kx)(1 + cos ky) - 4) / spacing^2, with kx and ky in radians per point: second order. It is the
 system on this grid that is solved; a front is few points wide. The start is u = 0.95, v = 0.05, with three blocks of
 3 x 3 points where u = 0 and v = 1; their lower corners are uniform over 0 to 28 along each side, so that blocks may
-overlap but do not wrap around, nor cover the last row or column. The benchmark has frames every 40 units of time, 10 of
+overlap but do not wrap around, nor cover the last row or column. CoDA has frames every 40 units of time, 10 of
 them (`frames: 10`, up to time 360), F in {0.03, 0.039} and k in {0.058, 0.062} in training, and F in {0.033, 0.036} and
-k in {0.059, 0.061} in adaptation (data/benchmark/gray-scott.csv). There an environment's trajectories start where those
-of all others do; here each draws its own blocks.
+k in {0.059, 0.061} in adaptation (data/adaptation/gray-scott.csv). There an environment's trajectories start where
+those of all others do; here each draws its own blocks.
 
 Solved by ETDRK4 with a fixed step in Fourier space, where the Laplacian is diagonal, in float64: diffusion, feed and
 removal are exact. 0 <= u <= 1 and v >= 0 in every exact solution, and one that leaves these bounds is refused.
 
-Accuracy with the default settings over the benchmark's environments and F in [0.03, 0.04], k in [0.059, 0.063], as the
+Accuracy with the default settings over CoDA's environments and F in [0.03, 0.04], k in [0.059, 0.063], as the
 relative L2 error of a frame against an eighth of the inner step, up to time 400: 2e-6 in the median, 4e-6 at most; with
 `inner_step: 1`, 3e-5 and 6e-5.
 """

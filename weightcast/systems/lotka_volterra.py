@@ -4,12 +4,12 @@
     y_t = delta x y - gamma y       predators
 
 (A. J. Lotka, Elements of Physical Biology, Williams and Wilkins 1925; V. Volterra, Nature 118 (1926) 558.) It is the
-smallest system of the benchmark of CoDA (M. Kirchmeyer et al., Generalizing to New Physical Systems via
+smallest system that CoDA is judged by (M. Kirchmeyer et al., Generalizing to New Physical Systems via
 Context-Informed Dynamics Model, ICML 2022), whose settings are the defaults here: alpha = gamma = 0.5, starts uniform
 in [1, 2] x [1, 2], time step 0.5. There a trajectory has 20 frames, up to time 9.5 (`frames: 20`), beta and delta are
-0.5, 0.75 or 1 in training and 0.625 or 1.125 in adaptation (data/benchmark/lotka-volterra.csv), and an environment's
+0.5, 0.75 or 1 in training and 0.625 or 1.125 in adaptation (data/adaptation/lotka-volterra.csv), and an environment's
 trajectories start where those of all others do; here each draws its own. The range of the starts is that of the
-published code; later users of the benchmark draw from [1, 3] x [1, 3] (`initial_high: 3`).
+published code; later users of the setting draw from [1, 3] x [1, 3] (`initial_high: 3`).
 
 Exact: V = delta x - gamma ln x + beta y - alpha ln y is constant; (gamma / delta, alpha / beta) is at rest, and small
 oscillations around it have the period 2 pi / sqrt(alpha gamma), whatever the environment. In delta x and beta y the

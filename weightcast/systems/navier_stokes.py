@@ -9,10 +9,10 @@ for 7^3, which makes them 4.3 times smaller. Solved without drag, as `weightcast
 solutions: Taylor-Green vortices without forcing, and the laminar flow, the forcing over 8 pi^2 viscosity. The flow
 keeps changing where forcing / viscosity^2 is above 4e4 or so, and else settles.
 
-Published benchmark (LEADS: Y. Yin et al., NeurIPS 2021; CoDA: M. Kirchmeyer et al., ICML 2022): forcing 0.1,
+Published settings (LEADS: Y. Yin et al., NeurIPS 2021; CoDA: M. Kirchmeyer et al., ICML 2022): forcing 0.1,
 viscosities 8e-4 to 1.2e-3 in steps of 1e-4 to train on, 8.5e-4 to 1.15e-3 between them to adapt to, 10 frames a time
 unit apart on 32 x 32 points, with the same starts in all environments: fields 28.5 time units old, at the lowest
-viscosity. `CODA_BENCHMARK` holds these settings. The published code keeps the same waves of the same equation on the
+viscosity. `CODA_SETTINGS` holds these settings. The published code keeps the same waves of the same equation on the
 same 32 x 32 points, but steps with explicit Euler for advection and Crank-Nicolson for viscosity, at 0.001: from one
 start its frames differ from those here by 1e-4 after one and 5e-4 after nine time units, relative to the field. Those
 here are within 5e-7 of the limit of short steps, and both within 2.4e-3 of a 64 x 64 grid's. The random numbers, and
@@ -44,7 +44,7 @@ PARAMETERS = ("viscosity", "forcing")
 LENGTH = 1.0
 SMOOTHNESS, INVERSE_LENGTH = 2.5, 7.0
 
-CODA_BENCHMARK: Mapping[str, Any] = {
+CODA_SETTINGS: Mapping[str, Any] = {
     "trajectories": 48,
     "frames": 10,
     "frame_step": 1.0,
@@ -55,7 +55,7 @@ CODA_BENCHMARK: Mapping[str, Any] = {
     "spin_up_forcing": 0.1,
     "shared_starts": True,
 }
-"""Settings of the published benchmark that the module describes; 16 training and 32 test trajectories."""
+"""The published settings that the module describes; 16 training and 32 test trajectories."""
 
 # No environment's id has a space in it.
 _SHARED = "shared starts"

@@ -5,13 +5,14 @@ variable per channel, the environment's id and parameters as attributes (`write_
 """
 
 from weightcast.trajectories.find import FileFormat, find_environment_files
-from weightcast.trajectories.netcdf import read_trajectories, write_trajectories
+from weightcast.trajectories.netcdf import TrajectoryFile, read_trajectories, write_trajectories
 from weightcast.trajectories.npy import read_npy_environment
 from weightcast.trajectories.record import Trajectories
 
 __all__ = [
     "FileFormat",
     "Trajectories",
+    "TrajectoryFile",
     "find_environment_files",
     "read_npy_environment",
     "read_trajectories",

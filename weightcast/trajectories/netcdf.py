@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,17 @@ from weightcast.trajectories.record import Trajectories
 
 DIMENSIONS = ("trajectory", "time", "y", "x")
 WITHOUT_GRID = DIMENSIONS[:2]
+
+
+@dataclass(frozen=True)
+class TrajectoryFile:
+    """One environment's trajectories on their way to disk: what the stages that make them return."""
+
+    trajectories: Trajectories
+
+    def save(self, path: str | Path) -> None:
+        """Write them; see :func:`write_trajectories`."""
+        write_trajectories(path, self.trajectories)
 
 
 def write_trajectories(path: str | Path, trajectories: Trajectories) -> None:

@@ -43,9 +43,9 @@ class GRUBackbone(nn.Module):
             sequence = torch.stack(states, dim=1)
         return self.head(sequence)
 
-    def start(self, batch: int) -> Tensor:
+    def start(self, batch: int, device: torch.device | str = "cpu") -> Tensor:
         """What is known before the first dimension: [batch, layer, hidden]."""
-        return torch.zeros(batch, len(self.state_gates), self.hidden)
+        return torch.zeros(batch, len(self.state_gates), self.hidden, device=device)
 
     def step(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Features [batch, feature] of one more dimension -> outputs [batch, output] for it, and the new state."""
@@ -72,11 +72,11 @@ class TransformerBackbone(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """[batch, dimension, feature] -> [batch, dimension, output]; output i has seen features 0 to i."""
-        return self._extend(features, self.start(len(features)))[0]
+        return self._extend(features, self.start(len(features), features.device))[0]
 
-    def start(self, batch: int) -> Tensor:
+    def start(self, batch: int, device: torch.device | str = "cpu") -> Tensor:
         """What is known before the first dimension: no keys and values yet [batch, 0, layer, 2 hidden]."""
-        return torch.zeros(batch, 0, len(self.mix), 2 * self.head.in_features)
+        return torch.zeros(batch, 0, len(self.mix), 2 * self.head.in_features, device=device)
 
     def step(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Features [batch, feature] of one more dimension -> outputs [batch, output] for it, and the new state.
@@ -89,7 +89,7 @@ class TransformerBackbone(nn.Module):
     def _extend(self, features: Tensor, state: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Features of further dimensions -> outputs, and for each layer its keys and values [batch, new, 2 hidden]."""
         new, seen = features.shape[1], state.shape[1]
-        later = torch.full((new, seen + new), -torch.inf).triu(seen + 1)
+        later = torch.full((new, seen + new), -torch.inf, device=features.device).triu(seen + 1)
         tokens = self.embed(features) + self.position.weight.T[seen : seen + new]
         keys_values = []
         for layer, mix in enumerate(self.mix):

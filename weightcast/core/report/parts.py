@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,18 @@ class ReportFigure:
     def data_uri(self) -> str:
         """The figure as the source of an image, with nothing left to be fetched."""
         return f"data:{self.image.media_type};base64,{base64.b64encode(self.image.content).decode()}"
+
+
+@dataclass(frozen=True)
+class FigureFolder:
+    """The figures of a report as files of one folder."""
+
+    figures: Sequence[ReportFigure]
+
+    def save(self, path: str | Path) -> None:
+        """Write them; one of the same name in the other format is removed."""
+        for figure in self.figures:
+            _replace_figure(figure, Path(path))
 
 
 @dataclass(frozen=True)

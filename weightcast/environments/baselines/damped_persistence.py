@@ -45,7 +45,7 @@ class DampedPersistence:
         if steps < 1:
             raise ValueError(f"found {frames.shape[2]} frame, expected two or more: a lag is between two frames")
         mean = frames.mean((0, 1, 2)) if climatology is None else climatology
-        products = torch.zeros(steps, frames.shape[3], dtype=torch.double)
+        products = torch.zeros(steps, frames.shape[3], dtype=torch.double, device=frames.device)
         squares = torch.zeros_like(products)
         for environment in frames:  # one at a time: twice the precision takes twice the memory
             anomaly = (environment - mean).double()
@@ -64,7 +64,8 @@ class DampedPersistence:
         damping of that lag: damping_L ** (h / L); where that is negative, the forecast is climatology.
         """
         longest = len(self.damping)
-        lags = longest + 1 + torch.arange(max(steps - longest, 0), dtype=torch.double)[:, None]
+        beyond = torch.arange(max(steps - longest, 0), dtype=torch.double, device=self.damping.device)
+        lags = longest + 1 + beyond[:, None]
         decay = self.damping[-1].double().clamp(0.0, 1.0) ** (lags / longest)
         return torch.cat([self.damping[:steps], decay.to(self.damping.dtype)])
 

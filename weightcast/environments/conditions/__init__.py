@@ -1,8 +1,8 @@
 """What is known of an environment, as an embedding that networks are conditioned on.
 
-A kind of condition is a module beside this one with a subclass of :class:`~weightcast.environments.conditions.condition.Condition`;
-its name stands in ``_KINDS`` and in ``ConditionName`` (weightcast/environments/config/condition.py). Weight maps, origin,
-VAE, diffusion, generator and evaluation take a condition and do not ask which one it is.
+A kind of condition is a module beside this one with a subclass of ``Condition``; its name stands in ``_KINDS`` and in
+``ConditionName`` (weightcast/environments/config/condition.py). Weight maps, origin, VAE, diffusion, generator and
+evaluation take a condition and do not ask which one it is.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from weightcast.core.errors import InputError
 from weightcast.environments.conditions.condition import Condition, Known
 from weightcast.environments.conditions.parameters import ParametersCondition
 
@@ -38,8 +39,6 @@ def build_condition(description: Mapping[str, Any]) -> Condition:
     Raises:
         InputError: the kind is unknown.
     """
-    from weightcast.core.errors import InputError
-
     kind = description.get("kind")
     if kind not in _KINDS:
         raise InputError(f"condition.kind: found {kind!r}, expected one of {', '.join(_KINDS)}")

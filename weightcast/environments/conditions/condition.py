@@ -76,11 +76,11 @@ class Condition(nn.Module, ABC):
 
     @abstractmethod
     def candidates(self) -> Tensor:
-        """Coordinates [candidate, coordinate] over the visible range: where a search for an unknown environment starts."""
+        """Coordinates [candidate, coordinate] over the visible range, from which a search for an environment starts."""
 
     @abstractmethod
     def named(self, prepared: Tensor) -> dict[str, float]:
-        """Coordinates of one environment [coordinate] as numbers with names, in the user's units where they have any."""
+        """Coordinates of one environment [coordinate] as numbers with names, in the user's units if they have any."""
 
     @abstractmethod
     def check(self, known: Known, source: str) -> list[str]:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from weightcast.core.environment_table import EnvironmentTable
+from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.explain import ExplainSettings
-from weightcast.environments.dataset import Normalisation, read_part
+from weightcast.environments.dataset import Normalisation, TrajectoryFolder
 from weightcast.environments.evaluation import roll_out
 from weightcast.environments.explain.distillation import distil, pairs_within
 from weightcast.environments.explain.known_terms import Equations
@@ -43,17 +43,19 @@ class TrainingStates:
     frame_step: float
 
     @classmethod
-    def read(cls, folder: Path, table: EnvironmentTable, data: DataSettings, count: int, seed: int) -> TrainingStates:
+    def read(
+        cls, trajectories: TrajectoryFolder, table: EnvironmentTable, data: DataSettings, count: int, seed: int
+    ) -> TrainingStates:
         """From the trajectories of the visible environments; ``count`` starts are drawn, all if there are fewer.
 
         Raises:
             InputError: a file cannot be used.
         """
         visible = [environment.id for environment in table.visible]
-        states = read_part(folder, visible, data, "train", data.trained_frames).flatten(3)
+        states = trajectories.read(visible, data, "train", data.trained_frames).flatten(3)
         firsts = states[:, :, 0].flatten(0, 1)
         generator = torch.Generator().manual_seed(derive_seed(seed, "explain", "starts"))
-        time = read_trajectories(folder / f"{visible[0]}.nc").time
+        time = read_trajectories(trajectories.path / f"{visible[0]}.nc").time
         return cls(
             starts=firsts[torch.randperm(len(firsts), generator=generator)[:count]],
             low=states.amin((0, 1, 2)),
@@ -70,8 +72,9 @@ def equation_rows(
     channels: Sequence[str],
     settings: ExplainSettings,
     steps: int,
+    run: Run,
 ) -> Iterator[Row]:
-    """Distil each predictor of a method, from rollouts of ``steps`` steps.
+    """Distil each predictor of a method, from rollouts of ``steps`` steps on a run's device.
 
     Yields:
         A row for every term that an equation may have: method, environment, seed, sample, equation, term, coefficient
@@ -80,13 +83,13 @@ def equation_rows(
     Raises:
         InputError: pysindy is not installed.
     """
-    networks = method.weights.flatten(0, 1)
-    starts = states.starts[..., None, None].expand(len(networks), -1, -1, 1, 1)
+    networks = run.place(method.weights.flatten(0, 1))
+    starts = run.place(states.starts)[..., None, None].expand(len(networks), -1, -1, 1, 1)
     low, high = states.low.double().numpy(), states.high.double().numpy()
     forecasts = roll_out(networks, starts, steps, predictor, normalisation)
     for environment in method.environments:
         for sample in range(method.weights.shape[1]):
-            rollouts = torch.cat([states.starts[:, None], next(forecasts).flatten(2)], dim=1).numpy()
+            rollouts = torch.cat([states.starts[:, None], next(forecasts).cpu().flatten(2)], dim=1).numpy()
             pairs = pairs_within(rollouts, low, high)
             found = distil(pairs, states.frame_step, channels, settings.degree, settings.resolution)
             for equation, coefficients, residual in zip(channels, found.coefficients, found.residuals, strict=True):

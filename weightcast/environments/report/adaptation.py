@@ -17,7 +17,7 @@ from weightcast.environments.adaptation_scores import (
     RELATIVE_L2_BEYOND,
     SCORES,
 )
-from weightcast.environments.adaptation_table import ADAPTATION, IN_DOMAIN, benchmark_table
+from weightcast.environments.adaptation_table import ADAPTATION, IN_DOMAIN, adaptation_table
 from weightcast.environments.report.inputs import StudyResults
 
 _TITLES = {
@@ -33,7 +33,7 @@ _HEADINGS = {
 
 
 @dataclass(frozen=True)
-class BenchmarkTable:
+class AdaptationTable:
     """The methods at one task; columns are (heading, what it means)."""
 
     title: str
@@ -41,15 +41,15 @@ class BenchmarkTable:
     rows: list[Row]
 
 
-def benchmark_tables(results: StudyResults) -> list[BenchmarkTable]:
+def adaptation_tables(results: StudyResults) -> list[AdaptationTable]:
     """A table for each task, the best method first; none if the study was not scored so."""
     if not set(SCORES) & set(results.metrics["metric"]):
         return []
-    scores = benchmark_table(results.metrics, results.trained_horizon)
+    scores = adaptation_table(results.metrics, results.trained_horizon)
     return [_table(str(task), of_task) for task, of_task in scores.groupby("task", sort=False)]
 
 
-def _table(task: str, scores: pd.DataFrame) -> BenchmarkTable:
+def _table(task: str, scores: pd.DataFrame) -> AdaptationTable:
     shown = [score for score in SCORES if score in set(scores["score"])]
     by_score = scores[scores["score"] == MEAN_SQUARED].sort_values("mean", kind="stable")
     rows = []
@@ -57,7 +57,7 @@ def _table(task: str, scores: pd.DataFrame) -> BenchmarkTable:
         of_method = scores[scores["method"] == name].set_index("score")
         cells = [_cell(of_method.loc[score]) if score in of_method.index else _EMPTY for score in shown]
         rows.append(Row(method(name), _marks(method(name)), cells))
-    return BenchmarkTable(_TITLES[task], [_HEADINGS[score] for score in shown], rows)
+    return AdaptationTable(_TITLES[task], [_HEADINGS[score] for score in shown], rows)
 
 
 def _marks(known: Method) -> list[str]:

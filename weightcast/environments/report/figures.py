@@ -13,6 +13,7 @@ from weightcast.core.methods import SKILL_FLOOR, method
 from weightcast.core.plots.costs import plot_costs
 from weightcast.core.plots.export import render
 from weightcast.core.plots.summary import plot_summary
+from weightcast.core.plots.training_curves import plot_training_curves
 from weightcast.core.report.parts import ReportFigure
 from weightcast.core.significance import best_arm, error_by_horizon, split_order
 from weightcast.environments.plots.horizon import plot_horizon
@@ -141,6 +142,19 @@ def draw_weight_map(results: StudyResults) -> ReportFigure | None:
         "Each dot is an expert of the zoo: its weights, or the weight VAE's latents of how they deviate from what they "
         "are modelled relative to, on their first two principal components. Colours in order mean that the environment "
         "can be read off.",
+    )
+
+
+def draw_trainings(results: StudyResults) -> ReportFigure | None:
+    """Training and validation errors against the step, or None where no training is known."""
+    if results.curves is None or results.curves.empty:
+        return None
+    return _drawn(
+        "trainings",
+        plot_training_curves(results.curves),
+        "Small multiples of training and validation errors against the step, a panel for each stage of the training.",
+        "A line a training: its loss over the steps and, where there is one, its error on validation trajectories of "
+        "visible environments, which need not be in the loss's units. Of experts trained together it is the median.",
     )
 
 

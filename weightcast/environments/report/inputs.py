@@ -12,8 +12,23 @@ import yaml
 
 from weightcast.core.environment_table import read_environments
 from weightcast.core.errors import InputError
-from weightcast.core.tables import read_artifact_costs, read_explanation, read_metrics, read_summary, read_weight_map
+from weightcast.core.tables import (
+    read_artifact_costs,
+    read_explanation,
+    read_metrics,
+    read_summary,
+    read_training_curves,
+    read_weight_map,
+)
 
+_OPTIONAL = {
+    "costs": "costs.csv",
+    "curves": "training_curves.csv",
+    "weight_map": "weight_map.csv",
+    "rollouts": "rollouts.nc",
+    "explanation": "explanation.csv",
+}
+"""Files of the folder ``report`` of a study's results, by what they are here."""
 _ROLLOUT_DIMS = ("environment", "method", "time", "y", "x")
 
 
@@ -30,7 +45,8 @@ class StudyResults:
         config: the resolved configuration, as text.
         trained_horizon: frames.
         bootstrap: draws behind each interval.
-        artifact_costs: costs.csv, or None.
+        costs: costs.csv, or None.
+        curves: training_curves.csv, or None.
         weight_map: weight_map.csv, or None.
         rollouts: rollouts.nc, or None.
         explanation: explanation.csv, or None.
@@ -45,52 +61,87 @@ class StudyResults:
     config: str
     trained_horizon: int
     bootstrap: int
-    artifact_costs: pd.DataFrame | None = None
+    costs: pd.DataFrame | None = None
+    curves: pd.DataFrame | None = None
     weight_map: pd.DataFrame | None = None
     rollouts: xr.Dataset | None = None
     explanation: pd.DataFrame | None = None
     missing: dict[str, str] = field(default_factory=dict)
 
 
-def read_results(results: Path, table: Path) -> StudyResults:
-    """Read the results folder of a study.
+@dataclass(frozen=True)
+class ResultFiles:
+    """Where a study's results lie. What need not have been computed may be None.
 
-    Args:
-        results: with metrics.csv, summary.csv and config.yaml; report/costs.csv, report/weight_map.csv,
-            report/rollouts.nc and report/explanation.csv may be missing. The last one is missed only if the
-            configuration asks for it.
-        table: of the environments: id, role, parameters.
+    Attributes:
+        study: the resolved configuration.
+        environments: the table of environments: id, role, parameters.
+        metrics: metrics.csv.
+        summary: summary.csv.
+        costs: costs.csv.
+        curves: training_curves.csv.
+        weight_map: weight_map.csv.
+        rollouts: rollouts.nc.
+        explanation: explanation.csv; missed only if the configuration asks for it.
+    """
+
+    study: Path
+    environments: Path
+    metrics: Path
+    summary: Path
+    costs: Path | None = None
+    curves: Path | None = None
+    weight_map: Path | None = None
+    rollouts: Path | None = None
+    explanation: Path | None = None
+
+    @classmethod
+    def within(cls, results: Path, environments: Path) -> ResultFiles:
+        """The files of a study's results folder, where the pipeline puts them; None for those that are not there."""
+        optional = {name: results / "report" / file for name, file in _OPTIONAL.items()}
+        return cls(
+            study=results / "config.yaml",
+            environments=environments,
+            metrics=results / "metrics.csv",
+            summary=results / "summary.csv",
+            **{name: path for name, path in optional.items() if path.exists()},
+        )
+
+
+def read_results(files: ResultFiles) -> StudyResults:
+    """Read a study's results.
 
     Raises:
         InputError: a required file is missing, or one that is there cannot be used.
     """
-    metrics = read_metrics(results / "metrics.csv")
-    config, settings = _read_config(results / "config.yaml")
-    environments = read_environments(table)
+    metrics = read_metrics(files.metrics)
+    config, settings = _read_config(files.study)
+    environments = read_environments(files.environments)
     optional: dict[str, Any] = {}
     missing = {}
-    for name, file, read in (
-        ("artifact_costs", "report/costs.csv", read_artifact_costs),
-        ("weight_map", "report/weight_map.csv", read_weight_map),
-        ("rollouts", "report/rollouts.nc", _read_rollouts),
-        ("explanation", "report/explanation.csv", read_explanation),
+    for name, path, read in (
+        ("costs", files.costs, read_artifact_costs),
+        ("curves", files.curves, read_training_curves),
+        ("weight_map", files.weight_map, read_weight_map),
+        ("rollouts", files.rollouts, _read_rollouts),
+        ("explanation", files.explanation, read_explanation),
     ):
-        if (results / file).exists():
-            optional[name] = read(results / file)
+        if path is not None:
+            optional[name] = read(path)
         elif name != "explanation" or (isinstance(settings, dict) and settings.get("explain")):
-            missing[name] = file
+            missing[name] = f"report/{_OPTIONAL[name]}"
     unknown = sorted(set(metrics["environment"]) - set(environments.ids))
     if unknown:
-        raise InputError(f"{results / 'metrics.csv'}: environment: found {unknown[0]!r}, expected one of {table}")
+        raise InputError(f"{files.metrics}: environment: found {unknown[0]!r}, expected one of {files.environments}")
     return StudyResults(
         study=metrics["study"].iloc[0],
         metrics=metrics,
-        summary=read_summary(results / "summary.csv"),
+        summary=read_summary(files.summary),
         environments=pd.DataFrame([{"id": row.id, "role": row.role, **row.parameters} for row in environments]),
         parameters=list(environments.parameter_names),
         config=config,
-        trained_horizon=_whole(settings, "data.trained_frames", results / "config.yaml") - 1,
-        bootstrap=_whole(settings, "evaluation.bootstrap", results / "config.yaml"),
+        trained_horizon=_whole(settings, "data.trained_frames", files.study) - 1,
+        bootstrap=_whole(settings, "evaluation.bootstrap", files.study),
         missing=missing,
         **optional,
     )

@@ -1,19 +1,17 @@
-"""The page itself: reads a study's results, draws, judges, and writes one offline HTML file."""
+"""The page itself: draws a study's results, judges, and lays out one offline HTML file."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pandas as pd
 
 from weightcast.core.errors import InputError
 from weightcast.core.methods import method, printing_order
 from weightcast.core.report.numbers import count, seconds
-from weightcast.core.report.parts import ReportFigure, Section, fill_template, stage_rows, write_report
+from weightcast.core.report.parts import ReportFigure, Section, fill_template, stage_rows
 from weightcast.core.report.summary_tables import summary_tables
 from weightcast.core.report.versions import versions
 from weightcast.core.significance import environment_errors, split_order
-from weightcast.environments.report.adaptation import benchmark_tables
+from weightcast.environments.report.adaptation import adaptation_tables
 from weightcast.environments.report.explanation import explain
 from weightcast.environments.report.figures import (
     choose_protagonists,
@@ -22,35 +20,14 @@ from weightcast.environments.report.figures import (
     draw_plane,
     draw_rollouts,
     draw_summary,
+    draw_trainings,
     draw_weight_map,
 )
-from weightcast.environments.report.inputs import StudyResults, read_results
+from weightcast.environments.report.inputs import StudyResults
 from weightcast.environments.report.verdict import give_verdict
 
+_EMPTY = {"rollouts": "it holds no generated weights to show", "curves": "no artifact tells how its training went"}
 TEMPLATE = "environments/report/page.html.j2"
-
-
-def build_report(
-    results_directory: str | Path, table_path: str | Path, output_html: str | Path, figures_directory: str | Path
-) -> None:
-    """Write a study's report: one self-contained page that asks nothing of the network, and its figures as files.
-
-    All figures are drawn before anything is written; the page comes last.
-
-    Args:
-        results_directory: ``results/<study>`` with metrics.csv, summary.csv and config.yaml, and in ``report/``, where
-            computed, costs.csv, weight_map.csv, rollouts.nc and explanation.csv. What is missing among the latter is
-            named in the page; explanation.csv only if the configuration asks for it.
-        table_path: CSV table of the environments: id, role, a column per parameter.
-        output_html: the page.
-        figures_directory: folder for the figures, SVG where small and PNG otherwise.
-
-    Raises:
-        InputError: a required file is missing, or one that is there cannot be used.
-    """
-    results = read_results(Path(results_directory), Path(table_path))
-    page, figures = render_page(results)
-    write_report(page, figures, Path(output_html), Path(figures_directory))
 
 
 def render_page(results: StudyResults) -> tuple[str, list[ReportFigure]]:
@@ -59,7 +36,7 @@ def render_page(results: StudyResults) -> tuple[str, list[ReportFigure]]:
     errors = environment_errors(results.metrics, results.trained_horizon)
     protagonists = choose_protagonists(results.summary)
     summary = draw_summary(results)
-    weight_map, costs = draw_weight_map(results), draw_costs(results)
+    weight_map, costs, trainings = draw_weight_map(results), draw_costs(results), draw_trainings(results)
     rollouts = list(draw_rollouts(results, protagonists))
     explanation = explain(results, protagonists.arm)
     sections = [
@@ -78,14 +55,20 @@ def render_page(results: StudyResults) -> tuple[str, list[ReportFigure]]:
             [costs] if costs else [],
             "" if costs else "No training costs are known: summary.csv has none.",
         ),
+        Section(
+            "trainings",
+            "Trainings",
+            [trainings] if trainings else [],
+            "" if trainings else _absence(results, "curves"),
+        ),
     ]
-    benchmark = benchmark_tables(results)
-    if benchmark:
-        sections.insert(-1, Section("benchmark", "Benchmark of adaptation", []))
+    adaptation = adaptation_tables(results)
+    if adaptation:
+        sections.insert(-2, Section("adaptation", "Adaptation scores", []))
     if explanation is not None or "explanation" in results.missing:
         figures = [explanation.figure] if explanation else []
         absence = "" if explanation else _absence(results, "explanation")
-        sections.insert(-1, Section("explanation", "Symbolic explanation", figures, absence))
+        sections.insert(-2, Section("explanation", "Symbolic explanation", figures, absence))
     page = fill_template(
         TEMPLATE,
         study=results.study,
@@ -97,10 +80,10 @@ def render_page(results: StudyResults) -> tuple[str, list[ReportFigure]]:
         methods=[method(name) for name in sorted(results.metrics["method"].unique(), key=printing_order)],
         sections=sections,
         explanation=explanation,
-        benchmark=benchmark,
-        stages=stage_rows(results.artifact_costs),
-        stages_absence=_absence(results, "artifact_costs") if results.artifact_costs is None else "",
-        zoo=_zoo(results.artifact_costs),
+        adaptation=adaptation,
+        stages=stage_rows(results.costs),
+        stages_absence=_absence(results, "costs") if results.costs is None else "",
+        zoo=_zoo(results.costs),
         config=results.config,
         versions=versions(),
     )
@@ -127,7 +110,7 @@ def _absence(results: StudyResults, name: str) -> str:
     """Why a section has no figures."""
     if name in results.missing:
         return f"Left out: {results.missing[name]} was not computed for this study."
-    return "Left out: it holds no generated weights to show."
+    return f"Left out: {_EMPTY[name]}."
 
 
 def _facts(results: StudyResults) -> list[tuple[str, str]]:

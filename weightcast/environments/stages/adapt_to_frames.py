@@ -1,7 +1,7 @@
 """The stage ``adapt_to_frames``: weights for unseen environments of which a few frames are all that is known.
 
-What the condition asks for is inferred (:mod:`weightcast.environments.infer_environment`), and what a method makes of it
-is what it is judged by. This is what benchmarks of adaptation ask for: CoDA (Kirchmeyer et al., ICML 2022) and GEPS
+What the condition asks for is inferred (:mod:`weightcast.environments.infer_environment`), and what a method makes of
+it is what it is judged by. This is what benchmarks of adaptation ask for: CoDA (Kirchmeyer et al., ICML 2022) and GEPS
 (Koupai et al., NeurIPS 2024) show one trajectory of a new environment, not its parameters.
 """
 

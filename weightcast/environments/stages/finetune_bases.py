@@ -1,5 +1,6 @@
-"""The stage ``finetune_bases``: few-shot adaptation, each base fine-tuned on the first frames of one trajectory of every
-unseen environment. Of all environments, where none is unseen.
+"""The stage ``finetune_bases``: each base fine-tuned on the first frames of one trajectory of every unseen environment.
+
+Where no environment is unseen, it is fine-tuned in all.
 """
 
 from __future__ import annotations

@@ -6,8 +6,10 @@ The conditional paths and minibatch plans are those of its authors' package, tor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,13 +18,16 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torchdiffeq import odeint
 
+from weightcast.core.artifacts import load_artifact, save_artifact
 from weightcast.core.config.training import TrainingSettings
+from weightcast.core.draws import Draws
 from weightcast.core.errors import InputError
+from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
-from weightcast.core.training import Resume, fit
 from weightcast.evolution.baselines.displacement import check_request, checked_snapshots
 from weightcast.evolution.distances.moments import Array
 
+KIND = "flow-matching"
 _TOLERANCE = 1e-4
 """Relative and absolute, in standard deviations of the data, of the integration in `FlowMatching.sample`."""
 
@@ -54,6 +59,7 @@ class VectorField(nn.Module):
         return torch.as_tensor(self.layers(torch.cat([place, column], dim=1)))
 
 
+@dataclass(frozen=True)
 class FlowMatching:
     """Samples at any time between the first and the last snapshot, carried there from the first.
 
@@ -63,86 +69,25 @@ class FlowMatching:
 
     Attributes:
         times: [snapshot], in units of time.
-        samples: of each snapshot [sample, dimension], in the state's units; their numbers may differ.
+        mean: [dimension], of all snapshots together, in the state's units.
+        deviation: [dimension], above 0.
         field: the trained vector field.
-        losses: [step], mean squared error of the velocity before each step, in standard deviations an interval.
-        seconds: that the training took.
+        metadata: of the artifact: seconds of the training, losses' curve, digests.
     """
 
-    def __init__(
-        self,
-        times: ArrayLike,
-        samples: Sequence[ArrayLike],
-        seed: int,
-        *,
-        steps: int = 2000,
-        width: int = 64,
-        batch: int = 128,
-        learning_rate: float = 2e-3,
-        resume: Resume | None = None,
-    ) -> None:
-        """Train the vector field on all intervals between neighbouring snapshots at once.
+    times: Array
+    mean: Array
+    deviation: Array
+    field: VectorField
+    metadata: dict[str, Any]
 
-        In each step a batch of both snapshots of every interval is coupled by the exact optimal plan (squared
-        Euclidean cost), a pair drawn from it moves in a straight line at constant speed, and the field is fitted to
-        its velocity by least squares (the paper's algorithm 3, with no noise: sigma 0).
-
-        Args:
-            times: [snapshot], increasing.
-            samples: for each time [sample, dimension].
-            seed: of the initial weights and of the batches.
-            steps: of the optimiser.
-            width: of the hidden layers.
-            batch: samples of each snapshot in a step, drawn with replacement.
-            learning_rate: its peak.
-            resume: where to keep the training's state; None trains in one go.
-
-        Raises:
-            InputError: as `checked_snapshots`, torchcfm is not installed, a number below 1, or the training diverged.
-        """
-        torchcfm = _torchcfm()
-        for name, number in (("steps", steps), ("width", width), ("batch", batch)):
-            if number < 1:
-                raise InputError(f"flow matching: {name}: found {number}, expected at least 1")
-        self.times, self.samples = checked_snapshots(times, samples)
-        pooled = np.concatenate(self.samples)
-        self._mean, deviation = pooled.mean(axis=0), pooled.std(axis=0)
-        self._deviation = np.where(deviation > 0, deviation, 1.0)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(seed, "flow-matching", "initial"))
-            self.field = VectorField(pooled.shape[1], width, duration=len(self.times) - 1)
-
-        snapshots = [self._standardised(array) for array in self.samples]
-        matcher, sampler = torchcfm.ConditionalFlowMatcher(sigma=0.0), torchcfm.OTPlanSampler(method="exact")
-
-        def loss(step: int) -> Tensor:
-            generator = torch.Generator().manual_seed(derive_seed(seed, "flow-matching", step))
-            instants, places, velocities = [], [], []
-            for interval, (start, end) in enumerate(pairwise(snapshots)):
-                pair = (_drawn(start, batch, generator), _drawn(end, batch, generator))
-                plan = torch.from_numpy(sampler.get_map(*pair)).reshape(-1)
-                # torchcfm would draw from the plan with numpy's global random state, which a step must not depend on.
-                chosen = torch.multinomial(plan, batch, replacement=True, generator=generator)
-                start_place, end_place = pair[0][chosen // batch], pair[1][chosen % batch]
-                share = torch.rand(batch, generator=generator)
-                with torch.random.fork_rng(devices=[]):  # it draws noise even where sigma is 0
-                    _, place, velocity = matcher.sample_location_and_conditional_flow(start_place, end_place, share)
-                instants.append(interval + share)
-                places.append(place)
-                velocities.append(velocity)
-            predicted = self.field(torch.cat(instants), torch.cat(places))
-            return (predicted - torch.cat(velocities)).square().mean()
-
-        settings = TrainingSettings(steps=steps, learning_rate=learning_rate)
-        result = fit(list(self.field.parameters()), loss, settings, resume=resume, label="flow matching")
-        if bool(result.diverged.any()):
-            raise InputError(
-                f"flow matching: learning rate {learning_rate:g}: the training diverged, expected it not to"
-            )
-        self.losses, self.seconds = result.losses[:, 0], result.seconds
+    @property
+    def seconds(self) -> float:
+        """Seconds that the training took."""
+        return float(self.metadata["seconds"])
 
     @torch.no_grad()
-    def sample(self, time: float, n: int, seed: int) -> Array:
+    def sample(self, start: Array, time: float, n: int, seed: int) -> Array:
         """Draw samples of the *first* snapshot, with replacement, and integrate the field from there to ``time``.
 
         As in the literature: later snapshots enter through the field alone, so its errors add up along the way. The
@@ -150,6 +95,7 @@ class FlowMatching:
         (`weightcast.evolution.baselines.displacement.stochastic_rounding`).
 
         Args:
+            start: samples of the first snapshot [sample, dimension], in the state's units.
             time: within the range of the snapshots.
             n: number of samples.
             seed: of the draw; the same seed gives the same samples.
@@ -161,20 +107,124 @@ class FlowMatching:
             InputError: a time out of range, or n below 1.
         """
         check_request(time, n, self.times)
-        drawn = np.random.default_rng(seed).choice(self.samples[0], size=n)
+        drawn = np.random.default_rng(seed).choice(start, size=n)
         if time == self.times[0]:
             return drawn
-        span = torch.tensor([0.0, float(np.interp(time, self.times, np.arange(len(self.times))))])
-        path = odeint(self.field, self._standardised(drawn), span, rtol=_TOLERANCE, atol=_TOLERANCE)
-        return np.asarray(path[-1].double().numpy() * self._deviation + self._mean)
+        device = next(self.field.parameters()).device
+        span = torch.tensor([0.0, float(np.interp(time, self.times, np.arange(len(self.times))))], device=device)
+        begin = torch.from_numpy((drawn - self.mean) / self.deviation).float().to(device)
+        path = odeint(self.field, begin, span, rtol=_TOLERANCE, atol=_TOLERANCE)
+        return np.asarray(path[-1].cpu().double().numpy() * self.deviation + self.mean)
 
-    def _standardised(self, samples: Array) -> Tensor:
-        return torch.from_numpy((samples - self._mean) / self._deviation).float()
+    def to(self, device: torch.device) -> FlowMatching:
+        """The same, computed on a device from now on."""
+        self.field.to(device)
+        return self
+
+    def save(self, path: str | Path) -> None:
+        """Write as one artifact."""
+        tensors = {f"field.{name}": tensor for name, tensor in self.field.state_dict().items()}
+        for name in ("times", "mean", "deviation"):
+            tensors[name] = torch.from_numpy(getattr(self, name))
+        save_artifact(path, KIND, tensors, self.metadata)
+
+    @classmethod
+    def load(cls, path: str | Path) -> FlowMatching:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            InputError: the file is missing, damaged or of another kind.
+        """
+        artifact = load_artifact(path, KIND)
+        times, mean, deviation = (artifact.tensors[name].numpy() for name in ("times", "mean", "deviation"))
+        with torch.random.fork_rng(devices=[]):
+            field = VectorField(len(mean), int(artifact.metadata["width"]), duration=len(times) - 1)
+        field.load_state_dict(
+            {
+                name.removeprefix("field."): tensor
+                for name, tensor in artifact.tensors.items()
+                if name.startswith("field.")
+            }
+        )
+        return cls(times, mean, deviation, field.requires_grad_(False), artifact.metadata)
 
 
-def _drawn(samples: Tensor, n: int, generator: torch.Generator) -> Tensor:
+def match_flow(
+    run: Run,
+    times: ArrayLike,
+    samples: Sequence[ArrayLike],
+    seed: int,
+    *,
+    steps: int = 2000,
+    width: int = 64,
+    batch: int = 128,
+    learning_rate: float = 2e-3,
+    metadata: Mapping[str, Any] | None = None,
+) -> FlowMatching:
+    """Train the vector field on all intervals between neighbouring snapshots at once.
+
+    In each step a batch of both snapshots of every interval is coupled by the exact optimal plan (squared
+    Euclidean cost), a pair drawn from it moves in a straight line at constant speed, and the field is fitted to
+    its velocity by least squares (the paper's algorithm 3, with no noise: sigma 0).
+
+    Args:
+        run: that it is trained in.
+        times: [snapshot], increasing.
+        samples: for each time [sample, dimension]; their numbers may differ.
+        seed: of the initial weights and of the batches.
+        steps: of the optimiser.
+        width: of the hidden layers.
+        batch: samples of each snapshot in a step, drawn with replacement.
+        learning_rate: its peak.
+        metadata: to store with it.
+
+    Raises:
+        InputError: as `checked_snapshots`, torchcfm is not installed, or a number below 1.
+        TrainingDiverged: a loss or a gradient is not finite.
+    """
+    torchcfm = _torchcfm()
+    for name, number in (("steps", steps), ("width", width), ("batch", batch)):
+        if number < 1:
+            raise InputError(f"flow matching: {name}: found {number}, expected at least 1")
+    instants, sets = checked_snapshots(times, samples)
+    pooled = np.concatenate(sets)
+    mean, deviation = pooled.mean(axis=0), pooled.std(axis=0)
+    deviation = np.where(deviation > 0, deviation, 1.0)
+    with run.initialised(derive_seed(seed, "flow-matching", "initial")):
+        field = VectorField(pooled.shape[1], width, duration=len(instants) - 1)
+    field = field.to(run.device)
+
+    snapshots = [torch.from_numpy((array - mean) / deviation).float() for array in sets]
+    matcher, sampler = torchcfm.ConditionalFlowMatcher(sigma=0.0), torchcfm.OTPlanSampler(method="exact")
+
+    def loss(step: int) -> Tensor:
+        # Batches are coupled on the CPU, where the solver is; the field has them where it lives.
+        draws = Draws("cpu", derive_seed(seed, "flow-matching", step))
+        moments, places, velocities = [], [], []
+        for interval, (start, end) in enumerate(pairwise(snapshots)):
+            pair = (_drawn(start, batch, draws), _drawn(end, batch, draws))
+            plan = torch.from_numpy(sampler.get_map(*pair)).reshape(-1)
+            # torchcfm would draw from the plan with numpy's global random state, which a step must not depend on.
+            chosen = torch.multinomial(plan, batch, replacement=True, generator=draws.generator)
+            start_place, end_place = pair[0][chosen // batch], pair[1][chosen % batch]
+            share = draws.uniform(batch)
+            with torch.random.fork_rng(devices=[]):  # it draws noise even where sigma is 0
+                _, place, velocity = matcher.sample_location_and_conditional_flow(start_place, end_place, share)
+            moments.append(interval + share)
+            places.append(place)
+            velocities.append(velocity)
+        predicted = field(run.place(torch.cat(moments)), run.place(torch.cat(places)))
+        return (predicted - run.place(torch.cat(velocities))).square().mean()
+
+    settings = TrainingSettings(steps=steps, learning_rate=learning_rate)
+    result = run.fit(list(field.parameters()), loss, settings, name="flow matching")
+    described = {"width": width, "seconds": result.seconds, "metrics": {"last_loss": result.last_loss}}
+    return FlowMatching(instants, mean, deviation, field, dict(metadata or {}) | described | run.described())
+
+
+def _drawn(samples: Tensor, n: int, draws: Draws) -> Tensor:
     """Samples [n, dimension] drawn with replacement from samples [sample, dimension]."""
-    return samples[torch.randint(len(samples), (n,), generator=generator)]
+    return samples[draws.integers(len(samples), n)]
 
 
 def _torchcfm() -> Any:

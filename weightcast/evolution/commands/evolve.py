@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from weightcast.cli.outputs import check_output
 from weightcast.cli.warning import warn
 from weightcast.core.errors import InputError
-from weightcast.core.files import written_whole
+from weightcast.core.outputs import Dataset
 from weightcast.evolution.weight_path import WeightPath
 
 MOST_TIMES = 100_000
@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--arm", metavar="NAME", help="of the study's flow; default: the first")
     parser.add_argument("--extrapolate", action="store_true", help="allow times after the last snapshot")
     parser.add_argument("--seed", default=0, type=int, help="another seed gives other samples; default: 0")
+    parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda or cuda:<number>")
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="samples.nc to write")
 
 
@@ -43,9 +44,8 @@ def run(arguments: argparse.Namespace) -> None:
         raise InputError(f"--samples: found {arguments.samples}, expected at least 1")
     if not arguments.results.is_dir():
         raise InputError(f"{arguments.results}: found no such folder, expected that of a study that has been run")
-    path = WeightPath.load(arguments.results, arguments.arm)
-    weights = path.weights(times, arguments.extrapolate)
-    drawn = path.density.sample(weights, arguments.samples, arguments.seed)
+    path = WeightPath.load(arguments.results, arguments.arm, device=arguments.device)
+    drawn = path.sample(times, arguments.samples, arguments.seed, arguments.extrapolate)
     beyond = times > path.last
     if beyond.any():
         warn(f"{int(beyond.sum())} of {len(times)} times are extrapolated, after the last snapshot at {path.last:g}")
@@ -62,8 +62,7 @@ def run(arguments: argparse.Namespace) -> None:
             "seed": arguments.seed,
         },
     )
-    with written_whole(arguments.output) as partial:
-        dataset.to_netcdf(partial, format="NETCDF4", engine="netcdf4")
+    Dataset(dataset).save(arguments.output)
     print(
         f"wrote {arguments.output}: {arguments.samples} samples of {len(path.dimensions)} dimensions at {len(times)} "
         f"times from {times[0]:g} to {times[-1]:g}"

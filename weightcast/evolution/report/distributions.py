@@ -9,7 +9,6 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from weightcast.core.errors import InputError
-from weightcast.core.files import written_whole
 from weightcast.core.methods import FLOW_PREFIX
 from weightcast.evolution.weight_path import WeightPath
 from weightcast.samples.snapshots import Snapshots
@@ -32,7 +31,7 @@ def sample_distributions(snapshots: Snapshots, path: WeightPath, count: int, see
     """
     inside = [i for i, time in enumerate(snapshots.times) if path.first <= time <= path.last]
     times = snapshots.times[inside]
-    evolved = path.density.sample(path.weights(times), count, seed).numpy()
+    evolved = path.sample(times, count, seed).numpy()
     truth = np.full_like(evolved, np.nan)
     for row, position in enumerate(inside):
         held_out = snapshots.held_out[position][:count]
@@ -50,14 +49,8 @@ def sample_distributions(snapshots: Snapshots, path: WeightPath, count: int, see
     )
 
 
-def write_distributions(path: str | Path, samples: xr.DataArray) -> None:
-    """Write as compressed NetCDF, whole or not at all."""
-    with written_whole(path) as partial:
-        samples.to_dataset().to_netcdf(partial, engine="netcdf4", encoding={"x": {"zlib": True, "complevel": 4}})
-
-
 def read_distributions(path: str | Path) -> xr.DataArray:
-    """Read what :func:`write_distributions` wrote; no evolved sample is missing or infinite.
+    """Read what :mod:`weightcast.evolution.stages.show_distributions` wrote; no evolved sample is missing or infinite.
 
     Raises:
         InputError: the file is damaged or not of this form, or an evolved sample is no finite number.

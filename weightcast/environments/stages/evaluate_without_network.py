@@ -1,0 +1,55 @@
+"""The stage ``evaluate_without_network``: forecasts that need no network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from torch import Tensor
+
+from weightcast.core.outputs import Table
+from weightcast.core.run import Run
+from weightcast.core.stage import stage
+from weightcast.environments.baselines.damped_persistence import DampedPersistence
+from weightcast.environments.dataset import TrajectoryFolder
+from weightcast.environments.evaluation import Row, TestSet
+from weightcast.environments.jobs import EvaluateWithoutNetwork
+
+
+@stage("evaluate_without_network")
+def evaluate_without_network(run: Run, settings: EvaluateWithoutNetwork, trajectories: TrajectoryFolder) -> Table:
+    """Evaluate persistence, climatology and damped persistence: rows of metrics.csv."""
+    data = settings.data
+    test = TestSet.read(settings, trajectories, run.device)
+    seen = run.place(trajectories.read(settings.with_role("visible"), data, "train", data.trained_frames))
+    mean = seen.mean((0, 1, 2))  # [channel, y, x]: an unseen environment has no climatology of its own
+
+    def persistence(initial: Tensor, steps: int) -> Tensor:
+        return initial[:, None].expand(-1, steps, -1, -1, -1)
+
+    def climatology(initial: Tensor, steps: int) -> Tensor:
+        return mean.expand(len(initial), steps, *mean.shape)
+
+    forecasts: dict[str, Callable[[Tensor, int], Tensor]] = {
+        "persistence": persistence,
+        "climatology": climatology,
+        "damped-persistence": DampedPersistence.fit(seen, mean),
+    }
+    return Table.of_rows(
+        row for name, forecast in forecasts.items() for row in evaluate_forecast(name, test, forecast, settings.ids)
+    )
+
+
+def evaluate_forecast(
+    method: str, test: TestSet, forecast: Callable[[Tensor, int], Tensor], environments: Sequence[str]
+) -> Iterator[Row]:
+    """Rows of a method without networks.
+
+    Args:
+        method: its name.
+        test: what it is compared with.
+        forecast: (initial [trajectory, channel, y, x], steps) -> [trajectory, step, channel, y, x].
+        environments: ids.
+    """
+    for environment in environments:
+        initial = test.frames[list(test.split).index(environment)][:, 0]
+        yield from test.rows(method, 0, environment, forecast(initial, max(test.horizons)))

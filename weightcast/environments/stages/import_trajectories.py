@@ -1,0 +1,51 @@
+"""The stage ``import_trajectories``: one environment's trajectories in a form that users have, checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from weightcast.core.job import StageSettings
+from weightcast.core.provenance import file_digest
+from weightcast.core.run import Run
+from weightcast.core.stage import stage
+from weightcast.environments.jobs import ImportTrajectories
+from weightcast.trajectories import TrajectoryFile, read_npy_environment, read_trajectories
+
+
+@dataclass(frozen=True)
+class UserFiles:
+    """The user's data of one environment: a NetCDF or ``.npy`` file, or a folder of ``.npy`` files."""
+
+    path: Path
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        return cls(path)
+
+    @classmethod
+    def input_digest(cls, path: Path, settings: StageSettings) -> list[str]:
+        """Digests of the file, or of the folder's files in the order of their names."""
+        return [file_digest(file) for file in (sorted(path.glob("*.npy")) if path.is_dir() else [path])]
+
+
+@stage("import_trajectories")
+def import_trajectories(run: Run, settings: ImportTrajectories, source: UserFiles) -> TrajectoryFile:
+    """Read and check one environment's trajectories.
+
+    Raises:
+        InputError: they cannot be read, or are not what the study expects.
+    """
+    (environment,) = settings.environments
+    expected = {
+        "channels": settings.channels,
+        "grid": settings.grid,
+        "environment": environment.id,
+        "parameters": environment.parameters,
+        "minimum_frames": settings.frames,
+        "minimum_trajectories": settings.trajectories,
+    }
+    if source.path.is_dir() or source.path.suffix == ".npy":
+        return TrajectoryFile(read_npy_environment(source.path, frame_step=settings.frame_step, **expected))
+    return TrajectoryFile(read_trajectories(source.path, **expected))

@@ -1,0 +1,20 @@
+"""The stage ``show_environments``: a picture of true trajectories of a few environments, side by side."""
+
+from __future__ import annotations
+
+from weightcast.core.outputs import Content
+from weightcast.core.plots.export import render_png
+from weightcast.core.run import Run
+from weightcast.core.stage import stage
+from weightcast.environments.dataset import TrajectoryFolder
+from weightcast.environments.jobs import ShowEnvironments
+from weightcast.environments.plots.environments import plot_environments
+from weightcast.trajectories import read_trajectories
+
+
+@stage("show_environments")
+def show_environments(run: Run, settings: ShowEnvironments, trajectories: TrajectoryFolder) -> Content:
+    """Draw the first channel of these environments, as a PNG."""
+    files = [trajectories.path / f"{environment}.nc" for environment in settings.ids]
+    shown = [read_trajectories(file, channels=settings.channels) for file in files]
+    return Content(render_png(plot_environments(shown), density=1.25))

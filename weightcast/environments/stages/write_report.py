@@ -1,0 +1,50 @@
+"""The stage ``write_report``: a study's results as one offline page, its figures also as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from weightcast.core.outputs import Content
+from weightcast.core.report.parts import FigureFolder
+from weightcast.core.run import Run
+from weightcast.core.stage import Saved, stage
+from weightcast.environments.jobs import WriteReport
+from weightcast.environments.report.inputs import ResultFiles, read_results
+from weightcast.environments.report.page import render_page
+
+
+@stage("write_report")
+def write_report(
+    run: Run,
+    settings: WriteReport,
+    study: Path,
+    environments: Path,
+    metrics: Path,
+    summary: Path,
+    costs: Path | None,
+    curves: Path | None,
+    weight_map: Path | None,
+    rollouts: Path | None,
+    explanation: Path | None,
+) -> dict[str, Saved]:
+    """Draw, judge and lay out; nothing is written before all of that is done, and the page comes last.
+
+    Args:
+        run: not used; reports are made on the CPU.
+        settings: none.
+        study: the resolved configuration.
+        environments: the table of environments.
+        metrics: all errors.
+        summary: what they say.
+        costs: what each artifact cost; this and what follows is named in the page where it is missing.
+        curves: how the trainings went.
+        weight_map: principal components of the zoo's weights.
+        rollouts: forecasts to be shown.
+        explanation: distilled equations, if the configuration asks for them.
+
+    Raises:
+        InputError: a required file is missing, or one that is there cannot be used.
+    """
+    files = ResultFiles(study, environments, metrics, summary, costs, curves, weight_map, rollouts, explanation)
+    page, figures = render_page(read_results(files))
+    return {"figures": FigureFolder(figures), "page": Content(page.encode())}

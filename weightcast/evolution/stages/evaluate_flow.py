@@ -1,0 +1,21 @@
+"""The stage ``evaluate_flow``: the path of a flow, scored."""
+
+from __future__ import annotations
+
+from weightcast.core.outputs import Table
+from weightcast.core.run import Run
+from weightcast.core.stage import stage
+from weightcast.evolution.evaluation import TimeTestSet, evaluate_path
+from weightcast.evolution.jobs import EvaluateFlow
+from weightcast.evolution.weight_path import WeightPath
+from weightcast.samples.snapshots import Snapshots
+
+
+@stage("evaluate_flow")
+def evaluate_flow(run: Run, settings: EvaluateFlow, flow: WeightPath, snapshots: Snapshots) -> Table:
+    """Score the densities that a flow evolves, at all times that are evaluated."""
+    test = TimeTestSet.of(settings.study, snapshots, settings.fold, settings.evaluation)
+    # The last times may lie after the last snapshot, where not all times are observed.
+    weights = flow.to(run.device).weights(snapshots.times, extrapolate=True)
+    method = f"flow-{flow.metadata['arm']}"
+    return Table.of_rows(evaluate_path(method, settings.flow_seed, flow.density, weights, test))

@@ -1,0 +1,81 @@
+"""The stage ``evaluate_samples``: what moves samples rather than weights, and the sampling floor, scored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from weightcast.core.outputs import Table
+from weightcast.core.run import Run
+from weightcast.core.seeds import derive_seed
+from weightcast.core.stage import stage
+from weightcast.evolution.baselines.displacement import DisplacementInterpolation
+from weightcast.evolution.baselines.flow_matching import FlowMatching
+from weightcast.evolution.evaluation import Row, Samples, TimeTestSet
+from weightcast.evolution.jobs import EvaluateSamples
+from weightcast.samples.snapshots import Snapshots
+
+
+@stage("evaluate_samples")
+def evaluate_samples(
+    run: Run, settings: EvaluateSamples, snapshots: Snapshots, flow_matching: FlowMatching | None
+) -> Table:
+    """Score the sampling floor, displacement interpolation and OT-CFM, as far as the study has them."""
+    test = TimeTestSet.of(settings.study, snapshots, settings.fold, settings.evaluation)
+    rows = list(evaluate_floor(test, settings.seed))
+    if settings.evaluation.displacement:
+        rows += evaluate_displacement(test, settings.seed)
+    if flow_matching is not None:
+        rows += evaluate_flow_matching(test, flow_matching.to(run.device), settings.seed)
+    return Table.of_rows(rows)
+
+
+def evaluate_floor(test: TimeTestSet, seed: int) -> Iterator[Row]:
+    """The other part of the samples in place of a prediction: no prediction of so many samples can be nearer to the
+    truth, but by chance. Each part is the other's floor."""
+    snapshots, count = test.snapshots, test.settings.samples
+    train = [_at_most(part, count, derive_seed(seed, "floor", place)) for place, part in enumerate(snapshots.train)]
+    held_out = [
+        _at_most(part, count, derive_seed(seed, "floor-held-out", place))
+        for place, part in enumerate(snapshots.held_out)
+    ]
+    yield from test.rows("sampling-floor", 0, lambda position: train[position], as_source=False)
+    for position in test.source_positions:
+        truth = snapshots.train[position][:count]
+        yield from test.source_rows("sampling-floor", 0, position, held_out[position], truth)
+
+
+def evaluate_displacement(test: TimeTestSet, seed: int) -> Iterator[Row]:
+    """Displacement interpolation of the observed training samples; the nearest snapshot's after the last one."""
+    snapshots = test.snapshots
+    last = float(snapshots.observed_times[-1])
+    states = snapshots.states
+    displacement = DisplacementInterpolation(
+        snapshots.observed_times, snapshots.observed_train, rounded=states is not None, seed=seed
+    )
+
+    def predict(position: int) -> Samples:
+        time = min(float(snapshots.times[position]), last)
+        return displacement.sample(time, test.settings.samples, derive_seed(seed, "displacement", position))
+
+    yield from test.rows("displacement", 0, predict)
+
+
+def evaluate_flow_matching(test: TimeTestSet, matched: FlowMatching, seed: int) -> Iterator[Row]:
+    """OT-CFM, which carries the first snapshot's training samples; those of the last snapshot after it."""
+    snapshots = test.snapshots
+    last = float(snapshots.observed_times[-1])
+
+    def predict(position: int) -> Samples:
+        time = min(float(snapshots.times[position]), last)
+        chosen = derive_seed(seed, "flow-matching", position)
+        return matched.sample(snapshots.observed_train[0], time, test.settings.samples, chosen)
+
+    yield from test.rows("flow-matching", 0, predict)
+
+
+def _at_most(samples: Samples, count: int, seed: int) -> Samples:
+    if len(samples) <= count:
+        return samples
+    return samples[np.random.default_rng(seed).choice(len(samples), size=count, replace=False)]
