@@ -19,7 +19,7 @@ COMMANDS = {
     "check": ("weightcast.cli.check", "check a study's configuration and data, and print its plan"),
     "init": ("weightcast.cli.init", "write a configuration for data of your own"),
     "schema": ("weightcast.cli.schema", "print the JSON schema of configurations"),
-    "inspect": ("weightcast.cli.inspect", "show what an artifact (.safetensors) is and where it comes from"),
+    "inspect": ("weightcast.cli.inspect_artifact", "show what an artifact (.safetensors) is and where it comes from"),
     "generate": ("weightcast.environments.commands.generate", "generate predictors for an environment"),
     "forecast": (
         "weightcast.environments.commands.forecast",
