@@ -201,6 +201,8 @@ def test_a_job_survives_json() -> None:
     short = Job("gather_zoo", outputs={"output": "x"}, settings={"environments": ["a"]})
     assert Job.from_json(short.to_json(), "job") == short
     assert set(json.loads(short.to_json())) == {"stage", "outputs", "settings"}
+    without = Job("write_report", outputs={"output": "x"}, settings={})
+    assert Job.from_json(without.to_json(), "job") == without
 
 
 @pytest.mark.parametrize(
@@ -312,8 +314,8 @@ def test_a_job_runs_by_hand_from_json_and_from_a_file(study: Path) -> None:
 def test_a_job_may_hold_its_settings_itself(study: Path) -> None:
     run_job(json.dumps(gathering(config=None, of=None, settings={"environments": ["high"]})))
     assert load_artifact("out/zoo.safetensors").metadata["manifest"][0]["environment"] == "high"
-    with refused("gather_zoo", "settings.environment", "unknown key", "environments"):
-        run_job(json.dumps(gathering(config=None, of=None, settings={"environment": ["high"]})))
+    with refused("gather_zoo", "settings.enviroment", "unknown key", "environments"):
+        run_job(json.dumps(gathering(config=None, of=None, settings={"environments": ["high"], "enviroment": "low"})))
 
 
 def test_a_job_that_was_planned_with_other_settings_is_refused(study: Path) -> None:
