@@ -26,6 +26,7 @@ from weightcast.core.draws import Draws
 from weightcast.core.run import Run
 from weightcast.core.training import Fit
 from weightcast.environments.base import BaseNetwork
+from weightcast.environments.conditions import Known
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.evaluation import roll_out
 from weightcast.environments.experts import one_step_error, plan_members, starting_weights, train_experts
@@ -146,8 +147,6 @@ def test_experts_are_trained_on_the_runs_device(chain: Chain) -> None:
     files = TrajectoryFolder(chain.folder / "trajectories")
     frames = run.place(base.normalisation.apply(files.read(settings.ids, settings.data, "train")))
 
-    from weightcast.environments.conditions import Known
-
     folded = base.weights(Known.of_rows(settings.environments))[of]
     start = starting_weights(folded, members, base.predictor, settings.perturbation)
     weights, _ = train_experts(
@@ -213,8 +212,6 @@ def test_generating_and_folding_run_on_the_device_until_weights_are_kept(
 
 
 def test_weight_maps_and_encoders_keep_to_their_device(chain: Chain) -> None:
-    from weightcast.environments.conditions import Known
-
     known = Known.of_rows(chain.plan.table.environments)
     for path in chain.inputs_of("fold_bases")["bases"]:
         assert BaseNetwork.load(path).to(META).weights(known).device == META
