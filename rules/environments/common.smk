@@ -63,8 +63,10 @@ def of_arm(folder):
 
 def arm_of(wildcards):
     """The arm of a job: its own wildcard, or what its source of weights is named by."""
-    return wildcards.arm if "arm" in wildcards.keys() else wildcards.source.removeprefix("generator-").removesuffix(
-        "-weights-only"
+    return (
+        wildcards.arm
+        if "arm" in wildcards.keys()
+        else wildcards.source.removeprefix("generator-").removesuffix("-weights-only")
     )
 
 
@@ -81,15 +83,3 @@ wildcard_constraints:
     part="zoo|reference",
     arm="|".join(map(re.escape, ARMS)),
     seed="[0-9]+",
-
-
-localrules:
-    gallery,
-    simulate,
-    base,
-    zoo,
-    vae,
-    diffusion,
-    generate,
-    evaluate,
-    report,

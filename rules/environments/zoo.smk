@@ -1,6 +1,5 @@
 """Bases trained on all visible environments, and the zoo of experts fine-tuned from them."""
 
-
 for base_kind in ("erm", "conditioned", "film-matched", "hypernetwork"):
 
     rule:

@@ -83,6 +83,7 @@ rule summarise_times:
         summary=f"{RESULTS}/summary.csv",
         costs=f"{RESULTS}/report/costs.csv",
         methods=f"{RESULTS}/report/method_costs.csv",
+        curves=f"{RESULTS}/report/training_curves.csv",
     log:
         f"{LOGS}/report/summarise.log",
     conda:

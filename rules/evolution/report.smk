@@ -65,13 +65,12 @@ rule map_path:
 rule write_time_report:
     input:
         code=code("write_time_report"),
-        templates=[
-            f"weightcast/{name}.html.j2" for name in ("core/report/base", "core/report/parts", "evolution/report/page")
-        ],
+        templates=templates("core/report/base.html.j2", "core/report/parts.html.j2", "evolution/report/page.html.j2"),
         config=rules.resolve_config.output[0],
         metrics=rules.summarise_times.output.metrics,
         summary=rules.summarise_times.output.summary,
         costs=rules.summarise_times.output.costs,
+        curves=rules.summarise_times.output.curves,
         distributions=rules.show_distributions.output[0],
         weight_path=rules.map_path.output[0],
         snapshots=SNAPSHOTS,

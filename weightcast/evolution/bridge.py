@@ -30,7 +30,7 @@ LEAST_MASS = 1e-9
 
 @dataclass(frozen=True)
 class _Rows:
-    """Where samples at one anchor come from.
+    """The rows that samples at one anchor are drawn from.
 
     Attributes:
         start: [row, dimension].

@@ -81,7 +81,7 @@ def _space(study: TimeStudy) -> Counts | Reals:
 
 
 def _storage(study: TimeStudy, data: TimeData, graph: WeightGraph) -> Lines:
-    """Of what grows with a study; small files are left out. Real samples are kept in double precision."""
+    """Sizes of the files that grow with a study; small ones are left out. Real samples are kept in double precision."""
     trainings = len(study.flow.seeds) * (1 + len(study.evaluation.leave_out))
     counts = anchor_counts(study, data.snapshots)
     anchors = sum(counts.values()) * graph.num_parameters

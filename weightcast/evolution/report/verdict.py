@@ -49,7 +49,7 @@ _JUDGEMENTS: dict[Standing, str] = {
 }
 
 PUBLISHED_STEPS = 10_000
-"""Of the flow's training in WeightFlow's code: 100 epochs of 100 steps."""
+"""Steps of the flow's training in WeightFlow's code: 100 epochs of 100 steps."""
 
 
 def give_time_verdict(
