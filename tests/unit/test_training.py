@@ -41,7 +41,7 @@ def test_a_diverged_member_is_flagged_and_frozen_and_the_others_go_on(bad):
     def loss(step: int) -> torch.Tensor:
         return healthy(step) * torch.tensor([1.0, bad if step == 10 else 1.0])
 
-    result = fit([weights], loss, SETTINGS, stacked=True)
+    result = fit([weights], loss, SETTINGS, stacked=True, may_diverge=True)
 
     alone = torch.zeros(1, 5, requires_grad=True)
     fit([alone], quadratic(alone, [0]), SETTINGS, stacked=True)

@@ -124,7 +124,7 @@ def recorded_environments(study: Study, base: str) -> list[str] | None:
     """
     try:
         environments = json.loads(base_record(study, base).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):  # the last: brackets in brackets, a thousand deep
         return None
     if isinstance(environments, list) and all(isinstance(id, str) for id in environments):
         return environments
@@ -200,8 +200,7 @@ def planned_jobs(study: Study, table: EnvironmentTable) -> dict[str, int]:
         "fold_bases": 1,
         "finetune_bases": 1,
         "regress_weights": bases,
-        "generate_weights": arms,
-        "generate_weights_only": len(tuned_arms(study)),
+        "generate_weights": arms + len(tuned_arms(study)),  # those that are tuned, before it as well
         "adapt_to_frames": int("observed" in weight_sources(study, table)),
         "evaluate_weights": len(weight_sources(study, table)),
         "evaluate_without_network": 1,
