@@ -4,6 +4,9 @@ A job is one line of JSON (weightcast.core.job): its stage, its wildcards, the p
 digest of the settings that its stage cuts out of the configuration. The settings themselves travel as a file, the
 resolved configuration (CONFIG, weightcast.core.kept_study), so an edit reruns the jobs whose slice it changes and
 nothing else. What only studies of one kind need is in rules/environments and rules/evolution.
+
+The folder in which Snakemake runs, where data and results lie, need not be the repository. In a clone they are the same,
+and the workflow's own files are named as they lie there; elsewhere they have absolute paths.
 """
 
 import os
@@ -13,13 +16,16 @@ import sys
 from functools import cache
 from pathlib import Path
 
-sys.path.insert(0, str(Path(workflow.basedir)))
+# Of this file, not of the main Snakefile, which may be another workflow's.
+ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).resolve().parent
+if (ROOT / "weightcast").is_dir():
+    sys.path.insert(0, str(ROOT))
 
 from weightcast.core.config.yaml_file import read_yaml
 from weightcast.core.errors import InputError
 from weightcast.core.job import Job
 from weightcast.core.kept_study import keep_study
-from weightcast.core.provenance import code_files
+from weightcast.core.provenance import PACKAGE, code_files
 from weightcast.studies import parse_any_study, stages_of
 
 try:
@@ -35,7 +41,6 @@ BENCHMARKS = f"{RESULTS}/benchmarks"
 STATE = f"{RESULTS}/.state"  # caches and unfinished trainings; Snakemake never touches it
 ENVIRONMENT = "../../envs/weightcast.yaml"  # used with --sdm conda; otherwise jobs run where Snakemake does
 GPU = int(STUDY.device.startswith("cuda"))  # of jobs that train
-RUN = "python scripts/run_stage.py {params.job:q} > {log:q} 2>&1"
 
 # Jobs run the Python that runs Snakemake, also where its environment was not activated.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]))
@@ -46,11 +51,26 @@ os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(32 * 1024**2))
 os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(4 * 1024**3))
 
 
+def named(file, root):
+    """A file of the workflow or the library as rules name it: as it lies in a clone, where that is where jobs run."""
+    return str(file) if Path.cwd().resolve() == root else str(root / file)
+
+
+def templates(*files):
+    """Files of the library that are no code: inputs, so that editing one reruns the rule."""
+    return [named(Path(PACKAGE.name, file), PACKAGE.parent) for file in files]
+
+
+# The command of every rule. Braces in a path are not for Snakemake to fill.
+RUNNER = shlex.quote(named("scripts/run_stage.py", ROOT)).replace("{", "{{").replace("}", "}}")
+RUN = f"python {RUNNER} {{params.job:q}} > {{log:q}} 2>&1"
+
+
 @cache
 def code(stage, *further):
     """The library files that a stage imports: inputs, so that editing one reruns the stages that use it."""
     package = next(package for package, jobs in stages_of().items() if stage in jobs)
-    return code_files(f"{package}.{stage}", *further)
+    return [named(file, PACKAGE.parent) for file in code_files(f"{package}.{stage}", *further)]
 
 
 @cache

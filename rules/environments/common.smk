@@ -84,15 +84,3 @@ wildcard_constraints:
     part="zoo|reference",
     arm="|".join(map(re.escape, ARMS)),
     seed="[0-9]+",
-
-
-localrules:
-    gallery,
-    simulate,
-    base,
-    zoo,
-    vae,
-    diffusion,
-    generate,
-    evaluate,
-    report,

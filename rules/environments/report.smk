@@ -64,12 +64,12 @@ rule show_rollouts:
 rule write_report:
     input:
         code=code("write_report"),
-        templates=expand(
-            "weightcast/{name}.html.j2",
-            name=[
-                *("core/report/base", "core/report/parts"),
-                *(f"environments/report/{part}" for part in ("page", "explanation", "adaptation")),
-            ],
+        templates=templates(
+            "core/report/base.html.j2",
+            "core/report/parts.html.j2",
+            "environments/report/page.html.j2",
+            "environments/report/explanation.html.j2",
+            "environments/report/adaptation.html.j2",
         ),
         study=rules.resolve_config.output.config,
         environments=rules.resolve_config.output.environments,

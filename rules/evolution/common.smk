@@ -39,11 +39,3 @@ wildcard_constraints:
     anchors="|".join(KINDS),
     arm="|".join(map(re.escape, ARMS)),
     seed="[0-9]+",
-
-
-localrules:
-    simulate,
-    anchors,
-    evolve,
-    evaluate,
-    report,

@@ -63,9 +63,7 @@ rule map_path:
 rule write_time_report:
     input:
         code=code("write_time_report"),
-        templates=[
-            f"weightcast/{name}.html.j2" for name in ("core/report/base", "core/report/parts", "evolution/report/page")
-        ],
+        templates=templates("core/report/base.html.j2", "core/report/parts.html.j2", "evolution/report/page.html.j2"),
         config=rules.resolve_config.output[0],
         metrics=rules.summarise_times.output.metrics,
         summary=rules.summarise_times.output.summary,

@@ -128,7 +128,7 @@ def _train(
     folded = base.weights(Known.of_rows([table[environment] for environment in environments]))[of]
     start = starting_weights(folded, members, base.predictor, settings.perturbation)
     weights, result = train_together(
-        run, start, members, frames, of, base.predictor, settings.training, held_out=held_out, name=name
+        run, start, members, frames, of, base.predictor.on(run), settings.training, held_out=held_out, name=name
     )
     train_error = one_step_error(weights, frames, of, base.predictor).cpu()
     validation_error = one_step_error(weights, held_out, of, base.predictor).cpu()
