@@ -53,10 +53,8 @@ TAKEN = {
 
 def plan(**changes: Any) -> TimePlan:
     """The tiny study with sections changed: ``anchors={"kinds": [...]}``."""
-    config = {
-        name: section | changes.get(name, {}) if isinstance(section, dict) else changes.get(name, section)
-        for name, section in CONFIG.items()
-    }
+    sections = {name: CONFIG[name] | new for name, new in changes.items() if isinstance(CONFIG.get(name), dict)}
+    config = CONFIG | changes | sections
     return TimePlan(parse_time_study(config))
 
 
