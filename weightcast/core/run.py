@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from weightcast.core.config.device import AccelerationSettings
 
@@ -104,8 +104,7 @@ class Run:
 
     def place(self, value: Placed) -> Placed:
         """A tensor or module on this device."""
-        moved: Placed = value.to(self.device)
-        return moved
+        return cast("Placed", value.to(self.device))
 
     @contextmanager
     def initialised(self, seed: int) -> Iterator[None]:
