@@ -2,8 +2,8 @@
 
 A job is one line of JSON (weightcast.core.job): its stage, its wildcards, the paths of its inputs and outputs, and a
 digest of the settings that its stage cuts out of the configuration. The settings themselves travel as a file, the
-resolved configuration beside the results, so an edit reruns the jobs whose slice it changes and nothing else. What only
-studies of one kind need is in rules/environments and rules/evolution.
+resolved configuration (CONFIG, weightcast.core.kept_study), so an edit reruns the jobs whose slice it changes and
+nothing else. What only studies of one kind need is in rules/environments and rules/evolution.
 
 The folder in which Snakemake runs, where data and results lie, need not be the repository. In a clone they are the same,
 and the workflow's own files are named as they lie there; elsewhere they have absolute paths.
@@ -24,6 +24,7 @@ if (ROOT / "weightcast").is_dir():
 from weightcast.core.config.yaml_file import read_yaml
 from weightcast.core.errors import InputError
 from weightcast.core.job import Job
+from weightcast.core.kept_study import keep_study
 from weightcast.core.provenance import PACKAGE, code_files
 from weightcast.studies import parse_any_study, stages_of
 
@@ -38,7 +39,6 @@ RESULTS = f"results/{STUDY.study}"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 STATE = f"{RESULTS}/.state"  # caches and unfinished trainings; Snakemake never touches it
-CONFIG = ancient(f"{RESULTS}/config.yaml")  # read by every job; which of its values count is in the job's digest
 ENVIRONMENT = "../../envs/weightcast.yaml"  # used with --sdm conda; otherwise jobs run where Snakemake does
 GPU = int(STUDY.device.startswith("cuda"))  # of jobs that train
 
@@ -81,28 +81,35 @@ def settings_digest(stage, of):
 
 
 def job(stage, **fixed):
-    """A job of a stage, as a function of its wildcards, inputs and outputs, for a rule's params.
+    """A job of a stage, for a rule's params: `**job("train_base")` is a digest of its settings, and the job.
 
     Inputs are handed on under their names; trajectories, which may be thousands of files, as their folder. `fixed` are
-    wildcards that the rule does not have.
+    wildcards that the rule does not have, values or functions of those that it has. The digest is a parameter of its
+    own, made of wildcards alone: Snakemake plans no job again for a parameter that it knows to be made of inputs.
     """
 
+    def of(wildcards):
+        further = {name: value(wildcards) if callable(value) else value for name, value in fixed.items()}
+        return dict(wildcards.items()) | further
+
+    def settings(wildcards):
+        return settings_digest(stage, tuple(sorted(of(wildcards).items())))
+
     def described(wildcards, input, output):
-        of = dict(wildcards.items()) | fixed
         inputs = {name: paths(input[name]) for name in input.keys() if name not in ("code", "config", "templates")}
         if "trajectories" in inputs:
             inputs["trajectories"] = TRAJECTORIES
         return Job(
             stage=stage,
-            of=of,
+            of=of(wildcards),
             inputs={name: found for name, found in inputs.items() if found},
             outputs={name: str(output[name]) for name in output.keys()} or {"output": str(output)},
-            config=str(input.config),
-            settings_digest=settings_digest(stage, tuple(sorted(of.items()))),
+            config=str(CONFIG),
+            settings_digest=settings(wildcards),
             state=f"{STATE}/training",
         ).to_json()
 
-    return described
+    return {"settings": settings, "job": described}
 
 
 def paths(found):

@@ -25,7 +25,6 @@ rule resolve_config:
 rule show_distributions:
     input:
         code=code("show_distributions"),
-        config=CONFIG,
         flow=f"{RESULTS}/flow/all/{next(iter(ARMS))}-{SEEDS[0]}.safetensors",
         snapshots=SNAPSHOTS,
     output:
@@ -37,7 +36,7 @@ rule show_distributions:
     resources:
         mem_mb=memory("show_distributions"),
     params:
-        job=job("show_distributions"),
+        **job("show_distributions"),
     shell:
         RUN
 
@@ -45,7 +44,6 @@ rule show_distributions:
 rule map_path:
     input:
         code=code("map_path"),
-        config=CONFIG,
         anchors=anchor_files(seeds=SEEDS[:1]),
         flows=flow_files(seeds=SEEDS[:1]),
     output:
@@ -57,7 +55,7 @@ rule map_path:
     resources:
         mem_mb=memory("map_path"),
     params:
-        job=job("map_path"),
+        **job("map_path"),
     shell:
         RUN
 
@@ -84,7 +82,7 @@ rule write_time_report:
     resources:
         mem_mb=memory("write_time_report"),
     params:
-        job=job("write_time_report"),
+        **job("write_time_report"),
     shell:
         RUN
 

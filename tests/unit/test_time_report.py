@@ -18,7 +18,7 @@ from refusals import refused
 from test_report_browser import CHROMIUM, visit, with_script
 from tiny_time_study import CONFIG, SAMPLES, STATES, summary_of
 
-from weightcast.core.artifacts import ArtifactHeader
+from weightcast.core.artifact_header import ArtifactHeader
 from weightcast.core.job import Job
 from weightcast.core.methods import FLOW_PREFIX
 from weightcast.core.run import Run

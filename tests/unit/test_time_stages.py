@@ -14,12 +14,15 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from refusals import refused
 from tiny_flows import DENSITY, EVEN, SHORT, anchors, arm, settings, snapshots_of
 from tiny_time_study import CONFIG
 
-from weightcast.core.artifacts import load_artifact, read_metadata
+from weightcast.core.artifact_header import read_metadata
+from weightcast.core.artifacts import load_artifact
 from weightcast.core.config.training import TrainingSettings
 from weightcast.core.job import Job
+from weightcast.core.kept_study import keep_study
 from weightcast.core.run import Run
 from weightcast.core.training import Resume
 from weightcast.evolution.config.anchors import AnchorSettings, BridgeSettings
@@ -51,10 +54,8 @@ TAKEN = {
 
 def plan(**changes: Any) -> TimePlan:
     """The tiny study with sections changed: ``anchors={"kinds": [...]}``."""
-    config = {
-        name: section | changes.get(name, {}) if isinstance(section, dict) else changes.get(name, section)
-        for name, section in CONFIG.items()
-    }
+    sections = {name: CONFIG[name] | new for name, new in changes.items() if isinstance(CONFIG.get(name), dict)}
+    config = CONFIG | changes | sections
     return TimePlan(parse_time_study(config))
 
 
@@ -307,3 +308,21 @@ def test_the_configuration_is_written_as_it_was_used(tmp_path):
     run_job(Job("resolve_time_config", outputs={"output": str(out)}, settings={"config": content}).to_json())
     assert yaml.safe_load(out.read_text()) == content
     assert list(yaml.safe_load(out.read_text())) == list(content)
+
+
+def test_a_job_whose_input_is_missing_is_refused_in_one_line(tmp_path):
+    job = Job(
+        "train_flow_matching",
+        inputs={"snapshots": str(tmp_path / "none.nc")},
+        outputs={"output": str(tmp_path / "out.safetensors")},
+        settings={"fold": "all", "seed": 0},
+    )
+    with refused(tmp_path / "none.nc", "cannot be read"):
+        run_job(job.to_json())
+
+
+def test_a_study_is_kept_under_a_name_of_its_content(tmp_path):
+    first, again = (keep_study(tmp_path, plan().study) for _ in range(2))
+    assert first == again
+    assert yaml.safe_load(first.read_text()) == plan().study.model_dump(mode="json")
+    assert keep_study(tmp_path, plan(seed=3).study) != first

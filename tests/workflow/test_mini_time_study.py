@@ -10,7 +10,7 @@ import xarray as xr
 from conftest import Checkout, copy_repository
 
 from weightcast import WeightPath
-from weightcast.core.artifacts import read_metadata
+from weightcast.core.artifact_header import read_metadata
 from weightcast.evolution.plan import planned_time_jobs
 from weightcast.studies import load_any_study
 

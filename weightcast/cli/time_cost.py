@@ -15,7 +15,7 @@ from weightcast.evolution.evaluation import TimeTestSet
 from weightcast.samples.snapshots import Snapshots
 
 SCORED_AS_SOURCE = "pchip"
-"""The one interpolation that is scored at all times (scripts/evaluate_anchors.py)."""
+"""The one interpolation that is scored at all times (weightcast/evolution/stages/evaluate_anchors.py)."""
 WHOLE_PATHS = 1 / 4
 """Share of a flow's training steps with one stretch over the whole path (`draw_stretches`)."""
 

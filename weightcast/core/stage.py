@@ -17,7 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace, UnionType
 from typing import TYPE_CHECKING, Any, Protocol, get_args, get_origin, get_type_hints, runtime_checkable
 
-from weightcast.core.artifacts import digest_of, read_metadata
+from weightcast.core.artifact_header import digest_of, read_metadata
 from weightcast.core.errors import InputError
 from weightcast.core.job import StageSettings
 from weightcast.core.provenance import code_digest, file_digest
@@ -46,8 +46,8 @@ class Stage:
     function: Callable[..., Any]
     inputs: Mapping[str, Any] = field(default_factory=dict)
 
-    def __call__(self, run: Run, settings: StageSettings, **inputs: Any) -> Any:
-        return self.function(run, settings, **inputs)
+    def __call__(self, run: Run, settings: StageSettings, *inputs: Any, **named: Any) -> Any:
+        return self.function(run, settings, *inputs, **named)
 
     def load(self, paths: Mapping[str, str | list[str]]) -> dict[str, Any]:
         """Read the inputs.

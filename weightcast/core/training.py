@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from weightcast.core.artifacts import digest_of, load_artifact, save_artifact
+from weightcast.core.artifact_header import digest_of
+from weightcast.core.artifacts import load_artifact, save_artifact
 from weightcast.core.config.training import TrainingSettings
 from weightcast.core.errors import InputError
 
@@ -251,6 +252,8 @@ def fit(
             "can be kept as the best; try a lower learning rate"
         )
     _keep(state, settings)
+    ended = state.losses[-max(1, settings.steps // 50) :].nanmean()
+    print(f"{label}: {settings.steps} steps in {seconds:.1f} s, loss {float(ended):.4g}", file=sys.stderr, flush=True)
     rows = torch.stack(state.validation) if state.validation else torch.zeros(0, members)
     return Fit(state.losses.cpu(), (~state.alive | never).cpu(), seconds, state.validated_steps, rows)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from weightcast.core.artifacts import ArtifactHeader
+from weightcast.core.artifact_header import ArtifactHeader
 from weightcast.core.methods import SKILL_FLOOR
 from weightcast.core.outputs import Table
 from weightcast.core.stage import stage

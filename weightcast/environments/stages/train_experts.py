@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from weightcast.core.artifacts import digest_of, load_artifact, save_artifact
+from weightcast.core.artifact_header import digest_of
+from weightcast.core.artifacts import load_artifact, save_artifact
 from weightcast.core.errors import InputError
 from weightcast.core.run import Run
 from weightcast.core.stage import stage

@@ -29,7 +29,7 @@ from weightcast.evolution.distances.moments import Array
 
 KIND = "flow-matching"
 _TOLERANCE = 1e-4
-"""Relative and absolute, in standard deviations of the data, of the integration in `FlowMatching.sample`."""
+"""Relative and absolute error of the integration in `FlowMatching.sample`, in standard deviations of the data."""
 
 
 class VectorField(nn.Module):
@@ -117,7 +117,7 @@ class FlowMatching:
         return np.asarray(path[-1].cpu().double().numpy() * self.deviation + self.mean)
 
     def to(self, device: torch.device) -> FlowMatching:
-        """The same, computed on a device from now on."""
+        """Compute on a device from now on; returns itself."""
         self.field.to(device)
         return self
 

@@ -73,7 +73,7 @@ def describe_time_cost(study: TimeStudy, starting: float) -> Lines:
 
 
 def _space(study: TimeStudy) -> Counts | Reals:
-    """As of the study's data, but for the standardisation, which has no weights."""
+    """Values like those of the study's data, but for the standardisation, which has no weights."""
     dimensions = len(study.data.dimensions)
     if study.data.states is not None:
         return Counts(study.data.states, dimensions)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from weightcast.core.artifacts import ArtifactHeader
+from weightcast.core.artifact_header import ArtifactHeader
 from weightcast.core.outputs import Table
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
@@ -47,7 +47,7 @@ def summarise_times(
 
 
 def _of_stage(header: ArtifactHeader) -> ArtifactHeader:
-    """The same with the fold left out of its path, so that its folder is the stage."""
+    """Leave the fold out of an artifact's path, so that its folder is the stage."""
     return replace(header, path=header.path.parents[1] / header.path.name)
 
 
