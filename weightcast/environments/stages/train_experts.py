@@ -35,7 +35,11 @@ def train_experts(run: Run, settings: TrainExperts, base: BaseNetwork, trajector
     missing = [environment for environment in settings.ids if not cache.has(environment)]
     if missing:
         # The members that are missing have a state of their own: a kill between two saves of the cache leaves fewer.
-        name = "experts" if len(missing) == len(settings.ids) else f"experts {digest_of(missing)[:8]}"
+        name = "experts"
+        if len(missing) < len(settings.ids):
+            if run.resume is not None:
+                run.resume.part(name).clear()
+            name = f"experts {digest_of(missing)[:8]}"
         for environment, weights, manifest in _train(run, settings, base, trajectories, missing, name):
             cache.save(environment, weights, manifest)
     weights, manifest = cache.load(settings.ids)
