@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from weightcast.core.methods import method
+from weightcast.core.significance import best_method
 
 
 @dataclass(frozen=True)
