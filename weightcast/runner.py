@@ -29,6 +29,10 @@ def run_job(argument: str, device: str | None = None) -> None:
         InputError: the job, its settings or its inputs cannot be used.
     """
     job = read_job(argument)
+    if device is not None:  # asked for now and here: refused now, also by a stage that would never look
+        from weightcast.core.device import choose_device
+
+        choose_device(device, "--device")
     settings, execution = _settings(job)
     stage = find_stage(job.stage)
     run = Run(

@@ -53,9 +53,13 @@ class Stage:
         """Read the inputs.
 
         Raises:
-            InputError: an input is missing or unknown, or a file cannot be used.
+            InputError: an input is missing, also on the disk, or unknown, or a file cannot be used.
         """
         self._check(paths)
+        for name, found in paths.items():
+            for path in [found] if isinstance(found, str) else found:
+                if not Path(path).exists():
+                    raise InputError(f"{path}: found no such file, expected {name}, an input of the job {self.name}")
         return {name: _load(kind, paths.get(name)) for name, kind in self.inputs.items()}
 
     def key(self, settings: StageSettings, paths: Mapping[str, str | list[str]]) -> tuple[str, dict[str, Any]]:
