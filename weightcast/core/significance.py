@@ -1,4 +1,4 @@
-"""From single errors to statements: medians over environments, their intervals, and paired tests.
+"""How single errors become statements: medians over environments, their intervals, and paired tests.
 
 The unit of replication is the environment: an error is first averaged over what was repeated inside one environment,
 and the median over environments is what a method is judged by.
@@ -135,6 +135,12 @@ def best_method(medians: Mapping[str, float], metric: str) -> str | None:
     """The method with the best median: the lowest, or the highest where higher is better; None of no methods."""
     sign = -1.0 if metric in HIGHER_IS_BETTER else 1.0
     return min(medians, key=lambda name: (sign * medians[name], name), default=None)
+
+
+def best_of_family(rmse: pd.DataFrame, family: str) -> str | None:
+    """The method of a family with the lowest median, among rows of the summary for RMSE in one split; None of none."""
+    medians = zip(rmse["method"], rmse["median"], strict=True)
+    return best_method({name: median for name, median in medians if method(name).family == family}, "rmse")
 
 
 def summarise(

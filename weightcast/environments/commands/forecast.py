@@ -13,9 +13,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from weightcast import __version__
-from weightcast.cli.outputs import check_output
-from weightcast.cli.warning import warn
 from weightcast.core.artifacts import Artifact
+from weightcast.core.console.outputs import check_output
+from weightcast.core.console.warning import warn
 from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
 from weightcast.environments.commands.frame_step import agreed_frame_step
