@@ -1,8 +1,7 @@
 """Which code a stage runs: the library files that its module imports, found by reading the imports themselves.
 
 Snakemake does not see edits of a library. Listing these files as inputs of a rule makes it see them, and exactly the
-stages that use an edited file are run again. Only light modules are imported here, since the Snakefile imports this
-one.
+stages that use an edited file are run again. Only light modules are imported, since the Snakefile imports this one.
 """
 
 from __future__ import annotations

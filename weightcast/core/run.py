@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from weightcast.core.config.device import AccelerationSettings
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from weightcast.core.draws import Draws
     from weightcast.core.training import Fit, Resume
 
-    Placed = TypeVar("Placed", Tensor, nn.Module)
+    Placed = TypeVar("Placed", bound=Tensor | nn.Module)
 
 Identity = Callable[[], tuple[str, Mapping[str, Any]]]
 """Computes the key of everything that a run's results depend on, and the parts that it is made of."""
@@ -104,7 +104,7 @@ class Run:
 
     def place(self, value: Placed) -> Placed:
         """A tensor or module on this device."""
-        return value.to(self.device)
+        return cast("Placed", value.to(self.device))
 
     @contextmanager
     def initialised(self, seed: int) -> Iterator[None]:
