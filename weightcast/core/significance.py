@@ -137,12 +137,6 @@ def best_method(medians: Mapping[str, float], metric: str) -> str | None:
     return min(medians, key=lambda name: (sign * medians[name], name), default=None)
 
 
-def best_of_family(rmse: pd.DataFrame, family: str) -> str | None:
-    """The method of a family with the lowest median, among rows of the summary for RMSE in one split; None of none."""
-    medians = zip(rmse["method"], rmse["median"], strict=True)
-    return best_method({name: median for name, median in medians if method(name).family == family}, "rmse")
-
-
 def summarise(
     metrics: pd.DataFrame, method_costs: pd.DataFrame, trained_horizon: int, draws: int = 2000
 ) -> pd.DataFrame:

@@ -10,8 +10,8 @@ import pandas as pd
 
 from weightcast.core.methods import GENERATOR_PREFIX, SKILL_FLOOR, method
 from weightcast.core.report.number_formats import interval, number, p_value, ratio
-from weightcast.core.report.verdict import Verdict
-from weightcast.core.significance import best_arm, best_method, best_of_family, split_order
+from weightcast.core.report.verdict import Verdict, best_of_family
+from weightcast.core.significance import best_arm, best_method, split_order
 
 SIGNIFICANT = 0.05
 MATTERS = 1.5
