@@ -1,7 +1,7 @@
 """Sources of trajectories: their names in a configuration, and what their settings have in common.
 
-The names stand here rather than in weightcast.systems since a configuration must be read without xarray; the system of a
-name is the module of that name there.
+The names stand here rather than in weightcast.systems since a configuration must be read without xarray; the system of
+a name is the module of that name there.
 """
 
 from __future__ import annotations
