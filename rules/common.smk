@@ -97,8 +97,9 @@ def job(stage, **fixed):
 
     def described(wildcards, input, output):
         inputs = {name: paths(input[name]) for name in input.keys() if name not in ("code", "config", "templates")}
-        if "trajectories" in inputs:
-            inputs["trajectories"] = TRAJECTORIES
+        for folder in ("trajectories", "observed"):
+            if inputs.get(folder):
+                inputs[folder] = TRAJECTORIES
         return Job(
             stage=stage,
             of=of(wildcards),

@@ -5,6 +5,7 @@ rule fold_bases:
     input:
         code=code("fold_bases"),
         bases=bases("erm", "conditioned", "film-matched", "hypernetwork"),
+        observed=observed(TABLE.ids),
     output:
         f"{RESULTS}/weights/bases.safetensors",
     log:
@@ -49,6 +50,7 @@ rule regress_weights:
         zoo=f"{RESULTS}/zoo/{{base}}.safetensors",
         base=f"{RESULTS}/base/{{base}}.safetensors",
         reference=f"{RESULTS}/reference/{{base}}.safetensors" if UNSEEN else [],
+        observed=observed(TABLE.ids),
     output:
         f"{RESULTS}/weights/zoo-{{base}}.safetensors",
     log:

@@ -36,6 +36,11 @@ def trajectories(ids):
     return [f"{TRAJECTORIES}/{environment}.nc" for environment in ids]
 
 
+def observed(ids):
+    """Trajectories of which a condition sees frames; none where the study's conditions see no frames."""
+    return trajectories(ids) if PLAN.shown else []
+
+
 def bases(*names):
     return [f"{RESULTS}/base/{name}.safetensors" for name in names]
 

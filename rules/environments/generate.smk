@@ -31,6 +31,7 @@ rule train_diffusion:
         code=code("train_diffusion"),
         zoo=of_arm("zoo"),
         vae=f"{RESULTS}/vae/{{arm}}-{{seed}}.safetensors",
+        observed=observed(VISIBLE),
     output:
         f"{RESULTS}/diffusion/{{arm}}-{{seed}}.safetensors",
     log:
@@ -79,6 +80,7 @@ rule generate_weights:
         code=code("generate_weights"),
         generators=generators,
         base=of_arm("base"),
+        observed=observed(TABLE.ids),
     output:
         f"{RESULTS}/weights/{{source}}.safetensors",
     log:

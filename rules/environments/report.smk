@@ -6,6 +6,7 @@ rule map_weights:
         code=code("map_weights"),
         zoos=rules.zoo.input,
         vaes=expand(f"{RESULTS}/vae/{{arm}}-{SEEDS[0]}.safetensors", arm=ARMS),
+        observed=observed(VISIBLE),
     output:
         f"{RESULTS}/report/weight_map.csv",
     log:

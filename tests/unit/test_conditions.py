@@ -189,7 +189,8 @@ PREDICTOR_TRAINING = TRAINING | {"unroll": 1, "batch": 2}
 @pytest.fixture
 def observed(monkeypatch: pytest.MonkeyPatch) -> list[Known]:
     """Three environments of which frames are known; the kind that reads them is registered."""
-    monkeypatch.setitem(conditions._KINDS, "mean-frame", MeanFrame)
+    monkeypatch.setattr(conditions, "CONDITIONS", ("parameters", "mean-frame"))
+    monkeypatch.setattr(conditions, "kind_of_condition", lambda name: MeanFrame)
     draws = torch.Generator().manual_seed(0)
     return [Known(frames=level + torch.randn(2, 3, 1, 6, 6, generator=draws)) for level in (-1.0, 0.0, 1.0)]
 

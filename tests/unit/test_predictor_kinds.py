@@ -232,7 +232,7 @@ def test_from_trajectories_to_generated_networks(kind: str, base: str, folder: P
     zoo = ExpertShard.load(tmp_path / "experts.safetensors")
     assert zoo.weights.shape == (6, predictor.graph.num_parameters)
     assert not any(entry["diverged"] for entry in zoo.manifest)
-    training_zoo = TrainingZoo.of(zoo, table)
+    training_zoo = TrainingZoo.of(zoo, experts)
     condition = new_condition("parameters", training_zoo.known)
     prepared = condition.prepare(training_zoo.known)
 

@@ -18,6 +18,9 @@ PACKAGE = Path(__file__).parents[1]
 UNTRACED = {PACKAGE / "environments" / "jobs.py", PACKAGE / "evolution" / "jobs.py"}
 """What these compute reaches a stage as its settings, which are compared by value: their text does not matter."""
 
+BY_NAME = {PACKAGE / "environments" / "conditions"}
+"""Packages whose modules are imported by a name that a configuration gives: all of them count."""
+
 
 def code_files(module: str, *further: str) -> list[str]:
     """Every file of weightcast that importing a module runs, directly or not, relative to the repository's root.
@@ -91,5 +94,7 @@ def _files_of(module: str) -> list[Path]:
     own = target / "__init__.py" if target.is_dir() else target.with_suffix(".py")
     if not own.is_file():
         return []
+    if target in BY_NAME:
+        return [*_files_of(".".join(parts[:-1])), *sorted(target.glob("*.py"))]
     parents = [PACKAGE.joinpath(*parts[1:depth]) / "__init__.py" for depth in range(1, len(parts))]
     return [*(parent for parent in parents if parent.is_file()), own]

@@ -133,6 +133,11 @@ class Generator:
             warnings.warn(warning, stacklevel=3)  # past the decorator, to the caller
         if n < 1:
             raise InputError(f"n: found {n}, expected at least 1")
+        return self.known_weights(known, n, seed)
+
+    @torch.no_grad()
+    def known_weights(self, known: Known, n: int = 1, seed: int = 0) -> Tensor:
+        """Weights of ``n`` predictors for an environment of which this is known: [n, weight], on the CPU."""
         prepared = self.condition.prepare([known]).to(self.device)
         return self.weights(prepared.expand(n, -1), self.draw_noise(n, seed)).cpu()
 
@@ -181,6 +186,9 @@ class Generator:
             raise InputError("sample: expected either the environment's parameters or observed frames")
         if environment is None:
             assert frames is not None
+            if self.condition.shown_frames:
+                observed = Known(frames=_check_frames(frames, len(self.normalisation.mean)))
+                return physical_predictors(self.known_weights(observed, n, seed), self.metadata, {})
             environment = self.infer(frames, seed)
         return physical_predictors(self.sample_weights(environment, n, seed), self.metadata, environment)
 

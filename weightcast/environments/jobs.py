@@ -29,6 +29,7 @@ from weightcast.environments.plan import (
     base_environments,
     described_map,
     pictured_environments,
+    sees_frames,
     shards,
     shown_methods,
     source_settings,
@@ -61,6 +62,11 @@ class Plan:
     def results(self) -> Path:
         return self.study.results
 
+    @property
+    def shown(self) -> DataSettings | None:
+        """How frames of environments are read, if a condition of the study sees them."""
+        return self.study.data if sees_frames(self.study) else None
+
 
 class Rows(StageSettings):
     """Settings of a stage that works on environments.
@@ -83,6 +89,16 @@ class Rows(StageSettings):
     def with_role(self, *roles: Role) -> list[str]:
         """Ids of the environments of these roles, in table order."""
         return [environment.id for environment in self.environments if environment.role in roles]
+
+
+class Told(Rows):
+    """Settings of a stage that uses what is known of its environments.
+
+    Attributes:
+        shown: how frames of them are read, where a condition of the study sees frames (`Plan.shown`).
+    """
+
+    shown: DataSettings | None = None
 
 
 class ResolveConfig(StageSettings):
@@ -177,7 +193,7 @@ class DownloadEra5(StageSettings):
         )
 
 
-class TrainBase(Rows):
+class TrainBase(Told):
     """A network trained on all visible environments together: a pooled one, a conditioned one or a hypernetwork."""
 
     data: DataSettings
@@ -198,6 +214,7 @@ class TrainBase(Rows):
             "hypernetwork": study.baselines.hypernetwork.training,
         }
         return cls(
+            shown=plan.shown,
             environments=tuple(plan.table[id] for id in base_environments(study, plan.table, base)),
             data=study.data,
             predictor=study.predictor,
@@ -209,7 +226,7 @@ class TrainBase(Rows):
         )
 
 
-class TrainExperts(Rows):
+class TrainExperts(Told):
     """Experts of the environments of a shard, fine-tuned from a base; the other base's training is none of theirs."""
 
     data: DataSettings
@@ -222,6 +239,7 @@ class TrainExperts(Rows):
     def of(cls, plan: Plan, base: str, shard: str) -> TrainExperts:
         zoo = plan.study.zoo
         return cls(
+            shown=plan.shown,
             environments=tuple(plan.table[id] for id in shards(plan.study, plan.table)[shard]),
             data=plan.study.data,
             perturbation=zoo.perturbation,
@@ -242,7 +260,7 @@ class GatherZoo(StageSettings):
         return cls(environments=tuple(environment.id for environment in chosen))
 
 
-class TrainVae(Rows):
+class TrainVae(Told):
     """The weight VAE of one arm and seed."""
 
     data: DataSettings
@@ -256,6 +274,7 @@ class TrainVae(Rows):
     def of(cls, plan: Plan, arm: str, seed: str) -> TrainVae:
         generator = plan.study.generator
         return cls(
+            shown=plan.shown,
             environments=plan.table.visible,
             data=plan.study.data,
             vae=generator.of_arm(arm)[0],
@@ -266,7 +285,7 @@ class TrainVae(Rows):
         )
 
 
-class TrainDiffusion(Rows):
+class TrainDiffusion(Told):
     """The latent diffusion of one arm and seed."""
 
     diffusion: DiffusionSettings
@@ -277,6 +296,7 @@ class TrainDiffusion(Rows):
     @classmethod
     def of(cls, plan: Plan, arm: str, seed: str) -> TrainDiffusion:
         return cls(
+            shown=plan.shown,
             environments=plan.table.visible,
             diffusion=plan.study.generator.of_arm(arm)[1],
             arm=arm,
@@ -285,7 +305,7 @@ class TrainDiffusion(Rows):
         )
 
 
-class TuneGenerator(Rows):
+class TuneGenerator(Told):
     """The end-to-end fine-tuning of one arm and seed."""
 
     data: DataSettings
@@ -296,6 +316,7 @@ class TuneGenerator(Rows):
     @classmethod
     def of(cls, plan: Plan, arm: str, seed: str) -> TuneGenerator:
         return cls(
+            shown=plan.shown,
             environments=plan.table.visible,
             data=plan.study.data,
             end_to_end=plan.study.generator.end_to_end,
@@ -304,7 +325,7 @@ class TuneGenerator(Rows):
         )
 
 
-class GenerateWeights(Rows):
+class GenerateWeights(Told):
     """Weights for every environment from an arm's generators."""
 
     method: str
@@ -312,10 +333,12 @@ class GenerateWeights(Rows):
 
     @classmethod
     def of(cls, plan: Plan, source: str) -> GenerateWeights:
-        return cls(environments=plan.table.environments, method=source, samples=plan.study.generator.samples)
+        return cls(
+            shown=plan.shown, environments=plan.table.environments, method=source, samples=plan.study.generator.samples
+        )
 
 
-class FoldBases(Rows):
+class FoldBases(Told):
     """Weights of the methods that are weight maps themselves, for every environment."""
 
     methods: tuple[str, ...]
@@ -323,10 +346,10 @@ class FoldBases(Rows):
     @classmethod
     def of(cls, plan: Plan) -> FoldBases:
         methods = ("erm", "film", "film-matched", "hypernetwork")
-        return cls(environments=plan.table.environments, methods=methods)
+        return cls(shown=plan.shown, environments=plan.table.environments, methods=methods)
 
 
-class FinetuneBases(Rows):
+class FinetuneBases(Told):
     """Few-shot fine-tuning of bases on the first frames of unseen environments."""
 
     data: DataSettings
@@ -336,6 +359,7 @@ class FinetuneBases(Rows):
     @classmethod
     def of(cls, plan: Plan) -> FinetuneBases:
         return cls(
+            shown=plan.shown,
             environments=plan.table.environments,
             data=plan.study.data,
             finetune=plan.study.baselines.finetune,
@@ -343,7 +367,7 @@ class FinetuneBases(Rows):
         )
 
 
-class RegressWeights(Rows):
+class RegressWeights(Told):
     """Regression of a zoo's weights; nearest expert and One-per-Env."""
 
     base: str
@@ -354,6 +378,7 @@ class RegressWeights(Rows):
     @classmethod
     def of(cls, plan: Plan, base: str) -> RegressWeights:
         return cls(
+            shown=plan.shown,
             environments=plan.table.environments,
             base=base,
             condition=plan.study.base.condition,
@@ -442,14 +467,14 @@ class Summarise(StageSettings):
         )
 
 
-class MapWeights(Rows):
+class MapWeights(Told):
     """The weight-environment map of the visible environments."""
 
     bases: tuple[str, ...]
 
     @classmethod
     def of(cls, plan: Plan) -> MapWeights:
-        return cls(environments=plan.table.visible, bases=tuple(plan.study.zoo.bases))
+        return cls(shown=plan.shown, environments=plan.table.visible, bases=tuple(plan.study.zoo.bases))
 
 
 class ShowEnvironments(Rows):

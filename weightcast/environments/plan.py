@@ -13,6 +13,7 @@ from typing import Any
 
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.errors import InputError
+from weightcast.environments.config.condition import SHOWN_FRAMES
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.study import Study
 from weightcast.environments.config.weight_map import FilmMap, HypernetworkMap, PooledMap
@@ -154,6 +155,12 @@ def shown_methods(study: Study) -> list[str]:
     network."""
     first = next(iter(study.generator.arms))
     return [f"generator-{first}", f"one-per-env-{study.generator.arms[first].base}", "erm"]
+
+
+def sees_frames(study: Study) -> bool:
+    """Whether a condition of the study is shown frames of every environment."""
+    arms = study.generator.arms.values()
+    return not SHOWN_FRAMES.isdisjoint([study.base.condition, *(arm.condition for arm in arms)])
 
 
 def tuned_arms(study: Study) -> list[str]:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from weightcast.core.environment_table import EnvironmentTable
 from weightcast.environments.conditions import Known
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.dataset import Normalisation, Part, TrajectoryFolder
+from weightcast.environments.jobs import Told
+from weightcast.environments.known import known_of
 from weightcast.environments.zoo import Zoo
 
 
@@ -31,14 +32,13 @@ class TrainingZoo:
     known: list[Known]
 
     @classmethod
-    def of(cls, zoo: Zoo, table: EnvironmentTable) -> TrainingZoo:
-        """The healthy part of a zoo, whose environments stand in the table."""
+    def of(cls, zoo: Zoo, settings: Told, trajectories: TrajectoryFolder | None = None) -> TrainingZoo:
+        """The members of a zoo that did not diverge, with what a stage is told of their environments."""
         zoo = zoo.healthy()
         environments = list(dict.fromkeys(zoo.environments))
         position = {environment: index for index, environment in enumerate(environments)}
         environment_of = torch.tensor([position[environment] for environment in zoo.environments])
-        known = Known.of_rows([table[environment] for environment in environments])
-        return cls(zoo, environments, environment_of, known)
+        return cls(zoo, environments, environment_of, known_of(settings, trajectories, environments))
 
     def frames(self, trajectories: TrajectoryFolder, data: DataSettings, part: Part = "train") -> Tensor:
         """Normalised frames [environment, trajectory, frame, channel, y, x] of the trained horizon, on the CPU."""

@@ -1,7 +1,7 @@
 """Sources of trajectories: simulated systems and readers of real data, by name.
 
-A system is a module that defines `SYSTEM`. It is imported when it is asked for, so that naming a system costs nothing
-and what only one of them needs may be missing.
+A system is a module that defines `SYSTEM`, named as the system is, with underscores. It is imported when it is asked
+for, so that naming a system costs nothing and what only one of them needs may be missing.
 """
 
 from __future__ import annotations
@@ -9,30 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import ValidationError
 
-from weightcast.core.config.system import SystemSettings
+from weightcast.core.config.system import SystemName, SystemSettings
 from weightcast.core.environment_table import Environment
 from weightcast.core.errors import InputError
 from weightcast.trajectories.record import Trajectories
 
-_MODULES = {
-    "lambda-omega": "weightcast.systems.lambda_omega",
-    "lotka-volterra": "weightcast.systems.lotka_volterra",
-    "glycolytic-oscillator": "weightcast.systems.glycolytic_oscillator",
-    "gray-scott": "weightcast.systems.gray_scott",
-    "navier-stokes": "weightcast.systems.navier_stokes",
-    "kolmogorov": "weightcast.systems.kolmogorov",
-    "cylinder": "weightcast.systems.cylinder",
-    "era5": "weightcast.systems.era5",
-    "era5-sample": "weightcast.systems.era5_sample",
-}
-SYSTEM_NAMES = tuple(_MODULES)
-
+SYSTEM_NAMES: tuple[SystemName, ...] = get_args(SystemName)
 
 Settings = TypeVar("Settings", bound=SystemSettings)
 
@@ -71,9 +59,9 @@ def load_system(name: str) -> System:
     Raises:
         InputError: there is none.
     """
-    if name not in _MODULES:
+    if name not in SYSTEM_NAMES:
         raise InputError(f"config: data.source: found {name!r}, expected one of {', '.join(SYSTEM_NAMES)}")
-    system: System = import_module(_MODULES[name]).SYSTEM
+    system: System = import_module(f"{__name__}.{name.replace('-', '_')}").SYSTEM
     return system
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 import xarray as xr
+from torch import Tensor
 
 from weightcast.core.console.outputs import check_output
 from weightcast.core.console.warning import warn
@@ -52,15 +53,21 @@ def run(arguments: argparse.Namespace) -> None:
     generator = Generator.load(results, arguments.arm, device=arguments.device)
     study = load_study(results / "config.yaml")
     described = {"channels": study.data.channels, "grid": list(study.data.grid), **_units(study, results)}
-    if stated is None:
-        environment = _infer(generator, arguments.frames, described, arguments.seed)
-        described["inferred_from"] = arguments.frames.name
+    if stated is None and generator.condition.shown_frames:
+        environment = {}
+        frames = _read(arguments.frames, described)
+        weights = generator.known_weights(Known(frames=frames), arguments.samples, arguments.seed)
+        described["observed"] = arguments.frames.name
     else:
-        environment = stated
-    for warning in generator.condition.check(Known(parameters=environment), "environment"):
-        warn(warning)
-    with warnings.catch_warnings(action="ignore", category=UserWarning):  # the same, as a Python program gets them
-        weights = generator.sample_weights(environment, arguments.samples, arguments.seed)
+        if stated is None:
+            environment = _infer(generator, arguments.frames, described, arguments.seed)
+            described["inferred_from"] = arguments.frames.name
+        else:
+            environment = stated
+        for warning in generator.condition.check(Known(parameters=environment), "environment"):
+            warn(warning)
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # the same, as a Python program gets them
+            weights = generator.sample_weights(environment, arguments.samples, arguments.seed)
     shared = {key: generator.metadata[key] for key in ("architecture", "normalisation", "condition")}
     origin = {
         "study": study.study,
@@ -71,7 +78,7 @@ def run(arguments: argparse.Namespace) -> None:
     }
     save_models(arguments.output, weights, shared, {"environment": environment} | origin | described)
     count = f"{len(weights)} predictor{'s' if len(weights) > 1 else ''} of {weights.shape[1]:,} weights"
-    print(f"wrote {arguments.output}: {count} for {_words(environment)}")
+    print(f"wrote {arguments.output}: {count} for {_words(environment) or arguments.frames}")
 
 
 def parse_environment(text: str) -> dict[str, float]:
@@ -98,14 +105,21 @@ def parse_environment(text: str) -> dict[str, float]:
 
 def _infer(generator: Generator, file: Path, described: Mapping[str, Any], seed: int) -> dict[str, float]:
     """The parameters of the environment that the frames in a file come from."""
+    frames = _read(file, described)
+    environment = generator.infer(frames, seed)
+    trajectories, count = frames.shape[:2]
+    print(f"inferred {_words(environment)} from {trajectories} x {count} frames (trajectory, time) in {file}")
+    return environment
+
+
+def _read(file: Path, described: Mapping[str, Any]) -> Tensor:
+    """Observed frames [trajectory, time, channel, y, x] of a file, two or more."""
     frames = read_observed_frames(file, described["channels"], described["grid"])
-    trajectories, count = frames.values.shape[:2]
+    count = frames.values.shape[1]
     if count < 2:
         raise InputError(f"{file}: time: found {count} frames, expected 2 or more")
     agreed_frame_step(frames, file, described)
-    environment = generator.infer(torch.from_numpy(frames.values), seed)
-    print(f"inferred {_words(environment)} from {trajectories} x {count} frames (trajectory, time) in {file}")
-    return environment
+    return torch.from_numpy(frames.values)
 
 
 def _units(study: Study, results: Path) -> dict[str, Any]:

@@ -1,22 +1,31 @@
 """What is known of an environment, as an embedding that networks are conditioned on.
 
-A kind of condition is a module beside this one with a subclass of ``Condition``; its name stands in ``_KINDS`` and in
-``ConditionName`` (weightcast/environments/config/condition.py). Weight maps, origin, VAE, diffusion, generator and
-evaluation take a condition and do not ask which one it is.
+A kind of condition is a module beside this one, named as ``ConditionName`` names the kind
+(weightcast/environments/config/condition.py), whose subclass of ``Condition`` is called ``CONDITION``. Weight maps,
+origin, VAE, diffusion, generator and evaluation take a condition and do not ask which one it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 from weightcast.core.errors import InputError
 from weightcast.environments.conditions.condition import Condition, Known
-from weightcast.environments.conditions.parameters import ParametersCondition
+from weightcast.environments.config.condition import CONDITIONS
 
-__all__ = ["Condition", "Known", "build_condition", "new_condition"]
+__all__ = ["Condition", "Known", "build_condition", "kind_of_condition", "new_condition"]
 
-_KINDS: dict[str, type[Condition]] = {"parameters": ParametersCondition}
+
+def kind_of_condition(name: str) -> type[Condition]:
+    """The class of a kind.
+
+    Args:
+        name: a ``ConditionName``.
+    """
+    kind: type[Condition] = import_module(f"{__name__}.{name.replace('-', '_')}").CONDITION
+    return kind
 
 
 def new_condition(kind: str, visible: Sequence[Known], logarithmic: Sequence[str] = ()) -> Condition:
@@ -30,7 +39,7 @@ def new_condition(kind: str, visible: Sequence[Known], logarithmic: Sequence[str
     Raises:
         InputError: the environments lack what this kind needs.
     """
-    return _KINDS[kind].of(visible, logarithmic)
+    return kind_of_condition(kind).of(visible, logarithmic)
 
 
 def build_condition(description: Mapping[str, Any]) -> Condition:
@@ -40,6 +49,6 @@ def build_condition(description: Mapping[str, Any]) -> Condition:
         InputError: the kind is unknown.
     """
     kind = description.get("kind")
-    if kind not in _KINDS:
-        raise InputError(f"condition.kind: found {kind!r}, expected one of {', '.join(_KINDS)}")
-    return _KINDS[kind].from_description(description)
+    if kind not in CONDITIONS:
+        raise InputError(f"condition.kind: found {kind!r}, expected one of {', '.join(CONDITIONS)}")
+    return kind_of_condition(str(kind)).from_description(description)

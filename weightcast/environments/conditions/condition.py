@@ -10,6 +10,7 @@ from typing import Any, Self
 from torch import Tensor, nn
 
 from weightcast.core.environment_table import Environment
+from weightcast.environments.config.condition import SHOWN_FRAMES
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Known:
 
     @classmethod
     def of_rows(cls, environments: Sequence[Environment]) -> list[Known]:
-        """What the table of environments says of each."""
+        """What the table of environments alone says of each; stages ask `weightcast.environments.known.known_of`."""
         return [cls(parameters=environment.parameters) for environment in environments]
 
 
@@ -43,6 +44,11 @@ class Condition(nn.Module, ABC):
 
     coordinates: int
     width: int
+
+    @property
+    def shown_frames(self) -> bool:
+        """Whether ``prepare`` takes frames, so that nothing has to be searched for where some are observed."""
+        return self.describe()["kind"] in SHOWN_FRAMES
 
     @classmethod
     @abstractmethod

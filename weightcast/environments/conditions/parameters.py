@@ -81,6 +81,9 @@ class ParametersCondition(Condition):
         return warnings
 
 
+CONDITION = ParametersCondition
+
+
 class _Affine(nn.Module):
     """Another scale and origin of every coordinate."""
 

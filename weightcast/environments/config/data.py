@@ -7,21 +7,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from weightcast.core.config.settings import Settings
+from weightcast.core.config.system import SystemName
 
-# The systems of weightcast.systems, which cannot be imported here: a configuration must be read without xarray.
-DataSource = Literal[
-    "lambda-omega",
-    "lotka-volterra",
-    "glycolytic-oscillator",
-    "gray-scott",
-    "navier-stokes",
-    "kolmogorov",
-    "cylinder",
-    "era5",
-    "era5-sample",
-    "netcdf",
-    "npy",
-]
+DataSource = Literal[SystemName, "netcdf", "npy"]
 
 
 class TrajectoryCounts(Settings):

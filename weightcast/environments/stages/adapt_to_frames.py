@@ -19,7 +19,7 @@ from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
 from weightcast.environments.base import BaseNetwork
-from weightcast.environments.conditions import Condition
+from weightcast.environments.conditions import Condition, Known
 from weightcast.environments.dataset import Normalisation, TrajectoryFolder
 from weightcast.environments.generator import Generator
 from weightcast.environments.infer_environment import infer_environment
@@ -58,7 +58,7 @@ def adapt_to_frames(
         conditioned.append(Conditioned.of_generator(name, generator, started_from.metadata["seconds"]))
     predictor, methods = started_from.predictor.to(run.device), []
     for method in conditioned:
-        methods.append(adapt(method, settings.ids, method.normalisation.apply(observed), predictor))
+        methods.append(adapt(method, settings.ids, observed, predictor))
         print(f"{method.method}, seed {method.seed}: {methods[-1].adapt_seconds:.2g} s an environment", flush=True)
     return WeightsFile.of(methods, started_from.shared | run.described())
 
@@ -119,13 +119,17 @@ def adapt(method: Conditioned, environments: list[str], observed: Tensor, predic
     Args:
         method: which is not told the parameters.
         environments: ids.
-        observed: normalised frames of each [environment, trajectory, frame, channel, y, x], two frames or more.
+        observed: frames of each, in physical units [environment, trajectory, frame, channel, y, x], two or more.
         predictor: whose weights they are.
     """
     started = time.monotonic()
     weights, candidates = [], method.condition.candidates()
     for frames in observed:
-        prepared = infer_environment(method.weights_of, predictor, frames, candidates)
+        if method.condition.shown_frames:
+            prepared = method.condition.prepare([Known(frames=frames.cpu())])[0].to(frames.device)
+        else:
+            frames = method.normalisation.apply(frames)
+            prepared = infer_environment(method.weights_of, predictor, frames, candidates)
         with torch.no_grad():
             weights.append(method.weights_of(prepared[None]).clone())
     return MethodWeights(

@@ -15,10 +15,10 @@ from weightcast.core.run import Run
 from weightcast.core.stage import stage
 from weightcast.core.training import Fit
 from weightcast.environments.base import BaseNetwork
-from weightcast.environments.conditions import Known
 from weightcast.environments.config.baselines import FinetuneSettings
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.jobs import FinetuneBases
+from weightcast.environments.known import known_of
 from weightcast.environments.losses import environment_loss
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.weights_table import MethodWeights, WeightsFile
@@ -46,9 +46,9 @@ def finetune_bases(
         run.place(trajectories.read(ids, data, "train", chosen_from.frames)[:, 0]) for ids in (chosen, wanted)
     )
     held_out = run.place(trajectories.read(chosen, data, "validation", data.trained_frames))
-    known, table = {}, settings.table
+    known = {}
     for name, ids in (("chosen", chosen), ("wanted", wanted)):
-        known[name] = Known.of_rows([table[id] for id in ids])
+        known[name] = known_of(settings, trajectories, ids)
 
     methods = []
     for base, name in zip(bases, settings.methods, strict=True):

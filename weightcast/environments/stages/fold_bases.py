@@ -5,21 +5,25 @@ from __future__ import annotations
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
 from weightcast.environments.base import BaseNetwork
-from weightcast.environments.conditions import Known
+from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.jobs import FoldBases
+from weightcast.environments.known import known_of
 from weightcast.environments.weights_table import MethodWeights, WeightsFile
 
 
 @stage("fold_bases")
-def fold_bases(run: Run, settings: FoldBases, bases: list[BaseNetwork]) -> WeightsFile:
+def fold_bases(
+    run: Run, settings: FoldBases, bases: list[BaseNetwork], observed: TrajectoryFolder | None = None
+) -> WeightsFile:
     """Fold bases into plain weights.
 
     Args:
         run: whose device is used.
         settings: environments, and the methods that the bases become.
         bases: in the order of ``settings.methods``.
+        observed: trajectories of all environments, where a condition sees frames.
     """
-    known = Known.of_rows(settings.environments)
+    known = known_of(settings, observed)
     methods = [
         MethodWeights(
             method=method,

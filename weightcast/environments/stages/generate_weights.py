@@ -10,15 +10,20 @@ from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
 from weightcast.environments.base import BaseNetwork
-from weightcast.environments.conditions import Known
+from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.generator import Generator
 from weightcast.environments.jobs import GenerateWeights
+from weightcast.environments.known import known_of
 from weightcast.environments.weights_table import MethodWeights, WeightsFile
 
 
 @stage("generate_weights")
 def generate_weights(
-    run: Run, settings: GenerateWeights, generators: list[Generator], base: BaseNetwork
+    run: Run,
+    settings: GenerateWeights,
+    generators: list[Generator],
+    base: BaseNetwork,
+    observed: TrajectoryFolder | None = None,
 ) -> WeightsFile:
     """Generate weights.
 
@@ -27,16 +32,17 @@ def generate_weights(
         settings: environments, samples, the method's name.
         generators: one a seed.
         base: that the arm's zoo started from: its cost counts.
+        observed: trajectories of all environments, where a condition sees frames.
     """
-    methods = []
+    known, methods = known_of(settings, observed), []
     for generator in generators:
         generator.to(run.device)
         started = time.monotonic()
         weights = []
-        for environment in settings.environments:
+        for environment, told in zip(settings.environments, known, strict=True):
             # Each environment has noise of its own, so that environments are independent samples.
             noise = generator.draw_noise(settings.samples, derive_seed(generator.metadata["seed"], environment.id))
-            prepared = run.place(generator.condition.prepare(Known.of_rows([environment])))
+            prepared = run.place(generator.condition.prepare([told]))
             with torch.no_grad():
                 weights.append(generator.weights(prepared.expand(settings.samples, -1), noise))
         methods.append(

@@ -10,14 +10,17 @@ from torch import Tensor
 from weightcast.core.outputs import Table
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
-from weightcast.environments.conditions import Known
+from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.jobs import MapWeights
+from weightcast.environments.known import known_of
 from weightcast.environments.vae_artifact import TrainedVae
 from weightcast.environments.zoo import Zoo
 
 
 @stage("map_weights")
-def map_weights(run: Run, settings: MapWeights, zoos: list[Zoo], vaes: list[TrainedVae]) -> Table:
+def map_weights(
+    run: Run, settings: MapWeights, zoos: list[Zoo], vaes: list[TrainedVae], observed: TrajectoryFolder | None = None
+) -> Table:
     """Map the experts that did not diverge.
 
     Args:
@@ -25,17 +28,18 @@ def map_weights(run: Run, settings: MapWeights, zoos: list[Zoo], vaes: list[Trai
         settings: the visible environments.
         zoos: one a base, in the order of ``settings.bases``.
         vaes: one an arm.
+        observed: trajectories of these environments, where a condition sees frames.
     """
     healthy = {base: zoo.healthy() for base, zoo in zip(settings.bases, zoos, strict=True)}
     tables = [mapped("weights", base, zoo, zoo.weights) for base, zoo in healthy.items()]
-    shown, table = set(), settings.table
+    shown = set()
     for trained in vaes:
         base = next(name for name, zoo in healthy.items() if zoo.metadata["base"] == trained.metadata["base"])
         if base in shown:  # several arms may stand on one base: the first one's latents are shown
             continue
         shown.add(base)
         zoo = healthy[base]
-        known = Known.of_rows([table[environment] for environment in zoo.environments])
+        known = known_of(settings, observed, zoo.environments)
         prepared = run.place(trained.condition.prepare(known))
         with torch.no_grad():
             latents = run.place(trained.vae).encode(run.place(zoo.weights), prepared).cpu()

@@ -17,8 +17,10 @@ from weightcast.environments.baselines.regression import (
     nearest_environment,
     polynomial_regression,
 )
-from weightcast.environments.conditions import Known, new_condition
+from weightcast.environments.conditions import new_condition
+from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.jobs import RegressWeights
+from weightcast.environments.known import known_of
 from weightcast.environments.training_zoo import TrainingZoo
 from weightcast.environments.weights_table import MethodWeights, WeightsFile
 from weightcast.environments.zoo import Zoo
@@ -26,7 +28,12 @@ from weightcast.environments.zoo import Zoo
 
 @stage("regress_weights")
 def regress_weights(
-    run: Run, settings: RegressWeights, zoo: Zoo, base: BaseNetwork, reference: Zoo | None
+    run: Run,
+    settings: RegressWeights,
+    zoo: Zoo,
+    base: BaseNetwork,
+    reference: Zoo | None,
+    observed: TrajectoryFolder | None = None,
 ) -> WeightsFile:
     """Regress a zoo's weights on its condition's coordinates.
 
@@ -36,11 +43,12 @@ def regress_weights(
         zoo: experts of the visible environments.
         base: that the zoo started from.
         reference: experts of unseen environments, for One-per-Env; None where there is none.
+        observed: trajectories of all environments, where a condition sees frames.
     """
-    training = TrainingZoo.of(zoo, settings.table)
+    training = TrainingZoo.of(zoo, settings, observed)
     condition = new_condition(settings.condition, training.known, settings.logarithmic_parameters)
     seen = condition.prepare(training.known).double().numpy()
-    wanted = condition.prepare(Known.of_rows(settings.environments)).double().numpy()
+    wanted = condition.prepare(known_of(settings, observed)).double().numpy()
     rows_of = [training.environment_of == row for row in range(len(training.environments))]
     first = [int(rows.nonzero()[0]) for rows in rows_of]
     # Regression is on the mean of an environment's experts; the nearest expert is one of them, the first.

@@ -14,9 +14,10 @@ from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
 from weightcast.core.training import Fit
 from weightcast.environments.base import BaseNetwork, describe_weight_map
-from weightcast.environments.conditions import Known, new_condition
+from weightcast.environments.conditions import new_condition
 from weightcast.environments.dataset import Normalisation, TrajectoryFolder, tensor_digest
 from weightcast.environments.jobs import TrainBase
+from weightcast.environments.known import known_of
 from weightcast.environments.losses import held_out_errors, pooled_loss
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.weight_maps import WeightMap, build_weight_map
@@ -29,7 +30,7 @@ def train_base(run: Run, settings: TrainBase, trajectories: TrajectoryFolder) ->
     data, ids = settings.data, settings.ids
     physical = trajectories.read(ids, data, "train", data.trained_frames)
     normalisation = Normalisation.of(physical)
-    known = Known.of_rows(settings.environments)
+    known = known_of(settings, trajectories)
     condition = new_condition(settings.condition, known, settings.logarithmic_parameters)
 
     seed = derive_seed(settings.seed, "base", settings.weight_map.kind)

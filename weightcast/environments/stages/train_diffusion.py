@@ -10,6 +10,7 @@ from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
 from weightcast.core.training import Fit
 from weightcast.environments.config.diffusion import DiffusionSettings
+from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.diffusion import LatentDiffusion
 from weightcast.environments.generator import Generator, new_generator
 from weightcast.environments.jobs import TrainDiffusion
@@ -22,9 +23,11 @@ _PASSED_ON = ("architecture", "normalisation", "condition", "vae", "origin", "ba
 
 
 @stage("train_diffusion")
-def train_diffusion(run: Run, settings: TrainDiffusion, zoo: Zoo, vae: TrainedVae) -> Generator:
+def train_diffusion(
+    run: Run, settings: TrainDiffusion, zoo: Zoo, vae: TrainedVae, observed: TrajectoryFolder | None = None
+) -> Generator:
     """Train the diffusion on the latents of the experts that did not diverge."""
-    training = TrainingZoo.of(zoo, settings.table)
+    training = TrainingZoo.of(zoo, settings, observed)
     metadata = {key: vae.metadata[key] for key in _PASSED_ON} | {
         "arm": settings.arm,
         "stage_of_training": "diffusion",

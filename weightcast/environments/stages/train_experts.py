@@ -15,11 +15,11 @@ from weightcast.core.errors import InputError
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
 from weightcast.environments.base import BaseNetwork
-from weightcast.environments.conditions import Known
 from weightcast.environments.dataset import TrajectoryFolder, tensor_digest
 from weightcast.environments.experts import one_step_error, plan_members, starting_weights
 from weightcast.environments.experts import train_experts as train_together
 from weightcast.environments.jobs import TrainExperts
+from weightcast.environments.known import known_of
 from weightcast.environments.zoo import ExpertShard
 
 
@@ -129,8 +129,7 @@ def _train(
     )
     members = plan_members(environments, count, settings.seed)
     of = [list(environments).index(member.environment) for member in members]
-    table = settings.table
-    folded = base.weights(Known.of_rows([table[environment] for environment in environments]))[of]
+    folded = base.weights(known_of(settings, trajectories, environments))[of]
     start = starting_weights(folded, members, base.predictor, settings.perturbation)
     weights, result = train_together(
         run, start, members, frames, of, base.predictor.on(run), settings.training, held_out=held_out, name=name

@@ -29,7 +29,7 @@ VALIDATED_EXPERTS, VALIDATED_STATES = 16, 4
 @stage("train_vae")
 def train_vae(run: Run, settings: TrainVae, zoo: Zoo, base: BaseNetwork, trajectories: TrajectoryFolder) -> TrainedVae:
     """Train the weight VAE on the experts that did not diverge."""
-    training = TrainingZoo.of(zoo, settings.table)
+    training = TrainingZoo.of(zoo, settings, trajectories)
     seed = derive_seed(settings.seed, "vae", settings.generator_seed)
     condition = new_condition(settings.condition, training.known, settings.logarithmic_parameters)
     relative = settings.vae.relative_to == "base"

@@ -10,11 +10,11 @@ from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
 from weightcast.core.training import Fit
-from weightcast.environments.conditions import Known
 from weightcast.environments.config.end_to_end import EndToEndSettings
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.generator import Generator
 from weightcast.environments.jobs import TuneGenerator
+from weightcast.environments.known import known_of
 from weightcast.environments.losses import held_out_errors, pooled_loss
 
 
@@ -25,7 +25,7 @@ def tune_generator(
     """Fine-tune a generator on the visible environments."""
     data = settings.data
     generator.to(run.device)
-    prepared = run.place(generator.condition.prepare(Known.of_rows(settings.environments)))
+    prepared = run.place(generator.condition.prepare(known_of(settings, trajectories)))
     frames, held_out = (
         run.place(generator.normalisation.apply(trajectories.read(settings.ids, data, part, data.trained_frames)))
         for part in ("train", "validation")

@@ -1,0 +1,27 @@
+"""What is known of the environments that a stage works on: what the table says, and frames if a condition sees any."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from weightcast.environments.conditions import Known
+from weightcast.environments.config.condition import FRAMES
+from weightcast.environments.dataset import TrajectoryFolder
+from weightcast.environments.jobs import Told
+
+
+def known_of(settings: Told, trajectories: TrajectoryFolder | None, ids: Sequence[str] | None = None) -> list[Known]:
+    """What is known of environments.
+
+    Args:
+        settings: of a stage: the table's rows, and how frames are read where a condition of the study sees them.
+        trajectories: where these lie; None where no condition sees any.
+        ids: environments among the settings', in this order; all of them if None.
+    """
+    table = settings.table
+    rows = settings.environments if ids is None else [table[id] for id in ids]
+    if settings.shown is None:
+        return Known.of_rows(rows)
+    assert trajectories is not None  # the rule of a stage that is told frames names the files
+    frames = trajectories.read([row.id for row in rows], settings.shown, "train", FRAMES)[:, :1]
+    return [Known(row.parameters, shown) for row, shown in zip(rows, frames, strict=True)]
