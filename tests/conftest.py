@@ -12,6 +12,7 @@ SHARED = "finished"
 """The fixture that tests of several files share."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         group = SHARED if SHARED in getattr(item, "fixturenames", ()) else item.path.name
