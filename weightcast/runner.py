@@ -6,12 +6,14 @@ command of every job that fails; it can be copied, changed and run by hand, unde
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from weightcast.core.config.device import DEVICE_PATTERN
 from weightcast.core.errors import InputError
 from weightcast.core.job import Job, StageSettings, read_job
 from weightcast.core.run import Run
@@ -35,8 +37,11 @@ def run_job(argument: str, device: str | None = None) -> None:
         choose_device(device, "--device")
     settings, execution = _settings(job)
     stage = find_stage(job.stage)
+    name = device or job.device or execution.get("device", "cpu")
+    if re.fullmatch(DEVICE_PATTERN, name) is None:  # whether it is there, is asked when something is to be placed there
+        raise InputError(f"device: found {name!r}, expected auto, cpu, cuda or cuda:<number>")
     run = Run(
-        device or job.device or execution.get("device", "cpu"),
+        name,
         execution.get("acceleration"),
         state=None if job.state is None else Path(job.state),
         identity=partial(stage.key, settings, job.inputs),

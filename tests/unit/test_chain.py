@@ -168,7 +168,7 @@ def shard_of(chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
     def train(state: str, finish: bool = True) -> ExpertShard:
         settings = TrainExperts.of(chain.plan, "conditioned", "visible-000")
         resume = Resume(tmp_path / state / "training", settings.digest)
-        run = Run(resume=resume, provenance={"code_digest": "c"})
+        run = Run(resume=resume, identity=lambda: (settings.digest, {"code_digest": "c"}))
         made = experts.train_experts(run, settings, base=base, trajectories=files)
         if finish:
             run.finish()

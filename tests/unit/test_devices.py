@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +39,12 @@ META = torch.device("meta")
 NO_NUMBERS = re.compile(r"meta tensor|on meta|Tensor\.item\(\)|data-dependent")
 
 
-@dataclass
 class MetaRun(Run):
     """A run on the meta device, which takes the first step of every training, forward and backward, and no other."""
 
-    trained: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        super().__init__(META)
+        self.trained: list[str] = []
 
     def fit(
         self,
@@ -97,7 +97,8 @@ def on_meta(chain: Chain) -> tuple[Chain, list[MetaRun]]:
     runs: list[MetaRun] = []
 
     def run_of(device: torch.device, outputs: dict[str, Path]) -> MetaRun:
-        runs.append(MetaRun(device=device))  # without outputs: nothing is written
+        assert device == META
+        runs.append(MetaRun())  # without outputs: nothing is written
         return runs[-1]
 
     return Chain(chain.plan, chain.folder, "meta", run_of), runs
@@ -141,7 +142,7 @@ def test_a_generator_is_tuned_on_the_runs_device(on_meta: tuple[Chain, list[Meta
 def test_experts_are_trained_on_the_runs_device(chain: Chain) -> None:
     settings = TrainExperts.of(chain.plan, "conditioned", "visible-000")
     base = BaseNetwork.load(chain.inputs_of("train_experts")["base"])
-    base, run = base.to(META), MetaRun(device=META)
+    base, run = base.to(META), MetaRun()
     members = plan_members(settings.ids, settings.members, settings.seed)
     of = [settings.ids.index(member.environment) for member in members]
     files = TrajectoryFolder(chain.folder / "trajectories")

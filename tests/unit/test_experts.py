@@ -133,7 +133,7 @@ def study(tmp_path, predictor):
         )
         run = Run(
             resume=Resume(tmp_path / "state" / "trainings", settings.digest),
-            provenance={"code_digest": "c"},
+            identity=lambda: (settings.digest, {"code_digest": "c"}),
         )
         shard = stage_module.train_experts(run, settings, base=base, trajectories=TrajectoryFolder(tmp_path))
         shard.save(tmp_path / f"{output}.safetensors")

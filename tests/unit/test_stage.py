@@ -14,7 +14,7 @@ import pytest
 import torch
 import yaml
 from refusals import refused
-from tiny_study import ROOT, tiny_config, write_config, write_table
+from tiny_study import ROOT, tiny_config, write_config, write_data, write_table
 
 from weightcast.core import stage as stage_module
 from weightcast.core.artifacts import load_artifact, save_artifact
@@ -331,14 +331,26 @@ def test_a_job_that_was_planned_with_other_settings_is_refused(study: Path) -> N
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here, which the job would be run on")
 def test_a_gpu_that_is_not_there_is_refused(study: Path) -> None:
-    error = refusal(json.dumps(gathering()), "--device", "cuda")
+    write_data(study / "trajectories")
+
+    def evaluating(**changes: Any) -> str:
+        inputs, outputs = {"trajectories": "trajectories"}, {"output": "out/errors.csv"}
+        stage = {"stage": "evaluate_without_network", "of": {}, "inputs": inputs, "outputs": outputs}
+        return json.dumps(gathering(**stage) | changes)
+
+    error = refusal(evaluating(), "--device", "cuda")
     assert "device: found 'cuda'" in error and "no GPU" in error
-    error = refusal(json.dumps(gathering(device="cuda:1")))
-    assert "found 'cuda:1'" in error
+    assert "found 'cuda:1'" in refusal(evaluating(device="cuda:1"))
     config = yaml.safe_load(Path("config.yaml").read_text(encoding="utf-8"))
     write_config(Path("config.yaml"), config | {"device": "cuda"})
-    assert "found 'cuda'" in refusal(json.dumps(gathering()))
-    assert run_script(json.dumps(gathering()), "--device", "cpu").returncode == 0  # which goes before
+    assert "found 'cuda'" in refusal(evaluating())
+    assert run_script(evaluating(), "--device", "cpu").returncode == 0  # which goes before
+    assert Path("out/errors.csv").exists()
+
+
+def test_a_device_of_no_kind_is_refused_whatever_the_stage(study: Path) -> None:
+    error = refusal(json.dumps(gathering()), "--device", "gpu")
+    assert "device: found 'gpu'" in error and "cuda:<number>" in error
 
 
 def test_what_a_runner_cannot_use_is_one_line(study: Path) -> None:

@@ -7,8 +7,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from weightcast.cli.warning import warn
 from weightcast.core.config.yaml_file import read_yaml
+from weightcast.core.console.warning import warn
 from weightcast.core.environment_table import read_environments
 from weightcast.core.errors import InputError
 from weightcast.environments.config.study import parse_study

@@ -40,6 +40,7 @@ class Run:
         resume: where trainings keep their states; None keeps none, unless ``state`` says where.
         state: folder for states, under the key that ``identity`` gives.
         identity: computed when it is needed, since digesting all inputs takes a moment.
+        provenance: replaces the parts of the identity in what artifacts say of where they come from.
         outputs: where the stage's outputs go, by name.
 
     Attributes:
@@ -54,6 +55,7 @@ class Run:
         resume: Resume | None = None,
         state: Path | None = None,
         identity: Identity | None = None,
+        provenance: Mapping[str, Any] | None = None,
         outputs: Mapping[str, Path] | None = None,
     ) -> None:
         self._device = device
@@ -61,6 +63,7 @@ class Run:
         self._resume = resume
         self._state = state
         self._identity = identity
+        self._provenance = provenance
         self.outputs = dict(outputs or {})
         self.curves: dict[str, Any] = {}
         self._states: list[Resume] = []
@@ -94,7 +97,7 @@ class Run:
     @property
     def provenance(self) -> Mapping[str, Any]:
         """What artifacts say of where they come from: stage, digests of settings, inputs and code."""
-        return self.key[1]
+        return self.key[1] if self._provenance is None else self._provenance
 
     def draws(self, *purpose: str | int) -> Draws:
         """Random numbers for a purpose, on this device; see :class:`weightcast.core.draws.Draws`."""

@@ -27,7 +27,7 @@ class StackedPredictor:
 
     @classmethod
     def of_architecture(cls, architecture: Mapping[str, Any]) -> StackedPredictor:
-        """From the description that artifacts hold."""
+        """The architecture that an artifact describes."""
         return cls(build_predictor(dict(architecture)))
 
     def to(self, device: torch.device) -> StackedPredictor:

@@ -9,7 +9,7 @@ from typing import Literal
 import pandas as pd
 
 from weightcast.core.methods import GENERATOR_PREFIX, SKILL_FLOOR, method
-from weightcast.core.report.numbers import interval, number, p_value, ratio
+from weightcast.core.report.number_formats import interval, number, p_value, ratio
 from weightcast.core.report.verdict import Verdict, best_of_family
 from weightcast.core.significance import best_arm, best_method, split_order
 

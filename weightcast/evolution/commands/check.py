@@ -6,7 +6,7 @@ from pathlib import Path
 from time import process_time
 from typing import Any
 
-from weightcast.cli.warning import warn
+from weightcast.core.console.warning import warn
 from weightcast.evolution.config.load import parse_time_study
 
 

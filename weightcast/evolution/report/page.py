@@ -6,7 +6,7 @@ from pathlib import Path
 
 from weightcast.core.errors import InputError
 from weightcast.core.methods import method, printing_order
-from weightcast.core.report.numbers import count
+from weightcast.core.report.number_formats import count
 from weightcast.core.report.parts import ReportFigure, Section, fill_template, stage_rows, write_report
 from weightcast.core.report.versions import versions
 from weightcast.evolution.report.comparison import METRIC_LABELS, choose_protagonists

@@ -8,7 +8,7 @@ from typing import Literal
 import pandas as pd
 
 from weightcast.core.methods import FLOW_PREFIX, method
-from weightcast.core.report.numbers import interval, number, ratio
+from weightcast.core.report.number_formats import interval, number, ratio
 from weightcast.core.report.verdict import Verdict
 from weightcast.core.significance import Interval, best_method
 from weightcast.evolution.config.flow import FlowArm
