@@ -39,11 +39,11 @@ gallery: $(VENV)/all.stamp ## pictures of every system, simulated for it, to doc
 
 install: $(VENV)/all.stamp ## .venv with everything: tests, lint, ERA5 sample, SLURM
 
-# Tests share the cores among themselves, one thread each, in groups that tests/conftest.py makes. Workflow tests begin,
-# the longest first, and unit tests fill what time they leave; a Snakemake that runs beside other tests has one core.
+# Tests share the cores among themselves, one thread each, a file staying with one worker for the sake of its fixtures.
+# Workflow tests begin, since they are long, and unit tests fill what time they leave.
 test: $(VENV)/all.stamp ## all tests
 	$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest tests/workflow tests/unit \
-	  --numprocesses logical --dist loadgroup --no-loadscope-reorder
+	  --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/all.stamp ## style, workflow lint and types
 	$(IN_VENV) ruff check .

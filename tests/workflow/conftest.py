@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 
 import pytest
@@ -12,11 +14,18 @@ from checkout import Checkout, copy_repository
 def finished(tmp_path_factory) -> Checkout:
     """The mini study, complete, and what was seen of its run in console.txt.
 
-    Tests must leave it as they found it; to change it, take ``study``.
+    Tests must leave it as they found it, since all workers share it; to change it, take ``study``.
     """
-    checkout = copy_repository(tmp_path_factory.mktemp("finished"))
-    done = checkout.snakemake()
-    (checkout.folder / "console.txt").write_text(done.stdout + done.stderr)
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # of the worker alone
+        shared = shared.parent
+    checkout = Checkout(shared / "finished study")
+    with (shared / "finished study.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed: the first worker makes it, another one waits
+        if not (checkout.folder / "console.txt").is_file():
+            copy_repository(checkout.folder)
+            done = checkout.snakemake()
+            (checkout.folder / "console.txt").write_text(done.stdout + done.stderr)
     return checkout
 
 
