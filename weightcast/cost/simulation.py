@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import mean
 from typing import Any
 
-from weightcast.cli.timing import LONG, processor_seconds
+from weightcast.cost.measure import LONG, processor_seconds
 from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.errors import InputError
 from weightcast.environments.config.study import Study

@@ -1,0 +1,205 @@
+"""A study rehearsed: one job of each kind is run by its own stage, on a part of the study, and in a temporary folder.
+
+Jobs are of a kind if their stage and settings are the same but for seeds and for which environments they are of, and if
+what they read is made by jobs of the same kinds. Trainings stop after a few steps
+(:class:`weightcast.cost.measure.MeasuredRun`); what a rehearsed job writes, the next ones read, so all sizes are those of
+the study. What of it is left out, and how the rest grows, is said by the study's half: :class:`Part`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from weightcast.core.artifacts import digest_of
+from weightcast.core.config.device import AccelerationSettings
+from weightcast.core.errors import InputError
+from weightcast.core.job import StageSettings
+from weightcast.core.stage import Saved
+from weightcast.cost.jobs import PlannedJob, inputs_from, producers
+from weightcast.cost.measure import MeasuredRun, Work, one_quiet_thread
+from weightcast.runner import find_stage
+
+SEEDS = ("seed", "generator_seed", "anchors_seed", "flow_seed")
+BUDGET = 8.0
+"""Seconds for which steps of trainings are repeated, over all kinds of jobs."""
+LEAST, MOST = 0.1, 1.5
+"""Seconds of it for one kind."""
+
+Paths = Mapping[str, str | list[str]]
+
+
+class Part(Protocol):
+    """The part of a study that is rehearsed, in a folder of its own."""
+
+    plan: Any
+    """Of the whole study."""
+
+    def settings(self, planned: PlannedJob) -> tuple[StageSettings, float]:
+        """What a job is told in the rehearsal, and how much longer it would take in the study, trainings apart."""
+
+    def instead(self, planned: PlannedJob) -> Work | None:
+        """What a job takes that is not run by its stage: its data is there, or is made otherwise."""
+
+    def inputs(self, planned: PlannedJob, found: dict[str, Any]) -> Paths:
+        """The files that a job reads: those found, by the names of inputs, with the part's own in their place."""
+
+    def keep(self, planned: PlannedJob, outputs: Mapping[str, Path]) -> None:
+        """Look at what a job has written, to make of it what further ones need."""
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """What the kinds of jobs take.
+
+    Attributes:
+        kinds: of the jobs, in their order.
+        work: of each kind, without the start of its program.
+        failed: why a kind could not be rehearsed.
+    """
+
+    kinds: list[str]
+    work: dict[str, Work]
+    failed: dict[str, str]
+
+
+@dataclass
+class Rehearsal:
+    """Runs one job of each kind.
+
+    Attributes:
+        jobs: of the whole study.
+        part: of it that is rehearsed.
+        folder: a temporary one.
+        budget: seconds for which steps are repeated.
+    """
+
+    jobs: Sequence[PlannedJob]
+    part: Part
+    folder: Path
+    budget: float = BUDGET
+    _made: dict[str, dict[str, Path]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._made_by = producers(self.jobs)
+        self._kind_of = kinds_of(self.jobs, self.part.plan)
+
+    def run(self, needed: Sequence[PlannedJob] | None = None) -> Rehearsed:
+        """Rehearse.
+
+        Args:
+            needed: the jobs whose kinds are measured, and with them those that they build on; all if None.
+
+        Raises:
+            InputError: the data, or an optional package, cannot be used.
+        """
+        first = self._first_of_kinds(self.jobs if needed is None else needed)
+        trainings = sum("train" in planned.job.stage or "tune" in planned.job.stage for planned in first.values())
+        each = min(MOST, max(LEAST * (self.budget > 0), self.budget / max(1, trainings)))
+        work, failed = {}, {}
+        with one_quiet_thread():
+            for kind, planned in first.items():
+                try:
+                    work[kind] = self._rehearse(kind, planned, each)
+                except InputError:
+                    raise
+                except Exception as error:
+                    failed[kind] = f"{planned.job.stage}: {type(error).__name__}: {error}"
+        return Rehearsed([self._kind_of[planned] for planned in self.jobs], work, failed)
+
+    def _first_of_kinds(self, needed: Sequence[PlannedJob]) -> dict[str, PlannedJob]:
+        """A job of each kind, after those that it reads from."""
+        found: dict[str, PlannedJob] = {}
+        first = {self._kind_of[planned]: planned for planned in reversed(self.jobs)}
+
+        def add(kind: str) -> None:
+            if kind in found:
+                return
+            planned = first[kind]
+            for source, _ in inputs_from(planned, self._made_by):
+                add(self._kind_of[source])
+            found[kind] = planned
+
+        for planned in needed:
+            add(self._kind_of[planned])
+        return found
+
+    def _rehearse(self, kind: str, planned: PlannedJob, budget: float) -> Work:
+        instead = self.part.instead(planned)
+        if instead is not None:
+            return instead
+        settings, grows = self.part.settings(planned)
+        job = planned.job
+        outputs = {name: self.folder / kind / name / Path(path).name for name, path in job.outputs.items()}
+        inputs = self.part.inputs(planned, {name: self._found(paths) for name, paths in job.inputs.items()})
+        started = time.process_time()
+        stage = find_stage(job.stage)
+        _, provenance = stage.key(settings, inputs)
+        acceleration: AccelerationSettings = self.part.plan.study.acceleration
+        run = MeasuredRun(acceleration=acceleration, provenance=provenance, outputs=outputs, budget=budget)
+        made = stage(run, settings, **_told_apart(stage.load(inputs)))
+        written: dict[str, Saved] = {} if made is None else made if isinstance(made, dict) else {"output": made}
+        for name, value in written.items():
+            value.save(outputs[name])
+        rest = time.process_time() - started - run.spent
+        self._made[kind] = outputs
+        self.part.keep(planned, outputs)
+        return run.trained + Work(max(rest, 0.0) * grows)
+
+    def _found(self, paths: str | list[str]) -> Any:
+        """Where what jobs of the study read lies in the rehearsal."""
+        if isinstance(paths, list):
+            return [self._found(path) for path in paths]
+        if paths not in self._made_by:
+            return paths
+        planned, name = self._made_by[paths]
+        made = self._made.get(self._kind_of[planned])
+        if made is None:
+            raise RuntimeError(f"{planned.job.stage}, which comes before it, was not rehearsed")
+        return str(made[name])
+
+
+def kinds_of(jobs: Sequence[PlannedJob], plan: Any) -> dict[PlannedJob, str]:
+    """The kind of each job."""
+    made_by, kinds = producers(jobs), dict[PlannedJob, str]()
+
+    def kind(planned: PlannedJob) -> str:
+        if planned not in kinds:
+            sources = sorted({f"{name} of {kind(source)}" for source, name in inputs_from(planned, made_by)})
+            settings = alike(planned.settings(plan).model_dump(mode="json"))
+            inputs = {name: 1 if isinstance(paths, str) else len(paths) for name, paths in planned.job.inputs.items()}
+            said = json.dumps([settings, inputs, sources], sort_keys=True)
+            kinds[planned] = f"{planned.job.stage}-{digest_of(said)[:12]}"
+        return kinds[planned]
+
+    for planned in jobs:
+        kind(planned)
+    return kinds
+
+
+def alike(settings: Any, key: str = "") -> Any:
+    """Settings without what makes no difference to how long a job takes: seeds, and which environments there are."""
+    if isinstance(settings, dict):
+        return {name: alike(value, name) for name, value in settings.items() if name not in SEEDS}
+    if key == "environments" and isinstance(settings, list):
+        visible = sum(isinstance(row, dict) and row["role"] == "visible" for row in settings)
+        return [visible, len(settings) - visible]
+    if key == "seeds":
+        return len(settings)
+    if key == "fold":
+        return settings.partition("-")[0]
+    return settings
+
+
+def _told_apart(inputs: dict[str, Any]) -> dict[str, Any]:
+    """Artifacts of one kind, of which all are the same one here, have seeds of their own."""
+    for several in inputs.values():
+        for number, artifact in enumerate(several if isinstance(several, list) else []):
+            metadata = getattr(artifact, "metadata", None)
+            if isinstance(metadata, dict) and "seed" in metadata:
+                metadata["seed"] = number
+    return inputs
