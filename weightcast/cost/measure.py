@@ -40,9 +40,7 @@ class Work:
     counted: float = 0.0
 
     def __add__(self, other: Work) -> Work:
-        return Work(
-            self.seconds + other.seconds, self.operations + other.operations, self.counted + other.counted
-        )
+        return Work(self.seconds + other.seconds, self.operations + other.operations, self.counted + other.counted)
 
     def __mul__(self, times: float) -> Work:
         return Work(self.seconds * times, self.operations * times, self.counted * times)

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+
+import pandas as pd
 
 from weightcast.core.artifacts import digest_of
 from weightcast.core.config.device import AccelerationSettings
@@ -95,7 +98,7 @@ class Rehearsal:
             needed: the jobs whose kinds are measured, and with them those that they build on; all if None.
 
         Raises:
-            InputError: the data, or an optional package, cannot be used.
+            InputError: a package that the study needs is not installed.
         """
         first = self._first_of_kinds(self.jobs if needed is None else needed)
         trainings = sum("train" in planned.job.stage or "tune" in planned.job.stage for planned in first.values())
@@ -105,9 +108,9 @@ class Rehearsal:
             for kind, planned in first.items():
                 try:
                     work[kind] = self._rehearse(kind, planned, each)
-                except InputError:
-                    raise
                 except Exception as error:
+                    if isinstance(error, InputError) and isinstance(error.__context__, ImportError):
+                        raise  # a package that the study needs is not installed
                     failed[kind] = f"{planned.job.stage}: {type(error).__name__}: {error}"
         return Rehearsed([self._kind_of[planned] for planned in self.jobs], work, failed)
 
@@ -131,13 +134,14 @@ class Rehearsal:
     def _rehearse(self, kind: str, planned: PlannedJob, budget: float) -> Work:
         instead = self.part.instead(planned)
         if instead is not None:
+            self._made[kind] = {}
             return instead
         settings, grows = self.part.settings(planned)
         job = planned.job
         outputs = {name: self.folder / kind / name / Path(path).name for name, path in job.outputs.items()}
         inputs = self.part.inputs(planned, {name: self._found(paths) for name, paths in job.inputs.items()})
+        stage = find_stage(job.stage)  # to import it is part of every job's start
         started = time.process_time()
-        stage = find_stage(job.stage)
         _, provenance = stage.key(settings, inputs)
         acceleration: AccelerationSettings = self.part.plan.study.acceleration
         run = MeasuredRun(acceleration=acceleration, provenance=provenance, outputs=outputs, budget=budget)
@@ -153,14 +157,27 @@ class Rehearsal:
     def _found(self, paths: str | list[str]) -> Any:
         """Where what jobs of the study read lies in the rehearsal."""
         if isinstance(paths, list):
-            return [self._found(path) for path in paths]
+            return self._numbered([self._found(path) for path in paths])
         if paths not in self._made_by:
             return paths
         planned, name = self._made_by[paths]
         made = self._made.get(self._kind_of[planned])
         if made is None:
             raise RuntimeError(f"{planned.job.stage}, which comes before it, was not rehearsed")
-        return str(made[name])
+        return str(made[name]) if made else paths  # the part has it
+
+    def _numbered(self, files: list[str]) -> list[str]:
+        """Tables of errors of one kind, of which all are the same one here, have seeds of their own."""
+        seen, numbered = Counter[str](), []
+        for file in files:
+            number, path = seen[file], Path(file)
+            seen[file] += 1
+            if number and path.suffix == ".csv":
+                table = pd.read_csv(path)
+                path = path.with_name(f"{path.stem}-{number}.csv")
+                table.assign(seed=number).to_csv(path, index=False)
+            numbered.append(str(path))
+        return numbered
 
 
 def kinds_of(jobs: Sequence[PlannedJob], plan: Any) -> dict[PlannedJob, str]:

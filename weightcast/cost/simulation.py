@@ -5,9 +5,9 @@ from __future__ import annotations
 from statistics import mean
 from typing import Any
 
-from weightcast.cost.measure import LONG, processor_seconds
 from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.errors import InputError
+from weightcast.cost.measure import LONG, processor_seconds
 from weightcast.environments.config.study import Study
 from weightcast.environments.plan import source_settings
 from weightcast.systems import System, load_system
