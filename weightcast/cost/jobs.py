@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import subprocess
@@ -48,7 +47,7 @@ class PlannedJob:
         kind = next(jobs[self.job.stage] for jobs in stages_of().values() if self.job.stage in jobs)
         if self.job.settings is not None:
             return kind.model_validate(self.job.settings)
-        return kind.of(plan, **self.job.of)  # type: ignore[attr-defined,no-any-return]
+        return kind.of(plan, **self.job.of)  # type: ignore[attr-defined]
 
 
 def planned_jobs(config: Path, everything: bool = True) -> list[PlannedJob]:
@@ -121,5 +120,5 @@ def _folder(everything: bool) -> Any:
         return
     with TemporaryDirectory(prefix="weightcast-plan-") as folder:
         for entry in here.iterdir():
-            os.symlink(entry, Path(folder) / entry.name)
+            (Path(folder) / entry.name).symlink_to(entry)
         yield Path(folder)

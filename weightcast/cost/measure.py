@@ -20,7 +20,9 @@ from weightcast.core.training import VALIDATIONS, Fit, fit
 from weightcast.cost.operations import OperationCounter
 
 LONG = 2.5
-"""Seconds from which on a step is not repeated to measure it better."""
+"""Seconds from which on work is not repeated to measure it better."""
+TOO_LONG = 4 * LONG
+"""Seconds of a training's first step, which takes longer than the others, from which on there is no second."""
 MOST_STEPS = 60
 """Steps that are timed at most."""
 
@@ -116,11 +118,11 @@ class MeasuredRun(Run):
         with OperationCounter() as counter:
             first = _step_seconds(train, 1)
         operations = counter.operations
-        if first > LONG or most == 1:
+        if first > TOO_LONG or most == 1:
             return Work(first, operations, first)
         one = _step_seconds(train, 2)
-        number = min(MOST_STEPS, max(2, int(self.budget / max(one, 1e-4))))
-        seconds = one if one > self.budget else _step_seconds(train, number + 1)
+        number = min(MOST_STEPS, int(self.budget / max(one, 1e-4)))
+        seconds = one if number < 2 else _step_seconds(train, number + 1)
         return Work(seconds, operations, seconds)
 
 

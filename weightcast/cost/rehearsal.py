@@ -1,9 +1,9 @@
 """A study rehearsed: one job of each kind is run by its own stage, on a part of the study, and in a temporary folder.
 
-Jobs are of a kind if their stage and settings are the same but for seeds and for which environments they are of, and if
-what they read is made by jobs of the same kinds. Trainings stop after a few steps
-(:class:`weightcast.cost.measure.MeasuredRun`); what a rehearsed job writes, the next ones read, so all sizes are those of
-the study. What of it is left out, and how the rest grows, is said by the study's half: :class:`Part`.
+Jobs are of a kind if their stage and settings are the same but for seeds and for which environments they are of, and
+if what they read is made by jobs of the same kinds. Trainings stop after a few steps
+(:class:`weightcast.cost.measure.MeasuredRun`); what a rehearsed job writes, the next ones read, so all sizes are those
+of the study. What of it is left out, and how the rest grows, is said by the study's half: :class:`Part`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from weightcast.cost.measure import MeasuredRun, Work, one_quiet_thread
 from weightcast.runner import find_stage
 
 SEEDS = ("seed", "generator_seed", "anchors_seed", "flow_seed")
-BUDGET = 8.0
+BUDGET = 12.0
 """Seconds for which steps of trainings are repeated, over all kinds of jobs."""
-LEAST, MOST = 0.1, 1.5
+LEAST, MOST = 0.1, 3.0
 """Seconds of it for one kind."""
 
 Paths = Mapping[str, str | list[str]]
@@ -138,7 +138,8 @@ class Rehearsal:
             return instead
         settings, grows = self.part.settings(planned)
         job = planned.job
-        outputs = {name: self.folder / kind / name / Path(path).name for name, path in job.outputs.items()}
+        # Where they lie among themselves counts: the report looks for files beside others.
+        outputs = {name: self.folder / path.lstrip("/") for name, path in job.outputs.items()}
         inputs = self.part.inputs(planned, {name: self._found(paths) for name, paths in job.inputs.items()})
         stage = find_stage(job.stage)  # to import it is part of every job's start
         started = time.process_time()
@@ -168,11 +169,11 @@ class Rehearsal:
 
     def _numbered(self, files: list[str]) -> list[str]:
         """Tables of errors of one kind, of which all are the same one here, have seeds of their own."""
-        seen, numbered = Counter[str](), []
+        seen, numbered, often = Counter[str](), [], Counter(files)
         for file in files:
             number, path = seen[file], Path(file)
             seen[file] += 1
-            if number and path.suffix == ".csv":
+            if often[file] > 1 and path.suffix == ".csv":
                 table = pd.read_csv(path)
                 path = path.with_name(f"{path.stem}-{number}.csv")
                 table.assign(seed=number).to_csv(path, index=False)
