@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from weightcast.core.job import StageSettings
 from weightcast.cost.example_samples import example_samples
 from weightcast.cost.jobs import PlannedJob
 from weightcast.cost.measure import Work
+from weightcast.cost.rehearsal import Told
 from weightcast.evolution.jobs import Scoring, TimePlan
 from weightcast.evolution.plan import ALL
 from weightcast.samples.snapshots import Snapshots
@@ -32,11 +32,11 @@ class TimePart:
         self.snapshots.save(self._files["all"])
         self.interval.save(self._files["interval"])
 
-    def settings(self, planned: PlannedJob) -> tuple[StageSettings, float]:
+    def told(self, planned: PlannedJob) -> list[Told]:
         settings = planned.settings(self.plan)
         if self._evaluates_all(planned):
-            return settings, (len(self.snapshots.times) - 1) / (len(self.interval.times) - 1)
-        return settings, 1.0
+            return [Told(settings, (len(self.snapshots.times) - 1) / (len(self.interval.times) - 1))]
+        return [Told(settings)]
 
     def instead(self, planned: PlannedJob) -> Work | None:
         return Work(self._simulation) if planned.job.stage == "simulate_snapshots" else None

@@ -6,7 +6,7 @@ import gc
 import io
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 
@@ -56,11 +56,13 @@ class MeasuredRun(Run):
 
     Attributes:
         budget: seconds for which the steps of a training are repeated, unless one takes longer.
+        grows: how many times as long trainings take in the study, whose names have a word in them.
         trained: what the trainings would take in all.
         spent: seconds that their few steps took, which are no part of the rest of the job.
     """
 
     budget: float = 0.5
+    grows: Mapping[str, float] = field(default_factory=dict)
     trained: Work = Work()
     spent: float = 0.0
     _known: dict[object, Work] = field(default_factory=dict)
@@ -106,6 +108,7 @@ class MeasuredRun(Run):
                 validation()
             seconds = time.process_time() - before
             work += Work(min(VALIDATIONS, settings.steps) * seconds)
+        work *= next((factor for word, factor in self.grows.items() if word in name), 1.0)
         members = parameters[0].shape[0] if stacked else 1
         result = Fit(torch.ones(1, members), torch.zeros(members, dtype=torch.bool), work.seconds)
         self.curves[name] = result.curve()

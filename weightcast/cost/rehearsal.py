@@ -36,14 +36,33 @@ LEAST, MOST = 0.1, 3.0
 Paths = Mapping[str, str | list[str]]
 
 
+@dataclass(frozen=True)
+class Told:
+    """What a job is told in a rehearsal.
+
+    Attributes:
+        settings: of its stage.
+        grows: how many times as long it would take in the study, trainings apart.
+        trainings: the same of trainings whose names have a word in them.
+        size: of the batch, the stack, or whatever else makes a training's step long.
+        whole: its size in the study.
+    """
+
+    settings: StageSettings
+    grows: float = 1.0
+    trainings: Mapping[str, float] = field(default_factory=dict)
+    size: int = 1
+    whole: int = 1
+
+
 class Part(Protocol):
     """The part of a study that is rehearsed, in a folder of its own."""
 
     plan: Any
     """Of the whole study."""
 
-    def settings(self, planned: PlannedJob) -> tuple[StageSettings, float]:
-        """What a job is told in the rehearsal, and how much longer it would take in the study, trainings apart."""
+    def told(self, planned: PlannedJob) -> list[Told]:
+        """What a job is told: once, or of two sizes, whose steps are on the straight line that the study's are on."""
 
     def instead(self, planned: PlannedJob) -> Work | None:
         """What a job takes that is not run by its stage: its data is there, or is made otherwise."""
@@ -136,24 +155,34 @@ class Rehearsal:
         if instead is not None:
             self._made[kind] = {}
             return instead
-        settings, grows = self.part.settings(planned)
-        job = planned.job
         # Where they lie among themselves counts: the report looks for files beside others.
-        outputs = {name: self.folder / path.lstrip("/") for name, path in job.outputs.items()}
-        inputs = self.part.inputs(planned, {name: self._found(paths) for name, paths in job.inputs.items()})
-        stage = find_stage(job.stage)  # to import it is part of every job's start
+        outputs = {name: self.folder / path.lstrip("/") for name, path in planned.job.outputs.items()}
+        found = {name: self._found(paths) for name, paths in planned.job.inputs.items()}
+        inputs = self.part.inputs(planned, found)
+        told = self.part.told(planned)
+        works = [self._call(planned, one, inputs, outputs, budget) for one in told]
+        self._made[kind] = outputs
+        self.part.keep(planned, outputs)
+        trained = works[-1][0] if len(works) == 1 else of_size(told, [work for work, _ in works])
+        return trained + works[-1][1]
+
+    def _call(
+        self, planned: PlannedJob, told: Told, inputs: Paths, outputs: Mapping[str, Path], budget: float
+    ) -> tuple[Work, Work]:
+        """What the trainings of a job take, and the rest of it."""
+        stage = find_stage(planned.job.stage)  # to import it is part of every job's start
         started = time.process_time()
-        _, provenance = stage.key(settings, inputs)
+        _, provenance = stage.key(told.settings, inputs)
         acceleration: AccelerationSettings = self.part.plan.study.acceleration
-        run = MeasuredRun(acceleration=acceleration, provenance=provenance, outputs=outputs, budget=budget)
-        made = stage(run, settings, **_told_apart(stage.load(inputs)))
+        run = MeasuredRun(
+            acceleration=acceleration, provenance=provenance, outputs=outputs, budget=budget, grows=told.trainings
+        )
+        made = stage(run, told.settings, **_told_apart(stage.load(inputs)))
         written: dict[str, Saved] = {} if made is None else made if isinstance(made, dict) else {"output": made}
         for name, value in written.items():
             value.save(outputs[name])
         rest = time.process_time() - started - run.spent
-        self._made[kind] = outputs
-        self.part.keep(planned, outputs)
-        return run.trained + Work(max(rest, 0.0) * grows)
+        return run.trained, Work(max(rest, 0.0) * told.grows)
 
     def _found(self, paths: str | list[str]) -> Any:
         """Where what jobs of the study read lies in the rehearsal."""
@@ -179,6 +208,19 @@ class Rehearsal:
                 table.assign(seed=number).to_csv(path, index=False)
             numbered.append(str(path))
         return numbered
+
+
+def of_size(told: Sequence[Told], works: Sequence[Work]) -> Work:
+    """Of the study's size, from two smaller ones.
+
+    Operations, and the time that they take, grow along a straight line: what all samples share (the optimiser's pass
+    over the parameters) once, and the same for every sample.
+    """
+    (first, second), (one, several) = told, works
+    sample = (several + one * -1.0) * (1 / (second.size - first.size))
+    if sample.seconds <= 0.0:  # a disturbed measurement: better too much than nothing
+        sample = several * (1 / second.size)
+    return one + sample * (second.whole - first.size)
 
 
 def kinds_of(jobs: Sequence[PlannedJob], plan: Any) -> dict[PlannedJob, str]:
