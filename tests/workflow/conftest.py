@@ -7,14 +7,13 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from weightcast.core.environment_table import read_environments
-from weightcast.environments.plan import planned_jobs
-from weightcast.studies import load_any_study
+from weightcast.cost.jobs import parse_dry_run
 
 REPOSITORY = Path(__file__).parents[2]
 CODE = ("Snakefile", "config.yaml", "config", "envs", "profiles", "rules", "scripts", "tests/workflow", "weightcast")
@@ -49,12 +48,18 @@ class Checkout:
         return {rule: int(number) for rule, number in re.findall(r"^(\w+)\s+(\d+)$", table, re.M) if rule != "total"}
 
     def run_as_planned(self, config: str) -> None:
-        """Run a whole study across environments, after seeing that the dry run announces just what the plan says."""
-        study = load_any_study(self.folder / config)
+        """Run a whole study, after seeing that the forecast counts the very jobs that the dry run announces, and check
+        that the forecast's jobs are those that ran: each wrote its outputs, and its benchmark where it says so."""
         planned = self.planned(config=config)
         assert planned.pop("all") == 1
-        assert planned == planned_jobs(study, read_environments(self.folder / study.environments))
+        done = self.snakemake("-n", "--printshellcmds", config=config)
+        jobs = parse_dry_run(done.stdout + done.stderr)
+        assert Counter(job.rule for job in jobs) == planned
         self.snakemake(config=config)
+        for job in jobs:
+            noted = [] if job.benchmark is None else [job.benchmark]
+            for path in [*job.job.outputs.values(), *noted]:
+                assert (self.folder / path).exists(), path
 
     def edit(self, file: str, old: str, new: str) -> None:
         """Replace text in a file of the copy."""

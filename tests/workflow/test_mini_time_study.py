@@ -10,8 +10,6 @@ import xarray as xr
 from conftest import Checkout, copy_repository
 
 from weightcast import WeightPath
-from weightcast.evolution.plan import planned_time_jobs
-from weightcast.studies import load_any_study
 
 CONFIG = "tests/workflow/mini-time.yaml"
 METHODS = {
@@ -24,10 +22,7 @@ AFTER_FLOW = {"evaluate_flow", "summarise_times", "show_distributions", "map_pat
 @pytest.fixture(scope="module")
 def across_time(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     checkout = copy_repository(tmp_path_factory.mktemp("across-time"))
-    planned = checkout.planned(config=CONFIG)
-    assert planned.pop("all") == 1
-    assert planned == planned_time_jobs(load_any_study(checkout.folder / CONFIG))
-    checkout.snakemake(config=CONFIG)
+    checkout.run_as_planned(CONFIG)
     return checkout
 
 

@@ -18,7 +18,9 @@ from weightcast.studies import parse_any_study
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", default=Path("config.yaml"), type=Path, metavar="FILE", help="default: config.yaml")
-    parser.add_argument("--no-timing", action="store_true", help="do not measure how long a run would take here")
+    parser.add_argument(
+        "--no-timing", action="store_true", help="do not plan the jobs, nor measure how long a run would take here"
+    )
     parser.add_argument(
         "--gpu-rate",
         type=float,
@@ -41,7 +43,8 @@ def run(arguments: argparse.Namespace) -> None:
     else:
         table = read_environments(study.environments)
         subjects = _check_environments(study, table, arguments.config)
-    subjects |= _jobs_and_cost(study, table, arguments)
+    if not arguments.no_timing:
+        subjects |= _jobs_and_cost(study, table, arguments)
     print(f"{arguments.config} is in order.\n")
     for subject, lines in subjects.items():
         for number, line in enumerate(lines):
@@ -68,14 +71,11 @@ def _check_environments(study: Study, table: EnvironmentTable, config: Path) -> 
 def _jobs_and_cost(
     study: Study | TimeStudy, table: EnvironmentTable | None, arguments: argparse.Namespace
 ) -> dict[str, list[str]]:
-    """What Snakemake would run and, unless it is not asked for, what that would cost."""
+    """How many jobs Snakemake would run, and what they would cost."""
     from weightcast.cost.forecast import forecast
     from weightcast.cost.jobs import planned_jobs
-    from weightcast.cost.words import describe_cost, describe_jobs
+    from weightcast.cost.words import describe_cost
 
     jobs = planned_jobs(arguments.config)
-    subjects = {"jobs": describe_jobs(jobs)}
-    if not arguments.no_timing:
-        found = forecast(study, arguments.config, table, jobs)
-        subjects |= describe_cost(found, arguments.gpu_rate, gpu=isinstance(study, Study))
-    return subjects
+    found = forecast(study, arguments.config, table, jobs)
+    return describe_cost(found, arguments.gpu_rate, gpu=isinstance(study, Study))

@@ -15,7 +15,7 @@ from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.errors import InputError
 from weightcast.cost.jobs import PlannedJob, inputs_from, planned_jobs, producers
 from weightcast.cost.measure import Work
-from weightcast.cost.rehearsal import BUDGET, Part, Rehearsal
+from weightcast.cost.rehearsal import Part, Rehearsal
 from weightcast.environments.config.study import Study
 from weightcast.evolution.config.study import TimeStudy
 from weightcast.studies import stages_of
@@ -83,7 +83,7 @@ def forecast(
     table: EnvironmentTable | None,
     jobs: Sequence[PlannedJob],
     *,
-    budget: float = BUDGET,
+    budget: float | None = None,
     earlier: bool = True,
 ) -> Forecast:
     """Forecast a run from the present folder.
@@ -96,7 +96,7 @@ def forecast(
         config: the file it was read from.
         table: of a study across environments.
         jobs: of a complete run.
-        budget: seconds for which steps of trainings are repeated.
+        budget: seconds for which steps of trainings are repeated; None: as many as tell enough.
         earlier: whether to use what was noted of earlier runs.
 
     Raises:

@@ -76,7 +76,7 @@ def parse_dry_run(text: str) -> list[PlannedJob]:
     jobs = []
     for block in re.split(r"^(?=(?:local)?rule \w+:$)", text, flags=re.MULTILINE)[1:]:
         rule = block.partition(":")[0].split()[1]
-        command = next((line for line in block.splitlines() if "run_stage.py " in line), None)
+        command = next((line for line in block.splitlines() if re.search(r"run_stage\.py'? ", line)), None)
         if command is None:
             continue
         words = shlex.split(command.removeprefix("Shell command: "))
@@ -119,6 +119,9 @@ def _folder(everything: bool) -> Any:
         yield here
         return
     with TemporaryDirectory(prefix="weightcast-plan-") as folder:
-        for entry in here.iterdir():
-            (Path(folder) / entry.name).symlink_to(entry)
+        # The workflow's own files as well, which its rules name as they lie in a clone.
+        entries = {entry.name: entry for root in (snakefile().parent, here) for entry in root.iterdir()}
+        for name, entry in entries.items():
+            if name != ".snakemake":
+                (Path(folder) / name).symlink_to(entry)
         yield Path(folder)

@@ -97,13 +97,13 @@ class Rehearsal:
         jobs: of the whole study.
         part: of it that is rehearsed.
         folder: a temporary one.
-        budget: seconds for which steps are repeated.
+        budget: seconds for which steps are repeated; None: ``BUDGET``.
     """
 
     jobs: Sequence[PlannedJob]
     part: Part
     folder: Path
-    budget: float = BUDGET
+    budget: float | None = None
     _made: dict[str, dict[str, Path]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -121,7 +121,8 @@ class Rehearsal:
         """
         first = self._first_of_kinds(self.jobs if needed is None else needed)
         trainings = sum("train" in planned.job.stage or "tune" in planned.job.stage for planned in first.values())
-        each = min(MOST, max(LEAST * (self.budget > 0), self.budget / max(1, trainings)))
+        budget = BUDGET if self.budget is None else self.budget
+        each = min(MOST, max(LEAST if budget else 0.0, budget / max(1, trainings)))
         work, failed = {}, {}
         with one_quiet_thread():
             for kind, planned in first.items():

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Sequence
 
 from weightcast.cost.forecast import Forecast
-from weightcast.cost.jobs import PlannedJob
 from weightcast.cost.measure import Work
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
@@ -20,12 +17,6 @@ SUSTAINED_SHARE = 0.3
 Gopher, Megatron-Turing NLG and PaLM; Chowdhery et al., PaLM, arXiv 2204.02311, table 3)."""
 
 
-def describe_jobs(jobs: Sequence[PlannedJob]) -> list[str]:
-    """How many there are, by rule, as Snakemake counts them."""
-    counts = Counter(planned.rule for planned in jobs)
-    return [f"{len(jobs)} in a complete run", *(f"{count:4d} {rule}" for rule, count in counts.items())]
-
-
 def describe_cost(forecast: Forecast, gpu_rate: float | None = None, gpu: bool = True) -> dict[str, list[str]]:
     """What a run takes, subject by subject.
 
@@ -34,7 +25,7 @@ def describe_cost(forecast: Forecast, gpu_rate: float | None = None, gpu: bool =
         gpu_rate: that a GPU sustains, in TFLOP/s; None: a share of an A100's peak.
         gpu: whether a GPU is to be spoken of.
     """
-    subjects = {"cost": cost_lines(forecast)}
+    subjects = {"jobs": [f"{len(forecast.jobs)} in a complete run"], "cost": cost_lines(forecast)}
     if gpu and (lines := gpu_lines(forecast, gpu_rate)):
         subjects["on a GPU"] = lines
     return subjects
