@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from weightcast.environments.adaptation import Conditioned, adapt
 
 from weightcast.core.methods import method
 from weightcast.core.nets.build import build_predictor
+from weightcast.environments.adaptation import Conditioned, adapt
 from weightcast.environments.predictor import StackedPredictor
 
 ARCHITECTURE = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from weightcast.environments.expert_shard import train_shard
 
 from weightcast.core.artifacts import load_artifact
 from weightcast.core.config.training import PredictorTraining
@@ -16,6 +15,7 @@ from weightcast.environments.base import Base
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.zoo import Perturbation, ZooSettings
 from weightcast.environments.dataset import Normalisation
+from weightcast.environments.expert_shard import train_shard
 from weightcast.environments.experts import plan_members, starting_weights, train_experts
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.scaling import ParameterScaling

@@ -5,9 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from weightcast.environments.diffusion_training import train_diffusion
-from weightcast.environments.end_to_end import tune_end_to_end
-from weightcast.environments.vae_training import train_vae
 
 from weightcast import Generator
 from weightcast.core.artifacts import load_artifact
@@ -16,9 +13,12 @@ from weightcast.core.nets.build import build_predictor
 from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.config.end_to_end import EndToEndSettings
 from weightcast.environments.config.vae import VAESettings
+from weightcast.environments.diffusion_training import train_diffusion
+from weightcast.environments.end_to_end import tune_end_to_end
 from weightcast.environments.generator import new_generator
 from weightcast.environments.model import load_models, physical_predictors, save_models
 from weightcast.environments.predictor import StackedPredictor
+from weightcast.environments.vae_training import train_vae
 
 ARCHITECTURE = {
     "kind": "fno", "channels": 1, "width": 4, "modes": [2, 2], "depth": 2, "projection": 4,

@@ -7,9 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from weightcast.environments.diffusion_training import train_diffusion
-from weightcast.environments.end_to_end import tune_end_to_end
-from weightcast.environments.vae_training import train_vae
 
 from weightcast import Generator
 from weightcast.core.nets.build import build_predictor
@@ -18,10 +15,13 @@ from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.config.end_to_end import EndToEndSettings
 from weightcast.environments.config.vae import VAESettings
 from weightcast.environments.dataset import Normalisation
+from weightcast.environments.diffusion_training import train_diffusion
+from weightcast.environments.end_to_end import tune_end_to_end
 from weightcast.environments.generator import new_generator
 from weightcast.environments.origin import Origin
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.scaling import ParameterScaling
+from weightcast.environments.vae_training import train_vae
 from weightcast.environments.weight_maps import build_weight_map
 
 ARCHITECTURE = {

@@ -13,16 +13,10 @@ import torch
 from refusals import refused
 from tiny_study import tiny_config, write_table
 from torch import Tensor, nn
-from weightcast.cli.cost import estimate_work
-from weightcast.cli.step_times import measure_step_times
-from weightcast.environments.diffusion_training import train_diffusion
-from weightcast.environments.end_to_end import tune_end_to_end
-from weightcast.environments.expert_shard import train_shard
-from weightcast.environments.pooled_training import train_weight_map
-from weightcast.environments.vae_training import train_vae
-from weightcast.environments.zoo_training_data import ZooTrainingData
 
 from weightcast.cli import timing
+from weightcast.cli.cost import estimate_work
+from weightcast.cli.step_times import measure_step_times
 from weightcast.core.config.predictor import PredictorSettings
 from weightcast.core.config.training import PooledTraining, PredictorTraining
 from weightcast.core.environment_table import Environment, EnvironmentTable, read_environments
@@ -38,13 +32,19 @@ from weightcast.environments.config.study import parse_study
 from weightcast.environments.config.vae import VAESettings
 from weightcast.environments.config.zoo import Perturbation, ZooSettings
 from weightcast.environments.dataset import Normalisation, read_part
+from weightcast.environments.diffusion_training import train_diffusion
+from weightcast.environments.end_to_end import tune_end_to_end
+from weightcast.environments.expert_shard import train_shard
 from weightcast.environments.experts import one_step_error, plan_members, starting_weights
 from weightcast.environments.generator import Generator, new_generator
 from weightcast.environments.origin import Origin
+from weightcast.environments.pooled_training import train_weight_map
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.scaling import ParameterScaling
+from weightcast.environments.vae_training import train_vae
 from weightcast.environments.weight_maps import FilmWeights, build_weight_map
 from weightcast.environments.zoo import Zoo
+from weightcast.environments.zoo_training_data import ZooTrainingData
 from weightcast.trajectories import Trajectories, write_trajectories
 
 SECTIONS: dict[str, dict[str, Any]] = {

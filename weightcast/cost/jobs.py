@@ -119,9 +119,10 @@ def _folder(everything: bool) -> Any:
         yield here
         return
     with TemporaryDirectory(prefix="weightcast-plan-") as folder:
-        # The workflow's own files as well, which its rules name as they lie in a clone.
-        entries = {entry.name: entry for root in (snakefile().parent, here) for entry in root.iterdir()}
-        for name, entry in entries.items():
-            if name != ".snakemake":
-                (Path(folder) / name).symlink_to(entry)
+        root = snakefile().parent
+        # The library and the scripts as well, where the rules name them as they lie in a clone.
+        for entry in [*here.iterdir(), root / "weightcast", root / "scripts"]:
+            link = Path(folder) / entry.name
+            if not link.exists() and entry.exists():
+                link.symlink_to(entry)
         yield Path(folder)
