@@ -1,8 +1,14 @@
-"""From trajectories to generated weights and a report. The stages are in rules/, what they share in rules/common.smk."""
+"""From trajectories to generated weights and a report. The stages are in rules/, what they share in rules/common.smk.
+
+Runs in a clone, from any other folder (``weightcast run``), and as a module of another workflow: docs/scaling.md.
+"""
 
 from snakemake.utils import min_version, validate
 
 min_version("9.0")
+
+# As a module of another workflow: the rules that it defined before these keep the first word.
+IS_FIRST = workflow.default_target is None
 
 
 if not config:  # a --configfile replaces the default study rather than overlaying it
@@ -42,7 +48,7 @@ else:
 
 
 rule all:
-    default_target: True
+    default_target: IS_FIRST
     input:
         rules.report.input,
     localrule: True

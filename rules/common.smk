@@ -2,8 +2,11 @@
 
 A job is one line of JSON (weightcast.core.job): its stage, its wildcards, the paths of its inputs and outputs, and a
 digest of the settings that its stage cuts out of the configuration. The settings themselves travel as a file, the
-resolved configuration beside the results, so an edit reruns the jobs whose slice it changes and nothing else. What only
-studies of one kind need is in rules/environments and rules/evolution.
+resolved configuration (CONFIG, weightcast.core.kept_study), so an edit reruns the jobs whose slice it changes and
+nothing else. What only studies of one kind need is in rules/environments and rules/evolution.
+
+The folder in which Snakemake runs, where data and results lie, need not be the repository. In a clone they are the same,
+and the workflow's own files are named as they lie there; elsewhere they have absolute paths.
 """
 
 import os
@@ -13,12 +16,16 @@ import sys
 from functools import cache
 from pathlib import Path
 
-sys.path.insert(0, str(Path(workflow.basedir)))
+# Of this file, not of the main Snakefile, which may be another workflow's.
+ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).resolve().parent
+if (ROOT / "weightcast").is_dir():
+    sys.path.insert(0, str(ROOT))
 
 from weightcast.core.config.yaml_file import read_yaml
 from weightcast.core.errors import InputError
 from weightcast.core.job import Job
-from weightcast.core.provenance import code_files
+from weightcast.core.kept_study import keep_study
+from weightcast.core.provenance import PACKAGE, code_files
 from weightcast.studies import parse_any_study, stages_of
 
 try:
@@ -32,10 +39,8 @@ RESULTS = f"results/{STUDY.study}"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 STATE = f"{RESULTS}/.state"  # caches and unfinished trainings; Snakemake never touches it
-CONFIG = ancient(f"{RESULTS}/config.yaml")  # read by every job; which of its values count is in the job's digest
 ENVIRONMENT = "../../envs/weightcast.yaml"  # used with --sdm conda; otherwise jobs run where Snakemake does
 GPU = int(STUDY.device.startswith("cuda"))  # of jobs that train
-RUN = "python scripts/run_stage.py {params.job:q} > {log:q} 2>&1"
 
 # Jobs run the Python that runs Snakemake, also where its environment was not activated.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]))
@@ -46,11 +51,26 @@ os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(32 * 1024**2))
 os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(4 * 1024**3))
 
 
+def named(file, root):
+    """A file of the workflow or the library as rules name it: as it lies in a clone, where that is where jobs run."""
+    return str(file) if Path.cwd().resolve() == root else str(root / file)
+
+
+def templates(*files):
+    """Files of the library that are no code: inputs, so that editing one reruns the rule."""
+    return [named(Path(PACKAGE.name, file), PACKAGE.parent) for file in files]
+
+
+# The command of every rule. Braces in a path are not for Snakemake to fill.
+RUNNER = shlex.quote(named("scripts/run_stage.py", ROOT)).replace("{", "{{").replace("}", "}}")
+RUN = f"python {RUNNER} {{params.job:q}} > {{log:q}} 2>&1"
+
+
 @cache
 def code(stage, *further):
     """The library files that a stage imports: inputs, so that editing one reruns the stages that use it."""
     package = next(package for package, jobs in stages_of().items() if stage in jobs)
-    return code_files(f"{package}.{stage}", *further)
+    return [named(file, PACKAGE.parent) for file in code_files(f"{package}.{stage}", *further)]
 
 
 @cache
@@ -61,28 +81,35 @@ def settings_digest(stage, of):
 
 
 def job(stage, **fixed):
-    """A job of a stage, as a function of its wildcards, inputs and outputs, for a rule's params.
+    """A job of a stage, for a rule's params: `**job("train_base")` is a digest of its settings, and the job.
 
     Inputs are handed on under their names; trajectories, which may be thousands of files, as their folder. `fixed` are
-    wildcards that the rule does not have.
+    wildcards that the rule does not have, values or functions of those that it has. The digest is a parameter of its
+    own, made of wildcards alone: Snakemake plans no job again for a parameter that it knows to be made of inputs.
     """
 
+    def of(wildcards):
+        further = {name: value(wildcards) if callable(value) else value for name, value in fixed.items()}
+        return dict(wildcards.items()) | further
+
+    def settings(wildcards):
+        return settings_digest(stage, tuple(sorted(of(wildcards).items())))
+
     def described(wildcards, input, output):
-        of = dict(wildcards.items()) | fixed
         inputs = {name: paths(input[name]) for name in input.keys() if name not in ("code", "config", "templates")}
         if "trajectories" in inputs:
             inputs["trajectories"] = TRAJECTORIES
         return Job(
             stage=stage,
-            of=of,
+            of=of(wildcards),
             inputs={name: found for name, found in inputs.items() if found},
             outputs={name: str(output[name]) for name in output.keys()} or {"output": str(output)},
-            config=str(input.config),
-            settings_digest=settings_digest(stage, tuple(sorted(of.items()))),
+            config=str(CONFIG),
+            settings_digest=settings(wildcards),
             state=f"{STATE}/training",
         ).to_json()
 
-    return described
+    return {"settings": settings, "job": described}
 
 
 def paths(found):

@@ -7,6 +7,7 @@ first line it is.
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 
 from weightcast.cli.errors import exit_on_input_error
@@ -19,6 +20,7 @@ def main() -> None:
     parser.add_argument("job", help="JSON, or the path of a file that holds it")
     parser.add_argument("--device", help="auto, cpu, cuda or cuda:<number>; default: the study's")
     arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     print(f"job: {arguments.job}", file=sys.stderr, flush=True)
     run_job(arguments.job, arguments.device)
 

@@ -6,13 +6,17 @@ command of every job that fails; it can be copied, changed and run by hand, unde
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from weightcast.core.config.device import DEVICE_PATTERN
 from weightcast.core.errors import InputError
 from weightcast.core.job import Job, StageSettings, read_job
+from weightcast.core.run import Run
 from weightcast.studies import load_plan, stages_of
 
 
@@ -27,21 +31,20 @@ def run_job(argument: str, device: str | None = None) -> None:
         InputError: the job, its settings or its inputs cannot be used.
     """
     job = read_job(argument)
-    settings, execution = _settings(job)
-    from weightcast.core.config.device import AccelerationSettings
-    from weightcast.core.device import choose_device, set_precision
-    from weightcast.core.run import Run
-    from weightcast.core.training import Resume
+    if device is not None:  # asked for now and here: refused now, also by a stage that would never look
+        from weightcast.core.device import choose_device
 
-    acceleration = execution.get("acceleration") or AccelerationSettings()
-    set_precision(acceleration)
+        choose_device(device, "--device")
+    settings, execution = _settings(job)
     stage = find_stage(job.stage)
-    key, parts = stage.key(settings, job.inputs)
+    name = device or job.device or execution.get("device", "cpu")
+    if re.fullmatch(DEVICE_PATTERN, name) is None:  # whether it is there, is asked when something is to be placed there
+        raise InputError(f"device: found {name!r}, expected auto, cpu, cuda or cuda:<number>")
     run = Run(
-        device=choose_device(device or job.device or execution.get("device", "auto")),
-        acceleration=acceleration,
-        resume=None if job.state is None else Resume(Path(job.state), key),
-        provenance=parts,
+        name,
+        execution.get("acceleration"),
+        state=None if job.state is None else Path(job.state),
+        identity=partial(stage.key, settings, job.inputs),
         outputs={name: Path(path) for name, path in job.outputs.items()},
     )
     made = stage(run, settings, **stage.load(job.inputs))

@@ -4,7 +4,6 @@
 rule fold_bases:
     input:
         code=code("fold_bases"),
-        config=CONFIG,
         bases=bases("erm", "conditioned", "film-matched", "hypernetwork"),
     output:
         f"{RESULTS}/weights/bases.safetensors",
@@ -16,7 +15,7 @@ rule fold_bases:
     resources:
         mem_mb=memory("fold_bases"),
     params:
-        job=job("fold_bases"),
+        **job("fold_bases"),
     shell:
         RUN
 
@@ -24,7 +23,6 @@ rule fold_bases:
 rule finetune_bases:
     input:
         code=code("finetune_bases"),
-        config=CONFIG,
         bases=bases("erm", "conditioned"),
         trajectories=trajectories(TABLE.ids),
     output:
@@ -40,7 +38,7 @@ rule finetune_bases:
         mem_mb=memory("finetune_bases"),
         gpu=GPU,
     params:
-        job=job("finetune_bases"),
+        **job("finetune_bases"),
     shell:
         RUN
 
@@ -48,7 +46,6 @@ rule finetune_bases:
 rule regress_weights:
     input:
         code=code("regress_weights"),
-        config=CONFIG,
         zoo=f"{RESULTS}/zoo/{{base}}.safetensors",
         base=f"{RESULTS}/base/{{base}}.safetensors",
         reference=f"{RESULTS}/reference/{{base}}.safetensors" if UNSEEN else [],
@@ -64,6 +61,6 @@ rule regress_weights:
     resources:
         mem_mb=memory("regress_weights"),
     params:
-        job=job("regress_weights"),
+        **job("regress_weights"),
     shell:
         RUN

@@ -20,6 +20,7 @@ except InputError as error:
     raise SystemExit(f"weightcast: error: {error}")
 
 PLAN = Plan(STUDY, TABLE)
+CONFIG = keep_study(Path(STATE, "studies"), STUDY, TABLE)
 TRAJECTORIES = str(STUDY.trajectories)
 VISIBLE = [environment.id for environment in TABLE.visible]
 UNSEEN = [environment.id for environment in TABLE.unseen]
@@ -63,8 +64,10 @@ def of_arm(folder):
 
 def arm_of(wildcards):
     """The arm of a job: its own wildcard, or what its source of weights is named by."""
-    return wildcards.arm if "arm" in wildcards.keys() else wildcards.source.removeprefix("generator-").removesuffix(
-        "-weights-only"
+    return (
+        wildcards.arm
+        if "arm" in wildcards.keys()
+        else wildcards.source.removeprefix("generator-").removesuffix("-weights-only")
     )
 
 
@@ -81,15 +84,3 @@ wildcard_constraints:
     part="zoo|reference",
     arm="|".join(map(re.escape, ARMS)),
     seed="[0-9]+",
-
-
-localrules:
-    gallery,
-    simulate,
-    base,
-    zoo,
-    vae,
-    diffusion,
-    generate,
-    evaluate,
-    report,

@@ -13,10 +13,10 @@ rule resolve_config:
     conda:
         ENVIRONMENT
     params:
-        job=lambda wildcards, input, output: Job(
+        job=Job(
             stage="resolve_config",
-            inputs={"table": input.table},
-            outputs={"config": output.config, "environments": output.environments},
+            inputs={"table": str(STUDY.environments)},
+            outputs={"config": f"{RESULTS}/config.yaml", "environments": f"{RESULTS}/environments.csv"},
             settings={"config": STUDY.model_dump(mode="json")},
         ).to_json(),
     shell:

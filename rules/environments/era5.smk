@@ -33,17 +33,15 @@ def era5_files(wildcards):
     return [ERA5_RECEIPT.format(area=request.area.name, month=request.month) for request in requests]
 
 
-def download_job(wildcards, input, output):
-    """A download as a job; its generation counts as a wildcard, so that exchanged files plan the job again."""
-    generation = generation_of(ERA5_RECEIPT.format(**wildcards))
-    return job("download_era5", generation=str(generation))(wildcards, input, output)
+def generation(wildcards):
+    """Counts as a wildcard of a download, so that exchanged files plan the job again."""
+    return str(generation_of(ERA5_RECEIPT.format(**wildcards)))
 
 
 # On the machine where Snakemake runs: compute nodes rarely reach the internet, and a job mostly waits for the store.
 rule download_era5:
     input:
         code=code("download_era5"),
-        config=CONFIG,
     output:
         ERA5_RECEIPT,
     log:
@@ -55,7 +53,7 @@ rule download_era5:
     conda:
         ENVIRONMENT
     params:
-        job=download_job,
+        **job("download_era5", generation=generation),
     shell:
         RUN
 
@@ -65,7 +63,6 @@ use rule simulate_environment as cut_era5 with:
     input:
         era5_files,
         code=code("simulate", SIMULATOR),
-        config=CONFIG,
 
 
 ruleorder: cut_era5 > simulate_environment

@@ -4,7 +4,6 @@
 rule evaluate_weights:
     input:
         code=code("evaluate_weights"),
-        config=CONFIG,
         weights=f"{RESULTS}/weights/{{source}}.safetensors",
         trajectories=trajectories(TABLE.ids),
     output:
@@ -20,7 +19,7 @@ rule evaluate_weights:
         mem_mb=memory("evaluate_weights"),
         gpu=GPU,
     params:
-        job=job("evaluate_weights"),
+        **job("evaluate_weights"),
     shell:
         RUN
 
@@ -28,7 +27,6 @@ rule evaluate_weights:
 rule evaluate_without_network:
     input:
         code=code("evaluate_without_network"),
-        config=CONFIG,
         trajectories=trajectories(TABLE.ids),
     output:
         f"{RESULTS}/evaluation/without-network.csv",
@@ -41,7 +39,7 @@ rule evaluate_without_network:
         mem_mb=memory("evaluate_without_network"),
         gpu=GPU,
     params:
-        job=job("evaluate_without_network"),
+        **job("evaluate_without_network"),
     shell:
         RUN
 
@@ -52,7 +50,6 @@ ruleorder: evaluate_without_network > evaluate_weights
 rule collect_costs:
     input:
         code=code("collect_costs"),
-        config=CONFIG,
         bases=bases("erm", "conditioned", "film-matched", "hypernetwork"),
         zoos=rules.zoo.input,
         references=expand(f"{RESULTS}/reference/{{base}}.safetensors", base=STUDY.zoo.bases if UNSEEN else []),
@@ -72,7 +69,7 @@ rule collect_costs:
     resources:
         mem_mb=memory("collect_costs"),
     params:
-        job=job("collect_costs"),
+        **job("collect_costs"),
     shell:
         RUN
 
@@ -80,7 +77,6 @@ rule collect_costs:
 rule summarise:
     input:
         code=code("summarise"),
-        config=CONFIG,
         evaluations=[f"{RESULTS}/evaluation/{source}.csv" for source in [*SOURCES, "without-network"]],
         costs=rules.collect_costs.output.methods,
     output:
@@ -95,7 +91,7 @@ rule summarise:
     resources:
         mem_mb=memory("summarise"),
     params:
-        job=job("summarise"),
+        **job("summarise"),
     shell:
         RUN
 

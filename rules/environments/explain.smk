@@ -6,7 +6,6 @@ if STUDY.explain:
         input:
             # A system knows its true equations; it is imported by its name at run time.
             code=code("distil", *([] if STUDY.data.imported else [SIMULATOR])),
-            config=CONFIG,
             weights=WEIGHTS,
             trajectories=trajectories(VISIBLE),
         output:
@@ -22,7 +21,7 @@ if STUDY.explain:
             mem_mb=memory("distil"),
             gpu=GPU,
         params:
-            job=job("distil"),
+            **job("distil"),
         shell:
             RUN
 

@@ -4,7 +4,6 @@
 rule train_vae:
     input:
         code=code("train_vae"),
-        config=CONFIG,
         zoo=of_arm("zoo"),
         base=of_arm("base"),
         trajectories=trajectories(VISIBLE),
@@ -22,7 +21,7 @@ rule train_vae:
         mem_mb=memory("train_vae"),
         gpu=GPU,
     params:
-        job=job("train_vae"),
+        **job("train_vae"),
     shell:
         RUN
 
@@ -30,7 +29,6 @@ rule train_vae:
 rule train_diffusion:
     input:
         code=code("train_diffusion"),
-        config=CONFIG,
         zoo=of_arm("zoo"),
         vae=f"{RESULTS}/vae/{{arm}}-{{seed}}.safetensors",
     output:
@@ -47,7 +45,7 @@ rule train_diffusion:
         mem_mb=memory("train_diffusion"),
         gpu=GPU,
     params:
-        job=job("train_diffusion"),
+        **job("train_diffusion"),
     shell:
         RUN
 
@@ -55,7 +53,6 @@ rule train_diffusion:
 rule tune_generator:
     input:
         code=code("tune_generator"),
-        config=CONFIG,
         generator=f"{RESULTS}/diffusion/{{arm}}-{{seed}}.safetensors",
         trajectories=trajectories(VISIBLE),
     output:
@@ -72,7 +69,7 @@ rule tune_generator:
         mem_mb=memory("tune_generator"),
         gpu=GPU,
     params:
-        job=job("tune_generator"),
+        **job("tune_generator"),
     shell:
         RUN
 
@@ -80,7 +77,6 @@ rule tune_generator:
 rule generate_weights:
     input:
         code=code("generate_weights"),
-        config=CONFIG,
         generators=generators,
         base=of_arm("base"),
     output:
@@ -95,7 +91,7 @@ rule generate_weights:
     resources:
         mem_mb=memory("generate_weights"),
     params:
-        job=job("generate_weights"),
+        **job("generate_weights"),
     shell:
         RUN
 
@@ -105,7 +101,6 @@ if "observed" in SOURCES:
     rule adapt_to_frames:
         input:
             code=code("adapt_to_frames"),
-            config=CONFIG,
             bases=bases("film-matched", "hypernetwork"),
             generators=[
                 f"{RESULTS}/{'end-to-end' if ARMS[arm].end_to_end else 'diffusion'}/{arm}-{seed}.safetensors"
@@ -126,7 +121,7 @@ if "observed" in SOURCES:
         resources:
             mem_mb=memory("adapt_to_frames"),
         params:
-            job=job("adapt_to_frames"),
+            **job("adapt_to_frames"),
         shell:
             RUN
 

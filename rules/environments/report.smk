@@ -4,7 +4,6 @@
 rule map_weights:
     input:
         code=code("map_weights"),
-        config=CONFIG,
         zoos=rules.zoo.input,
         vaes=expand(f"{RESULTS}/vae/{{arm}}-{SEEDS[0]}.safetensors", arm=ARMS),
     output:
@@ -17,7 +16,7 @@ rule map_weights:
     resources:
         mem_mb=memory("map_weights"),
     params:
-        job=job("map_weights"),
+        **job("map_weights"),
     shell:
         RUN
 
@@ -25,7 +24,6 @@ rule map_weights:
 rule show_environments:
     input:
         code=code("show_environments"),
-        config=CONFIG,
         trajectories=trajectories(pictured_environments(TABLE)),
     output:
         f"{RESULTS}/report/environments.png",
@@ -37,7 +35,7 @@ rule show_environments:
     resources:
         mem_mb=memory("show_environments"),
     params:
-        job=job("show_environments"),
+        **job("show_environments"),
     shell:
         RUN
 
@@ -45,7 +43,6 @@ rule show_environments:
 rule show_rollouts:
     input:
         code=code("show_rollouts"),
-        config=CONFIG,
         weights=WEIGHTS,
         trajectories=trajectories(TABLE.ids),
     output:
@@ -59,7 +56,7 @@ rule show_rollouts:
         mem_mb=memory("show_rollouts"),
         gpu=GPU,
     params:
-        job=job("show_rollouts"),
+        **job("show_rollouts"),
     shell:
         RUN
 
@@ -67,13 +64,12 @@ rule show_rollouts:
 rule write_report:
     input:
         code=code("write_report"),
-        config=CONFIG,
-        templates=expand(
-            "weightcast/{name}.html.j2",
-            name=[
-                *("core/report/base", "core/report/parts"),
-                *(f"environments/report/{part}" for part in ("page", "explanation", "adaptation")),
-            ],
+        templates=templates(
+            "core/report/base.html.j2",
+            "core/report/parts.html.j2",
+            "environments/report/page.html.j2",
+            "environments/report/explanation.html.j2",
+            "environments/report/adaptation.html.j2",
         ),
         study=rules.resolve_config.output.config,
         environments=rules.resolve_config.output.environments,
@@ -95,7 +91,7 @@ rule write_report:
     resources:
         mem_mb=memory("write_report"),
     params:
-        job=job("write_report"),
+        **job("write_report"),
     shell:
         RUN
 

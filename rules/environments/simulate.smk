@@ -14,7 +14,6 @@ if STUDY.data.imported:
     rule import_trajectories:
         input:
             code=code("import_trajectories"),
-            config=CONFIG,
             source=lambda wildcards: str(FILES[wildcards.environment]),
         output:
             f"{TRAJECTORIES}/{{environment}}.nc",
@@ -26,7 +25,7 @@ if STUDY.data.imported:
         resources:
             mem_mb=memory("import_trajectories"),
         params:
-            job=job("import_trajectories"),
+            **job("import_trajectories"),
         shell:
             RUN
 
@@ -36,7 +35,6 @@ else:
     rule simulate_environment:
         input:
             code=code("simulate", SIMULATOR),
-            config=CONFIG,
         output:
             f"{TRAJECTORIES}/{{environment}}.nc",
         log:
@@ -47,7 +45,7 @@ else:
         resources:
             mem_mb=memory("simulate"),
         params:
-            job=job("simulate"),
+            **job("simulate"),
         shell:
             RUN
 

@@ -1,6 +1,5 @@
 """Bases trained on all visible environments, and the zoo of experts fine-tuned from them."""
 
-
 for base_kind in ("erm", "conditioned", "film-matched", "hypernetwork"):
 
     rule:
@@ -8,7 +7,6 @@ for base_kind in ("erm", "conditioned", "film-matched", "hypernetwork"):
             f"train_{base_kind.replace('-', '_')}"
         input:
             code=code("train_base"),
-            config=CONFIG,
             trajectories=trajectories(base_environments(STUDY, TABLE, base_kind)),
         output:
             f"{RESULTS}/base/{base_kind}.safetensors",
@@ -24,7 +22,7 @@ for base_kind in ("erm", "conditioned", "film-matched", "hypernetwork"):
             mem_mb=memory("train_base"),
             gpu=GPU,
         params:
-            job=job("train_base", base=base_kind),
+            **job("train_base", base=base_kind),
         shell:
             RUN
 
@@ -32,7 +30,6 @@ for base_kind in ("erm", "conditioned", "film-matched", "hypernetwork"):
 rule train_experts:
     input:
         code=code("train_experts"),
-        config=CONFIG,
         base=f"{RESULTS}/base/{{base}}.safetensors",
         trajectories=lambda wildcards: trajectories(SHARDS[wildcards.shard]),
     output:
@@ -49,7 +46,7 @@ rule train_experts:
         mem_mb=memory("train_experts"),
         gpu=GPU,
     params:
-        job=job("train_experts"),
+        **job("train_experts"),
     shell:
         RUN
 
@@ -57,7 +54,6 @@ rule train_experts:
 rule gather_zoo:
     input:
         code=code("gather_zoo"),
-        config=CONFIG,
         shards=shards_of("visible"),
     output:
         f"{RESULTS}/zoo/{{base}}.safetensors",
@@ -67,7 +63,7 @@ rule gather_zoo:
     conda:
         ENVIRONMENT
     params:
-        job=job("gather_zoo", part="zoo"),
+        **job("gather_zoo", part="zoo"),
     shell:
         RUN
 
@@ -77,14 +73,13 @@ if UNSEEN:
     use rule gather_zoo as gather_reference with:
         input:
             code=code("gather_zoo"),
-            config=CONFIG,
             shards=shards_of("unseen"),
         output:
             f"{RESULTS}/reference/{{base}}.safetensors",
         log:
             f"{LOGS}/reference/{{base}}.log",
         params:
-            job=job("gather_zoo", part="reference"),
+            **job("gather_zoo", part="reference"),
 
 
 rule base:

@@ -8,6 +8,7 @@ from weightcast.evolution.memory import memory_mb
 from weightcast.evolution.plan import evaluation_sources, folds
 
 PLAN = TimePlan(STUDY)
+CONFIG = keep_study(Path(STATE, "studies"), STUDY)
 SNAPSHOTS = str(STUDY.snapshots)
 ARMS = STUDY.flow.arms
 SEEDS = STUDY.flow.seeds
@@ -38,11 +39,3 @@ wildcard_constraints:
     anchors="|".join(KINDS),
     arm="|".join(map(re.escape, ARMS)),
     seed="[0-9]+",
-
-
-localrules:
-    simulate,
-    anchors,
-    evolve,
-    evaluate,
-    report,

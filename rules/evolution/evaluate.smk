@@ -4,7 +4,6 @@
 rule evaluate_anchors:
     input:
         code=code("evaluate_anchors"),
-        config=CONFIG,
         anchors=f"{RESULTS}/anchors/{{fold}}/{{anchors}}-{{seed}}.safetensors",
         snapshots=SNAPSHOTS,
     output:
@@ -19,7 +18,7 @@ rule evaluate_anchors:
     resources:
         mem_mb=memory("evaluate_anchors"),
     params:
-        job=job("evaluate_anchors"),
+        **job("evaluate_anchors"),
     shell:
         RUN
 
@@ -27,7 +26,6 @@ rule evaluate_anchors:
 rule evaluate_flow:
     input:
         code=code("evaluate_flow"),
-        config=CONFIG,
         flow=f"{RESULTS}/flow/{{fold}}/{{arm}}-{{seed}}.safetensors",
         snapshots=SNAPSHOTS,
     output:
@@ -42,7 +40,7 @@ rule evaluate_flow:
     resources:
         mem_mb=memory("evaluate_flow"),
     params:
-        job=job("evaluate_flow"),
+        **job("evaluate_flow"),
     shell:
         RUN
 
@@ -50,7 +48,6 @@ rule evaluate_flow:
 rule evaluate_samples:
     input:
         code=code("evaluate_samples"),
-        config=CONFIG,
         snapshots=SNAPSHOTS,
         flow_matching=[f"{RESULTS}/matching/{{fold}}/{name}.safetensors" for name in MATCHING],
     output:
@@ -65,7 +62,7 @@ rule evaluate_samples:
     resources:
         mem_mb=memory("evaluate_samples"),
     params:
-        job=job("evaluate_samples"),
+        **job("evaluate_samples"),
     shell:
         RUN
 
@@ -73,7 +70,6 @@ rule evaluate_samples:
 rule summarise_times:
     input:
         code=code("summarise_times"),
-        config=CONFIG,
         evaluations=[f"{RESULTS}/evaluation/{source}.csv" for source in evaluation_sources(STUDY)],
         anchors=anchor_files(),
         flows=flow_files(),
@@ -83,12 +79,13 @@ rule summarise_times:
         summary=f"{RESULTS}/summary.csv",
         costs=f"{RESULTS}/report/costs.csv",
         methods=f"{RESULTS}/report/method_costs.csv",
+        curves=f"{RESULTS}/report/training_curves.csv",
     log:
         f"{LOGS}/report/summarise.log",
     conda:
         ENVIRONMENT
     params:
-        job=job("summarise_times"),
+        **job("summarise_times"),
     shell:
         RUN
 

@@ -4,7 +4,6 @@
 rule train_anchors:
     input:
         code=code("train_anchors"),
-        config=CONFIG,
         snapshots=SNAPSHOTS,
     output:
         f"{RESULTS}/anchors/{{fold}}/{{anchors}}-{{seed}}.safetensors",
@@ -20,7 +19,7 @@ rule train_anchors:
         mem_mb=memory("train_anchors"),
         gpu=GPU,
     params:
-        job=job("train_anchors"),
+        **job("train_anchors"),
     shell:
         RUN
 
@@ -28,7 +27,6 @@ rule train_anchors:
 rule train_flow:
     input:
         code=code("train_flow"),
-        config=CONFIG,
         anchors=anchors_of_arm,
         snapshots=SNAPSHOTS,
     output:
@@ -45,7 +43,7 @@ rule train_flow:
         mem_mb=memory("train_flow"),
         gpu=GPU,
     params:
-        job=job("train_flow"),
+        **job("train_flow"),
     shell:
         RUN
 
@@ -53,7 +51,6 @@ rule train_flow:
 rule train_flow_matching:
     input:
         code=code("train_flow_matching"),
-        config=CONFIG,
         snapshots=SNAPSHOTS,
     output:
         f"{RESULTS}/matching/{{fold}}/flow-matching.safetensors",
@@ -69,7 +66,7 @@ rule train_flow_matching:
         mem_mb=memory("train_flow_matching"),
         gpu=GPU,
     params:
-        job=job("train_flow_matching"),
+        **job("train_flow_matching"),
     shell:
         RUN
 

@@ -25,7 +25,6 @@ rule resolve_config:
 rule show_distributions:
     input:
         code=code("show_distributions"),
-        config=CONFIG,
         flow=f"{RESULTS}/flow/all/{next(iter(ARMS))}-{SEEDS[0]}.safetensors",
         snapshots=SNAPSHOTS,
     output:
@@ -37,7 +36,7 @@ rule show_distributions:
     resources:
         mem_mb=memory("show_distributions"),
     params:
-        job=job("show_distributions"),
+        **job("show_distributions"),
     shell:
         RUN
 
@@ -45,7 +44,6 @@ rule show_distributions:
 rule map_path:
     input:
         code=code("map_path"),
-        config=CONFIG,
         anchors=anchor_files(seeds=SEEDS[:1]),
         flows=flow_files(seeds=SEEDS[:1]),
     output:
@@ -57,7 +55,7 @@ rule map_path:
     resources:
         mem_mb=memory("map_path"),
     params:
-        job=job("map_path"),
+        **job("map_path"),
     shell:
         RUN
 
@@ -65,13 +63,12 @@ rule map_path:
 rule write_time_report:
     input:
         code=code("write_time_report"),
-        templates=[
-            f"weightcast/{name}.html.j2" for name in ("core/report/base", "core/report/parts", "evolution/report/page")
-        ],
+        templates=templates("core/report/base.html.j2", "core/report/parts.html.j2", "evolution/report/page.html.j2"),
         config=rules.resolve_config.output[0],
         metrics=rules.summarise_times.output.metrics,
         summary=rules.summarise_times.output.summary,
         costs=rules.summarise_times.output.costs,
+        curves=rules.summarise_times.output.curves,
         distributions=rules.show_distributions.output[0],
         weight_path=rules.map_path.output[0],
         snapshots=SNAPSHOTS,
@@ -85,7 +82,7 @@ rule write_time_report:
     resources:
         mem_mb=memory("write_time_report"),
     params:
-        job=job("write_time_report"),
+        **job("write_time_report"),
     shell:
         RUN
 

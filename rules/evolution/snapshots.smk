@@ -5,7 +5,6 @@ if STUDY.data.imported:
     rule import_snapshots:
         input:
             code=code("import_snapshots"),
-            config=CONFIG,
             file=STUDY.data.file,
         output:
             SNAPSHOTS,
@@ -16,7 +15,7 @@ if STUDY.data.imported:
         resources:
             mem_mb=memory("import_snapshots"),
         params:
-            job=job("import_snapshots"),
+            **job("import_snapshots"),
         shell:
             RUN
 
@@ -25,7 +24,6 @@ else:
     rule simulate_snapshots:
         input:
             code=code("simulate_snapshots"),
-            config=CONFIG,
         output:
             SNAPSHOTS,
         log:
@@ -35,7 +33,7 @@ else:
         resources:
             mem_mb=memory("simulate_snapshots"),
         params:
-            job=job("simulate_snapshots"),
+            **job("simulate_snapshots"),
         shell:
             RUN
 

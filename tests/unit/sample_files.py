@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from weightcast.samples import TimedSamples
+from weightcast.samples.record import TimedSamples
 from weightcast.samples.settings import SnapshotSettings
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"

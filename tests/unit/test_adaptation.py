@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tiny_conditions import on_parameters
 
 from weightcast.core.methods import method
 from weightcast.core.nets.build import build_predictor
-from weightcast.environments.adaptation import Conditioned, adapt
+from weightcast.environments.dataset import Normalisation
 from weightcast.environments.predictor import StackedPredictor
+from weightcast.environments.stages.adapt_to_frames import Conditioned, adapt
 
 ARCHITECTURE = {
     "kind": "fno", "channels": 1, "width": 4, "modes": [2, 2], "depth": 2, "projection": 4,
@@ -43,9 +45,17 @@ def test_weights_are_those_of_the_parameters_behind_the_frames(rates) -> None:
     predictor, weights_of = rates
     true = torch.tensor([[-0.83], [0.17], [1.3]])  # the last outside the visible range, which ends at 1
     frames = observed_frames(predictor, weights_of(true), count=4)
-    conditioned = Conditioned("film-matched-observed", 0, weights_of, train_seconds=5.0, parameters=7)
+    conditioned = Conditioned(
+        method="film-matched-observed",
+        seed=0,
+        weights_of=weights_of,
+        condition=on_parameters(rate=(0.1, 0.5)),
+        normalisation=Normalisation((0.0,), (1.0,)),
+        train_seconds=5.0,
+        parameters=7,
+    )
 
-    adapted = adapt(conditioned, ["a", "b", "c"], frames, predictor, parameters=1)
+    adapted = adapt(conditioned, ["a", "b", "c"], frames, predictor)
 
     assert adapted.environments == ["a", "b", "c"]
     assert (adapted.method, adapted.train_seconds, adapted.parameters) == ("film-matched-observed", 5.0, 7)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from command_line import refused, run
 
-from weightcast.core.report.numbers import MISSING
+from weightcast.core.report.number_formats import MISSING
 from weightcast.core.tables import SUMMARY_COLUMNS
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from command_line import refused, run
+from tiny_conditions import describing
 from tiny_study import FRAME_STEP, random_trajectories, tiny_config, tiny_generator, write_results
 
 from weightcast.core.artifacts import load_artifact
@@ -124,8 +125,8 @@ def test_environments_that_cannot_be_used(
 
 def test_missing_parameter(tmp_path: Path, results: Path, output: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = results / "end-to-end" / "conditioned-0.safetensors"
-    scaling = {"names": ["beta", "D"], "low": [0.5, 0.1], "high": [1.5, 0.2]}
-    new_generator(tiny_generator(tiny_config(tmp_path)).metadata | {"scaling": scaling}, seed=0).save(path)
+    condition = describing(beta=(0.5, 1.5), D=(0.1, 0.2))
+    new_generator(tiny_generator(tiny_config(tmp_path)).metadata | {"condition": condition}, seed=0).save(path)
     words = ("parameter 'D'", "missing", "beta, D")
     refused(capsys, "generate", results, "--environment", "beta=1", "-o", output, words=words, output=output)
 

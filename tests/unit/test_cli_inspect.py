@@ -32,7 +32,10 @@ def zoo(tmp_path: Path) -> Path:
     ]
     metadata = {
         "architecture": ARCHITECTURE,
-        "scaling": {"names": ["beta", "Re"], "low": [0.5, 60], "high": [1.5, 340], "logarithmic": ["Re"]},
+        "condition": {
+            "kind": "parameters",
+            "scaling": {"names": ["beta", "Re"], "low": [0.5, 60], "high": [1.5, 340], "logarithmic": ["Re"]},
+        },
         "base_digest": "abc",
         "manifest": manifest,
     }

@@ -12,7 +12,7 @@ from tiny_study import ROOT
 from weightcast import __version__
 from weightcast.cli import schema
 from weightcast.cli.main import COMMANDS, main
-from weightcast.cli.warning import warn
+from weightcast.core.console.warning import warn
 from weightcast.studies import json_schema
 
 COMMAND = [sys.executable, "-m", "weightcast.cli.main"]

@@ -266,6 +266,38 @@ def test_equal_members_get_different_samples_however_few_are_drawn_at_once(monke
     for drawn in (together, in_parts):
         assert all(not torch.equal(drawn[a], drawn[b]) for a, b in itertools.combinations(range(3), 2))
     torch.testing.assert_close(in_parts.mean((0, 1)), together.mean((0, 1)), atol=0.25, rtol=0)
+    assert torch.equal(in_parts, together)
+
+
+@pytest.mark.parametrize("space", [Counts(9, 3), REALS], ids=["counts", "real"])
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_a_members_samples_depend_on_its_key_and_on_no_other_member(space, backbone):
+    density = stacked(space, backbone)
+    weights = pronounced(density, 4)
+    drawn = density.sample(weights, 200, seed=0, keys=["a", "b", "c", "d"])
+    fewer = density.sample(weights[[3, 1]], 200, seed=0, keys=["d", "b"])
+    torch.testing.assert_close(fewer, drawn[[3, 1]], atol=1e-4, rtol=0)
+    same = density.sample(weights[:1].expand(3, -1), 200, seed=0, keys=["a", "a", "b"])
+    assert torch.equal(same[0], same[1])
+    assert not torch.equal(same[0], same[2])
+    assert torch.equal(density.sample(weights, 20, seed=0), density.sample(weights, 20, seed=0, keys=range(4)))
+
+
+def test_counts_are_drawn_by_the_inverse_of_their_laws_sum():
+    space = Counts(4, 1)
+    law = torch.tensor([0.0, 0.25, 0.5, 0.25]).log().expand(6, -1)
+    even = torch.tensor([0.0, 0.2499, 0.2501, 0.7499, 0.7501, 1.0 - 2**-53], dtype=torch.float64)
+    assert space.draw(law, 0, torch.stack([even, even])).tolist() == [1, 1, 2, 2, 3, 3]
+
+
+def test_real_values_are_drawn_by_the_inverse_of_the_normal_law():
+    space = Reals((5.0,), (2.0,), components=1)
+    outputs = torch.tensor([0.0, 0.5, 0.0]).expand(3, -1)  # a mean of half a deviation; softplus(0) of a scale
+    even = torch.tensor([0.0, 0.5, 0.841344746], dtype=torch.float64)
+    drawn = space.draw(outputs, 0, torch.stack([even, even]))
+    scale = 2 * (np.log(2) + 1e-3)
+    assert drawn[1:].tolist() == pytest.approx([6, 6 + scale], abs=1e-4)
+    assert torch.isfinite(drawn[0])
 
 
 def test_a_random_order_is_fixed_by_its_seed():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tiny_conditions import on_parameters
 
+from weightcast.core.draws import Draws
 from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.diffusion import LatentDiffusion
 
@@ -13,7 +15,8 @@ TRAINING = {"steps": 1, "learning_rate": 0.001}
 
 def make(prediction: str, **settings) -> LatentDiffusion:
     torch.manual_seed(0)
-    return LatentDiffusion(3, 2, 1, DiffusionSettings(prediction=prediction, width=16, training=TRAINING, **settings))
+    chosen = DiffusionSettings(prediction=prediction, width=16, training=TRAINING, **settings)
+    return LatentDiffusion(3, 2, on_parameters(rate=(-1.0, 1.0)), chosen)
 
 
 class GaussianOracle(torch.nn.Module):
@@ -79,15 +82,15 @@ def test_untrained_blocks_are_the_identity():
 def test_training_learns_how_latents_depend_on_the_parameter():
     diffusion = make("x0", layers=1)
     optimiser = torch.optim.Adam(diffusion.parameters(), lr=3e-3)
-    draws = torch.Generator().manual_seed(0)
+    draws = Draws("cpu", 0)
     for _ in range(250):
-        parameters = 2 * torch.rand(64, 1, generator=draws) - 1
-        latents = parameters[:, :, None] * torch.ones(3, 2) + 0.05 * torch.randn(64, 3, 2, generator=draws)
+        parameters = 2 * draws.uniform(64, 1) - 1
+        latents = parameters[:, :, None] * torch.ones(3, 2) + 0.05 * draws.normal(64, 3, 2)
         optimiser.zero_grad()
         diffusion.loss(latents, parameters, draws).backward()
         optimiser.step()
 
     wanted = torch.linspace(-0.8, 0.8, 9)[:, None]
     with torch.no_grad():
-        samples = diffusion.sample(torch.randn(9, 3, 2, generator=draws), wanted, steps=4)
+        samples = diffusion.sample(draws.normal(9, 3, 2), wanted, steps=4)
     assert (samples.mean((1, 2)) - wanted[:, 0]).abs().max() < 0.15

@@ -5,22 +5,26 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tiny_conditions import on_parameters
 
 from weightcast.core.artifacts import load_artifact
 from weightcast.core.config.training import PredictorTraining
-from weightcast.core.environment_table import Environment, EnvironmentTable
+from weightcast.core.environment_table import Environment
 from weightcast.core.errors import InputError
 from weightcast.core.nets.build import build_predictor
-from weightcast.environments.base import Base
+from weightcast.core.run import Run
+from weightcast.core.training import Resume
+from weightcast.environments.base import BaseNetwork, describe_weight_map
 from weightcast.environments.config.data import DataSettings
-from weightcast.environments.config.zoo import Perturbation, ZooSettings
-from weightcast.environments.dataset import Normalisation
-from weightcast.environments.expert_shard import train_shard
+from weightcast.environments.config.weight_map import PooledMap
+from weightcast.environments.config.zoo import Perturbation
+from weightcast.environments.dataset import Normalisation, TrajectoryFolder
 from weightcast.environments.experts import plan_members, starting_weights, train_experts
+from weightcast.environments.jobs import TrainExperts
 from weightcast.environments.predictor import StackedPredictor
-from weightcast.environments.scaling import ParameterScaling
+from weightcast.environments.stages import train_experts as stage_module
 from weightcast.environments.weight_maps import PooledWeights
-from weightcast.environments.zoo import Zoo, gather
+from weightcast.environments.zoo import ExpertShard, Zoo, gather
 from weightcast.trajectories import Trajectories, write_trajectories
 
 ARCHITECTURE = {
@@ -79,10 +83,10 @@ def test_shards_of_one_and_of_eight_agree(predictor):
     start = starting_weights(start_of(predictor).expand(8, -1), members, predictor, Perturbation())
     data = frames(8)
 
-    together, _ = train_experts(start, members, data, range(8), predictor, TRAINING)
+    together, _ = train_experts(Run(), start, members, data, range(8), predictor, TRAINING)
 
     for row, member in enumerate(members):
-        alone, _ = train_experts(start[row : row + 1], [member], data, [row], predictor, TRAINING)
+        alone, _ = train_experts(Run(), start[row : row + 1], [member], data, [row], predictor, TRAINING)
         torch.testing.assert_close(together[row], alone[0], atol=1e-4, rtol=1e-3)
     assert (together - start).abs().max() > 1e-2
 
@@ -93,7 +97,6 @@ def study(tmp_path, predictor):
     rows = tuple(
         Environment(name, {"rate": rate}, "visible") for name, rate in zip("abcd", (0.1, 0.2, 0.3, 0.4), strict=True)
     )
-    table = EnvironmentTable(rows, ("rate",), tmp_path / "table.csv")
     for row in rows:
         first = np.random.default_rng(ord(row.id)).standard_normal((4, 1, 1, 8, 8)).astype(np.float32)
         decay = np.exp(-row.parameters["rate"] * np.arange(6, dtype=np.float32))[None, :, None, None, None]
@@ -104,28 +107,38 @@ def study(tmp_path, predictor):
                 (first * decay).astype(np.float32), ("u",), np.arange(6.0), axis, axis, row.id, row.parameters
             ),
         )
-    base = Base(
-        PooledWeights(start_of(predictor)).requires_grad_(False),
+    condition = on_parameters(rate=(0.1, 0.4))
+    base = BaseNetwork(
+        PooledWeights(start_of(predictor), condition).requires_grad_(False),
         predictor,
         Normalisation((0.0,), (1.0,)),
-        ParameterScaling(("rate",), (0.1,), (0.4,)),
         {
             "architecture": ARCHITECTURE,
             "normalisation": {"mean": [0.0], "scale": [1.0]},
-            "scaling": {"names": ["rate"], "low": [0.1], "high": [0.4]},
+            "condition": condition.describe(),
             "tensors_digest": "x",
             "digest": "y",
-            "weight_map": {"kind": "pooled"},
+            "weight_map": describe_weight_map(PooledMap(), condition),
         },
     )
 
     def train(environments: str, output: str, members: int = 2) -> Zoo:
-        train_shard(
-            base=base, table=table, environments=list(environments), members=members, trajectories=tmp_path, data=DATA,
-            zoo=ZooSettings(training=TRAINING), study_seed=0, cache=tmp_path / "cache", code="c",
-            output=tmp_path / f"{output}.safetensors",
-        )  # fmt: skip
-        return Zoo.load(tmp_path / f"{output}.safetensors", "experts")
+        settings = TrainExperts(
+            environments=tuple(row for name in environments for row in rows if row.id == name),
+            data=DATA,
+            perturbation=Perturbation(),
+            training=TRAINING,
+            members=members,
+            seed=0,
+        )
+        run = Run(
+            resume=Resume(tmp_path / "state" / "trainings", settings.digest),
+            identity=lambda: (settings.digest, {"code_digest": "c"}),
+        )
+        shard = stage_module.train_experts(run, settings, base=base, trajectories=TrajectoryFolder(tmp_path))
+        shard.save(tmp_path / f"{output}.safetensors")
+        run.finish()
+        return ExpertShard.load(tmp_path / f"{output}.safetensors")
 
     return train
 
@@ -133,12 +146,13 @@ def study(tmp_path, predictor):
 def test_adding_an_environment_trains_that_environment_alone(study, monkeypatch):
     before = study("ab", "first")
     trained = []
-    import weightcast.environments.expert_shard as shard
+    original = stage_module.train_together
 
-    original = shard.train_experts
-    monkeypatch.setattr(
-        shard, "train_experts", lambda start, members, *rest: trained.extend(members) or original(start, members, *rest)
-    )
+    def noting(run, start, members, *rest, **named):
+        trained.extend(members)
+        return original(run, start, members, *rest, **named)
+
+    monkeypatch.setattr(stage_module, "train_together", noting)
     after = study("abc", "second")
 
     assert {member.environment for member in trained} == {"c"}
@@ -161,7 +175,9 @@ def test_a_manifest_says_what_each_member_is(study):
 
 def test_a_damaged_cache_is_trained_again(study, tmp_path):
     before = study("a", "first")
-    for file in (tmp_path / "cache").iterdir():
+    kept = list((tmp_path / "state" / "experts").iterdir())
+    assert kept
+    for file in kept:
         file.write_bytes(file.read_bytes()[:-20])
 
     assert torch.equal(study("a", "second").weights, before.weights)
@@ -188,16 +204,14 @@ def test_diverged_members_never_reach_a_generator():
 
 
 def test_an_expert_that_blows_up_is_flagged_and_does_not_fail_its_shard(study, tmp_path, monkeypatch):
-    import weightcast.environments.expert_shard as shard
-
-    original = shard.starting_weights
+    original = stage_module.starting_weights
 
     def exploding(base, members, *rest):
         start = original(base, members, *rest)
         start[0] *= 1e20
         return start
 
-    monkeypatch.setattr(shard, "starting_weights", exploding)
+    monkeypatch.setattr(stage_module, "starting_weights", exploding)
     zoo = study("ab", "first")
 
     assert [entry["diverged"] for entry in zoo.manifest] == [True, False, False, False]

@@ -21,7 +21,7 @@ from torch import nn
 from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.nets.build import build_predictor
 from weightcast.core.plots.export import RenderedFigure
-from weightcast.core.report.numbers import MISSING
+from weightcast.core.report.number_formats import MISSING
 from weightcast.core.run import Run
 from weightcast.core.tables import EXPLANATION_COLUMNS, read_explanation, write_table
 from weightcast.environments.config.data import DataSettings

@@ -5,20 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tiny_conditions import describing, known_of
 
 from weightcast import Generator
 from weightcast.core.artifacts import load_artifact
 from weightcast.core.errors import InputError
 from weightcast.core.nets.build import build_predictor
+from weightcast.core.run import Run
 from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.config.end_to_end import EndToEndSettings
 from weightcast.environments.config.vae import VAESettings
-from weightcast.environments.diffusion_training import train_diffusion
-from weightcast.environments.end_to_end import tune_end_to_end
 from weightcast.environments.generator import new_generator
 from weightcast.environments.model import load_models, physical_predictors, save_models
 from weightcast.environments.predictor import StackedPredictor
-from weightcast.environments.vae_training import train_vae
+from weightcast.environments.stages.train_diffusion import train_latent_diffusion
+from weightcast.environments.stages.train_vae import train_weight_vae
+from weightcast.environments.stages.tune_generator import tune_end_to_end
 
 ARCHITECTURE = {
     "kind": "fno", "channels": 1, "width": 4, "modes": [2, 2], "depth": 2, "projection": 4,
@@ -34,7 +36,8 @@ def metadata(**diffusion) -> dict:
     return {
         "architecture": ARCHITECTURE,
         "normalisation": {"mean": [2.0], "scale": [3.0]},
-        "scaling": {"names": ["rate"], "low": [0.1], "high": [0.5]},
+        "condition": describing(rate=(0.1, 0.5)),
+        "origin": None,
         "vae": vae.model_dump(mode="json"),
         "diffusion": settings.model_dump(mode="json"),
         "seed": 0,
@@ -62,11 +65,18 @@ def trained(zoo):
     predictor, weights, frames = zoo
     generator = new_generator(metadata(), seed=0)
     settings = VAESettings(**generator.metadata["vae"])
-    scaled = generator.scaling.apply(RATES.double().numpy()[:, None])
-    train_vae(generator.vae, predictor, weights, scaled, torch.arange(9), frames, settings, seed=0)
+    prepared = coordinates(generator)
+    train_weight_vae(Run(), generator.vae, predictor, weights, prepared, torch.arange(9), frames, settings, seed=0)
     diffusion = DiffusionSettings(**generator.metadata["diffusion"])
-    train_diffusion(generator, weights, scaled, diffusion, seed=0)
+    with torch.no_grad():
+        latents = generator.vae.encode(weights, prepared)
+    train_latent_diffusion(Run(), generator.diffusion, latents, prepared, diffusion, seed=0)
     return generator
+
+
+def coordinates(generator: Generator) -> torch.Tensor:
+    """Of the environments of ``RATES``, as the generator's condition sees them."""
+    return generator.condition.prepare(known_of(("rate",), RATES.double().numpy()[:, None]))
 
 
 def spread(weights: torch.Tensor) -> float:
@@ -106,16 +116,16 @@ def test_end_to_end_fine_tuning_lowers_the_predictors_error(zoo, trained, tmp_pa
     predictor, _, frames = zoo
     trained.save(tmp_path / "generator.safetensors")
     generator = Generator.load(tmp_path / "generator.safetensors")
-    scaled = generator.scaling.apply(RATES.double().numpy()[:, None])
+    prepared = coordinates(generator)
     noise = generator.draw_noise(9, seed=5)
 
     def error() -> float:
         with torch.no_grad():
-            return float(predictor.rollout_error(generator.weights(scaled, noise), frames).mean())
+            return float(predictor.rollout_error(generator.weights(prepared, noise), frames).mean())
 
     before = error()
     training = {"steps": 60, "learning_rate": 0.002, "unroll": 2, "batch": 4}
-    tune_end_to_end(generator, frames, scaled, EndToEndSettings(environments=9, training=training), seed=0)
+    tune_end_to_end(Run(), generator, frames, prepared, EndToEndSettings(environments=9, training=training), seed=0)
 
     assert error() < 0.7 * before
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +8,9 @@ import numpy as np
 import pytest
 from refusals import refused
 
-from weightcast.core.environment_table import Environment, EnvironmentTable, table_to_json
+from weightcast.core.environment_table import Environment
+from weightcast.core.job import Job
+from weightcast.environments.jobs import Simulate
 from weightcast.systems import load_system
 from weightcast.systems.lambda_omega import LambdaOmegaSettings, initial_fields, simulate, solve
 from weightcast.trajectories import read_trajectories
@@ -205,24 +206,25 @@ def test_an_unknown_system_is_refused() -> None:
         load_system("lambda")
 
 
-def test_simulate_script(tmp_path: Path) -> None:
-    environments = (environment("a"), environment("b", 1.2))
-    table = EnvironmentTable(environments, ("beta", "D"), tmp_path / "table.csv")
+def test_simulate_stage(tmp_path: Path) -> None:
+    wanted, output = environment("b", 1.2), tmp_path / "out" / "b.nc"
 
-    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, ROOT / "scripts" / "simulate.py", "--system", "lambda-omega"]
-        command += ["--environments", table_to_json(table, ["b"]), "--output-directory", tmp_path / "out", *arguments]
-        return subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    def run(chosen: dict[str, object]) -> subprocess.CompletedProcess[str]:
+        told = Simulate(environments=(wanted,), source="lambda-omega", settings=chosen, seed=3)
+        job = Job("simulate", outputs={"output": str(output)}, settings=told.model_dump(mode="json"))
+        command = [sys.executable, str(ROOT / "scripts" / "run_stage.py"), job.to_json()]
+        return subprocess.run(command, capture_output=True, text=True)
 
     chosen = settings().model_dump()
-    done = run("--settings", json.dumps(chosen), "--seed", 3)
+    done = run(chosen)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.startswith("1 of 1: ")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.nc"]
-    (expected,) = load_system("lambda-omega").trajectories([environments[1]], chosen, 3)
-    np.testing.assert_array_equal(read_trajectories(tmp_path / "out" / "b.nc").values, expected.values)
+    assert done.stderr.startswith("job: {")
+    assert [path.name for path in output.parent.iterdir()] == ["b.nc"]
+    (expected,) = load_system("lambda-omega").trajectories([wanted], chosen, 3)
+    np.testing.assert_array_equal(read_trajectories(output).values, expected.values)
 
-    refusal = run("--settings", json.dumps({"frame_stp": 1.0}))
+    refusal = run({"frame_stp": 1.0})
     assert refusal.returncode == 1
-    assert refusal.stderr.startswith("weightcast: error: settings of lambda-omega: found unknown key 'frame_stp'")
-    assert refusal.stderr.count("\n") == 1
+    job, error = refusal.stderr.splitlines()
+    assert job.startswith("job: {")
+    assert error.startswith("weightcast: error: settings of lambda-omega: found unknown key 'frame_stp'")

@@ -1,22 +1,26 @@
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from refusals import refused
 from tiny_study import ROOT, default_config
-from weightcast.core.recorded import recorded_metadata
 
-from weightcast.core.artifacts import save_artifact
 from weightcast.core.environment_table import Environment, EnvironmentTable, Role
+from weightcast.core.run import Run
+from weightcast.cost.jobs import planned_jobs
 from weightcast.environments.config.study import Study, parse_study
+from weightcast.environments.jobs import Plan, TrainBase
 from weightcast.environments.plan import (
     adapted_arms,
     base_environments,
+    base_record,
     check_plan,
     expert_shards,
     recorded_environments,
@@ -45,9 +49,11 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     return parse_study(config)
 
 
-def write_base(study: Study, base: str, environments: Any) -> Path:
-    path = study.results / "base" / f"{base}.safetensors"
-    save_artifact(path, "base", {"weights": torch.zeros(3)}, {"environments": environments})
+def write_record(study: Study, base: str, environments: Any) -> Path:
+    """What the training of a base writes before its first step."""
+    path = base_record(study, base)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(environments), encoding="utf-8")
     return path
 
 
@@ -84,7 +90,7 @@ def test_first_base_is_trained_on_all_visible_environments(study: Study) -> None
 
 
 def test_an_environment_that_joins_does_not_retrain_a_base(study: Study) -> None:
-    write_base(study, "erm", ["b", "a"])
+    write_record(study, "erm", ["b", "a"])
     table = visible("a", "b", "c")
     assert base_environments(study, table, "erm") == ["b", "a"]
     assert base_environments(study, table, "conditioned") == ["a", "b", "c"]
@@ -92,33 +98,73 @@ def test_an_environment_that_joins_does_not_retrain_a_base(study: Study) -> None
 
 @pytest.mark.parametrize("table", [visible("a", "c"), table_of(("a", "visible"), ("b", "extrapolation"))])
 def test_an_environment_that_leaves_retrains_a_base(study: Study, table: EnvironmentTable) -> None:
-    write_base(study, "erm", ["a", "b"])
+    write_record(study, "erm", ["a", "b"])
     assert base_environments(study, table, "erm") == [environment.id for environment in table.visible]
 
 
 @pytest.mark.parametrize("environments", [None, "a", [1, 2], []])
-def test_a_base_that_says_nothing_usable_does_not_count(study: Study, environments: Any) -> None:
-    write_base(study, "erm", environments)
+def test_a_record_that_says_nothing_usable_does_not_count(study: Study, environments: Any) -> None:
+    write_record(study, "erm", environments)
     assert base_environments(study, visible("a", "b"), "erm") == ["a", "b"]
 
 
-def test_an_unreadable_base_does_not_count(study: Study) -> None:
-    path = write_base(study, "erm", ["a"])
+def test_an_unreadable_record_does_not_count(study: Study) -> None:
+    path = write_record(study, "erm", ["a"])
     whole = path.read_bytes()
-    # A flipped byte may hit a tensor or a space, which is not looked at; it must never be an error.
-    for damaged in (whole[:5], whole[:40], b"", b"\xff" * 64, b"\x05" + bytes(7) + b"[1,2]", whole[:8] + b"[" * 3000):
+    # A flipped byte may hit a space, which is not looked at; it must never be an error.
+    for damaged in (whole[:3], whole[:-1], b"", b"\xff" * 64, bytes(7) + b"[1,2]", b"[" * 3000, b"{}"):
         path.write_bytes(damaged)
         assert base_environments(study, visible("a", "b"), "erm") == ["a", "b"]
-    for position in range(0, len(whole), 3):
+    for position in range(len(whole)):
         path.write_bytes(whole[:position] + bytes([whole[position] ^ 0xFF]) + whole[position + 1 :])
         base_environments(study, visible("a", "b"), "erm")
 
 
-def test_metadata_read_by_hand_is_that_of_the_library(study: Study) -> None:
-    from weightcast.core.artifacts import read_metadata
+def train_until_killed(study: Study, table: EnvironmentTable, base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin the training of a base as the pipeline does, and lose the process before its first step."""
+    from weightcast.environments.dataset import TrajectoryFolder
+    from weightcast.environments.stages.train_base import train_base
 
-    path = write_base(study, "erm", ["a", "ä"])
-    assert recorded_metadata(path) == read_metadata(path)
+    def killed(*_: object, **__: object) -> None:
+        raise InterruptedError
+
+    monkeypatch.setattr(TrajectoryFolder, "read", killed)
+    output = study.results / "base" / f"{base}.safetensors"
+    output.unlink(missing_ok=True)  # Snakemake deletes outputs before a job starts
+    run = Run(outputs={"output": output})
+    with pytest.raises(InterruptedError):
+        settings = TrainBase.of(Plan(study, table), base)
+        train_base(run, settings, trajectories=TrajectoryFolder(study.trajectories))
+
+
+def test_a_kill_while_a_base_is_retrained_changes_nothing_of_what_is_planned(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The base is an output of the job whose inputs depend on it: the plan must not read it."""
+    first, grown = visible("a", "b"), visible("a", "b", "c")
+    train_until_killed(study, first, "erm", monkeypatch)
+    assert not (study.results / "base" / "erm.safetensors").exists()
+    assert base_environments(study, grown, "erm") == ["a", "b"]
+
+    planned = TrainBase.of(Plan(study, grown), "erm").digest
+    train_until_killed(study, grown, "erm", monkeypatch)
+    assert TrainBase.of(Plan(study, grown), "erm").digest == planned
+    assert base_environments(study, grown, "conditioned") == ["a", "b", "c"]
+
+
+def test_what_the_plan_reads_is_no_output(study: Study) -> None:
+    """Whatever lies where a base is written, whole or damaged: the plan is the same."""
+    write_record(study, "erm", ["b", "a"])
+    base = study.results / "base" / "erm.safetensors"
+    for content in (b"", b"anything"):
+        base.write_bytes(content)
+        assert base_environments(study, visible("a", "b", "c"), "erm") == ["b", "a"]
+
+
+def test_who_deletes_the_folder_of_bases_starts_anew(study: Study) -> None:
+    write_record(study, "erm", ["a", "b"])
+    shutil.rmtree(study.results / "base")
+    assert base_environments(study, visible("a", "b", "c"), "erm") == ["a", "b", "c"]
 
 
 # --- settings of the source
@@ -194,6 +240,14 @@ def test_unknown_environments_are_adapted_to_where_frames_are_observed_and_there
     assert "observed" in weight_sources(observing, table)
     assert "observed" not in weight_sources(observing, visible("a", "b"))
     assert adapted_arms(observing) == ["conditioned"]
+
+
+def test_downloads_are_planned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As docs/era5.md says."""
+    monkeypatch.chdir(ROOT)
+    jobs = Counter(planned.rule for planned in planned_jobs(Path("config/era5.yaml")))
+    assert (jobs["download_era5"], jobs["cut_era5"]) == (204, 34)
+    assert "simulate_environment" not in jobs
 
 
 def test_planning_is_light() -> None:

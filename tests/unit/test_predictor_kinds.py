@@ -11,40 +11,41 @@ import numpy as np
 import pytest
 import torch
 from refusals import refused
+from tiny_conditions import on_parameters
 from tiny_study import tiny_config, write_table
 from torch import Tensor, nn
 
-from weightcast.cli import timing
-from weightcast.cli.cost import estimate_work
-from weightcast.cli.step_times import measure_step_times
 from weightcast.core.config.predictor import PredictorSettings
 from weightcast.core.config.training import PooledTraining, PredictorTraining
 from weightcast.core.environment_table import Environment, EnvironmentTable, read_environments
 from weightcast.core.graph import WeightGraph
 from weightcast.core.nets import fno, uno
 from weightcast.core.nets.build import build_predictor, describe_architecture
-from weightcast.environments.base import Base
+from weightcast.core.run import Run
+from weightcast.environments.base import BaseNetwork, describe_weight_map
 from weightcast.environments.commands.untrained import check_predictor
+from weightcast.environments.conditions import Known, new_condition
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.config.end_to_end import EndToEndSettings
 from weightcast.environments.config.study import parse_study
 from weightcast.environments.config.vae import VAESettings
-from weightcast.environments.config.zoo import Perturbation, ZooSettings
-from weightcast.environments.dataset import Normalisation, read_part
-from weightcast.environments.diffusion_training import train_diffusion
-from weightcast.environments.end_to_end import tune_end_to_end
-from weightcast.environments.expert_shard import train_shard
+from weightcast.environments.config.weight_map import FilmMap, PooledMap
+from weightcast.environments.config.zoo import Perturbation
+from weightcast.environments.dataset import Normalisation, TrajectoryFolder
 from weightcast.environments.experts import one_step_error, plan_members, starting_weights
 from weightcast.environments.generator import Generator, new_generator
+from weightcast.environments.jobs import TrainExperts
 from weightcast.environments.origin import Origin
-from weightcast.environments.pooled_training import train_weight_map
 from weightcast.environments.predictor import StackedPredictor
-from weightcast.environments.scaling import ParameterScaling
-from weightcast.environments.vae_training import train_vae
+from weightcast.environments.stages.train_base import train_weight_map
+from weightcast.environments.stages.train_diffusion import train_latent_diffusion
+from weightcast.environments.stages.train_experts import train_experts
+from weightcast.environments.stages.train_vae import train_weight_vae
+from weightcast.environments.stages.tune_generator import tune_end_to_end
+from weightcast.environments.training_zoo import TrainingZoo
 from weightcast.environments.weight_maps import FilmWeights, build_weight_map
-from weightcast.environments.zoo import Zoo
-from weightcast.environments.zoo_training_data import ZooTrainingData
+from weightcast.environments.zoo import ExpertShard
 from weightcast.trajectories import Trajectories, write_trajectories
 
 SECTIONS: dict[str, dict[str, Any]] = {
@@ -150,7 +151,8 @@ def modulated(network: nn.Module, scale: Tensor, shift: Tensor, monkeypatch: pyt
 def test_film_folds_into_plain_weights(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     network = network_of(kind).double().requires_grad_(False)
     graph = WeightGraph(network)
-    film = FilmWeights(graph.read(network), graph, parameters=2, width=16).double()
+    condition = on_parameters(rate=(0.1, 0.3), size=(1.0, 2.0))
+    film = FilmWeights(graph.read(network), condition, graph, width=16).double()
     for parameter in film.modulation.parameters():
         nn.init.normal_(parameter, std=0.3, generator=torch.Generator().manual_seed(0))
     film.requires_grad_(False)
@@ -197,42 +199,42 @@ def test_from_trajectories_to_generated_networks(kind: str, base: str, folder: P
     training = PredictorTraining(steps=20, learning_rate=0.01, unroll=2, batch=2)
     short = training.model_copy(update={"steps": 3})
 
-    # The base, as scripts/train_base.py trains it.
-    physical = read_part(trajectories, table.ids, data, "train", data.trained_frames)
+    # The base, as the stage train_base trains it.
+    files = TrajectoryFolder(trajectories)
+    physical = files.read(table.ids, data, "train", data.trained_frames)
     normalisation = Normalisation.of(physical)
-    scaling = ParameterScaling.of(table.parameter_names, table.parameter_array(table.ids))
-    parameters = scaling.apply(table.parameter_array(table.ids))
+    known = Known.of_rows(ROWS)
+    condition = new_condition("parameters", known)
+    prepared = condition.prepare(known)
     predictor = StackedPredictor(network_of(kind))
-    described = {"kind": base, "parameters": 1, "width": 8}
-    weight_map = build_weight_map(described, predictor.graph.read(predictor.module), predictor.graph)
+    chosen = FilmMap(width=8) if base == "film" else PooledMap()
+    weight_map = build_weight_map(chosen, condition, predictor.graph.read(predictor.module), predictor.graph)
+    described = describe_weight_map(chosen, condition)
     frames = normalisation.apply(physical)
     pooled = PooledTraining(**training.model_dump(), environments=3)
-    start = weight_map(parameters).detach().clone()  # the pooled map hands out its own weights
-    train_weight_map(weight_map, predictor, frames, parameters, pooled, seed=0)
-    errors = [
-        one_step_error(weights, frames, range(3), predictor).mean() for weights in (start, weight_map(parameters))
-    ]
+    start = weight_map(prepared).detach().clone()  # the pooled map hands out its own weights
+    train_weight_map(Run(), weight_map, predictor, frames, prepared, pooled, seed=0)
+    errors = [one_step_error(weights, frames, range(3), predictor).mean() for weights in (start, weight_map(prepared))]
     assert errors[1] < 0.97 * errors[0]
     metadata = {
         "architecture": architecture_of(kind),
         "normalisation": normalisation.metadata(),
-        "scaling": scaling.metadata(),
+        "condition": condition.describe(),
         "tensors_digest": "x",
         "digest": "y",
         "weight_map": described,
     }
 
     # Its experts and their zoo.
-    trained_base = Base(weight_map.requires_grad_(False), predictor, normalisation, scaling, metadata)
-    train_shard(
-        base=trained_base, table=table,
-        environments=table.ids, members=2, trajectories=trajectories, data=data, zoo=ZooSettings(training=short),
-        study_seed=0, cache=tmp_path / "cache", code="c", output=tmp_path / "experts.safetensors",
-    )  # fmt: skip
-    zoo = Zoo.load(tmp_path / "experts.safetensors", "experts")
+    trained_base = BaseNetwork(weight_map.requires_grad_(False), predictor, normalisation, metadata)
+    experts = TrainExperts(environments=ROWS, data=data, perturbation=Perturbation(), training=short, members=2, seed=0)
+    train_experts(Run(), experts, base=trained_base, trajectories=files).save(tmp_path / "experts.safetensors")
+    zoo = ExpertShard.load(tmp_path / "experts.safetensors")
     assert zoo.weights.shape == (6, predictor.graph.num_parameters)
     assert not any(entry["diverged"] for entry in zoo.manifest)
-    training_data = ZooTrainingData.of(zoo, table)
+    training_zoo = TrainingZoo.of(zoo, table)
+    condition = new_condition("parameters", training_zoo.known)
+    prepared = condition.prepare(training_zoo.known)
 
     # The generator.
     vae = VAESettings(width=8, heads=2, layers=1, latent=4, batch=4, training={"steps": 4, "learning_rate": 0.003})
@@ -241,16 +243,17 @@ def test_from_trajectories_to_generated_networks(kind: str, base: str, folder: P
     )
     settings = {"vae": vae.model_dump(mode="json"), "diffusion": diffusion.model_dump(mode="json")}
     generator = new_generator(metadata | settings | {"origin": described}, seed=0)
-    generator.vae.origin = Origin.of(trained_base, training_data.scaling)
-    frames = training_data.frames(trajectories, data)
-    train_vae(
-        generator.vae, predictor, zoo.weights, training_data.parameters, training_data.environment_of, frames, vae,
-        seed=0,
-    )  # fmt: skip
-    scaled = training_data.parameters[training_data.environment_of]
-    train_diffusion(generator, zoo.weights, scaled, diffusion, seed=0)
+    generator.vae.origin = Origin.of(trained_base, condition)
+    frames = training_zoo.frames(files, data)
+    train_weight_vae(
+        Run(), generator.vae, predictor, zoo.weights, prepared, training_zoo.environment_of, frames, vae, seed=0
+    )
+    of_members = prepared[training_zoo.environment_of]
+    with torch.no_grad():
+        latents = generator.vae.encode(zoo.weights, of_members)
+    train_latent_diffusion(Run(), generator.diffusion, latents, of_members, diffusion, seed=0)
     tuning = EndToEndSettings(environments=2, training=short.model_dump())
-    tune_end_to_end(generator, frames, training_data.parameters, tuning, seed=0)
+    tune_end_to_end(Run(), generator, frames, prepared, tuning, seed=0)
     generator.save(tmp_path / "generator.safetensors")
 
     # Networks, in physical units.
@@ -290,6 +293,11 @@ def kind_config(kind: str, folder: Path) -> dict[str, Any]:
 
 @KINDS
 def test_its_cost_is_estimated(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from weightcast.cli.cost import estimate_work
+    from weightcast.cli.step_times import measure_step_times
+
+    from weightcast.cli import timing
+
     monkeypatch.setattr(timing, "BUDGET", 0.01)
     config = kind_config(kind, tmp_path)
     del config["generator"]["arms"]["paper"]

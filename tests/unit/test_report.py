@@ -36,12 +36,13 @@ from weightcast.core.plots.labels import Label, place_labels
 from weightcast.core.plots.style import log_limits
 from weightcast.core.plots.summary import plot_summary
 from weightcast.core.plots.training_curves import plot_training_curves
-from weightcast.core.report.numbers import number, p_value, seconds
+from weightcast.core.report.number_formats import number, p_value, seconds
+from weightcast.core.report.verdict import Verdict
 from weightcast.core.significance import environment_errors, summarise
 from weightcast.environments.plots.plane import plot_plane
 from weightcast.environments.plots.rollouts import plot_rollouts
 from weightcast.environments.report.inputs import ResultFiles
-from weightcast.environments.report.verdict import Verdict, give_verdict
+from weightcast.environments.report.verdict import give_verdict
 
 ROOT = Path(__file__).parents[2]
 SECTIONS = ("verdict", "reading", "summary", "horizon", "plane", "rollouts", "weights", "costs", "trainings", "config")

@@ -1,4 +1,4 @@
-"""What has to hold of the repository as a whole: its files, its lock, its links, and the code lists of its scripts."""
+"""What has to hold of the repository as a whole: its files, its lock, its links, and the code lists of its stages."""
 
 from __future__ import annotations
 
@@ -16,33 +16,50 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import weightcast
-from weightcast.core.provenance import code_files
+from weightcast.core.provenance import PACKAGE, UNTRACED, code_files
+from weightcast.studies import stages_of
 from weightcast.systems import SYSTEM_NAMES, load_system
 
 ROOT = Path(__file__).parents[2]
 NOT_IN_ALL = ("flow-matching", "grib")  # each brings hundreds of megabytes, of which little is used
 SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
+STAGES = {name: f"{package}.{name}" for package, jobs in stages_of().items() for name in jobs}
 LARGEST_FILE = 1_000_000
 UNPICKLING = re.compile(r"\b(pickle|torch|joblib)\.load\(|\ballow_pickle\s*=\s*True|\byaml\.(unsafe_|full_)?load\(")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 RECORD_IMPORTS = """
-import contextlib, io, json, os, runpy, sys
-import pandas, torch, torchmetrics, xarray  # what costs the time is imported once, before the forks
+import builtins, importlib, json, os, sys
+import matplotlib.pyplot, pandas, sklearn.decomposition, torch, torchdiffeq, torchmetrics, xarray
+# What costs the time is imported once, before the forks; nothing of the package is.
 
-folder, package, *scripts = sys.argv[1:]
-for script in scripts:
+folder, package, untraced, *modules = sys.argv[1:]
+for module in modules:
     child = os.fork()
     if child == 0:
-        sys.argv, sys.path[0], status = [script, "--help"], os.path.dirname(script), None
-        try:
-            with contextlib.redirect_stdout(io.StringIO()):
-                runpy.run_path(script, run_name="__main__")
-        except SystemExit as end:
-            status = end.code or 0
-        files = [getattr(module, "__file__", None) or "" for module in list(sys.modules.values())]
-        with open(f"{folder}/{os.path.basename(script)}.json", "w") as record:
-            json.dump({"status": status, "files": [file for file in files if file.startswith(package)]}, record)
+        imported, plain = {}, builtins.__import__
+
+        def noting(name, globals=None, locals=None, fromlist=(), level=0):
+            found = plain(name, globals, locals, fromlist, level)
+            names = [name, *(f"{name}.{part}" for part in fromlist or ())]
+            imported.setdefault((globals or {}).get("__name__"), []).extend(names)
+            return found
+
+        builtins.__import__ = noting
+        stage = getattr(importlib.import_module(module), module.rpartition(".")[2])
+        builtins.__import__ = plain
+        # Followed from module to module as they were imported, but not through those that are left out on purpose.
+        found, waiting = {}, [module]
+        while waiting:
+            name = waiting.pop()
+            file = getattr(sys.modules.get(name), "__file__", None) or ""
+            if file.startswith(package) and name not in found:
+                found[name] = file
+                parents = name.split(".")
+                waiting += [".".join(parents[:depth]) for depth in range(1, len(parents))]
+                waiting += imported.get(name, []) if file not in untraced.split(":") else []
+        with open(f"{folder}/{stage.name}.json", "w") as record:
+            json.dump([file for file in found.values() if file not in untraced.split(":")], record)
         os._exit(0)
     os.waitpid(child, 0)
 """
@@ -121,6 +138,7 @@ def test_modules_are_imported_by_name_only_where_that_is_known() -> None:
     known = {
         "__init__.py",  # public names, for users; the library and the scripts import from where a name lives
         "cli/main.py",  # commands, which no stage runs
+        "runner.py",  # stages, whose code lists begin with the module of that name
         "systems/__init__.py",  # systems, which the rule that simulates lists beside its code
     }
     package = Path(weightcast.__file__).parent
@@ -138,12 +156,16 @@ def test_system_is_where_the_rule_that_simulates_looks_for_it(name: str) -> None
 
 
 @pytest.fixture(scope="module")
-def imports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Of each script, by name: its exit status with --help, and the files of weightcast that it imported by then."""
+def imports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """Of each stage, by name: the files of weightcast that importing its module imports, in a process of its own.
+
+    Left out is what ``UNTRACED`` modules import and nothing else does: it reaches a stage as its settings' values.
+    """
     folder = tmp_path_factory.mktemp("imports")
-    package = str(Path(weightcast.__file__).parent)
-    subprocess.run([sys.executable, "-c", RECORD_IMPORTS, folder, package, *SCRIPTS], check=True, timeout=300)
-    return {file.name.removesuffix(".json"): json.loads(file.read_text()) for file in folder.iterdir()}
+    untraced = ":".join(map(str, UNTRACED))
+    command = [sys.executable, "-c", RECORD_IMPORTS, folder, str(PACKAGE), untraced, *STAGES.values()]
+    subprocess.run(command, check=True, timeout=300)
+    return {file.stem: json.loads(file.read_text()) for file in folder.iterdir()}
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
@@ -151,11 +173,9 @@ def test_script_runs_only_when_it_is_asked_to(script: Path) -> None:
     assert '\nif __name__ == "__main__":\n' in script.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
-def test_code_list_of_a_script_holds_what_it_imports(script: Path, imports: dict[str, Any]) -> None:
+@pytest.mark.parametrize("stage", STAGES)
+def test_code_list_of_a_stage_holds_what_it_imports(stage: str, imports: dict[str, list[str]]) -> None:
     """Snakemake reruns a stage when a file of this list changes; a file missing from it could change unnoticed."""
-    record = imports[script.name]
-    assert record["status"] == 0
-    assert record["files"]
-    listed = {(ROOT / file).resolve() for file in code_files(script)}
-    assert {Path(file).resolve() for file in record["files"]} <= listed
+    assert str(PACKAGE.joinpath(*STAGES[stage].split(".")[1:]).with_suffix(".py")) in imports[stage]
+    listed = {(ROOT / file).resolve() for file in code_files(STAGES[stage])}
+    assert {Path(file).resolve() for file in imports[stage]} <= listed

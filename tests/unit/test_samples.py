@@ -9,9 +9,11 @@ import xarray as xr
 from refusals import refused
 from sample_files import TIMES, check_rows, counts, rows, settings, shared, write_csv, write_h5ad, write_table
 
-from weightcast.samples import import_snapshots, read_samples, recognise, split_snapshots
+from weightcast.samples.formats import recognise
+from weightcast.samples.read import import_snapshots, read_samples
 from weightcast.samples.settings import SampleFormat
 from weightcast.samples.snapshots import write_snapshots
+from weightcast.samples.split import split_snapshots
 from weightcast.samples.time_column import times_of_labels
 
 # --- npy

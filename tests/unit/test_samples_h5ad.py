@@ -9,7 +9,8 @@ import pytest
 from refusals import refused
 from sample_files import TIMES, check_rows, rows, write_h5ad
 
-from weightcast.samples import read_samples, recognise
+from weightcast.samples.formats import recognise
+from weightcast.samples.read import read_samples
 
 
 def test_h5ad(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from refusals import refused
 
-from weightcast.samples import TimedSamples, split_snapshots
+from weightcast.samples.record import TimedSamples
 from weightcast.samples.settings import SnapshotSettings
 from weightcast.samples.snapshots import FEWEST_SAMPLES
-from weightcast.samples.split import samples_needed
+from weightcast.samples.split import samples_needed, split_snapshots
 
 
 def settings(**changes: Any) -> SnapshotSettings:

@@ -429,7 +429,7 @@ def test_costs_are_means_over_seeds_with_all_that_a_method_builds_on():
                for kind, seconds in (("joint", 2.0), ("joint", 4.0), ("aligned", 7.0))]  # fmt: skip
     flows = [{"arm": "a", "seconds_before": 3.0, "seconds": second, "numbers": 99} for second in (1.0, 2.0)]
     matching = [{"seconds": 8.0, "numbers": 77}]
-    found = {row["method"]: row for row in method_costs(anchors, flows, ["linear", "cubic"], matching)}
+    found = {row["method"]: row for row in method_costs(anchors, flows, matching, ["linear", "cubic"])}
     assert {name: row["train_seconds"] for name, row in found.items()} == {
         "linear-joint": 3.0, "cubic-joint": 3.0, "linear-aligned": 7.0, "cubic-aligned": 7.0, "flow-a": 4.5,
         "displacement": 0.0, "sampling-floor": 0.0, "flow-matching": 8.0,
@@ -441,7 +441,7 @@ def test_costs_are_means_over_seeds_with_all_that_a_method_builds_on():
         found["flow-matching"]["parameters"],
     ) == (30, 99, 0, 77)
     assert all(row["adapt_seconds"] == 0 for row in found.values())
-    assert not {"linear-joint", "flow-matching"} & {row["method"] for row in method_costs(anchors, flows, [])}
+    assert not {"linear-joint", "flow-matching"} & {row["method"] for row in method_costs(anchors, flows, [], [])}
 
 
 def study(**evaluation):

@@ -18,15 +18,17 @@ from refusals import refused
 from test_report_browser import CHROMIUM, visit, with_script
 from tiny_time_study import CONFIG, SAMPLES, STATES, summary_of
 
+from weightcast.core.artifact_header import ArtifactHeader
 from weightcast.core.job import Job
 from weightcast.core.methods import FLOW_PREFIX
 from weightcast.core.run import Run
+from weightcast.core.training_curves import training_curves
 from weightcast.evolution.anchors import Anchors
-from weightcast.evolution.baselines.displacement import DisplacementInterpolation
 from weightcast.evolution.bridge import Bridge
 from weightcast.evolution.config.load import parse_time_study
 from weightcast.evolution.config.study import TimeStudy
 from weightcast.evolution.density import StackedDensity
+from weightcast.evolution.displacement import DisplacementInterpolation
 from weightcast.evolution.distances.marginals import jensen_shannon, paper_w
 from weightcast.evolution.distances.moments import relative_moment_error
 from weightcast.evolution.distances.wasserstein import wasserstein
@@ -56,10 +58,11 @@ SECTIONS = (
     "moments",
     "published",
     "costs",
+    "trainings",
     "config",
     "versions",
 )
-FIGURES = ("summary", "marginals", "joints", "error_against_time", "weight_path", "costs")
+FIGURES = ("summary", "marginals", "joints", "error_against_time", "weight_path", "costs", "trainings")
 
 
 class Elements(HTMLParser):
@@ -108,9 +111,10 @@ def train(results: Path, snapshots: Snapshots, study: TimeStudy) -> None:
     bridges = {"aligned": study.anchors.bridge.model_copy(update={"per_interval": 1}), "bridged": study.anchors.bridge}
     for name, arm in study.flow.arms.items():
         settings, start = study.flow.of_arm(name), anchors[arm.anchors]
-        flow = new_flow(Run(), start, arm, settings, 0)
+        run = Run()
+        flow = new_flow(run, start, arm, settings, 0)
         bridge = Bridge(times, samples, True, bridges[arm.anchors], 0)
-        fit_flow(Run(), flow, start, bridge, arm.objective, settings, 0)
+        fit_flow(run, flow, start, bridge, arm.objective, settings, 0)
         described = {
             "times": times.tolist(),
             "dimensions": list(snapshots.dimensions),
@@ -120,7 +124,7 @@ def train(results: Path, snapshots: Snapshots, study: TimeStudy) -> None:
             "seconds": 1.0,
             "seconds_before": 2.0,
         }
-        artifact = FlowArtifact(flow, density, arm, settings, described)
+        artifact = FlowArtifact(flow, density, arm, settings, described | run.described())
         artifact.save(results / "flow" / "all" / f"{name}-0.safetensors")
 
 
@@ -182,6 +186,8 @@ def study(tmp_path_factory):
     ).to_csv(results / "report" / "costs.csv", index=False)
     flows = [results / "flow" / "all" / f"{arm}-0.safetensors" for arm in ("ode", "published")]
     anchors = sorted((results / "anchors" / "all").iterdir())
+    trained = [ArtifactHeader.load(path) for path in (*anchors, *flows)]
+    training_curves(trained).to_csv(results / "report" / "training_curves.csv", index=False)
     given = show_distributions.load({"flow": str(flows[0]), "snapshots": str(samples)})
     shown = show_distributions(Run(), ShowDistributions(samples=50, seed=0), **given)
     shown.save(results / "report" / "distributions.nc")
@@ -317,6 +323,7 @@ def report_job(results: Path, snapshots: Path, folder: Path) -> str:
     """The job that writes a report, as the pipeline tells it."""
     report = results / "report"
     inputs = {"metrics": results / "metrics.csv", "summary": results / "summary.csv", "costs": report / "costs.csv",
+              "curves": report / "training_curves.csv",
               "distributions": report / "distributions.nc", "weight_path": report / "weight_path.csv",
               "snapshots": snapshots}  # fmt: skip
     return Job(

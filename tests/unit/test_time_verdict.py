@@ -9,7 +9,7 @@ import xarray as xr
 from tiny_time_study import CONFIG, summary_of
 
 from weightcast.core.plots.export import render
-from weightcast.environments.report.verdict import Verdict
+from weightcast.core.report.verdict import Verdict
 from weightcast.evolution.config.load import parse_time_study
 from weightcast.evolution.plots.distributions import Landscape, plot_joints, plot_marginals
 from weightcast.evolution.plots.errors import ErrorPanel, plot_time_errors

@@ -10,7 +10,9 @@ import pytest
 import xarray as xr
 from refusals import refused
 
-from weightcast.core.environment_table import Environment, EnvironmentTable, table_to_json
+from weightcast.core.environment_table import Environment, EnvironmentTable
+from weightcast.core.job import Job
+from weightcast.environments.jobs import ImportTrajectories
 from weightcast.trajectories import (
     Trajectories,
     find_environment_files,
@@ -392,23 +394,36 @@ def test_tables_and_files_must_match(tmp_path: Path, table: EnvironmentTable) ->
         find_environment_files(directory, table, "npy")
 
 
-# --- the script
+# --- the stage
 
 
-def test_import_script(tmp_path: Path, table: EnvironmentTable, array: np.ndarray) -> None:
+def test_import_stage(tmp_path: Path, table: EnvironmentTable, array: np.ndarray) -> None:
     np.save(tmp_path / "Re_210.npy", array)
     output = tmp_path / "study" / "trajectories" / "slow.nc"
 
     def run(*channels: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, ROOT / "scripts" / "import_trajectories.py", "--source", tmp_path / "Re_210.npy"]
-        rows = table_to_json(table, ["slow"])
-        command += ["--environments", rows, "--output", output, "--channels", *channels]
-        return subprocess.run(list(map(str, command)), capture_output=True, text=True)
+        told = ImportTrajectories(
+            environments=(table["slow"],),
+            channels=list(channels),
+            grid=(4, 6),
+            frames=5,
+            trajectories=1,
+            frame_step=1.0,
+        )
+        job = Job(
+            stage="import_trajectories",
+            inputs={"source": str(tmp_path / "Re_210.npy")},
+            outputs={"output": str(output)},
+            settings=told.model_dump(mode="json"),
+        )
+        command = [sys.executable, str(ROOT / "scripts" / "run_stage.py"), job.to_json()]
+        return subprocess.run(command, capture_output=True, text=True)
 
     refusal = run("u")
     assert refusal.returncode == 1
-    assert refusal.stderr.startswith(f"weightcast: error: {tmp_path / 'Re_210.npy'}: shape: found 2 channels")
-    assert refusal.stderr.count("\n") == 1
+    job, error = refusal.stderr.splitlines()
+    assert job.startswith("job: {")
+    assert error.startswith(f"weightcast: error: {tmp_path / 'Re_210.npy'}: shape: found 2 channels")
     assert not output.parent.exists()
 
     assert run("u", "v").returncode == 0

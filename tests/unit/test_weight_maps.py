@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tiny_conditions import on_parameters
 
 from weightcast.core.graph import WeightGraph
 from weightcast.core.nets.fno import FNO
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.weight_maps import FilmWeights, HypernetworkWeights, PooledWeights
+
+CONDITION = on_parameters(beta=(0.0, 1.0), D=(0.1, 0.3))
 
 
 @pytest.fixture
@@ -19,7 +22,7 @@ def network() -> FNO:
 
 def random_film(network: FNO) -> FilmWeights:
     graph = WeightGraph(network)
-    film = FilmWeights(graph.read(network), graph, parameters=2, width=16)
+    film = FilmWeights(graph.read(network), CONDITION, graph, width=16)
     for parameter in film.modulation.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     return film.requires_grad_(False)
@@ -74,12 +77,13 @@ def test_film_starts_as_the_pooled_network(network):
     initial = graph.read(network)
     parameters = torch.randn(4, 2)
 
-    torch.testing.assert_close(FilmWeights(initial, graph, 2, 16)(parameters), PooledWeights(initial)(parameters))
+    film, pooled = FilmWeights(initial, CONDITION, graph, 16), PooledWeights(initial, CONDITION)
+    torch.testing.assert_close(film(parameters), pooled(parameters))
 
 
 def test_hypernetwork_weights_lie_in_the_span_of_its_directions(network):
     graph = WeightGraph(network)
-    hypernetwork = HypernetworkWeights(graph.read(network), graph, 2, 16, rank=3)
+    hypernetwork = HypernetworkWeights(graph.read(network), CONDITION, graph, 16, rank=3)
     with torch.no_grad():
         delta = hypernetwork(torch.randn(20, 2)) - hypernetwork.weights
 

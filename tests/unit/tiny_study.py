@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
+from tiny_conditions import describing
 
 from weightcast.environments.generator import Generator, new_generator
 from weightcast.trajectories import Trajectories, write_trajectories
@@ -87,7 +88,8 @@ def tiny_generator(config: dict[str, Any]) -> Generator:
     metadata = {
         "architecture": config["predictor"] | {"channels": len(CHANNELS)},
         "normalisation": {"mean": [1.0, -1.0], "scale": [2.0, 0.5]},
-        "scaling": {"names": ["beta"], "low": [0.5], "high": [1.5]},
+        "condition": describing(beta=(0.5, 1.5)),
+        "origin": None,
         "vae": config["generator"]["vae"],
         "diffusion": config["generator"]["diffusion"],
         "arm": "conditioned",

@@ -16,7 +16,10 @@ import pytest
 from weightcast.cost.jobs import parse_dry_run
 
 REPOSITORY = Path(__file__).parents[2]
-CODE = ("Snakefile", "config.yaml", "config", "envs", "profiles", "rules", "scripts", "tests/workflow", "weightcast")
+CODE = (
+    "Snakefile", "config.yaml", "config", "envs", "profiles", "rules", "scripts", "snakemake_logger_plugin_weightcast",
+    "tests/workflow", "weightcast",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,13 @@ def copy_repository(folder: Path) -> Checkout:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Checkout:
-    """The mini study, complete. Tests must leave it as they found it; to change it, take ``study``."""
+    """The mini study, complete, and what was seen of its run in console.txt.
+
+    Tests must leave it as they found it; to change it, take ``study``.
+    """
     checkout = copy_repository(tmp_path_factory.mktemp("finished"))
-    checkout.snakemake()
+    done = checkout.snakemake()
+    (checkout.folder / "console.txt").write_text(done.stdout + done.stderr)
     return checkout
 
 

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import time
 
-from weightcast.core.artifacts import load_artifact, read_metadata
+from weightcast.core.artifact_header import read_metadata
+from weightcast.core.artifacts import load_artifact
 
 
 def test_a_killed_training_goes_on_where_it_was(finished, tmp_path):

@@ -10,6 +10,7 @@ import xarray as xr
 from conftest import Checkout, copy_repository
 
 from weightcast import WeightPath
+from weightcast.core.artifact_header import read_metadata
 
 CONFIG = "tests/workflow/mini-time.yaml"
 METHODS = {
@@ -116,6 +117,36 @@ def test_a_setting_of_one_arm_reruns_that_arm_alone(across_time):
     planned = across_time.planned(config="changed.yaml")
     assert planned["train_flow"] == 2  # with and without the snapshot that is left out
     assert "train_anchors" not in planned
+
+
+def test_leaving_a_kind_of_anchors_out_retrains_none_of_the_others(across_time):
+    changed = across_time.folder / "changed.yaml"
+    text = (across_time.folder / CONFIG).read_text()
+    paper = next(line for line in text.splitlines(keepends=True) if line.startswith("    paper:"))
+    changed.write_text(text.replace("kinds: [aligned, bridged]", "kinds: [bridged]").replace(paper, ""))
+
+    planned = across_time.planned(config="changed.yaml")
+    assert "summarise_times" in planned
+    assert not {"train_anchors", "train_flow", "evaluate_anchors", "evaluate_flow"} & planned.keys()
+
+
+def test_a_setting_of_the_evaluation_reruns_what_uses_it(across_time):
+    changed = across_time.folder / "changed.yaml"
+    text = (across_time.folder / CONFIG).read_text()
+    changed.write_text(text.replace("bootstrap: 100", "bootstrap: 200"))
+
+    planned = across_time.planned(config="changed.yaml")
+    assert set(planned) == {"all", "resolve_config", "summarise_times", "write_time_report"}
+
+
+def test_artifacts_say_where_they_come_from_and_how_their_training_went(across_time):
+    flow = read_metadata(across_time.folder / "results/mini-time/flow/all/paper-0.safetensors")
+
+    assert flow["stage"] == "train_flow"
+    assert set(flow["inputs"]) == {"anchors", "snapshots"}
+    assert set(flow["curves"]) == {"flow, anchors", "flow, likelihood"}
+    assert len(flow["curves"]["flow, anchors"]["training"]) == 3
+    assert not list((across_time.folder / "results/mini-time/.state/training").glob("*"))
 
 
 def test_editing_library_code_reruns_the_stages_that_use_it(across_time):

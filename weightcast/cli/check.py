@@ -6,8 +6,8 @@ import argparse
 import math
 from pathlib import Path
 
-from weightcast.cli.warning import warn
 from weightcast.core.config.yaml_file import read_yaml
+from weightcast.core.console.warning import warn
 from weightcast.core.environment_table import EnvironmentTable, read_environments
 from weightcast.core.errors import InputError
 from weightcast.environments.config.study import Study

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from weightcast.core.errors import InputError
-from weightcast.core.report.numbers import MISSING, interval, number
+from weightcast.core.report.number_formats import MISSING, interval, number
 from weightcast.core.tables import read_summary
 
 SUMMARY = "summary.csv"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from weightcast.cli.outputs import check_output
+from weightcast.core.console.outputs import check_output
 from weightcast.core.errors import InputError
 from weightcast.core.names import check_name
 

@@ -18,8 +18,9 @@ from weightcast.core.errors import InputError
 COMMANDS = {
     "check": ("weightcast.cli.check", "check a study's configuration and data, and print its plan"),
     "init": ("weightcast.cli.init", "write a configuration for data of your own"),
+    "run": ("weightcast.cli.run", "run a study, from its data to its report, in any folder"),
     "schema": ("weightcast.cli.schema", "print the JSON schema of configurations"),
-    "inspect": ("weightcast.cli.inspect", "show what an artifact (.safetensors) is and where it comes from"),
+    "inspect": ("weightcast.cli.inspect_artifact", "show what an artifact (.safetensors) is and where it comes from"),
     "generate": ("weightcast.environments.commands.generate", "generate predictors for an environment"),
     "forecast": (
         "weightcast.environments.commands.forecast",

@@ -38,6 +38,15 @@ def set_precision(acceleration: AccelerationSettings) -> None:
     torch.backends.cudnn.allow_tf32 = acceleration.tf32
 
 
-def free_bytes(device: torch.device) -> int | None:
-    """Memory of a GPU that nothing uses; None for a CPU, whose memory is what the job asked for."""
-    return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else None
+def stack_size(device: torch.device, bytes_each: int, on_cpu: int) -> int:
+    """How many networks to compute with at once.
+
+    Args:
+        device: a GPU is filled up to half of its free memory; a CPU has caches, and a job the memory that it asked for.
+        bytes_each: that one network needs, with what is computed on the way.
+        on_cpu: the number for a CPU.
+    """
+    if device.type != "cuda":
+        return on_cpu
+    free, _ = torch.cuda.mem_get_info(device)
+    return max(on_cpu, int(free / 2 / max(1, bytes_each)))

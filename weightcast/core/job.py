@@ -59,8 +59,8 @@ class Job:
     device: str | None = None
 
     def to_json(self) -> str:
-        """One line; what is empty is left out."""
-        parts = {name: value for name, value in vars(self).items() if value}
+        """One line; what is empty is left out, but for settings of a stage that has none."""
+        parts = {name: value for name, value in vars(self).items() if value or (name, value) == ("settings", {})}
         return json.dumps(parts)
 
     @classmethod

@@ -29,7 +29,7 @@ class Table:
 
     @classmethod
     def of_rows(cls, rows: Iterable[Mapping[str, Any]]) -> Table:
-        """From rows that all have the same columns, in the order of the first row's."""
+        """A table of rows that all have the same columns, in the order of the first row's."""
         return cls(pd.DataFrame(list(rows)))
 
     def save(self, path: str | Path) -> None:

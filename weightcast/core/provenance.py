@@ -1,7 +1,7 @@
 """Which code a stage runs: the library files that its module imports, found by reading the imports themselves.
 
 Snakemake does not see edits of a library. Listing these files as inputs of a rule makes it see them, and exactly the
-stages that use an edited file are run again. Only the standard library is used here, since the Snakefile imports it.
+stages that use an edited file are run again. Only light modules are imported, since the Snakefile imports this one.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import hashlib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+
+from weightcast.core.errors import InputError
 
 PACKAGE = Path(__file__).parents[1]
 UNTRACED = {PACKAGE / "environments" / "jobs.py", PACKAGE / "evolution" / "jobs.py"}
@@ -46,9 +48,16 @@ def code_digest(module: str) -> str:
 
 
 def file_digest(path: str | Path) -> str:
-    """Digest of a data file's contents."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Digest of a data file's contents.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}), expected a file") from None
 
 
 @cache

@@ -1,59 +1,119 @@
-"""What a computation runs in: its device, its random numbers, its trainings and where their states lie."""
+"""What a computation runs in: its device, its random numbers, its trainings and where their states lie.
+
+Stages that compute nothing with torch are given a run as well, and do not wait for torch to be imported: device,
+provenance and trainings are looked up when they are asked for.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from weightcast.core.config.device import AccelerationSettings
-from weightcast.core.config.training import TrainingSettings
-from weightcast.core.draws import Draws
-from weightcast.core.training import Fit, Resume, fit
 
-Placed = TypeVar("Placed", Tensor, nn.Module)
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from weightcast.core.config.training import TrainingSettings
+    from weightcast.core.draws import Draws
+    from weightcast.core.training import Fit, Resume
+
+    Placed = TypeVar("Placed", bound=Tensor | nn.Module)
+
+Identity = Callable[[], tuple[str, Mapping[str, Any]]]
+"""Computes the key of everything that a run's results depend on, and the parts that it is made of."""
 
 
-@dataclass
 class Run:
     """The one object that every stage, and every function that trains or draws, is given.
 
     ``Run()`` computes on the CPU and keeps no state: what tests, notebooks and other programs need.
 
-    Attributes:
-        device: where everything lives. Random numbers are drawn on the CPU and moved, files hold CPU tensors.
+    Args:
+        device: where everything lives: ``cpu``, ``cuda``, ``cuda:<number>``, ``auto``, or a torch device. Random
+            numbers are drawn on the CPU and moved, files hold CPU tensors.
         acceleration: less exact arithmetic, compiled steps.
-        resume: where trainings keep their states, by a key that is computed from the stage's settings, inputs and code;
-            None keeps none.
-        provenance: what artifacts say of where they come from: stage, digests of settings, inputs and code.
+        resume: where trainings keep their states; None keeps none, unless ``state`` says where.
+        state: folder for states, under the key that ``identity`` gives.
+        identity: computed when it is needed, since digesting all inputs takes a moment.
+        provenance: replaces the parts of the identity in what artifacts say of where they come from.
         outputs: where the stage's outputs go, by name.
+
+    Attributes:
         curves: training and validation errors of what has been trained, by name.
     """
 
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    acceleration: AccelerationSettings = field(default_factory=AccelerationSettings)
-    resume: Resume | None = None
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-    outputs: Mapping[str, Path] = field(default_factory=dict)
-    curves: dict[str, Any] = field(default_factory=dict)
-    _states: list[Resume] = field(default_factory=list)
+    def __init__(
+        self,
+        device: torch.device | str = "cpu",
+        acceleration: AccelerationSettings | None = None,
+        *,
+        resume: Resume | None = None,
+        state: Path | None = None,
+        identity: Identity | None = None,
+        provenance: Mapping[str, Any] | None = None,
+        outputs: Mapping[str, Path] | None = None,
+    ) -> None:
+        self._device = device
+        self.acceleration = acceleration or AccelerationSettings()
+        self._resume = resume
+        self._state = state
+        self._identity = identity
+        self._provenance = provenance
+        self.outputs = dict(outputs or {})
+        self.curves: dict[str, Any] = {}
+        self._states: list[Resume] = []
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where everything lives; the first look at it also sets the precision of this process.
+
+        Raises:
+            InputError: there is no such device.
+        """
+        from weightcast.core.device import choose_device, set_precision
+
+        set_precision(self.acceleration)
+        return choose_device(self._device) if isinstance(self._device, str) else self._device
+
+    @cached_property
+    def resume(self) -> Resume | None:
+        """Where trainings keep their states, if anywhere."""
+        if self._resume is not None or self._state is None:
+            return self._resume
+        from weightcast.core.training import Resume
+
+        return Resume(self._state, self.key[0])
+
+    @cached_property
+    def key(self) -> tuple[str, Mapping[str, Any]]:
+        """The key of everything that the results depend on, and its parts."""
+        return ("", {}) if self._identity is None else self._identity()
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """What artifacts say of where they come from: stage, digests of settings, inputs and code."""
+        return self.key[1] if self._provenance is None else self._provenance
 
     def draws(self, *purpose: str | int) -> Draws:
         """Random numbers for a purpose, on this device; see :class:`weightcast.core.draws.Draws`."""
+        from weightcast.core.draws import Draws
+
         return Draws(self.device, *purpose)
 
     def place(self, value: Placed) -> Placed:
         """A tensor or module on this device."""
-        return value.to(self.device)
+        return cast("Placed", value.to(self.device))
 
     @contextmanager
     def initialised(self, seed: int) -> Iterator[None]:
         """Within the block, modules get their first weights from this seed; torch's own state is left as it was."""
+        import torch
+
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             yield
@@ -71,8 +131,10 @@ class Run:
     ) -> Fit:
         """Train as :func:`weightcast.core.training.fit`, and note the curve under this name.
 
-        A training's state is kept under the stage's key and this name, which must be its own within the stage.
+        A training's state is kept under the run's key and this name, which must be its own within the stage.
         """
+        from weightcast.core.training import fit
+
         state = None if self.resume is None else self.resume.part(name)
         result = fit(
             parameters,
@@ -105,6 +167,8 @@ class Run:
             return loss
 
         def cast(step: int) -> Tensor:
+            import torch
+
             with torch.autocast(self.device.type, torch.bfloat16):
                 return loss(step).float()
 

@@ -1,4 +1,4 @@
-"""From single errors to statements: medians over environments, their intervals, and paired tests.
+"""How single errors become statements: medians over environments, their intervals, and paired tests.
 
 The unit of replication is the environment: an error is first averaged over what was repeated inside one environment,
 and the median over environments is what a method is judged by.

@@ -14,14 +14,16 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import UnionType
-from typing import Any, Protocol, get_args, get_origin, get_type_hints, runtime_checkable
+from types import SimpleNamespace, UnionType
+from typing import TYPE_CHECKING, Any, Protocol, get_args, get_origin, get_type_hints, runtime_checkable
 
-from weightcast.core.artifacts import digest_of, read_metadata
+from weightcast.core.artifact_header import digest_of, read_metadata
 from weightcast.core.errors import InputError
 from weightcast.core.job import StageSettings
 from weightcast.core.provenance import code_digest, file_digest
-from weightcast.core.run import Run
+
+if TYPE_CHECKING:  # what a stage does not use, it does not depend on: a simulator is none of the training loop's
+    from weightcast.core.run import Run
 
 
 @runtime_checkable
@@ -44,16 +46,20 @@ class Stage:
     function: Callable[..., Any]
     inputs: Mapping[str, Any] = field(default_factory=dict)
 
-    def __call__(self, run: Run, settings: StageSettings, **inputs: Any) -> Any:
-        return self.function(run, settings, **inputs)
+    def __call__(self, run: Run, settings: StageSettings, *inputs: Any, **named: Any) -> Any:
+        return self.function(run, settings, *inputs, **named)
 
     def load(self, paths: Mapping[str, str | list[str]]) -> dict[str, Any]:
         """Read the inputs.
 
         Raises:
-            InputError: an input is missing or unknown, or a file cannot be used.
+            InputError: an input is missing, also on the disk, or unknown, or a file cannot be used.
         """
         self._check(paths)
+        for name, found in paths.items():
+            for path in [found] if isinstance(found, str) else found:
+                if not Path(path).exists():
+                    raise InputError(f"{path}: found no such file, expected {name}, an input of the job {self.name}")
         return {name: _load(kind, paths.get(name)) for name, kind in self.inputs.items()}
 
     def key(self, settings: StageSettings, paths: Mapping[str, str | list[str]]) -> tuple[str, dict[str, Any]]:
@@ -93,12 +99,16 @@ class Stage:
 
 
 def stage(name: str) -> Callable[[Callable[..., Any]], Stage]:
-    """Make a stage of a function whose signature is (run, settings, inputs ...)."""
+    """Make a stage of a function whose signature is (run, settings, inputs ...).
+
+    Only the inputs' types need be there at run time: stages that train nothing import ``Run`` for type checkers alone,
+    so that an edit of what it stands on does not run them again.
+    """
 
     def made(function: Callable[..., Any]) -> Stage:
         names = list(inspect.signature(function).parameters)
-        hints = get_type_hints(function)
-        return Stage(name, function, {argument: hints[argument] for argument in names[2:]})
+        of_inputs = {argument: function.__annotations__[argument] for argument in names[2:]}
+        return Stage(name, function, get_type_hints(SimpleNamespace(__annotations__=of_inputs), function.__globals__))
 
     return made
 

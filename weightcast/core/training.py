@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from weightcast.core.artifacts import digest_of, load_artifact, save_artifact
+from weightcast.core.artifact_header import digest_of
+from weightcast.core.artifacts import load_artifact, save_artifact
 from weightcast.core.config.training import TrainingSettings
 from weightcast.core.errors import InputError
 
@@ -198,7 +199,8 @@ def fit(
         label: shown in the progress bar and in messages.
 
     Raises:
-        TrainingDiverged: a loss or gradient is not finite, unless ``may_diverge``.
+        TrainingDiverged: a loss or gradient is not finite, or no validation is where the best is to be kept, unless
+            ``may_diverge``.
         InputError: the best state is to be kept, but there is no validation.
     """
     if settings.keep == "best" and validation is None:
@@ -227,9 +229,7 @@ def fit(
         value = value.detach()
         state.losses[step] = torch.where(state.alive, value, torch.nan)
         state.alive &= _clip_each(parameters, value, settings.clip, stacked, state.alive)
-        if bool(
-            state.alive.all()
-        ):  # the one look at numbers in a step: on a GPU each look waits for all that is queued
+        if bool(state.alive.all()):  # the one look at numbers in a step: on a GPU it waits for all that is queued
             state.optimiser.step()
         elif may_diverge:
             _step_alive(state.optimiser, parameters, state.alive, stacked)
@@ -245,9 +245,17 @@ def fit(
     seconds = spent + time.monotonic() - started
     if resume is not None:
         state.save(resume, settings.steps, seconds)
+    never = torch.zeros_like(state.alive) if settings.keep == "last" else ~torch.isfinite(state.lowest)
+    if bool(never.any()) and not may_diverge:
+        raise TrainingDiverged(
+            f"{label}: found no validation error that is a finite number, expected one: none of the weights on the way "
+            "can be kept as the best; try a lower learning rate"
+        )
     _keep(state, settings)
+    ended = state.losses[-max(1, settings.steps // 50) :].nanmean()
+    print(f"{label}: {settings.steps} steps in {seconds:.1f} s, loss {float(ended):.4g}", file=sys.stderr, flush=True)
     rows = torch.stack(state.validation) if state.validation else torch.zeros(0, members)
-    return Fit(state.losses.cpu(), ~state.alive.cpu(), seconds, state.validated_steps, rows)
+    return Fit(state.losses.cpu(), (~state.alive | never).cpu(), seconds, state.validated_steps, rows)
 
 
 def learning_rate(step: int, settings: TrainingSettings) -> float:

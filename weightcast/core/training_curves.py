@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from weightcast.core.artifacts import ArtifactHeader
+from weightcast.core.artifact_header import ArtifactHeader
 from weightcast.core.tables import CURVE_COLUMNS
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from weightcast.cost.measure import processor_seconds
 from weightcast.evolution.config.study import TimeStudy
-from weightcast.samples import import_snapshots
+from weightcast.samples.read import import_snapshots
 from weightcast.samples.snapshots import Snapshots
 from weightcast.systems.jump_process import simulate_jumps
 from weightcast.systems.stochastic import build_stochastic_system, default_times

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,9 @@ from weightcast.cost.rehearsal import Part, Rehearsal
 from weightcast.environments.config.study import Study
 from weightcast.evolution.config.study import TimeStudy
 from weightcast.studies import stages_of
+
+COMMON = 3
+"""Stages whose start is measured."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +116,8 @@ def forecast(
         found = Rehearsal(jobs, part, Path(folder) / "made", budget).run(needed)
     starting = starting_seconds(jobs)
     work = [
-        Work(seconds) if seconds is not None else found.work.get(kind, Work()) + Work(starting)
-        for seconds, kind in zip(noted, found.kinds, strict=True)
+        Work(seconds) if seconds is not None else found.work.get(kind, Work()) + Work(starting[planned.job.stage])
+        for planned, seconds, kind in zip(jobs, noted, found.kinds, strict=True)
     ]
     return Forecast(jobs, work, left, len(jobs) - len(needed), list(found.failed.values()))
 
@@ -160,10 +164,15 @@ def benchmark_seconds(path: Path) -> float | None:
         return None
 
 
-def starting_seconds(jobs: Sequence[PlannedJob]) -> float:
-    """What a program of the pipeline takes to start: as long as the stage of most jobs takes to be imported."""
-    stages = [planned.job.stage for planned in jobs]
-    stage = max(set(stages), key=stages.count)
+def starting_seconds(jobs: Sequence[PlannedJob]) -> dict[str, float]:
+    """What the program of each stage's jobs takes to start: measured of the stages of most jobs, importing them; the
+    longest of these for the others."""
+    counts = Counter(planned.job.stage for planned in jobs)
+    measured = {stage: _importing_seconds(stage) for stage, _ in counts.most_common(COMMON)}
+    return {stage: measured.get(stage, max(measured.values())) for stage in counts}
+
+
+def _importing_seconds(stage: str) -> float:
     package = next(package for package, known in stages_of().items() if stage in known)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-c", f"import weightcast.runner, {package}.{stage}"], check=True)

@@ -6,7 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -111,18 +111,15 @@ def _reason(said: str) -> str:
 
 
 @contextmanager
-def _folder(everything: bool) -> Any:
-    """Where to plan: here, where Snakemake has run before; otherwise in a folder with links to all that is here, so
-    that asking what a study costs leaves nothing behind."""
+def _folder(everything: bool) -> Iterator[Path]:
+    """Where to plan. What is left to do shows where Snakemake has run before; a complete run is planned in a folder
+    with links to all that is here but results, so that asking what a study costs leaves nothing behind."""
     here = Path.cwd()
-    if not everything or (here / ".snakemake").is_dir():
+    if not everything:
         yield here
         return
     with TemporaryDirectory(prefix="weightcast-plan-") as folder:
-        root = snakefile().parent
-        # The library and the scripts as well, where the rules name them as they lie in a clone.
-        for entry in [*here.iterdir(), root / "weightcast", root / "scripts"]:
-            link = Path(folder) / entry.name
-            if not link.exists() and entry.exists():
-                link.symlink_to(entry)
+        for entry in here.iterdir():
+            if entry.name not in (".snakemake", "results"):
+                (Path(folder) / entry.name).symlink_to(entry)
         yield Path(folder)

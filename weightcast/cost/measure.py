@@ -8,14 +8,16 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from weightcast.core.config.device import AccelerationSettings
 from weightcast.core.config.training import TrainingSettings
-from weightcast.core.run import Run
+from weightcast.core.run import Identity, Run
 from weightcast.core.training import VALIDATIONS, Fit, fit
 from weightcast.cost.operations import OperationCounter
 
@@ -50,22 +52,36 @@ class Work:
     __rmul__ = __mul__
 
 
-@dataclass
 class MeasuredRun(Run):
     """A run whose trainings stop after a few steps, and note what all of their steps would have taken.
 
-    Attributes:
+    Args:
+        acceleration: as of the study.
+        identity: of the job; see :class:`weightcast.core.run.Run`.
+        outputs: where the stage's outputs go, by name.
         budget: seconds for which the steps of a training are repeated, unless one takes longer.
         grows: how many times as long trainings take in the study, whose names have a word in them.
+
+    Attributes:
         trained: what the trainings would take in all.
         spent: seconds that their few steps took, which are no part of the rest of the job.
     """
 
-    budget: float = 0.5
-    grows: Mapping[str, float] = field(default_factory=dict)
-    trained: Work = Work()
-    spent: float = 0.0
-    _known: dict[object, Work] = field(default_factory=dict)
+    def __init__(
+        self,
+        acceleration: AccelerationSettings | None = None,
+        *,
+        identity: Identity | None = None,
+        outputs: Mapping[str, Path] | None = None,
+        budget: float = 0.5,
+        grows: Mapping[str, float] | None = None,
+    ) -> None:
+        super().__init__("cpu", acceleration, identity=identity, outputs=outputs)
+        self.budget = budget
+        self.grows = dict(grows or {})
+        self.trained = Work()
+        self.spent = 0.0
+        self._known: dict[object, Work] = {}
 
     def fit(
         self,

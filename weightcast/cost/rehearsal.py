@@ -13,13 +13,13 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import pandas as pd
 
-from weightcast.core.artifacts import digest_of
-from weightcast.core.config.device import AccelerationSettings
+from weightcast.core.artifact_header import digest_of
 from weightcast.core.errors import InputError
 from weightcast.core.job import StageSettings
 from weightcast.core.stage import Saved
@@ -173,10 +173,12 @@ class Rehearsal:
         """What the trainings of a job take, and the rest of it."""
         stage = find_stage(planned.job.stage)  # to import it is part of every job's start
         started = time.process_time()
-        _, provenance = stage.key(told.settings, inputs)
-        acceleration: AccelerationSettings = self.part.plan.study.acceleration
         run = MeasuredRun(
-            acceleration=acceleration, provenance=provenance, outputs=outputs, budget=budget, grows=told.trainings
+            self.part.plan.study.acceleration,
+            identity=partial(stage.key, told.settings, inputs),
+            outputs=outputs,
+            budget=budget,
+            grows=told.trainings,
         )
         made = stage(run, told.settings, **_told_apart(stage.load(inputs)))
         written: dict[str, Saved] = {} if made is None else made if isinstance(made, dict) else {"output": made}

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MEAN_SQUARED = "mse"
 MEAN_RELATIVE = "relative_error"
@@ -48,6 +49,8 @@ def adaptation_scores(
 
         A forecast that is not finite has infinite errors.
     """
+    import torch  # the report reads names from here, and needs no networks
+
     exact = torch.cat([start[:, None], truth], 1).double()
     error = torch.cat([torch.zeros_like(start)[:, None], forecast - truth], 1).double().abs()
     error = torch.nan_to_num(error, nan=math.inf, posinf=math.inf)

@@ -34,7 +34,7 @@ class Normalisation:
 
     @classmethod
     def of(cls, frames: Tensor) -> Normalisation:
-        """From frames [..., channel, y, x]."""
+        """Mean and scale of each channel of frames [..., channel, y, x]."""
         channels = frames.movedim(-3, 0).flatten(1).double()
         scale = channels.std(1).clamp(min=1e-12)  # a constant channel must not divide by zero
         return cls(tuple(channels.mean(1).tolist()), tuple(scale.tolist()))

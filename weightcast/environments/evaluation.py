@@ -10,14 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from weightcast.core.device import stack_size
 from weightcast.environments.adaptation_scores import adaptation_scores
 from weightcast.environments.dataset import Normalisation, TrajectoryFolder
 from weightcast.environments.forecast_metrics import forecast_metrics
 from weightcast.environments.jobs import Scoring
 from weightcast.environments.predictor import StackedPredictor
 
-STACKED = {"cpu": 12, "cuda": 256}
-"""Networks rolled out at once: enough to fill a core, few enough to stay in its cache; enough to fill a GPU."""
+STACKED = 12
+"""Networks rolled out at once on a CPU: enough to fill a core, few enough to stay in its cache."""
+ACTIVATIONS = 64
+"""Numbers that a network holds at once for each of a frame's, while it steps on a GPU: a generous guess."""
 
 Row = dict[str, Any]
 
@@ -98,6 +101,7 @@ def roll_out(
         [trajectory, step, channel, y, x], network by network.
     """
     start = normalisation.apply(initial)
-    stacked = STACKED.get(weights.device.type, STACKED["cpu"])
+    frame_numbers = start[0].numel() * (ACTIVATIONS + steps)
+    stacked = stack_size(weights.device, 4 * (weights.shape[1] + frame_numbers), on_cpu=STACKED)
     for chunk, first in zip(weights.split(stacked), start.split(stacked), strict=True):
         yield from normalisation.invert(predictor.rollout(chunk, first, steps))

@@ -50,7 +50,7 @@ class Plan:
 
     @classmethod
     def read(cls, study: Study, config: Path) -> Plan:
-        """From a study's resolved configuration, which has the table beside it.
+        """Read the table, which lies beside a study's resolved configuration.
 
         Raises:
             InputError: the table cannot be used.

@@ -34,7 +34,7 @@ class Origin(nn.Module):
 
     @classmethod
     def of(cls, base: BaseNetwork, condition: Condition) -> Origin:
-        """From a base, for a generator with this condition."""
+        """The origin that a base is to a generator with this condition."""
         return cls(base.weight_map, condition)
 
     def forward(self, prepared: Tensor) -> Tensor:

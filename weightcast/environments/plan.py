@@ -123,7 +123,7 @@ def recorded_environments(study: Study, base: str) -> list[str] | None:
     """
     try:
         environments = json.loads(base_record(study, base).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):  # the last: brackets in brackets, a thousand deep
         return None
     if isinstance(environments, list) and all(isinstance(id, str) for id in environments):
         return environments

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torch.func import functional_call, vmap
 
 from weightcast.core.graph import WeightGraph
 from weightcast.core.nets.build import build_predictor
+from weightcast.core.run import Run
 
 
 class StackedPredictor:
@@ -26,12 +27,27 @@ class StackedPredictor:
 
     @classmethod
     def of_architecture(cls, architecture: Mapping[str, Any]) -> StackedPredictor:
-        """From the description that artifacts hold."""
+        """The architecture that an artifact describes."""
         return cls(build_predictor(dict(architecture)))
 
     def to(self, device: torch.device) -> StackedPredictor:
         """The same architecture, for weights and frames on a device."""
         return StackedPredictor(self.module.to(device))
+
+    def on(self, run: Run) -> StackedPredictor:
+        """The same architecture as a run's trainings call it: on its device, compiled if it says so."""
+        return self.to(run.device).compiled(run.acceleration.compile)
+
+    def compiled(self, mode: Literal["none", "default", "cuda-graphs"]) -> StackedPredictor:
+        """The same architecture with its stacked step compiled by torch.compile, for trainings of many equal steps.
+
+        Args:
+            mode: ``default``; ``cuda-graphs``, which on CUDA records each step as a graph; or ``none``.
+
+        The first step is run as it is, which fills the tables that compilation reads, and the next one compiles, which
+        takes seconds to minutes. What needs no gradient, of other shapes as a rule, is computed as it is.
+        """
+        return self if mode == "none" else _CompiledPredictor(self.module, mode)
 
     def __call__(self, weights: Tensor, frames: Tensor) -> Tensor:
         """One step of every member: frames [member, batch, channel, y, x] -> the next frames, same shape."""
@@ -69,3 +85,21 @@ class StackedPredictor:
             frames = self(weights, frames)
             error = error + (frames - windows[:, :, step]).square().flatten(2).mean(2)
         return error / (windows.shape[2] - 1)
+
+
+class _CompiledPredictor(StackedPredictor):
+    """A stacked predictor whose step is compiled when it is called for the second time."""
+
+    def __init__(self, module: nn.Module, mode: str) -> None:
+        super().__init__(module)
+        self._mode = "reduce-overhead" if mode == "cuda-graphs" else None
+        self._warm = False
+        self._compiled: Callable[[Tensor, Tensor], Tensor] | None = None
+
+    def __call__(self, weights: Tensor, frames: Tensor) -> Tensor:
+        if not self._warm or not torch.is_grad_enabled():
+            self._warm = True
+            return super().__call__(weights, frames)
+        if self._compiled is None:
+            self._compiled = torch.compile(super().__call__, mode=self._mode)
+        return self._compiled(weights, frames)

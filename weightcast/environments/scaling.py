@@ -35,7 +35,7 @@ class ParameterScaling:
 
     @classmethod
     def of(cls, names: Sequence[str], values: NDArray[np.float64], logarithmic: Sequence[str] = ()) -> ParameterScaling:
-        """From the visible environments' parameters [environment, parameter]."""
+        """The scaling that the visible environments' parameters [environment, parameter] make."""
         return cls(tuple(names), tuple(values.min(0).tolist()), tuple(values.max(0).tolist()), tuple(logarithmic))
 
     @classmethod

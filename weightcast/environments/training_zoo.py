@@ -32,7 +32,7 @@ class TrainingZoo:
 
     @classmethod
     def of(cls, zoo: Zoo, table: EnvironmentTable) -> TrainingZoo:
-        """From a zoo and the table of its environments."""
+        """The healthy part of a zoo, whose environments stand in the table."""
         zoo = zoo.healthy()
         environments = list(dict.fromkeys(zoo.environments))
         position = {environment: index for index, environment in enumerate(environments)}

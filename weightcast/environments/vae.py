@@ -77,7 +77,7 @@ class WeightVAE(nn.Module):
         codes = self.posterior(deviations)[0]
         self.latent_mean.copy_(codes.mean(0))
         # One scale for all keeps the latents' relative sizes: a latent that carries nothing must not be blown up.
-        self.latent_scale.fill_(float((codes - codes.mean(0)).square().mean().sqrt().clamp(min=1e-8)))
+        self.latent_scale.copy_((codes - codes.mean(0)).square().mean().sqrt().clamp(min=1e-8))
 
     def standardise(self, deviations: Tensor) -> list[Tensor]:
         """Deviations [batch, weight] -> tokens of each layer [batch, nodes, width], as they are coded."""

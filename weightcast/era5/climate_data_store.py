@@ -31,7 +31,7 @@ class Client(Protocol):
 
 
 def open_client() -> Client:
-    """cdsapi's client.
+    """The client of the package cdsapi.
 
     Raises:
         InputError: cdsapi or a key is missing, or there is no network.

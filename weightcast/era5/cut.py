@@ -32,7 +32,7 @@ class FrameTimes:
 
     @classmethod
     def of(cls, environment: Environment, settings: ERA5Settings) -> FrameTimes:
-        """From the column `month` of the table, if it has one.
+        """The times of an environment: those of its month, if the table has a column `month`.
 
         Raises:
             InputError: it is no month.

@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from weightcast.core.config.system import SystemSettings
 from weightcast.core.names import check_name
 from weightcast.era5.times import period_months
 from weightcast.era5.variables import reduced_channels
-from weightcast.systems import SystemSettings
 
 NAME = "era5"
 PARAMETERS = ("latitude", "longitude")
@@ -60,7 +60,7 @@ class ERA5Settings(SystemSettings):
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """Of the trajectories."""
+        """The channels of the trajectories."""
         return reduced_channels(self.variables, self.wind_speed)
 
     @property

@@ -55,7 +55,7 @@ class StackedDensity:
 
     @classmethod
     def new(cls, settings: DensitySettings, space: StateSpace, seed: int) -> StackedDensity:
-        """For data of these values. The seed is that of a random order."""
+        """The architecture for data of these values; a random order depends on the seed."""
         order = np.arange(space.dimensions)
         if settings.order == "random":
             order = np.random.default_rng(derive_seed(seed, "order")).permutation(space.dimensions)

@@ -36,7 +36,7 @@ class StateSpace(Protocol):
 
     @property
     def dimensions(self) -> int:
-        """Of the state."""
+        """Number of dimensions of the state."""
 
     def encode(self, values: Tensor) -> Tensor:
         """[..., dimension] -> [..., dimension, feature]."""
@@ -82,7 +82,7 @@ class Counts:
         return self.encode(values)
 
     def log_prob(self, outputs: Tensor, values: Tensor) -> Tensor:
-        """Of a value that is no whole number from 0 to states - 1: minus infinity."""
+        """Log probability of values; minus infinity for one that is no whole number from 0 to states - 1."""
         index = values.long()
         known = (index == values) & (index >= 0) & (index < self.states)
         found = outputs.log_softmax(-1).gather(-1, index.clamp(0, self.states - 1)[..., None])[..., 0]
@@ -175,7 +175,7 @@ def _drawn_position(logits: Tensor, noise: Tensor) -> Tensor:
 
 
 def build_state_space(described: Mapping[str, Any]) -> StateSpace:
-    """From :meth:`StateSpace.describe`."""
+    """Build what :meth:`StateSpace.describe` described."""
     if described["kind"] == "counts":
         return Counts(int(described["states"]), int(described["dimensions"]))
     return Reals(tuple(described["mean"]), tuple(described["deviation"]), int(described["components"]))

@@ -61,7 +61,7 @@ class WeightPath:
         return cls(read.flow, read.density, read.metadata).to(device)
 
     def to(self, device: torch.device | str) -> WeightPath:
-        """The same path, computed on a device from now on."""
+        """Compute on a device from now on; returns itself."""
         self.flow.to(choose_device(device) if isinstance(device, str) else device)
         return self
 

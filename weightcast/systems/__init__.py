@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
+from weightcast.core.config.system import SystemSettings
 from weightcast.core.environment_table import Environment
 from weightcast.core.errors import InputError
 from weightcast.trajectories.record import Trajectories
@@ -31,12 +32,6 @@ _MODULES = {
     "era5-sample": "weightcast.systems.era5_sample",
 }
 SYSTEM_NAMES = tuple(_MODULES)
-
-
-class SystemSettings(BaseModel):
-    """Settings of a system: known keys only, numbers finite and not written as text."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 Settings = TypeVar("Settings", bound=SystemSettings)

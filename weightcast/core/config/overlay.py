@@ -23,7 +23,7 @@ def _without_nulls(entries: Any) -> Any:
 
 
 def null_leaves_out(entry: type) -> BeforeValidator:
-    """Of a mapping from names to ``entry``: one that is null is left out.
+    """A validator of mappings from names to ``entry``: one that is null is left out.
 
     So an overlay can take away what a file below it names. The JSON schema knows of it too.
     """

@@ -56,14 +56,14 @@ class Part:
         return self.units + tuple(axis for axis in range(len(self.shape)) if axis not in self.units)
 
     def rows(self, entries: Tensor) -> Tensor:
-        """[..., size] -> [..., nodes, width]"""
+        """[..., size] -> [..., nodes, width]."""
         lead = entries.shape[:-1]
         block = entries.reshape(*lead, *self.shape)
         block = block.permute(*range(len(lead)), *(len(lead) + axis for axis in self.order))
         return block.reshape(*lead, self.nodes, self.width)
 
     def entries(self, rows: Tensor) -> Tensor:
-        """[..., nodes, width] -> [..., size], the inverse of ``rows``"""
+        """[..., nodes, width] -> [..., size]: the inverse of ``rows``."""
         lead = rows.shape[:-2]
         block = rows.reshape(*lead, *(self.shape[axis] for axis in self.order))
         place = {axis: len(lead) + i for i, axis in enumerate(self.order)}

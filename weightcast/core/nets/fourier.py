@@ -24,14 +24,14 @@ from torch import Tensor
 
 def forward_transform(fields: Tensor, modes: tuple[int, int]) -> Tensor:
     """Real fields [..., y, x] -> spectrum [..., mode, 2 (real, imaginary)] of the kept modes."""
-    matrices = _matrices(*fields.shape[-2:], modes, fields.dtype, fields.device)
+    matrices = _matrices_of(fields.shape[-2], fields.shape[-1], modes, fields.dtype, fields.device)
     waves = matrices.waves_y @ (fields @ matrices.waves_x)  # [..., wave_y, wave_x]
     return (waves.flatten(-2) @ matrices.combine).unflatten(-1, (-1, 2))
 
 
 def inverse_transform(spectrum: Tensor, modes: tuple[int, int], grid: tuple[int, int]) -> Tensor:
     """Spectrum [..., mode, 2] -> real fields [..., y, x] on the given grid."""
-    matrices = _matrices(*grid, modes, spectrum.dtype, spectrum.device)
+    matrices = _matrices_of(grid[0], grid[1], modes, spectrum.dtype, spectrum.device)
     waves = (spectrum.flatten(-2) @ matrices.separate).unflatten(-1, (-1, 2 * modes[1]))  # [..., wave_y, wave_x]
     return (matrices.waves_y.T @ waves) @ matrices.waves_x.T
 
@@ -69,7 +69,19 @@ class _Matrices(NamedTuple):
     separate: Tensor  # [mode * 2, wave_y * wave_x]: modes -> coefficients of the products of waves
 
 
-@lru_cache(maxsize=32)
+_MATRICES: dict[tuple[int, int, tuple[int, int], torch.dtype, torch.device], _Matrices] = {}
+"""A table rather than a cached function: torch.compile follows a look-up, and would trace the whole construction."""
+
+
+def _matrices_of(
+    rows: int, columns: int, modes: tuple[int, int], dtype: torch.dtype, device: torch.device
+) -> _Matrices:
+    key = (rows, columns, modes, dtype, device)
+    if key not in _MATRICES:
+        _MATRICES[key] = _matrices(rows, columns, modes, dtype, device)
+    return _MATRICES[key]
+
+
 def _matrices(rows: int, columns: int, modes: tuple[int, int], dtype: torch.dtype, device: torch.device) -> _Matrices:
     waves_y = _waves(rows, modes[0] + 1).T
     waves_x = _waves(columns, modes[1])

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from weightcast.core.files import written_whole
 from weightcast.core.plots.export import RenderedFigure
-from weightcast.core.report.numbers import count, seconds
+from weightcast.core.report.number_formats import count, seconds
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import pandas as pd
 
 from weightcast.core.methods import Method, method
 from weightcast.core.plots.style import split_label
-from weightcast.core.report.numbers import MISSING, count, interval, number, p_value, seconds
+from weightcast.core.report.number_formats import MISSING, count, interval, number, p_value, seconds
+from weightcast.core.report.verdict import best_of_family
 from weightcast.core.significance import best_arm, split_order
-from weightcast.environments.report.verdict import best_of_family
 
 _METRICS = (
     ("rmse", "RMSE", "median root mean square error over the field's standard deviation, with its 95 % interval"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from weightcast.cli.progress import progress
+from weightcast.core.console.progress import progress
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.errors import InputError
 from weightcast.environments.commands.source_data import read_file

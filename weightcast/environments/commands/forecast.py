@@ -13,9 +13,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from weightcast import __version__
-from weightcast.cli.outputs import check_output
-from weightcast.cli.warning import warn
 from weightcast.core.artifacts import Artifact
+from weightcast.core.console.outputs import check_output
+from weightcast.core.console.warning import warn
+from weightcast.core.device import choose_device
 from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
 from weightcast.environments.commands.frame_step import agreed_frame_step
@@ -38,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--frame", default=-1, type=int, metavar="INDEX", help="of FILE to start from; default: the last"
     )
     parser.add_argument("--steps", required=True, type=int, metavar="N", help="frames to forecast")
+    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:<number>; default: cpu")
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="NetCDF to write")
 
 
@@ -45,6 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
     check_output(arguments.output)
     if arguments.steps < 1:
         raise InputError(f"--steps: found {arguments.steps}, expected 1 or more")
+    device = choose_device(arguments.device, "--device")
     models, artifact = load_models(arguments.model)
     for key in ("channels", "grid"):
         if key not in artifact.metadata:
@@ -53,7 +56,7 @@ def run(arguments: argparse.Namespace) -> None:
     initial = read_observed_frames(arguments.initial, channels, grid, arguments.frame)
     step = agreed_frame_step(initial, arguments.initial, artifact.metadata)
 
-    forecast = roll_out(cast(list[PhysicalPredictor], models), initial, arguments.steps)
+    forecast = roll_out(cast(list[PhysicalPredictor], models), initial, arguments.steps, device)
     for warning in replace_blow_ups(forecast):
         warn(warning)
     start = 0.0 if initial.time is None else float(initial.time[-1])
@@ -67,10 +70,13 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"wrote {arguments.output}: {', '.join(channels)} ({sizes})")
 
 
-def roll_out(models: Sequence[PhysicalPredictor], initial: ObservedFrames, steps: int) -> NDArray[np.float32]:
+def roll_out(
+    models: Sequence[PhysicalPredictor], initial: ObservedFrames, steps: int, device: torch.device | None = None
+) -> NDArray[np.float32]:
     """Forecasts [sample, trajectory, step, channel, y, x] of the models, from the last frame that was observed."""
-    start = torch.from_numpy(initial.values[:, -1])  # [trajectory, channel, y, x]
-    return np.stack([model.rollout(start, steps).numpy() for model in models])
+    device = device or torch.device("cpu")
+    start = torch.from_numpy(initial.values[:, -1]).to(device)  # [trajectory, channel, y, x]
+    return np.stack([model.to(device).rollout(start, steps).cpu().numpy() for model in models])
 
 
 def replace_blow_ups(forecast: NDArray[np.float32]) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from weightcast.cli.warning import warn
+from weightcast.core.console.warning import warn
 from weightcast.environments.commands.observed_frames import ObservedFrames
 
 TOLERANCE = 1e-3

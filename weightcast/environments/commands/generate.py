@@ -12,8 +12,8 @@ from typing import Any
 import torch
 import xarray as xr
 
-from weightcast.cli.outputs import check_output
-from weightcast.cli.warning import warn
+from weightcast.core.console.outputs import check_output
+from weightcast.core.console.warning import warn
 from weightcast.core.environment_table import read_environments
 from weightcast.core.errors import InputError
 from weightcast.environments.commands.frame_step import agreed_frame_step

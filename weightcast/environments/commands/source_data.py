@@ -8,7 +8,7 @@ from typing import cast
 
 import numpy as np
 
-from weightcast.cli.progress import progress
+from weightcast.core.console.progress import progress
 from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.errors import InputError
 from weightcast.environments.config.study import Study

@@ -51,8 +51,15 @@ class ParametersCondition(Condition):
         return prepared
 
     def towards(self, other: Condition) -> nn.Module:
-        if not isinstance(other, ParametersCondition) or other.scaling.names != self.scaling.names:
-            raise InputError("condition: found one of another kind or with other parameters, expected the same ones")
+        same = isinstance(other, ParametersCondition) and (
+            (other.scaling.names, set(other.scaling.logarithmic)) == (self.scaling.names, set(self.scaling.logarithmic))
+        )
+        if not same:
+            raise InputError(
+                "condition: found one of another kind, with other parameters or with other logarithms, expected the "
+                "same ones"
+            )
+        assert isinstance(other, ParametersCondition)
         with torch.device("cpu"):  # also where a network is built without numbers, for its sizes alone
             ends = [torch.full((1, self.coordinates), end) for end in (0.0, 1.0)]
             zero, one = (other.scaling.apply(self.scaling.invert(end).numpy())[0] for end in ends)

@@ -13,7 +13,7 @@ from weightcast.core.config.predictor import AnyPredictor
 from weightcast.core.config.settings import Settings
 from weightcast.core.config.yaml_file import read_yaml
 from weightcast.core.errors import InputError
-from weightcast.core.methods import WEIGHTS_ONLY
+from weightcast.core.methods import OBSERVED, WEIGHTS_ONLY
 from weightcast.core.names import check_name
 from weightcast.environments.config.baselines import BaselineSettings
 from weightcast.environments.config.data import DataSettings
@@ -138,10 +138,11 @@ def _check(study: Study, source: str | Path) -> None:
         check_name(channel, "data.channels", source)
     for arm in study.generator.arms:
         check_name(arm, "generator.arms", source)
-        if arm.endswith(WEIGHTS_ONLY):
-            raise InputError(
-                f"{source}: generator.arms: found {arm!r}, expected a name that does not end in {WEIGHTS_ONLY}"
-            )
+        for ending in (WEIGHTS_ONLY, OBSERVED):  # names of methods that are made of an arm's
+            if arm.endswith(ending):
+                raise InputError(
+                    f"{source}: generator.arms: found {arm!r}, expected a name that does not end in {ending}"
+                )
         if study.generator.arms[arm].base not in study.zoo.bases:
             raise InputError(
                 f"{source}: generator.arms.{arm}.base: found {study.generator.arms[arm].base!r}, "

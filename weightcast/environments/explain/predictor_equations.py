@@ -46,7 +46,7 @@ class TrainingStates:
     def read(
         cls, trajectories: TrajectoryFolder, table: EnvironmentTable, data: DataSettings, count: int, seed: int
     ) -> TrainingStates:
-        """From the trajectories of the visible environments; ``count`` starts are drawn, all if there are fewer.
+        """Read the trajectories of the visible environments; ``count`` starts are drawn, all if there are fewer.
 
         Raises:
             InputError: a file cannot be used.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from weightcast.core.methods import Method, method
-from weightcast.core.report.numbers import MISSING, number
+from weightcast.core.report.number_formats import MISSING, number
 from weightcast.core.report.summary_tables import Cell, Row
 from weightcast.environments.adaptation_scores import (
     MEAN_RELATIVE,

@@ -10,7 +10,7 @@ import pandas as pd
 from weightcast.core.methods import method
 from weightcast.core.plots.export import render
 from weightcast.core.plots.style import method_colour, split_label
-from weightcast.core.report.numbers import MISSING, count, number
+from weightcast.core.report.number_formats import MISSING, count, number
 from weightcast.core.report.parts import ReportFigure
 from weightcast.core.report.summary_tables import Cell, Row
 from weightcast.core.significance import split_order

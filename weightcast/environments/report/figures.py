@@ -15,13 +15,13 @@ from weightcast.core.plots.export import render
 from weightcast.core.plots.summary import plot_summary
 from weightcast.core.plots.training_curves import plot_training_curves
 from weightcast.core.report.parts import ReportFigure
+from weightcast.core.report.verdict import best_of_family
 from weightcast.core.significance import best_arm, error_by_horizon, split_order
 from weightcast.environments.plots.horizon import plot_horizon
 from weightcast.environments.plots.plane import plot_plane
 from weightcast.environments.plots.rollouts import plot_rollouts
 from weightcast.environments.plots.weight_map import plot_weight_map
 from weightcast.environments.report.inputs import StudyResults
-from weightcast.environments.report.verdict import best_of_family
 
 
 @dataclass(frozen=True)

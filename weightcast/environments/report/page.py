@@ -6,7 +6,7 @@ import pandas as pd
 
 from weightcast.core.errors import InputError
 from weightcast.core.methods import method, printing_order
-from weightcast.core.report.numbers import count, seconds
+from weightcast.core.report.number_formats import count, seconds
 from weightcast.core.report.parts import ReportFigure, Section, fill_template, stage_rows
 from weightcast.core.report.summary_tables import summary_tables
 from weightcast.core.report.versions import versions

@@ -9,7 +9,8 @@ from typing import Literal
 import pandas as pd
 
 from weightcast.core.methods import GENERATOR_PREFIX, SKILL_FLOOR, method
-from weightcast.core.report.numbers import interval, number, p_value, ratio
+from weightcast.core.report.number_formats import interval, number, p_value, ratio
+from weightcast.core.report.verdict import Verdict, best_of_family
 from weightcast.core.significance import best_arm, best_method, split_order
 
 SIGNIFICANT = 0.05
@@ -73,14 +74,6 @@ class Comparison:
         return "loses" if significant else "behind"
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """A headline and the paragraph below it."""
-
-    headline: str
-    paragraph: str
-
-
 def give_verdict(summary: pd.DataFrame, errors: pd.DataFrame, trained_horizon: int) -> Verdict:
     """Judge the generator's chosen arm on the unseen environments (on the visible ones where there are no others).
 
@@ -127,12 +120,6 @@ def compare(rmse: pd.DataFrame, errors: pd.DataFrame, arm: str) -> Comparison:
         better=int((pairs[arm] < pairs[baseline]).sum()) if baseline is not None else 0,
         pairs=len(pairs),
     )
-
-
-def best_of_family(rmse: pd.DataFrame, family: str) -> str | None:
-    """The method of a family with the lowest median, among rows of the summary for RMSE in one split; None of none."""
-    medians = zip(rmse["method"], rmse["median"], strict=True)
-    return best_method({name: median for name, median in medians if method(name).family == family}, "rmse")
 
 
 def _headline(comparisons: list[Comparison]) -> str:

@@ -1,8 +1,8 @@
 """The stage ``adapt_to_frames``: weights for unseen environments of which a few frames are all that is known.
 
 What the condition asks for is inferred (:mod:`weightcast.environments.infer_environment`), and what a method makes of
-it is what it is judged by. This is what benchmarks of adaptation ask for: CoDA (Kirchmeyer et al., ICML 2022) and GEPS
-(Koupai et al., NeurIPS 2024) show one trajectory of a new environment, not its parameters.
+it is what it is judged by. CoDA (Kirchmeyer et al., ICML 2022) and GEPS (Koupai et al., NeurIPS 2024) ask for the same:
+they show one trajectory of a new environment, not its parameters.
 """
 
 from __future__ import annotations

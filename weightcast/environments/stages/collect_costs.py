@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from statistics import mean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from weightcast.core.artifacts import ArtifactHeader
+from weightcast.core.artifact_header import ArtifactHeader
 from weightcast.core.methods import SKILL_FLOOR
 from weightcast.core.outputs import Table
-from weightcast.core.run import Run
 from weightcast.core.stage import stage
 from weightcast.core.training_curves import training_curves
 from weightcast.environments.jobs import CollectCosts
+
+if TYPE_CHECKING:
+    from weightcast.core.run import Run
 
 
 @stage("collect_costs")

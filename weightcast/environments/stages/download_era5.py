@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from weightcast.core.run import Run
 from weightcast.core.stage import stage
 from weightcast.environments.jobs import DownloadEra5
 from weightcast.era5.origins import obtain_from
 from weightcast.era5.receipt import Receipt
 from weightcast.era5.region import Area
 from weightcast.era5.request import Request
+
+if TYPE_CHECKING:
+    from weightcast.core.run import Run
 
 _log = logging.getLogger(__name__)
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 from weightcast.core.job import StageSettings
 from weightcast.core.provenance import file_digest
-from weightcast.core.run import Run
 from weightcast.core.stage import stage
 from weightcast.environments.jobs import ImportTrajectories
 from weightcast.trajectories import TrajectoryFile, read_npy_environment, read_trajectories
+
+if TYPE_CHECKING:
+    from weightcast.core.run import Run
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ def import_trajectories(run: Run, settings: ImportTrajectories, source: UserFile
         InputError: they cannot be read, or are not what the study expects.
     """
     (environment,) = settings.environments
-    expected = {
+    expected: dict[str, Any] = {
         "channels": settings.channels,
         "grid": settings.grid,
         "environment": environment.id,

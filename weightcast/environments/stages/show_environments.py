@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from weightcast.core.outputs import Content
 from weightcast.core.plots.export import render_png
-from weightcast.core.run import Run
 from weightcast.core.stage import stage
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.jobs import ShowEnvironments
 from weightcast.environments.plots.environments import plot_environments
 from weightcast.trajectories import read_trajectories
+
+if TYPE_CHECKING:
+    from weightcast.core.run import Run
 
 
 @stage("show_environments")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from weightcast.core.run import Run
+from typing import TYPE_CHECKING
+
 from weightcast.core.stage import stage
 from weightcast.environments.jobs import Simulate
 from weightcast.systems import load_system
 from weightcast.trajectories import TrajectoryFile
+
+if TYPE_CHECKING:
+    from weightcast.core.run import Run
 
 
 @stage("simulate")

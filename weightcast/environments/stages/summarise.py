@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from weightcast.core import significance
 from weightcast.core.outputs import Table
-from weightcast.core.run import Run
 from weightcast.core.stage import stage
 from weightcast.core.tables import read_method_costs, read_metrics
 from weightcast.environments.adaptation_table import adaptation_table
 from weightcast.environments.jobs import Summarise
+
+if TYPE_CHECKING:
+    from weightcast.core.run import Run
 
 
 @stage("summarise")

@@ -40,7 +40,7 @@ def train_base(run: Run, settings: TrainBase, trajectories: TrajectoryFolder) ->
         weight_map = build_weight_map(settings.weight_map, condition, predictor.graph.read(module), predictor.graph)
 
     held_out = trajectories.read(ids, data, "validation", data.trained_frames)
-    predictor = predictor.to(run.device)
+    predictor = predictor.on(run)
     result = train_weight_map(
         run,
         run.place(weight_map),

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from weightcast.core.artifacts import digest_of, load_artifact, save_artifact
+from weightcast.core.artifact_header import digest_of
+from weightcast.core.artifacts import load_artifact, save_artifact
 from weightcast.core.errors import InputError
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
@@ -34,7 +35,11 @@ def train_experts(run: Run, settings: TrainExperts, base: BaseNetwork, trajector
     missing = [environment for environment in settings.ids if not cache.has(environment)]
     if missing:
         # The members that are missing have a state of their own: a kill between two saves of the cache leaves fewer.
-        name = "experts" if len(missing) == len(settings.ids) else f"experts {digest_of(missing)[:8]}"
+        name = "experts"
+        if len(missing) < len(settings.ids):
+            if run.resume is not None:
+                run.resume.part(name).clear()
+            name = f"experts {digest_of(missing)[:8]}"
         for environment, weights, manifest in _train(run, settings, base, trajectories, missing, name):
             cache.save(environment, weights, manifest)
     weights, manifest = cache.load(settings.ids)
@@ -128,7 +133,7 @@ def _train(
     folded = base.weights(Known.of_rows([table[environment] for environment in environments]))[of]
     start = starting_weights(folded, members, base.predictor, settings.perturbation)
     weights, result = train_together(
-        run, start, members, frames, of, base.predictor, settings.training, held_out=held_out, name=name
+        run, start, members, frames, of, base.predictor.on(run), settings.training, held_out=held_out, name=name
     )
     train_error = one_step_error(weights, frames, of, base.predictor).cpu()
     validation_error = one_step_error(weights, held_out, of, base.predictor).cpu()

@@ -36,7 +36,7 @@ def train_vae(run: Run, settings: TrainVae, zoo: Zoo, base: BaseNetwork, traject
     with run.initialised(seed):
         vae = WeightVAE(base.predictor.graph, settings.vae, Origin.of(base, condition) if relative else None)
     prepared = condition.prepare(training.known)
-    predictor = base.predictor.to(run.device)
+    predictor = base.predictor.on(run)
     result = train_weight_vae(
         run,
         run.place(vae),

@@ -69,7 +69,7 @@ def tune_end_to_end(
         held_out: normalised validation frames of the same environments, for the curve.
     """
     noise = {"draws": run.draws(seed)}
-    predictor = generator.predictor
+    predictor = generator.predictor.on(run)
 
     def weights_of(chosen: Tensor) -> Tensor:
         return generator.weights(prepared[chosen], noise["draws"].normal(len(chosen), *generator.diffusion.shape))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from weightcast.core.outputs import Content
 from weightcast.core.report.parts import FigureFolder
-from weightcast.core.run import Run
 from weightcast.core.stage import Saved, stage
 from weightcast.environments.jobs import WriteReport
 from weightcast.environments.report.inputs import ResultFiles, read_results
 from weightcast.environments.report.page import render_page
+
+if TYPE_CHECKING:
+    from weightcast.core.run import Run
 
 
 @stage("write_report")

@@ -24,12 +24,12 @@ from weightcast.core.draws import Draws
 from weightcast.core.errors import InputError
 from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
-from weightcast.evolution.baselines.displacement import check_request, checked_snapshots
+from weightcast.evolution.displacement import check_request, checked_snapshots
 from weightcast.evolution.distances.moments import Array
 
 KIND = "flow-matching"
 _TOLERANCE = 1e-4
-"""Relative and absolute, in standard deviations of the data, of the integration in `FlowMatching.sample`."""
+"""Relative and absolute error of the integration in `FlowMatching.sample`, in standard deviations of the data."""
 
 
 class VectorField(nn.Module):
@@ -92,7 +92,7 @@ class FlowMatching:
 
         As in the literature: later snapshots enter through the field alone, so its errors add up along the way. The
         solver is torchdiffeq's adaptive one of Dormand and Prince (dopri5). For counts, round the result
-        (`weightcast.evolution.baselines.displacement.stochastic_rounding`).
+        (`weightcast.evolution.displacement.stochastic_rounding`).
 
         Args:
             start: samples of the first snapshot [sample, dimension], in the state's units.
@@ -117,7 +117,7 @@ class FlowMatching:
         return np.asarray(path[-1].cpu().double().numpy() * self.deviation + self.mean)
 
     def to(self, device: torch.device) -> FlowMatching:
-        """The same, computed on a device from now on."""
+        """Compute on a device from now on; returns itself."""
         self.field.to(device)
         return self
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from weightcast.cli.warning import warn
+from weightcast.core.console.warning import warn
 from weightcast.evolution.config.study import TimeStudy
 
 

@@ -13,8 +13,9 @@ from weightcast.core.errors import InputError
 from weightcast.evolution.commands.snapshot_words import describe_samples
 from weightcast.evolution.commands.source_file import refuse_own_file
 from weightcast.evolution.config.study import TimeStudy
-from weightcast.samples import read_samples, split_snapshots
+from weightcast.samples.read import read_samples
 from weightcast.samples.settings import SampleFormat
+from weightcast.samples.split import split_snapshots
 from weightcast.systems.stochastic import build_stochastic_system, default_times
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from weightcast.cli.outputs import check_output
-from weightcast.cli.warning import warn
+from weightcast.core.console.outputs import check_output
+from weightcast.core.console.warning import warn
 from weightcast.core.errors import InputError
 from weightcast.core.outputs import Dataset
 from weightcast.evolution.weight_path import WeightPath

@@ -15,7 +15,10 @@ from weightcast.evolution.commands.snapshot_words import describe_samples, descr
 from weightcast.evolution.commands.source_file import refuse_own_file
 from weightcast.evolution.commands.study_template import fill_time_template
 from weightcast.evolution.config.load import parse_time_study
-from weightcast.samples import TimedSamples, read_samples, recognise, split_snapshots
+from weightcast.samples.formats import recognise
+from weightcast.samples.read import read_samples
+from weightcast.samples.record import TimedSamples
+from weightcast.samples.split import split_snapshots
 
 
 def init_time(arguments: argparse.Namespace) -> list[str]:

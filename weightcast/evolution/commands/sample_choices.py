@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from weightcast.core.errors import InputError
-from weightcast.samples import TimedSamples
+from weightcast.samples.record import TimedSamples
 from weightcast.samples.settings import StateKind
 from weightcast.samples.split import MOST_STATES
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from weightcast.samples import TimedSamples
 from weightcast.samples.checks import listed
+from weightcast.samples.record import TimedSamples
 
 SHOWN_DIMENSIONS = 6
 

@@ -43,7 +43,7 @@ def describe_time_plan(study: TimeStudy, data: TimeData) -> dict[str, Lines]:
 
 
 def _space(study: TimeStudy) -> Counts | Reals:
-    """As of the study's data, but for the standardisation, which has no weights."""
+    """Values like those of the study's data, but for the standardisation, which has no weights."""
     dimensions = len(study.data.dimensions)
     if study.data.states is not None:
         return Counts(study.data.states, dimensions)
@@ -51,7 +51,7 @@ def _space(study: TimeStudy) -> Counts | Reals:
 
 
 def _storage(study: TimeStudy, data: TimeData, graph: WeightGraph) -> Lines:
-    """Of what grows with a study; small files are left out. Real samples are kept in double precision."""
+    """Sizes of the files that grow with a study; small ones are left out. Real samples are kept in double precision."""
     trainings = len(study.flow.seeds) * (1 + len(study.evaluation.leave_out))
     counts = anchor_counts(study, data.snapshots)
     anchors = sum(counts.values()) * graph.num_parameters

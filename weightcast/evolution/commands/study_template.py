@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from weightcast.evolution.commands.sample_choices import Choices
-from weightcast.samples import TimedSamples
+from weightcast.samples.record import TimedSamples
 from weightcast.samples.settings import SampleFormat
 
 TEMPLATE = Path(__file__).with_suffix(".yaml")

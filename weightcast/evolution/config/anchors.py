@@ -25,12 +25,12 @@ class BridgeSettings(Settings):
     pairs: int = Field(default=1000, ge=2)
     """Most samples of a snapshot that are paired: the cost grows with their cube."""
     noise: float = Field(default=0.0, ge=0)
-    """Of real states: the bridge's diffusion, in standard deviations of a dimension per square root of the data's
+    """The bridge's diffusion between real states, in standard deviations of a dimension per square root of the data's
     whole duration."""
     growth: bool = False
     """Whether numbers of samples are sizes of a population that grows and dies (cells), by unbalanced transport."""
     relaxation: float = Field(default=1.0, gt=0)
-    """Of unbalanced transport: what a death or a birth costs, in mean squared distances between two snapshots."""
+    """What a death or a birth costs in unbalanced transport, in mean squared distances between two snapshots."""
 
 
 class AnchorSettings(Settings):
@@ -38,9 +38,9 @@ class AnchorSettings(Settings):
     """``independent``: each snapshot alone. ``aligned``: each starts from the one before (the paper). ``joint``: all
     together, their path penalised. ``bridged``: joint, with further anchors between the snapshots."""
     training: AnchorTraining
-    """Of all anchors; aligned ones share its steps among the snapshots."""
+    """Training of all anchors; aligned ones share its steps among the snapshots."""
     velocity_penalty: float = Field(default=3e-3, ge=0)
-    """Of joint and bridged anchors, on the squared first difference of the path of weights."""
+    """Penalty of joint and bridged anchors on the squared first difference of the path of weights."""
     curvature_penalty: float = Field(default=3e-2, ge=0)
-    """The same on the second difference."""
+    """Penalty of joint and bridged anchors on the squared second difference of the path of weights."""
     bridge: BridgeSettings = BridgeSettings()

@@ -15,7 +15,7 @@ class TimeEvaluationSettings(Settings):
     samples: int = Field(default=1000, ge=2)
     """Drawn from each density."""
     every: int = Field(default=1, ge=1)
-    """Of the data's times, every so many is evaluated, besides the observed ones."""
+    """Every so many of the data's times is evaluated, besides the observed ones."""
     interpolations: list[PathInterpolation] = Field(default=["linear", "cubic", "pchip", "nearest"])
     """Paths through each kind of anchors, as baselines."""
     displacement: bool = True

@@ -22,7 +22,7 @@ class ControlPathSettings(Settings):
     steps: int = Field(default=500, ge=1)
     """Training steps of the autoencoder."""
     neighbours: int = Field(default=5, ge=1)
-    """Of Isomap."""
+    """Nearest anchors that Isomap joins each one to."""
 
 
 class FlowTraining(TrainingSettings):
@@ -38,9 +38,9 @@ class SolverSettings(Settings):
     method: Literal["rk4", "midpoint", "euler", "dopri5"] = "rk4"
     """Fixed-step, or adaptive (dopri5)."""
     steps: int = Field(default=1, ge=1)
-    """Of a fixed-step method, between two anchors."""
+    """Steps of a fixed-step method between two anchors."""
     tolerance: float = Field(default=1e-4, gt=0)
-    """Relative and absolute, of the adaptive method."""
+    """Relative and absolute error that the adaptive method allows."""
     adjoint: bool = False
     """Gradients by the adjoint equation: memory does not grow with the steps, time does."""
 
@@ -78,9 +78,9 @@ class FlowSettings(Settings):
     0 to 1."""
     solver: SolverSettings = SolverSettings()
     anchor_training: FlowTraining
-    """Towards the anchors."""
+    """Training towards the anchors."""
     likelihood_training: FlowTraining
-    """Of the likelihood."""
+    """Training by the likelihood of samples."""
 
     def of_arm(self, arm: str) -> FlowSettings:
         """The shared settings with the arm's overrides, and the arm alone."""

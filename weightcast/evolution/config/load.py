@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from weightcast.core.config.messages import check_once, first_line
 from weightcast.core.config.yaml_file import read_yaml
 from weightcast.core.errors import InputError
+from weightcast.core.methods import OBSERVED
 from weightcast.core.names import check_name
 from weightcast.evolution.config.flow import FlowSettings
 from weightcast.evolution.config.study import TimeStudy
@@ -84,6 +85,8 @@ def _check(study: TimeStudy, source: str | Path) -> None:
         check_name(name, "flow.arms", source)
         if name == "matching":  # flow-matching is a baseline
             raise InputError(f"{source}: flow.arms: found {name!r}, expected another name: a baseline has this one")
+        if name.endswith(OBSERVED):  # which says of a method that it is shown frames
+            raise InputError(f"{source}: flow.arms: found {name!r}, expected a name that does not end in {OBSERVED}")
         if arm.anchors not in study.anchors.kinds:
             raise InputError(
                 f"{source}: flow.arms.{name}.anchors: found {arm.anchors!r}, expected one of anchors.kinds "

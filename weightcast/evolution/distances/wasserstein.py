@@ -13,7 +13,7 @@ from weightcast.core.errors import InputError
 from weightcast.evolution.distances.moments import Array, checked_pair
 
 _MOST_ITERATIONS = 50_000_000
-"""Of the network simplex. POT's default of 100,000 falls short for some thousand samples; this never should."""
+"""Most iterations of the network simplex. For some thousand samples POT's default of 100,000 falls short."""
 
 
 def optimal_plan(source: Array, target: Array, cost: Array) -> Array:

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from weightcast.core.methods import FLOW_PREFIX, method
+from weightcast.core.report.verdict import best_of_family
 from weightcast.core.significance import Interval, best_method, split_order, value_grid
-from weightcast.environments.report.verdict import best_of_family
 from weightcast.evolution.config.anchors import AnchorKind
 from weightcast.evolution.config.evaluation import PathInterpolation
 from weightcast.evolution.config.study import TimeStudy

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -10,8 +11,10 @@ from numpy.typing import NDArray
 
 from weightcast.core.errors import InputError
 from weightcast.core.methods import FLOW_PREFIX
-from weightcast.evolution.weight_path import WeightPath
 from weightcast.samples.snapshots import Snapshots
+
+if TYPE_CHECKING:
+    from weightcast.evolution.weight_path import WeightPath
 
 TRUTH = "truth"
 DIMS = ("source", "time", "sample", "dimension")

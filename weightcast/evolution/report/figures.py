@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from weightcast.core.methods import method
 from weightcast.core.plots.costs import plot_costs
 from weightcast.core.plots.export import render
+from weightcast.core.plots.training_curves import plot_training_curves
 from weightcast.core.report.parts import ReportFigure
 from weightcast.evolution.plots.distributions import MOST_DIMENSIONS, Landscape, plot_joints, plot_marginals
 from weightcast.evolution.plots.errors import ErrorPanel, plot_time_errors
@@ -131,6 +132,19 @@ def draw_weight_path(results: TimeResults) -> ReportFigure | None:
         "Weights of the first seed on the first two principal components of each panel's own points. Markers are "
         "anchors (densities fitted at snapshots), lines are what flows evolve from the first of them (open circle). "
         "Anchors that lie in order make a path that can be interpolated; those fitted alone do not.",
+    )
+
+
+def draw_trainings(results: TimeResults) -> ReportFigure | None:
+    """Losses against the step, or None where no training is known."""
+    if results.curves is None or results.curves.empty:
+        return None
+    return _drawn(
+        "trainings",
+        plot_training_curves(results.curves),
+        "Small multiples of training losses against the step, a panel for each stage of the training.",
+        "A line a training: its loss over the steps. Of anchors trained together it is the median; a likelihood may be "
+        "below 0 for real states. Nothing is held out for validation here: held-out samples are what evaluates.",
     )
 
 

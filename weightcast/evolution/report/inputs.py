@@ -12,7 +12,7 @@ import xarray as xr
 
 from weightcast.core.errors import InputError
 from weightcast.core.methods import method
-from weightcast.core.tables import read_artifact_costs, read_metrics, read_summary, read_table
+from weightcast.core.tables import read_artifact_costs, read_metrics, read_summary, read_table, read_training_curves
 from weightcast.evolution.config.load import load_time_study
 from weightcast.evolution.config.study import TimeStudy
 from weightcast.evolution.report.distributions import read_distributions
@@ -29,7 +29,7 @@ PATH_COLUMNS = (
     "explained_1",
     "explained_2",
 )
-"""Of weight_path.csv, as scripts/map_path.py writes it."""
+"""Columns of weight_path.csv, as the stage ``map_path`` writes them."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class TimeResults:
         summary: summary.csv.
         snapshots: the samples.
         artifact_costs: costs.csv, or None.
+        curves: training_curves.csv, or None.
         weight_path: weight_path.csv, or None.
         distributions: distributions.nc, or None.
         missing: what was not found among the optional files: attribute name to path within the results folder.
@@ -54,13 +55,14 @@ class TimeResults:
     summary: pd.DataFrame
     snapshots: Snapshots
     artifact_costs: pd.DataFrame | None = None
+    curves: pd.DataFrame | None = None
     weight_path: pd.DataFrame | None = None
     distributions: xr.DataArray | None = None
     missing: dict[str, str] = field(default_factory=dict)
 
     @property
     def time_label(self) -> str:
-        """Of an axis."""
+        """The label of an axis of times."""
         return f"time, {self.snapshots.time_unit}" if self.snapshots.time_unit else "time"
 
 
@@ -68,8 +70,8 @@ def read_time_results(results: Path, snapshots_path: Path) -> TimeResults:
     """Read the results folder of a study.
 
     Args:
-        results: with metrics.csv, summary.csv and config.yaml; report/costs.csv, report/weight_path.csv and
-            report/distributions.nc may be missing.
+        results: with metrics.csv, summary.csv and config.yaml; report/costs.csv, report/training_curves.csv,
+            report/weight_path.csv and report/distributions.nc may be missing.
         snapshots_path: of the samples.
 
     Raises:
@@ -91,6 +93,7 @@ def read_time_results(results: Path, snapshots_path: Path) -> TimeResults:
     missing = {}
     for name, file, read in (
         ("artifact_costs", "report/costs.csv", read_artifact_costs),
+        ("curves", "report/training_curves.csv", read_training_curves),
         ("weight_path", "report/weight_path.csv", _read_weight_path),
         ("distributions", "report/distributions.nc", read_distributions),
     ):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from weightcast.core.errors import InputError
 from weightcast.core.methods import method, printing_order
-from weightcast.core.report.numbers import count
+from weightcast.core.report.number_formats import count
 from weightcast.core.report.parts import ReportFigure, Section, fill_template, stage_rows, write_report
 from weightcast.core.report.versions import versions
 from weightcast.evolution.report.comparison import METRIC_LABELS, choose_protagonists
@@ -15,6 +15,7 @@ from weightcast.evolution.report.figures import (
     draw_distributions,
     draw_errors,
     draw_summary,
+    draw_trainings,
     draw_weight_path,
 )
 from weightcast.evolution.report.inputs import TimeResults, read_time_results
@@ -33,8 +34,8 @@ def build_time_report(
 
     Args:
         results_directory: ``results/<study>`` with metrics.csv, summary.csv and config.yaml, and in ``report/``, where
-            computed, costs.csv, weight_path.csv and distributions.nc. What is missing among the latter is named in the
-            page.
+            computed, costs.csv, training_curves.csv, weight_path.csv and distributions.nc. What is missing among the
+            latter is named in the page.
         snapshots_path: the study's samples, ``data/<study>/snapshots.nc``.
         output_html: the page.
         figures_directory: folder for the figures, SVG where small and PNG otherwise.
@@ -55,6 +56,7 @@ def render_time_page(results: TimeResults) -> tuple[str, list[ReportFigure]]:
     summary = draw_summary(results, chosen)
     distributions = draw_distributions(results)
     weight_path, costs = draw_weight_path(results), draw_costs(results, chosen)
+    trainings = draw_trainings(results)
     moments = moment_rows(results.distributions) if results.distributions is not None else []
     moment_errors = moment_table(results.summary, chosen)
     published = published_table(results.summary, results.study.data.source, chosen)
@@ -69,6 +71,12 @@ def render_time_page(results: TimeResults) -> tuple[str, list[ReportFigure]]:
             "Costs",
             [costs] if costs else [],
             "" if costs else "No training costs are known: summary.csv has none.",
+        ),
+        Section(
+            "trainings",
+            "Trainings",
+            [trainings] if trainings else [],
+            "" if trainings else _absence(results, "curves") or "Left out: no artifact tells how its training went.",
         ),
     ]
     page = fill_template(

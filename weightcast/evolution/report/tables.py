@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from weightcast.core.methods import method
-from weightcast.core.report.numbers import MISSING, count, interval, number, p_value, seconds
+from weightcast.core.report.number_formats import MISSING, count, interval, number, p_value, seconds
 from weightcast.core.report.summary_tables import Cell, Row
 from weightcast.core.significance import split_order
 from weightcast.evolution.plots.distributions import MOST_DIMENSIONS

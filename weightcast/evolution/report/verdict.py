@@ -8,9 +8,9 @@ from typing import Literal
 import pandas as pd
 
 from weightcast.core.methods import FLOW_PREFIX, method
-from weightcast.core.report.numbers import interval, number, ratio
+from weightcast.core.report.number_formats import interval, number, ratio
+from weightcast.core.report.verdict import Verdict
 from weightcast.core.significance import Interval, best_method
-from weightcast.environments.report.verdict import Verdict
 from weightcast.evolution.config.flow import FlowArm
 from weightcast.evolution.config.study import TimeStudy
 from weightcast.evolution.report.comparison import (
@@ -49,7 +49,7 @@ _JUDGEMENTS: dict[Standing, str] = {
 }
 
 PUBLISHED_STEPS = 10_000
-"""Of the flow's training in WeightFlow's code: 100 epochs of 100 steps."""
+"""Steps of the flow's training in WeightFlow's code: 100 epochs of 100 steps."""
 
 
 def give_time_verdict(

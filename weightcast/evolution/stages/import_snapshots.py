@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from weightcast import samples
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
 from weightcast.evolution.jobs import ImportSnapshots
+from weightcast.samples import read
 from weightcast.samples.snapshots import Snapshots
 
 
 @stage("import_snapshots")
 def import_snapshots(run: Run, settings: ImportSnapshots, file: Path) -> Snapshots:
     """Read a file of samples, in any of the formats, and hold part of them out."""
-    return samples.import_snapshots(settings.data, settings.seed)
+    return read.import_snapshots(settings.data, settings.seed)

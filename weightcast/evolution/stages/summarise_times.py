@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 import pandas as pd
 
-from weightcast.core.artifacts import read_metadata
+from weightcast.core.artifact_header import ArtifactHeader
 from weightcast.core.outputs import Table
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
 from weightcast.core.tables import read_metrics
+from weightcast.core.training_curves import training_curves
 from weightcast.evolution.jobs import SummariseTimes
 from weightcast.evolution.summary import summary_over_times
 
@@ -26,45 +28,38 @@ def summarise_times(
     run: Run,
     settings: SummariseTimes,
     evaluations: list[Path],
-    anchors: list[Path],
-    flows: list[Path],
-    flow_matching: list[Path],
+    anchors: list[ArtifactHeader],
+    flows: list[ArtifactHeader],
+    flow_matching: list[ArtifactHeader],
 ) -> dict[str, Table]:
     """Gather the errors of all methods, and the costs of all artifacts that learned from every observed snapshot."""
-    paths = [*anchors, *flows, *flow_matching]
-    described = {path: read_metadata(path) for path in paths}
-    artifacts = [artifact_cost(path, described[path]) for path in paths]
-    methods = pd.DataFrame(
-        method_costs(
-            [described[path] for path in anchors],
-            [described[path] for path in flows],
-            settings.interpolations,
-            [described[path] for path in flow_matching],
-        )
-    )
+    trained = [_of_stage(header) for header in (*anchors, *flows, *flow_matching)]
+    anchored, flowed, matched = ([header.metadata for header in headers] for headers in (anchors, flows, flow_matching))
+    methods = pd.DataFrame(method_costs(anchored, flowed, matched, settings.interpolations))
     metrics = pd.concat([read_metrics(path) for path in evaluations], ignore_index=True)
     return {
         "metrics": Table(metrics),
         "summary": Table(summary_over_times(metrics, methods, settings.bootstrap)),
-        "costs": Table.of_rows(artifacts),
+        "costs": Table.of_rows(map(artifact_cost, trained)),
         "methods": Table(methods),
+        "curves": Table(training_curves(trained)),
     }
 
 
-def artifact_cost(path: Path, metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of costs.csv: what training this one artifact took, without what it builds on.
+def _of_stage(header: ArtifactHeader) -> ArtifactHeader:
+    """Leave the fold out of an artifact's path, so that its folder is the stage."""
+    return replace(header, path=header.path.parents[1] / header.path.name)
 
-    Args:
-        path: of the artifact; its folder is the fold, and that one's folder the stage.
-        metadata: as :func:`weightcast.core.artifacts.read_metadata` gives it.
-    """
+
+def artifact_cost(artifact: ArtifactHeader) -> dict[str, Any]:
+    """A row of costs.csv: what training this one artifact took, without what it builds on; its folder is the stage."""
     return {
-        "stage": path.parents[1].name,
-        "artifact": path.stem,
+        "stage": artifact.path.parent.name,
+        "artifact": artifact.path.stem,
         "method": "",
-        "parameters": metadata["numbers"],
+        "parameters": artifact.metadata["numbers"],
         "members": 1,
-        "train_seconds": metadata["seconds"],
+        "train_seconds": artifact.metadata["seconds"],
         "adapt_seconds": 0.0,
     }
 
@@ -72,16 +67,16 @@ def artifact_cost(path: Path, metadata: Mapping[str, Any]) -> dict[str, Any]:
 def method_costs(
     anchors: Iterable[Mapping[str, Any]],
     flows: Iterable[Mapping[str, Any]],
+    flow_matching: Iterable[Mapping[str, Any]],
     interpolations: Sequence[str],
-    flow_matching: Iterable[Mapping[str, Any]] = (),
 ) -> list[dict[str, Any]]:
     """Rows of method_costs.csv: means over seeds of what each method took, with all that it builds on.
 
     Args:
         anchors: metadata of anchors.
         flows: metadata of flows.
-        interpolations: of the weights of anchors; they cost what the anchors cost.
         flow_matching: metadata of the baseline OT-CFM, if the study has it.
+        interpolations: of the weights of anchors; they cost what the anchors cost.
     """
     seconds: dict[str, list[float]] = {}
     parameters: dict[str, int] = {}

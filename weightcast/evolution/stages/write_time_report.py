@@ -17,6 +17,7 @@ def write_time_report(
     metrics: Path,
     summary: Path,
     costs: Path,
+    curves: Path,
     distributions: Path,
     weight_path: Path,
     snapshots: Path,

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from weightcast.core.artifacts import Artifact, digest_of, load_artifact
+from weightcast.core.artifact_header import digest_of
+from weightcast.core.artifacts import Artifact, load_artifact
 
 SHOWN_NAMES = 4
 # Shown in lines of their own; everything else in the metadata is shown as it is.

@@ -1,0 +1,57 @@
+"""``weightcast run``: the whole workflow on a configuration, from any folder."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from weightcast.core.errors import InputError
+from weightcast.workflow import snakefile
+
+# Options of Snakemake with which a run says itself how many jobs there are at a time.
+PARALLELISM = ("-c", "--cores", "-j", "--jobs", "-e", "--executor", "--profile", "--workflow-profile")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "weightcast run CONFIG [--cores N] [TARGET ...] [SNAKEMAKE OPTIONS]"
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML of a study; data and results lie beside it")
+    parser.add_argument(
+        "snakemake", nargs=argparse.REMAINDER, metavar="...", help="what Snakemake is told; default: --cores all"
+    )
+    parser.epilog = (
+        "Paths in the configuration are relative to its folder. Stages are targets: weightcast run my.yaml zoo."
+        " What would run: weightcast run my.yaml -n. On SLURM: weightcast run my.yaml --workflow-profile slurm."
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Become Snakemake, so that signals and the exit status are its own."""
+    if not arguments.config.is_file():
+        raise InputError(f"{arguments.config}: not found, expected a configuration (weightcast init writes one)")
+    # -P: the folder that one happens to stand in must not lend its Python files to Snakemake.
+    command = [sys.executable, "-P", "-m", "snakemake", *snakemake_arguments(arguments.config, arguments.snakemake)]
+    sys.stdout.flush()
+    os.execv(sys.executable, command)
+
+
+def snakemake_arguments(config: Path, further: Sequence[str]) -> list[str]:
+    """The command line of Snakemake: where everything is, and then what the person said."""
+    further = [word for index, word in enumerate(further) if not (index == 0 and word == "--")]
+    # Last an option with one value: one with several would take the person's targets for more of its own.
+    words = ["--configfile", str(config.resolve()), "--snakefile", str(snakefile())]
+    words += ["--directory", str(config.resolve().parent)]
+    if not any(_says(word, PARALLELISM) for word in further):
+        words += ["--cores", "all"]
+    return [*words, *further]
+
+
+def _says(word: str, options: Sequence[str]) -> bool:
+    """Whether a word is one of the options, alone or with its value in the same word."""
+    return any(
+        word == option or word.startswith(f"{option}=" if option.startswith("--") else option)
+        for option in options
+        if option.startswith("--") or not word.startswith("--")
+    )

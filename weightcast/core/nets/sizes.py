@@ -1,0 +1,104 @@
+"""How large a predictor is, counted from its settings without importing torch: what jobs' memory depends on."""
+
+from __future__ import annotations
+
+from math import prod
+
+from weightcast.core.config.predictor import AnyPredictor, FNOSettings, MLPSettings, UNetSettings, UNOSettings
+
+
+def layer_sizes(settings: AnyPredictor, channels: int) -> list[tuple[int, int]]:
+    """Every layer of the weight graph as (nodes, weights of a node)."""
+    match settings:
+        case FNOSettings():
+            return _fno(settings, channels)
+        case UNOSettings():
+            return _uno(settings, channels)
+        case UNetSettings():
+            return _unet(settings, channels)
+        case MLPSettings():
+            inputs = [channels, *[settings.width] * (settings.depth - 1)]
+            return [*((settings.width, width + 1) for width in inputs), (channels, settings.width + 1)]
+
+
+def count_weights(settings: AnyPredictor, channels: int) -> int:
+    """Numbers that a predictor consists of."""
+    return sum(nodes * width for nodes, width in layer_sizes(settings, channels))
+
+
+def count_nodes(settings: AnyPredictor, channels: int) -> int:
+    """Nodes of its weight graph: output units of all layers."""
+    return sum(nodes for nodes, _ in layer_sizes(settings, channels))
+
+
+def kept_activations(settings: AnyPredictor, channels: int, grid: tuple[int, int]) -> int:
+    """Numbers that a training step keeps for the gradient, of one frame and one step of the predictor.
+
+    Layers keep their inputs, activation functions theirs; within a half, which tests hold against torch.
+    """
+    numbers: float
+    ends = 4 * channels  # the frame, the next one, their difference
+    match settings:
+        case FNOSettings():
+            numbers = 2 * settings.width * settings.depth + 2 * settings.projection
+        case UNOSettings():
+            numbers = 4 * settings.width * _coarser(len(settings.modes)) + 2 * settings.projection
+        case UNetSettings():
+            numbers = 10 * settings.width * _coarser(settings.levels)
+        case MLPSettings():
+            numbers = settings.width * settings.depth * (1 if settings.activation == "tanh" else 2)
+    return round(numbers + ends) * prod(grid)
+
+
+def widest_layer(settings: AnyPredictor, channels: int, grid: tuple[int, int]) -> int:
+    """Numbers of a frame inside a predictor where it is widest: what a step without gradient holds a few times."""
+    inside = settings.width if isinstance(settings, MLPSettings | UNetSettings) else settings.projection
+    return max(inside, settings.width, channels) * prod(grid)
+
+
+def _coarser(levels: int) -> float:
+    """Numbers on all grids of a U over those on its finest: each level has twice the channels on a quarter of it."""
+    return float(sum(2.0**-level for level in range(levels + 1)))
+
+
+def _fourier(inputs: int, outputs: int, modes: tuple[int, int]) -> tuple[int, int]:
+    """A Fourier layer: two blocks of complex modes, a skip and its bias."""
+    return outputs, inputs * 4 * prod(modes) + inputs + 1
+
+
+def _fno(settings: FNOSettings, channels: int) -> list[tuple[int, int]]:
+    width = settings.width
+    return [
+        (width, channels + 2 * settings.positional + 1),
+        *[_fourier(width, width, settings.modes)] * settings.depth,
+        (settings.projection, width + 1),
+        (channels, settings.projection),
+    ]
+
+
+def _uno(settings: UNOSettings, channels: int) -> list[tuple[int, int]]:
+    levels = len(settings.modes)
+    widths = [settings.width * 2**level for level in range(levels + 1)]
+    down = [_fourier(widths[level], widths[level + 1], settings.modes[level]) for level in range(levels)]
+    up = [
+        _fourier(widths[level + 1] * (1 if level == levels - 1 else 2), widths[level], settings.modes[level])
+        for level in reversed(range(levels))
+    ]
+    lifting = (settings.width, channels + 2 * settings.positional + 1)
+    return [lifting, *down, *up, (settings.projection, 2 * settings.width + 1), (channels, settings.projection)]
+
+
+def _unet(settings: UNetSettings, channels: int) -> list[tuple[int, int]]:
+    widths = [settings.width * 2**level for level in range(settings.levels + 1)]
+    inputs = [channels + 2 * settings.positional, *widths[:-1]]
+
+    def block(inputs: int, outputs: int) -> list[tuple[int, int]]:
+        return [(outputs, 9 * inputs + 1), (outputs, 9 * outputs + 1)]
+
+    layers = [layer for level, width in enumerate(widths) for layer in block(inputs[level], width)]
+    for level in range(settings.levels):
+        layers += block(2 * widths[level], widths[level])
+        layers.append((widths[level], 4 * widths[level + 1] + 1))  # transposed convolution of 2 x 2
+        if settings.downsampling == "strided":
+            layers.append((widths[level], 9 * widths[level] + 1))
+    return [*layers, (channels, settings.width)]
