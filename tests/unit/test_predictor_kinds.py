@@ -293,10 +293,9 @@ def kind_config(kind: str, folder: Path) -> dict[str, Any]:
 
 @KINDS
 def test_its_cost_is_estimated(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from weightcast.cli import timing
     from weightcast.cli.cost import estimate_work
     from weightcast.cli.step_times import measure_step_times
-
-    from weightcast.cli import timing
 
     monkeypatch.setattr(timing, "BUDGET", 0.01)
     config = kind_config(kind, tmp_path)

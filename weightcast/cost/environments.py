@@ -153,7 +153,7 @@ def is_large(study: Study) -> bool:
 
 
 def shortened(study: Study) -> Study:
-    """With short trajectories: what a step of a training sees of them is as long as before."""
+    """A study with short trajectories: what a step of a training sees of them is as long as before."""
     frames = min(study.data.frames, max(SHORT, study.baselines.finetune.frames + 1))
     trained = min(study.data.trained_frames, frames - 1)
     horizons = [horizon for horizon in study.evaluation.horizons if horizon < trained] or [1]

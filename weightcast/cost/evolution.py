@@ -56,7 +56,7 @@ class TimePart:
 
 
 def one_interval(snapshots: Snapshots) -> Snapshots:
-    """From an observed time in the middle to the next one."""
+    """The samples from an observed time in the middle to the next one."""
     observed = snapshots.observed_positions
     start = max(0, len(observed) // 2 - 1)
     chosen = list(range(observed[start], observed[start + 1] + 1))

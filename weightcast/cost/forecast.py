@@ -27,7 +27,7 @@ COMMON = 3
 
 @dataclass(frozen=True)
 class Forecast:
-    """Of a study's jobs.
+    """What the jobs of a study will cost.
 
     Attributes:
         jobs: of a complete run.
@@ -45,12 +45,12 @@ class Forecast:
 
     @cached_property
     def seconds(self) -> float:
-        """Of a complete run, on one core."""
+        """Seconds of a complete run, on one core."""
         return sum(work.seconds for work in self.work)
 
     @property
     def seconds_left(self) -> float:
-        """Of what is left to do, on one core."""
+        """Seconds of what is left to do, on one core."""
         return sum(work.seconds for work, left in zip(self.work, self.left, strict=True) if left)
 
     def stages(self) -> dict[str, tuple[int, Work]]:

@@ -159,7 +159,7 @@ def _step_seconds(train: Callable[[int], Fit], steps: int) -> float:
 
 
 def processor_seconds(work: Callable[[], object]) -> float:
-    """Of this process: what other processes do meanwhile does not count."""
+    """Seconds that work takes this process: what other processes do meanwhile does not count."""
     started = time.process_time()
     work()
     return time.process_time() - started

@@ -214,7 +214,7 @@ class Rehearsal:
 
 
 def of_size(told: Sequence[Told], works: Sequence[Work]) -> Work:
-    """Of the study's size, from two smaller ones.
+    """The work of a training of the study's size, from two smaller ones.
 
     Operations, and the time that they take, grow along a straight line: what all samples share (the optimiser's pass
     over the parameters) once, and the same for every sample.

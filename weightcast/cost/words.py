@@ -77,7 +77,7 @@ def gpu_lines(forecast: Forecast, rate: float | None = None) -> list[str]:
 
 
 def number(value: float) -> str:
-    """With a digit after the point where it is small, in a column of six."""
+    """A number with a digit after the point where it is small, in a column of six."""
     return f"{value:6,.0f}" if value >= 10 else f"{value:6.1f}"
 
 
