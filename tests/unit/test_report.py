@@ -79,6 +79,21 @@ def built(study, tmp_path_factory):
     return build(folder, *study), folder / "figures"
 
 
+@pytest.fixture(scope="module")
+def built_of_little(study, tmp_path_factory):
+    """The page and its folder of figures again, where all that may be missing is missing, a word of the configuration
+    looks like HTML, and a figure of an earlier run lies about."""
+    folder = tmp_path_factory.mktemp("little")
+    results = folder / "results"
+    shutil.copytree(study[0], results)
+    for name in ("weight_map.csv", "rollouts.nc", "costs.csv", "training_curves.csv"):
+        (results / "report" / name).unlink()
+    (results / "config.yaml").write_text((results / "config.yaml").read_text() + "note: <script>alert(1)</script>\n")
+    (folder / "figures").mkdir()
+    (folder / "figures" / "summary.png").write_bytes(b"old")
+    return build(folder, results, study[1]), folder / "figures"
+
+
 @pytest.fixture
 def copied(study, tmp_path):
     """The study again, to be damaged; without the rollouts, whose figures take longest."""
@@ -144,10 +159,8 @@ def test_same_results_give_the_same_page(study, built, tmp_path):
     assert build(tmp_path, *study) == built[0]
 
 
-def test_names_are_escaped(copied, tmp_path):
-    results, table = copied
-    (results / "config.yaml").write_text((results / "config.yaml").read_text() + "note: <script>alert(1)</script>\n")
-    page = build(tmp_path, results, table)
+def test_names_are_escaped(built_of_little):
+    page, _ = built_of_little
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
 
@@ -155,20 +168,16 @@ def test_names_are_escaped(copied, tmp_path):
 # --- what may be missing, and what may not ---
 
 
-def test_missing_optional_inputs_are_named(copied, tmp_path):
-    results, table = copied
-    for name in ("weight_map.csv", "costs.csv", "training_curves.csv"):
-        (results / "report" / name).unlink()
-    page = build(tmp_path, results, table)
+def test_missing_optional_inputs_are_named(built_of_little):
+    page, _ = built_of_little
     for name in ("weight_map.csv", "rollouts.nc", "costs.csv", "training_curves.csv"):
         assert f"Left out: report/{name} was not computed for this study." in page
 
 
-def test_a_figure_of_the_other_format_is_replaced(copied, tmp_path):
-    (tmp_path / "figures").mkdir()
-    (tmp_path / "figures" / "summary.png").write_bytes(b"old")
-    build(tmp_path, *copied)
-    assert not (tmp_path / "figures" / "summary.png").exists()
+def test_a_figure_of_the_other_format_is_replaced(built_of_little):
+    _, figures = built_of_little
+    assert (figures / "summary.svg").exists()
+    assert not (figures / "summary.png").exists()
 
 
 def test_refuses_broken_inputs_and_writes_nothing(copied, tmp_path):

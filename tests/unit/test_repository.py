@@ -30,7 +30,9 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 RECORD_IMPORTS = """
 import builtins, importlib, json, os, sys
-import matplotlib.pyplot, pandas, sklearn.decomposition, torch, torchdiffeq, torchmetrics, xarray
+import jinja2, matplotlib.pyplot, pandas, pydantic, safetensors.torch, scipy.stats, sklearn.decomposition
+import sklearn.gaussian_process, sklearn.linear_model, torch, torchdiffeq, torchmetrics.functional.image, tqdm, xarray
+import torch.func, torch.nn.utils.parametrize, yaml
 # What costs the time is imported once, before the forks; nothing of the package is.
 
 folder, package, untraced, *modules = sys.argv[1:]
