@@ -78,8 +78,8 @@ def integrate(
         signed: whether components may be negative: positions rather than amounts.
 
     Returns:
-        [environment, trajectory, time, component], nowhere negative unless `signed`; a trajectory depends on its own rate and start
-        alone.
+        [environment, trajectory, time, component], nowhere negative unless `signed`; a trajectory depends on its own
+        rate and start alone.
 
     Raises:
         InputError: a solution cannot be followed (it grows without bound, or changes so fast that no feasible number of
