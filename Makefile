@@ -39,11 +39,11 @@ gallery: $(VENV)/all.stamp ## pictures of every system, simulated for it, to doc
 
 install: $(VENV)/all.stamp ## .venv with everything: tests, lint, ERA5 sample, SLURM
 
-# Unit tests share the cores among themselves, one thread each, a file staying with one worker for the sake of its
-# fixtures. Workflow tests come after them, because there it is Snakemake that shares the cores.
+# Tests share the cores among themselves, one thread each, a file staying with one worker for the sake of its fixtures.
+# Workflow tests begin, since they are long, and unit tests fill what time they leave.
 test: $(VENV)/all.stamp ## all tests
-	$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest tests/unit --numprocesses logical --dist loadfile
-	$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest tests/workflow
+	$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest tests/workflow tests/unit \
+	  --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/all.stamp ## style, workflow lint and types
 	$(IN_VENV) ruff check .

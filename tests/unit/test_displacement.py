@@ -9,7 +9,7 @@ import pytest
 from refusals import refused
 
 from weightcast.core.run import Run
-from weightcast.evolution.baselines.displacement import DisplacementInterpolation, stochastic_rounding
+from weightcast.evolution.displacement import DisplacementInterpolation, stochastic_rounding
 from weightcast.evolution.distances.wasserstein import wasserstein
 
 

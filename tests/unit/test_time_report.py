@@ -24,11 +24,11 @@ from weightcast.core.methods import FLOW_PREFIX
 from weightcast.core.run import Run
 from weightcast.core.training_curves import training_curves
 from weightcast.evolution.anchors import Anchors
-from weightcast.evolution.baselines.displacement import DisplacementInterpolation
 from weightcast.evolution.bridge import Bridge
 from weightcast.evolution.config.load import parse_time_study
 from weightcast.evolution.config.study import TimeStudy
 from weightcast.evolution.density import StackedDensity
+from weightcast.evolution.displacement import DisplacementInterpolation
 from weightcast.evolution.distances.marginals import jensen_shannon, paper_w
 from weightcast.evolution.distances.moments import relative_moment_error
 from weightcast.evolution.distances.wasserstein import wasserstein

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from conftest import copy_repository
+from checkout import copy_repository
 
 TWO_SCREENS = 100
 END = re.compile(r"^\[ *(\d+)/(\d+)\] (\w+)[^:]*: .*\((\d+) %")

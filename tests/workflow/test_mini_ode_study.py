@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from conftest import Checkout, copy_repository
+from checkout import JOBS_OF_ONE_ARM, Checkout, copy_repository
 
 from weightcast.environments.adaptation_scores import SCORES
 
@@ -16,8 +16,20 @@ OBSERVED = {"film-matched-observed", "hypernetwork-observed", "generator-conditi
 def ode(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     pytest.importorskip("pysindy", reason="needs the extra symbolic")
     checkout = copy_repository(tmp_path_factory.mktemp("ode"))
-    checkout.run_as_planned(CONFIG)
+    checkout.snakemake(config=CONFIG)
     return checkout
+
+
+def test_jobs_are_those_that_the_study_asks_for(ode: Checkout) -> None:
+    further = {
+        "simulate_environment": 5,
+        "tune_generator": 1,
+        "generate_weights": 2,  # before the generator is fine-tuned, too
+        "adapt_to_frames": 1,
+        "evaluate_weights": 6,  # so are they evaluated; and weights from frames
+        "distil": 1,
+    }
+    assert ode.announced() == JOBS_OF_ONE_ARM | further
 
 
 def test_nothing_is_left_to_do(ode: Checkout) -> None:

@@ -7,12 +7,11 @@ import sys
 import pandas as pd
 import pytest
 import xarray as xr
-from conftest import Checkout, copy_repository
+from checkout import Checkout, copy_repository
 
 from weightcast import WeightPath
+from weightcast.cli.main import main
 from weightcast.core.artifact_header import read_metadata
-from weightcast.evolution.plan import planned_time_jobs
-from weightcast.studies import load_any_study
 
 CONFIG = "tests/workflow/mini-time.yaml"
 METHODS = {
@@ -25,11 +24,19 @@ AFTER_FLOW = {"evaluate_flow", "summarise_times", "show_distributions", "map_pat
 @pytest.fixture(scope="module")
 def across_time(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     checkout = copy_repository(tmp_path_factory.mktemp("across-time"))
-    planned = checkout.planned(config=CONFIG)
-    assert planned.pop("all") == 1
-    assert planned == planned_time_jobs(load_any_study(checkout.folder / CONFIG))
     checkout.snakemake(config=CONFIG)
     return checkout
+
+
+def test_jobs_are_those_that_the_study_asks_for(across_time):
+    folds, kinds_of_anchors, arms = 2, 2, 2  # all snapshots, and without the one that is left out
+    assert across_time.announced() == {
+        **dict.fromkeys(("train_anchors", "evaluate_anchors"), kinds_of_anchors * folds),
+        **dict.fromkeys(("train_flow", "evaluate_flow"), arms * folds),
+        "evaluate_samples": folds,
+        **dict.fromkeys(("resolve_config", "simulate_snapshots", "map_path", "show_distributions"), 1),
+        **dict.fromkeys(("summarise_times", "write_time_report", "all"), 1),
+    }  # fmt: skip
 
 
 def test_tables_have_every_method_split_and_column(across_time):
@@ -95,12 +102,14 @@ def test_evolve_writes_samples_at_the_times_asked_for(across_time):
         (("--times", "0,1", "--arm", "unknown"), "cde, paper"),
     ],
 )
-def test_evolve_refuses_what_it_cannot_do(across_time, arguments, words):
-    command = (sys.executable, "-m", "weightcast.cli.main", "evolve", "results/mini-time", *arguments)
-    done = across_time.run(*command, "-o", "refused.nc", ok=False)
+def test_evolve_refuses_what_it_cannot_do(across_time, monkeypatch, capsys, arguments, words):
+    monkeypatch.chdir(across_time.folder)
+    with pytest.raises(SystemExit) as ended:
+        main(["evolve", "results/mini-time", *arguments, "-o", "refused.nc"])
 
-    assert done.returncode == 1
-    assert len(done.stderr.strip().splitlines()) == 1 and words in done.stderr
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert len(said.strip().splitlines()) == 1 and words in said
     assert not (across_time.folder / "refused.nc").exists()
 
 

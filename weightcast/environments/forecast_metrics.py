@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 
 def forecast_metrics(forecast: Tensor, truth: Tensor, horizons: Sequence[int]) -> Iterator[tuple[str, int, float]]:
@@ -49,6 +48,9 @@ def forecast_metrics(forecast: Tensor, truth: Tensor, horizons: Sequence[int]) -
 
 def _similarity(forecast: Tensor, truth: Tensor, channel_range: Tensor) -> float:
     """Mean over trajectories and channels; fields [trajectory, channel, y, x]."""
+    # Takes a second to import, which jobs without fields, or without errors, need not wait for.
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
     if not torch.isfinite(forecast).all():
         return 0.0
     scale = channel_range[:, None, None]

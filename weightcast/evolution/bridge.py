@@ -21,8 +21,8 @@ from torch import Tensor
 
 from weightcast.core.draws import Draws
 from weightcast.core.seeds import derive_seed
-from weightcast.evolution.baselines.displacement import DisplacementInterpolation
 from weightcast.evolution.config.anchors import BridgeSettings
+from weightcast.evolution.displacement import DisplacementInterpolation
 
 LEAST_MASS = 1e-9
 """Pairs with less than this part of the largest pair's mass are left out."""

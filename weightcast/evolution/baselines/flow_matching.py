@@ -24,7 +24,7 @@ from weightcast.core.draws import Draws
 from weightcast.core.errors import InputError
 from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
-from weightcast.evolution.baselines.displacement import check_request, checked_snapshots
+from weightcast.evolution.displacement import check_request, checked_snapshots
 from weightcast.evolution.distances.moments import Array
 
 KIND = "flow-matching"
@@ -92,7 +92,7 @@ class FlowMatching:
 
         As in the literature: later snapshots enter through the field alone, so its errors add up along the way. The
         solver is torchdiffeq's adaptive one of Dormand and Prince (dopri5). For counts, round the result
-        (`weightcast.evolution.baselines.displacement.stochastic_rounding`).
+        (`weightcast.evolution.displacement.stochastic_rounding`).
 
         Args:
             start: samples of the first snapshot [sample, dimension], in the state's units.

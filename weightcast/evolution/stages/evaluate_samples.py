@@ -10,8 +10,8 @@ from weightcast.core.outputs import Table
 from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
-from weightcast.evolution.baselines.displacement import DisplacementInterpolation
 from weightcast.evolution.baselines.flow_matching import FlowMatching
+from weightcast.evolution.displacement import DisplacementInterpolation
 from weightcast.evolution.evaluation import Row, Samples, TimeTestSet
 from weightcast.evolution.jobs import EvaluateSamples
 from weightcast.samples.snapshots import Snapshots
