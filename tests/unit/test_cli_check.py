@@ -20,10 +20,7 @@ from tiny_study import (
     write_table,
 )
 
-from weightcast.cli import timing
-from weightcast.core.artifacts import save_artifact
-from weightcast.environments.config.study import parse_study
-from weightcast.environments.plan import planned_jobs
+from weightcast.cost import rehearsal
 from weightcast.trajectories import write_trajectories
 
 
@@ -70,46 +67,36 @@ def test_plan_of_own_data(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
         "5 trajectories of each environment: 3 train, 1 validation, 1 test",
         "6 of visible environments, 2 each, in 1 shard of up to 3 environments",
         "2 of unseen environments",
-        "5 import_trajectories",
         "no base in results/tiny yet",
     ):
         assert expected in shown
     assert "core-minutes" not in shown
 
 
-def test_plan_counts_the_jobs_of_the_pipeline(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from weightcast.core.environment_table import read_environments
-
-    monkeypatch.chdir(ROOT)
-    shown, _ = run(capsys, "check", "--no-timing")
-    study = parse_study(default_config())
-    jobs = planned_jobs(study, read_environments(study.environments))
-    assert f"{sum(jobs.values())} in a complete run" in shown
-    for rule, count in jobs.items():
-        assert f"{count:4d} {rule}\n" in shown
-    assert "42 simulate_environment" in shown
+def seen_files(folder: Path) -> dict[str, int]:
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
-def test_cost_is_estimated(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(timing, "BUDGET", 0.01)
-    threads = torch.get_num_threads()
-    shown, errors = run(capsys, "check")
+def test_cost_is_measured(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """On the very stages, all of them, in a folder of their own."""
+    monkeypatch.setattr(rehearsal, "BUDGET", 0.0)
+    threads, before = torch.get_num_threads(), seen_files(folder)
+    shown, errors = run(capsys, "check", "--gpu-rate", "12.5")
+    assert "54 in a complete run" in shown
     assert "core-minutes on this machine" in shown
-    assert "bases" in shown
-    assert "simulation" not in shown
+    for stage in (
+        "5 jobs",
+        "import_trajectories",
+        "train_experts (4 jobs)",
+        "train_vae (6 jobs)",
+        "write_report (1 job)",
+    ):
+        assert stage in shown
+    assert "not forecast" not in shown
     assert errors == ""
-    assert "on a GPU" not in shown  # of small studies, on demand alone
     assert torch.get_num_threads() == threads
-
-
-def test_cost_is_projected_on_a_gpu(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(timing, "BUDGET", 0.0)
-    shown, _ = run(capsys, "check", "--gpu-rate", "12.5")
-    assert "GPU-hours: a projection, not a measurement" in shown
+    assert seen_files(folder) == before
+    assert "GPU-hours of training: a projection, not a measurement" in shown
     assert "at 12.5 TFLOP/s, assumed: --gpu-rate" in shown
 
 
@@ -119,13 +106,14 @@ def test_rate_that_no_gpu_has(rate: str, folder: Path, capsys: pytest.CaptureFix
 
 
 def test_bases_that_are_there_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = folder / "results" / "tiny" / "base" / "erm.safetensors"
-    save_artifact(path, "base", {"weights": torch.zeros(1)}, {"environments": ["low", "middle"]})
+    path = folder / "results" / "tiny" / "base" / ".erm.environments.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('["low", "middle"]')
     shown, _ = run(capsys, "check", "--no-timing")
     assert "base erm was trained on 2 visible environments: low, middle" in shown
     assert "note: high new in the table: erm is kept" in shown
     assert "delete results/tiny/base" in shown
-    save_artifact(path, "base", {"weights": torch.zeros(1)}, {"environments": ["low", "gone"]})
+    path.write_text('["low", "gone"]')
     shown, _ = run(capsys, "check", "--no-timing")
     assert "note: gone no longer visible: erm will be trained again" in shown
 

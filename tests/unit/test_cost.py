@@ -1,30 +1,35 @@
-"""What `weightcast check` counts and how it adds up; how it says so."""
+"""What `weightcast check` plans, measures and adds up; how it says so."""
 
 from __future__ import annotations
 
-import copy
+import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from refusals import refused
 from tiny_study import ROOT, default_config
 from torch.func import vmap
 from torch.nn import functional as F
 
-from weightcast.cli import simulation_time, step_work, timing
-from weightcast.cli.cost import estimate_work
-from weightcast.cli.cost_lines import cost_lines
-from weightcast.cli.gpu_lines import gpu_lines
-from weightcast.cli.operations import OperationCounter
-from weightcast.cli.step_times import GeneratorStepTimes, StepTimes
-from weightcast.cli.step_work import work_of_a_batch, work_of_a_step
-from weightcast.cli.work import Work
 from weightcast.core.config.training import TrainingSettings
 from weightcast.core.environment_table import read_environments
-from weightcast.core.training import fit
+from weightcast.core.job import Job
+from weightcast.core.training import VALIDATIONS
+from weightcast.cost import measure, simulation
+from weightcast.cost.environments import few_environments, is_large, shortened
+from weightcast.cost.forecast import Forecast, benchmark_seconds
+from weightcast.cost.jobs import PlannedJob, parse_dry_run, planned_jobs
+from weightcast.cost.measure import MeasuredRun, Work
+from weightcast.cost.operations import OperationCounter
+from weightcast.cost.rehearsal import Told, alike, kinds_of, of_size
+from weightcast.cost.words import cost_lines, gpu_lines
 from weightcast.environments.commands.untrained import untrained_predictor
-from weightcast.environments.config.study import parse_study
+from weightcast.environments.config.study import load_study, parse_study
+from weightcast.environments.jobs import Plan
 
 
 def operations(compute: Callable[[], object]) -> int:
@@ -67,90 +72,132 @@ def test_a_predictor_grows_with_its_batch() -> None:
     assert three == 3 * one > 0
 
 
-# --- parts of a study
+# --- trainings that stop after a few steps
 
 
-def estimated(steps: int = 1, batch: int = 1) -> dict[str, Work]:
-    """Of the default study, its experts trained that many times longer and on larger batches."""
-    config = copy.deepcopy(default_config())
-    for name in ("training", "training_erm"):
-        config["zoo"][name]["steps"] *= steps
-        config["zoo"][name]["batch"] *= batch
-    study = parse_study(config)
-    generator = GeneratorStepTimes(Work(1, 10), Work(2, 20), Work(3, 30), Work(4, 40))
-    times = StepTimes(Work(1, 5), dict.fromkeys(study.generator.arms, generator), Work(1))
-    return estimate_work(study, read_environments(ROOT / study.environments), times)
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock that stands still until it is put forward."""
+    now = [0.0]
+    monkeypatch.setattr(measure.time, "process_time", lambda: now[0])
+    return now
 
 
-def test_parts_of_the_default_study() -> None:
-    parts = estimated()
-    assert parts["simulation"] == Work(42)
-    # Frames: steps x environments x batch x unroll of ERM, FiLM, FiLM at matched compute, hypernetwork.
-    pooled = (1000 + 3000 + 5400 + 1500) * 8 * 4 * 2
-    assert parts["bases"] == Work(pooled, 5 * pooled)
-    experts = (24 * 2 + 18) * (250 + 400) * 2 * 4
-    assert parts["experts"] == Work(experts, 5 * experts)
-    generator = 3 * (2 * (400 * 1 + 600 * 2) + 400 * 3)
-    assert parts["generator"] == Work(generator, 10 * generator)
-    generated = 3 * 42 * 3 * 4  # seeds; environments; two arms, one of them once more before it is tuned
-    assert parts["generation"] == Work(generated, 10 * generated)
+def trained(run: MeasuredRun, steps: int, name: str = "training", members: int = 6, **more: Any) -> list[int]:
+    """The steps of which a training looked at the loss."""
+    weights, looked = torch.zeros(members, 3, requires_grad=True), []
+
+    def loss(step: int) -> torch.Tensor:
+        looked.append(step)
+        return (torch.ones(5, members) @ weights - 1).square().mean()
+
+    run.fit(
+        [weights],
+        loss,
+        TrainingSettings(steps=steps, learning_rate=0.1, keep=more.pop("keep", "last")),
+        name=name,
+        **more,
+    )
+    return looked
 
 
-def test_work_grows_with_steps_and_batch() -> None:
-    once = estimated()["experts"]
-    assert estimated(steps=3)["experts"] == estimated(batch=3)["experts"] == once * 3
+@pytest.mark.parametrize("step", [0.001, 0.02, 0.5])
+def test_a_training_grows_in_proportion_to_its_steps(step: float, clock: list[float]) -> None:
+    spent: list[float] = []
+
+    def train(steps: int) -> float:
+        run, first = MeasuredRun(budget=0.3), True
+        weights = torch.zeros(3, requires_grad=True)
+
+        def loss(_: int) -> torch.Tensor:
+            nonlocal first
+            clock[0] += step + 0.7 * first  # the first time takes longer
+            first = False
+            return weights.square().mean()
+
+        run.fit([weights], loss, TrainingSettings(steps=steps, learning_rate=0.1), name="training")
+        spent.append(run.spent)
+        return run.trained.seconds
+
+    assert train(1000) == pytest.approx(1000 * step)
+    assert train(3000) == pytest.approx(3000 * step)
+    assert max(spent) < 0.3 + 0.7 + 5 * step
 
 
-# --- steps
-
-
-def training(batch: int) -> Callable[[int], object]:
-    """Of a linear map, with products besides, before the first step and after the last one."""
-    weights = torch.zeros(6, 3, requires_grad=True)
-
-    def train(steps: int) -> object:
-        besides = torch.ones(20, 20) @ torch.ones(20, 20)
-        examples = torch.ones(batch, 6)
-        settings = TrainingSettings(steps=steps, learning_rate=0.1)
-        fit([weights], lambda step: (examples @ weights - 1).square().mean(), settings)
-        return besides @ besides
-
-    return train
-
-
-@pytest.mark.parametrize("longest", [0.0, 100.0])  # as a long step, as a short one
-def test_operations_of_a_step(longest: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(step_work, "LONG", longest)
-    monkeypatch.setattr(timing, "BUDGET", 0.0)
-    for batch in (1, 5):
-        work = work_of_a_step(training(batch))
-        assert work.operations == 2 * (2 * batch * 6 * 3)  # forward, and the gradient of the weights
-        assert work.seconds > 0
+def test_operations_of_a_training() -> None:
+    run = MeasuredRun(budget=0.0)
+    trained(run, 100)
+    assert run.trained.operations == 100 * 2 * (2 * 5 * 6 * 3)  # forward, and the gradient of the weights
+    assert run.trained.counted == run.trained.seconds > 0
     assert not sys.modules["torch.optim.optimizer"]._global_optimizer_post_hooks  # nothing is left behind
+
+
+def test_steps_are_spread_over_the_whole_training() -> None:
+    looked = trained(MeasuredRun(budget=0.3), 1000)
+    assert max(looked) > 900
+    assert len(looked) < 100
+
+
+def test_trainings_alike_are_timed_once() -> None:
+    run = MeasuredRun(budget=0.0)
+    assert trained(run, 10, "tried, 20 steps at 1e-3")
+    before = run.trained.operations
+    assert not trained(run, 30, "tried, 100 steps at 0.01")
+    assert run.trained.operations == 4 * before
+    assert trained(run, 10, "tried, 20 steps at 1e-3", members=7)  # of another size
+    assert trained(run, 10, "another")
+
+
+def test_validations_count_as_often_as_they_are(clock: list[float]) -> None:
+    def validation() -> torch.Tensor:
+        clock[0] += 2.0
+        return torch.ones(())
+
+    run = MeasuredRun(budget=0.0)
+    trained(run, 1000, validation=validation, keep="best")
+    assert run.trained.seconds == 2.0 * VALIDATIONS
+    run = MeasuredRun(budget=0.0)
+    trained(run, 3, validation=validation)
+    assert run.trained.seconds == 2.0 * 3
+
+
+def test_a_part_of_a_stack_grows_by_its_trainings_name() -> None:
+    run, whole = MeasuredRun(budget=0.0, grows={"unseen": 3.0}), MeasuredRun(budget=0.0)
+    trained(run, 10, "tuned, unseen")
+    trained(whole, 10, "tuned, unseen")
+    assert run.trained.operations == 3 * whole.trained.operations
+    trained(run, 10, "tuned, visible")
+    assert run.trained.operations == 4 * whole.trained.operations
+
+
+def test_a_long_step_is_not_repeated(clock: list[float]) -> None:
+    def loss(step: int) -> torch.Tensor:
+        clock[0] += 30.0
+        return weights.square().mean()
+
+    weights, run = torch.zeros(3, requires_grad=True), MeasuredRun()
+    run.fit([weights], loss, TrainingSettings(steps=7, learning_rate=0.1), name="training")
+    assert run.spent == 30.0
+    assert run.trained.seconds == 7 * 30.0
+
+
+def test_what_hardly_trained_networks_do_stops_nothing() -> None:
+    weights, run = torch.zeros(3, requires_grad=True), MeasuredRun(budget=0.0)
+    result = run.fit([weights], lambda step: weights.sum() / 0.0, TrainingSettings(steps=9, learning_rate=1), name="t")
+    assert result.curve()
+    assert result.seconds == run.trained.seconds
 
 
 @pytest.mark.parametrize("few", [2, 4])
 def test_large_batches_follow_a_straight_line(few: int) -> None:
-    measured: list[int] = []
-
-    def work_of(batch: int) -> Work:
-        measured.append(batch)
-        return Work(3.0 + 2.0 * batch, 7.0 + 10.0 * batch)
-
-    assert work_of_a_batch(work_of, 16, few) == Work(3.0 + 2.0 * 16, 7.0 + 10.0 * 16)
-    assert measured == [1, few]
-
-
-def test_small_batches_are_measured_as_they_are() -> None:
-    assert work_of_a_batch(lambda batch: Work(0.1 + 0.01 * batch**2, batch), 16) == Work(0.1 + 0.01 * 256, 16)
+    told = [Told(settings=None, size=size, whole=16) for size in (1, few)]  # type: ignore[arg-type]
+    works = [Work(3.0 + 2.0 * one.size, 7.0 + 10.0 * one.size) for one in told]
+    assert of_size(told, works) == Work(3.0 + 2.0 * 16, 7.0 + 10.0 * 16)
 
 
 def test_a_disturbed_batch_is_no_free_batch() -> None:
-    work = work_of_a_batch(lambda batch: Work(9.0 if batch == 1 else 8.0, batch), 3)
-    assert work == Work(9.0 + 2 * 4.0, 3)
-
-
-# --- simulations
+    told = [Told(settings=None, size=size, whole=3) for size in (1, 2)]  # type: ignore[arg-type]
+    assert of_size(told, [Work(9.0), Work(8.0)]).seconds == 9.0 + 2 * 4.0
 
 
 def test_long_simulations_follow_a_straight_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,46 +206,157 @@ def test_long_simulations_follow_a_straight_line(monkeypatch: pytest.MonkeyPatch
     table = read_environments(ROOT / study.environments)
     last = table.environments[-1].id
     monkeypatch.setattr(
-        simulation_time,
+        simulation,
         "_seconds",
         lambda system, settings, environment, seed: (
             settings["trajectories"] * (7 + 0.5 * settings["frames"]) * (1 + (environment.id == last))
         ),
     )
     one = (7 + 0.5 * study.data.frames) * study.data.trajectories.total
-    assert simulation_time.simulation_seconds(study, table) == pytest.approx(one * (1 + 1 + 2) / 3)
+    assert simulation.simulation_seconds(study, table) == pytest.approx(one * (1 + 1 + 2) / 3)
+
+
+# --- which jobs there are, and which are of a kind
+
+
+def job(stage: str, *inputs: str, output: str, benchmark: Path | None = None, **of: str) -> PlannedJob:
+    return PlannedJob(stage, Job(stage, of, {"inputs": list(inputs)}, {"output": output}, config="c.yaml"), benchmark)
+
+
+def test_jobs_are_read_from_a_dry_run() -> None:
+    told = {"stage": "train_vae", "of": {"arm": "it's"}, "inputs": {"zoo": "z"}, "outputs": {"output": "v"}}
+    command = json.dumps(told | {"config": "c.yaml"}).replace("'", "'\"'\"'")
+    text = (
+        "Job stats:\njob  count\nrule none:\n\n[Sat]\nrule train_vae:\n    input: a, b\n    output: v\n"
+        f"    benchmark: b.tsv\nShell command: python 'a b/run_stage.py' '{command}' > v.log 2>&1\n\n"
+        "[Sat]\nlocalrule all:\n    input: v\n"
+    )
+    (planned,) = parse_dry_run(text)
+    assert (planned.rule, planned.benchmark) == ("train_vae", Path("b.tsv"))
+    assert planned.job == Job(config="c.yaml", **told)
+
+
+@pytest.fixture(scope="module")
+def default_jobs() -> list[PlannedJob]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        return planned_jobs(Path("config.yaml"))
+
+
+def test_jobs_of_the_default_study(default_jobs: list[PlannedJob], monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = {rule: sum(planned.rule == rule for planned in default_jobs) for rule in ("train_vae", "train_experts")}
+    assert counts == {"train_vae": 2 * 3, "train_experts": 2 * (4 + 3)}
+    assert sum(planned.rule == "simulate_environment" for planned in default_jobs) == 42
+    # Whatever takes long enough to be noted is noted beside its output.
+    noted = {planned.rule for planned in default_jobs if planned.benchmark is not None}
+    assert {"train_experts", "train_vae", "evaluate_weights", "regress_weights"} <= noted
+
+
+def test_jobs_that_differ_in_seeds_and_environments_alone_are_of_a_kind(
+    default_jobs: list[PlannedJob], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    study = parse_study(default_config())
+    kinds = kinds_of(default_jobs, Plan(study, read_environments(study.environments)))
+    of = {rule: {kinds[planned] for planned in default_jobs if planned.rule == rule} for rule in ("train_vae", "all")}
+    assert len(of["train_vae"]) == 2  # arms, not seeds
+    experts = [kinds[planned] for planned in default_jobs if planned.job.stage == "train_experts"]
+    assert len(set(experts)) == 4  # of two bases, visible or not
+    assert len({kinds[planned] for planned in default_jobs if planned.job.stage == "train_base"}) == 4
+
+
+def test_settings_alike() -> None:
+    rows = [{"id": "a", "role": "visible"}, {"id": "b", "role": "extrapolation"}]
+    told = {"seed": 1, "environments": rows, "fold": "without-3", "flow": {"seeds": [4], "width": 8}}
+    other = {"seed": 2, "environments": rows[::-1], "fold": "without-5", "flow": {"seeds": [5], "width": 8}}
+    assert alike(told) == alike(other)
+    assert alike(told) != alike(told | {"flow": {"seeds": [4], "width": 9}})
+    assert alike(told) != alike(told | {"fold": "all"})
+
+
+def test_a_study_that_cannot_be_planned_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my.yaml").write_text((ROOT / "config.yaml").read_text())
+    with refused("my.yaml", "data/lambda-omega.csv"):
+        planned_jobs(Path("my.yaml"))
+    assert [path.name for path in tmp_path.iterdir()] == ["my.yaml"]
+
+
+def test_parts_of_studies() -> None:
+    study = parse_study(default_config())
+    table = read_environments(ROOT / study.environments)
+    few = few_environments(study, table)
+    assert len(few.visible) == 8  # as many as a step looks at
+    assert {environment.role for environment in few} == {"visible", "interpolation", "extrapolation"}
+    assert not is_large(study)
+    large = load_study(ROOT / "config" / "paper" / "navier-stokes.yaml")
+    assert is_large(large)
+    assert shortened(large).data.frames == 12
+
+
+# --- adding up
+
+
+def forecast_of(*seconds: float, operations: float = 0.0, **more: Any) -> Forecast:
+    """Of jobs in two chains: each reads what the one before the one before it wrote."""
+    jobs = [job(f"stage-{place % 2}", f"{place - 2}", output=f"{place}") for place in range(len(seconds))]
+    work = [Work(one, operations * (place > 0), one * (place > 0)) for place, one in enumerate(seconds)]
+    return Forecast(jobs, work, **({"left": [True] * len(jobs), "known": 0, "failed": []} | more))
+
+
+def test_cores_share_the_jobs_but_some_wait_for_others() -> None:
+    found = forecast_of(1.0, 10.0, 2.0, 20.0, 3.0)
+    assert found.seconds == 36.0
+    assert found.longest_chain == 30.0
+    assert (found.on_cores(1), found.on_cores(2)) == (36.0, 30.0)
+    assert found.stages() == {"stage-0": (3, Work(6.0, 0.0, 5.0)), "stage-1": (2, Work(30.0, 0.0, 30.0))}
+
+
+def test_seconds_that_snakemake_noted(tmp_path: Path) -> None:
+    path = tmp_path / "b.tsv"
+    assert benchmark_seconds(path) is None
+    path.write_text("s\th:m:s\tmax_rss\n")
+    assert benchmark_seconds(path) is None
+    path.write_text("s\th:m:s\tmax_rss\n92.49\t0:01:32\t558.86\n")
+    assert benchmark_seconds(path) == 92.49
 
 
 # --- words
 
 
 def test_small_costs_are_in_minutes() -> None:
-    assert cost_lines({"bases": 90.0, "experts": 1200.0}) == [
+    assert cost_lines(forecast_of(90.0, 1200.0), cores=2) == [
         "about 22 core-minutes on this machine",
-        "   1.5 bases",
-        "    20 experts",
+        "at least 20 minutes on 2 cores; the longest chain of jobs takes 20",
+        "    20 stage-1 (1 job)",
+        "   1.5 stage-0 (1 job)",
     ]
 
 
 def test_large_costs_are_in_hours() -> None:
-    assert cost_lines({"bases": 90 * 3600.0, "experts": 3600.0 * 3000}) == [
-        "about 3,090 core-hours (129 days of a core) on this machine",
-        "    90 bases",
-        " 3,000 experts",
-    ]
+    lines = cost_lines(forecast_of(90 * 3600.0, 3600.0 * 3000), cores=2)
+    assert lines[0] == "about 3,090 core-hours (129 days of a core) on this machine"
+    assert lines[2:] == [" 3,000 stage-1 (1 job)", "    90 stage-0 (1 job)"]
+
+
+def test_what_is_left_known_and_not_known_is_said() -> None:
+    lines = cost_lines(forecast_of(60.0, 120.0, left=[False, True], known=1, failed=["distil: why"]), cores=1)
+    assert "of which 2.0 core-minutes are left to do, by 1 jobs" in lines
+    assert "what 1 jobs took is known from earlier runs" in lines
+    assert lines[-1] == "note: not forecast but for their start: distil: why"
 
 
 def test_projection_on_a_gpu() -> None:
-    parts = {"simulation": Work(7200.0), "experts": Work(36_000.0, 1.8e15), "bases": Work(36_000.0, 1.8e15)}
-    lines = gpu_lines(parts, rate=0.5)
-    assert lines[0] == "about 2.0 GPU-hours: a projection, not a measurement"
+    found = forecast_of(7200.0, 36_000.0, 36_000.0, operations=1.8e15)
+    lines = gpu_lines(found, rate=0.5)
+    assert lines[0] == "about 2.0 GPU-hours of training: a projection, not a measurement"
     assert lines[1] == "= 3.6e+15 floating-point operations at 0.5 TFLOP/s, assumed: --gpu-rate"
     assert lines[2].endswith("did them at 0.05 TFLOP/s")  # 3.6e15 in 72,000 s
     assert "2.0 core-hours" in lines[3]
-    assert "30 % of an NVIDIA A100's 19.5" in gpu_lines(parts)[1]
+    assert "30 % of an NVIDIA A100's 19.5" in gpu_lines(found)[1]
 
 
 def test_small_studies_are_projected_on_demand_alone() -> None:
-    parts = {"bases": Work(60.0, 1e12)}
-    assert gpu_lines(parts) == []
-    assert gpu_lines(parts, rate=1.0)
+    found = forecast_of(1.0, 60.0, operations=1e12)
+    assert gpu_lines(found) == []
+    assert gpu_lines(found, rate=1.0)

@@ -1,29 +1,28 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 from refusals import refused
-from tiny_study import ROOT, ROWS, default_config, tiny_config, write_config, write_data, write_table
+from tiny_study import ROOT, default_config
 
 from weightcast.core.environment_table import Environment, EnvironmentTable, Role
 from weightcast.core.run import Run
-from weightcast.environments.config.study import Study, load_study, parse_study
+from weightcast.cost.jobs import planned_jobs
+from weightcast.environments.config.study import Study, parse_study
 from weightcast.environments.jobs import Plan, TrainBase
 from weightcast.environments.plan import (
-    WEIGHT_MAPS,
     adapted_arms,
     base_environments,
     base_record,
     check_plan,
     expert_shards,
-    planned_jobs,
     recorded_environments,
     reference_shards,
     source_settings,
@@ -240,51 +239,13 @@ def test_unknown_environments_are_adapted_to_where_frames_are_observed_and_there
     assert "observed" not in weight_sources(study, table)
     assert "observed" in weight_sources(observing, table)
     assert "observed" not in weight_sources(observing, visible("a", "b"))
-    assert planned_jobs(observing, table)["adapt_to_frames"] == 1
     assert adapted_arms(observing) == ["conditioned"]
 
 
-def test_jobs_follow_the_configuration(study: Study) -> None:
-    jobs = planned_jobs(study, table_of(("a", "visible"), ("b", "visible"), ("c", "visible"), ("p", "interpolation")))
-    assert jobs["simulate_environment"] == 4
-    assert jobs["train_experts"] == 2 * (2 + 1)
-    assert jobs["train_vae"] == 2 * 3
-    assert jobs["tune_generator"] == 3
-    assert "gather_reference" not in planned_jobs(study, visible("a", "b"))
-    assert {f"train_{name.replace('-', '_')}" for name in WEIGHT_MAPS} <= set(jobs)
-
-
-def snakemakes_jobs(*arguments: str) -> dict[str, int]:
-    command = [sys.executable, "-m", "snakemake", "-n", "--forceall", *arguments]
-    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    table = (shown.stdout + shown.stderr).partition("Job stats:")[2].partition("\n\n")[0]
-    counts = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
-    return {rule: count for rule, count in counts.items() if rule not in ("all", "total")}
-
-
-def test_planned_jobs_are_snakemakes(tmp_path: Path) -> None:
-    config = tiny_config(tmp_path)
-    write_data(tmp_path / "mine")
-    table = write_table(tmp_path / "table.csv")
-    path = write_config(tmp_path / "my.yaml", config)
-    rows = table_of(*((id, role) for id, role, _ in ROWS))  # type: ignore[misc]
-    assert planned_jobs(parse_study(config), rows) == snakemakes_jobs("--configfile", str(path))
-    assert table.exists()
-
-
-def test_planned_jobs_of_the_default_study_are_snakemakes() -> None:
-    from weightcast.core.environment_table import read_environments
-
-    study = parse_study(default_config())
-    assert planned_jobs(study, read_environments(ROOT / study.environments)) == snakemakes_jobs()
-
-
-def test_downloads_are_planned() -> None:
-    """As docs/era5.md says; tests/workflow/test_era5_study.py compares with Snakemake."""
-    from weightcast.core.environment_table import read_environments
-
-    study = load_study(ROOT / "config" / "era5.yaml")
-    jobs = planned_jobs(study, read_environments(ROOT / study.environments))
+def test_downloads_are_planned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As docs/era5.md says."""
+    monkeypatch.chdir(ROOT)
+    jobs = Counter(planned.rule for planned in planned_jobs(Path("config/era5.yaml")))
     assert (jobs["download_era5"], jobs["cut_era5"]) == (204, 34)
     assert "simulate_environment" not in jobs
 

@@ -19,9 +19,13 @@ from weightcast.core.config.predictor import PredictorSettings
 from weightcast.core.config.training import PooledTraining, PredictorTraining
 from weightcast.core.environment_table import Environment, EnvironmentTable, read_environments
 from weightcast.core.graph import WeightGraph
+from weightcast.core.job import Job
 from weightcast.core.nets import fno, uno
 from weightcast.core.nets.build import build_predictor, describe_architecture
 from weightcast.core.run import Run
+from weightcast.cost.environments import EnvironmentsPart
+from weightcast.cost.jobs import PlannedJob
+from weightcast.cost.rehearsal import Rehearsal
 from weightcast.environments.base import BaseNetwork, describe_weight_map
 from weightcast.environments.commands.untrained import check_predictor
 from weightcast.environments.conditions import Known, new_condition
@@ -35,7 +39,7 @@ from weightcast.environments.config.zoo import Perturbation
 from weightcast.environments.dataset import Normalisation, TrajectoryFolder
 from weightcast.environments.experts import one_step_error, plan_members, starting_weights
 from weightcast.environments.generator import Generator, new_generator
-from weightcast.environments.jobs import TrainExperts
+from weightcast.environments.jobs import Plan, TrainExperts
 from weightcast.environments.origin import Origin
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.stages.train_base import train_weight_map
@@ -292,19 +296,22 @@ def kind_config(kind: str, folder: Path) -> dict[str, Any]:
 
 
 @KINDS
-def test_its_cost_is_estimated(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from weightcast.cli import timing
-    from weightcast.cli.cost import estimate_work
-    from weightcast.cli.step_times import measure_step_times
-
-    monkeypatch.setattr(timing, "BUDGET", 0.01)
+def test_its_trainings_are_rehearsed(kind: str, tmp_path: Path) -> None:
     config = kind_config(kind, tmp_path)
-    del config["generator"]["arms"]["paper"]
-    study = parse_study(config)
-    table = read_environments(write_table(tmp_path / "table.csv"))
-
-    parts = estimate_work(study, table, measure_step_times(study, table))
-
-    assert parts.keys() == {"bases", "experts", "generator", "generation", "fine-tuning", "evaluation"}
-    assert all(0 < work.seconds < 1e6 for work in parts.values())
-    assert all(work.operations > 0 for work in parts.values())
+    study, table = parse_study(config), read_environments(write_table(tmp_path / "table.csv"))
+    jobs = {
+        "base": Job("train_base", {"base": "erm"}, {"trajectories": "t"}, {"output": "base"}, config="c"),
+        "experts": Job(
+            "train_experts",
+            {"base": "erm", "shard": "visible-000"},
+            {"base": "base", "trajectories": "t"},
+            {"output": "experts"},
+            config="c",
+        ),
+    }
+    planned = [PlannedJob(name, job, None) for name, job in jobs.items()]
+    part = EnvironmentsPart(Plan(study, table), tmp_path / "part")
+    found = Rehearsal(planned, part, tmp_path / "made", budget=0.0).run()
+    assert not found.failed
+    assert all(0 < work.counted < work.seconds < 1e6 for work in found.work.values())
+    assert all(work.operations > 0 for work in found.work.values())

@@ -20,7 +20,7 @@ from weightcast.evolution.config.load import parse_time_study
 from weightcast.evolution.density import StackedDensity
 from weightcast.evolution.distances.wasserstein import wasserstein
 from weightcast.evolution.evaluation import MOMENT_ERRORS, TimeTestSet, evaluate_path
-from weightcast.evolution.plan import evaluation_sources, folds, left_out, planned_time_jobs
+from weightcast.evolution.plan import evaluation_sources, folds, left_out
 from weightcast.evolution.stages.evaluate_samples import evaluate_displacement, evaluate_floor
 from weightcast.evolution.stages.simulate_snapshots import simulated_snapshots
 from weightcast.evolution.stages.summarise_times import method_costs
@@ -459,19 +459,9 @@ def test_folds_are_all_snapshots_and_all_without_each_that_is_left_out():
             left_out(bad)
 
 
-def test_the_plan_counts_every_job_of_every_fold_seed_kind_and_arm():
-    plain, folded = planned_time_jobs(study()), planned_time_jobs(study(leave_out=[3, 5]))
-    assert plain["simulate_snapshots"] == 1
-    assert (plain["train_anchors"], plain["train_flow"]) == (3 * 4, 3 * 3)
-    assert (plain["evaluate_anchors"], plain["evaluate_flow"], plain["evaluate_samples"]) == (12, 9, 1)
-    changed = {name: folded[name] // plain[name] for name in plain if folded[name] != plain[name]}
-    assert set(changed) == {"train_anchors", "train_flow", "evaluate_anchors", "evaluate_flow", "evaluate_samples"}
-    assert set(changed.values()) == {3}
-
-
-def test_there_is_a_file_of_errors_for_every_evaluation_that_is_planned():
+def test_there_is_a_file_of_errors_for_every_evaluation_of_every_fold_seed_kind_and_arm():
     chosen = study(leave_out=[3])
-    sources, jobs = evaluation_sources(chosen), planned_time_jobs(chosen)
+    sources = evaluation_sources(chosen)
     assert len(set(sources)) == len(sources)
-    assert len(sources) == jobs["evaluate_anchors"] + jobs["evaluate_flow"] + jobs["evaluate_samples"]
+    assert len(sources) == 2 * (3 * 4 + 3 * 3 + 1)
     assert {"all/samples", "all/anchors-joint-2", "without-3/flow-paper-0", "without-3/samples"} <= set(sources)

@@ -1,6 +1,7 @@
 """The real Snakefile from trajectories to report, and what is run again after which change."""
 
-from __future__ import annotations
+from __future__ from collections import Counter
+import annotations
 
 import csv
 import json
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from weightcast import Generator
+from weightcast.cost.jobs import parse_dry_run
 from weightcast.core.artifacts import load_artifact
 from weightcast.environments.zoo import Zoo
 
@@ -204,3 +206,16 @@ def test_every_job_leaves_a_log_and_the_costs_add_up(finished):
         methods = {row["method"]: float(row["train_seconds"]) for row in csv.DictReader(file)}
     assert methods["nearest-expert-erm"] == pytest.approx(zoo + methods["erm"])
     assert methods["generator-paper"] > methods["nearest-expert-erm"]
+
+
+def test_the_forecast_counts_the_very_jobs_that_a_dry_run_announces(finished):
+    """`weightcast check` reads its jobs from the workflow itself: no list of them is kept by hand."""
+    done = finished.snakemake("-n", "--printshellcmds", "--forceall")
+    jobs = parse_dry_run(done.stdout + done.stderr)
+    announced = finished.planned("--forceall")
+
+    assert announced.pop("all") == 1
+    assert Counter(job.rule for job in jobs) == announced
+    for job in jobs:
+        for path in [*job.job.outputs.values(), *([] if job.benchmark is None else [job.benchmark])]:
+            assert (finished.folder / path).exists(), path

@@ -1,24 +1,26 @@
-"""``weightcast check``: whether a study can run, and what it would do."""
+"""``weightcast check``: whether a study can run, what it would do, and what that would cost."""
 
 from __future__ import annotations
 
 import argparse
 import math
 from pathlib import Path
-from typing import Any
 
 from weightcast.core.config.yaml_file import read_yaml
 from weightcast.core.console.warning import warn
-from weightcast.core.environment_table import read_environments
+from weightcast.core.environment_table import EnvironmentTable, read_environments
 from weightcast.core.errors import InputError
-from weightcast.environments.config.study import parse_study
+from weightcast.environments.config.study import Study
 from weightcast.environments.plan import check_plan
-from weightcast.studies import kind_of
+from weightcast.evolution.config.study import TimeStudy
+from weightcast.studies import parse_any_study
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", default=Path("config.yaml"), type=Path, metavar="FILE", help="default: config.yaml")
-    parser.add_argument("--no-timing", action="store_true", help="do not measure how long a run would take here")
+    parser.add_argument(
+        "--no-timing", action="store_true", help="do not plan the jobs, nor measure how long a run would take here"
+    )
     parser.add_argument(
         "--gpu-rate",
         type=float,
@@ -31,39 +33,49 @@ def run(arguments: argparse.Namespace) -> None:
     rate = arguments.gpu_rate
     if rate is not None and not 0 < rate < math.inf:
         raise InputError(f"--gpu-rate: found {rate:g}, expected a number above 0")
-    config = read_yaml(arguments.config)
-    if kind_of(config, arguments.config) == "time":
+    study, table = parse_any_study(read_yaml(arguments.config), arguments.config), None
+    if isinstance(study, TimeStudy):
         if rate is not None:
             raise InputError(f"--gpu-rate: found {rate:g}, expected none: {arguments.config} is a study across time")
         from weightcast.evolution.commands.check import check_time_study
 
-        subjects = check_time_study(config, arguments.config, timing=not arguments.no_timing)
+        subjects = check_time_study(study, arguments.config)
     else:
-        subjects = _check_environments(config, arguments)
+        table = read_environments(study.environments)
+        subjects = _check_environments(study, table, arguments.config)
+    if not arguments.no_timing:
+        subjects |= _jobs_and_cost(study, table, arguments)
     print(f"{arguments.config} is in order.\n")
     for subject, lines in subjects.items():
         for number, line in enumerate(lines):
             print(f"{subject if number == 0 else '':14s}{line}")
 
 
-def _check_environments(config: dict[str, Any], arguments: argparse.Namespace) -> dict[str, list[str]]:
+def _check_environments(study: Study, table: EnvironmentTable, config: Path) -> dict[str, list[str]]:
     """Check a study across environments; its plan, subject by subject."""
-    study = parse_study(config, arguments.config)
-    table = read_environments(study.environments)
     check_plan(study, table)
 
     # What follows needs torch and xarray: imported here, so that a mistake in a configuration shows at once.
     from weightcast.environments.commands.source_data import check_source
-    from weightcast.environments.commands.study_plan import describe_cost, describe_plan
+    from weightcast.environments.commands.study_plan import describe_plan
     from weightcast.environments.commands.untrained import check_predictor
 
-    check_predictor(study, arguments.config)
-    for warning in check_source(study, table, arguments.config):
+    check_predictor(study, config)
+    for warning in check_source(study, table, config):
         warn(warning)
     if not table.unseen:
         warn(f"{table.path}: column role: found no unseen environment: nothing would tell how well generation works")
+    return describe_plan(study, table)
 
-    subjects = describe_plan(study, table)
-    if not arguments.no_timing:
-        subjects |= describe_cost(study, table, arguments.gpu_rate)
-    return subjects
+
+def _jobs_and_cost(
+    study: Study | TimeStudy, table: EnvironmentTable | None, arguments: argparse.Namespace
+) -> dict[str, list[str]]:
+    """How many jobs Snakemake would run, and what they would cost."""
+    from weightcast.cost.forecast import forecast
+    from weightcast.cost.jobs import planned_jobs
+    from weightcast.cost.words import describe_cost
+
+    jobs = planned_jobs(arguments.config)
+    found = forecast(study, arguments.config, table, jobs)
+    return describe_cost(found, arguments.gpu_rate, gpu=isinstance(study, Study))

@@ -1,7 +1,6 @@
 """The plan of a study: which job computes what. Pure functions of the configuration and the table of environments.
 
-The Snakefile and ``weightcast check`` both call these functions, so what is announced is what is run. Only light
-modules are imported: Snakemake reads this file in every process that it starts.
+Only light modules are imported: Snakemake reads this file in every process that it starts.
 """
 
 from __future__ import annotations
@@ -189,57 +188,6 @@ def pictured_environments(table: EnvironmentTable) -> list[str]:
 def adapted_arms(study: Study) -> list[str]:
     """Arms that infer an unknown environment from frames: those on the conditioned base."""
     return [name for name, arm in study.generator.arms.items() if arm.base == "conditioned"]
-
-
-def planned_jobs(study: Study, table: EnvironmentTable) -> dict[str, int]:
-    """Jobs of a complete run by rule, in the order of the stages; rules without a job are left out."""
-    bases, arms, seeds = len(study.zoo.bases), len(study.generator.arms), len(study.generator.seeds)
-    jobs = {
-        "download_era5": _downloads(study, table),
-        _source_rule(study.data): len(table),
-        **{f"train_{name.replace('-', '_')}": 1 for name in WEIGHT_MAPS},
-        "train_experts": bases * (len(expert_shards(study, table)) + len(reference_shards(study, table))),
-        "gather_zoo": bases,
-        "gather_reference": bases if table.unseen else 0,
-        "train_vae": arms * seeds,
-        "train_diffusion": arms * seeds,
-        "tune_generator": len(tuned_arms(study)) * seeds,
-        "fold_bases": 1,
-        "finetune_bases": 1,
-        "regress_weights": bases,
-        "generate_weights": arms + len(tuned_arms(study)),  # those that are tuned, before it as well
-        "adapt_to_frames": int("observed" in weight_sources(study, table)),
-        "evaluate_weights": len(weight_sources(study, table)),
-        "evaluate_without_network": 1,
-        "collect_costs": 1,
-        "summarise": 1,
-        "resolve_config": 1,
-        "map_weights": 1,
-        "distil": 1 if study.explain else 0,
-        "show_environments": 1,
-        "show_rollouts": 1,
-        "write_report": 1,
-    }
-    return {rule: count for rule, count in jobs.items() if count}
-
-
-def _source_rule(data: DataSettings) -> str:
-    """The rule that makes an environment's trajectories."""
-    if data.imported:
-        return "import_trajectories"
-    return "cut_era5" if data.source == "era5" else "simulate_environment"
-
-
-def _downloads(study: Study, table: EnvironmentTable) -> int:
-    """Months and regions that are downloaded, or looked for among the files that are there."""
-    if study.data.source != "era5":
-        return 0
-    from weightcast.era5.request import plan_downloads
-    from weightcast.era5.settings import ERA5Settings
-    from weightcast.systems import read_settings
-
-    settings = read_settings(ERA5Settings, source_settings(study.data), "era5")
-    return 0 if settings.download == "none" else len(plan_downloads(list(table), settings))
 
 
 def _shards(prefix: str, ids: Sequence[str], size: int) -> dict[str, list[str]]:

@@ -1,7 +1,6 @@
 """The plan of a study across time: which job computes what. Pure functions of the configuration.
 
-The rules and ``weightcast check`` both call these, so what is announced is what is run. Only light modules are
-imported: Snakemake reads this file in every process that it starts.
+Only light modules are imported: Snakemake reads this file in every process that it starts.
 """
 
 from __future__ import annotations
@@ -46,20 +45,12 @@ def evaluation_sources(study: TimeStudy) -> list[str]:
     ]
 
 
-def planned_time_jobs(study: TimeStudy) -> dict[str, int]:
-    """Jobs of a complete run by rule, in the order of the stages."""
-    trained = len(folds(study)) * len(study.flow.seeds)
-    return {
-        "import_snapshots" if study.data.imported else "simulate_snapshots": 1,
-        "train_anchors": trained * len(study.anchors.kinds),
-        "train_flow": trained * len(study.flow.arms),
-        **({"train_flow_matching": len(folds(study))} if study.evaluation.flow_matching else {}),
-        "evaluate_anchors": trained * len(study.anchors.kinds),
-        "evaluate_flow": trained * len(study.flow.arms),
-        "evaluate_samples": len(folds(study)),
-        "summarise_times": 1,
-        "resolve_config": 1,
-        "show_distributions": 1,
-        "map_path": 1,
-        "write_time_report": 1,
-    }
+def anchor_counts(study: TimeStudy, snapshots: int) -> dict[str, int]:
+    """Anchors of each kind, for each seed.
+
+    Args:
+        study: its configuration.
+        snapshots: that training sees.
+    """
+    bridged = (snapshots - 1) * study.anchors.bridge.per_interval + 1
+    return {kind: bridged if kind == "bridged" else snapshots for kind in study.anchors.kinds}

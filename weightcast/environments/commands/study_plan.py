@@ -6,17 +6,12 @@ from collections.abc import Sequence
 
 import torch
 
-from weightcast.cli.cost import estimate_work, evaluated_networks
-from weightcast.cli.cost_lines import cost_lines
-from weightcast.cli.gpu_lines import gpu_lines
-from weightcast.cli.step_times import measure_step_times
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.environments.commands.untrained import untrained_generator, untrained_predictor
 from weightcast.environments.config.study import Study
 from weightcast.environments.plan import (
     WEIGHT_MAPS,
     expert_shards,
-    planned_jobs,
     recorded_environments,
     reference_shards,
 )
@@ -32,7 +27,6 @@ Lines = list[str]
 def describe_plan(study: Study, table: EnvironmentTable) -> dict[str, Lines]:
     """What the study would compute, where it would lie, and what is there already."""
     graph = untrained_predictor(study).graph
-    jobs = planned_jobs(study, table)
     return {
         "study": [study.study],
         "environments": _environments(table),
@@ -40,24 +34,9 @@ def describe_plan(study: Study, table: EnvironmentTable) -> dict[str, Lines]:
         "predictor": [f"{study.predictor.kind}: {graph.num_parameters:,} weights, {graph.num_nodes} nodes"],
         "experts": _experts(study, table, graph.num_parameters),
         "generator": _generator(study),
-        "jobs": [f"{sum(jobs.values())} in a complete run", *(f"{count:4d} {rule}" for rule, count in jobs.items())],
         "storage": _storage(study, table, graph.num_parameters),
         "results": _results(study, table),
     }
-
-
-def describe_cost(study: Study, table: EnvironmentTable, gpu_rate: float | None = None) -> dict[str, Lines]:
-    """How long the study would take one core of this machine; steps of its trainings are timed for that.
-
-    Args:
-        study: its configuration.
-        table: its environments.
-        gpu_rate: see `gpu_lines`.
-    """
-    parts = estimate_work(study, table, measure_step_times(study, table))
-    cost = {"cost": cost_lines({part: work.seconds for part, work in parts.items()})}
-    projection = gpu_lines(parts, gpu_rate)
-    return cost | {"on a GPU": projection} if projection else cost
 
 
 def _environments(table: EnvironmentTable) -> Lines:
@@ -134,6 +113,14 @@ def _storage(study: Study, table: EnvironmentTable, weights: int) -> Lines:
         f"{_size(len(study.generator.seeds) * generators)} generators in {study.results}",
         f"{_size(evaluated_networks(study) * len(table) * weights)} weights that are evaluated, in {study.results}",
     ]
+
+
+def evaluated_networks(study: Study) -> int:
+    """Networks that are kept and rolled out for every environment."""
+    arms = study.generator.arms.values()
+    generated = sum(1 + arm.end_to_end for arm in arms) * len(study.generator.seeds) * study.generator.samples
+    # Four pooled networks, two fine-tuned bases, and of each zoo: nearest, polynomial, Gaussian process, One-per-Env.
+    return generated + 4 + 2 + 4 * len(study.zoo.bases)
 
 
 def _results(study: Study, table: EnvironmentTable) -> Lines:

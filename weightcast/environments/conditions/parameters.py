@@ -60,8 +60,9 @@ class ParametersCondition(Condition):
                 "same ones"
             )
         assert isinstance(other, ParametersCondition)
-        ends = (torch.full((1, self.coordinates), end) for end in (0.0, 1.0))
-        zero, one = (other.scaling.apply(self.scaling.invert(end).numpy())[0] for end in ends)
+        with torch.device("cpu"):  # also where a network is built without numbers, for its sizes alone
+            ends = [torch.full((1, self.coordinates), end) for end in (0.0, 1.0)]
+            zero, one = (other.scaling.apply(self.scaling.invert(end).numpy())[0] for end in ends)
         return _Affine(one - zero, zero)  # either scaling is linear in the same numbers
 
     def candidates(self) -> Tensor:

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from weightcast.cli.anchor_counts import anchor_counts
-from weightcast.cli.cost_lines import cost_lines
-from weightcast.cli.time_cost import estimate_time_seconds
-from weightcast.cli.time_step_times import measure_time_steps
 from weightcast.core.graph import WeightGraph
 from weightcast.evolution.commands.data_checks import TimeData
-from weightcast.evolution.commands.example_samples import example_samples
 from weightcast.evolution.commands.snapshot_words import describe_times
 from weightcast.evolution.config.study import TimeStudy
 from weightcast.evolution.density import StackedDensity
 from weightcast.evolution.flow import WeightField
+from weightcast.evolution.plan import anchor_counts
 from weightcast.evolution.state_space import Counts, Reals
 
 BYTES_OF_A_NUMBER = 4
@@ -29,10 +25,7 @@ def describe_time_plan(study: TimeStudy, data: TimeData) -> dict[str, Lines]:
         study: its configuration.
         data: as checked.
     """
-    from weightcast.evolution.plan import planned_time_jobs
-
     graph = StackedDensity.new(study.density, _space(study), study.seed).graph
-    jobs = planned_time_jobs(study)
     left_out = study.evaluation.leave_out
     seeds = len(study.flow.seeds)
     return {
@@ -45,31 +38,8 @@ def describe_time_plan(study: TimeStudy, data: TimeData) -> dict[str, Lines]:
             *(f"{name}: {arm.dynamics} on {arm.anchors} anchors" for name, arm in study.flow.arms.items()),
         ],
         "left out": [f"snapshot {number}, at all of these again" for number in left_out] or ["no snapshot"],
-        "jobs": [f"{sum(jobs.values())} in a complete run", *(f"{count:4d} {rule}" for rule, count in jobs.items())],
         "storage": _storage(study, data, graph),
     }
-
-
-def describe_time_cost(study: TimeStudy, starting: float) -> Lines:
-    """How long the study would take one core of this machine; its parts are timed for that.
-
-    Args:
-        study: its configuration.
-        starting: seconds that a program of the pipeline takes to start.
-
-    Raises:
-        InputError: the data, or an optional package, cannot be used.
-    """
-    from weightcast.evolution.plan import planned_time_jobs
-
-    snapshots, simulation = example_samples(study)
-    jobs = sum(planned_time_jobs(study).values())
-    seconds = {
-        "simulation": simulation,
-        **estimate_time_seconds(study, snapshots, measure_time_steps(study, snapshots)),
-        f"start of {jobs} jobs": jobs * starting,
-    }
-    return cost_lines({part: spent for part, spent in seconds.items() if spent > 0})
 
 
 def _space(study: TimeStudy) -> Counts | Reals:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from statistics import mean
 from typing import Any
 
-from weightcast.cli.timing import LONG, processor_seconds
 from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.errors import InputError
+from weightcast.cost.measure import LONG, processor_seconds
 from weightcast.environments.config.study import Study
 from weightcast.environments.plan import source_settings
 from weightcast.systems import System, load_system
@@ -17,7 +17,7 @@ FEW_FRAMES, SOME_FRAMES = 2, 10
 
 
 def simulation_seconds(study: Study, table: EnvironmentTable) -> float:
-    """Of one environment, on average; 0 where data is read rather than simulated.
+    """Seconds of one environment's simulation, on average; 0 where data is read rather than simulated.
 
     A trajectory's time grows with its frames along a straight line, after a spin-up. Where an environment takes long,
     it is estimated from two short trajectories of the first, the middle and the last environment of the table, which

@@ -7,7 +7,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from weightcast.cli.timing import processor_seconds
+from weightcast.cost.measure import processor_seconds
 from weightcast.evolution.config.study import TimeStudy
 from weightcast.samples.read import import_snapshots
 from weightcast.samples.snapshots import Snapshots

@@ -1,0 +1,249 @@
+"""The part of a study across environments that is rehearsed: a few of its environments, with random frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from weightcast.core.environment_table import ROLES, EnvironmentTable, Role, write_environments
+from weightcast.core.job import StageSettings
+from weightcast.core.methods import WEIGHTS_ONLY
+from weightcast.cost.jobs import PlannedJob
+from weightcast.cost.measure import Work
+from weightcast.cost.rehearsal import Told
+from weightcast.cost.simulation import simulation_seconds
+from weightcast.environments.commands.untrained import untrained_predictor
+from weightcast.environments.config.study import Study
+from weightcast.environments.jobs import (
+    FinetuneBases,
+    GenerateWeights,
+    Plan,
+    TrainBase,
+    TrainDiffusion,
+    TrainExperts,
+    TrainVae,
+    TuneGenerator,
+)
+from weightcast.environments.zoo import ExpertShard
+from weightcast.trajectories import Trajectories, write_trajectories
+
+ONE_ENVIRONMENT = ("simulate", "import_trajectories")
+"""Stages whose jobs are of one environment each, of which it is no matter which."""
+OF_ALL = ("summarise",)
+"""Stages that have no environments in their settings, and yet more to do the more there are."""
+SHOWN = ("show_rollouts", "show_environments")
+"""Stages that draw a few environments, however many there are."""
+FEWEST, MOST = 6, 12
+"""Visible environments of the part, if the study has so many; a step of some training may need more than the fewest."""
+
+FEW_NETWORKS = 4
+"""Samples of the larger of two batches, of VAE and diffusion: most of a step with few is the optimiser's."""
+LARGE_PREDICTOR, LARGE_GENERATOR = 1e6, 2e7
+"""Weights from which on steps of trainings are measured with two small batches, and with few and short trajectories."""
+SHORT = 12
+"""Frames of those."""
+FEW_SAMPLE_STEPS = 2
+"""Steps of the sampler, of large generators."""
+
+
+class EnvironmentsPart:
+    """Some visible environments, as many as a step of any training looks at, and some unseen ones.
+
+    Of a study with large networks: as few environments as there may be, and short trajectories.
+
+    Attributes:
+        plan: of the whole study.
+        few: of the part.
+    """
+
+    def __init__(self, plan: Plan, folder: Path) -> None:
+        self.plan = plan
+        self._large = is_large(plan.study)
+        study = shortened(plan.study) if self._large else plan.study
+        self.few = Plan(study, few_environments(plan.study, plan.table, self._large))
+        self._frames = max(plan.study.evaluation.horizons) / max(study.evaluation.horizons)
+        self.folder = folder
+        self._table = folder / "environments.csv"
+        write_environments(self._table, self.few.table)
+        write_random_frames(folder / "trajectories", self.few)
+
+    def told(self, planned: PlannedJob) -> list[Told]:
+        whole, stage = planned.settings(self.plan), planned.job.stage
+        if stage in ONE_ENVIRONMENT or planned.job.settings is not None:
+            return [Told(whole)]
+        part = self._shard(whole) if isinstance(whole, TrainExperts) else planned.settings(self.few)
+        there, here = _count(whole), _count(part)
+        grows = 1.0 if stage in SHOWN or not here else self._frames * there / here
+        if stage in OF_ALL:
+            grows = len(self.plan.table) / len(self.few.table)
+        if isinstance(whole, GenerateWeights) and self._large:
+            grows = there / here * self._sample_steps(whole)
+        if isinstance(whole, FinetuneBases) and isinstance(part, FinetuneBases):
+            return [Told(part, grows, _finetuned(whole, part))]
+        if self._large and (sized := _sized(part, whole)):
+            return [Told(settings, grows, {}, size, of) for settings, size, of in sized]
+        stacked = there / here if isinstance(whole, TrainExperts) else 1.0
+        return [Told(part, grows, {"": stacked})]
+
+    def _shard(self, whole: TrainExperts) -> TrainExperts:
+        """A shard of as many environments, of those of the part that have its role."""
+        visible = whole.environments[0].role == "visible"
+        there = self.few.table.visible if visible else self.few.table.unseen
+        return whole.model_copy(
+            update={"environments": tuple(there[: len(whole.environments)]), "data": self.few.study.data}
+        )
+
+    def _sample_steps(self, settings: GenerateWeights) -> float:
+        """How many times as many steps a sampler takes."""
+        arm = settings.method.removeprefix("generator-").removesuffix(WEIGHTS_ONLY)
+        return self.plan.study.generator.of_arm(arm)[1].sample_steps / FEW_SAMPLE_STEPS
+
+    @cached_property
+    def _simulation(self) -> Work:
+        return Work(simulation_seconds(self.plan.study, self.plan.table))
+
+    def instead(self, planned: PlannedJob) -> Work | None:
+        if planned.job.stage == "download_era5":
+            return Work()  # the network has its own pace
+        return self._simulation if planned.job.stage == "simulate" else None
+
+    def inputs(self, planned: PlannedJob, found: dict[str, Any]) -> Mapping[str, str | list[str]]:
+        if "trajectories" in found:
+            found["trajectories"] = str(self.folder / "trajectories")
+        if "table" in found:
+            found["table"] = str(self._table)
+        if planned.job.stage == "gather_zoo":
+            found["shards"] = found["shards"][:1]  # each has experts of all environments of its role: `keep`
+        return found
+
+    def keep(self, planned: PlannedJob, outputs: Mapping[str, Path]) -> None:
+        """A shard's experts again for each environment of their role, none of them diverged for want of training."""
+        if planned.job.stage != "train_experts":
+            return
+        shard = ExpertShard.load(outputs["output"])
+        first = [row for row, name in enumerate(shard.environments) if name == shard.environments[0]]
+        table = self.few.table
+        visible = table[shard.environments[0]].role == "visible"
+        names = [environment.id for environment in (table.visible if visible else table.unseen)]
+        repeated = shard.take([row for _ in names for row in first])
+        manifest = [
+            entry | {"environment": names[number // len(first)], "diverged": False}
+            for number, entry in enumerate(repeated.manifest)
+        ]
+        # No two experts are alike, or there would be nothing to learn of how they vary.
+        noise = torch.randn(repeated.weights.shape, generator=torch.Generator().manual_seed(0))
+        weights = repeated.weights * (1.0 + 0.01 * noise)
+        ExpertShard(weights, manifest, shard.metadata).save(outputs["output"])
+
+
+def is_large(study: Study) -> bool:
+    """Whether a study's networks are too large to be trained for a few steps as they are."""
+    sizes = [
+        size
+        for vae, diffusion in map(study.generator.of_arm, study.generator.arms)
+        # Roughly: an encoder and a decoder, and a network with modulated norms, all of transformer blocks.
+        for size in (24 * vae.layers * vae.width**2, 18 * diffusion.layers * diffusion.width**2)
+    ]
+    return max(sizes) > LARGE_GENERATOR or untrained_predictor(study).graph.num_parameters > LARGE_PREDICTOR
+
+
+def shortened(study: Study) -> Study:
+    """A study with short trajectories: what a step of a training sees of them is as long as before."""
+    frames = min(study.data.frames, max(SHORT, study.baselines.finetune.frames + 1))
+    trained = min(study.data.trained_frames, frames - 1)
+    horizons = [horizon for horizon in study.evaluation.horizons if horizon < trained] or [1]
+    data = study.data.model_copy(update={"frames": frames, "trained_frames": trained})
+    evaluation = study.evaluation.model_copy(update={"horizons": horizons})
+    return study.model_copy(update={"data": data, "evaluation": evaluation})
+
+
+def few_environments(study: Study, table: EnvironmentTable, large: bool = False) -> EnvironmentTable:
+    """So many of a study's environments that a step of a training is as long as with all, and one of each role.
+
+    Args:
+        study: its configuration.
+        table: all environments.
+        large: whether there are to be as few as possible.
+    """
+    base, baselines, generator = study.base, study.baselines, study.generator
+    pooled = (base.erm, base.conditioned, baselines.film_matched, baselines.hypernetwork.training)
+    together = [*(training.environments for training in pooled), generator.end_to_end.environments]
+    shard = study.zoo.shard_environments
+    visible, unseen = (2, 1) if large else (max(FEWEST, min(MOST, shard), *together), min(FEWEST, shard))
+    chosen = {environment.id for environment in [*table.visible[:visible], *table.unseen[:unseen]]}
+    for role in ROLES:
+        chosen |= {environment.id for environment in _of_role(table, role)[:1]}
+    return EnvironmentTable(
+        tuple(environment for environment in table if environment.id in chosen), table.parameter_names, table.path
+    )
+
+
+def _sized(part: StageSettings, whole: StageSettings) -> list[tuple[StageSettings, int, int]]:
+    """Settings whose training has steps of two small sizes, with the size and that of the study."""
+
+    def changed(name: str, **values: Any) -> StageSettings:
+        return part.model_copy(update={name: getattr(part, name).model_copy(update=values)})
+
+    if isinstance(part, TrainBase) and isinstance(whole, TrainBase):
+        of = min(whole.training.environments, len(whole.environments))
+        return [(changed("training", environments=size), size, of) for size in (1, 2)]
+    if isinstance(part, TuneGenerator) and isinstance(whole, TuneGenerator):
+        of = min(whole.end_to_end.environments, len(whole.environments))
+        return [(changed("end_to_end", environments=size), size, of) for size in (1, 2)]
+    if isinstance(part, TrainExperts) and isinstance(whole, TrainExperts):
+        one = part.environments[:1]
+        of = whole.members * len(whole.environments)
+        if of == 1:
+            return [(part.model_copy(update={"environments": one}), 1, 1)]
+        return [(part.model_copy(update={"environments": one, "members": size}), size, of) for size in (1, 2)]
+    if isinstance(part, TrainVae) and part.vae.batch > FEW_NETWORKS:
+        return [(changed("vae", batch=size), size, part.vae.batch) for size in (1, FEW_NETWORKS)]
+    if isinstance(part, TrainDiffusion):
+        steps, sizes = {"sample_steps": FEW_SAMPLE_STEPS}, (1, FEW_NETWORKS)
+        if part.diffusion.batch <= FEW_NETWORKS:
+            sizes = (part.diffusion.batch,)  # type: ignore[assignment]
+        return [(changed("diffusion", batch=size, **steps), size, part.diffusion.batch) for size in sizes]
+    return []
+
+
+def _finetuned(whole: FinetuneBases, part: FinetuneBases) -> dict[str, float]:
+    """How much larger the stacks of the fine-tuning are, by a word of its trainings' names."""
+    counts = []
+    for settings in (whole, part):
+        visible = settings.with_role("visible")
+        unseen = len(settings.environments) - len(visible)
+        counts.append((min(len(visible), settings.finetune.choosing_environments), unseen or len(visible)))
+    (chosen, wanted), (few_chosen, few_wanted) = counts
+    return {"unseen": wanted / few_wanted, "visible": chosen / few_chosen}
+
+
+def write_random_frames(folder: Path, plan: Plan) -> None:
+    """Trajectories of a study's sizes for each environment: how long computing with them takes is the same."""
+    data, random = plan.study.data, np.random.default_rng(0)
+    shape = (data.trajectories.total, data.frames, len(data.channels), *data.grid)
+    values = random.standard_normal(shape, dtype=np.float32)
+    folder.mkdir(parents=True)
+    for environment in plan.table:
+        trajectories = Trajectories(
+            values=values,
+            channels=tuple(data.channels),
+            time=np.arange(float(data.frames)),
+            y=np.arange(float(data.grid[0])),
+            x=np.arange(float(data.grid[1])),
+            environment=environment.id,
+            parameters=environment.parameters,
+        )
+        write_trajectories(folder / f"{environment.id}.nc", trajectories)
+
+
+def _of_role(table: EnvironmentTable, role: Role) -> list[Any]:
+    return [environment for environment in table if environment.role == role]
+
+
+def _count(settings: StageSettings) -> int:
+    return len(getattr(settings, "environments", ()))
