@@ -10,23 +10,28 @@ import numpy as np
 import pytest
 import torch
 from refusals import refused
+from tiny_chain import tiny_plan
 from tiny_conditions import known_of, on_parameters
 from torch import Tensor, nn
 
 from weightcast.core.config.training import PooledTraining
 from weightcast.core.nets.build import build_predictor
+from weightcast.core.provenance import code_files
 from weightcast.core.run import Run
 from weightcast.environments import conditions
 from weightcast.environments.base import BaseNetwork, describe_weight_map
-from weightcast.environments.conditions import Condition, Known, build_condition, new_condition
+from weightcast.environments.conditions import Condition, Known, build_condition, kind_of_condition, new_condition
 from weightcast.environments.conditions.parameters import ParametersCondition
+from weightcast.environments.config.condition import CONDITIONS, FRAMES, SHOWN_FRAMES
 from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.config.end_to_end import EndToEndSettings
 from weightcast.environments.config.vae import VAESettings
 from weightcast.environments.config.weight_map import FilmMap, HypernetworkMap, PooledMap
-from weightcast.environments.dataset import Normalisation
+from weightcast.environments.dataset import Normalisation, TrajectoryFolder
 from weightcast.environments.generator import Generator, new_generator
 from weightcast.environments.infer_environment import infer_environment
+from weightcast.environments.jobs import FoldBases
+from weightcast.environments.known import known_of as known_frames
 from weightcast.environments.origin import Origin
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.scaling import ParameterScaling
@@ -176,6 +181,28 @@ class MeanFrame(Condition):
 def _frames(known: Known) -> Tensor:
     assert known.frames is not None
     return known.frames
+
+
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_a_kind_is_the_module_of_its_name(name: str) -> None:
+    kind = kind_of_condition(name)
+    assert kind.__module__ == f"weightcast.environments.conditions.{name.replace('-', '_')}"
+    listed = code_files("weightcast.environments.stages.train_base")
+    assert f"weightcast/environments/conditions/{name.replace('-', '_')}.py" in listed
+    assert CONDITIONS[0] not in SHOWN_FRAMES <= set(CONDITIONS)
+
+
+def test_frames_are_known_only_where_a_condition_sees_them(tmp_path: Path) -> None:
+    plan = tiny_plan(tmp_path)
+    settings, folder = FoldBases.of(plan), TrajectoryFolder(tmp_path / "trajectories")
+    assert settings.shown is None
+    assert known_frames(settings, None) == Known.of_rows(settings.environments)
+    settings = settings.model_copy(update={"shown": plan.study.data})
+    ids = [settings.ids[2], settings.ids[0]]
+    for id, known in zip(ids, known_frames(settings, folder, ids), strict=True):
+        assert known.parameters == plan.table[id].parameters
+        shown = folder.read([id], plan.study.data, "train", FRAMES)[0, :1]
+        assert torch.equal(_frames(known), shown)
 
 
 ARCHITECTURE = {

@@ -160,3 +160,13 @@ def test_a_state_is_a_field_on_one_point() -> None:
     np.testing.assert_array_equal(made.time, [0, 0.25, 0.5])
     assert made.y.tolist() == made.x.tolist() == [0.0]
     assert (made.environment, made.parameters, made.units) == ("a", {"beta": 1.0}, {"x": "mM"})
+
+
+def test_positions_may_be_negative_where_a_system_says_so() -> None:
+    settings = OrdinarySettings(frames=9, trajectories=1, frame_step=0.5)
+    start = np.array([[[1.0, 0.0]]])
+    rate = lambda time, state: [state[1], -state[0]]  # noqa: E731
+    (states,) = integrate([rate], start, ["harmonic"], settings, 1e-9, "test", signed=True)
+    np.testing.assert_allclose(states[0, :, 0], np.cos(settings.times), atol=1e-8)
+    with refused("environment harmonic", "the negative value", "settings of test"):
+        integrate([rate], start, ["harmonic"], settings, 1e-9, "test")

@@ -295,8 +295,11 @@ def kind_config(kind: str, folder: Path) -> dict[str, Any]:
     return config
 
 
+@pytest.mark.parametrize("large", [0, 1e6])
 @KINDS
-def test_its_trainings_are_rehearsed(kind: str, tmp_path: Path) -> None:
+def test_its_trainings_are_rehearsed(kind: str, large: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also as if it were a large one, on two small sizes."""
+    monkeypatch.setattr("weightcast.cost.environments.LARGE_PREDICTOR", large)
     config = kind_config(kind, tmp_path)
     study, table = parse_study(config), read_environments(write_table(tmp_path / "table.csv"))
     jobs = {

@@ -317,7 +317,7 @@ def test_a_job_whose_input_is_missing_is_refused_in_one_line(tmp_path):
         outputs={"output": str(tmp_path / "out.safetensors")},
         settings={"fold": "all", "seed": 0},
     )
-    with refused(tmp_path / "none.nc", "cannot be read"):
+    with refused(tmp_path / "none.nc", "found no such file, expected snapshots"):
         run_job(job.to_json())
 
 

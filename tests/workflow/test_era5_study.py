@@ -114,7 +114,8 @@ def test_without_a_key_a_download_ends_with_one_line(downloading: Checkout) -> N
     logs = list((downloading.folder / "results/mini-era5/logs/era5").rglob("*.log"))
     assert logs
     for log in logs:
-        (line,) = log.read_text().splitlines()
+        job, line = log.read_text().splitlines()  # what was to be done, and one line of what went wrong
+        assert job.startswith('job: {"stage": "download_era5"')
         assert line.startswith("weightcast: error: Climate Data Store: found no ")
         assert line in failed.stderr
     assert not receipts(downloading)

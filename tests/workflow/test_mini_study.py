@@ -1,18 +1,18 @@
 """The real Snakefile from trajectories to report, and what is run again after which change."""
 
-from __future__ from collections import Counter
-import annotations
+from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 
 import pandas as pd
 import pytest
 import yaml
 
 from weightcast import Generator
-from weightcast.cost.jobs import parse_dry_run
 from weightcast.core.artifacts import load_artifact
+from weightcast.cost.jobs import parse_dry_run
 from weightcast.environments.zoo import Zoo
 
 STAGES = "weightcast/environments/stages"

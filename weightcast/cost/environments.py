@@ -126,7 +126,10 @@ class EnvironmentsPart:
         if planned.job.stage != "train_experts":
             return
         shard = ExpertShard.load(outputs["output"])
-        first = [row for row, name in enumerate(shard.environments) if name == shard.environments[0]]
+        settings = planned.settings(self.plan)
+        assert isinstance(settings, TrainExperts)
+        rows = [row for row, name in enumerate(shard.environments) if name == shard.environments[0]]
+        first = rows[: settings.members]
         table = self.few.table
         visible = table[shard.environments[0]].role == "visible"
         names = [environment.id for environment in (table.visible if visible else table.unseen)]

@@ -64,30 +64,32 @@ def integrate(
     settings: OrdinarySettings,
     negligible: float,
     system: str,
+    signed: bool = False,
 ) -> NDArray[np.float64]:
     """Solve one system of equations per environment, from several starts each.
 
     Args:
         rates: right-hand side of every environment.
-        starts: [environment, trajectory, component], none negative.
+        starts: [environment, trajectory, component], none negative unless `signed`.
         environments: ids, for errors.
         settings: `frames`, `frame_step` and `tolerance` are used.
         negligible: the size below which a component need not be known to the relative tolerance; above 0.
         system: its name, for errors.
+        signed: whether components may be negative: positions rather than amounts.
 
     Returns:
-        [environment, trajectory, time, component], nowhere negative; a trajectory depends on its own rate and start
-        alone.
+        [environment, trajectory, time, component], nowhere negative unless `signed`; a trajectory depends on its own
+        rate and start alone.
 
     Raises:
         InputError: a solution cannot be followed (it grows without bound, or changes so fast that no feasible number of
-            steps resolves it), or a component becomes negative by more than rounding.
+            steps resolves it), or a component that may not becomes negative by more than rounding.
     """
     values = np.empty((*starts.shape[:2], settings.frames, starts.shape[2]))
     for row, (environment, rate) in enumerate(zip(environments, rates, strict=True)):
         for column, start in enumerate(starts[row]):
             try:
-                values[row, column] = _solve(rate, start, settings, negligible)
+                values[row, column] = _solve(rate, start, settings, negligible, signed)
             except _UnresolvedError as error:
                 raise InputError(
                     f"environment {environment}: the simulation found {error.what} at time {error.time:g}, expected a "
@@ -98,7 +100,7 @@ def integrate(
 
 
 def _solve(
-    rate: Rate, start: NDArray[np.float64], settings: OrdinarySettings, negligible: float
+    rate: Rate, start: NDArray[np.float64], settings: OrdinarySettings, negligible: float, signed: bool
 ) -> NDArray[np.float64]:
     """One trajectory, [time, component]."""
     times = settings.times
@@ -130,6 +132,8 @@ def _solve(
     states: NDArray[np.float64] = solution.y.T
     if not solution.success:
         raise _UnresolvedError("steps too short for the solver", float(solution.t[-1]) if len(solution.t) else 0.0)
+    if signed:
+        return states
     negative = (states < -negligible).any(axis=1)
     if negative.any():
         first = int(negative.argmax())
