@@ -29,11 +29,11 @@ UNPICKLING = re.compile(r"\b(pickle|torch|joblib)\.load\(|\ballow_pickle\s*=\s*T
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 RECORD_IMPORTS = """
-import builtins, importlib, json, os, sys
-import jinja2, matplotlib.pyplot, pandas, pydantic, safetensors.torch, scipy.stats, sklearn.decomposition
-import sklearn.gaussian_process, sklearn.linear_model, torch, torchdiffeq, torchmetrics.functional.image, tqdm, xarray
-import torch.func, torch.nn.utils.parametrize, yaml
-# What costs the time is imported once, before the forks; nothing of the package is.
+import builtins, importlib, inspect, json, os, sys
+import jinja2, matplotlib.pyplot, ot, pandas, pydantic, safetensors.torch, scipy.stats, sklearn.decomposition, torch
+import torchcde, torchdiffeq, torchmetrics.functional.image, xarray
+inspect.getmodule(inspect.currentframe())  # by which pydantic finds docstrings; it looks at every module once
+# What costs the time is done once, before the forks; nothing of the package is imported.
 
 folder, package, untraced, *modules = sys.argv[1:]
 for module in modules:
