@@ -216,3 +216,37 @@ def test_an_expert_that_blows_up_is_flagged_and_does_not_fail_its_shard(study, t
 
     assert [entry["diverged"] for entry in zoo.manifest] == [True, False, False, False]
     assert load_artifact(tmp_path / "first.safetensors").kind == "experts"
+
+
+def test_a_stack_that_memory_cuts_gives_the_same_experts(study, monkeypatch, tmp_path):
+    """On a GPU as many experts are stacked as its memory holds; members are independent of each other."""
+    whole = study("abcd", "whole")
+    for kept in (tmp_path / "state").rglob("*.safetensors"):
+        kept.unlink()
+    monkeypatch.setattr(stage_module, "stack_size", lambda device, bytes_each, on_cpu: 3)
+    sizes = []
+    original = stage_module.train_together
+    monkeypatch.setattr(
+        stage_module,
+        "train_together",
+        lambda run, start, members, *rest, **named: (
+            sizes.append(len(members)) or original(run, start, members, *rest, **named)
+        ),
+    )
+    cut = study("abcd", "cut")
+
+    assert sizes == [6, 2]  # three environments of two members each, then the last one
+    assert cut.environments == whole.environments
+    assert torch.allclose(cut.weights, whole.weights, atol=1e-6)
+    assert not torch.equal(cut.weights[0], cut.weights[1])
+
+
+def test_bytes_of_a_stack_grow_with_members_and_steps(study, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        stage_module, "stack_size", lambda device, bytes_each, on_cpu: asked.append(bytes_each) or on_cpu
+    )
+    study("a", "one", members=1)
+    study("a", "four", members=4)
+    assert asked[0] > 0
+    assert asked[1] > 2 * asked[0]

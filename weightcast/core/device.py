@@ -49,4 +49,4 @@ def stack_size(device: torch.device, bytes_each: int, on_cpu: int) -> int:
     if device.type != "cuda":
         return on_cpu
     free, _ = torch.cuda.mem_get_info(device)
-    return max(on_cpu, int(free / 2 / max(1, bytes_each)))
+    return max(1, int(free / 2 / max(1, bytes_each)))

@@ -13,7 +13,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from weightcast.core.config.training import PooledTraining
-from weightcast.core.nets.sizes import count_nodes, count_weights, kept_activations, layer_sizes, widest_layer
+from weightcast.core.nets.sizes import (
+    BACKWARD,
+    STATES,
+    count_nodes,
+    count_weights,
+    kept_activations,
+    layer_sizes,
+    widest_layer,
+)
 from weightcast.environments.config.study import Study
 from weightcast.environments.config.weight_map import FilmMap, HypernetworkMap
 from weightcast.environments.jobs import Plan
@@ -30,10 +38,6 @@ IDLE_MB = 400
 """Python, torch, and what reads files."""
 LEAST_MB = 600
 MARGIN = 1.5
-STATES = 8
-"""Numbers held for a trained one: itself, its gradient, two moments, and copies of these while a state is saved."""
-BACKWARD = 1.5
-"""What a backward pass holds, over what was kept for it."""
 COPIES = 3
 """Of frames: as they are read file by file, together, and normalised."""
 

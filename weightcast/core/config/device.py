@@ -10,8 +10,15 @@ from weightcast.core.config.settings import Settings
 
 DEVICE_PATTERN = r"auto|cpu|cuda(:[0-9]+)?"
 
-DeviceName = Annotated[str, Field(pattern=f"^({DEVICE_PATTERN})$")]
-"""``auto`` (a GPU where there is one, else the CPU), ``cpu``, ``cuda`` or ``cuda:<number>``."""
+DeviceName = Annotated[
+    str,
+    Field(
+        pattern=f"^({DEVICE_PATTERN})$",
+        description="Where computations run: ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or "
+        "``cuda:<number>``. An edit reruns nothing: what is computed on either agrees within rounding.",
+    ),
+]
+"""The key ``device`` of both kinds of studies."""
 
 
 class AccelerationSettings(Settings):

@@ -6,6 +6,11 @@ from math import prod
 
 from weightcast.core.config.predictor import AnyPredictor, FNOSettings, MLPSettings, UNetSettings, UNOSettings
 
+STATES = 8
+"""Numbers held for a trained one: itself, its gradient, two moments, and copies of these while a state is saved."""
+BACKWARD = 1.5
+"""What a backward pass holds, over what was kept for it."""
+
 
 def layer_sizes(settings: AnyPredictor, channels: int) -> list[tuple[int, int]]:
     """Every layer of the weight graph as (nodes, weights of a node)."""

@@ -51,8 +51,6 @@ class Study(Settings):
     """Distil predictors into differential equations, for states without a grid. null: not."""
 
     device: DeviceName = "auto"
-    """Where computations run: ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:<number>``. An edit
-    reruns nothing: what is computed on either agrees within rounding."""
     acceleration: AccelerationSettings = AccelerationSettings()
     """Less exact arithmetic and compiled steps."""
 

@@ -11,7 +11,10 @@ from torch import Tensor
 
 from weightcast.core.artifact_header import digest_of
 from weightcast.core.artifacts import load_artifact, save_artifact
+from weightcast.core.config.predictor import PredictorSettings
+from weightcast.core.device import stack_size
 from weightcast.core.errors import InputError
+from weightcast.core.nets.sizes import BACKWARD, STATES, kept_activations
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
 from weightcast.environments.base import BaseNetwork
@@ -34,14 +37,14 @@ def train_experts(run: Run, settings: TrainExperts, base: BaseNetwork, trajector
     cache = ExpertCache(run, settings, base, trajectories)
     missing = [environment for environment in settings.ids if not cache.has(environment)]
     if missing:
-        # The members that are missing have a state of their own: a kill between two saves of the cache leaves fewer.
-        name = "experts"
-        if len(missing) < len(settings.ids):
-            if run.resume is not None:
-                run.resume.part(name).clear()
-            name = f"experts {digest_of(missing)[:8]}"
-        for environment, weights, manifest in _train(run, settings, base, trajectories, missing, name):
-            cache.save(environment, weights, manifest)
+        stacks = stacked_environments(run, settings, base, missing)
+        if len(stacks[0]) < len(settings.ids) and run.resume is not None:
+            run.resume.part("experts").clear()
+        for stack in stacks:
+            # A part of the shard has a state of its own: a kill between two saves of the cache leaves fewer missing.
+            name = "experts" if len(stack) == len(settings.ids) else f"experts {digest_of(stack)[:8]}"
+            for environment, weights, manifest in _train(run, settings, base, trajectories, stack, name):
+                cache.save(environment, weights, manifest)
     weights, manifest = cache.load(settings.ids)
     shared = base.shared | {
         "base": base.metadata["weight_map"]["kind"],
@@ -49,6 +52,23 @@ def train_experts(run: Run, settings: TrainExperts, base: BaseNetwork, trajector
         "study_seed": settings.seed,
     }
     return ExpertShard(weights, manifest, shared | run.described())
+
+
+def stacked_environments(
+    run: Run, settings: TrainExperts, base: BaseNetwork, environments: Sequence[str]
+) -> list[list[str]]:
+    """Which environments' experts are trained together: all of them on a CPU, as many as memory holds on a GPU.
+
+    Members are independent of each other, so that the size of a stack changes no more than rounding.
+    """
+    data, training = settings.data, settings.training
+    architecture = dict(base.metadata["architecture"])
+    channels = architecture.pop("channels")
+    kept = kept_activations(PredictorSettings.model_validate(architecture).root, channels, data.grid)
+    own = STATES * base.predictor.graph.num_parameters + BACKWARD * kept * training.batch * training.unroll
+    frames = data.trajectories.total * data.trained_frames * channels * data.grid[0] * data.grid[1]
+    size = stack_size(run.device, int(4 * (settings.members * own + frames)), on_cpu=len(environments))
+    return [list(environments[first : first + size]) for first in range(0, len(environments), size)]
 
 
 class ExpertCache:

@@ -31,8 +31,6 @@ class TimeStudy(Settings):
     flow: FlowSettings
     evaluation: TimeEvaluationSettings = TimeEvaluationSettings()
     device: DeviceName = "auto"
-    """Where computations run: ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:<number>``. An edit
-    reruns nothing: what is computed on either agrees within rounding."""
     acceleration: AccelerationSettings = AccelerationSettings()
     """Less exact arithmetic and compiled steps."""
 
