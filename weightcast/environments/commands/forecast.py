@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--frame", default=-1, type=int, metavar="INDEX", help="of FILE to start from; default: the last"
     )
     parser.add_argument("--steps", required=True, type=int, metavar="N", help="frames to forecast")
-    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:<number>; default: cpu")
+    parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda or cuda:<number>")
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="NetCDF to write")
 
 

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-n", "--samples", default=1, type=int, metavar="N", help="predictors to generate; default: 1")
     parser.add_argument("--arm", metavar="NAME", help="of the study's generator; default: the first")
     parser.add_argument("--seed", default=0, type=int, help="another seed gives other predictors; default: 0")
-    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:<number>; default: cpu")
+    parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda or cuda:<number>")
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="model.safetensors to write")
 
 
