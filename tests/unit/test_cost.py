@@ -198,6 +198,9 @@ def test_large_batches_follow_a_straight_line(few: int) -> None:
 def test_a_disturbed_batch_is_no_free_batch() -> None:
     told = [Told(settings=None, size=size, whole=3) for size in (1, 2)]  # type: ignore[arg-type]
     assert of_size(told, [Work(9.0), Work(8.0)]).seconds == 9.0 + 2 * 4.0
+    # Counted seconds are a part of all: they cannot grow faster.
+    disturbed = of_size(told, [Work(5.0, 1.0, 2.0), Work(8.0, 2.0, 7.0)])
+    assert 0 < disturbed.counted < disturbed.seconds
 
 
 def test_long_simulations_follow_a_straight_line(monkeypatch: pytest.MonkeyPatch) -> None:

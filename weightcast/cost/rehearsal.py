@@ -221,7 +221,7 @@ def of_size(told: Sequence[Told], works: Sequence[Work]) -> Work:
     """
     (first, second), (one, several) = told, works
     sample = (several + one * -1.0) * (1 / (second.size - first.size))
-    if sample.seconds <= 0.0:  # a disturbed measurement: better too much than nothing
+    if sample.seconds <= 0.0 or not 0.0 <= sample.counted <= sample.seconds:  # a disturbed measurement: rather too much
         sample = several * (1 / second.size)
     return one + sample * (second.whole - first.size)
 
