@@ -20,10 +20,12 @@ class Known:
     Attributes:
         parameters: value of each parameter, in the user's units; None where nobody knows them.
         frames: observed frames [trajectory, frame, channel, y, x] in physical units; None where there are none.
+        code: learned with the visible environments, or inferred from frames [dimension]; None where there is none.
     """
 
     parameters: Mapping[str, float] | None = None
     frames: Tensor | None = None
+    code: Tensor | None = None
 
     @classmethod
     def of_rows(cls, environments: Sequence[Environment]) -> list[Known]:

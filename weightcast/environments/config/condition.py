@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-ConditionName = Literal["parameters"]
-"""``parameters``: the environment's parameters, scaled to the visible range. The kinds are the modules of
+ConditionName = Literal["parameters", "code"]
+"""``parameters``: the environment's parameters, scaled to the visible range. ``code``: numbers learned for each visible
+environment, and inferred from frames for others (the section ``context``). The kinds are the modules of
 weightcast.environments.conditions, one a name, with underscores for dashes."""
 CONDITIONS: tuple[ConditionName, ...] = get_args(ConditionName)
 SHOWN_FRAMES: frozenset[str] = frozenset()
