@@ -7,7 +7,7 @@ ICML 2022, has the linear one). For a new environment the code alone is unknown.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -221,11 +221,13 @@ class TrainedCodes:
     Attributes:
         weight_map: codes -> weights; its condition holds the codes.
         codes: [environment, dimension].
+        rows: which environments these are, by position.
         fit: how the training went.
     """
 
     weight_map: WeightMap
     codes: Tensor
+    rows: list[int]
     fit: Fit
 
 
@@ -239,6 +241,7 @@ def train_codes(
     predictor: StackedPredictor,
     frames: Tensor,
     held_out: Tensor | None,
+    rows: Sequence[int],
     seed: int,
     name: str,
 ) -> TrainedCodes:
@@ -254,9 +257,12 @@ def train_codes(
         predictor: whose weights they are.
         frames: normalised training frames [environment, trajectory, frame, channel, y, x].
         held_out: normalised validation frames of the same environments, for the curve; None without.
+        rows: which environments to train on, by position.
         seed: of the draws.
         name: of the training.
     """
+    rows = list(rows)
+    frames, held_out = frames[rows], None if held_out is None else held_out[rows]
     first = run.draws(seed, "codes").normal(len(frames), candidate.dimensions) * 0.1
     condition = CodeCondition(first.clone())
     with run.initialised(derive_seed(seed, "map", candidate.name)):
@@ -282,7 +288,7 @@ def train_codes(
     fit = run.fit(trained, loss, training, name=name, validation=None if held_out is None else validation)
     codes = codes.detach()
     condition.codes.copy_(codes)
-    return TrainedCodes(weight_map.requires_grad_(False), codes, fit)
+    return TrainedCodes(weight_map.requires_grad_(False), codes, rows, fit)
 
 
 def left_out_environments(codes: Tensor, share: float, draws: Draws) -> tuple[list[int], list[int]]:
@@ -354,6 +360,3 @@ def trained_residual(
         errors = windows.residuals(weight_map(codes), of, predictor).square().sum(1) / windows.counts.clamp(min=1)
     return float(errors.median().sqrt())
 
-
-Forecast = Callable[[Tensor], Tensor]
-Ids = Sequence[str]

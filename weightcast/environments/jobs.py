@@ -16,6 +16,7 @@ from weightcast.core.environment_table import Environment, EnvironmentTable, Rol
 from weightcast.core.job import StageSettings
 from weightcast.environments.config.baselines import FinetuneSettings, RegressionSettings
 from weightcast.environments.config.condition import ConditionName
+from weightcast.environments.config.context import ContextSettings
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.config.end_to_end import EndToEndSettings
@@ -222,6 +223,27 @@ class TrainBase(Told):
             condition=study.base.condition,
             training=trainings[base],
             logarithmic_parameters=study.logarithmic_parameters,
+            seed=study.seed,
+        )
+
+
+class TrainContext(Rows):
+    """Codes of all visible environments together with a map from codes to weights."""
+
+    data: DataSettings
+    predictor: AnyPredictor
+    context: ContextSettings
+    seed: int
+
+    @classmethod
+    def of(cls, plan: Plan) -> TrainContext:
+        study = plan.study
+        assert study.context is not None  # otherwise there is no such job
+        return cls(
+            environments=tuple(plan.table[id] for id in base_environments(study, plan.table, "context")),
+            data=study.data,
+            predictor=study.predictor,
+            context=study.context,
             seed=study.seed,
         )
 
@@ -538,6 +560,7 @@ JOBS: dict[str, type[StageSettings]] = {
     "import_trajectories": ImportTrajectories,
     "download_era5": DownloadEra5,
     "train_base": TrainBase,
+    "train_context": TrainContext,
     "train_experts": TrainExperts,
     "gather_zoo": GatherZoo,
     "train_vae": TrainVae,

@@ -166,11 +166,11 @@ def choose_penalty(
     start: LinearContext,
     residual: Callable[[Tensor, Tensor], Tensor],
     frames: Tensor,
-    held_out: Tensor,
+    judge: Callable[[LinearContext], float],
     penalties: Sequence[float],
     iterations: int,
-) -> tuple[float, list[float]]:
-    """The penalty whose training forecasts held-out trajectories best, and the error of each.
+) -> tuple[float, list[float], LinearContext]:
+    """The penalty whose training is judged best, the errors of all, and what the best led to.
 
     From the greatest to the least, each from where the one before ended.
 
@@ -178,20 +178,19 @@ def choose_penalty(
         start: before any.
         residual: as `Polish.residual`.
         frames: trained on.
-        held_out: of the same environments.
+        judge: error of what was trained, on what was not trained on.
         penalties: to choose among.
         iterations: for each.
     """
-    errors, context = [], start
-    ordered = sorted(penalties, reverse=True)
+    ordered, errors, found, context = sorted(penalties, reverse=True), list[float](), list[LinearContext](), start
     for penalty in ordered:
         polish = Polish(context, residual, frames, penalty)
         for _ in range(iterations):
             if not polish.iterate():
                 break
         context = polish.context
-        with torch.no_grad():
-            error = vmap(residual)(context.weights(), held_out).square().mean()
-        errors.append(float(torch.nan_to_num(error, nan=torch.inf)))
+        found.append(context)
+        errors.append(judge(context))
+        print(f"polish: penalty {penalty:g}, error {errors[-1]:.4g}", flush=True)
     best = min(range(len(ordered)), key=errors.__getitem__)
-    return ordered[best], errors
+    return ordered[best], errors, found[best]

@@ -16,6 +16,7 @@ from weightcast.core.errors import InputError
 from weightcast.core.methods import OBSERVED, WEIGHTS_ONLY
 from weightcast.core.names import check_name
 from weightcast.environments.config.baselines import BaselineSettings
+from weightcast.environments.config.context import ContextSettings
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.config.evaluation import EvaluationSettings
@@ -43,6 +44,8 @@ class Study(Settings):
     predictor: AnyPredictor
     """The small network whose weights are the data. What can be set depends on its kind."""
     base: BaseSettings
+    context: ContextSettings | None = None
+    """Predictors for environments that nobody can name, from a few frames. null: none."""
     zoo: ZooSettings
     generator: GeneratorSettings
     baselines: BaselineSettings

@@ -26,7 +26,7 @@ from weightcast.environments.weight_maps import WeightMap, build_weight_map
 @stage("train_base")
 def train_base(run: Run, settings: TrainBase, trajectories: TrajectoryFolder) -> BaseNetwork:
     """Train a pooled network, a conditioned one or a hypernetwork on all visible environments together."""
-    _record_environments(run, settings.ids)
+    record_environments(run, settings.ids)
     data, ids = settings.data, settings.ids
     physical = trajectories.read(ids, data, "train", data.trained_frames)
     normalisation = Normalisation.of(physical)
@@ -102,7 +102,7 @@ def train_weight_map(
     return run.fit(trained, loss, settings, name=name, validation=None if held_out is None else validation)
 
 
-def _record_environments(run: Run, ids: list[str]) -> None:
+def record_environments(run: Run, ids: list[str]) -> None:
     """Note which environments this base is trained on (`weightcast.environments.plan.base_record`), before anything
     else: a kill must not change what the next run trains on."""
     if run.outputs:
