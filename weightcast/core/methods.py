@@ -14,10 +14,14 @@ WEIGHTS_ONLY = "-weights-only"
 """Ends the name of an arm as it was before its training through the predictor."""
 OBSERVED = "-observed"
 """Ends the name of a conditioned method that is not told the parameters, but shown a few frames."""
+CONTEXT = "context"
+"""The predictor of the most probable code of an environment of which a few frames are known."""
+ENSEMBLE = "-ensemble"
+"""Ends the name of a method whose predictors are scored together, as one distribution."""
 FLOW_PREFIX = "flow-"
 SKILL_FLOOR = ("persistence", "climatology", "damped-persistence")
 """Forecasts without any network: whoever is no better than these has no skill."""
-_NOT_TOLD = (*SKILL_FLOOR, "erm", "finetune-erm", "one-per-env-erm")
+_NOT_TOLD = (*SKILL_FLOOR, "erm", "finetune-erm", "one-per-env-erm", CONTEXT, CONTEXT + ENSEMBLE)
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,18 @@ _KNOWN = (
         "baseline",
         "Damped persistence",
         "the first frame's anomaly, faded towards climatology by regression at every lag; no network",
+    ),
+    Method(
+        CONTEXT,
+        "generator",
+        "From frames: most probable",
+        "the predictor of the code that explains a few frames best, under the prior of learned codes",
+    ),
+    Method(
+        CONTEXT + ENSEMBLE,
+        "generator",
+        "From frames: ensemble",
+        "predictors of codes drawn from what a few frames leave open, scored together",
     ),
     Method(
         "one-per-env-erm",

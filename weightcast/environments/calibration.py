@@ -17,6 +17,7 @@ from weightcast.core.draws import Draws
 from weightcast.environments.config.context import RefineSettings
 from weightcast.environments.context import Calibration, infer
 from weightcast.environments.ensemble_metrics import ensemble_metrics
+from weightcast.environments.gaps import FrameSpace
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.weight_maps import WeightMap
 
@@ -32,6 +33,7 @@ def calibrate(
     codes: Tensor,
     shown: Tensor,
     test: Tensor,
+    space: FrameSpace,
     settings: RefineSettings,
     least_noise: float,
     seed: int,
@@ -44,6 +46,7 @@ def calibrate(
         codes: of the environments that it was trained on.
         shown: frames of the left-out environments [environment, trajectory, frame, channel, y, x], normalised.
         test: their frames that are forecast from the first on, same axes.
+        space: of whole frames.
         settings: of the search.
         least_noise: residual where the map was trained.
         seed: of the draws.
@@ -53,7 +56,7 @@ def calibrate(
     for temper in settings.tempers:
         trial = Calibration(temper, least_noise, [], math.nan)
         made = [
-            _ensemble(weight_map, predictor, codes, frames, test, settings, trial, Draws(codes.device, seed, number))
+            _ensemble(weight_map, predictor, codes, frames, test, space, settings, trial, Draws(codes.device, seed, number))
             for number, frames in enumerate(cases)
         ]
         ensembles.append(made)
@@ -84,12 +87,13 @@ def _ensemble(
     codes: Tensor,
     frames: Tensor,
     test: Tensor,
+    space: FrameSpace,
     settings: RefineSettings,
     calibration: Calibration,
     draws: Draws,
 ) -> tuple[Tensor, Tensor]:
     """Forecasts [environment, member, trajectory, step, channel, y, x], and the residuals' scale [environment]."""
-    posterior = infer(weight_map, predictor, codes, frames, settings, calibration)
+    posterior = infer(weight_map, predictor, codes, frames, space, settings, calibration)
     drawn = posterior.sample(MEMBERS, draws)  # [environment, member, dimension]
     forecasts = []
     with torch.no_grad():

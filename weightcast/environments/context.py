@@ -26,6 +26,7 @@ from weightcast.environments.conditions.code import CodeCondition
 from weightcast.environments.config.context import ContextMap, ContextSettings, ContextTraining, RefineSettings
 from weightcast.environments.config.weight_map import AnyWeightMap, FilmMap, HypernetworkMap, LinearMap
 from weightcast.environments.dataset import draw_windows
+from weightcast.environments.gaps import FrameSpace
 from weightcast.environments.losses import environment_loss, held_out_errors
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.refinement import CodePosterior, CodePrior, Windows, infer_codes
@@ -63,11 +64,13 @@ class Context:
 
     Attributes:
         base: the map from codes to weights, its condition with the visible codes, predictor and normalisation.
+        space: of the visible environments' frames, by which gaps are filled.
         settings: of the search for codes.
         calibration: of its posterior.
     """
 
     base: BaseNetwork
+    space: FrameSpace
     settings: RefineSettings
     calibration: Calibration
 
@@ -81,7 +84,8 @@ class Context:
         described = base.metadata.get("context")
         if described is None or not isinstance(base.condition, CodeCondition):
             raise InputError(f"base: found one of kind {base.metadata['weight_map']['kind']}, expected a context")
-        return cls(base, RefineSettings(**described["refine"]), Calibration(**described["calibration"]))
+        space = FrameSpace.from_tensors(base.further)
+        return cls(base, space, RefineSettings(**described["refine"]), Calibration(**described["calibration"]))
 
     @classmethod
     def load(cls, path: str | Path) -> Context:
@@ -98,7 +102,7 @@ class Context:
 
     def to(self, device: torch.device) -> Context:
         """The same context on a device."""
-        return Context(self.base.to(device), self.settings, self.calibration)
+        return Context(self.base.to(device), self.space.to(device), self.settings, self.calibration)
 
     @property
     def codes(self) -> Tensor:
@@ -129,7 +133,15 @@ class Context:
                 With a single frame nothing is learned, and the posterior is the prior.
         """
         normalised = self.base.normalisation.apply(frames.to(self.codes.device))
-        return infer(self.base.weight_map, self.base.predictor, self.codes, normalised, self.settings, self.calibration)
+        return infer(
+            self.base.weight_map,
+            self.base.predictor,
+            self.codes,
+            normalised,
+            self.space,
+            self.settings,
+            self.calibration,
+        )
 
     def sample(self, posterior: CodePosterior, count: int, seed: int) -> Tensor:
         """Weights of candidates from a posterior [environment, candidate, weight]."""
@@ -141,6 +153,7 @@ def infer(
     predictor: StackedPredictor,
     codes: Tensor,
     frames: Tensor,
+    space: FrameSpace,
     settings: RefineSettings,
     calibration: Calibration,
 ) -> CodePosterior:
@@ -150,14 +163,15 @@ def infer(
         weight_map: codes -> weights.
         predictor: whose weights they are.
         codes: of visible environments.
-        frames: normalised [environment, trajectory, frame, channel, y, x].
+        frames: normalised [environment, trajectory, frame, channel, y, x]; NaN where nothing was observed.
+        space: of whole frames, to fill gaps.
         settings: of the search.
         calibration: temper and least noise.
     """
     prior = CodePrior.of(codes, PRIOR_WIDENED)
     if frames.shape[2] < 2:
         return _ignorant(prior, len(frames))
-    windows = Windows.of(frames, settings.unroll, settings.windows)
+    windows = Windows.of(frames, space.complete(frames), settings.unroll, settings.windows)
     spread = codes[torch.linspace(0, len(codes) - 1, min(len(codes), MOST_CANDIDATES)).round().long()]
     return infer_codes(
         weight_map,
@@ -354,7 +368,7 @@ def trained_residual(
     settings: RefineSettings,
 ) -> float:
     """Root mean square residual of the trained environments' own frames under their own codes: what the map leaves."""
-    windows = Windows.of(frames, settings.unroll, settings.windows)
+    windows = Windows.of(frames, frames, settings.unroll, settings.windows)
     with torch.no_grad():
         of = torch.arange(len(codes), device=codes.device)
         errors = windows.residuals(weight_map(codes), of, predictor).square().sum(1) / windows.counts.clamp(min=1)

@@ -19,7 +19,7 @@ from weightcast.environments.conditions import Condition, Known, build_condition
 from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.dataset import Normalisation
 from weightcast.environments.diffusion import LatentDiffusion
-from weightcast.environments.infer_environment import infer_environment
+from weightcast.environments.infer_environment import infer_environments
 from weightcast.environments.model import PhysicalPredictor, physical_predictors
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.vae import WeightVAE
@@ -153,13 +153,13 @@ class Generator:
         """
         frames = _check_frames(frames, len(self.normalisation.mean))
         noise = self.draw_noise(1, seed)
-        prepared = infer_environment(
+        prepared = infer_environments(
             lambda candidates: self.weights(candidates, noise.expand(len(candidates), -1, -1)),
             self.predictor,
-            self.normalisation.apply(frames).to(self.device),
+            self.normalisation.apply(frames).to(self.device)[None],
             self.condition.candidates(),
         )
-        return self.condition.named(prepared)
+        return self.condition.named(prepared[0])
 
     def sample(
         self,

@@ -20,7 +20,7 @@ from weightcast.environments.config.context import ContextSettings
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.config.end_to_end import EndToEndSettings
-from weightcast.environments.config.evaluation import EvaluationSettings
+from weightcast.environments.config.evaluation import EvaluationSettings, ObservedCase
 from weightcast.environments.config.explain import ExplainSettings
 from weightcast.environments.config.study import Study
 from weightcast.environments.config.vae import VAESettings
@@ -413,18 +413,21 @@ class AdaptToFrames(Rows):
     """Weights for unseen environments of which a few frames are all that is known."""
 
     data: DataSettings
-    frames: int
+    case: ObservedCase
+    members: int
     methods: tuple[str, ...]
+    seed: int
 
     @classmethod
-    def of(cls, plan: Plan) -> AdaptToFrames:
-        frames = plan.study.evaluation.observed_frames
-        assert frames is not None  # otherwise there is no such job
+    def of(cls, plan: Plan, case: str) -> AdaptToFrames:
+        evaluation = plan.study.evaluation
         return cls(
             environments=plan.table.unseen,
             data=plan.study.data,
-            frames=frames,
+            case=next(one for one in evaluation.observed if one.name == case),
+            members=evaluation.members,
             methods=("film-matched", "hypernetwork"),
+            seed=plan.study.seed,
         )
 
 

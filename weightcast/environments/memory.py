@@ -164,8 +164,9 @@ class _Sizes:
         study, seeds = self.study, len(self.study.generator.seeds)
         if name.startswith("generator-"):
             networks = seeds * study.generator.samples * self.environments
-        elif name == "observed":
-            networks = (2 + seeds * len(study.generator.arms)) * self.unseen
+        elif name.startswith("observed"):
+            networks = (3 + seeds * len(study.generator.arms)) * self.unseen + self.visible
+            networks += study.evaluation.members * self.unseen
         elif name == "finetuned":
             networks = 2 * (self.unseen or self.visible)
         else:
@@ -327,7 +328,7 @@ def _finetune_bases(sizes: _Sizes, of: Mapping[str, str]) -> int:
 
 
 def _adapt_to_frames(sizes: _Sizes, of: Mapping[str, str]) -> int:
-    study, frames = sizes.study, sizes.study.evaluation.observed_frames or 2
+    study, frames = sizes.study, max((case.frames for case in sizes.study.evaluation.observed), default=2)
     arms, candidates = adapted_arms(study), 16
     generators = len(study.generator.seeds) * sum(map(sizes.generator, arms))
     searched = max((sizes.diffusion(arm)[1] + sizes.vae(arm)[1] for arm in arms), default=0)

@@ -175,8 +175,13 @@ def weight_sources(study: Study, table: EnvironmentTable) -> list[str]:
         *(f"zoo-{base}" for base in study.zoo.bases),
         *(f"generator-{arm}" for arm in study.generator.arms),
         *(f"generator-{arm}-weights-only" for arm in tuned_arms(study)),
-        *(["observed"] if study.evaluation.observed_frames and table.unseen else []),
+        *observed_sources(study, table)[:1],
     ]
+
+
+def observed_sources(study: Study, table: EnvironmentTable) -> list[str]:
+    """Files of weights made from frames of unseen environments, one a case; the first stands in metrics.csv."""
+    return [f"observed/{case.name}" for case in study.evaluation.observed] if table.unseen else []
 
 
 def pictured_environments(table: EnvironmentTable) -> list[str]:

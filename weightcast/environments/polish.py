@@ -18,6 +18,10 @@ from torch import Tensor
 from torch.func import jacrev, vmap
 
 FIRST_DAMPING = 0.1
+PROBE = 0.1
+"""Share of a step at which its curvature is measured."""
+MOST_CURVED = 0.75
+"""Twice the length of the curvature's correction over that of the step, beyond which neither is trusted."""
 MOST_DAMPING = 1e8
 LEAST_DAMPING = 1e-10
 
@@ -90,12 +94,18 @@ class Polish:
         system = _Normal(context, errors, jacobian, self.penalty)
         lowest = self.objective(context)
         while self.damping < MOST_DAMPING:
-            trial = context.moved(*system.step(self.damping))
-            found = self.objective(trial)
-            if found < lowest:
-                self.context, self.damping = trial, max(self.damping / 4.0, LEAST_DAMPING)
-                return True
-            self.damping *= 4.0
+            step = system.step(self.damping)
+            # Valleys bend: half of the step's second derivative follows them (Transtrum and Sethna, arXiv 1201.5885).
+            probed = self._errors(context.moved(*(PROBE * part for part in step)).weights(), self.frames)
+            curvature = (2.0 / PROBE) * ((probed - errors) / PROBE - system.along(step))
+            bend = system.correction(curvature, self.damping)
+            if 2.0 * _norm(bend) <= MOST_CURVED * _norm(step):
+                trial = context.moved(*(part + more for part, more in zip(step, bend, strict=True)))
+                found = self.objective(trial)
+                if found < lowest:
+                    self.context, self.damping = trial, max(self.damping / 5.0, LEAST_DAMPING)
+                    return True
+            self.damping *= 2.5
         return False
 
 
@@ -112,19 +122,41 @@ class _Normal:
 
     def step(self, damping: float) -> tuple[Tensor, Tensor, Tensor]:
         """Increments of mean, directions and codes."""
-        ridge = damping + self.penalty
-        damped = self.matrix + ridge * torch.eye(len(self.matrix), dtype=self.matrix.dtype, device=self.matrix.device)
+        damped = self._damped(damping)
         if not self.dual:
             return self._apart(-torch.linalg.solve_ex(damped, self.right).result)
-        shrunk = self.penalty / ridge
+        context, shrunk = self.context, self.penalty / (damping + self.penalty)
         solved = torch.linalg.solve_ex(damped, self.errors.flatten() - shrunk * self.right).result
-        solved = solved.view_as(self.errors)
-        context, codes = self.context, self.context.codes
-        pulled = torch.einsum("er,erw->ew", solved, self.jacobian)
-        mean = -pulled.sum(0) - shrunk * context.mean
-        directions = -codes.mT @ pulled[:, context.entries] - shrunk * context.directions
-        moved = -torch.einsum("er,erd->ed", solved, self.of_code) - shrunk * codes
-        return mean, directions, moved
+        mean, directions, codes = self._gradient(solved.view_as(self.errors))
+        return -mean - shrunk * context.mean, -directions - shrunk * context.directions, -codes - shrunk * context.codes
+
+    def along(self, step: Sequence[Tensor]) -> Tensor:
+        """How errors change along increments, to first order [environment, residual]."""
+        mean, directions, codes = step
+        moved = torch.einsum("erw,ew->er", self.partial, self.context.codes @ directions)
+        return self.jacobian @ mean + moved + torch.einsum("erd,ed->er", self.of_code, codes)
+
+    def correction(self, curvature: Tensor, damping: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Half of the increments' second derivative, from that of the errors [environment, residual]."""
+        damped = self._damped(damping)
+        context = self.context
+        if not self.dual:
+            mean, directions, codes = self._gradient(curvature)
+            whole = torch.cat([mean, directions.flatten(), codes.flatten()])
+            return self._apart(-0.5 * torch.linalg.solve_ex(damped, whole).result)
+        solved = torch.linalg.solve_ex(damped, curvature.flatten()).result.view_as(curvature)
+        mean, directions, codes = self._gradient(solved)
+        return -0.5 * mean, -0.5 * directions.view_as(context.directions), -0.5 * codes
+
+    def _damped(self, damping: float) -> Tensor:
+        eye = torch.eye(len(self.matrix), dtype=self.matrix.dtype, device=self.matrix.device)
+        return self.matrix + (damping + self.penalty) * eye
+
+    def _gradient(self, errors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """J's transpose times errors [environment, residual]: for mean, directions and codes."""
+        pulled = torch.einsum("er,erw->ew", errors, self.jacobian)
+        directions = self.context.codes.mT @ pulled[:, self.context.entries]
+        return pulled.sum(0), directions, torch.einsum("er,erd->ed", errors, self.of_code)
 
     def _over_residuals(self) -> tuple[Tensor, Tensor]:
         """J times its transpose [residual, residual], and J times the unknowns [residual]."""
@@ -160,6 +192,10 @@ class _Normal:
         context = self.context
         mean, directions, codes = step.split([part.numel() for part in (context.mean, context.directions, context.codes)])
         return mean, directions.view_as(context.directions), codes.view_as(context.codes)
+
+
+def _norm(parts: Sequence[Tensor]) -> float:
+    return float(sum(part.square().sum() for part in parts)) ** 0.5
 
 
 def choose_penalty(

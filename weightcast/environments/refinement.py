@@ -42,12 +42,12 @@ class Windows:
     observed: Tensor
 
     @classmethod
-    def of(cls, frames: Tensor, unroll: int | None, most: int) -> Windows:
+    def of(cls, frames: Tensor, whole: Tensor, unroll: int | None, most: int) -> Windows:
         """Cut frames into rollouts.
 
         Args:
-            frames: normalised [environment, trajectory, frame, channel, y, x]; NaN where nothing was observed. First
-                frames of rollouts must be whole: see :mod:`weightcast.environments.gaps`.
+            frames: normalised [environment, trajectory, frame, channel, y, x]; NaN where nothing was observed.
+            whole: the same without gaps, for rollouts to start from: see :mod:`weightcast.environments.gaps`.
             unroll: steps of a rollout; as many as there are frames if None.
             most: rollouts of an environment; evenly chosen where there would be more.
         """
@@ -62,8 +62,7 @@ class Windows:
         after = starts[:, None] + torch.arange(1, steps + 1, device=frames.device)
         target = frames[:, trajectory[:, None], after]
         observed = torch.isfinite(target)
-        start = frames[:, trajectory, starts]
-        return cls(torch.nan_to_num(start), torch.nan_to_num(target), observed.to(frames.dtype))
+        return cls(whole[:, trajectory, starts], torch.nan_to_num(target), observed.to(frames.dtype))
 
     @property
     def counts(self) -> Tensor:

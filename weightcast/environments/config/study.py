@@ -158,11 +158,13 @@ def _check(study: Study, source: str | Path) -> None:
     misfit = study.explain.misfit(data.grid) if study.explain else None
     if misfit is not None:
         raise InputError(f"{source}: explain: {misfit}")
-    observed = study.evaluation.observed_frames
-    if observed is not None and observed > data.frames:
-        raise InputError(
-            f"{source}: evaluation.observed_frames: found {observed}, expected at most data.frames ({data.frames})"
-        )
+    check_once([case.name for case in study.evaluation.observed], "evaluation.observed", source)
+    for position, case in enumerate(study.evaluation.observed):
+        if case.frames > data.frames:
+            raise InputError(
+                f"{source}: evaluation.observed.{position}.frames: found {case.frames}, expected at most data.frames "
+                f"({data.frames})"
+            )
     if data.trained_frames > data.frames:
         raise InputError(
             f"{source}: data.trained_frames: found {data.trained_frames}, expected at most data.frames ({data.frames})"

@@ -31,6 +31,7 @@ from weightcast.environments.context import (
     trained_residual,
 )
 from weightcast.environments.dataset import Normalisation, TrajectoryFolder, tensor_digest
+from weightcast.environments.gaps import FrameSpace
 from weightcast.environments.jobs import TrainContext
 from weightcast.environments.polish import LinearContext, Polish, choose_penalty
 from weightcast.environments.predictor import StackedPredictor
@@ -78,6 +79,7 @@ class _Training:
         self.frames = run.place(self.normalisation.apply(self.physical))
         held_out = trajectories.read(ids, data, "validation", data.trained_frames)
         self.held_out = run.place(self.normalisation.apply(held_out))
+        self.space = FrameSpace.of(self.frames)
         self.seed = derive_seed(settings.seed, "base", "context")
         self.architecture = describe_architecture(settings.predictor, len(data.channels))
         self.module = build_predictor(self.architecture, self.seed)
@@ -135,7 +137,7 @@ class _Training:
         calibration = Calibration(1.0, self.residual(trained), [], 0.0)
         refine = self.settings.context.refine
         posterior = infer(
-            trained.weight_map, self.predictor, trained.codes, self.shown(rows), refine, calibration
+            trained.weight_map, self.predictor, trained.codes, self.shown(rows), self.space, refine, calibration
         )
         return forecast_errors(trained.weight_map(posterior.best), self.predictor, self.judged(rows))
 
@@ -147,6 +149,7 @@ class _Training:
             trained.codes,
             self.shown(rows),
             self.judged(rows),
+            self.space,
             self.settings.context.refine,
             self.residual(trained),
             derive_seed(self.seed, "calibration"),
@@ -176,7 +179,8 @@ class _Training:
 
         frames, held_out = self.frames[trained.rows], self.held_out[trained.rows]
         if not self.has_validation and frames.shape[1] > 1:
-            frames, held_out = frames[:, :-1], frames[:, -1:]
+            kept = frames.shape[1] // 2
+            frames, held_out = frames[:, :kept], frames[:, kept:]
 
         def judge(context: LinearContext) -> float:
             _write(trained, context)
@@ -184,7 +188,8 @@ class _Training:
             if held_out.shape[1]:
                 known = forecast_errors(trained.weight_map(trained.codes), self.predictor, held_out)
                 errors = torch.cat([errors, known])
-            return _mean_logarithm(errors)
+            print(errors.tolist(), flush=True)
+            return float(errors.clamp(max=10.0).square().mean().sqrt())
 
         penalty, errors, best = choose_penalty(
             _read(trained),
@@ -230,7 +235,8 @@ class _Training:
             "metrics": {"last_loss": trained.fit.last_loss},
             "context": describe_context(settings.context, calibration, chosen, choice),
         }
-        return BaseNetwork(trained.weight_map, self.predictor, self.normalisation, metadata | self.run.described())
+        metadata |= self.run.described()
+        return BaseNetwork(trained.weight_map, self.predictor, self.normalisation, metadata, self.space.tensors())
 
 
 def _mean_logarithm(errors: Tensor) -> float:
