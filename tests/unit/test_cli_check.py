@@ -110,7 +110,7 @@ def test_cost_without_parameters_is_measured(
     write_config(folder / "config.yaml", without_parameters(tiny_config(folder)))
     shown, errors = run(capsys, "check")
     assert "no parameters known" in shown and "from the base erm" in shown and "none: no arms" in shown
-    assert "train_base (1 job)" in shown and "regress_weights (1 job)" in shown and "write_report (1 job)" in shown
+    assert "finetune_bases (1 job)" in shown and "regress_weights (1 job)" in shown and "write_report (1 job)" in shown
     assert "train_vae" not in shown and "not forecast" not in shown
     assert errors == ""
 

@@ -25,7 +25,7 @@ def rotation(environment: str, speed: float) -> Trajectories:
     angles = np.arange(4)[:, None] + speed * np.arange(9)
     values = np.stack([np.cos(angles), np.sin(angles)], axis=2)[..., None, None]  # [trajectory, time, channel, y, x]
     point = np.zeros(1)
-    return Trajectories(values.astype(np.float32), ("x", "y"), np.arange(9.0), point, point, environment, {})
+    return Trajectories(values.astype(np.float32), ("p", "q"), np.arange(9.0), point, point, environment, {})
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def unknown(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 def test_jobs_are_those_of_what_is_told_nothing(unknown: Checkout) -> None:
     assert unknown.announced() == JOBS
     assert not unknown.planned(config=CONFIG)
-    assert not unknown.planned("vae", "diffusion", "generate", "base", "zoo", config=CONFIG)
+    assert not unknown.planned("base", "zoo", "generate", "evaluate", "report", config=CONFIG)
 
 
 def test_every_method_that_needs_no_parameters_is_in_the_tables_and_the_report(unknown: Checkout) -> None:
@@ -51,7 +51,7 @@ def test_every_method_that_needs_no_parameters_is_in_the_tables_and_the_report(u
     page = (results / "report.html").read_text()
     assert "none known" in page and "No generator was evaluated" in page and "Left out" not in page
     figures = {path.stem for path in (results / "figures").iterdir()}
-    assert {"error_over_environments", "weight_map", "rollout_south_x"} <= figures
+    assert {"error_over_environments", "weight_map", "rollout_south_p"} <= figures
 
 
 def test_a_network_that_is_told_parameters_ends_in_one_line(unknown: Checkout) -> None:
