@@ -16,12 +16,14 @@ from matplotlib.figure import Figure
 from weightcast.core.plots.style import FAMILY_COLOURS, house_style
 
 _MOST_PARAMETERS = 4
+_COLUMNS = 2
+"""Of panels, where there are no parameters."""
 
 
 def plot_weight_map(weight_map: pd.DataFrame, environments: pd.DataFrame, parameters: Sequence[str]) -> Figure:
     """A row for each space and base, a column for each parameter (the first four); a dot is a zoo member.
 
-    Without parameters: a row for each space, a column for each base, lines between the members of an environment.
+    Without parameters: a panel for each space and base, lines between the members of an environment.
 
     Args:
         weight_map: columns space, base, environment, member, component_1, component_2, explained_1, explained_2
@@ -51,22 +53,19 @@ def plot_weight_map(weight_map: pd.DataFrame, environments: pd.DataFrame, parame
 
 
 def _draw_members(weight_map: pd.DataFrame) -> Figure:
-    spaces, bases = weight_map["space"].unique(), weight_map["base"].unique()
-    columns = max(2, len(bases))
+    groups = list(weight_map.groupby(["space", "base"], sort=False))
+    lines = -(-len(groups) // _COLUMNS)
     with house_style():
-        figure = Figure(figsize=(10, (2.5 if columns > 2 else 3.3) * len(spaces)), layout="constrained")
-        panels = figure.subplots(len(spaces), columns, squeeze=False)
-        for line, space in zip(panels, spaces, strict=True):
-            for axes, base in zip(line, [*bases, *[None] * (columns - len(bases))], strict=True):
-                rows = weight_map[(weight_map["space"] == space) & (weight_map["base"] == base)]
-                axes.set_visible(not rows.empty)
-                if rows.empty:
-                    continue
-                for _, members in rows.groupby("environment", sort=False):
-                    axes.plot(members["component_1"], members["component_2"], color="#b4b4b4", lw=0.8, zorder=0)
-                _draw_dots(axes, rows, color=FAMILY_COLOURS["baseline"])
-                axes.set_title(f"{str(space).capitalize()} ({base})")
-                axes.set_ylabel(f"component 2 ({rows['explained_2'].iloc[0]:.0%})")
+        figure = Figure(figsize=(10, 3.3 * lines), layout="constrained")
+        panels = figure.subplots(lines, _COLUMNS, squeeze=False)
+        for axes, ((space, base), rows) in zip(panels.flat, groups, strict=False):
+            for _, members in rows.groupby("environment", sort=False):
+                axes.plot(members["component_1"], members["component_2"], color="#b4b4b4", lw=0.8, zorder=0)
+            _draw_dots(axes, rows, color=FAMILY_COLOURS["baseline"])
+            axes.set_title(f"{str(space).capitalize()} ({base})")
+            axes.set_ylabel(f"component 2 ({rows['explained_2'].iloc[0]:.0%})")
+        for axes in panels.flat[len(groups) :]:
+            axes.set_visible(False)
     return figure
 
 
