@@ -35,7 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="the configuration to write")
 
     environments = parser.add_argument_group("across environments")
-    environments.add_argument("--table", type=Path, metavar="CSV", help="columns id, role and parameters; required")
+    environments.add_argument(
+        "--table",
+        type=Path,
+        metavar="CSV",
+        help="columns id, role and parameters, if any are known; default: one drawn for the files, written beside FILE",
+    )
     environments.add_argument(
         "--channels", nargs="+", metavar="NAME", help="of .npy files, which do not hold them; or a choice"
     )

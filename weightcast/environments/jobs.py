@@ -23,12 +23,14 @@ from weightcast.environments.config.end_to_end import EndToEndSettings
 from weightcast.environments.config.evaluation import EvaluationSettings, ObservedCase
 from weightcast.environments.config.explain import ExplainSettings
 from weightcast.environments.config.study import Study
+from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.config.vae import VAESettings
 from weightcast.environments.config.weight_map import AnyWeightMap
 from weightcast.environments.config.zoo import Perturbation
 from weightcast.environments.plan import (
+    adapted_maps,
     base_environments,
-    described_map,
+    finetuned_maps,
     pictured_environments,
     sees_frames,
     shards,
@@ -208,20 +210,15 @@ class TrainBase(Told):
     @classmethod
     def of(cls, plan: Plan, base: str) -> TrainBase:
         study = plan.study
-        trainings = {
-            "erm": study.base.erm,
-            "conditioned": study.base.conditioned,
-            "film-matched": study.baselines.film_matched,
-            "hypernetwork": study.baselines.hypernetwork.training,
-        }
+        trained = trained_maps(study)[base]
         return cls(
             shown=plan.shown,
             environments=tuple(plan.table[id] for id in base_environments(study, plan.table, base)),
             data=study.data,
             predictor=study.predictor,
-            weight_map=described_map(study, base),
-            condition=study.base.condition,
-            training=trainings[base],
+            weight_map=trained.weight_map,
+            condition=trained.condition,
+            training=trained.training,
             logarithmic_parameters=study.logarithmic_parameters,
             seed=study.seed,
         )
@@ -367,7 +364,7 @@ class FoldBases(Told):
 
     @classmethod
     def of(cls, plan: Plan) -> FoldBases:
-        methods = ("erm", "film", "film-matched", "hypernetwork")
+        methods = tuple(trained.method for trained in trained_maps(plan.study).values())
         return cls(shown=plan.shown, environments=plan.table.environments, methods=methods)
 
 
@@ -380,17 +377,18 @@ class FinetuneBases(Told):
 
     @classmethod
     def of(cls, plan: Plan) -> FinetuneBases:
+        maps = trained_maps(plan.study)
         return cls(
             shown=plan.shown,
             environments=plan.table.environments,
             data=plan.study.data,
             finetune=plan.study.baselines.finetune,
-            methods=("finetune-erm", "finetune-film"),
+            methods=tuple(f"finetune-{maps[base].method}" for base in finetuned_maps(plan.study)),
         )
 
 
 class RegressWeights(Told):
-    """Regression of a zoo's weights; nearest expert and One-per-Env."""
+    """Regression of a zoo's weights and nearest expert, where parameters are known; One-per-Env."""
 
     base: str
     condition: ConditionName
@@ -420,13 +418,13 @@ class AdaptToFrames(Rows):
 
     @classmethod
     def of(cls, plan: Plan, case: str) -> AdaptToFrames:
-        evaluation = plan.study.evaluation
+        evaluation, maps = plan.study.evaluation, trained_maps(plan.study)
         return cls(
             environments=plan.table.unseen,
             data=plan.study.data,
             case=next(one for one in evaluation.observed if one.name == case),
             members=evaluation.members,
-            methods=("film-matched", "hypernetwork"),
+            methods=tuple(maps[name].method for name in adapted_maps(plan.study)),
             seed=plan.study.seed,
         )
 

@@ -4,7 +4,7 @@ There is one form on disk, which the whole pipeline reads: NetCDF with the dimen
 variable per channel, the environment's id and parameters as attributes (`write_trajectories`, `read_trajectories`).
 """
 
-from weightcast.trajectories.find import FileFormat, find_environment_files
+from weightcast.trajectories.find import FileFormat, environment_names, find_environment_files
 from weightcast.trajectories.netcdf import TrajectoryFile, read_trajectories, write_trajectories
 from weightcast.trajectories.npy import read_npy_environment
 from weightcast.trajectories.record import Trajectories
@@ -13,6 +13,7 @@ __all__ = [
     "FileFormat",
     "Trajectories",
     "TrajectoryFile",
+    "environment_names",
     "find_environment_files",
     "read_npy_environment",
     "read_trajectories",
