@@ -11,6 +11,7 @@ from weightcast.environments.plan import (
     base_environments,
     check_plan,
     finetuned_maps,
+    observed_sources,
     pictured_environments,
     shards,
     tuned_arms,
@@ -34,6 +35,7 @@ ARMS = STUDY.generator.arms
 SEEDS = STUDY.generator.seeds
 TUNED_ARMS = tuned_arms(STUDY)
 SOURCES = weight_sources(STUDY, TABLE)  # files of weights that the evaluation rolls out
+OBSERVED = observed_sources(STUDY, TABLE)  # those made from frames, one a case
 WEIGHTS = [f"{RESULTS}/weights/{source}.safetensors" for source in SOURCES]
 
 
@@ -58,7 +60,7 @@ def memory(stage):
 def base_priority(kind):
     """The conditioned base first: the longest chain of jobs hangs on it. FiLM at matched compute is the longest single
     job; begun last, it would run on one core while the others wait."""
-    return {"conditioned": 100, "film-matched": 95}.get(kind, 50)
+    return {"conditioned": 100, "film-matched": 95, "context": 98}.get(kind, 50)
 
 
 def shards_of(role):

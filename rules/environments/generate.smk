@@ -98,36 +98,6 @@ rule generate_weights:
         RUN
 
 
-if "observed" in SOURCES:
-
-    rule adapt_to_frames:
-        input:
-            code=code("adapt_to_frames"),
-            bases=bases(*adapted_maps(STUDY)),
-            generators=[
-                f"{RESULTS}/{'end-to-end' if ARMS[arm].end_to_end else 'diffusion'}/{arm}-{seed}.safetensors"
-                for arm in adapted_arms(STUDY)
-                for seed in SEEDS
-            ],
-            started_from=f"{RESULTS}/base/{adapted_from(STUDY)}.safetensors",
-            trajectories=trajectories(UNSEEN),
-        output:
-            f"{RESULTS}/weights/observed.safetensors",
-        log:
-            f"{LOGS}/weights/observed.log",
-        benchmark:
-            f"{BENCHMARKS}/weights/observed.tsv"
-        conda:
-            ENVIRONMENT
-        threads: 1
-        resources:
-            mem_mb=memory("adapt_to_frames"),
-        params:
-            **job("adapt_to_frames"),
-        shell:
-            RUN
-
-
 rule vae:
     input:
         expand(f"{RESULTS}/vae/{{arm}}-{{seed}}.safetensors", arm=ARMS, seed=SEEDS),

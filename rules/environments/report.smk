@@ -105,4 +105,5 @@ rule gallery:
 rule report:
     input:
         rules.show_environments.output,
+        rules.summarise_observed.output if OBSERVED else [],
         rules.write_report.output,

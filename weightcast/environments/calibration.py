@@ -56,7 +56,9 @@ def calibrate(
     for temper in settings.tempers:
         trial = Calibration(temper, least_noise, [], math.nan)
         made = [
-            _ensemble(weight_map, predictor, codes, frames, test, space, settings, trial, Draws(codes.device, seed, number))
+            _ensemble(
+                weight_map, predictor, codes, frames, test, space, settings, trial, Draws(codes.device, seed, number)
+            )
             for number, frames in enumerate(cases)
         ]
         ensembles.append(made)

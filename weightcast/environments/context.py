@@ -373,4 +373,3 @@ def trained_residual(
         of = torch.arange(len(codes), device=codes.device)
         errors = windows.residuals(weight_map(codes), of, predictor).square().sum(1) / windows.counts.clamp(min=1)
     return float(errors.median().sqrt())
-

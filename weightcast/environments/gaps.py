@@ -50,7 +50,10 @@ class FrameSpace:
     def tensors(self) -> dict[str, Tensor]:
         """As an artifact holds them."""
         names = ("mean", "components", "variances", "rest")
-        return {f"frames.{name}": getattr(self, name).reshape(-1) if name == "rest" else getattr(self, name) for name in names}
+        return {
+            f"frames.{name}": getattr(self, name).reshape(-1) if name == "rest" else getattr(self, name)
+            for name in names
+        }
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> FrameSpace:

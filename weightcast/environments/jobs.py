@@ -490,6 +490,27 @@ class Summarise(StageSettings):
         )
 
 
+class SummariseObserved(StageSettings):
+    """Tables of what methods make of a few frames, case by case.
+
+    Attributes:
+        cases: in the order of the tables.
+    """
+
+    cases: tuple[ObservedCase, ...]
+    trained_horizon: int
+    bootstrap: int
+
+    @classmethod
+    def of(cls, plan: Plan) -> SummariseObserved:
+        evaluation = plan.study.evaluation
+        return cls(
+            cases=tuple(evaluation.observed),
+            trained_horizon=plan.study.trained_horizon,
+            bootstrap=evaluation.bootstrap,
+        )
+
+
 class MapWeights(Told):
     """The weight-environment map of the visible environments."""
 
@@ -576,6 +597,7 @@ JOBS: dict[str, type[StageSettings]] = {
     "evaluate_without_network": EvaluateWithoutNetwork,
     "collect_costs": CollectCosts,
     "summarise": Summarise,
+    "summarise_observed": SummariseObserved,
     "map_weights": MapWeights,
     "show_environments": ShowEnvironments,
     "show_rollouts": ShowRollouts,

@@ -231,6 +231,28 @@ def _train_base(sizes: _Sizes, of: Mapping[str, str]) -> int:
     return _largest(of_base, of.get("base"), list(maps))
 
 
+def _train_context(sizes: _Sizes, of: Mapping[str, str]) -> int:
+    study = sizes.study
+    if study.context is None:
+        return 0
+    training, dimensions = study.context.training, max(study.context.dimensions)
+    networks, unroll = min(training.environments, sizes.visible), max(training.unroll, training.last_unroll or 0)
+    learned = sizes.weights * (1 + max(dimensions, study.context.rank)) + 2 * study.context.width * sizes.nodes
+    counts = study.data.trajectories
+    residuals = sizes.visible * counts.train * study.data.trained_frames * sizes.frame
+    # Second-order training holds, in double precision, a Jacobian and what it makes of it.
+    polished = (
+        2 * residuals * (2 * sizes.weights + 3 * min(residuals, 4 * sizes.weights)) if study.context.polish else 0
+    )
+    searched = study.context.refine.windows * 8 * study.context.refine.starts * sizes.widest * (2 + dimensions)
+    return (
+        sizes.trained("train", "validation")
+        + STATES * learned
+        + max(sizes.step(networks, training.batch, unroll), polished, searched)
+        + sizes.ahead(sizes.visible, counts.validation)
+    )
+
+
 def _train_experts(sizes: _Sizes, of: Mapping[str, str]) -> int:
     study, data = sizes.study, sizes.study.data
     ids = shards(study, sizes.plan.table)
@@ -385,6 +407,7 @@ _NUMBERS: dict[str, Callable[[_Sizes, Mapping[str, str]], int]] = {
     "simulate": _simulate,
     "import_trajectories": _import,
     "train_base": _train_base,
+    "train_context": _train_context,
     "train_experts": _train_experts,
     "gather_zoo": _zoo,
     "regress_weights": _regress_weights,

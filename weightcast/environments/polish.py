@@ -190,7 +190,9 @@ class _Normal:
 
     def _apart(self, step: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         context = self.context
-        mean, directions, codes = step.split([part.numel() for part in (context.mean, context.directions, context.codes)])
+        mean, directions, codes = step.split(
+            [part.numel() for part in (context.mean, context.directions, context.codes)]
+        )
         return mean, directions.view_as(context.directions), codes.view_as(context.codes)
 
 

@@ -244,15 +244,15 @@ def _best_candidates(
     return candidates[errors.topk(count, dim=1, largest=False).indices]
 
 
-def _posterior(
-    found: Solution, environments: int, noise: Tensor, residual: Tensor, prior: CodePrior
-) -> CodePosterior:
+def _posterior(found: Solution, environments: int, noise: Tensor, residual: Tensor, prior: CodePrior) -> CodePosterior:
     """The mixture around solutions, without those that are the same as a better one."""
     modes = found.unknowns.unflatten(0, (environments, -1))  # [environment, mode, dimension]
     precision = found.normal.unflatten(0, (environments, -1))  # holds the prior's own: its rows are residuals as well
     dimensions = modes.shape[-1]
     eye = torch.eye(dimensions, dtype=modes.dtype, device=modes.device)
-    precision = torch.where(torch.isfinite(found.cost).unflatten(0, (environments, -1))[..., None, None], precision, eye)
+    precision = torch.where(
+        torch.isfinite(found.cost).unflatten(0, (environments, -1))[..., None, None], precision, eye
+    )
     precision = precision + 1e-6 * eye
     log_weights = -0.5 * found.cost.unflatten(0, (environments, -1)) - 0.5 * torch.logdet(precision)
     order = log_weights.argsort(1, descending=True)

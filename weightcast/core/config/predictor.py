@@ -107,8 +107,8 @@ class MLPSettings(Settings):
     residual: bool = True
     """Predict the increment of a state rather than the next state itself; of a map alone."""
     integrator: Literal["map", "rk4"] = "map"
-    """``map``: the network is the step from a frame to the next. ``rk4``: it is a vector field, stepped by the classical
-    Runge-Kutta method, so that forecasts may have any time step."""
+    """``map``: the network is the step from a frame to the next. ``rk4``: it is a vector field, stepped by the
+    classical Runge-Kutta method, so that forecasts may have any time step."""
     substeps: int = Field(default=1, ge=1)
     """Of the integrator, between two frames."""
 

@@ -1,4 +1,4 @@
-"""A multilayer perceptron: the predictor of systems of ordinary differential equations, as a map or as a vector field."""
+"""A multilayer perceptron: the predictor of ordinary differential equations, as a map or as a vector field."""
 
 from __future__ import annotations
 

@@ -35,10 +35,10 @@ class PolishSettings(Settings):
     """Second-order training of all weights and codes after the first-order one, for small predictors and little data:
     Levenberg-Marquardt on the whole rollouts, with a penalty on weights that is chosen on held-out trajectories."""
 
-    iterations: int = Field(default=100, ge=1)
-    penalties: list[float] = Field(default=[1e-2, 3e-3, 1e-3, 3e-4, 1e-4], min_length=1)
-    """Among which held-out trajectories choose."""
-    choosing_iterations: int = Field(default=25, ge=1)
+    iterations: int = Field(default=40, ge=1)
+    penalties: list[float] = Field(default=[1e-2, 5e-3, 2e-3, 1e-3, 5e-4, 2e-4], min_length=1)
+    """Among which held-out trajectories and left-out environments choose."""
+    choosing_iterations: int = Field(default=15, ge=1)
     """For each penalty, from the one before."""
 
 

@@ -214,4 +214,3 @@ def adapt(
         parameters=method.parameters,
         normalisation=method.normalisation,
     )
-

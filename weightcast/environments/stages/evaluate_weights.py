@@ -26,7 +26,9 @@ def evaluate_weights(
     return Table.of_rows(
         row
         for method in weights.methods
-        for row in evaluate_method(method, test, predictor, weights.normalisation_of(method), "case" in weights.metadata)
+        for row in evaluate_method(
+            method, test, predictor, weights.normalisation_of(method), "case" in weights.metadata
+        )
     )
 
 

@@ -188,7 +188,6 @@ class _Training:
             if held_out.shape[1]:
                 known = forecast_errors(trained.weight_map(trained.codes), self.predictor, held_out)
                 errors = torch.cat([errors, known])
-            print(errors.tolist(), flush=True)
             return float(errors.clamp(max=10.0).square().mean().sqrt())
 
         penalty, errors, best = choose_penalty(
