@@ -29,7 +29,7 @@ from weightcast.environments.config.vae import VAESettings
 from weightcast.environments.config.weight_map import FilmMap, HypernetworkMap, PooledMap
 from weightcast.environments.dataset import Normalisation, TrajectoryFolder
 from weightcast.environments.generator import Generator, new_generator
-from weightcast.environments.infer_environment import infer_environment
+from weightcast.environments.infer_environment import infer_environments
 from weightcast.environments.jobs import FoldBases
 from weightcast.environments.known import known_of as known_frames
 from weightcast.environments.origin import Origin
@@ -288,5 +288,5 @@ def test_another_kind_goes_the_whole_way(
 
     # A search for what is not known starts from what the condition says.
     if is_told:
-        found = infer_environment(base.weight_map, predictor, frames[0], condition.candidates())
-        assert condition.named(found).keys() == {"mean_0"}
+        found = infer_environments(base.weight_map, predictor, frames[:1], condition.candidates())
+        assert condition.named(found[0]).keys() == {"mean_0"}

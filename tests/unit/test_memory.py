@@ -39,7 +39,7 @@ MEASURED = {
         ("train_vae", {"arm": "conditioned"}, 419),
         ("tune_generator", {"arm": "conditioned"}, 445),
         ("adapt_to_frames", {}, 415),
-        ("evaluate_weights", {"source": "observed"}, 409),
+        ("evaluate_weights", {"source": "observed/10-frames"}, 409),
     ],
 }
 

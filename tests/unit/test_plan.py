@@ -15,6 +15,7 @@ from tiny_study import ROOT, default_config, without_parameters
 from weightcast.core.environment_table import Environment, EnvironmentTable, Role
 from weightcast.core.run import Run
 from weightcast.cost.jobs import planned_jobs
+from weightcast.environments.config.evaluation import ObservedCase
 from weightcast.environments.config.study import Study, parse_study
 from weightcast.environments.jobs import (
     JOBS,
@@ -247,10 +248,12 @@ def test_files_of_weights_are_named_once(study: Study) -> None:
 
 def test_unknown_environments_are_adapted_to_where_frames_are_observed_and_there_are_any(study: Study) -> None:
     table = table_of(("a", "visible"), ("b", "visible"), ("p", "interpolation"))
-    observing = study.model_copy(update={"evaluation": study.evaluation.model_copy(update={"observed_frames": 10})})
-    assert "observed" not in weight_sources(study, table)
-    assert "observed" in weight_sources(observing, table)
-    assert "observed" not in weight_sources(observing, visible("a", "b"))
+    observing = study.model_copy(
+        update={"evaluation": study.evaluation.model_copy(update={"observed": [ObservedCase(frames=10)]})}
+    )
+    assert "observed/10-frames" not in weight_sources(study, table)
+    assert "observed/10-frames" in weight_sources(observing, table)
+    assert "observed/10-frames" not in weight_sources(observing, visible("a", "b"))
     assert adapted_arms(observing) == ["conditioned"]
 
 
@@ -262,7 +265,7 @@ def bare_table(table: EnvironmentTable) -> EnvironmentTable:
 
 
 KNOWN = table_of(("a", "visible"), ("b", "visible"), ("p", "interpolation"))
-OBSERVED = {"evaluation": default_config()["evaluation"] | {"observed_frames": 10}}
+OBSERVED = {"evaluation": default_config()["evaluation"] | {"observed": [{"frames": 10}]}}
 
 
 @pytest.mark.parametrize("table", [KNOWN, bare_table(KNOWN)], ids=["hidden", "unknown"])
@@ -283,7 +286,7 @@ def test_jobs_of_a_study_that_is_told_everything() -> None:
     plan = Plan(parse_study(default_config() | OBSERVED), KNOWN)
     assert FoldBases.of(plan).methods == ("erm", "film", "film-matched", "hypernetwork")
     assert FinetuneBases.of(plan).methods == ("finetune-erm", "finetune-film")
-    assert AdaptToFrames.of(plan).methods == ("film-matched", "hypernetwork")
+    assert AdaptToFrames.of(plan, "10-frames").methods == ("film-matched", "hypernetwork")
     assert adapted_from(plan.study) == "conditioned"
 
 
@@ -291,8 +294,8 @@ def test_a_part_of_what_is_told_parameters_may_be_left_out() -> None:
     config = without_parameters(default_config()) | OBSERVED
     config["baselines"]["hypernetwork"] = default_config()["baselines"]["hypernetwork"]
     plan = Plan(parse_study(config), KNOWN)
-    assert "observed" in weight_sources(plan.study, KNOWN)
-    assert AdaptToFrames.of(plan).methods == ("hypernetwork",)
+    assert "observed/10-frames" in weight_sources(plan.study, KNOWN)
+    assert AdaptToFrames.of(plan, "10-frames").methods == ("hypernetwork",)
     assert adapted_from(plan.study) == "erm"
     with refused("baselines.hypernetwork:", "expected null", "table.csv has no parameter columns"):
         check_plan(plan.study, bare_table(KNOWN))

@@ -67,7 +67,7 @@ def _linearised(residuals: Callable[[Tensor], Tensor], unknowns: Tensor) -> tupl
     """Residuals [problem, residual] and their Jacobian [problem, residual, unknown]."""
     columns, values = [], None
     for direction in torch.eye(unknowns.shape[1], dtype=unknowns.dtype, device=unknowns.device):
-        values, column = jvp(residuals, (unknowns,), (direction.expand_as(unknowns).contiguous(),))
+        values, column, *_ = jvp(residuals, (unknowns,), (direction.expand_as(unknowns).contiguous(),))
         columns.append(column)
     assert values is not None, "a problem without unknowns"
     return values, torch.stack(columns, dim=2)

@@ -22,7 +22,7 @@ from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.core.training import Fit
 from weightcast.environments.base import BaseNetwork
-from weightcast.environments.conditions.code import CodeCondition
+from weightcast.environments.conditions.codes import CodeCondition
 from weightcast.environments.config.context import ContextMap, ContextSettings, ContextTraining, RefineSettings
 from weightcast.environments.config.weight_map import AnyWeightMap, FilmMap, HypernetworkMap, LinearMap
 from weightcast.environments.dataset import draw_windows

@@ -66,13 +66,13 @@ class TestSet:
         shares: Tensor,
         noise: Tensor | None = None,
     ) -> Iterator[Row]:
-        """Rows of an ensemble's forecasts [member, trajectory, step, channel, y, x] in physical units, as a distribution.
+        """Rows of an ensemble's forecasts, as a distribution.
 
         Args:
             method: name.
             seed: of it.
             environment: id.
-            members: forecasts.
+            members: forecasts [member, trajectory, step, channel, y, x] in physical units.
             shares: of the members [member].
             noise: standard deviation of what forecasts are off by beyond the members' spread, physical units [step,
                 channel].

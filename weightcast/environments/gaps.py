@@ -1,8 +1,8 @@
 """Gaps in observed frames: what was not observed is estimated from what was, as the visible environments' frames vary
 together (optimal interpolation; Gandin, 1963).
 
-A rollout must start from a whole frame. Frames are taken to be normal, with the covariance that the principal components
-of the visible environments' frames make.
+A rollout must start from a whole frame. Frames are taken to be normal, with the covariance that the principal
+components of the visible environments' frames make.
 """
 
 from __future__ import annotations
@@ -49,11 +49,8 @@ class FrameSpace:
 
     def tensors(self) -> dict[str, Tensor]:
         """As an artifact holds them."""
-        names = ("mean", "components", "variances", "rest")
-        return {
-            f"frames.{name}": getattr(self, name).reshape(-1) if name == "rest" else getattr(self, name)
-            for name in names
-        }
+        parts = {"mean": self.mean, "components": self.components, "variances": self.variances}
+        return {f"frames.{name}": part for name, part in (parts | {"rest": self.rest.reshape(1)}).items()}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> FrameSpace:

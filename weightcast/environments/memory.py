@@ -241,14 +241,12 @@ def _train_context(sizes: _Sizes, of: Mapping[str, str]) -> int:
     counts = study.data.trajectories
     residuals = sizes.visible * counts.train * study.data.trained_frames * sizes.frame
     # Second-order training holds, in double precision, a Jacobian and what it makes of it.
-    polished = (
-        2 * residuals * (2 * sizes.weights + 3 * min(residuals, 4 * sizes.weights)) if study.context.polish else 0
-    )
+    polished = 2 * residuals * (2 * sizes.weights + 3 * min(residuals, 4 * sizes.weights))
     searched = study.context.refine.windows * 8 * study.context.refine.starts * sizes.widest * (2 + dimensions)
     return (
         sizes.trained("train", "validation")
         + STATES * learned
-        + max(sizes.step(networks, training.batch, unroll), polished, searched)
+        + max(sizes.step(networks, training.batch, unroll), polished if study.context.polish else 0, searched)
         + sizes.ahead(sizes.visible, counts.validation)
     )
 

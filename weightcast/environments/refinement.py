@@ -51,7 +51,7 @@ class Windows:
             unroll: steps of a rollout; as many as there are frames if None.
             most: rollouts of an environment; evenly chosen where there would be more.
         """
-        count, trajectories, length = frames.shape[:3]
+        trajectories, length = frames.shape[1:3]
         steps = length - 1 if unroll is None else min(unroll, length - 1)
         starts = torch.arange(length - steps, device=frames.device)
         trajectory = torch.arange(trajectories, device=frames.device).repeat_interleave(len(starts))

@@ -105,7 +105,7 @@ class LinearWeights(WeightMap):
 
 
 def _directions(initial: Tensor, graph: WeightGraph, count: int) -> Tensor:
-    """Random directions [direction, weight], as large as the weights of their own node, so that all layers move alike."""
+    """Random directions [direction, weight], as large as the weights of their own node: all layers move alike."""
     size = torch.zeros(graph.num_nodes).scatter_reduce(0, graph.node_of, initial.square(), "mean").sqrt()
     return 0.3 * torch.randn(count, len(initial)) * size[graph.node_of]
 

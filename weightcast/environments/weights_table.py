@@ -30,8 +30,8 @@ class MethodWeights:
         diverged: environments whose training broke down; their weights are the last finite ones.
         normalisation: of the predictors, if it is not the one that the file says for all its methods.
         shares: of the samples in an ensemble [environment, sample]; None counts them alike.
-        model_error: of an ensemble: standard deviation of what its forecasts are off by beyond its spread, in normalised
-            units [step][channel]; None where nobody knows.
+        model_error: of an ensemble: standard deviation of what its forecasts are off by beyond its spread, in
+            normalised units [step][channel]; None where nobody knows.
     """
 
     method: str

@@ -21,7 +21,7 @@ class ObservedCase(Settings):
 
     @property
     def name(self) -> str:
-        """In file names and tables, such as ``2-frames-noise-0.05``."""
+        """Stands in file names and tables, such as ``2-frames-noise-0.05``."""
         parts = [f"{self.frames}-frames"]
         parts += [f"noise-{self.noise:g}"] if self.noise else []
         parts += [f"masked-{self.masked:g}"] if self.masked else []

@@ -1,8 +1,8 @@
 """The stage ``adapt_to_frames``: weights for unseen environments of which a few frames are all that is known.
 
-A method is judged by what it makes of the frames: codes are inferred (:mod:`weightcast.environments.refinement`), and so
-are the parameters that a conditioned method asks for, by the same search. CoDA (Kirchmeyer et al., ICML 2022) and GEPS
-(Koupai et al., NeurIPS 2024) ask for the same: they show one trajectory of a new environment, not its parameters.
+A method is judged by what it makes of the frames: codes are inferred (:mod:`weightcast.environments.refinement`), and
+so are the parameters that a conditioned method asks for, by the same search. CoDA (Kirchmeyer et al., ICML 2022) and
+GEPS (Koupai et al., NeurIPS 2024) ask for the same: they show one trajectory of a new environment, not its parameters.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ def adapt_to_frames(
     if context is not None:
         context = context.to(run.device)
         methods += adapt_context(context, settings.ids, observed, settings.members, settings.seed)
-    shared = next(one for one in (context and context.base, started_from, *bases) if one is not None)
+    known = [*([context.base] if context else []), *([started_from] if started_from else []), *bases]
+    shared = known[0]
     if settings.case.frames > 1:  # a single frame has no residual
         space = _frame_space(context, shared, trajectories, settings, run)
         predictor = shared.predictor.to(run.device)
@@ -184,7 +185,11 @@ class Conditioned:
 
 
 def adapt(
-    method: Conditioned, environments: list[str], observed: Tensor, predictor: StackedPredictor, space: FrameSpace
+    method: Conditioned,
+    environments: list[str],
+    observed: Tensor,
+    predictor: StackedPredictor,
+    space: FrameSpace | None = None,
 ) -> MethodWeights:
     """Weights of a method for environments of which some frames are all that is known.
 
@@ -194,7 +199,7 @@ def adapt(
         observed: frames of each, physical units [environment, trajectory, frame, channel, y, x], two or more; NaN in
             gaps.
         predictor: whose weights they are.
-        space: of frames, to fill gaps.
+        space: of frames, to fill gaps; None where there are none.
     """
     started = time.monotonic()
     if method.condition.shown_frames:

@@ -16,7 +16,7 @@ from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
 from weightcast.environments.base import BaseNetwork, describe_weight_map
 from weightcast.environments.calibration import calibrate
-from weightcast.environments.conditions.code import CodeCondition
+from weightcast.environments.conditions.codes import CodeCondition
 from weightcast.environments.config.context import PolishSettings
 from weightcast.environments.context import (
     Calibration,
