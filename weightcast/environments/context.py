@@ -106,7 +106,7 @@ class Context:
 
     @property
     def codes(self) -> Tensor:
-        """Of the visible environments [environment, dimension], in the order of ``environments``."""
+        """The visible environments have these [environment, dimension], in the order of their ids."""
         assert isinstance(self.base.condition, CodeCondition)
         return self.base.condition.codes
 
@@ -117,7 +117,7 @@ class Context:
 
     @property
     def prior(self) -> CodePrior:
-        """Of codes of environments that were not seen."""
+        """What codes of environments are like that were not seen."""
         return CodePrior.of(self.codes, PRIOR_WIDENED)
 
     @torch.no_grad()

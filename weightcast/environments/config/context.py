@@ -52,7 +52,7 @@ class RefineSettings(Settings):
     """Steps of the rollouts whose residual counts. null: as many as the frames allow."""
     windows: int = Field(default=16, ge=1)
     """Rollouts that are compared with the frames, at most, evenly spread over the starts that there are."""
-    tempers: list[float] = Field(default=[1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001], min_length=1)
+    tempers: list[float] = Field(default=[1.0, 0.3, 0.1, 0.03, 0.01], min_length=1)
     """Weights of the likelihood, among which left-out visible environments choose by CRPS: neighbouring points and
     frames are no independent witnesses."""
     members: int = Field(default=64, ge=1)
