@@ -14,13 +14,14 @@ from weightcast.core.config.predictor import AnyPredictor
 from weightcast.core.config.training import PooledTraining, PredictorTraining
 from weightcast.core.environment_table import Environment, EnvironmentTable, Role, read_environments
 from weightcast.core.job import StageSettings
-from weightcast.environments.config.baselines import FinetuneSettings, RegressionSettings
+from weightcast.environments.config.baselines import FinetuneSettings
 from weightcast.environments.config.condition import ConditionName
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.config.end_to_end import EndToEndSettings
 from weightcast.environments.config.evaluation import EvaluationSettings
 from weightcast.environments.config.explain import ExplainSettings
+from weightcast.environments.config.regression import RegressionSettings
 from weightcast.environments.config.study import Study
 from weightcast.environments.config.vae import VAESettings
 from weightcast.environments.config.weight_map import AnyWeightMap
@@ -387,6 +388,22 @@ class RegressWeights(Told):
         )
 
 
+class RegressLatents(Told):
+    """What the VAEs of an arm make of experts, without its diffusion."""
+
+    arm: str
+    regression: RegressionSettings
+
+    @classmethod
+    def of(cls, plan: Plan, arm: str) -> RegressLatents:
+        return cls(
+            shown=plan.shown,
+            environments=plan.table.environments,
+            arm=arm,
+            regression=plan.study.baselines.regression,
+        )
+
+
 class AdaptToFrames(Rows):
     """Weights for unseen environments of which a few frames are all that is known."""
 
@@ -547,6 +564,7 @@ JOBS: dict[str, type[StageSettings]] = {
     "fold_bases": FoldBases,
     "finetune_bases": FinetuneBases,
     "regress_weights": RegressWeights,
+    "regress_latents": RegressLatents,
     "adapt_to_frames": AdaptToFrames,
     "evaluate_weights": EvaluateWeights,
     "evaluate_without_network": EvaluateWithoutNetwork,

@@ -164,6 +164,8 @@ class _Sizes:
         study, seeds = self.study, len(self.study.generator.seeds)
         if name.startswith("generator-"):
             networks = seeds * study.generator.samples * self.environments
+        elif name.startswith("latents-"):
+            networks = 2 * seeds * self.environments
         elif name == "observed":
             networks = (2 + seeds * len(study.generator.arms)) * self.unseen
         elif name == "finetuned":
@@ -177,12 +179,13 @@ class _Sizes:
         study = self.study
         files = ["bases", "finetuned", "observed", *(f"zoo-{base}" for base in study.zoo.bases)]
         files += 2 * [f"generator-{arm}" for arm in study.generator.arms]
+        files += [f"latents-{arm}" for arm in study.generator.arms]
         return sum(map(self.source, files))
 
     def rows(self) -> int:
         """Rows of metrics.csv, at most."""
         study = self.study
-        networks = 16 + 4 * len(study.generator.arms) * len(study.generator.seeds)
+        networks = 16 + 6 * len(study.generator.arms) * len(study.generator.seeds)
         return networks * self.environments * len(study.evaluation.horizons) * 8
 
     def rollouts(self, networks: int) -> int:
@@ -258,6 +261,15 @@ def _zoo(sizes: _Sizes, of: Mapping[str, str]) -> int:
 def _regress_weights(sizes: _Sizes, of: Mapping[str, str]) -> int:
     regressions = 2 * (10 * sizes.visible + 6 * sizes.environments)  # in double precision, with folds and copies
     return (2 * sizes.experts + sizes.unseen + regressions) * sizes.weights
+
+
+def _regress_latents(sizes: _Sizes, of: Mapping[str, str]) -> int:
+    def of_arm(arm: str) -> int:
+        generators = len(sizes.study.generator.seeds)
+        experts = (2 * sizes.experts + sizes.unseen + 3 * sizes.environments) * sizes.weights
+        return generators * sizes.vae(arm)[0] + experts + sizes.encoded(arm) + 2 * sizes.source(f"latents-{arm}")
+
+    return _largest(of_arm, of.get("arm"), list(sizes.study.generator.arms))
 
 
 def _train_vae(sizes: _Sizes, of: Mapping[str, str]) -> int:
@@ -342,7 +354,7 @@ def _adapt_to_frames(sizes: _Sizes, of: Mapping[str, str]) -> int:
 
 
 def _evaluate_weights(sizes: _Sizes, of: Mapping[str, str]) -> int:
-    kinds = ["bases", *(["observed"] if sizes.unseen else []), "generator-"]
+    kinds = ["bases", *(["observed"] if sizes.unseen else []), "generator-", "latents-"]
     return sizes.rollouts(networks=12) + _largest(lambda name: 2 * sizes.source(name), of.get("source"), kinds)
 
 
@@ -389,6 +401,7 @@ _NUMBERS: dict[str, Callable[[_Sizes, Mapping[str, str]], int]] = {
     "train_experts": _train_experts,
     "gather_zoo": _zoo,
     "regress_weights": _regress_weights,
+    "regress_latents": _regress_latents,
     "train_vae": _train_vae,
     "train_diffusion": _train_diffusion,
     "tune_generator": _tune_generator,

@@ -173,6 +173,7 @@ def weight_sources(study: Study, table: EnvironmentTable) -> list[str]:
         "bases",
         "finetuned",
         *(f"zoo-{base}" for base in study.zoo.bases),
+        *(f"latents-{arm}" for arm in study.generator.arms),
         *(f"generator-{arm}" for arm in study.generator.arms),
         *(f"generator-{arm}-weights-only" for arm in tuned_arms(study)),
         *(["observed"] if study.evaluation.observed_frames and table.unseen else []),

@@ -119,8 +119,9 @@ def evaluated_networks(study: Study) -> int:
     """Networks that are kept and rolled out for every environment."""
     arms = study.generator.arms.values()
     generated = sum(1 + arm.end_to_end for arm in arms) * len(study.generator.seeds) * study.generator.samples
+    latents = 2 * len(arms) * len(study.generator.seeds)  # experts encoded and decoded, and regression of latents
     # Four pooled networks, two fine-tuned bases, and of each zoo: nearest, polynomial, Gaussian process, One-per-Env.
-    return generated + 4 + 2 + 4 * len(study.zoo.bases)
+    return generated + latents + 4 + 2 + 4 * len(study.zoo.bases)
 
 
 def _results(study: Study, table: EnvironmentTable) -> Lines:
