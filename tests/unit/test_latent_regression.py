@@ -28,17 +28,17 @@ def test_the_degree_is_found_and_the_fit_holds_outside_the_range(degree: int) ->
 
     choice = regression.fit(prepared, latents, [1, 2, 3], folds=6)
 
-    assert choice.startswith(f"degree {degree},")
+    assert choice == f"degree {degree}"
     beyond = torch.tensor([[1.3, -1.2], [0.1, 1.4]])
     torch.testing.assert_close(regression(beyond), truth(beyond), atol=0.4, rtol=0.0)
 
 
-def test_without_noise_the_fit_is_exact() -> None:
+def test_without_noise_the_fit_is_exact_but_for_the_penalty() -> None:
     prepared, latents, truth = members(2, noise=0.0)
     regression = LatentRegression(2, 2, (3, 4))
     regression.fit(prepared, latents, [2], folds=6)
 
-    torch.testing.assert_close(regression(prepared), truth(prepared), atol=1e-3, rtol=0.0)
+    torch.testing.assert_close(regression(prepared), truth(prepared), atol=0.03, rtol=0.0)
 
 
 def test_regression_is_on_the_mean_of_an_environments_members() -> None:

@@ -118,6 +118,12 @@ class Chain:
                 "base": bases[base],
                 "reference": results / f"experts/{base}-unseen.safetensors",
             },
+            "regress_latents": {
+                "zoo": zoo,
+                "base": bases[base],
+                "vaes": [results / f"vae/{arm}-0.safetensors"],
+                "reference": results / f"experts/{base}-unseen.safetensors",
+            },
             "adapt_to_frames": {
                 "bases": [bases["film-matched"], bases["hypernetwork"]],
                 "generators": [results / f"end-to-end/{arm}-0.safetensors"],
@@ -167,6 +173,8 @@ class Chain:
             self.run("generate_weights", f"weights/{arm}.safetensors", inputs, source=f"generator-{arm}")
             inputs = self.inputs_of("regress_weights", arm)
             self.run("regress_weights", f"weights/zoo-{settings.base}.safetensors", inputs, base=settings.base)
+            inputs = self.inputs_of("regress_latents", arm)
+            self.run("regress_latents", f"weights/latents-{arm}.safetensors", inputs, arm=arm)
         for stage in ("fold_bases", "finetune_bases", "adapt_to_frames"):
             name = {"fold_bases": "bases"}.get(stage, stage)
             self.run(stage, f"weights/{name}.safetensors", self.inputs_of(stage))

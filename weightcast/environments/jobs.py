@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from weightcast.core.config.predictor import AnyPredictor
 from weightcast.core.config.training import PooledTraining, PredictorTraining
@@ -231,6 +231,8 @@ class TrainExperts(Told):
     """Experts of the environments of a shard, fine-tuned from a base; the other base's training is none of theirs."""
 
     data: DataSettings
+    initialisation: Literal["base", "random"]
+    permuted: bool
     perturbation: Perturbation
     training: PredictorTraining
     members: int
@@ -243,6 +245,8 @@ class TrainExperts(Told):
             shown=plan.shown,
             environments=tuple(plan.table[id] for id in shards(plan.study, plan.table)[shard]),
             data=plan.study.data,
+            initialisation=zoo.initialisation,
+            permuted=zoo.permuted,
             perturbation=zoo.perturbation,
             training=zoo.training_from(base),
             members=zoo.members if shard.startswith("visible") else 1,

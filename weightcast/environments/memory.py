@@ -138,6 +138,9 @@ class _Sizes:
         settings = self.study.generator.of_arm(arm)[0]
         width, data = settings.width, self.study.data
         ends = sum(of_node for _, of_node in layer_sizes(self.study.predictor, len(data.channels)))
+        if settings.coder == "flat":
+            latents = self.nodes * settings.latent
+            return 2 * settings.layers * width**2 + width * (2 * self.weights + 3 * latents), 8 * self.weights
         learned = 2 * settings.layers * 12 * width**2 + 2 * width * (ends + self.nodes + settings.latent)
         return learned, 2 * self._blocks(width, settings.heads, settings.layers) + 4 * self.weights
 

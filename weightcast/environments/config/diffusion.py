@@ -19,10 +19,9 @@ class DiffusionSettings(Settings):
     condition. Relative to regression, what is generated is what it leaves over."""
     regression: RegressionSettings = RegressionSettings()
     """Used relative to regression."""
-    left_out: int = Field(default=0, ge=0)
-    """Visible environments, those at the edge, that are left out of a first training: the second one, on all, takes as
-    many steps as had the least error on them. 0: no first training, and the steps as they are set. Less than the
-    visible environments by two or more."""
+    left_out: float = Field(default=0.0, ge=0, le=0.5)
+    """Share of the visible environments, of those at the edge, that is left out of a first training: the second one, on
+    all, takes as many steps as had the least error on them. 0: no first training, and the steps as they are set."""
     width: int = Field(default=64, ge=1)
     heads: int = Field(default=4, ge=1)
     layers: int = Field(default=3, ge=1)

@@ -80,17 +80,17 @@ def choose_steps(
         The settings with the chosen number of steps, and the seconds that the choice took.
 
     Raises:
-        InputError: less than two environments would be left to train on.
+        InputError: there are too few environments to leave one out.
     """
     environments, of = torch.unique(prepared, dim=0, return_inverse=True)
-    count = len(environments) - settings.left_out
-    if count < 2:
+    if len(environments) < 3:
         raise InputError(
-            f"config: generator.diffusion.left_out: found {settings.left_out}, expected at most "
-            f"{max(0, len(environments) - 2)}, so that two of {len(environments)} visible environments are trained on"
+            f"config: generator.diffusion.left_out: found {settings.left_out:g} with {len(environments)} visible "
+            "environments, expected 0, or 3 environments or more: two are trained on"
         )
+    left_out = min(max(1, round(settings.left_out * len(environments))), len(environments) - 2)
     distance = (environments - environments.mean(0)).square().sum(1)
-    kept = torch.isin(of, distance.argsort(stable=True)[:count])  # [member]
+    kept = torch.isin(of, distance.argsort(stable=True)[:-left_out])  # [member]
     noise = run.draws(seed, "diffusion", "left-out").normal(*latents[~kept].shape)
     trial = deepcopy(untrained)
 
@@ -104,7 +104,7 @@ def choose_steps(
     )
     errors = torch.nan_to_num(result.validation[:, 0], nan=torch.inf)
     steps = result.validated_steps[int(errors.argmin())]
-    print(f"diffusion: {steps} steps, chosen on {settings.left_out} environments left out", flush=True)
+    print(f"diffusion: {steps} steps, chosen on {left_out} environments left out", flush=True)
     training = settings.training.model_copy(update={"steps": steps})
     return settings.model_copy(update={"training": training}), result.seconds
 
