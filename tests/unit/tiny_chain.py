@@ -38,7 +38,7 @@ def chain_config(folder: Path) -> dict[str, Any]:
         training |= few | {"unroll": 2, "batch": 2}
     for section in ("vae", "diffusion"):
         config["generator"][section]["training"] |= few
-    config["generator"]["arms"]["paper"]["diffusion"] |= {"sample_steps": 3}
+    config["generator"]["arms"]["paper"]["diffusion"] |= {"sample_steps": 3, "training": few}
     config["generator"] |= {"seeds": [0]}
     config["baselines"]["regression"] |= {"degrees": [1], "folds": 2}
     config["baselines"]["finetune"] |= {"steps": [2, 3], "learning_rates": [0.001], "choosing_environments": 2}

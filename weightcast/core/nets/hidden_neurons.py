@@ -10,6 +10,8 @@ class HiddenNeurons(Protocol):
     """A network that knows its hidden layers."""
 
     def hidden_neurons(self) -> list[list[tuple[str, int]]]:
-        """Of each hidden layer, the axes that its neurons lie along: (parameter, axis), rows of it and columns of the
-        next one alike."""
+        """List, for each hidden layer, the axes that its neurons lie along: (parameter, axis).
+
+        Rows of the layer itself and columns of the next one alike.
+        """
         ...

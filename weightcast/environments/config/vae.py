@@ -11,7 +11,7 @@ from weightcast.core.config.training import TrainingSettings
 
 
 class VAESettings(Settings):
-    """From weights to a latent at each node of the weight graph, and back."""
+    """Coder of weights: to a latent at each node of the weight graph, and back."""
 
     relative_to: Literal["base", "mean"] = "base"
     """What weights are modelled relative to: those that the base gives in the same environment, or the zoo's mean.
