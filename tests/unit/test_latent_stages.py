@@ -62,6 +62,9 @@ def test_a_diffusion_relative_to_regression_is_read_as_it_was_saved(chain: Chain
     assert generator.diffusion.regression is not None
     assert generator.diffusion.regression.coefficients.abs().sum() > 0
     assert 1 <= generator.metadata["metrics"]["steps"] <= 3
+    parameters = [*generator.vae.parameters(), *generator.diffusion.parameters()]
+    kept = generator.diffusion.regression.coefficients.numel()
+    assert generator.learned == sum(one.numel() for one in parameters) + kept
     assert torch.isfinite(generator.sample_weights({"beta": 1.1}, n=2)).all()
 
 
