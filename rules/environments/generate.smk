@@ -98,6 +98,31 @@ rule generate_weights:
         RUN
 
 
+rule regress_latents:
+    input:
+        code=code("regress_latents"),
+        zoo=of_arm("zoo"),
+        reference=of_arm("reference") if UNSEEN else [],
+        base=of_arm("base"),
+        vaes=lambda wildcards: [f"{RESULTS}/vae/{wildcards.arm}-{seed}.safetensors" for seed in SEEDS],
+        observed=observed(TABLE.ids),
+    output:
+        f"{RESULTS}/weights/latents-{{arm}}.safetensors",
+    log:
+        f"{LOGS}/weights/latents-{{arm}}.log",
+    benchmark:
+        f"{BENCHMARKS}/weights/latents-{{arm}}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=memory("regress_latents"),
+    params:
+        **job("regress_latents"),
+    shell:
+        RUN
+
+
 rule vae:
     input:
         expand(f"{RESULTS}/vae/{{arm}}-{{seed}}.safetensors", arm=ARMS, seed=SEEDS),

@@ -38,7 +38,7 @@ def chain_config(folder: Path) -> dict[str, Any]:
         training |= few | {"unroll": 2, "batch": 2}
     for section in ("vae", "diffusion"):
         config["generator"][section]["training"] |= few
-    config["generator"]["arms"]["paper"]["diffusion"] |= {"sample_steps": 3}
+    config["generator"]["arms"]["paper"]["diffusion"] |= {"sample_steps": 3, "training": few}
     config["generator"] |= {"seeds": [0]}
     config["baselines"]["regression"] |= {"degrees": [1], "folds": 2}
     config["baselines"]["finetune"] |= {"steps": [2, 3], "learning_rates": [0.001], "choosing_environments": 2}
@@ -127,6 +127,12 @@ class Chain:
                 "base": bases[base],
                 "reference": results / f"experts/{base}-unseen.safetensors",
             },
+            "regress_latents": {
+                "zoo": zoo,
+                "base": bases[base],
+                "vaes": [results / f"vae/{arm}-0.safetensors"],
+                "reference": results / f"experts/{base}-unseen.safetensors",
+            },
             "adapt_to_frames": {
                 "bases": [bases["film-matched"], bases["hypernetwork"]],
                 "generators": [results / f"end-to-end/{arm}-0.safetensors"],
@@ -178,6 +184,8 @@ class Chain:
             self.run("generate_weights", f"weights/{arm}.safetensors", inputs, source=f"generator-{arm}")
             inputs = self.inputs_of("regress_weights", arm)
             self.run("regress_weights", f"weights/zoo-{settings.base}.safetensors", inputs, base=settings.base)
+            inputs = self.inputs_of("regress_latents", arm)
+            self.run("regress_latents", f"weights/latents-{arm}.safetensors", inputs, arm=arm)
         for stage in ("fold_bases", "finetune_bases", "adapt_to_frames"):
             name = {"fold_bases": "bases"}.get(stage, stage)
             of = {"case": "3-frames"} if stage == "adapt_to_frames" else {}

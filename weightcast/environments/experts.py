@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,6 +12,9 @@ from torch import Tensor
 from weightcast.core.config.training import PredictorTraining
 from weightcast.core.draws import Draws
 from weightcast.core.errors import InputError
+from weightcast.core.graph import WeightGraph
+from weightcast.core.nets.build import build_predictor
+from weightcast.core.nets.hidden_neurons import HiddenNeurons
 from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.core.training import Fit
@@ -66,6 +70,48 @@ def starting_weights(
             values = state[name][position]
             spread = values.std() if values.numel() > 1 else values.abs()
             values.add_(perturbation.scale * spread * draws.normal(*values.shape))
+    return predictor.graph.flatten(state)
+
+
+def random_weights(members: Sequence[Member], architecture: Mapping[str, Any]) -> Tensor:
+    """Weights as a fresh network has them, of each member's own [member, weight], on the CPU.
+
+    Args:
+        members: whose seeds they come from.
+        architecture: of the predictor, as artifacts hold it.
+    """
+    networks = [
+        build_predictor(dict(architecture), seed=derive_seed(member.seed, "initialisation")) for member in members
+    ]
+    graph = WeightGraph(networks[0])
+    return torch.stack([graph.read(network) for network in networks])
+
+
+def permuted_neurons(weights: Tensor, members: Sequence[Member], predictor: StackedPredictor) -> Tensor:
+    """The same functions with hidden neurons in another order, of each member's own.
+
+    Args:
+        weights: [member, weight].
+        members: in the same order.
+        predictor: whose weights they are.
+
+    Raises:
+        InputError: the predictor does not say which neurons may change places.
+    """
+    if not isinstance(predictor.module, HiddenNeurons):
+        raise InputError(
+            f"config: zoo.permuted: found true for a predictor {type(predictor.module).__name__}, expected fno or mlp"
+        )
+    state = predictor.graph.unflatten(weights)
+    draws = [Draws(weights.device, member.seed, "permutation") for member in members]
+    for layer in predictor.module.hidden_neurons():
+        first, axis = layer[0]
+        size = state[first].shape[axis + 1]
+        order = torch.stack([drawn.permutation(size) for drawn in draws])  # [member, neuron]
+        for name, axis in layer:
+            shape = [1] * state[name].ndim
+            shape[0], shape[axis + 1] = len(members), size
+            state[name] = state[name].take_along_dim(order.reshape(shape), axis + 1)
     return predictor.graph.flatten(state)
 
 

@@ -87,8 +87,10 @@ class Generator:
     @property
     def learned(self) -> int:
         """Numbers that must be kept to use it."""
-        parameters = [*self.vae.parameters(), *self.diffusion.parameters()]
-        return sum(parameter.numel() for parameter in parameters)
+        kept: list[Tensor] = [*self.vae.parameters(), *self.diffusion.parameters()]
+        if self.diffusion.regression is not None:
+            kept.append(self.diffusion.regression.coefficients)
+        return sum(numbers.numel() for numbers in kept)
 
     @property
     def seconds(self) -> float:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from weightcast.core.config.predictor import AnyPredictor
 from weightcast.core.config.training import PooledTraining, PredictorTraining
 from weightcast.core.environment_table import Environment, EnvironmentTable, Role, read_environments
 from weightcast.core.job import StageSettings
-from weightcast.environments.config.baselines import FinetuneSettings, RegressionSettings
+from weightcast.environments.config.baselines import FinetuneSettings
 from weightcast.environments.config.condition import ConditionName
 from weightcast.environments.config.context import ContextSettings
 from weightcast.environments.config.data import DataSettings
@@ -22,6 +22,7 @@ from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.config.end_to_end import EndToEndSettings
 from weightcast.environments.config.evaluation import EvaluationSettings, ObservedCase
 from weightcast.environments.config.explain import ExplainSettings
+from weightcast.environments.config.regression import RegressionSettings
 from weightcast.environments.config.study import Study
 from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.config.vae import VAESettings
@@ -249,6 +250,8 @@ class TrainExperts(Told):
     """Experts of the environments of a shard, fine-tuned from a base; the other base's training is none of theirs."""
 
     data: DataSettings
+    initialisation: Literal["base", "random"]
+    permuted: bool
     perturbation: Perturbation
     training: PredictorTraining
     members: int
@@ -261,6 +264,8 @@ class TrainExperts(Told):
             shown=plan.shown,
             environments=tuple(plan.table[id] for id in shards(plan.study, plan.table)[shard]),
             data=plan.study.data,
+            initialisation=zoo.initialisation,
+            permuted=zoo.permuted,
             perturbation=zoo.perturbation,
             training=zoo.training_from(base),
             members=zoo.members if shard.startswith("visible") else 1,
@@ -403,6 +408,22 @@ class RegressWeights(Told):
             base=base,
             condition=plan.study.base.condition,
             logarithmic_parameters=plan.study.logarithmic_parameters,
+            regression=plan.study.baselines.regression,
+        )
+
+
+class RegressLatents(Told):
+    """What the VAEs of an arm make of experts, without its diffusion."""
+
+    arm: str
+    regression: RegressionSettings
+
+    @classmethod
+    def of(cls, plan: Plan, arm: str) -> RegressLatents:
+        return cls(
+            shown=plan.shown,
+            environments=plan.table.environments,
+            arm=arm,
             regression=plan.study.baselines.regression,
         )
 
@@ -592,6 +613,7 @@ JOBS: dict[str, type[StageSettings]] = {
     "fold_bases": FoldBases,
     "finetune_bases": FinetuneBases,
     "regress_weights": RegressWeights,
+    "regress_latents": RegressLatents,
     "adapt_to_frames": AdaptToFrames,
     "evaluate_weights": EvaluateWeights,
     "evaluate_without_network": EvaluateWithoutNetwork,

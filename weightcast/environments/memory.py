@@ -141,6 +141,9 @@ class _Sizes:
         settings = self.study.generator.of_arm(arm)[0]
         width, data = settings.width, self.study.data
         ends = sum(of_node for _, of_node in layer_sizes(self.study.predictor, len(data.channels)))
+        if settings.coder == "flat":
+            latents = self.nodes * settings.latent
+            return 2 * settings.layers * width**2 + width * (2 * self.weights + 3 * latents), 8 * self.weights
         learned = 2 * settings.layers * 12 * width**2 + 2 * width * (ends + self.nodes + settings.latent)
         return learned, 2 * self._blocks(width, settings.heads, settings.layers) + 4 * self.weights
 
@@ -167,6 +170,8 @@ class _Sizes:
         study, seeds = self.study, len(self.study.generator.seeds)
         if name.startswith("generator-"):
             networks = seeds * study.generator.samples * self.environments
+        elif name.startswith("latents-"):
+            networks = 2 * seeds * self.environments
         elif name.startswith("observed"):
             networks = (3 + seeds * len(study.generator.arms)) * self.unseen + self.visible
             networks += study.evaluation.members * self.unseen
@@ -181,12 +186,13 @@ class _Sizes:
         study = self.study
         files = ["bases", "finetuned", "observed", *(f"zoo-{base}" for base in study.zoo.bases)]
         files += 2 * [f"generator-{arm}" for arm in study.generator.arms]
+        files += [f"latents-{arm}" for arm in study.generator.arms]
         return sum(map(self.source, files))
 
     def rows(self) -> int:
         """Rows of metrics.csv, at most."""
         study = self.study
-        networks = 16 + 4 * len(study.generator.arms) * len(study.generator.seeds)
+        networks = 16 + 6 * len(study.generator.arms) * len(study.generator.seeds)
         return networks * self.environments * len(study.evaluation.horizons) * 8
 
     def rollouts(self, networks: int) -> int:
@@ -278,6 +284,15 @@ def _regress_weights(sizes: _Sizes, of: Mapping[str, str]) -> int:
     return (2 * sizes.experts + sizes.unseen + regressions) * sizes.weights
 
 
+def _regress_latents(sizes: _Sizes, of: Mapping[str, str]) -> int:
+    def of_arm(arm: str) -> int:
+        generators = len(sizes.study.generator.seeds)
+        experts = (2 * sizes.experts + sizes.unseen + 3 * sizes.environments) * sizes.weights
+        return generators * sizes.vae(arm)[0] + experts + sizes.encoded(arm) + 2 * sizes.source(f"latents-{arm}")
+
+    return _largest(of_arm, of.get("arm"), list(sizes.study.generator.arms))
+
+
 def _train_vae(sizes: _Sizes, of: Mapping[str, str]) -> int:
     def of_arm(arm: str) -> int:
         settings = sizes.study.generator.of_arm(arm)[0]
@@ -361,7 +376,7 @@ def _adapt_to_frames(sizes: _Sizes, of: Mapping[str, str]) -> int:
 
 
 def _evaluate_weights(sizes: _Sizes, of: Mapping[str, str]) -> int:
-    kinds = ["bases", *(["observed"] if sizes.unseen else []), "generator-"]
+    kinds = ["bases", *(["observed"] if sizes.unseen else []), "generator-", "latents-"]
     return sizes.rollouts(networks=12) + _largest(lambda name: 2 * sizes.source(name), of.get("source"), kinds)
 
 
@@ -409,6 +424,7 @@ _NUMBERS: dict[str, Callable[[_Sizes, Mapping[str, str]], int]] = {
     "train_experts": _train_experts,
     "gather_zoo": _zoo,
     "regress_weights": _regress_weights,
+    "regress_latents": _regress_latents,
     "train_vae": _train_vae,
     "train_diffusion": _train_diffusion,
     "tune_generator": _tune_generator,

@@ -200,6 +200,7 @@ def weight_sources(study: Study, table: EnvironmentTable) -> list[str]:
         "bases",
         "finetuned",
         *(f"zoo-{base}" for base in study.zoo.bases),
+        *(f"latents-{arm}" for arm in study.generator.arms),
         *(f"generator-{arm}" for arm in study.generator.arms),
         *(f"generator-{arm}-weights-only" for arm in tuned_arms(study)),
         *observed_sources(study, table)[:1],

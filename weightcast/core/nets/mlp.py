@@ -48,6 +48,14 @@ class MLP(nn.Module):
         self.layers = nn.ModuleList(nn.Linear(width if index else channels, width) for index in range(depth))
         self.output = nn.Linear(width, channels)
 
+    def hidden_neurons(self) -> list[list[tuple[str, int]]]:
+        """Axes of each hidden layer's neurons; see :class:`weightcast.core.nets.hidden_neurons.HiddenNeurons`."""
+        names = [f"layers.{index}" for index in range(len(self.layers))]
+        return [
+            [(f"{name}.weight", 0), (f"{name}.bias", 0), (f"{later}.weight", 1)]
+            for name, later in zip(names, [*names[1:], "output"], strict=True)
+        ]
+
     def forward(self, frames: Tensor, length: float = 1.0) -> Tensor:
         """[batch, channel, 1, 1] -> [batch, channel, 1, 1].
 

@@ -124,9 +124,11 @@ def evaluated_networks(study: Study, table: EnvironmentTable) -> int:
     """Networks that are kept and rolled out for every environment."""
     arms = study.generator.arms.values()
     generated = sum(1 + arm.end_to_end for arm in arms) * len(study.generator.seeds) * study.generator.samples
+    latents = 2 * len(arms) * len(study.generator.seeds)  # experts encoded and decoded, and regression of latents
     # Networks trained on all environments together, fine-tuned bases, and of each zoo its regressions and One-per-Env.
     of_zoo = len(regressions(table)) + 1
-    return generated + len(trained_maps(study)) + len(finetuned_maps(study)) + of_zoo * len(study.zoo.bases)
+    trained = len(trained_maps(study)) + len(finetuned_maps(study))
+    return generated + latents + trained + of_zoo * len(study.zoo.bases)
 
 
 def _results(study: Study, table: EnvironmentTable) -> Lines:

@@ -47,6 +47,11 @@ class ZooSettings(Settings):
     """Experts of each visible environment. Unseen ones get one, for reference only."""
     shard_environments: int = Field(default=6, ge=1)
     """Environments whose experts one job trains together, stacked."""
+    initialisation: Literal["base", "random"] = "base"
+    """Where experts start: from the base, perturbed, or each from random weights of its own, which scatters the zoo."""
+    permuted: bool = False
+    """Whether the hidden neurons of each expert are put into a random order, which changes nothing of what it computes:
+    what experts of one basin are worth is seen beside it. For ``fno`` and ``mlp``."""
     perturbation: Perturbation = Perturbation()
     training: PredictorTraining
     """How experts are fine-tuned from a base."""

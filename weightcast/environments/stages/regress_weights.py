@@ -9,6 +9,7 @@ import time
 import numpy as np
 import torch
 
+from weightcast.core.methods import ONE_PER_ENV_PREFIX
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
 from weightcast.environments.base import BaseNetwork
@@ -24,7 +25,7 @@ from weightcast.environments.known import known_of
 from weightcast.environments.plan import regressions
 from weightcast.environments.training_zoo import TrainingZoo
 from weightcast.environments.weights_table import MethodWeights, WeightsFile
-from weightcast.environments.zoo import Zoo
+from weightcast.environments.zoo import Zoo, own_experts
 
 
 @stage("regress_weights")
@@ -86,18 +87,15 @@ def _regressed(
 
 def _one_per_environment(name: str, zoo: Zoo, reference: Zoo | None, base: BaseNetwork) -> MethodWeights:
     """The first expert of each environment's own, diverged or not."""
-    experts = [(entry, row, zoo) for row, entry in enumerate(zoo.manifest) if entry["member"] == 0]
-    if reference is not None:
-        experts += [(entry, row, reference) for row, entry in enumerate(reference.manifest)]
-    weights = torch.stack([source.weights[row] for _, row, source in experts])
+    experts, weights = own_experts(zoo, reference)
     return MethodWeights(
-        method=f"one-per-env-{name}",
+        method=f"{ONE_PER_ENV_PREFIX}{name}",
         seed=0,
-        environments=[entry["environment"] for entry, _, _ in experts],
+        environments=[entry["environment"] for entry in experts],
         weights=weights[:, None],
         train_seconds=base.metadata["seconds"],
         # An expert serves its own environment alone: what it cost to train is what adapting to an environment costs.
-        adapt_seconds=float(np.mean([entry["seconds"] for entry, _, _ in experts])),
+        adapt_seconds=float(np.mean([entry["seconds"] for entry in experts])),
         parameters=weights.shape[1],
-        diverged=[entry["environment"] for entry, _, _ in experts if entry["diverged"]],
+        diverged=[entry["environment"] for entry in experts if entry["diverged"]],
     )

@@ -19,7 +19,13 @@ from weightcast.core.run import Run
 from weightcast.core.stage import stage
 from weightcast.environments.base import BaseNetwork
 from weightcast.environments.dataset import TrajectoryFolder, tensor_digest
-from weightcast.environments.experts import one_step_error, plan_members, starting_weights
+from weightcast.environments.experts import (
+    one_step_error,
+    permuted_neurons,
+    plan_members,
+    random_weights,
+    starting_weights,
+)
 from weightcast.environments.experts import train_experts as train_together
 from weightcast.environments.jobs import TrainExperts
 from weightcast.environments.known import known_of
@@ -149,11 +155,16 @@ def _train(
     )
     members = plan_members(environments, count, settings.seed)
     of = [list(environments).index(member.environment) for member in members]
-    folded = base.weights(known_of(settings, trajectories, environments))[of]
-    start = starting_weights(folded, members, base.predictor, settings.perturbation)
+    if settings.initialisation == "random":
+        start = run.place(random_weights(members, base.metadata["architecture"]))
+    else:
+        folded = base.weights(known_of(settings, trajectories, environments))[of]
+        start = starting_weights(folded, members, base.predictor, settings.perturbation)
     weights, result = train_together(
         run, start, members, frames, of, base.predictor.on(run), settings.training, held_out=held_out, name=name
     )
+    if settings.permuted:
+        weights = permuted_neurons(weights, members, base.predictor)
     train_error = one_step_error(weights, frames, of, base.predictor).cpu()
     validation_error = one_step_error(weights, held_out, of, base.predictor).cpu()
     # A member may stay finite and still be useless: one whose one-step error exceeds the frames' own size has diverged.

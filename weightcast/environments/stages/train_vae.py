@@ -18,7 +18,7 @@ from weightcast.environments.losses import environment_loss
 from weightcast.environments.origin import Origin
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.training_zoo import TrainingZoo
-from weightcast.environments.vae import WeightVAE
+from weightcast.environments.vae import WeightVAE, new_vae
 from weightcast.environments.vae_artifact import TrainedVae
 from weightcast.environments.zoo import Zoo
 
@@ -34,7 +34,7 @@ def train_vae(run: Run, settings: TrainVae, zoo: Zoo, base: BaseNetwork, traject
     condition = new_condition(settings.condition, training.known, settings.logarithmic_parameters)
     relative = settings.vae.relative_to == "base"
     with run.initialised(seed):
-        vae = WeightVAE(base.predictor.graph, settings.vae, Origin.of(base, condition) if relative else None)
+        vae = new_vae(base.predictor.graph, settings.vae, Origin.of(base, condition) if relative else None)
     prepared = condition.prepare(training.known)
     predictor = base.predictor.on(run)
     result = train_weight_vae(
