@@ -35,7 +35,7 @@ def calibrate(
     test: Tensor,
     space: FrameSpace,
     settings: RefineSettings,
-    least_noise: float,
+    least_noise: list[float],
     seed: int,
 ) -> Calibration:
     """Choose the temper, and note what errors the ensembles leave.
@@ -48,7 +48,7 @@ def calibrate(
         test: their frames that are forecast from the first on, same axes.
         space: of whole frames.
         settings: of the search.
-        least_noise: residual where the map was trained.
+        least_noise: residuals where the map was trained, for rollouts of 1, 2, ... steps.
         seed: of the draws.
     """
     scores, ensembles = [], []
@@ -69,7 +69,7 @@ def calibrate(
         temper=settings.tempers[best],
         least_noise=least_noise,
         model_error=_model_error(forecasts, test).tolist(),
-        usual_residual=float(noise.max() / max(least_noise, 1e-6)),
+        usual_residual=float(noise.max() / max(trial.noise_of(shown.shape[2] - 1), 1e-6)),
     )
 
 

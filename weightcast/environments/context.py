@@ -46,16 +46,21 @@ class Calibration:
 
     Attributes:
         temper: weight of the likelihood.
-        least_noise: root mean square one-rollout residual where the map was trained, normalised units.
+        least_noise: root mean square residual that the map leaves where it was trained, in normalised units, for
+            rollouts of 1, 2, ... steps.
         model_error: standard deviation of the forecast error that is not in the ensemble, for each step of the trained
             horizon and channel, normalised units [step][channel].
         usual_residual: greatest residual that frames of left-out environments left, over ``least_noise``.
     """
 
     temper: float
-    least_noise: float
+    least_noise: list[float]
     model_error: list[list[float]]
     usual_residual: float
+
+    def noise_of(self, steps: int) -> float:
+        """The least noise for rollouts of so many steps; that of the longest known where they are longer."""
+        return self.least_noise[min(steps, len(self.least_noise)) - 1]
 
 
 @dataclass(frozen=True)
@@ -182,7 +187,7 @@ def infer(
         starts=settings.starts,
         iterations=settings.iterations,
         temper=calibration.temper,
-        least_noise=calibration.least_noise,
+        least_noise=calibration.noise_of(windows.target.shape[2]),
     )
 
 
@@ -360,16 +365,30 @@ def describe_context(
     }
 
 
-def trained_residual(
+def trained_residuals(
     weight_map: WeightMap,
     codes: Tensor,
     predictor: StackedPredictor,
     frames: Tensor,
     settings: RefineSettings,
-) -> float:
-    """Root mean square residual of the trained environments' own frames under their own codes: what the map leaves."""
-    windows = Windows.of(frames, frames, settings.unroll, settings.windows)
+) -> list[float]:
+    """What a map leaves of its own environments' frames under their own codes: the median environment's root mean
+    square residual, for rollouts of 1, 2, ... steps.
+
+    Args:
+        weight_map: codes -> weights.
+        codes: of the environments that it was trained on.
+        predictor: whose weights they are.
+        frames: normalised [environment, trajectory, frame, channel, y, x].
+        settings: of the search.
+    """
+    of = torch.arange(len(codes), device=codes.device)
+    longest = frames.shape[2] - 1 if settings.unroll is None else min(settings.unroll, frames.shape[2] - 1)
+    residuals = []
     with torch.no_grad():
-        of = torch.arange(len(codes), device=codes.device)
-        errors = windows.residuals(weight_map(codes), of, predictor).square().sum(1) / windows.counts.clamp(min=1)
-    return float(errors.median().sqrt())
+        weights = weight_map(codes)
+        for steps in range(1, longest + 1):
+            windows = Windows.of(frames, frames, steps, settings.windows)
+            errors = windows.residuals(weights, of, predictor).square().mean(1).sqrt()
+            residuals.append(float(errors.median()))
+    return residuals

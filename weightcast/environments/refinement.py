@@ -193,7 +193,7 @@ def infer_codes(
         candidates: codes among which the best are refined [candidate, dimension].
         starts: how many of these, for each environment.
         iterations: of Levenberg-Marquardt, in each round.
-        temper: weight of the likelihood, from 0 to 1.
+        temper: weight of the likelihood in what is left open around the solutions, from 0 to 1.
         least_noise: root mean square of the residual that the map leaves where it was trained, in normalised units.
     """
     environments = len(windows.start)
@@ -205,7 +205,7 @@ def infer_codes(
     noise = windows.start.new_full((environments,), max(least_noise, 1e-6))
     found: Solution | None = None
     for _ in range(NOISE_ROUNDS):
-        scale = (temper**0.5 / noise)[problems][:, None]
+        scale = (1.0 / noise)[problems][:, None]
 
         def rows(white: Tensor, of: Tensor = problems, scale: Tensor = scale) -> Tensor:
             errors = windows.residuals(weights_of(prior.codes(white)), of, predictor)
@@ -217,7 +217,21 @@ def infer_codes(
         lowest = misfit.unflatten(0, (environments, -1)).amin(1).sqrt()
         noise = torch.where(torch.isfinite(lowest), lowest, noise).clamp(min=max(least_noise, 1e-6))
     assert found is not None
-    return _posterior(found, environments, noise, lowest, prior)
+    return _posterior(tempered(found, temper), environments, noise, lowest, prior)
+
+
+def tempered(found: Solution, temper: float) -> Solution:
+    """Solutions of the whole likelihood as they are under a part of it: as likely, and as narrow, as it says.
+
+    Where the solutions lie stays: a prior that pulled harder than the noise asks for would bias them.
+    """
+    prior = found.unknowns.square().sum(1)
+    eye = torch.eye(found.unknowns.shape[1], dtype=found.normal.dtype, device=found.normal.device)
+    return Solution(
+        found.unknowns,
+        temper * (found.cost - prior) + prior,
+        temper * (found.normal - eye) + eye,  # the prior's rows are residuals as well
+    )
 
 
 def _best_candidates(

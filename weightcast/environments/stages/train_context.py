@@ -28,7 +28,7 @@ from weightcast.environments.context import (
     infer,
     left_out_environments,
     train_codes,
-    trained_residual,
+    trained_residuals,
 )
 from weightcast.environments.dataset import Normalisation, TrajectoryFolder, tensor_digest
 from weightcast.environments.gaps import FrameSpace
@@ -165,11 +165,11 @@ class _Training:
             return self.held_out[rows]
         return self.frames[rows][:, 1:] if self.frames.shape[1] > 1 else self.frames[rows]
 
-    def residual(self, trained: TrainedCodes) -> float:
+    def residual(self, trained: TrainedCodes) -> list[float]:
         """What the map leaves of frames of the environments that it was trained on."""
         context = self.settings.context
         frames = self.shown(trained.rows)
-        return trained_residual(trained.weight_map, trained.codes, self.predictor, frames, context.refine)
+        return trained_residuals(trained.weight_map, trained.codes, self.predictor, frames, context.refine)
 
     def choose_penalty(
         self, trained: TrainedCodes, settings: PolishSettings, edge: list[int], inside: list[int]
