@@ -47,7 +47,8 @@ def adapt_to_frames(
         started_from: the base of the generators' zoos: its cost counts.
         trajectories: of the unseen environments.
     """
-    observed = run.place(trajectories.read(settings.ids, settings.data, "train", settings.frames)[:, :1])
+    rows, data = settings.environments, settings.data
+    observed = run.place(trajectories.read_roles(rows, data, "train", settings.frames, trajectories=1))
     conditioned = [
         Conditioned.of_base(name + OBSERVED, base.to(run.device))
         for name, base in zip(settings.methods, bases, strict=True)
