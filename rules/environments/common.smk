@@ -1,12 +1,16 @@
 """What the rules of a study across environments share: its table, its plan, its files. No rules here."""
 
 from weightcast.core.environment_table import read_environments
+from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.jobs import Plan
 from weightcast.environments.memory import memory_mb
 from weightcast.environments.plan import (
     adapted_arms,
+    adapted_from,
+    adapted_maps,
     base_environments,
     check_plan,
+    finetuned_maps,
     pictured_environments,
     shards,
     tuned_arms,
@@ -25,6 +29,7 @@ TRAJECTORIES = str(STUDY.trajectories)
 VISIBLE = [environment.id for environment in TABLE.visible]
 UNSEEN = [environment.id for environment in TABLE.unseen]
 SHARDS = shards(STUDY, TABLE)
+MAPS = list(trained_maps(STUDY))  # networks trained on all visible environments together: bases, and methods alone
 ARMS = STUDY.generator.arms
 SEEDS = STUDY.generator.seeds
 TUNED_ARMS = tuned_arms(STUDY)
@@ -85,7 +90,7 @@ def generators(wildcards):
 
 wildcard_constraints:
     environment="[A-Za-z0-9][A-Za-z0-9._-]*",
-    base="erm|conditioned|film-matched|hypernetwork",
+    base="|".join(map(re.escape, MAPS)),
     part="zoo|reference",
-    arm="|".join(map(re.escape, ARMS)),
+    arm="|".join(map(re.escape, ARMS)) or "(?!)",  # none
     seed="[0-9]+",

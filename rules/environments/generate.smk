@@ -103,13 +103,13 @@ if "observed" in SOURCES:
     rule adapt_to_frames:
         input:
             code=code("adapt_to_frames"),
-            bases=bases("film-matched", "hypernetwork"),
+            bases=bases(*adapted_maps(STUDY)),
             generators=[
                 f"{RESULTS}/{'end-to-end' if ARMS[arm].end_to_end else 'diffusion'}/{arm}-{seed}.safetensors"
                 for arm in adapted_arms(STUDY)
                 for seed in SEEDS
             ],
-            started_from=f"{RESULTS}/base/conditioned.safetensors",
+            started_from=f"{RESULTS}/base/{adapted_from(STUDY)}.safetensors",
             trajectories=trajectories(UNSEEN),
         output:
             f"{RESULTS}/weights/observed.safetensors",

@@ -42,7 +42,7 @@ def imported(study: Study, table: EnvironmentTable, id: str) -> np.ndarray:
 def test_states_and_their_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_npz_folder(folder / "published")
     shown, errors = run(capsys, *init())
-    assert "found 5 environments (3 visible, 2 unseen) in published, parameters none" in shown
+    assert "found 5 environments (3 visible, 2 unseen) in my-environments.csv, no parameters" in shown
     assert "npz files in published: channels x0, x1 of a state without a grid, 6 to 9 trajectories of 6 frames" in shown
     assert "wrote my-environments.csv" in shown
     assert errors == ""
@@ -119,13 +119,13 @@ def test_no_environment_to_adapt_to(folder: Path, capsys: pytest.CaptureFixture[
     assert load_study("my.yaml").data.trajectories == TrajectoryCounts(train=4, validation=0, test=5)
 
 
-def test_files_that_exist_are_kept_unless_forced(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_table_that_exists_is_kept(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_npz_folder(folder / "published")
     Path("my-environments.csv").write_text("mine")
-    refused(capsys, *init(), words=("my-environments.csv", "exists already", "--force"), output=Path("my.yaml"))
+    refused(
+        capsys, *init("--force"), words=("my-environments.csv", "exists already", "--table"), output=Path("my.yaml")
+    )
     assert Path("my-environments.csv").read_text() == "mine"
-    run(capsys, *init("--force"))
-    assert Path("my-environments.csv").read_text().startswith("id,role")
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_too_few_frames(folder: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_a_folder_without_any_of_the_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "published").mkdir()
-    refused(capsys, *init(), words=("--table", "missing", "published", "train.npz"), output=Path("my.yaml"))
+    refused(capsys, *init(), words=("published", "neither", "train.npz"), output=Path("my.yaml"))
     refused(capsys, *init("--grid", "8", "8", "--table", "x.csv"), words=("--grid", "none"), output=Path("my.yaml"))
 
 

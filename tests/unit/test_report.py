@@ -28,12 +28,14 @@ from synthetic_study import (
     metrics,
     rollouts,
     training_curves,
+    weight_map,
     write_study,
 )
 
+from weightcast.core.methods import method
 from weightcast.core.plots.export import render
 from weightcast.core.plots.labels import Label, place_labels
-from weightcast.core.plots.style import log_limits
+from weightcast.core.plots.style import SPLIT_LABELS, log_limits
 from weightcast.core.plots.summary import plot_summary
 from weightcast.core.plots.training_curves import plot_training_curves
 from weightcast.core.report.number_formats import number, p_value, seconds
@@ -41,6 +43,7 @@ from weightcast.core.report.verdict import Verdict
 from weightcast.core.significance import environment_errors, summarise
 from weightcast.environments.plots.plane import plot_plane
 from weightcast.environments.plots.rollouts import plot_rollouts
+from weightcast.environments.plots.weight_map import plot_weight_map
 from weightcast.environments.report.inputs import ResultFiles
 from weightcast.environments.report.verdict import give_verdict
 
@@ -282,7 +285,53 @@ def test_verdict_of_a_study_without_a_generator():
     assert "No generator" in give_verdict(summary, pd.DataFrame(), TRAINED_HORIZON).headline
 
 
+# --- environments without parameters ---
+
+
+def test_a_study_without_parameters_and_generator_has_a_report(tmp_path):
+    told = ("film", "film-matched", "hypernetwork", "conditioned", "nearest", "polynomial", "gaussian", "generator")
+    results, table = write_study(
+        tmp_path, {name: error for name, error in TYPICAL_ERRORS.items() if not any(word in name for word in told)}
+    )
+    environment_table()[["id", "role"]].to_csv(table, index=False)
+    of_baselines = xr.load_dataset(results / "report" / "rollouts.nc").sel({"method": ["truth", "erm"]})
+    of_baselines.isel(environment=[0]).to_netcdf(results / "report" / "rollouts.nc")
+    page = build(tmp_path, results, table)
+    anchors = {attributes.get("id") for _, attributes in Elements(page).found}
+    assert set(SECTIONS) <= anchors
+    assert "Left out" not in page
+    assert "No generator was evaluated" in page
+    assert "none known" in page and "is what the table of environments says" in page
+    assert "by parameters" not in page and "Colours in order" not in page
+    assert "(interpolation): ERM" in page
+
+
 # --- figures ---
+
+
+def test_weight_map_without_parameters_joins_the_members_of_an_environment():
+    environments = environment_table()[["id", "role"]]
+    figure = plot_weight_map(weight_map(environment_table()), environments, [])
+    shown = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_title("left") for axes in shown] == ["Weights (conditioned)", "Latents (conditioned)"]
+    visible = (environments["role"] == "visible").sum()
+    assert all(len(axes.lines) == visible and len(axes.collections) == 1 for axes in shown)
+
+
+def test_plane_without_parameters_has_every_environment():
+    environments = environment_table()[["id", "role"]]
+    errors = environment_errors(metrics(), TRAINED_HORIZON)
+    methods = ["erm", "film", "generator-end-to-end"]
+    (axes,) = plot_plane(errors, environments, [], methods).axes
+    markers = {line.get_label(): line for line in axes.lines if not line.get_label().startswith("_")}
+    assert list(markers) == [method(name).label for name in methods]
+    erm = errors[errors["method"] == "erm"].set_index("environment")["value"]
+    by_role = environments.set_index("id").loc[erm.index].assign(value=erm)
+    visible = (environments["role"] == "visible").sum()
+    line = markers["ERM"]
+    first = np.sort(np.asarray(line.get_ydata())[np.asarray(line.get_xdata()) < visible])
+    np.testing.assert_array_equal(first, np.sort(by_role[by_role["role"] == "visible"]["value"]))
+    assert [text.get_text() for text in axes.texts] == list(SPLIT_LABELS.values())[:3]
 
 
 @pytest.mark.parametrize("parameters", [["beta"], ["beta", "D"], ["beta", "D", "k"]])

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--table",
         type=Path,
         metavar="CSV",
-        help="columns id, role and parameters; required but for .npz files, whose table is written beside FILE",
+        help="columns id, role and parameters, if any are known; default: one drawn for the files, written beside FILE",
     )
     environments.add_argument(
         "--channels", nargs="+", metavar="NAME", help="of .npy and .npz files, which do not hold them; or a choice"

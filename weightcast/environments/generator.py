@@ -220,6 +220,8 @@ def _find(results: Path, arm: str | None, seed: int | None) -> Path:
         raise InputError(f"{config}: no such file, expected the folder of a study that has been run")
     generator = yaml.safe_load(config.read_text(encoding="utf-8"))["generator"]
     arms, seeds = generator["arms"], generator["seeds"]
+    if not arms:
+        raise InputError(f"{config}: generator.arms: found none, expected an arm: this study has no generator")
     arm = next(iter(arms)) if arm is None else arm
     seed = seeds[0] if seed is None else seed
     if arm not in arms:

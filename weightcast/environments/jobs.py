@@ -22,12 +22,14 @@ from weightcast.environments.config.end_to_end import EndToEndSettings
 from weightcast.environments.config.evaluation import EvaluationSettings
 from weightcast.environments.config.explain import ExplainSettings
 from weightcast.environments.config.study import Study
+from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.config.vae import VAESettings
 from weightcast.environments.config.weight_map import AnyWeightMap
 from weightcast.environments.config.zoo import Perturbation
 from weightcast.environments.plan import (
+    adapted_maps,
     base_environments,
-    described_map,
+    finetuned_maps,
     pictured_environments,
     sees_frames,
     shards,
@@ -216,20 +218,15 @@ class TrainBase(Told):
     @classmethod
     def of(cls, plan: Plan, base: str) -> TrainBase:
         study = plan.study
-        trainings = {
-            "erm": study.base.erm,
-            "conditioned": study.base.conditioned,
-            "film-matched": study.baselines.film_matched,
-            "hypernetwork": study.baselines.hypernetwork.training,
-        }
+        trained = trained_maps(study)[base]
         return cls(
             shown=plan.shown,
             environments=tuple(plan.table[id] for id in base_environments(study, plan.table, base)),
             data=study.data.of_role("visible"),
             predictor=study.predictor,
-            weight_map=described_map(study, base),
-            condition=study.base.condition,
-            training=trainings[base],
+            weight_map=trained.weight_map,
+            condition=trained.condition,
+            training=trained.training,
             logarithmic_parameters=study.logarithmic_parameters,
             seed=study.seed,
         )
@@ -355,7 +352,7 @@ class FoldBases(Told):
 
     @classmethod
     def of(cls, plan: Plan) -> FoldBases:
-        methods = ("erm", "film", "film-matched", "hypernetwork")
+        methods = tuple(trained.method for trained in trained_maps(plan.study).values())
         return cls(shown=plan.shown, environments=plan.table.environments, methods=methods)
 
 
@@ -368,17 +365,18 @@ class FinetuneBases(Told):
 
     @classmethod
     def of(cls, plan: Plan) -> FinetuneBases:
+        maps = trained_maps(plan.study)
         return cls(
             shown=plan.shown,
             environments=plan.table.environments,
             data=plan.study.data,
             finetune=plan.study.baselines.finetune,
-            methods=("finetune-erm", "finetune-film"),
+            methods=tuple(f"finetune-{maps[base].method}" for base in finetuned_maps(plan.study)),
         )
 
 
 class RegressWeights(Told):
-    """Regression of a zoo's weights; nearest expert and One-per-Env."""
+    """Regression of a zoo's weights and nearest expert, where parameters are known; One-per-Env."""
 
     base: str
     condition: ConditionName
@@ -406,13 +404,13 @@ class AdaptToFrames(Rows):
 
     @classmethod
     def of(cls, plan: Plan) -> AdaptToFrames:
-        frames = plan.study.evaluation.observed_frames
+        frames, maps = plan.study.evaluation.observed_frames, trained_maps(plan.study)
         assert frames is not None  # otherwise there is no such job
         return cls(
             environments=plan.table.unseen,
             data=plan.study.data,
             frames=frames,
-            methods=("film-matched", "hypernetwork"),
+            methods=tuple(maps[name].method for name in adapted_maps(plan.study)),
         )
 
 

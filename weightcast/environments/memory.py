@@ -9,10 +9,9 @@ light modules are imported: Snakemake reads this file in every process that it s
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from weightcast.core.config.training import PooledTraining
 from weightcast.core.environment_table import ROLES
 from weightcast.core.nets.sizes import (
     BACKWARD,
@@ -24,12 +23,12 @@ from weightcast.core.nets.sizes import (
     widest_layer,
 )
 from weightcast.environments.config.study import Study
+from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.config.weight_map import FilmMap, HypernetworkMap
 from weightcast.environments.jobs import Plan
 from weightcast.environments.plan import (
-    WEIGHT_MAPS,
     adapted_arms,
-    described_map,
+    finetuned_maps,
     shards,
     source_settings,
     tuned_arms,
@@ -128,12 +127,16 @@ class _Sizes:
 
     def weight_map(self, name: str) -> int:
         """What a map from a condition to weights learns."""
-        match described_map(self.study, name):
+        match trained_maps(self.study)[name].weight_map:
             case FilmMap(width=width):
                 return self.weights + width * (width + 2 * self.nodes)
             case HypernetworkMap(rank=rank, width=width):
                 return self.weights * (1 + rank) + width * (width + rank)
         return self.weights
+
+    def weight_maps(self, names: Iterable[str] | None = None) -> int:
+        """The same of several maps together; of all that the study trains if None."""
+        return sum(map(self.weight_map, trained_maps(self.study) if names is None else names))
 
     def vae(self, arm: str) -> tuple[int, int]:
         """Numbers that an arm's weight VAE learns, and those kept for the gradient of one network coded and decoded."""
@@ -216,16 +219,10 @@ def _import(sizes: _Sizes, of: Mapping[str, str]) -> int:
 
 
 def _train_base(sizes: _Sizes, of: Mapping[str, str]) -> int:
-    study = sizes.study
-    trainings: dict[str, PooledTraining] = {
-        "erm": study.base.erm,
-        "conditioned": study.base.conditioned,
-        "film-matched": study.baselines.film_matched,
-        "hypernetwork": study.baselines.hypernetwork.training,
-    }
+    study, maps = sizes.study, trained_maps(sizes.study)
 
     def of_base(name: str) -> int:
-        training = trainings[name]
+        training = maps[name].training
         networks = min(training.environments, sizes.visible)
         return (
             sizes.trained("train", "validation")
@@ -234,7 +231,7 @@ def _train_base(sizes: _Sizes, of: Mapping[str, str]) -> int:
             + sizes.ahead(sizes.visible, study.data.trajectories.validation)
         )
 
-    return _largest(of_base, of.get("base"), WEIGHT_MAPS)
+    return _largest(of_base, of.get("base"), list(maps))
 
 
 def _train_experts(sizes: _Sizes, of: Mapping[str, str]) -> int:
@@ -306,13 +303,14 @@ def _tune_generator(sizes: _Sizes, of: Mapping[str, str]) -> int:
 
 def _generate_weights(sizes: _Sizes, of: Mapping[str, str]) -> int:
     generators = len(sizes.study.generator.seeds)
-    largest = max(map(sizes.generator, sizes.study.generator.arms))
-    kept = max(sizes.diffusion(arm)[1] + sizes.vae(arm)[1] for arm in sizes.study.generator.arms)
+    arms = sizes.study.generator.arms
+    largest = max(map(sizes.generator, arms), default=0)
+    kept = max((sizes.diffusion(arm)[1] + sizes.vae(arm)[1] for arm in arms), default=0)
     return generators * largest + sizes.study.generator.samples * kept + 2 * sizes.source("generator-")
 
 
 def _fold_bases(sizes: _Sizes, of: Mapping[str, str]) -> int:
-    return 2 * sum(map(sizes.weight_map, WEIGHT_MAPS)) + 3 * sizes.source("bases")
+    return 2 * sizes.weight_maps() + 3 * sizes.source("bases")
 
 
 def _finetune_bases(sizes: _Sizes, of: Mapping[str, str]) -> int:
@@ -320,7 +318,7 @@ def _finetune_bases(sizes: _Sizes, of: Mapping[str, str]) -> int:
     wanted, chosen = sizes.unseen or sizes.visible, min(finetune.choosing_environments, sizes.visible)
     networks = max(wanted, chosen)
     return (
-        2 * sum(map(sizes.weight_map, ("erm", "conditioned")))
+        2 * sizes.weight_maps(finetuned_maps(sizes.study))
         + sizes.read(wanted + chosen, "train", frames=finetune.frames)
         + sizes.read(chosen, "validation")
         + networks * STATES * sizes.weights
@@ -338,7 +336,7 @@ def _adapt_to_frames(sizes: _Sizes, of: Mapping[str, str]) -> int:
     refined = max((study.generator.of_arm(arm)[1].sample_steps * sizes.diffusion(arm)[1] for arm in arms), default=0)
     return (
         generators
-        + sum(map(sizes.weight_map, WEIGHT_MAPS))
+        + sizes.weight_maps()
         + sizes.read(sizes.unseen, "train", frames=frames)
         + max(candidates * searched + sizes.ahead(candidates, frames), refined + sizes.step(1, frames, 1))
         + 2 * sizes.source("observed")
@@ -365,7 +363,7 @@ def _distil(sizes: _Sizes, of: Mapping[str, str]) -> int:
 def _map_weights(sizes: _Sizes, of: Mapping[str, str]) -> int:
     arms = sizes.study.generator.arms
     zoos = 4 * len(sizes.study.zoo.bases) * sizes.experts * sizes.weights
-    return zoos + sum(sizes.vae(arm)[0] for arm in arms) + max(map(sizes.encoded, arms))
+    return zoos + sum(sizes.vae(arm)[0] for arm in arms) + max(map(sizes.encoded, arms), default=0)
 
 
 def _tables(sizes: _Sizes, of: Mapping[str, str]) -> int:

@@ -78,6 +78,11 @@ def _check_all(directory: Path, table: EnvironmentTable, found: Iterable[str], s
         raise InputError(f"{directory}: {'; '.join(problems)}; expected data for each row and a row for all data")
 
 
+def environment_names(directory: str | Path, format: FileFormat) -> list[str]:
+    """The names of all environments that there are files of, without a table that says which there should be."""
+    return [_name(path, format) for path in _candidates(Path(directory), format)]
+
+
 def _candidates(directory: Path, format: FileFormat) -> list[Path]:
     visible = [path for path in sorted(directory.iterdir()) if not path.name.startswith(".")]
     if format == "netcdf":
@@ -86,7 +91,7 @@ def _candidates(directory: Path, format: FileFormat) -> list[Path]:
 
 
 def _match(path: Path, table: EnvironmentTable, format: FileFormat) -> Environment | None:
-    name = path.stem if format == "netcdf" else environment_name(path)
+    name = _name(path, format)
     if name in table:
         return table[name]
     if format == "npy":
@@ -95,11 +100,19 @@ def _match(path: Path, table: EnvironmentTable, format: FileFormat) -> Environme
     return None
 
 
+def _name(path: Path, format: FileFormat) -> str:
+    return path.stem if format == "netcdf" else environment_name(path)
+
+
 def _agree(stated: dict[str, float], environment: Environment) -> bool:
-    """Whether a name states all parameters of an environment and no others."""
-    return stated.keys() == environment.parameters.keys() and all(
-        math.isclose(value, environment.parameters[name], rel_tol=PARAMETER_TOLERANCE, abs_tol=1e-12)
-        for name, value in stated.items()
+    """Whether a name states all parameters of an environment and no others; one that states none is nobody's."""
+    return (
+        bool(stated)
+        and stated.keys() == environment.parameters.keys()
+        and all(
+            math.isclose(value, environment.parameters[name], rel_tol=PARAMETER_TOLERANCE, abs_tol=1e-12)
+            for name, value in stated.items()
+        )
     )
 
 

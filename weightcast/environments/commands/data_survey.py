@@ -63,7 +63,7 @@ def survey(directory: Path, table: EnvironmentTable, channels: Sequence[str] | N
     Raises:
         InputError: a file is missing or cannot be used, or there are too few trajectories, frames or points.
     """
-    format = _recognise(directory)
+    format = recognise_format(directory)
     grid: tuple[int, int] | None = None
     trajectories, frames = [], []
     for id, file in progress(find_environment_files(directory, table, format).items(), "reading data"):
@@ -78,7 +78,12 @@ def survey(directory: Path, table: EnvironmentTable, channels: Sequence[str] | N
     return Survey(format, tuple(channels), grid, (min(trajectories), max(trajectories)), (min(frames), max(frames)))
 
 
-def _recognise(directory: Path) -> FileFormat:
+def recognise_format(directory: Path) -> FileFormat:
+    """What the files of a folder are.
+
+    Raises:
+        InputError: the folder is missing, or holds files of both kinds or of neither.
+    """
     if not directory.is_dir():
         raise InputError(f"{directory}: found no such folder, expected one with NetCDF or .npy files")
     visible = [path for path in directory.iterdir() if not path.name.startswith(".")]

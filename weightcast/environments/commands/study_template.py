@@ -49,8 +49,41 @@ ADAPTATION_SCORES = """\
   adaptation_scores: true  # as the benchmark scores: mean square error over all frames; docs/adaptation.md
 """
 
-# What differs between the two beside the predictor. A step costs so much less with a state than with a field that
-# trainings are longer, and batches larger.
+# What is told the environments' parameters, and what stands in its place where nobody knows any.
+WITH_PARAMETERS = {
+    "conditioned": """\
+  conditioned: {steps: $conditioned_steps, learning_rate: $base_rate, unroll: $unroll, batch: $batch, \
+environments: $pooled}""",
+    "bases": "[erm, conditioned]",
+    "arms": """\
+  arms:  # configurations that are compared; vae and diffusion may override single keys below
+    conditioned: {base: conditioned, end_to_end: true}
+    paper:  # as published: experts of the pooled network, weights only, noise predicted, waves of each parameter
+      base: erm
+      end_to_end: false
+      diffusion: {prediction: epsilon, sample_steps: 50, frequencies: 4, training: {learning_rate: 0.001}}""",
+    "told_baselines": """\
+  film_matched: {steps: $film_steps, learning_rate: $base_rate, unroll: $unroll, batch: $batch, environments: $pooled}
+  hypernetwork:
+    rank: 8
+    width: 64
+    training: {steps: 3000, learning_rate: 0.003, unroll: $unroll, batch: $batch, environments: $pooled}
+  regression: {degrees: [1, 2, 3], folds: $folds}""",
+}
+WITHOUT_PARAMETERS = {
+    "conditioned": """\
+  # Told parameters, of which the table has none, and so left out: here, in zoo.bases and arms, and in baselines.
+  conditioned: null""",
+    "bases": "[erm]",
+    "arms": """\
+  arms: {}  # configurations that are compared; vae and diffusion may override single keys below""",
+    "told_baselines": """\
+  film_matched: null
+  hypernetwork: null""",
+}
+
+# What differs between fields and states beside the predictor. A step costs so much less with a state than with a field
+# that trainings are longer, and batches larger.
 OF_FIELDS = {
     "batch": 4,
     "base_rate": 0.01,
@@ -116,8 +149,11 @@ def fill_template(name: str, directory: Path, table: EnvironmentTable, found: Su
         "horizons": choose_horizons(found.frames[0], trained_frames),
         **(OF_STATES if state else OF_FIELDS),
     }
+    written = {key: _yaml(value) for key, value in values.items()}
+    told = WITH_PARAMETERS if table.parameter_names else WITHOUT_PARAMETERS
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
-        {key: _yaml(value) for key, value in values.items()},
+        written,
+        **{key: Template(text).substitute(written) for key, text in told.items()},
         name=name,
         study=_yaml(name),
         output=output,

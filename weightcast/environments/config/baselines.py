@@ -40,8 +40,10 @@ class FinetuneSettings(Settings):
 
 
 class BaselineSettings(Settings):
-    film_matched: PooledTraining
-    """FiLM trained with the predictor evaluations of base, zoo and generator together."""
-    hypernetwork: HypernetworkSettings
+    film_matched: PooledTraining | None = None
+    """FiLM trained with the predictor evaluations of base, zoo and generator together. null: not."""
+    hypernetwork: HypernetworkSettings | None = None
+    """Environment parameters -> weights, trained through the predictor. null: none."""
     regression: RegressionSettings = RegressionSettings()
+    """Regression of the experts' weights on the environment's parameters; left out where the table has none."""
     finetune: FinetuneSettings = FinetuneSettings()

@@ -22,6 +22,7 @@ from weightcast.environments.config.evaluation import EvaluationSettings
 from weightcast.environments.config.explain import ExplainSettings
 from weightcast.environments.config.generator import GeneratorSettings
 from weightcast.environments.config.kept_best import check_best
+from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.config.vae import VAESettings
 from weightcast.environments.config.zoo import BaseSettings, ZooSettings
 
@@ -36,7 +37,8 @@ class Study(Settings):
     seed: int = Field(default=0, ge=0)
     """Every random number of the study derives from this seed."""
     environments: str
-    """CSV table of environments: id, role (visible, interpolation, extrapolation), a column per parameter."""
+    """CSV table of environments: id, role (visible, interpolation, extrapolation), a column per parameter, if any are
+    known."""
     logarithmic_parameters: list[str] = Field(default_factory=list)
     """Parameters whose ratios count rather than their differences, such as a Reynolds number over a wide range: every
     method that uses parameters is given their logarithm."""
@@ -132,7 +134,13 @@ def _check(study: Study, source: str | Path) -> None:
     check_once(study.evaluation.horizons, "evaluation.horizons", source)
     if min(study.generator.seeds) < 0:
         raise InputError(f"{source}: generator.seeds: found {min(study.generator.seeds)}, expected 0 or more")
-    data, predictor = study.data, study.predictor
+    data, predictor, maps = study.data, study.predictor, trained_maps(study)
+    for base in study.zoo.bases:
+        if base not in maps:
+            known = ", ".join(name for name, trained in maps.items() if trained.is_base)
+            raise InputError(
+                f"{source}: zoo.bases: found {base!r}, expected some of {known}: base.{base} is null or left out"
+            )
     for channel in data.channels:
         check_name(channel, "data.channels", source)
     for arm in study.generator.arms:
@@ -178,13 +186,10 @@ def _check(study: Study, source: str | Path) -> None:
             "(data.trained_frames - 1) among them"
         )
     trainings = {
-        "base.erm.unroll": study.base.erm.unroll,
-        "base.conditioned.unroll": study.base.conditioned.unroll,
+        **{f"{trained.field}.unroll": trained.training.unroll for trained in maps.values()},
         "zoo.training.unroll": study.zoo.training.unroll,
         "zoo.training_erm.unroll": study.zoo.training_from("erm").unroll,
         "generator.end_to_end.training.unroll": study.generator.end_to_end.training.unroll,
-        "baselines.film_matched.unroll": study.baselines.film_matched.unroll,
-        "baselines.hypernetwork.training.unroll": study.baselines.hypernetwork.training.unroll,
     }
     for field, unroll in trainings.items():
         if unroll >= data.trained_frames:

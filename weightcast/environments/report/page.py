@@ -26,7 +26,7 @@ from weightcast.environments.report.figures import (
 from weightcast.environments.report.inputs import StudyResults
 from weightcast.environments.report.verdict import give_verdict
 
-_EMPTY = {"rollouts": "it holds no generated weights to show", "curves": "no artifact tells how its training went"}
+_EMPTY = {"rollouts": "it holds no forecasts to show", "curves": "no artifact tells how its training went"}
 TEMPLATE = "environments/report/page.html.j2"
 
 
@@ -75,6 +75,7 @@ def render_page(results: StudyResults) -> tuple[str, list[ReportFigure]]:
         facts=_facts(results),
         verdict=give_verdict(results.summary, errors, results.trained_horizon),
         trained_horizon=results.trained_horizon,
+        parameters=results.parameters,
         summary=summary,
         tables=summary_tables(results.summary),
         methods=[method(name) for name in sorted(results.metrics["method"].unique(), key=printing_order)],
@@ -121,7 +122,7 @@ def _facts(results: StudyResults) -> list[tuple[str, str]]:
     generated = metrics[[method(name).family == "generator" for name in metrics["method"]]]
     return [
         ("environments", environments),
-        ("parameters", ", ".join(results.parameters)),
+        ("parameters", ", ".join(results.parameters) or "none known"),
         ("trained horizon", f"{results.trained_horizon} frames"),
         ("evaluated up to", f"{metrics['horizon'].max()} frames"),
         ("methods", str(metrics["method"].nunique())),

@@ -21,6 +21,7 @@ from weightcast.environments.conditions import new_condition
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.jobs import RegressWeights
 from weightcast.environments.known import known_of
+from weightcast.environments.plan import regressions
 from weightcast.environments.training_zoo import TrainingZoo
 from weightcast.environments.weights_table import MethodWeights, WeightsFile
 from weightcast.environments.zoo import Zoo
@@ -35,7 +36,7 @@ def regress_weights(
     reference: Zoo | None,
     observed: TrajectoryFolder | None = None,
 ) -> WeightsFile:
-    """Regress a zoo's weights on its condition's coordinates.
+    """Regress a zoo's weights on its condition's coordinates, unless the table of environments has no parameters.
 
     Args:
         run: for provenance; scikit-learn computes on the CPU.
@@ -45,6 +46,15 @@ def regress_weights(
         reference: experts of unseen environments, for One-per-Env; None where there is none.
         observed: trajectories of all environments, where a condition sees frames.
     """
+    methods = _regressed(settings, zoo, base, observed) if regressions(settings.table) else []
+    methods.append(_one_per_environment(settings.base, zoo, reference, base))
+    return WeightsFile.of(methods, base.shared | run.described())
+
+
+def _regressed(
+    settings: RegressWeights, zoo: Zoo, base: BaseNetwork, observed: TrajectoryFolder | None
+) -> list[MethodWeights]:
+    """Nearest expert, polynomial and Gaussian process."""
     training = TrainingZoo.of(zoo, settings, observed)
     condition = new_condition(settings.condition, training.known, settings.logarithmic_parameters)
     seen = condition.prepare(training.known).double().numpy()
@@ -71,8 +81,7 @@ def regress_weights(
         regression = fit()
         weights = torch.from_numpy(np.ascontiguousarray(regression.predict(wanted)))
         methods.append(method(name, weights, before + time.monotonic() - started, regression.numbers))
-    methods.append(_one_per_environment(settings.base, zoo, reference, base))
-    return WeightsFile.of(methods, base.shared | run.described())
+    return methods
 
 
 def _one_per_environment(name: str, zoo: Zoo, reference: Zoo | None, base: BaseNetwork) -> MethodWeights:
