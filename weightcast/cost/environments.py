@@ -96,7 +96,10 @@ class EnvironmentsPart:
         visible = whole.environments[0].role == "visible"
         there = self.few.table.visible if visible else self.few.table.unseen
         return whole.model_copy(
-            update={"environments": tuple(there[: len(whole.environments)]), "data": self.few.study.data}
+            update={
+                "environments": tuple(there[: len(whole.environments)]),
+                "data": self.few.study.data.of_role(there[0].role),
+            }
         )
 
     def _sample_steps(self, settings: GenerateWeights) -> float:
@@ -228,7 +231,7 @@ def _finetuned(whole: FinetuneBases, part: FinetuneBases) -> dict[str, float]:
 def write_random_frames(folder: Path, plan: Plan) -> None:
     """Trajectories of a study's sizes for each environment: how long computing with them takes is the same."""
     data, random = plan.study.data, np.random.default_rng(0)
-    shape = (data.trajectories.total, data.frames, len(data.channels), *data.grid)
+    shape = (data.trajectories.most, data.frames, len(data.channels), *data.grid)
     values = random.standard_normal(shape, dtype=np.float32)
     folder.mkdir(parents=True)
     for environment in plan.table:

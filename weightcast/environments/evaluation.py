@@ -107,7 +107,7 @@ class TestSet:
         return cls(
             study=settings.study,
             split={environment.id: environment.role for environment in settings.environments},
-            frames=trajectories.read(settings.ids, data, "test", max(horizons) + 1).to(device),
+            frames=trajectories.read_roles(settings.environments, data, "test", max(horizons) + 1).to(device),
             horizons=horizons,
             scored_after=data.trained_frames - 1 if settings.evaluation.adaptation_scores else None,
         )

@@ -19,7 +19,7 @@ from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.core.training import Fit
 from weightcast.environments.config.zoo import Perturbation
-from weightcast.environments.dataset import windows_at
+from weightcast.environments.dataset import any_trajectory, windows_at
 from weightcast.environments.losses import environment_loss, held_out_errors
 from weightcast.environments.predictor import StackedPredictor
 
@@ -164,7 +164,7 @@ def train_experts(
         name=name,
         stacked=True,
         may_diverge=True,
-        validation=None if held_out is None else validation,
+        validation=validation if any_trajectory(held_out) else None,
     )
     return weights.detach(), result
 

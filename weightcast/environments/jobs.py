@@ -120,9 +120,10 @@ class Simulate(Rows):
 
     @classmethod
     def of(cls, plan: Plan, environment: str) -> Simulate:
-        data = plan.study.data
+        row = plan.table[environment]
+        data = plan.study.data.of_role(row.role)
         return cls(
-            environments=(plan.table[environment],),
+            environments=(row,),
             source=data.source,
             settings=source_settings(data),
             seed=plan.study.seed,
@@ -130,23 +131,31 @@ class Simulate(Rows):
 
 
 class ImportTrajectories(Rows):
-    """Trajectories of one environment from the user's own files, and what is expected of these."""
+    """Trajectories of one environment from the user's own files, and what is expected of these.
+
+    Attributes:
+        trajectories: all that its role needs.
+        test_trajectories: of these, which ``.npz`` files hold apart.
+    """
 
     channels: list[str]
     grid: tuple[int, int]
     frames: int
     trajectories: int
+    test_trajectories: int = 1
     frame_step: float
 
     @classmethod
     def of(cls, plan: Plan, environment: str) -> ImportTrajectories:
-        data = plan.study.data
+        row = plan.table[environment]
+        data = plan.study.data.of_role(row.role)
         return cls(
-            environments=(plan.table[environment],),
+            environments=(row,),
             channels=data.channels,
             grid=data.grid,
             frames=data.frames,
             trajectories=data.trajectories.total,
+            test_trajectories=data.trajectories.test,
             frame_step=float(source_settings(data).get("frame_step", 1.0)),
         )
 
@@ -215,7 +224,7 @@ class TrainBase(Told):
         return cls(
             shown=plan.shown,
             environments=tuple(plan.table[id] for id in base_environments(study, plan.table, base)),
-            data=study.data,
+            data=study.data.of_role("visible"),
             predictor=study.predictor,
             weight_map=trained.weight_map,
             condition=trained.condition,
@@ -260,10 +269,11 @@ class TrainExperts(Told):
     @classmethod
     def of(cls, plan: Plan, base: str, shard: str) -> TrainExperts:
         zoo = plan.study.zoo
+        rows = tuple(plan.table[id] for id in shards(plan.study, plan.table)[shard])
         return cls(
             shown=plan.shown,
-            environments=tuple(plan.table[id] for id in shards(plan.study, plan.table)[shard]),
-            data=plan.study.data,
+            environments=rows,
+            data=plan.study.data.of_role(rows[0].role),  # a shard is of visible environments or of unseen ones
             initialisation=zoo.initialisation,
             permuted=zoo.permuted,
             perturbation=zoo.perturbation,
@@ -300,7 +310,7 @@ class TrainVae(Told):
         return cls(
             shown=plan.shown,
             environments=plan.table.visible,
-            data=plan.study.data,
+            data=plan.study.data.of_role("visible"),
             vae=generator.of_arm(arm)[0],
             condition=generator.arms[arm].condition,
             logarithmic_parameters=plan.study.logarithmic_parameters,
@@ -342,7 +352,7 @@ class TuneGenerator(Told):
         return cls(
             shown=plan.shown,
             environments=plan.table.visible,
-            data=plan.study.data,
+            data=plan.study.data.of_role("visible"),
             end_to_end=plan.study.generator.end_to_end,
             seed=plan.study.seed,
             generator_seed=int(seed),

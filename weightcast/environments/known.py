@@ -23,5 +23,5 @@ def known_of(settings: Told, trajectories: TrajectoryFolder | None, ids: Sequenc
     if settings.shown is None:
         return Known.of_rows(rows)
     assert trajectories is not None  # the rule of a stage that is told frames names the files
-    frames = trajectories.read([row.id for row in rows], settings.shown, "train", FRAMES)[:, :1]
+    frames = trajectories.read_roles(rows, settings.shown, "train", FRAMES, trajectories=1)
     return [Known(row.parameters, shown) for row, shown in zip(rows, frames, strict=True)]

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from weightcast.core.environment_table import ROLES
 from weightcast.core.nets.sizes import (
     BACKWARD,
     STATES,
@@ -108,7 +109,8 @@ class _Sizes:
     def read(self, environments: int, *parts: str, frames: int | None = None) -> int:
         """Frames of parts of the trajectories of some environments, as stages read and normalise them."""
         data = self.study.data
-        trajectories = sum(getattr(data.trajectories, part) for part in parts)
+        counts = map(data.trajectories.of_role, ROLES)
+        trajectories = max(sum(getattr(each, part) for part in parts) for each in counts)
         return COPIES * environments * trajectories * (frames or data.trained_frames) * self.frame
 
     def trained(self, *parts: str) -> int:
@@ -210,15 +212,17 @@ def _nothing(sizes: _Sizes, of: Mapping[str, str]) -> int:
 def _simulate(sizes: _Sizes, of: Mapping[str, str]) -> int:
     data, settings = sizes.study.data, source_settings(sizes.study.data)
     if data.source == "era5":
-        return 4 * data.trajectories.total * data.frames * sizes.frame + 250_000_000
+        return 4 * data.trajectories.most * data.frames * sizes.frame + 250_000_000
     finer = settings.get("oversampling", 1)
-    states = data.trajectories.total * sizes.frame * int(finer) ** 2
-    return 4 * data.trajectories.total * data.frames * sizes.frame + 80 * states  # twenty, complex and double
+    states = data.trajectories.most * sizes.frame * int(finer) ** 2
+    return 4 * data.trajectories.most * data.frames * sizes.frame + 80 * states  # twenty, complex and double
 
 
 def _import(sizes: _Sizes, of: Mapping[str, str]) -> int:
     data = sizes.study.data
-    return 6 * data.trajectories.total * data.frames * sizes.frame  # perhaps read in double precision
+    one = data.trajectories.most * data.frames * sizes.frame
+    # Perhaps read in double precision; an .npz file is read whole, with all environments of a role.
+    return 6 * one + (2 * max(sizes.visible, sizes.unseen) * one if data.source == "npz" else 0)
 
 
 def _train_base(sizes: _Sizes, of: Mapping[str, str]) -> int:
@@ -264,7 +268,7 @@ def _train_experts(sizes: _Sizes, of: Mapping[str, str]) -> int:
     def of_shard(name: str) -> int:
         members = len(ids[name]) * (study.zoo.members if name.startswith("visible") else 1)
         training = study.zoo.training_from(of.get("base", "erm"))
-        pairs = data.trajectories.train * (data.trained_frames - 1)
+        pairs = data.trajectories.of_role(sizes.plan.table[ids[name][0]].role).train * (data.trained_frames - 1)
         return (
             sizes.read(len(ids[name]), "train", "validation")
             + members * STATES * sizes.weights
@@ -409,7 +413,7 @@ def _write_report(sizes: _Sizes, of: Mapping[str, str]) -> int:
 
 def _show_environments(sizes: _Sizes, of: Mapping[str, str]) -> int:
     data = sizes.study.data
-    return 3 * 4 * data.trajectories.total * data.frames * sizes.frame + 25_000_000  # a figure
+    return 3 * 4 * data.trajectories.most * data.frames * sizes.frame + 25_000_000  # a figure
 
 
 def _largest(count: Callable[[str], int], chosen: str | None, every: Sequence[str]) -> int:

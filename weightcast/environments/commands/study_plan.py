@@ -53,10 +53,12 @@ def _environments(table: EnvironmentTable) -> Lines:
 def _data(study: Study) -> Lines:
     data, counts = study.data, study.data.trajectories
     parts = f"{counts.train} train, {counts.validation} validation, {counts.test} test"
+    unseen = counts.of_role("extrapolation")
     return [
         f"{data.source} files in {data.directory}" if data.imported else data.source,
         f"channels {', '.join(data.channels)} on {data.grid[0]} x {data.grid[1]} points (y, x)",
-        f"{counts.total} trajectories of each environment: {parts}",
+        f"{counts.total} trajectories of each {'environment' if unseen == counts else 'visible environment'}: {parts}",
+        *([] if unseen == counts else [f"{unseen.total} of each unseen one: {unseen.train} train, {unseen.test} test"]),
         f"{data.frames} frames of each trajectory, of which training sees {data.trained_frames}",
         f"forecasts of up to {max(study.evaluation.horizons)} frames from the first, {study.trained_horizon} trained",
     ]
@@ -100,7 +102,8 @@ def _generator(study: Study) -> Lines:
 def _storage(study: Study, table: EnvironmentTable, weights: int) -> Lines:
     """Of what grows with a study; small files are left out."""
     data = study.data
-    frames = data.trajectories.total * data.frames * len(data.channels) * data.grid[0] * data.grid[1]
+    frame = data.frames * len(data.channels) * data.grid[0] * data.grid[1]
+    trajectories = sum(data.trajectories.of_role(environment.role).total for environment in table)
     experts = study.zoo.members * len(table.visible) + len(table.unseen)
     evaluated = evaluated_networks(study, table)
     generators = 0
@@ -112,7 +115,7 @@ def _storage(study: Study, table: EnvironmentTable, weights: int) -> Lines:
         )
         generators += vae + (vae + diffusion) * (1 + arm.end_to_end)
     return [
-        f"{_size(len(table) * frames)} trajectories in {study.trajectories}",
+        f"{_size(trajectories * frame)} trajectories in {study.trajectories}",
         # An expert lies in the cache of its environment, in its shard and in the gathered zoo.
         f"{_size(3 * len(study.zoo.bases) * experts * weights)} experts in {study.results}",
         f"{_size(len(study.generator.seeds) * generators)} generators in {study.results}",

@@ -22,6 +22,7 @@ from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.config.evaluation import EvaluationSettings
 from weightcast.environments.config.explain import ExplainSettings
 from weightcast.environments.config.generator import GeneratorSettings
+from weightcast.environments.config.kept_best import check_best
 from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.config.vae import VAESettings
 from weightcast.environments.config.zoo import BaseSettings, ZooSettings
@@ -160,6 +161,7 @@ def _check(study: Study, source: str | Path) -> None:
         _check_arm(study, arm, source)
     if data.imported and data.directory is None:
         raise InputError(f"{source}: data.directory: missing, expected the folder with your {data.source} files")
+    check_best(study, source)
     misfit = predictor.misfit(data.grid)
     if misfit is not None:
         raise InputError(f"{source}: predictor.{misfit}")

@@ -52,8 +52,10 @@ def adapt_to_frames(
         started_from: the base of the generators' zoos: its cost counts.
         context: the study's, if it has one.
     """
-    whole = trajectories.read(settings.ids, settings.data, "train", settings.case.frames)
-    observed = run.place(observe(whole, settings.case, settings.ids, settings.seed))
+    frames = trajectories.read_roles(
+        settings.environments, settings.data, "train", settings.case.frames, trajectories=1
+    )
+    observed = run.place(observe(frames, settings.case, settings.ids, settings.seed))
     conditioned = [
         Conditioned.of_base(name + OBSERVED, base.to(run.device))
         for name, base in zip(settings.methods, bases, strict=True)
@@ -70,7 +72,7 @@ def adapt_to_frames(
     known = [*([context.base] if context else []), *([started_from] if started_from else []), *bases]
     shared = known[0]
     if settings.case.frames > 1:  # a single frame has no residual
-        space = _frame_space(context, shared, trajectories, settings, run)
+        space = _frame_space(context, run.place(shared.normalisation.apply(frames)))
         predictor = shared.predictor.to(run.device)
         methods += [adapt(method, settings.ids, observed, predictor, space) for method in conditioned]
     for method in methods:
@@ -78,14 +80,9 @@ def adapt_to_frames(
     return WeightsFile.of(methods, shared.shared | {"case": settings.case.model_dump()} | run.described())
 
 
-def _frame_space(
-    context: Context | None, shared: BaseNetwork, trajectories: TrajectoryFolder, settings: AdaptToFrames, run: Run
-) -> FrameSpace:
+def _frame_space(context: Context | None, frames: Tensor) -> FrameSpace:
     """How frames vary, to fill gaps: the context's, or else that of the observed environments themselves."""
-    if context is not None:
-        return context.space
-    frames = trajectories.read(settings.ids, settings.data, "train", settings.case.frames)[:, :1]
-    return FrameSpace.of(run.place(shared.normalisation.apply(frames)))
+    return FrameSpace.of(frames) if context is None else context.space
 
 
 def adapt_context(

@@ -15,7 +15,7 @@ from weightcast.core.stage import stage
 from weightcast.core.training import Fit
 from weightcast.environments.base import BaseNetwork, describe_weight_map
 from weightcast.environments.conditions import new_condition
-from weightcast.environments.dataset import Normalisation, TrajectoryFolder, tensor_digest
+from weightcast.environments.dataset import Normalisation, TrajectoryFolder, any_trajectory, tensor_digest
 from weightcast.environments.jobs import TrainBase
 from weightcast.environments.known import known_of
 from weightcast.environments.losses import held_out_errors, pooled_loss
@@ -99,7 +99,7 @@ def train_weight_map(
 
     loss = pooled_loss(lambda chosen: weight_map(prepared[chosen]), predictor, frames, settings, seed)
     trained = [parameter for parameter in weight_map.parameters() if parameter.requires_grad]
-    return run.fit(trained, loss, settings, name=name, validation=None if held_out is None else validation)
+    return run.fit(trained, loss, settings, name=name, validation=validation if any_trajectory(held_out) else None)
 
 
 def record_environments(run: Run, ids: list[str]) -> None:

@@ -30,7 +30,7 @@ from weightcast.environments.context import (
     train_codes,
     trained_residuals,
 )
-from weightcast.environments.dataset import Normalisation, TrajectoryFolder, tensor_digest
+from weightcast.environments.dataset import Normalisation, TrajectoryFolder, any_trajectory, tensor_digest
 from weightcast.environments.gaps import FrameSpace
 from weightcast.environments.jobs import TrainContext
 from weightcast.environments.polish import LinearContext, Polish, choose_penalty
@@ -89,7 +89,7 @@ class _Training:
 
     @property
     def has_validation(self) -> bool:
-        return self.held_out.shape[1] > 0
+        return any_trajectory(self.held_out)
 
     def train(self, candidate: Candidate, name: str, environments: Sequence[int], short: bool = False) -> TrainedCodes:
         """Train on some environments, by position."""

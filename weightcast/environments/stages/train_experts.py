@@ -18,7 +18,7 @@ from weightcast.core.nets.sizes import BACKWARD, STATES, kept_activations
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
 from weightcast.environments.base import BaseNetwork
-from weightcast.environments.dataset import TrajectoryFolder, tensor_digest
+from weightcast.environments.dataset import TrajectoryFolder, any_trajectory, tensor_digest
 from weightcast.environments.experts import (
     one_step_error,
     permuted_neurons,
@@ -166,10 +166,12 @@ def _train(
     if settings.permuted:
         weights = permuted_neurons(weights, members, base.predictor)
     train_error = one_step_error(weights, frames, of, base.predictor).cpu()
-    validation_error = one_step_error(weights, held_out, of, base.predictor).cpu()
+    validated = any_trajectory(held_out)
+    validation_error = one_step_error(weights, held_out, of, base.predictor).cpu() if validated else None
     # A member may stay finite and still be useless: one whose one-step error exceeds the frames' own size has diverged.
-    size = torch.stack([held_out[environment].square().mean().sqrt() for environment in of]).cpu()
-    diverged = result.diverged | ~torch.isfinite(validation_error) | (validation_error > size)
+    judged, error = (frames, train_error) if validation_error is None else (held_out, validation_error)
+    size = torch.stack([judged[environment].square().mean().sqrt() for environment in of]).cpu()
+    diverged = result.diverged | ~torch.isfinite(error) | (error > size)
     entries = [
         {
             "environment": member.environment,
@@ -177,7 +179,7 @@ def _train(
             "seed": member.seed,
             "diverged": bool(diverged[row]),
             "train_error": _number(train_error[row]),
-            "validation_error": _number(validation_error[row]),
+            "validation_error": None if validation_error is None else _number(validation_error[row]),
             "seconds": result.seconds / len(members),
         }
         for row, member in enumerate(members)

@@ -12,7 +12,7 @@ from weightcast.core.training import Fit
 from weightcast.environments.base import BaseNetwork
 from weightcast.environments.conditions import new_condition
 from weightcast.environments.config.vae import VAESettings
-from weightcast.environments.dataset import TrajectoryFolder, draw_windows
+from weightcast.environments.dataset import TrajectoryFolder, any_trajectory, draw_windows
 from weightcast.environments.jobs import TrainVae
 from weightcast.environments.losses import environment_loss
 from weightcast.environments.origin import Origin
@@ -133,7 +133,9 @@ def train_weight_vae(
         return behaviour(tokens, shown, held_out[environment_of[shown], 0, :VALIDATED_STATES])
 
     trained = [parameter for parameter in vae.parameters() if parameter.requires_grad]  # its origin stays as it is
-    result = run.fit(trained, loss, settings.training, name="vae", validation=None if held_out is None else validation)
+    result = run.fit(
+        trained, loss, settings.training, name="vae", validation=validation if any_trajectory(held_out) else None
+    )
     vae.fit_latent_statistics(deviations)
     return result
 
