@@ -51,7 +51,7 @@ class Pairs:
 
     @property
     def side(self) -> Side:
-        """On which side of the yardstick the values are: significantly so, or, of too few to test, all of them."""
+        """Where the values are, seen from the yardstick: significantly so, or, of too few to test, all of them."""
         sure = self.p < SIGNIFICANT if self.count >= FEWEST_PAIRS else self.count in (self.above, self.below)
         if not sure or self.above == self.below:
             return "level"

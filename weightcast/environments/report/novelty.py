@@ -81,12 +81,24 @@ def _verdict(judgement: Judgement) -> tuple[str, str]:
         f"In what it does in one step it is {_place(behaviour)} the most alike expert ({number(behaviour.value)}) "
         f"{_than(behaviour)} they are from each other ({number(behaviour.yardstick)}): {_counted(behaviour)}.",
     ]
+    near = [name for name in ("average", "interpolation") if _is_near(judgement, name)]
+    if near:
+        named = [f"{_REFERENCES[name][2]} ({number(pairs[name, 'weights'].value)})" for name in near]
+        parts.append(f"Its weights are nearer than that to {_joined(named)}.")
     errors = [f"{number(pairs[name, 'rmse'].yardstick)} of {_REFERENCES[name][2]}" for name in judgement.references]
     left = [_REFERENCES[name][2] for name in judgement.not_beaten]
     standing = "significantly below all of these" if not left else f"not significantly below that of {_joined(left)}"
     own = number(pairs["nearest", "rmse"].value)
     parts.append(f"Its error is {own}, beside {_joined(errors)}: {standing}.")
-    return f"{label}: {_STANDINGS[judgement.standing]}", " ".join(parts)
+    headline = _STANDINGS[judgement.standing]
+    if judgement.standing == "new":
+        headline += f", {'but no' if left else 'and'} better than what can be had from experts"
+    return f"{label}: {headline}", " ".join(parts)
+
+
+def _is_near(judgement: Judgement, reference: str) -> bool:
+    """Whether weights are nearer to a reference than experts of one environment are to each other."""
+    return reference in judgement.references and judgement.pairs[reference, "weights"].side == "below"
 
 
 def _place(pairs: Pairs) -> str:

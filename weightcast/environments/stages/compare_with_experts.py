@@ -79,7 +79,7 @@ def compare_with_experts(
             for (made, _), own in zip(here, networks, strict=True):
                 samples = slice(first, first + len(own))
                 first += len(own)
-                error = errors[made.method, made.seed, environment.id]
+                error = errors.get((made.method, made.seed, environment.id), math.nan)
                 named = shared | {"method": made.method, "seed": made.seed}
                 rows += [named | row for row in _rows(found, samples, error)]
         _log.info("zoo %s: %d experts, %d methods and seeds", base, len(experts.weights), len(compared))
