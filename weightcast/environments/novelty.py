@@ -116,7 +116,8 @@ class Experts:
         steps = self._behaviour(scene, networks, normalisations)
         of_experts = self._behaviour(scene, self.weights, [self.normalisation] * len(self.weights))
         nearest = torch.cdist(self.distance.coordinates(networks), self.points).argmin(1).tolist()
-        alike = torch.cdist(steps, of_experts).argmin(1).tolist()
+        # Steps of different networks differ by little of what they are: products of matrices would lose it in rounding.
+        alike = torch.cdist(steps, of_experts, compute_mode="donot_use_mm_for_euclid_dist").argmin(1).tolist()
         made = {f"expert {row}": self.weights[row] for row in {*nearest, *alike}} | {"average": self.distance.centre}
         chosen = {
             "nearest": [f"expert {row}" for row in nearest],

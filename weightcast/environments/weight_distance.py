@@ -81,6 +81,7 @@ def within(points: Tensor, groups: Sequence[Sequence[int]]) -> Tensor:
     if several.any():
         squares[~several] = squares[several].median()
     elif len(groups) > 1:
+        flat = flat - flat.mean(0)  # distances are differences of products, which lose what all have in common
         others = torch.cdist(flat, flat).fill_diagonal_(torch.inf).amin(1).square()
         squares = torch.stack([others[list(group)].mean() for group in groups]).cpu()
     return squares
