@@ -62,6 +62,33 @@ rule show_rollouts:
         RUN
 
 
+if ARMS:
+
+    rule compare_with_experts:
+        input:
+            code=code("compare_with_experts"),
+            weights=WEIGHTS,
+            zoos=rules.zoo.input,
+            evaluations=[f"{RESULTS}/evaluation/{source}.csv" for source in SOURCES],
+            trajectories=trajectories(TABLE.ids),
+        output:
+            f"{RESULTS}/report/novelty.csv",
+        log:
+            f"{LOGS}/report/novelty.log",
+        benchmark:
+            f"{BENCHMARKS}/report/novelty.tsv"
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            mem_mb=memory("compare_with_experts"),
+            gpu=GPU,
+        params:
+            **job("compare_with_experts"),
+        shell:
+            RUN
+
+
 rule write_report:
     input:
         code=code("write_report"),
@@ -71,6 +98,7 @@ rule write_report:
             "environments/report/page.html.j2",
             "environments/report/explanation.html.j2",
             "environments/report/adaptation.html.j2",
+            "environments/report/novelty.html.j2",
         ),
         study=rules.resolve_config.output.config,
         environments=rules.resolve_config.output.environments,
@@ -81,6 +109,7 @@ rule write_report:
         weight_map=rules.map_weights.output,
         rollouts=rules.show_rollouts.output,
         explanation=[f"{RESULTS}/report/explanation.csv"] if STUDY.explain else [],
+        novelty=[f"{RESULTS}/report/novelty.csv"] if ARMS else [],
     output:
         page=f"{RESULTS}/report.html",
         figures=directory(f"{RESULTS}/figures"),

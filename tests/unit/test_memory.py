@@ -32,6 +32,7 @@ MEASURED = {
         ("evaluate_weights", {"source": "bases"}, 737),
         ("evaluate_weights", {"source": "finetuned"}, 720),
         ("evaluate_weights", {"source": "generator-paper"}, 731),
+        ("compare_with_experts", {}, 665),
     ],
     "config/lotka-volterra.yaml": [
         ("train_base", {"base": "conditioned"}, 393),

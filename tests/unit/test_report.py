@@ -49,7 +49,7 @@ from weightcast.environments.report.verdict import give_verdict
 
 ROOT = Path(__file__).parents[2]
 SECTIONS = ("verdict", "reading", "summary", "horizon", "plane", "rollouts", "weights", "costs", "trainings", "config")
-SECTIONS = (*SECTIONS, "versions")
+SECTIONS = (*SECTIONS, "novelty", "versions")
 
 
 class Elements(HTMLParser):
@@ -89,7 +89,7 @@ def built_of_little(study, tmp_path_factory):
     folder = tmp_path_factory.mktemp("little")
     results = folder / "results"
     shutil.copytree(study[0], results)
-    for name in ("weight_map.csv", "rollouts.nc", "costs.csv", "training_curves.csv"):
+    for name in ("weight_map.csv", "rollouts.nc", "costs.csv", "training_curves.csv", "novelty.csv"):
         (results / "report" / name).unlink()
     (results / "config.yaml").write_text((results / "config.yaml").read_text() + "note: <script>alert(1)</script>\n")
     (folder / "figures").mkdir()
@@ -162,6 +162,25 @@ def test_same_results_give_the_same_page(study, built, tmp_path):
     assert build(tmp_path, *study) == built[0]
 
 
+def test_page_says_which_weights_are_new(built):
+    page, _ = built
+    assert "<strong>Generated: end-to-end: new, and better than what can be had from experts.</strong>" in page
+    assert "On the unseen environments its weights are farther from the nearest expert" in page
+    assert "farther in 25 of 25, p &lt; 0.001" in page
+    assert "Its error is 0.1" in page and "significantly below all of these" in page
+    assert "<strong>Generated: paper: memorised.</strong>" in page
+    assert "not significantly below that of the nearest expert, the most alike expert" in page
+    assert page.count('<span class="mark">memorised</span>') == 2  # the nearest expert itself is one
+
+
+def test_no_arm_no_word_of_it(copied, tmp_path):
+    results, table = copied
+    config = results / "config.yaml"
+    config.write_text(config.read_text().replace("{end-to-end: {}, paper: {}}", "{}"))
+    (results / "report" / "novelty.csv").unlink()
+    assert "memorised" not in build(tmp_path, results, table)
+
+
 def test_names_are_escaped(built_of_little):
     page, _ = built_of_little
     assert "<script>alert" not in page
@@ -173,7 +192,7 @@ def test_names_are_escaped(built_of_little):
 
 def test_missing_optional_inputs_are_named(built_of_little):
     page, _ = built_of_little
-    for name in ("weight_map.csv", "rollouts.nc", "costs.csv", "training_curves.csv"):
+    for name in ("weight_map.csv", "rollouts.nc", "costs.csv", "training_curves.csv", "novelty.csv"):
         assert f"Left out: report/{name} was not computed for this study." in page
 
 

@@ -31,7 +31,7 @@ BEFORE_DIFFUSION = {
 }  # fmt: skip
 AFTER_DIFFUSION = {
     "tune_generator", "generate_weights", "evaluate_weights", "summarise", "collect_costs",
-    "show_rollouts", "write_report",
+    "show_rollouts", "compare_with_experts", "write_report",
 }  # fmt: skip
 
 

@@ -598,6 +598,35 @@ class Distil(Rows):
         )
 
 
+class CompareWithExperts(Rows):
+    """Generated weights beside the experts of the zoo that they could be copies of.
+
+    Attributes:
+        bases: of the zoos, in their order.
+        arms: the base of each arm's zoo.
+    """
+
+    study: str
+    data: DataSettings
+    bases: tuple[str, ...]
+    arms: dict[str, str]
+    logarithmic_parameters: list[str]
+    seed: int
+
+    @classmethod
+    def of(cls, plan: Plan) -> CompareWithExperts:
+        study = plan.study
+        return cls(
+            environments=plan.table.environments,
+            study=study.study,
+            data=study.data,
+            bases=tuple(study.zoo.bases),
+            arms={name: arm.base for name, arm in study.generator.arms.items()},
+            logarithmic_parameters=study.logarithmic_parameters,
+            seed=study.seed,
+        )
+
+
 class WriteReport(StageSettings):
     """The report needs no settings: it reads the study's results."""
 
@@ -634,6 +663,7 @@ JOBS: dict[str, type[StageSettings]] = {
     "show_environments": ShowEnvironments,
     "show_rollouts": ShowRollouts,
     "distil": Distil,
+    "compare_with_experts": CompareWithExperts,
     "write_report": WriteReport,
 }
 """Every stage of a study across environments; the stage itself is in the module of its name."""

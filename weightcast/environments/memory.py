@@ -28,6 +28,7 @@ from weightcast.environments.config.weight_map import FilmMap, HypernetworkMap
 from weightcast.environments.jobs import Plan
 from weightcast.environments.plan import (
     adapted_arms,
+    compared_frames,
     finetuned_maps,
     shards,
     source_settings,
@@ -396,6 +397,15 @@ def _distil(sizes: _Sizes, of: Mapping[str, str]) -> int:
     return sizes.trained("train") + 2 * sizes.sources()
 
 
+def _compare_with_experts(sizes: _Sizes, of: Mapping[str, str]) -> int:
+    zoos = 4 * len(sizes.study.zoo.bases) * sizes.experts * sizes.weights
+    frames = compared_frames(sizes.frame)
+    networks = sizes.experts + sizes.sources() // (sizes.weights * sizes.environments)
+    test = sizes.read(sizes.environments, "test")
+    ahead = sizes.ahead(12, max(frames, sizes.study.data.trajectories.test))
+    return sizes.sources() + zoos + test + ahead + 3 * networks * frames * sizes.frame
+
+
 def _map_weights(sizes: _Sizes, of: Mapping[str, str]) -> int:
     arms = sizes.study.generator.arms
     zoos = 4 * len(sizes.study.zoo.bases) * sizes.experts * sizes.weights
@@ -441,6 +451,7 @@ _NUMBERS: dict[str, Callable[[_Sizes, Mapping[str, str]], int]] = {
     "show_rollouts": _all_weights,
     "distil": _distil,
     "map_weights": _map_weights,
+    "compare_with_experts": _compare_with_experts,
     "summarise": _tables,
     "write_report": _write_report,
     "show_environments": _show_environments,

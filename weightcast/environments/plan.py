@@ -213,6 +213,11 @@ def observed_sources(study: Study, table: EnvironmentTable) -> list[str]:
     return [f"observed/{case.name}" for case in study.evaluation.observed] if table.unseen and adapted else []
 
 
+def compared_frames(numbers: int) -> int:
+    """Frames of an environment on which generated networks and experts are compared: fewer of large fields."""
+    return min(8, max(4, 2**15 // numbers))
+
+
 def pictured_environments(table: EnvironmentTable) -> list[str]:
     """Three environments to draw: the first, the middle and the last visible one of the table."""
     visible = [environment.id for environment in table.visible]

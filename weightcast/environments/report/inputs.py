@@ -16,6 +16,7 @@ from weightcast.core.tables import (
     read_artifact_costs,
     read_explanation,
     read_metrics,
+    read_novelty,
     read_summary,
     read_training_curves,
     read_weight_map,
@@ -27,6 +28,7 @@ _OPTIONAL = {
     "weight_map": "weight_map.csv",
     "rollouts": "rollouts.nc",
     "explanation": "explanation.csv",
+    "novelty": "novelty.csv",
 }
 """Files of the folder ``report`` of a study's results, by what they are here."""
 _ROLLOUT_DIMS = ("environment", "method", "time", "y", "x")
@@ -50,6 +52,7 @@ class StudyResults:
         weight_map: weight_map.csv, or None.
         rollouts: rollouts.nc, or None.
         explanation: explanation.csv, or None.
+        novelty: novelty.csv, or None.
         missing: what was not found among the optional files: attribute name to path within the results folder.
     """
 
@@ -66,6 +69,7 @@ class StudyResults:
     weight_map: pd.DataFrame | None = None
     rollouts: xr.Dataset | None = None
     explanation: pd.DataFrame | None = None
+    novelty: pd.DataFrame | None = None
     missing: dict[str, str] = field(default_factory=dict)
 
 
@@ -83,6 +87,7 @@ class ResultFiles:
         weight_map: weight_map.csv.
         rollouts: rollouts.nc.
         explanation: explanation.csv; missed only if the configuration asks for it.
+        novelty: novelty.csv; missed only if there is a generator.
     """
 
     study: Path
@@ -94,6 +99,7 @@ class ResultFiles:
     weight_map: Path | None = None
     rollouts: Path | None = None
     explanation: Path | None = None
+    novelty: Path | None = None
 
     @classmethod
     def within(cls, results: Path, environments: Path) -> ResultFiles:
@@ -125,10 +131,11 @@ def read_results(files: ResultFiles) -> StudyResults:
         ("weight_map", files.weight_map, read_weight_map),
         ("rollouts", files.rollouts, _read_rollouts),
         ("explanation", files.explanation, read_explanation),
+        ("novelty", files.novelty, read_novelty),
     ):
         if path is not None:
             optional[name] = read(path)
-        elif name != "explanation" or (isinstance(settings, dict) and settings.get("explain")):
+        elif _is_expected(name, settings):
             missing[name] = f"report/{_OPTIONAL[name]}"
     unknown = sorted(set(metrics["environment"]) - set(environments.ids))
     if unknown:
@@ -156,6 +163,14 @@ def _read_config(path: Path) -> tuple[str, Any]:
         raise InputError(f"{path}: found no such file, expected the resolved configuration") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{path}: cannot be read as YAML ({' '.join(str(error).split())})") from None
+
+
+def _is_expected(name: str, settings: Any) -> bool:
+    """Whether the configuration leads to an optional file."""
+    asked = settings if isinstance(settings, dict) else {}
+    if name == "explanation":
+        return bool(asked.get("explain"))
+    return name != "novelty" or bool((asked.get("generator") or {}).get("arms"))
 
 
 def _whole(settings: Any, field_name: str, path: Path) -> int:

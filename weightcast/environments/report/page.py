@@ -24,6 +24,7 @@ from weightcast.environments.report.figures import (
     draw_weight_map,
 )
 from weightcast.environments.report.inputs import StudyResults
+from weightcast.environments.report.novelty import novelty_section
 from weightcast.environments.report.verdict import give_verdict
 
 _EMPTY = {"rollouts": "it holds no forecasts to show", "curves": "no artifact tells how its training went"}
@@ -69,6 +70,11 @@ def render_page(results: StudyResults) -> tuple[str, list[ReportFigure]]:
         figures = [explanation.figure] if explanation else []
         absence = "" if explanation else _absence(results, "explanation")
         sections.insert(-2, Section("explanation", "Symbolic explanation", figures, absence))
+    novelty = novelty_section(results)
+    if novelty is not None or "novelty" in results.missing:
+        sections.insert(
+            -2, Section("novelty", "New, or memorised?", [], "" if novelty else _absence(results, "novelty"))
+        )
     page = fill_template(
         TEMPLATE,
         study=results.study,
@@ -82,6 +88,7 @@ def render_page(results: StudyResults) -> tuple[str, list[ReportFigure]]:
         sections=sections,
         explanation=explanation,
         adaptation=adaptation,
+        novelty=novelty,
         stages=stage_rows(results.costs),
         stages_absence=_absence(results, "costs") if results.costs is None else "",
         zoo=_zoo(results.costs),
@@ -101,6 +108,7 @@ def _check(results: StudyResults) -> None:
         ("report/weight_map.csv", results.weight_map["environment"] if results.weight_map is not None else []),
         ("report/rollouts.nc", results.rollouts["environment"].values if results.rollouts is not None else []),
         ("report/explanation.csv", results.explanation["environment"] if results.explanation is not None else []),
+        ("report/novelty.csv", results.novelty["environment"] if results.novelty is not None else []),
     ):
         unknown = sorted({str(value) for value in found} - set(results.environments["id"]))
         if unknown:
