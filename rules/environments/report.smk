@@ -62,7 +62,7 @@ rule show_rollouts:
         RUN
 
 
-if ARMS:
+if ARMS or STUDY.context:
 
     rule compare_with_experts:
         input:
@@ -109,7 +109,7 @@ rule write_report:
         weight_map=rules.map_weights.output,
         rollouts=rules.show_rollouts.output,
         explanation=[f"{RESULTS}/report/explanation.csv"] if STUDY.explain else [],
-        novelty=[f"{RESULTS}/report/novelty.csv"] if ARMS else [],
+        novelty=[f"{RESULTS}/report/novelty.csv"] if ARMS or STUDY.context else [],
     output:
         page=f"{RESULTS}/report.html",
         figures=directory(f"{RESULTS}/figures"),

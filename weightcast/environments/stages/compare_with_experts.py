@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from weightcast.core.methods import GENERATOR_PREFIX, OBSERVED, WEIGHTS_ONLY, method
+from weightcast.core.methods import GENERATOR_PREFIX, LATENT_REGRESSION_PREFIX, OBSERVED, WEIGHTS_ONLY, method
 from weightcast.core.outputs import Table
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
@@ -97,6 +97,10 @@ def zoo_of(name: str, settings: CompareWithExperts) -> str | None:
     if name.startswith(GENERATOR_PREFIX):
         arm = name.removeprefix(GENERATOR_PREFIX).removesuffix(OBSERVED).removesuffix(WEIGHTS_ONLY)
         return settings.arms[arm]
+    if name.startswith(LATENT_REGRESSION_PREFIX):
+        return settings.arms[name.removeprefix(LATENT_REGRESSION_PREFIX)]
+    if name.startswith(LATENT_REGRESSION_PREFIX):
+        return settings.arms[name.removeprefix(LATENT_REGRESSION_PREFIX)]
     if method(name).family == "reference" and not name.startswith("one-per-env-"):
         return None
     for base in settings.bases:
