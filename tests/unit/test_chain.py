@@ -125,7 +125,8 @@ def alone(stage: str, position: int, chain: Chain) -> WeightsFile:
         name: [*map(str, path)] if isinstance(path, list) else str(path)
         for name, path in chain.inputs_of(stage).items()
     }
-    settings, function = JOBS[stage].of(chain.plan), find_stage(stage)  # type: ignore[attr-defined]
+    settings = JOBS[stage].of(chain.plan, **of_case(stage))  # type: ignore[attr-defined]
+    function = find_stage(stage)
     inputs = function.load(paths)
     inputs["bases"] = [inputs["bases"][position]]
     if stage == "adapt_to_frames":
@@ -133,11 +134,16 @@ def alone(stage: str, position: int, chain: Chain) -> WeightsFile:
     return function(Run(), settings.model_copy(update={"methods": (settings.methods[position],)}), **inputs)
 
 
+def of_case(stage: str) -> dict[str, str]:
+    """The wildcard of a stage that has one."""
+    return {"case": "3-frames"} if stage == "adapt_to_frames" else {}
+
+
 @pytest.mark.parametrize("stage", ["fold_bases", "finetune_bases", "adapt_to_frames"])
 def test_every_base_keeps_its_own_normalisation_to_the_evaluation(stage: str, chain: Chain, tmp_path: Path) -> None:
     bases = load_bases(chain, stage)
     assert len({base.normalisation for base in bases}) == 2
-    together = chain.call(stage, chain.inputs_of(stage))
+    together = chain.call(stage, chain.inputs_of(stage), **of_case(stage))
     together.save(tmp_path / "together.safetensors")
     read = WeightsFile.load(tmp_path / "together.safetensors")
     for method, base in zip(read.methods, bases, strict=False):
@@ -149,7 +155,7 @@ def test_every_base_keeps_its_own_normalisation_to_the_evaluation(stage: str, ch
 
 
 def test_a_generator_keeps_the_normalisation_of_its_zoo(chain: Chain) -> None:
-    made = chain.call("adapt_to_frames", chain.inputs_of("adapt_to_frames"))
+    made = chain.call("adapt_to_frames", chain.inputs_of("adapt_to_frames"), case="3-frames")
     conditioned = BaseNetwork.load(chain.inputs_of("adapt_to_frames")["started_from"])
     of = {method.method: made.normalisation_of(method) for method in made.methods}
     assert of["generator-conditioned-observed"] == conditioned.normalisation

@@ -167,10 +167,12 @@ def test_states_get_the_sizes_of_the_study_of_lotka_and_volterra(
     of_this_data = {
         "base": ("environments",),
         "zoo": ("shard_environments",),
-        "generator": ("environments", "batch"),
+        "generator": ("environments", "batch", "paper"),
         "baselines": ("environments", "folds", "choosing_environments"),
     }
-    assert written["predictor"] == like["predictor"]
+    # A vector field forecasts any time step, and its context is trained to the bottom.
+    assert written["predictor"] | {"integrator": "map"} != written["predictor"]
+    assert written["context"]["polish"]["iterations"] > 0
     for section, names in of_this_data.items():
         assert without(written[section], names) == without(like[section], names), section
 

@@ -186,9 +186,10 @@ def _frames(known: Known) -> Tensor:
 @pytest.mark.parametrize("name", CONDITIONS)
 def test_a_kind_is_the_module_of_its_name(name: str) -> None:
     kind = kind_of_condition(name)
-    assert kind.__module__ == f"weightcast.environments.conditions.{name.replace('-', '_')}"
+    module = {"code": "codes"}.get(name, name.replace("-", "_"))
+    assert kind.__module__ == f"weightcast.environments.conditions.{module}"
     listed = code_files("weightcast.environments.stages.train_base")
-    assert f"weightcast/environments/conditions/{name.replace('-', '_')}.py" in listed
+    assert f"weightcast/environments/conditions/{module}.py" in listed
     assert CONDITIONS[0] not in SHOWN_FRAMES <= set(CONDITIONS)
 
 

@@ -248,6 +248,7 @@ def test_files_of_weights_are_named_once(study: Study) -> None:
 
 def test_unknown_environments_are_adapted_to_where_frames_are_observed_and_there_are_any(study: Study) -> None:
     table = table_of(("a", "visible"), ("b", "visible"), ("p", "interpolation"))
+    study = study.model_copy(update={"evaluation": study.evaluation.model_copy(update={"observed": []})})
     observing = study.model_copy(
         update={"evaluation": study.evaluation.model_copy(update={"observed": [ObservedCase(frames=10)]})}
     )

@@ -235,6 +235,8 @@ def test_error_by_horizon_and_by_environment():
 def test_methods_have_families():
     assert method("generator-paper").family == "generator"
     assert method("generator-paper-weights-only").label == "Generated: paper, weights only"
-    assert {known.family for known in METHODS.values()} == {"baseline", "reference"}
+    assert {known.family for known in METHODS.values()} == {"baseline", "reference", "generator"}
+    assert method("context").family == method("context-ensemble").family == "generator"
+    assert not method("context").told_parameters
     with refused("generator-<arm>"):
         method("generator-")

@@ -135,6 +135,8 @@ def test_a_change_for_unseen_environments_trains_nothing_else_again(chain: Chain
 def test_trainings_without_validation_have_curves_without_it(chain: Chain) -> None:
     assert chain.curves
     for name, curve in chain.curves.items():
+        if name.endswith("left-out"):
+            continue  # which is validated on environments that it leaves out
         assert curve["training"] and not curve["validation"] and not curve["validated_steps"], name
     for experts in ("zoo/conditioned", "experts/conditioned-unseen"):
         for entry in Zoo.load(chain.folder / "results" / f"{experts}.safetensors").manifest:

@@ -77,7 +77,8 @@ def tiny_config(folder: Path) -> dict[str, Any]:
         "trajectories": {"train": 3, "validation": 1, "test": 1},
     }
     config["predictor"] |= {"width": 3, "modes": [2, 2], "depth": 1, "projection": 4}
-    config["evaluation"]["horizons"] = [1, 4, 8]
+    config["evaluation"] |= {"horizons": [1, 4, 8], "observed": []}
+    config["context"] = None
     config["baselines"]["finetune"]["frames"] = 4
     for section in ("vae", "diffusion"):
         config["generator"][section] |= {"width": 8, "heads": 2, "layers": 1}
@@ -90,6 +91,7 @@ def without_parameters(config: dict[str, Any]) -> dict[str, Any]:
     config["base"]["conditioned"] = None
     config["zoo"]["bases"] = ["erm"]
     config["generator"]["arms"] = {}
+    config["context"] = None
     config["baselines"] |= {"film_matched": None, "hypernetwork": None}
     return config
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.func import jvp
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 FIRST_DAMPING = 1e-2
 EASIER, HARDER = 0.2, 4.0
@@ -45,7 +46,8 @@ def levenberg_marquardt(residuals: Callable[[Tensor], Tensor], start: Tensor, it
         iterations: trial steps of every problem.
     """
     unknowns, damping = start.clone(), start.new_full((len(start),), FIRST_DAMPING)
-    with torch.no_grad():
+    # Of the ways to compute attention, one alone has a forward-mode derivative.
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
         values, jacobian = _linearised(residuals, unknowns)
         cost = _cost(values)
         for _ in range(iterations):

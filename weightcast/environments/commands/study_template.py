@@ -74,10 +74,10 @@ environments: $pooled}""",
     "arms": """\
   arms:  # configurations that are compared; vae and diffusion may override single keys below
     conditioned: {base: conditioned, end_to_end: true}
-    paper:  # as published: experts of the pooled network, weights only, noise predicted, waves of each parameter
+    paper:  # the paper's recipe, pooled base and weights only, with a diffusion of what regression of latents leaves
       base: erm
       end_to_end: false
-      diffusion: {prediction: epsilon, sample_steps: 50, frequencies: 4, training: {learning_rate: 0.001}}""",
+      diffusion: {relative_to: regression, left_out: 0.25, width: 32, layers: 2, batch: 8, training: {steps: 400}}""",
     "told_baselines": """\
   film_matched: {steps: $film_steps, learning_rate: $base_rate, unroll: $unroll, batch: $batch, environments: $pooled}
   hypernetwork:

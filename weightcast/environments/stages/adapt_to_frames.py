@@ -65,16 +65,17 @@ def adapt_to_frames(
         generator.to(run.device)
         assert started_from is not None  # the rule names the base of the generators that it names
         conditioned.append(Conditioned.of_generator(name, generator, started_from.metadata["seconds"]))
-    methods = []
+    methods, of_context = list[MethodWeights](), list[MethodWeights]()
     if context is not None:
         context = context.to(run.device)
-        methods += adapt_context(context, settings.ids, observed, settings.members, settings.seed)
+        of_context = adapt_context(context, settings.ids, observed, settings.members, settings.seed)
     known = [*([context.base] if context else []), *([started_from] if started_from else []), *bases]
     shared = known[0]
     if settings.case.frames > 1:  # a single frame has no residual
         space = _frame_space(context, run.place(shared.normalisation.apply(frames)))
         predictor = shared.predictor.to(run.device)
         methods += [adapt(method, settings.ids, observed, predictor, space) for method in conditioned]
+    methods += of_context
     for method in methods:
         print(f"{method.method}, seed {method.seed}: {method.adapt_seconds:.2g} s an environment", flush=True)
     return WeightsFile.of(methods, shared.shared | {"case": settings.case.model_dump()} | run.described())
