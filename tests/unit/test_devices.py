@@ -28,11 +28,11 @@ from weightcast.core.training import Fit
 from weightcast.environments.base import BaseNetwork
 from weightcast.environments.conditions import Known
 from weightcast.environments.dataset import TrajectoryFolder
+from weightcast.environments.diffusion import LatentDiffusion
 from weightcast.environments.evaluation import roll_out
 from weightcast.environments.experts import one_step_error, plan_members, starting_weights, train_experts
 from weightcast.environments.generator import Generator
 from weightcast.environments.jobs import EvaluateWithoutNetwork, TrainExperts
-from weightcast.environments.latent_regression import LatentRegression
 from weightcast.environments.stages import adapt_to_frames as adapting
 from weightcast.environments.stages import finetune_bases as finetuning
 from weightcast.environments.stages import train_diffusion as diffusing
@@ -131,7 +131,7 @@ def test_a_diffusion_is_trained_on_the_runs_device(
     arm: str, on_meta: tuple[Chain, list[MetaRun]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What compares numbers.
-    monkeypatch.setattr(LatentRegression, "fit", lambda *_: "as it is")
+    monkeypatch.setattr(LatentDiffusion, "fit_regression", lambda *_: None)
     monkeypatch.setattr(diffusing, "choose_steps", lambda run, diffusion, a, b, settings, seed: (settings, 0.0))
     chain, runs = on_meta
     made = chain.call("train_diffusion", chain.inputs_of("train_diffusion", arm), arm=arm, seed="0")
