@@ -1,12 +1,14 @@
 """What the rules of a study across environments share: its table, its plan, its files. No rules here."""
 
 from weightcast.core.environment_table import read_environments
+from weightcast.environments.config.condition import LABELLED
 from weightcast.environments.jobs import Plan
 from weightcast.environments.memory import memory_mb
 from weightcast.environments.plan import (
     adapted_arms,
     base_environments,
     check_plan,
+    labelled_bases,
     pictured_environments,
     shards,
     tuned_arms,
@@ -29,6 +31,7 @@ ARMS = STUDY.generator.arms
 SEEDS = STUDY.generator.seeds
 TUNED_ARMS = tuned_arms(STUDY)
 SOURCES = weight_sources(STUDY, TABLE)  # files of weights that the evaluation rolls out
+LABELS = [f"{RESULTS}/labels/{base}.safetensors" for base in labelled_bases(STUDY)]
 WEIGHTS = [f"{RESULTS}/weights/{source}.safetensors" for source in SOURCES]
 
 
@@ -65,6 +68,13 @@ def shards_of(role):
 def of_arm(folder):
     """A file of the base that an arm's zoo starts from."""
     return lambda wildcards: f"{RESULTS}/{folder}/{ARMS[arm_of(wildcards)].base}.safetensors"
+
+
+def labels(wildcards):
+    """Surrogate labels from the experts of an arm's base; none where the arm's condition is another."""
+    base = ARMS[arm_of(wildcards)].base
+    told = ARMS[arm_of(wildcards)].condition in LABELLED
+    return [f"{RESULTS}/labels/{base}.safetensors"] if told else []
 
 
 def arm_of(wildcards):

@@ -15,7 +15,7 @@ from weightcast.core.config.training import PooledTraining, PredictorTraining
 from weightcast.core.environment_table import Environment, EnvironmentTable, Role, read_environments
 from weightcast.core.job import StageSettings
 from weightcast.environments.config.baselines import FinetuneSettings, RegressionSettings
-from weightcast.environments.config.condition import ConditionName
+from weightcast.environments.config.condition import ConditionName, ConditionSettings
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.config.end_to_end import EndToEndSettings
@@ -63,9 +63,17 @@ class Plan:
         return self.study.results
 
     @property
-    def shown(self) -> DataSettings | None:
-        """How frames of environments are read, if a condition of the study sees them."""
-        return self.study.data if sees_frames(self.study) else None
+    def shown(self) -> ShownFrames | None:
+        """How frames of environments are read, and what is made of them, if a condition of the study sees any."""
+        study = self.study
+        return ShownFrames(data=study.data, conditions=study.conditions) if sees_frames(study) else None
+
+
+class ShownFrames(StageSettings):
+    """What stages are told where a condition of the study sees frames."""
+
+    data: DataSettings
+    conditions: ConditionSettings
 
 
 class Rows(StageSettings):
@@ -98,7 +106,12 @@ class Told(Rows):
         shown: how frames of them are read, where a condition of the study sees frames (`Plan.shown`).
     """
 
-    shown: DataSettings | None = None
+    shown: ShownFrames | None = None
+
+    @property
+    def conditions(self) -> ConditionSettings | None:
+        """Of kinds that can be set, where the study has one."""
+        return None if self.shown is None else self.shown.conditions
 
 
 class ResolveConfig(StageSettings):
@@ -260,6 +273,16 @@ class GatherZoo(StageSettings):
         return cls(environments=tuple(environment.id for environment in chosen))
 
 
+class LabelEnvironments(Told):
+    """Surrogate labels of the visible environments, from the experts of one base."""
+
+    seed: int
+
+    @classmethod
+    def of(cls, plan: Plan, base: str) -> LabelEnvironments:
+        return cls(shown=plan.shown, environments=plan.table.visible, seed=plan.study.seed)
+
+
 class TrainVae(Told):
     """The weight VAE of one arm and seed."""
 
@@ -381,7 +404,7 @@ class RegressWeights(Told):
             shown=plan.shown,
             environments=plan.table.environments,
             base=base,
-            condition=plan.study.base.condition,
+            condition="parameters",  # whatever the base is told: a regression of a thousand weights needs few numbers
             logarithmic_parameters=plan.study.logarithmic_parameters,
             regression=plan.study.baselines.regression,
         )
@@ -477,6 +500,14 @@ class MapWeights(Told):
         return cls(shown=plan.shown, environments=plan.table.visible, bases=tuple(plan.study.zoo.bases))
 
 
+class CorrelateLabels(Rows):
+    """What surrogate labels have to do with parameters."""
+
+    @classmethod
+    def of(cls, plan: Plan) -> CorrelateLabels:
+        return cls(environments=plan.table.visible)
+
+
 class ShowEnvironments(Rows):
     """Which environments and channels are drawn."""
 
@@ -540,6 +571,7 @@ JOBS: dict[str, type[StageSettings]] = {
     "train_base": TrainBase,
     "train_experts": TrainExperts,
     "gather_zoo": GatherZoo,
+    "label_environments": LabelEnvironments,
     "train_vae": TrainVae,
     "train_diffusion": TrainDiffusion,
     "tune_generator": TuneGenerator,
@@ -553,6 +585,7 @@ JOBS: dict[str, type[StageSettings]] = {
     "collect_costs": CollectCosts,
     "summarise": Summarise,
     "map_weights": MapWeights,
+    "correlate_labels": CorrelateLabels,
     "show_environments": ShowEnvironments,
     "show_rollouts": ShowRollouts,
     "distil": Distil,

@@ -16,6 +16,7 @@ from weightcast.core.errors import InputError
 from weightcast.core.methods import OBSERVED, WEIGHTS_ONLY
 from weightcast.core.names import check_name
 from weightcast.environments.config.baselines import BaselineSettings
+from weightcast.environments.config.condition import LABELLED, ConditionSettings
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.config.evaluation import EvaluationSettings
@@ -43,6 +44,8 @@ class Study(Settings):
     predictor: AnyPredictor
     """The small network whose weights are the data. What can be set depends on its kind."""
     base: BaseSettings
+    conditions: ConditionSettings = ConditionSettings()
+    """What weights may depend on beside parameters: how observed frames are shown and read."""
     zoo: ZooSettings
     generator: GeneratorSettings
     baselines: BaselineSettings
@@ -97,6 +100,34 @@ def load_study(path: str | Path) -> Study:
     return parse_study(read_yaml(path), path)
 
 
+def _check_condition(study: Study, arm: str, vae: VAESettings, source: str | Path) -> None:
+    """Weights relative to a conditioned base are a function of what that base is told."""
+    chosen, told = study.generator.arms[arm], study.base.condition
+    if chosen.base == "conditioned" and vae.relative_to == "base" and chosen.condition != told:
+        raise InputError(
+            f"{source}: generator.arms.{arm}.condition: found {chosen.condition!r}, expected {told!r} as base.condition, "
+            "or generator.vae.relative_to: mean"
+        )
+
+
+def _check_conditions(study: Study, source: str | Path) -> None:
+    if study.base.condition in LABELLED:
+        raise InputError(
+            f"{source}: base.condition: found {study.base.condition!r}, expected 'parameters' or 'frames': labels are "
+            "made of a base's experts"
+        )
+    frames = study.conditions.frames
+    if not (frames.statistics or frames.responses or frames.spectra):
+        raise InputError(
+            f"{source}: conditions.frames: found statistics, responses and spectra switched off, expected one or more"
+        )
+    if frames.frames > study.data.trained_frames:
+        raise InputError(
+            f"{source}: conditions.frames.frames: found {frames.frames}, expected at most data.trained_frames "
+            f"({study.data.trained_frames})"
+        )
+
+
 def _check_arm(study: Study, arm: str, source: str | Path) -> None:
     """The VAE and the diffusion of an arm, which are complete only with the arm's overrides."""
     sections: dict[str, tuple[str, type[Settings]]] = {
@@ -108,6 +139,7 @@ def _check_arm(study: Study, arm: str, source: str | Path) -> None:
     except ValidationError as error:
         name, section = sections[error.title]
         raise InputError(first_line(error, source, section, f"generator.arms.{arm}.{name}.")) from None
+    _check_condition(study, arm, vae, source)
     for name, width, heads in (("vae", vae.width, vae.heads), ("diffusion", diffusion.width, diffusion.heads)):
         if width % heads:
             raise InputError(
@@ -131,6 +163,7 @@ def _check(study: Study, source: str | Path) -> None:
     check_once(study.evaluation.horizons, "evaluation.horizons", source)
     if min(study.generator.seeds) < 0:
         raise InputError(f"{source}: generator.seeds: found {min(study.generator.seeds)}, expected 0 or more")
+    _check_conditions(study, source)
     data, predictor = study.data, study.predictor
     for channel in data.channels:
         check_name(channel, "data.channels", source)

@@ -15,6 +15,7 @@ from weightcast.core.errors import InputError
 from weightcast.core.tables import (
     read_artifact_costs,
     read_explanation,
+    read_labels,
     read_metrics,
     read_summary,
     read_training_curves,
@@ -27,6 +28,7 @@ _OPTIONAL = {
     "weight_map": "weight_map.csv",
     "rollouts": "rollouts.nc",
     "explanation": "explanation.csv",
+    "labels": "labels.csv",
 }
 """Files of the folder ``report`` of a study's results, by what they are here."""
 _ROLLOUT_DIMS = ("environment", "method", "time", "y", "x")
@@ -50,6 +52,7 @@ class StudyResults:
         weight_map: weight_map.csv, or None.
         rollouts: rollouts.nc, or None.
         explanation: explanation.csv, or None.
+        labels: labels.csv, or None.
         missing: what was not found among the optional files: attribute name to path within the results folder.
     """
 
@@ -66,6 +69,7 @@ class StudyResults:
     weight_map: pd.DataFrame | None = None
     rollouts: xr.Dataset | None = None
     explanation: pd.DataFrame | None = None
+    labels: pd.DataFrame | None = None
     missing: dict[str, str] = field(default_factory=dict)
 
 
@@ -83,6 +87,7 @@ class ResultFiles:
         weight_map: weight_map.csv.
         rollouts: rollouts.nc.
         explanation: explanation.csv; missed only if the configuration asks for it.
+        labels: labels.csv, where the study has surrogate labels.
     """
 
     study: Path
@@ -94,6 +99,7 @@ class ResultFiles:
     weight_map: Path | None = None
     rollouts: Path | None = None
     explanation: Path | None = None
+    labels: Path | None = None
 
     @classmethod
     def within(cls, results: Path, environments: Path) -> ResultFiles:
@@ -125,10 +131,13 @@ def read_results(files: ResultFiles) -> StudyResults:
         ("weight_map", files.weight_map, read_weight_map),
         ("rollouts", files.rollouts, _read_rollouts),
         ("explanation", files.explanation, read_explanation),
+        ("labels", files.labels, read_labels),
     ):
         if path is not None:
             optional[name] = read(path)
-        elif name != "explanation" or (isinstance(settings, dict) and settings.get("explain")):
+        elif name not in ("explanation", "labels") or (
+            name == "explanation" and isinstance(settings, dict) and settings.get("explain")
+        ):
             missing[name] = f"report/{_OPTIONAL[name]}"
     unknown = sorted(set(metrics["environment"]) - set(environments.ids))
     if unknown:
