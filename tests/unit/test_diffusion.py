@@ -7,6 +7,7 @@ import torch
 from tiny_conditions import on_parameters
 
 from weightcast.core.draws import Draws
+from weightcast.core.errors import InputError
 from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.diffusion import LatentDiffusion
 
@@ -94,3 +95,42 @@ def test_training_learns_how_latents_depend_on_the_parameter():
     with torch.no_grad():
         samples = diffusion.sample(draws.normal(9, 3, 2), wanted, steps=4)
     assert (samples.mean((1, 2)) - wanted[:, 0]).abs().max() < 0.15
+
+
+def mixture(environments: torch.Tensor, draws: Draws) -> torch.Tensor:
+    """Latents [batch, 3, 2] of two environments, -1 and 1: normal around -1.5 and 1.5."""
+    return 1.5 * environments[:, :, None] + 0.4 * draws.normal(len(environments), 3, 2)
+
+
+@pytest.mark.parametrize("prediction", ["x0", "v", "epsilon"])
+def test_condition_dropout_learns_the_prior_beside_what_is_conditioned(prediction):
+    """One network: told the environment it samples one mode of a known mixture, told nothing both of them."""
+    diffusion = make(prediction, layers=1, condition_dropout=0.5)
+    optimiser = torch.optim.Adam(diffusion.parameters(), lr=3e-3)
+    draws = Draws("cpu", 0)
+    for step in range(400):
+        environments = 2.0 * draws.integers(2, 128, 1) - 1.0
+        for group in optimiser.param_groups:
+            group["lr"] = 3e-3 * (1.0 - step / 400)
+        optimiser.zero_grad()
+        diffusion.loss(mixture(environments, draws), environments, draws).backward()
+        optimiser.step()
+
+    noise = draws.normal(1000, 3, 2)
+    with torch.no_grad():
+        prior = diffusion.sample(noise, None, steps=40)
+        told = diffusion.sample(noise, torch.ones(1000, 1), steps=40)
+    assert float(told.mean()) == pytest.approx(1.5, abs=0.15)
+    assert float(told.std()) == pytest.approx(0.4, abs=0.12)
+    # The mixture's moments: mean 0, variance 1.5^2 + 0.4^2, and both modes, in all numbers of a sample together.
+    assert float(prior.mean()) == pytest.approx(0.0, abs=0.3)
+    assert float(prior.square().mean().sqrt()) == pytest.approx((1.5**2 + 0.4**2) ** 0.5, abs=0.15)
+    assert 0.35 < float((prior.mean((1, 2)) > 0).float().mean()) < 0.65
+    assert float(prior.std((1, 2)).mean()) < 0.7
+
+
+def test_without_condition_dropout_there_is_no_prior():
+    diffusion = make("x0")
+    assert not any("unknown" in name for name in diffusion.state_dict())
+    with pytest.raises(InputError, match="condition_dropout above 0"):
+        diffusion.sample(torch.zeros(1, 3, 2), None, steps=2)

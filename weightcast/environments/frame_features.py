@@ -22,6 +22,9 @@ from weightcast.environments.observation import ObservationLayout, draw_observat
 
 SAMPLES, CHUNK = 512, 32
 """Observations behind the median and spread of features, and how many of them are looked at together."""
+LEVELS = torch.tensor([0.16, 0.5, 0.84])
+"""Quantiles that features are scaled by: the median, and half of what lies between the others, a standard deviation of
+what is normal."""
 LARGEST = 3.0
 """Spreads at which features level off: a rare least-squares fit of few points must not drown the others."""
 
@@ -79,9 +82,8 @@ class FrameFeatures(nn.Module):
             sequences.append(sequence[torch.arange(layout.slots) < lengths[..., None]])
         vector, entries = torch.cat(vectors), torch.cat(sequences)
         # Fits of few points have heavy tails: quantiles, which these do not move, keep apart what differs elsewhere.
-        below, middle, above = torch.nan_to_num(
-            vector.nanquantile(torch.tensor([0.16, 0.5, 0.84], dtype=vector.dtype), dim=0)
-        )
+        quantiles = [torch.nan_to_num(column.nanquantile(LEVELS)) for column in vector.T]
+        below, middle, above = torch.stack(quantiles).T if quantiles else vector.new_zeros(3, 0)
         features.scales = {
             "middle": middle.tolist(),
             "spread": (0.5 * (above - below)).clamp(min=1e-6).tolist(),

@@ -107,9 +107,9 @@ def responses(frames: Tensor, times: Tensor) -> Tensor:
         for terms in kinds:
             found = None
             for spacing in usable:
-                inner = (..., *(slice(spacing, size - spacing) for size in grid))
-                with_laplacian = torch.cat([terms[inner], _laplacian(middle, spacing)], 2)
-                fit = _least_squares(with_laplacian, rate[inner])
+                y, x = (slice(spacing, size - spacing) for size in grid)
+                with_laplacian = torch.cat([terms[..., y, x], _laplacian(middle, spacing)], 2)
+                fit = _least_squares(with_laplacian, rate[..., y, x])
                 found = fit if found is None else torch.where(found.isnan(), fit, found)
                 if not bool(found.isnan().any()):
                     break
@@ -132,7 +132,7 @@ def _laplacian(fields: Tensor, spacing: int) -> Tensor:
 
 
 def _least_squares(terms: Tensor, rate: Tensor) -> Tensor:
-    """Coefficients of terms [batch, pair, term, y, x] in rates [batch, pair, channel, y, x]: [batch, term * channel]."""
+    """Coefficients [batch, term * channel] of terms [batch, pair, term, y, x] in rates [batch, pair, channel, y, x]."""
     terms, rate = (each.transpose(1, 2).flatten(2).transpose(1, 2) for each in (terms, rate))  # [batch, point, ...]
     seen = ~(terms.isnan().any(-1) | rate.isnan().any(-1))
     count = seen.sum(1)

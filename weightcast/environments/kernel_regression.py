@@ -41,7 +41,7 @@ class KernelRegression(nn.Module):
     @classmethod
     def fitted(cls, inputs: Tensor, wanted: Tensor, kernel: str, length: float, ridge: float) -> KernelRegression:
         """Fit to inputs [point, feature] and what is wanted there [point, output]."""
-        regression = cls(*inputs.shape, wanted.shape[1], kernel, length)
+        regression = cls(len(inputs), inputs.shape[1], wanted.shape[1], kernel, length)
         gram = kernel_values(inputs.double(), inputs.double(), kernel, length)
         mean = wanted.double().mean(0)
         coefficients = torch.linalg.solve(

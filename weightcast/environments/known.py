@@ -29,7 +29,10 @@ def known_of(settings: Told, trajectories: TrajectoryFolder | None, ids: Sequenc
 
 
 def training_known_of(
-    settings: Told, trajectories: TrajectoryFolder | None, ids: Sequence[str] | None = None, labels: Labels | None = None
+    settings: Told,
+    trajectories: TrajectoryFolder | None,
+    ids: Sequence[str] | None = None,
+    labels: Labels | None = None,
 ) -> list[Known]:
     """What a training may see of visible environments: where a condition sees frames, all that training data hold.
 

@@ -311,7 +311,9 @@ def _tune_generator(sizes: _Sizes, of: Mapping[str, str]) -> int:
         trained = STATES * (sizes.generator(arm))
         through = sizes.step(networks, settings.training.batch, settings.training.unroll)
         every = sizes.ahead(sizes.visible, sizes.study.data.trajectories.validation)
-        return sizes.shown + sizes.trained("train", "validation") + trained + round(BACKWARD * sampled) + through + every
+        return (
+            sizes.shown + sizes.trained("train", "validation") + trained + round(BACKWARD * sampled) + through + every
+        )
 
     return _largest(of_arm, of.get("arm"), tuned_arms(sizes.study))
 

@@ -27,13 +27,16 @@ class Origin(nn.Module):
     Args:
         weight_map: of the base; not trained any more.
         condition: the generator's.
+
+    Attributes:
+        is_pooled: whether it is the same in every environment.
     """
 
     def __init__(self, weight_map: WeightMap, condition: Condition) -> None:
         super().__init__()
         self.weight_map = weight_map.requires_grad_(False)
-        pooled = isinstance(weight_map, PooledWeights)
-        self.coordinates = nn.Identity() if pooled else condition.towards(weight_map.condition)
+        self.is_pooled = isinstance(weight_map, PooledWeights)
+        self.coordinates = nn.Identity() if self.is_pooled else condition.towards(weight_map.condition)
 
     @classmethod
     def of(cls, base: BaseNetwork, condition: Condition) -> Origin:

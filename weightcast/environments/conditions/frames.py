@@ -19,7 +19,7 @@ from weightcast.core.errors import InputError
 from weightcast.environments.conditions.condition import Condition, Known
 from weightcast.environments.config.condition import ConditionSettings, FramesSettings
 from weightcast.environments.frame_features import FrameFeatures, pooled_frames
-from weightcast.environments.observation import ObservationLayout, draw_observations
+from weightcast.environments.observation import draw_observations
 from weightcast.environments.scaling import ParameterScaling
 
 
@@ -130,4 +130,3 @@ class FramesCondition(Condition):
 
 
 CONDITION = FramesCondition
-

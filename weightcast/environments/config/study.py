@@ -105,8 +105,8 @@ def _check_condition(study: Study, arm: str, vae: VAESettings, source: str | Pat
     chosen, told = study.generator.arms[arm], study.base.condition
     if chosen.base == "conditioned" and vae.relative_to == "base" and chosen.condition != told:
         raise InputError(
-            f"{source}: generator.arms.{arm}.condition: found {chosen.condition!r}, expected {told!r} as base.condition, "
-            "or generator.vae.relative_to: mean"
+            f"{source}: generator.arms.{arm}.condition: found {chosen.condition!r}, expected {told!r} as "
+            "base.condition, or generator.vae.relative_to: mean"
         )
 
 
@@ -120,11 +120,6 @@ def _check_conditions(study: Study, source: str | Path) -> None:
     if not (frames.statistics or frames.responses or frames.spectra):
         raise InputError(
             f"{source}: conditions.frames: found statistics, responses and spectra switched off, expected one or more"
-        )
-    if frames.frames > study.data.trained_frames:
-        raise InputError(
-            f"{source}: conditions.frames.frames: found {frames.frames}, expected at most data.trained_frames "
-            f"({study.data.trained_frames})"
         )
 
 

@@ -21,7 +21,9 @@ def label_rows(results: StudyResults) -> list[dict[str, str]]:
 def _row(base: str, component: int, rows: pd.DataFrame) -> dict[str, str]:
     first = rows.iloc[0]
     correlations = [
-        f"{name} {number(float(value))}" for name, value in zip(rows["parameter"], rows["spearman"], strict=True) if name
+        f"{name} {number(float(value))}"
+        for name, value in zip(rows["parameter"], rows["spearman"], strict=True)
+        if name
     ]
     explained = float(first["explained"])
     return {

@@ -17,8 +17,8 @@ from weightcast.core.training import Fit
 from weightcast.environments.base import BaseNetwork, describe_weight_map
 from weightcast.environments.conditions import new_condition
 from weightcast.environments.dataset import Normalisation, TrajectoryFolder, tensor_digest
-from weightcast.environments.jobs import TrainBase
 from weightcast.environments.examples import Examples
+from weightcast.environments.jobs import TrainBase
 from weightcast.environments.known import known_of, training_known_of
 from weightcast.environments.losses import held_out_errors, pooled_loss
 from weightcast.environments.predictor import StackedPredictor

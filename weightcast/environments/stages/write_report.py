@@ -50,8 +50,6 @@ def write_report(
     Raises:
         InputError: a required file is missing, or one that is there cannot be used.
     """
-    files = ResultFiles(
-        study, environments, metrics, summary, costs, curves, weight_map, rollouts, explanation, labels
-    )
+    files = ResultFiles(study, environments, metrics, summary, costs, curves, weight_map, rollouts, explanation, labels)
     page, figures = render_page(read_results(files))
     return {"figures": FigureFolder(figures), "page": Content(page.encode())}
