@@ -114,7 +114,7 @@ def test_what_cannot_be_used_is_refused() -> None:
 @pytest.mark.parametrize("weight", [0.0, 1.0])
 def test_the_auxiliary_loss_teaches_parameters_where_it_is_asked_for(weight: float) -> None:
     """Trained on four rates through the auxiliary loss alone, it tells the rate of other trajectories."""
-    condition, run = made(auxiliary_weight=weight, noise=[0.0, 0.02], masked=0.0, spacings=[1]), Run()
+    condition, run = made(auxiliary_weight=weight, noise=[0.0, 0.02], masked=0.0, spacings=[1], spectra=False), Run()
     examples = Examples.of(run, condition, visible())
     every = torch.arange(4)
     if weight == 0.0:

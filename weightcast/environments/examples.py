@@ -20,12 +20,12 @@ class Examples:
     noise. Parameters are always the same.
 
     Attributes:
-        condition: that is trained.
+        condition: that is trained; None shows the coordinates in ``pool`` in every step.
         pool: what the condition draws from [environment, ...] (`Condition.pool`).
         targets: of its auxiliary loss [environment, ...]; None without one.
     """
 
-    condition: Condition
+    condition: Condition | None
     pool: Tensor
     targets: Tensor | None = None
 
@@ -43,10 +43,10 @@ class Examples:
 
     def draw(self, rows: Tensor, draws: Draws) -> Tensor:
         """Coordinates [row, coordinate] of environments, long [row], for one step."""
-        return self.condition.drawn(self.pool, rows, draws)
+        return self.pool[rows] if self.condition is None else self.condition.drawn(self.pool, rows, draws)
 
     def auxiliary_loss(self, prepared: Tensor, rows: Tensor) -> Tensor:
         """What is added to the loss of a step, a scalar, for coordinates that were drawn of these environments."""
-        if self.targets is None:
+        if self.condition is None or self.targets is None:
             return prepared.new_zeros(())
         return self.condition.auxiliary_loss(prepared, self.targets[rows])

@@ -109,7 +109,7 @@ class FrameFeatures(nn.Module):
         }
 
     def spread(self, device: torch.device) -> Tensor:
-        """Of each channel, in physical units [channel]."""
+        """The channels' spreads in physical units [channel]."""
         return torch.tensor(self.normalisation.scale, dtype=torch.float32, device=device)
 
     def prepare(self, known: Sequence[Known]) -> Tensor:

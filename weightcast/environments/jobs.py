@@ -110,7 +110,7 @@ class Told(Rows):
 
     @property
     def conditions(self) -> ConditionSettings | None:
-        """Of kinds that can be set, where the study has one."""
+        """How the kinds of conditions that see frames are set, where the study has one."""
         return None if self.shown is None else self.shown.conditions
 
 

@@ -97,7 +97,7 @@ def train_weight_map(
         name: of the training.
         examples: what its steps are shown of the environments; ``prepared`` in every step if None.
     """
-    shown = examples or Examples(weight_map.condition, prepared)
+    shown = examples or Examples(None, prepared)
 
     def validation() -> Tensor:
         assert held_out is not None

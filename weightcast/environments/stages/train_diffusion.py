@@ -99,7 +99,7 @@ def train_latent_diffusion(
         environment_of: long [member]; position of each member's environment in ``prepared``; one a member if None.
         examples: what steps are shown of the environments; ``prepared`` in every step if None.
     """
-    shown = examples or Examples(diffusion.transformer.condition, prepared)
+    shown = examples or Examples(None, prepared)
 
     def loss(step: int) -> Tensor:
         draws = run.draws(seed, "diffusion", step)

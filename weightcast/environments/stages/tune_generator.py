@@ -88,7 +88,7 @@ def tune_end_to_end(
         examples: what steps are shown of the environments; ``prepared`` in every step if None.
     """
     noise = {"draws": run.draws(seed)}
-    shown, auxiliary = examples or Examples(generator.condition, prepared), list[Tensor]()
+    shown, auxiliary = examples or Examples(None, prepared), list[Tensor]()
     predictor = generator.predictor.on(run)
 
     def weights_of(chosen: Tensor) -> Tensor:
