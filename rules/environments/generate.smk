@@ -1,6 +1,5 @@
 """The generator: weight VAE, latent diffusion, end-to-end fine-tuning, and the weights that they generate."""
 
-
 if LABELS:
 
     rule label_environments:

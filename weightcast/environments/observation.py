@@ -15,6 +15,9 @@ from torch import Tensor
 from weightcast.core.draws import Draws
 from weightcast.environments.config.condition import FramesSettings
 
+MASKED = 0.25
+"""Share of observations of which points are hidden in training."""
+
 
 @dataclass(frozen=True)
 class ObservationLayout:
@@ -120,7 +123,7 @@ def draw_observations(
 
     noise = one_of(settings.noise).float()[:, None, None, None, None] * spread[:, None, None]
     values = values + noise * draws.normal(*values.shape)
-    hidden = settings.masked * draws.uniform(count) * (draws.uniform(count) < 0.5)
+    hidden = settings.masked * draws.uniform(count) * (draws.uniform(count) < MASKED)
     seen = draws.uniform(count, *layout.grid) >= hidden[:, None, None]
     spacing, offset = one_of(settings.spacings).long(), draws.integers(max(layout.grid), count)
     for axis, size in enumerate(layout.grid):

@@ -26,12 +26,12 @@ class FramesSettings(Settings):
     frames: int = Field(default=10, ge=1)
     """Most frames of a trajectory that are looked at. So many, from the start of the first training trajectory, are
     shown in the evaluation; a training step shows a random number of them from a random place."""
-    noise: list[Annotated[float, Field(ge=0)]] = Field(default=[0.0, 0.01, 0.05, 0.1, 0.2], min_length=1)
+    noise: list[Annotated[float, Field(ge=0)]] = Field(default=[0.0, 0.0, 0.01, 0.02, 0.05, 0.1], min_length=1)
     """Noise on frames in training, relative to the channels' spread: a training step draws one of these for each
     observation."""
     masked: float = Field(default=0.5, ge=0, lt=1)
-    """Largest share of grid points that a training step hides, of every other observation."""
-    spacings: list[Annotated[int, Field(ge=1)]] = Field(default=[1, 1, 2, 4], min_length=1)
+    """Largest share of grid points that a training step hides, of every fourth observation."""
+    spacings: list[Annotated[int, Field(ge=1)]] = Field(default=[1, 1, 1, 1, 1, 2, 4], min_length=1)
     """Only every so many-th grid point is shown in a training step: one of these is drawn for each observation."""
     strides: list[Annotated[int, Field(ge=1)]] = Field(default=[1, 1, 2], min_length=1)
     """Only every so many-th frame is shown in a training step."""
