@@ -123,9 +123,10 @@ def adapt(method: Conditioned, environments: list[str], observed: Tensor, predic
         predictor: whose weights they are.
     """
     started = time.monotonic()
-    weights, candidates = [], method.condition.candidates()
+    weights = []
+    candidates = None if method.condition.shown_frames else method.condition.candidates()
     for frames in observed:
-        if method.condition.shown_frames:
+        if candidates is None:
             prepared = method.condition.prepare([Known(frames=frames.cpu())])[0].to(frames.device)
         else:
             frames = method.normalisation.apply(frames)
