@@ -276,11 +276,12 @@ class GatherZoo(StageSettings):
 class LabelEnvironments(Told):
     """Surrogate labels of the visible environments, from the experts of one base."""
 
+    base: str
     seed: int
 
     @classmethod
     def of(cls, plan: Plan, base: str) -> LabelEnvironments:
-        return cls(shown=plan.shown, environments=plan.table.visible, seed=plan.study.seed)
+        return cls(shown=plan.shown, environments=plan.table.visible, base=base, seed=plan.study.seed)
 
 
 class TrainVae(Told):

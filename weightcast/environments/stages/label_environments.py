@@ -51,7 +51,7 @@ def label_environments(
     from_observations = Run().draws(seed, "observations")
     condition, choice = label_condition(frames, features, labels, settings.shown.conditions, from_observations)
     metadata = {
-        "base": zoo.metadata["base"],
+        "base": settings.base,
         "zoo_digest": zoo.metadata["digest"],
         "shares": shares.tolist(),
         "regression": choice,
