@@ -14,7 +14,7 @@ INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 export PYTHONUNBUFFERED := 1
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help run era5-sample gallery install test lint schema lock clean
+.PHONY: help run era5-sample gallery ablations install test lint schema lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -36,6 +36,14 @@ gallery: $(VENV)/all.stamp ## pictures of every system, simulated for it, to doc
 	export $(IN_VENV); for study in $(GALLERY); do \
 	  snakemake gallery --cores all --configfile config/$$study.yaml && \
 	  cp results/$$study/report/environments.png docs/gallery/$$study.png || exit 1; done
+
+ABLATIONS := $(filter-out common,$(basename $(notdir $(wildcard config/ablation/*.yaml))))
+
+ablations: $(VENV)/run.stamp ## what the arm `paper` depends on, one change at a time, to docs/ablations.md
+	export $(IN_VENV); for name in $(ABLATIONS); do \
+	  snakemake evaluate --cores all \
+	    --configfile config.yaml config/ablation/common.yaml config/ablation/$$name.yaml || exit 1; done
+	$(IN_VENV) python docs/write_ablations.py
 
 install: $(VENV)/all.stamp ## .venv with everything: tests, lint, ERA5 sample, SLURM
 

@@ -34,6 +34,7 @@ if STUDY.kind == "environments":
     include: "rules/environments/zoo.smk"
     include: "rules/environments/baselines.smk"
     include: "rules/environments/generate.smk"
+    include: "rules/environments/observed.smk"
     include: "rules/environments/evaluate.smk"
     include: "rules/environments/explain.smk"
     include: "rules/environments/report.smk"

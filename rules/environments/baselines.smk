@@ -4,7 +4,7 @@
 rule fold_bases:
     input:
         code=code("fold_bases"),
-        bases=bases("erm", "conditioned", "film-matched", "hypernetwork"),
+        bases=bases(*MAPS),
         observed=observed(TABLE.ids),
     output:
         f"{RESULTS}/weights/bases.safetensors",
@@ -24,7 +24,7 @@ rule fold_bases:
 rule finetune_bases:
     input:
         code=code("finetune_bases"),
-        bases=bases("erm", "conditioned"),
+        bases=bases(*finetuned_maps(STUDY)),
         trajectories=trajectories(TABLE.ids),
     output:
         f"{RESULTS}/weights/finetuned.safetensors",

@@ -2,13 +2,18 @@
 
 from weightcast.core.environment_table import read_environments
 from weightcast.environments.config.condition import LABELLED
+from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.jobs import Plan
 from weightcast.environments.memory import memory_mb
 from weightcast.environments.plan import (
     adapted_arms,
+    adapted_from,
+    adapted_maps,
     base_environments,
     check_plan,
     labelled_bases,
+    finetuned_maps,
+    observed_sources,
     pictured_environments,
     shards,
     tuned_arms,
@@ -27,11 +32,13 @@ TRAJECTORIES = str(STUDY.trajectories)
 VISIBLE = [environment.id for environment in TABLE.visible]
 UNSEEN = [environment.id for environment in TABLE.unseen]
 SHARDS = shards(STUDY, TABLE)
+MAPS = list(trained_maps(STUDY))  # networks trained on all visible environments together: bases, and methods alone
 ARMS = STUDY.generator.arms
 SEEDS = STUDY.generator.seeds
 TUNED_ARMS = tuned_arms(STUDY)
 SOURCES = weight_sources(STUDY, TABLE)  # files of weights that the evaluation rolls out
 LABELS = [f"{RESULTS}/labels/{base}.safetensors" for base in labelled_bases(STUDY)]
+OBSERVED = observed_sources(STUDY, TABLE)  # those made from frames, one a case
 WEIGHTS = [f"{RESULTS}/weights/{source}.safetensors" for source in SOURCES]
 
 
@@ -56,7 +63,7 @@ def memory(stage):
 def base_priority(kind):
     """The conditioned base first: the longest chain of jobs hangs on it. FiLM at matched compute is the longest single
     job; begun last, it would run on one core while the others wait."""
-    return {"conditioned": 100, "film-matched": 95}.get(kind, 50)
+    return {"conditioned": 100, "film-matched": 95, "context": 98}.get(kind, 50)
 
 
 def shards_of(role):
@@ -95,7 +102,7 @@ def generators(wildcards):
 
 wildcard_constraints:
     environment="[A-Za-z0-9][A-Za-z0-9._-]*",
-    base="erm|conditioned|film-matched|hypernetwork",
+    base="|".join(map(re.escape, MAPS)),
     part="zoo|reference",
-    arm="|".join(map(re.escape, ARMS)),
+    arm="|".join(map(re.escape, ARMS)) or "(?!)",  # none
     seed="[0-9]+",

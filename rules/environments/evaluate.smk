@@ -50,7 +50,7 @@ ruleorder: evaluate_without_network > evaluate_weights
 rule collect_costs:
     input:
         code=code("collect_costs"),
-        bases=bases("erm", "conditioned", "film-matched", "hypernetwork"),
+        bases=bases(*MAPS, *(["context"] if STUDY.context else [])),
         zoos=rules.zoo.input,
         references=expand(f"{RESULTS}/reference/{{base}}.safetensors", base=STUDY.zoo.bases if UNSEEN else []),
         vaes=rules.vae.input,
@@ -99,3 +99,4 @@ rule summarise:
 rule evaluate:
     input:
         rules.summarise.output,
+        rules.summarise_observed.output if OBSERVED else [],

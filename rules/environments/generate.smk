@@ -127,34 +127,29 @@ rule generate_weights:
         RUN
 
 
-if "observed" in SOURCES:
-
-    rule adapt_to_frames:
-        input:
-            code=code("adapt_to_frames"),
-            bases=bases("film-matched", "hypernetwork"),
-            generators=[
-                f"{RESULTS}/{'end-to-end' if ARMS[arm].end_to_end else 'diffusion'}/{arm}-{seed}.safetensors"
-                for arm in adapted_arms(STUDY)
-                for seed in SEEDS
-            ],
-            started_from=f"{RESULTS}/base/conditioned.safetensors",
-            trajectories=trajectories(UNSEEN),
-        output:
-            f"{RESULTS}/weights/observed.safetensors",
-        log:
-            f"{LOGS}/weights/observed.log",
-        benchmark:
-            f"{BENCHMARKS}/weights/observed.tsv"
-        conda:
-            ENVIRONMENT
-        threads: 1
-        resources:
-            mem_mb=memory("adapt_to_frames"),
-        params:
-            **job("adapt_to_frames"),
-        shell:
-            RUN
+rule regress_latents:
+    input:
+        code=code("regress_latents"),
+        zoo=of_arm("zoo"),
+        reference=of_arm("reference") if UNSEEN else [],
+        base=of_arm("base"),
+        vaes=lambda wildcards: [f"{RESULTS}/vae/{wildcards.arm}-{seed}.safetensors" for seed in SEEDS],
+        observed=observed(TABLE.ids),
+    output:
+        f"{RESULTS}/weights/latents-{{arm}}.safetensors",
+    log:
+        f"{LOGS}/weights/latents-{{arm}}.log",
+    benchmark:
+        f"{BENCHMARKS}/weights/latents-{{arm}}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=memory("regress_latents"),
+    params:
+        **job("regress_latents"),
+    shell:
+        RUN
 
 
 rule vae:

@@ -83,6 +83,33 @@ rule show_rollouts:
         RUN
 
 
+if ARMS or STUDY.context:
+
+    rule compare_with_experts:
+        input:
+            code=code("compare_with_experts"),
+            weights=WEIGHTS,
+            zoos=rules.zoo.input,
+            evaluations=[f"{RESULTS}/evaluation/{source}.csv" for source in SOURCES],
+            trajectories=trajectories(TABLE.ids),
+        output:
+            f"{RESULTS}/report/novelty.csv",
+        log:
+            f"{LOGS}/report/novelty.log",
+        benchmark:
+            f"{BENCHMARKS}/report/novelty.tsv"
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            mem_mb=memory("compare_with_experts"),
+            gpu=GPU,
+        params:
+            **job("compare_with_experts"),
+        shell:
+            RUN
+
+
 rule write_report:
     input:
         code=code("write_report"),
@@ -93,6 +120,7 @@ rule write_report:
             "environments/report/explanation.html.j2",
             "environments/report/adaptation.html.j2",
             "environments/report/labels.html.j2",
+            "environments/report/novelty.html.j2",
         ),
         study=rules.resolve_config.output.config,
         environments=rules.resolve_config.output.environments,
@@ -104,6 +132,7 @@ rule write_report:
         rollouts=rules.show_rollouts.output,
         explanation=[f"{RESULTS}/report/explanation.csv"] if STUDY.explain else [],
         labels=[f"{RESULTS}/report/labels.csv"] if LABELS else [],
+        novelty=[f"{RESULTS}/report/novelty.csv"] if ARMS or STUDY.context else [],
     output:
         page=f"{RESULTS}/report.html",
         figures=directory(f"{RESULTS}/figures"),
@@ -128,4 +157,5 @@ rule gallery:
 rule report:
     input:
         rules.show_environments.output,
+        rules.summarise_observed.output if OBSERVED else [],
         rules.write_report.output,

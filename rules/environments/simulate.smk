@@ -4,17 +4,18 @@ A job makes one environment's file and no more, so that an environment that join
 """
 
 if STUDY.data.imported:
-    from weightcast.trajectories.find import find_environment_files
+    from weightcast.trajectories.find import find_source_files
 
     try:
-        FILES = find_environment_files(STUDY.data.directory, TABLE, STUDY.data.source)
+        FILES = find_source_files(STUDY.data.directory, TABLE, STUDY.data.source)
     except InputError as error:
         raise SystemExit(f"weightcast: error: {error}")
 
     rule import_trajectories:
         input:
             code=code("import_trajectories"),
-            source=lambda wildcards: str(FILES[wildcards.environment]),
+            source=lambda wildcards: str(FILES[wildcards.environment][0]),
+            test=lambda wildcards: [str(file) for file in FILES[wildcards.environment][1:]],
         output:
             f"{TRAJECTORIES}/{{environment}}.nc",
         log:

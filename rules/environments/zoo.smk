@@ -1,6 +1,6 @@
 """Bases trained on all visible environments, and the zoo of experts fine-tuned from them."""
 
-for base_kind in ("erm", "conditioned", "film-matched", "hypernetwork"):
+for base_kind in MAPS:
 
     rule:
         name:

@@ -144,6 +144,29 @@ def weight_map(environments: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def novelty() -> pd.DataFrame:
+    """Three methods beside experts: one that is new and better, one that copies, one of experts themselves."""
+    random = np.random.default_rng(5)
+    environments, rows = environment_table(), []
+    error, far = {"nearest": 0.5, "alike": 0.4, "average": 0.9, "interpolation": 0.3, "noise": 0.6}, ("average",)
+    methods = {"generator-end-to-end": (1.6, 0.12), "generator-paper": (0.1, 0.5), "nearest-expert-erm": (0.0, 0.5)}
+    for name, (times, rmse) in methods.items():
+        for identifier, role in zip(environments["id"], environments["role"], strict=True):
+            for seed in range(3 if name.startswith("generator-") else 1):
+                spread = 0.25 * random.lognormal(0, 0.1)
+                for reference, of_reference in error.items():
+                    cell = ("synthetic", name, role, identifier, seed, reference)
+                    distance = times * spread * (4 if reference in far else 1)
+                    scatter = random.lognormal(0, 0.1)
+                    rows += [
+                        (*cell, "weights", distance, spread),
+                        (*cell, "behaviour", distance**2, spread**2),
+                        (*cell, "rmse", rmse * scatter, of_reference * scatter),
+                    ]
+    columns = ["study", "method", "split", "environment", "seed", "reference", "measure", "value", "yardstick"]
+    return pd.DataFrame(rows, columns=columns)
+
+
 def training_curves() -> pd.DataFrame:
     """Errors that fall, of two trainings of a stage and one of another, which has no validation."""
     rows = []
@@ -176,6 +199,8 @@ def write_study(folder: Path, typical_errors: dict[str, tuple[float, float, floa
     training_curves().to_csv(results / "report" / "training_curves.csv", index=False)
     weight_map(environments).to_csv(results / "report" / "weight_map.csv", index=False)
     rollouts(environments).to_netcdf(results / "report" / "rollouts.nc")
+    novelty().to_csv(results / "report" / "novelty.csv", index=False)
     settings = f"study: synthetic\ndata: {{trained_frames: {TRAINED_HORIZON + 1}}}\nevaluation: {{bootstrap: 200}}\n"
+    settings += "generator: {arms: {end-to-end: {}, paper: {}}}\n"
     (results / "config.yaml").write_text(settings)
     return results, table

@@ -27,7 +27,7 @@ def test_sizes_are_those_of_coda(name, trajectories, frames, frame_step, monkeyp
     study = load_study(f"config/adaptation/{name}.yaml")
     assert study.evaluation.adaptation_scores
     assert (study.data.trajectories.train, study.data.trajectories.test) == (trajectories, 32)
-    assert study.data.trained_frames == study.evaluation.observed_frames == study.baselines.finetune.frames == frames
+    assert study.data.trained_frames == study.evaluation.observed[0].frames == study.baselines.finetune.frames == frames
     assert study.data.settings["frame_step"] == frame_step
 
 

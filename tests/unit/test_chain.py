@@ -56,7 +56,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
 TRAININGS: dict[str, tuple[dict[str, str], Callable[[dict[str, Any]], dict[str, Any]], str]] = {
     "train_base": ({"base": "conditioned"}, lambda told: told["training"], "base"),
     "train_vae": ({"arm": "conditioned", "seed": "0"}, lambda told: told["vae"]["training"], "vae"),
-    "train_diffusion": ({"arm": "paper", "seed": "0"}, lambda told: told["diffusion"]["training"], "diffusion"),
+    "train_diffusion": ({"arm": "conditioned", "seed": "0"}, lambda told: told["diffusion"]["training"], "diffusion"),
     "tune_generator": ({"arm": "conditioned", "seed": "0"}, lambda told: told["end_to_end"]["training"], "end-to-end"),
 }
 

@@ -15,6 +15,8 @@ from tiny_study import (
     default_config,
     random_trajectories,
     tiny_config,
+    without_parameters,
+    write_bare_table,
     write_config,
     write_data,
     write_table,
@@ -98,6 +100,26 @@ def test_cost_is_measured(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys:
     assert seen_files(folder) == before
     assert "GPU-hours of training: a projection, not a measurement" in shown
     assert "at 12.5 TFLOP/s, assumed: --gpu-rate" in shown
+
+
+def test_cost_without_parameters_is_measured(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(rehearsal, "BUDGET", 0.0)
+    write_bare_table(folder / "table.csv")
+    write_config(folder / "config.yaml", without_parameters(tiny_config(folder)))
+    shown, errors = run(capsys, "check")
+    assert "no parameters known" in shown and "from the base erm" in shown and "none: no arms" in shown
+    assert "finetune_bases (1 job)" in shown and "regress_weights (1 job)" in shown and "write_report (1 job)" in shown
+    assert "train_vae" not in shown and "not forecast" not in shown
+    assert errors == ""
+
+
+def test_a_table_without_parameters_has_no_use_for_methods_that_are_told_them(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("base.conditioned", "expected null", write_bare_table(folder / "table.csv"), "no parameter columns")
+    refused(capsys, "check", words=words)
 
 
 @pytest.mark.parametrize("rate", ["0", "-1", "nan", "inf"])
@@ -193,7 +215,6 @@ def test_parameter_that_a_simulator_needs(folder: Path, capsys: pytest.CaptureFi
         ("id,role,beta\na,visible,1\n", ("column role", "found 1 visible")),
         ("id,role,beta\na,visible,1\nb,visible,many\n", ("line 3, column beta", "'many'")),
         ("id,role,beta\na,visible,1\nb,visible,\n", ("line 3, column beta", "''")),
-        ("id,role\na,visible\n", ("no parameter",)),
     ],
 )
 def test_tables_that_cannot_be_used(

@@ -7,7 +7,16 @@ import pytest
 import torch
 from command_line import refused, run
 from tiny_conditions import describing
-from tiny_study import FRAME_STEP, random_trajectories, tiny_config, tiny_generator, write_results
+from tiny_study import (
+    FRAME_STEP,
+    random_trajectories,
+    tiny_config,
+    tiny_generator,
+    without_parameters,
+    write_bare_table,
+    write_config,
+    write_results,
+)
 
 from weightcast.core.artifacts import load_artifact
 from weightcast.core.errors import InputError
@@ -164,6 +173,20 @@ def test_study_that_was_not_run(tmp_path: Path, output: Path, capsys: pytest.Cap
     refused(capsys, *command, words=(tmp_path / "none", "no such folder"), output=output)
     (tmp_path / "none").mkdir()
     refused(capsys, *command, words=("config.yaml", "has been run"), output=output)
+
+
+def test_study_whose_environments_have_no_parameters(
+    results: Path, output: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_bare_table(results / "environments.csv")
+    words = ("--environment", "found 'a=1'", "expected --frames", "environments.csv have no parameters")
+    refused(capsys, "generate", results, "--environment", "a=1", "-o", output, words=words, output=output)
+
+
+def test_study_without_a_generator(results: Path, output: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_config(results / "config.yaml", without_parameters(tiny_config(results)))
+    words = ("config.yaml", "generator.arms", "found none", "no generator")
+    refused(capsys, "generate", results, "--environment", "beta=1", "-o", output, words=words, output=output)
 
 
 def test_generator_that_is_missing(results: Path, output: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,10 +9,11 @@ import torch
 import xarray as xr
 import yaml
 from command_line import refused, run
-from tiny_study import ROOT, ROWS, default_config, write_data, write_table
+from tiny_study import ROOT, ROWS, default_config, write_bare_table, write_data, write_table
 
 from weightcast.core.environment_table import read_environments
 from weightcast.core.nets.build import build_predictor, describe_architecture
+from weightcast.environments.commands.drawn_table import drawn_table
 from weightcast.environments.commands.source_data import read_file
 from weightcast.environments.commands.study_template import (
     choose_horizons,
@@ -21,6 +22,7 @@ from weightcast.environments.commands.study_template import (
     split_trajectories,
 )
 from weightcast.environments.config.study import load_study
+from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.trajectories import find_environment_files
 
 
@@ -208,11 +210,72 @@ def test_existing_config_is_kept_unless_forced(folder: Path, capsys: pytest.Capt
     assert load_study("my.yaml").study == "my-study"
 
 
-def test_table_is_required(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+# --- environments without parameters
+
+
+def test_a_table_without_parameters(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_bare_table(folder / "table.csv")
     write_data(folder / "mine")
-    given = arguments()
+    shown, errors = run(capsys, *arguments())
+    assert "found 5 environments (3 visible, 2 unseen) in table.csv, no parameters" in shown
+    assert errors == ""
+    text, study = (folder / "my.yaml").read_text(encoding="utf-8"), load_study("my.yaml")
+    assert "# Told parameters, of which the table has none" in text and "$" not in text
+    assert list(trained_maps(study)) == study.zoo.bases == ["erm"]
+    assert study.generator.arms == {}
+    shown, errors = run(capsys, "check", "--config", "my.yaml", "--no-timing")
+    assert "no parameters known" in shown and "no arms" in shown
+    assert errors == ""
+
+
+def without_table(output: str = "my.yaml", **options: str) -> list[str]:
+    given = arguments(output, **options)
     given[given.index("--table") : given.index("--table") + 2] = []
-    refused(capsys, *given, words=("--table", "missing"), output=Path("my.yaml"))
+    return given
+
+
+def test_without_a_table_one_is_drawn(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [(f"station-{number}", "", 1.0) for number in range(10)]
+    write_data(folder / "mine", rows, trajectories=3)
+    shown, _ = run(capsys, *without_table("of/my.yaml"))
+    assert "wrote of/my-environments.csv" in shown and "which 7 are visible and which 3" in shown and "seed 0" in shown
+    table = read_environments("of/my-environments.csv")
+    assert table.ids == tuple(id for id, *_ in rows)
+    assert (len(table.visible), len(table.interpolation), table.parameter_names) == (7, 3, ())
+    assert [row.id for row in table.visible] != list(table.ids[:7])
+    assert load_study("of/my.yaml").environments == "of/my-environments.csv"
+    shown, errors = run(capsys, "check", "--config", "of/my.yaml", "--no-timing")
+    assert "of/my.yaml is in order" in shown and errors == ""
+
+
+def test_a_table_that_is_there_is_kept(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_data(folder / "mine")
+    Path("my-environments.csv").write_text("mine")
+    words = ("my-environments.csv", "exists already", "--table my-environments.csv")
+    refused(capsys, *without_table(), "--force", words=words, output=Path("my.yaml"))
+    assert Path("my-environments.csv").read_text() == "mine"
+
+
+def test_no_table_is_drawn_for_data_that_cannot_be_used(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_data(folder / "mine", ROWS[:1])
+    refused(capsys, *without_table(), words=("my-environments.csv", "found 1 visible"), output=Path("my.yaml"))
+    write_data(folder / "mine", [("a station", "", 1.0)])
+    refused(capsys, *without_table(), words=("mine", "'a station'"), output=Path("my.yaml"))
+    assert not Path("my-environments.csv").exists()
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 10, 30])
+def test_most_environments_are_visible(count: int, tmp_path: Path) -> None:
+    ids = [f"s{number}" for number in range(count)]
+    for id in ids:
+        (tmp_path / f"{id}.nc").touch()
+    table = drawn_table(tmp_path, tmp_path / "table.csv")
+    assert len(table.visible) == max(2, round(0.7 * count))
+    assert {row.role for row in table} <= {"visible", "interpolation"}
+    assert drawn_table(tmp_path, tmp_path / "table.csv") == table
+
+
+# --- what is refused
 
 
 def test_options_of_the_other_kind(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

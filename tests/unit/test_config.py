@@ -9,12 +9,13 @@ import jsonschema
 import pytest
 import yaml
 from refusals import refused
-from tiny_study import ROOT, default_config
+from tiny_study import ROOT, default_config, without_parameters
 
 from weightcast.core.config.predictor import PredictorSettings
 from weightcast.core.config.yaml_file import read_yaml
 from weightcast.environments.config.data import DataSource
 from weightcast.environments.config.study import load_study, parse_study
+from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.evolution.config.study import TimeStudy
 from weightcast.studies import json_schema, load_any_study
 from weightcast.systems import SYSTEM_NAMES
@@ -60,7 +61,7 @@ def test_schema_refuses_unknown_keys_everywhere() -> None:
 
 
 def test_every_system_is_a_source() -> None:
-    assert set(get_args(DataSource)) == {*SYSTEM_NAMES, *get_args(FileFormat)}
+    assert set(get_args(DataSource)) == {*SYSTEM_NAMES, *get_args(FileFormat), "npz"}
 
 
 @pytest.mark.parametrize(
@@ -82,6 +83,7 @@ def test_every_system_is_a_source() -> None:
         ("generator.seeds", [-1], ("generator.seeds", "found -1")),
         ("zoo.bases", ["erm"], ("generator.arms.conditioned.base", "'conditioned'", "zoo.bases (erm)")),
         ("zoo.bases", ["erm", "erm"], ("zoo.bases", "'erm' twice")),
+        ("base.conditioned", None, ("zoo.bases", "'conditioned'", "some of erm", "base.conditioned is null")),
         ("study", "a b", ("study", "'a b'", "letters, digits")),
         ("study", "../elsewhere", ("study", "'../elsewhere'")),
         ("study", "$(reboot)", ("study", "'$(reboot)'")),
@@ -179,6 +181,31 @@ def test_missing_section_is_refused() -> None:
     del config["predictor"]
     with refused("my.yaml: predictor: missing"):
         parse_study(config, "my.yaml")
+
+
+def test_methods_that_are_told_parameters_may_be_left_out() -> None:
+    config = without_parameters(default_config())
+    study = parse_study(config)
+    assert list(trained_maps(study)) == ["erm"]
+    jsonschema.validate(config, json_schema())
+    for section, names in (("base", ["conditioned"]), ("baselines", ["film_matched", "hypernetwork"])):
+        for name in names:
+            del config[section][name]
+    assert parse_study(config) == study
+
+
+def test_trained_maps_are_those_of_the_configuration() -> None:
+    study = parse_study(default_config())
+    maps = trained_maps(study)
+    assert list(maps) == ["erm", "conditioned", "film-matched", "hypernetwork"]
+    assert [trained.method for trained in maps.values()] == ["erm", "film", "film-matched", "hypernetwork"]
+    assert [name for name, trained in maps.items() if trained.is_base] == ["erm", "conditioned"]
+    assert [name for name, trained in maps.items() if not trained.told] == ["erm"]
+    for trained in maps.values():
+        training = study
+        for key in trained.field.split("."):
+            training = getattr(training, key)
+        assert training == trained.training
 
 
 def test_numbers_as_yaml_writes_them() -> None:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.evaluation import roll_out
 from weightcast.environments.experts import one_step_error, plan_members, starting_weights, train_experts
 from weightcast.environments.generator import Generator
-from weightcast.environments.jobs import AdaptToFrames, EvaluateWithoutNetwork, TrainExperts
+from weightcast.environments.jobs import EvaluateWithoutNetwork, TrainExperts
 from weightcast.environments.stages import adapt_to_frames as adapting
 from weightcast.environments.stages import finetune_bases as finetuning
 from weightcast.environments.vae_artifact import TrainedVae
@@ -228,20 +229,24 @@ def test_a_search_for_the_environment_keeps_to_its_device(
     """But for the search's comparisons, which look at numbers: one step of it is taken here."""
     searched = []
 
-    def one_step(weights_of: Any, predictor: Any, frames: Tensor, candidates: Tensor) -> Tensor:
+    def one_step(weights_of: Any, predictor: Any, frames: Tensor, candidates: Tensor, space: Any) -> Tensor:
         asked = candidates.to(frames.device)[:2].clone().requires_grad_()
-        pairs = torch.stack([frames[:, :-1], frames[:, 1:]], dim=2).flatten(0, 1)
+        pairs = torch.stack([frames[0, :, :-1], frames[0, :, 1:]], dim=2).flatten(0, 1)
         error = predictor.rollout_error(weights_of(asked), pairs[None].expand(2, *pairs.shape)).sum()
         error.backward()
         assert asked.grad is not None and asked.grad.device == META
         searched.append(error)
-        return asked.detach()[0]
+        return asked.detach()[:1].expand(len(frames), -1)
 
-    monkeypatch.setattr(adapting, "infer_environment", one_step)
+    monkeypatch.setattr(adapting, "infer_environments", one_step)
     monkeypatch.setattr(Tensor, "cpu", lambda tensor: tensor)  # weights are kept on the CPU
     chain, _ = on_meta
-    chain.call("adapt_to_frames", chain.inputs_of("adapt_to_frames"))
-    assert len(searched) == 3 * len(AdaptToFrames.of(chain.plan).ids)
+    inputs = chain.inputs_of("adapt_to_frames")
+    del inputs["context"]  # its search is nothing but comparisons
+    monkeypatch.setattr(adapting, "FrameSpace", SimpleNamespace(of=lambda frames: None))
+    monkeypatch.setattr(adapting, "observe", lambda whole, case, ids, seed: whole)
+    chain.call("adapt_to_frames", inputs, case="3-frames")
+    assert len(searched) == 3
 
 
 def test_rollouts_keep_to_their_device(chain: Chain) -> None:

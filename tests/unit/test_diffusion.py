@@ -8,8 +8,10 @@ from tiny_conditions import on_parameters
 
 from weightcast.core.draws import Draws
 from weightcast.core.errors import InputError
+from weightcast.core.run import Run
 from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.diffusion import LatentDiffusion
+from weightcast.environments.stages.train_diffusion import train_latent_diffusion
 
 TRAINING = {"steps": 1, "learning_rate": 0.001}
 
@@ -133,3 +135,26 @@ def test_without_condition_dropout_there_is_no_prior():
     assert not any("unknown" in name for name in diffusion.state_dict())
     with pytest.raises(InputError, match="condition_dropout above 0"):
         diffusion.sample(torch.zeros(1, 3, 2), None, steps=2)
+
+
+def test_relative_to_regression_there_is_no_prior():
+    diffusion = make("x0", condition_dropout=0.5, relative_to="regression")
+    with pytest.raises(InputError, match="relative_to: mean"):
+        diffusion.sample(torch.zeros(1, 3, 2), None, steps=2)
+
+
+def test_members_share_the_coordinates_of_their_environments():
+    """Coordinates of each environment, or the same of each member: the same regression, the same training."""
+    chosen = {"width": 16, "training": TRAINING | {"steps": 3}, "relative_to": "regression"}
+    environment_of = torch.tensor([0, 0, 1, 2, 2, 3])
+    prepared = torch.linspace(-1.0, 1.0, 4)[:, None]
+    latents = prepared[environment_of, :, None] + 0.1 * Draws("cpu", 0).normal(6, 3, 2)
+    trained = []
+    for coordinates, of in ((prepared, environment_of), (prepared[environment_of], None)):
+        diffusion = make("x0", **chosen)
+        train_latent_diffusion(
+            Run(), diffusion, latents, coordinates, DiffusionSettings(prediction="x0", **chosen), 0, of
+        )
+        trained.append(diffusion.state_dict())
+    for name, tensor in trained[0].items():
+        assert torch.equal(tensor, trained[1][name]), name

@@ -77,7 +77,7 @@ def test_writing_and_reading_gives_the_same_table(path: Path, tmp_path: Path) ->
         ("id,beta\na,1\n", ["line 1", "column role"]),
         ("role,beta\nvisible,1\n", ["line 1", "column id"]),
         ("id;role;beta\na;visible;1\n", ["line 1", "column id", "id;role;beta"]),
-        ("id,role\na,visible\n", ["line 1", "no parameter"]),
+        ("id,role\na,interpolation\n", ["column role", "no visible"]),
         ("id,role,beta,beta\na,visible,1,1\n", ["line 1", "column 4", "'beta'"]),
         ("id,role,\na,visible,1\n", ["line 1", "column 3", "''"]),
         ("id,role,a=b\na,visible,1\n", ["line 1", "column 3", "'a=b'"]),
@@ -103,6 +103,16 @@ def test_writing_and_reading_gives_the_same_table(path: Path, tmp_path: Path) ->
 def test_a_bad_table_is_refused(path: Path, text: str, words: list[str]) -> None:
     with refused(path, *words):
         read(path, text)
+
+
+def test_a_table_may_have_no_parameters(path: Path, tmp_path: Path) -> None:
+    table = read(path, "role,id\nvisible,north\ninterpolation,south\n")
+    assert table.parameter_names == ()
+    assert [dict(environment.parameters) for environment in table] == [{}, {}]
+    assert table.parameter_array().shape == (2, 0)
+    write_environments(tmp_path / "copy.csv", table)
+    assert (tmp_path / "copy.csv").read_text() == "id,role\nnorth,visible\nsouth,interpolation\n"
+    assert read_environments(tmp_path / "copy.csv").environments == table.environments
 
 
 def test_a_missing_table_is_refused(path: Path) -> None:

@@ -8,10 +8,11 @@ import torch
 from tiny_conditions import on_parameters
 
 from weightcast.core.artifacts import load_artifact
+from weightcast.core.config.predictor import PredictorSettings
 from weightcast.core.config.training import PredictorTraining
 from weightcast.core.environment_table import Environment
 from weightcast.core.errors import InputError
-from weightcast.core.nets.build import build_predictor
+from weightcast.core.nets.build import build_predictor, describe_architecture
 from weightcast.core.run import Run
 from weightcast.core.training import Resume
 from weightcast.environments.base import BaseNetwork, describe_weight_map
@@ -19,7 +20,13 @@ from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.weight_map import PooledMap
 from weightcast.environments.config.zoo import Perturbation
 from weightcast.environments.dataset import Normalisation, TrajectoryFolder
-from weightcast.environments.experts import plan_members, starting_weights, train_experts
+from weightcast.environments.experts import (
+    permuted_neurons,
+    plan_members,
+    random_weights,
+    starting_weights,
+    train_experts,
+)
 from weightcast.environments.jobs import TrainExperts
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.stages import train_experts as stage_module
@@ -78,6 +85,38 @@ def test_perturbation_moves_one_layer_by_its_own_scale(predictor):
         starting_weights(base, members, predictor, Perturbation(layer="layers.9"))
 
 
+MLP = {"kind": "mlp", "channels": 2, "width": 8, "depth": 2, "activation": "tanh", "residual": True}
+
+
+@pytest.mark.parametrize(("architecture", "grid"), [(ARCHITECTURE, (8, 8)), (MLP, (1, 1))])
+def test_neurons_in_another_order_compute_the_same(architecture, grid):
+    network = StackedPredictor(build_predictor(architecture))
+    members = plan_members(["a", "b"], 2, study_seed=0)
+    weights = random_weights(members, architecture)
+    permuted = permuted_neurons(weights, members, network)
+    states = torch.randn(4, 3, architecture["channels"], *grid, generator=torch.Generator().manual_seed(0))
+
+    moved = (permuted != weights).double().mean(1)
+    assert (moved > 0.5).all() and not torch.equal(*moved[:2])
+    torch.testing.assert_close(permuted.sort(1).values, weights.sort(1).values)
+    torch.testing.assert_close(network(permuted, states), network(weights, states), atol=1e-5, rtol=1e-4)
+
+
+def test_a_predictor_that_does_not_know_its_neurons_is_refused():
+    kind = PredictorSettings.model_validate({"kind": "unet", "width": 4, "levels": 1}).root
+    network = StackedPredictor(build_predictor(describe_architecture(kind, channels=1)))
+    with pytest.raises(InputError, match=r"zoo\.permuted: found true for a predictor UNet, expected fno or mlp"):
+        permuted_neurons(network.graph.read(network.module)[None], plan_members(["a"], 1, 0), network)
+
+
+def test_random_weights_are_of_each_members_own():
+    members = plan_members(["a", "b"], 2, study_seed=0)
+    weights = random_weights(members, ARCHITECTURE)
+
+    assert torch.equal(weights[2:], random_weights(members[2:], ARCHITECTURE))
+    assert torch.corrcoef(weights).triu(1).abs().max() < 0.5
+
+
 def test_shards_of_one_and_of_eight_agree(predictor):
     members = plan_members([f"e{number}" for number in range(8)], 1, study_seed=0)
     start = starting_weights(start_of(predictor).expand(8, -1), members, predictor, Perturbation())
@@ -126,6 +165,8 @@ def study(tmp_path, predictor):
         settings = TrainExperts(
             environments=tuple(row for name in environments for row in rows if row.id == name),
             data=DATA,
+            initialisation="base",
+            permuted=False,
             perturbation=Perturbation(),
             training=TRAINING,
             members=members,

@@ -30,7 +30,7 @@ from weightcast.environments.dataset import Normalisation, TrajectoryFolder
 from weightcast.environments.explain import known_terms as known
 from weightcast.environments.explain.comparison import accuracy, median_coefficients
 from weightcast.environments.explain.predictor_equations import TrainingStates, equation_rows, with_truth
-from weightcast.environments.plots.coefficients import plot_coefficients
+from weightcast.environments.plots.coefficients import ROW, plot_coefficients
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.report import figures
 from weightcast.environments.report.explanation import FAITHFUL, explain
@@ -328,6 +328,19 @@ def test_report_refuses_an_unknown_environment_and_an_empty_table(study):
         build(study, explanation().replace("beta1.40-D0.2", "nowhere"))
     with refused("explanation.csv", "no rows"):
         build(study, explanation()[:0])
+
+
+def test_without_parameters_coefficients_stand_in_the_order_of_the_table(study):
+    table = median_coefficients(explanation().query("method == 'film'"))
+    figure = plot_coefficients(table, environment_table()[["id", "role"]], [], "#d55e00")
+    panels = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_xlabel() for axes in panels] == [ROW] * 2
+    assert not any(axes.patches for axes in panels)
+    environment_table()[["id", "role"]].to_csv(study[0] / "environments.csv", index=False)
+    results = read_results(ResultFiles.within(study[0], study[0] / "environments.csv"))
+    shown = explain(replace(results, explanation=explanation()), None)
+    assert "no parameters are known" in shown.figure.caption and "grey ground" not in shown.figure.caption
+    assert {row.parameters for row in shown.equations} == {MISSING}
 
 
 def test_panels_have_the_parameter_that_the_truth_follows():

@@ -21,6 +21,7 @@ from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.stages.train_diffusion import train_latent_diffusion
 from weightcast.environments.stages.train_vae import train_weight_vae
 from weightcast.environments.stages.tune_generator import tune_end_to_end
+from weightcast.environments.vae import new_vae
 
 ARCHITECTURE = {
     "kind": "fno", "channels": 1, "width": 4, "modes": [2, 2], "depth": 2, "projection": 4,
@@ -90,6 +91,31 @@ def test_the_vae_reconstructs_the_zoo(zoo, trained):
         decoded = trained.vae.decode(trained.vae.encode(weights, no_parameters), no_parameters)
 
     assert float((decoded - weights).square().mean().sqrt()) < 0.3 * spread(weights)
+
+
+@pytest.mark.parametrize("normalisation", ["layer", "min-max", "weight"])
+@pytest.mark.parametrize("coder", ["attention", "flat"])
+def test_coders_and_units_of_weights_reconstruct_too(zoo, coder, normalisation):
+    predictor, weights, frames = zoo
+    settings = VAESettings(
+        coder=coder, normalisation=normalisation, width=16, heads=2, layers=1, latent=4, batch=9,
+        functional_weight=0.0, training={"steps": 200, "learning_rate": 0.01},
+    )  # fmt: skip
+    torch.manual_seed(0)
+    vae = new_vae(predictor.graph, settings)
+    nothing = torch.zeros(9, 1)
+    train_weight_vae(Run(), vae, predictor, weights, nothing, torch.arange(9), frames, settings, seed=0)
+
+    coded = torch.cat([tokens.flatten(1) for tokens in vae.standardise(weights)], 1)
+    if normalisation == "min-max":
+        assert float(coded.abs().max()) == pytest.approx(1.0, abs=1e-4)
+    with torch.no_grad():
+        latents = vae.encode(weights, nothing)
+        decoded = vae.decode(latents, nothing)
+    assert latents.shape == (9, predictor.graph.num_nodes, 4)
+    # Min-max counts in units of a layer's whole range, in which how experts differ is small.
+    size = 0.2 * float(weights.std()) if normalisation == "min-max" else 0.9 * spread(weights)
+    assert float((decoded - weights).square().mean().sqrt()) < size
 
 
 def test_encoded_latents_have_zero_mean_and_unit_scale(zoo, trained):

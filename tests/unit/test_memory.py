@@ -32,6 +32,7 @@ MEASURED = {
         ("evaluate_weights", {"source": "bases"}, 737),
         ("evaluate_weights", {"source": "finetuned"}, 720),
         ("evaluate_weights", {"source": "generator-paper"}, 731),
+        ("compare_with_experts", {}, 665),
     ],
     "config/lotka-volterra.yaml": [
         ("train_base", {"base": "conditioned"}, 393),
@@ -39,7 +40,7 @@ MEASURED = {
         ("train_vae", {"arm": "conditioned"}, 419),
         ("tune_generator", {"arm": "conditioned"}, 445),
         ("adapt_to_frames", {}, 415),
-        ("evaluate_weights", {"source": "observed"}, 409),
+        ("evaluate_weights", {"source": "observed/10-frames"}, 409),
     ],
 }
 

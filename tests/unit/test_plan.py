@@ -10,21 +10,34 @@ from typing import Any
 
 import pytest
 from refusals import refused
-from tiny_study import ROOT, default_config
+from tiny_study import ROOT, default_config, without_parameters
 
 from weightcast.core.environment_table import Environment, EnvironmentTable, Role
 from weightcast.core.run import Run
 from weightcast.cost.jobs import planned_jobs
+from weightcast.environments.config.evaluation import ObservedCase
 from weightcast.environments.config.study import Study, parse_study
-from weightcast.environments.jobs import Plan, TrainBase
+from weightcast.environments.jobs import (
+    JOBS,
+    AdaptToFrames,
+    FinetuneBases,
+    FoldBases,
+    MapWeights,
+    Plan,
+    ShowRollouts,
+    TrainBase,
+)
+from weightcast.environments.memory import LEAST_MB, memory_mb
 from weightcast.environments.plan import (
     adapted_arms,
+    adapted_from,
     base_environments,
     base_record,
     check_plan,
     expert_shards,
     recorded_environments,
     reference_shards,
+    regressions,
     source_settings,
     tuned_arms,
     weight_sources,
@@ -235,11 +248,79 @@ def test_files_of_weights_are_named_once(study: Study) -> None:
 
 def test_unknown_environments_are_adapted_to_where_frames_are_observed_and_there_are_any(study: Study) -> None:
     table = table_of(("a", "visible"), ("b", "visible"), ("p", "interpolation"))
-    observing = study.model_copy(update={"evaluation": study.evaluation.model_copy(update={"observed_frames": 10})})
-    assert "observed" not in weight_sources(study, table)
-    assert "observed" in weight_sources(observing, table)
-    assert "observed" not in weight_sources(observing, visible("a", "b"))
+    observing = study.model_copy(
+        update={"evaluation": study.evaluation.model_copy(update={"observed": [ObservedCase(frames=10)]})}
+    )
+    assert "observed/10-frames" not in weight_sources(study, table)
+    assert "observed/10-frames" in weight_sources(observing, table)
+    assert "observed/10-frames" not in weight_sources(observing, visible("a", "b"))
     assert adapted_arms(observing) == ["conditioned"]
+
+
+# --- environments whose parameters nobody knows
+
+
+def bare_table(table: EnvironmentTable) -> EnvironmentTable:
+    return EnvironmentTable(tuple(Environment(row.id, {}, row.role) for row in table), (), table.path)
+
+
+KNOWN = table_of(("a", "visible"), ("b", "visible"), ("p", "interpolation"))
+OBSERVED = {"evaluation": default_config()["evaluation"] | {"observed": [{"frames": 10}]}}
+
+
+@pytest.mark.parametrize("table", [KNOWN, bare_table(KNOWN)], ids=["hidden", "unknown"])
+def test_a_study_without_what_is_told_parameters_has_no_job_of_it(table: EnvironmentTable) -> None:
+    study = parse_study(without_parameters(default_config()) | OBSERVED)
+    check_plan(study, table)
+    plan = Plan(study, table)
+    assert weight_sources(study, table) == ["bases", "finetuned", "zoo-erm"]
+    assert FoldBases.of(plan).methods == ("erm",)
+    assert FinetuneBases.of(plan).methods == ("finetune-erm",)
+    assert ShowRollouts.of(plan).methods == ("one-per-env-erm", "erm")
+    assert MapWeights.of(plan).bases == ("erm",)
+    assert regressions(table) == (() if table is not KNOWN else ("nearest-expert", "polynomial", "gaussian-process"))
+    assert all(memory_mb(stage, plan, {}) >= LEAST_MB for stage in JOBS)
+
+
+def test_jobs_of_a_study_that_is_told_everything() -> None:
+    plan = Plan(parse_study(default_config() | OBSERVED), KNOWN)
+    assert FoldBases.of(plan).methods == ("erm", "film", "film-matched", "hypernetwork")
+    assert FinetuneBases.of(plan).methods == ("finetune-erm", "finetune-film")
+    assert AdaptToFrames.of(plan, "10-frames").methods == ("film-matched", "hypernetwork")
+    assert adapted_from(plan.study) == "conditioned"
+
+
+def test_a_part_of_what_is_told_parameters_may_be_left_out() -> None:
+    config = without_parameters(default_config()) | OBSERVED
+    config["baselines"]["hypernetwork"] = default_config()["baselines"]["hypernetwork"]
+    plan = Plan(parse_study(config), KNOWN)
+    assert "observed/10-frames" in weight_sources(plan.study, KNOWN)
+    assert AdaptToFrames.of(plan, "10-frames").methods == ("hypernetwork",)
+    assert adapted_from(plan.study) == "erm"
+    with refused("baselines.hypernetwork:", "expected null", "table.csv has no parameter columns"):
+        check_plan(plan.study, bare_table(KNOWN))
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "words"),
+    [
+        ("base", "conditioned", ("base.conditioned:", "expected null")),
+        ("baselines", "film_matched", ("baselines.film_matched:", "expected null")),
+        ("generator", "arms", ("generator.arms.paper.condition", "'parameters'", "another condition")),
+    ],
+)
+def test_nothing_is_told_parameters_that_a_table_does_not_have(section: str, key: str, words: tuple[str, ...]) -> None:
+    config = without_parameters(default_config())
+    told = default_config()[section][key]
+    config[section][key] = {"paper": told["paper"]} if key == "arms" else told
+    with refused(*words, "table.csv has no parameter columns"):
+        check_plan(parse_study(config), bare_table(KNOWN))
+
+
+def test_no_logarithm_is_taken_of_parameters_that_nobody_knows() -> None:
+    study = parse_study(without_parameters(default_config()) | {"logarithmic_parameters": ["beta"]})
+    with refused("logarithmic_parameters", "'beta'", "table.csv: it has none"):
+        check_plan(study, bare_table(KNOWN))
 
 
 def test_downloads_are_planned(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from weightcast.environments.plots.environments import FRAMES, plot_environments
@@ -21,6 +23,12 @@ def test_fields_are_drawn_as_pictures_on_one_scale() -> None:
     assert len({axes.images[0].get_clim() for axes in pictures}) == 1
     assert [axes.get_ylabel() for axes in pictures[::FRAMES]] == ["strength = 1", "strength = 2", "strength = 3"]
     assert [axes.get_title("left") for axes in pictures[:FRAMES]][::5] == ["t = 0", "t = 4"]
+
+
+def test_an_environment_without_parameters_is_named_by_its_id() -> None:
+    shown = [replace(trajectories(strength, 8, ("u",)), parameters={}) for strength in (1.0, 2.0)]
+    figure = plot_environments(shown)
+    assert [axes.get_ylabel() for axes in figure.axes if axes.images][::FRAMES][:2] == ["1.0", "2.0"]
 
 
 def test_a_state_on_a_single_point_is_drawn_as_lines() -> None:

@@ -231,7 +231,8 @@ def test_from_trajectories_to_generated_networks(kind: str, base: str, folder: P
 
     # Its experts and their zoo.
     trained_base = BaseNetwork(weight_map.requires_grad_(False), predictor, normalisation, metadata)
-    experts = TrainExperts(environments=ROWS, data=data, perturbation=Perturbation(), training=short, members=2, seed=0)
+    start = {"initialisation": "base", "permuted": False, "perturbation": Perturbation()}
+    experts = TrainExperts(environments=ROWS, data=data, training=short, members=2, seed=0, **start)
     train_experts(Run(), experts, base=trained_base, trajectories=files).save(tmp_path / "experts.safetensors")
     zoo = ExpertShard.load(tmp_path / "experts.safetensors")
     assert zoo.weights.shape == (6, predictor.graph.num_parameters)

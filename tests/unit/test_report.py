@@ -28,12 +28,14 @@ from synthetic_study import (
     metrics,
     rollouts,
     training_curves,
+    weight_map,
     write_study,
 )
 
+from weightcast.core.methods import method
 from weightcast.core.plots.export import render
 from weightcast.core.plots.labels import Label, place_labels
-from weightcast.core.plots.style import log_limits
+from weightcast.core.plots.style import SPLIT_LABELS, log_limits
 from weightcast.core.plots.summary import plot_summary
 from weightcast.core.plots.training_curves import plot_training_curves
 from weightcast.core.report.number_formats import number, p_value, seconds
@@ -41,12 +43,13 @@ from weightcast.core.report.verdict import Verdict
 from weightcast.core.significance import environment_errors, summarise
 from weightcast.environments.plots.plane import plot_plane
 from weightcast.environments.plots.rollouts import plot_rollouts
+from weightcast.environments.plots.weight_map import plot_weight_map
 from weightcast.environments.report.inputs import ResultFiles
 from weightcast.environments.report.verdict import give_verdict
 
 ROOT = Path(__file__).parents[2]
 SECTIONS = ("verdict", "reading", "summary", "horizon", "plane", "rollouts", "weights", "costs", "trainings", "config")
-SECTIONS = (*SECTIONS, "versions")
+SECTIONS = (*SECTIONS, "novelty", "versions")
 
 
 class Elements(HTMLParser):
@@ -86,7 +89,7 @@ def built_of_little(study, tmp_path_factory):
     folder = tmp_path_factory.mktemp("little")
     results = folder / "results"
     shutil.copytree(study[0], results)
-    for name in ("weight_map.csv", "rollouts.nc", "costs.csv", "training_curves.csv"):
+    for name in ("weight_map.csv", "rollouts.nc", "costs.csv", "training_curves.csv", "novelty.csv"):
         (results / "report" / name).unlink()
     (results / "config.yaml").write_text((results / "config.yaml").read_text() + "note: <script>alert(1)</script>\n")
     (folder / "figures").mkdir()
@@ -159,6 +162,25 @@ def test_same_results_give_the_same_page(study, built, tmp_path):
     assert build(tmp_path, *study) == built[0]
 
 
+def test_page_says_which_weights_are_new(built):
+    page, _ = built
+    assert "<strong>Generated: end-to-end: new, and better than what can be had from experts.</strong>" in page
+    assert "On the unseen environments its weights are farther from the nearest expert" in page
+    assert "farther in 25 of 25, p &lt; 0.001" in page
+    assert "Its error is 0.1" in page and "significantly below all of these" in page
+    assert "<strong>Generated: paper: memorised.</strong>" in page
+    assert "not significantly below that of the nearest expert, the most alike expert" in page
+    assert page.count('<span class="mark">memorised</span>') == 2  # the nearest expert itself is one
+
+
+def test_no_arm_no_word_of_it(copied, tmp_path):
+    results, table = copied
+    config = results / "config.yaml"
+    config.write_text(config.read_text().replace("{end-to-end: {}, paper: {}}", "{}"))
+    (results / "report" / "novelty.csv").unlink()
+    assert "memorised" not in build(tmp_path, results, table)
+
+
 def test_names_are_escaped(built_of_little):
     page, _ = built_of_little
     assert "<script>alert" not in page
@@ -170,7 +192,7 @@ def test_names_are_escaped(built_of_little):
 
 def test_missing_optional_inputs_are_named(built_of_little):
     page, _ = built_of_little
-    for name in ("weight_map.csv", "rollouts.nc", "costs.csv", "training_curves.csv"):
+    for name in ("weight_map.csv", "rollouts.nc", "costs.csv", "training_curves.csv", "novelty.csv"):
         assert f"Left out: report/{name} was not computed for this study." in page
 
 
@@ -282,7 +304,53 @@ def test_verdict_of_a_study_without_a_generator():
     assert "No generator" in give_verdict(summary, pd.DataFrame(), TRAINED_HORIZON).headline
 
 
+# --- environments without parameters ---
+
+
+def test_a_study_without_parameters_and_generator_has_a_report(tmp_path):
+    told = ("film", "film-matched", "hypernetwork", "conditioned", "nearest", "polynomial", "gaussian", "generator")
+    results, table = write_study(
+        tmp_path, {name: error for name, error in TYPICAL_ERRORS.items() if not any(word in name for word in told)}
+    )
+    environment_table()[["id", "role"]].to_csv(table, index=False)
+    of_baselines = xr.load_dataset(results / "report" / "rollouts.nc").sel({"method": ["truth", "erm"]})
+    of_baselines.isel(environment=[0]).to_netcdf(results / "report" / "rollouts.nc")
+    page = build(tmp_path, results, table)
+    anchors = {attributes.get("id") for _, attributes in Elements(page).found}
+    assert set(SECTIONS) <= anchors
+    assert "Left out" not in page
+    assert "No generator was evaluated" in page
+    assert "none known" in page and "is what the table of environments says" in page
+    assert "by parameters" not in page and "Colours in order" not in page
+    assert "(interpolation): ERM" in page
+
+
 # --- figures ---
+
+
+def test_weight_map_without_parameters_joins_the_members_of_an_environment():
+    environments = environment_table()[["id", "role"]]
+    figure = plot_weight_map(weight_map(environment_table()), environments, [])
+    shown = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_title("left") for axes in shown] == ["Weights (conditioned)", "Latents (conditioned)"]
+    visible = (environments["role"] == "visible").sum()
+    assert all(len(axes.lines) == visible and len(axes.collections) == 1 for axes in shown)
+
+
+def test_plane_without_parameters_has_every_environment():
+    environments = environment_table()[["id", "role"]]
+    errors = environment_errors(metrics(), TRAINED_HORIZON)
+    methods = ["erm", "film", "generator-end-to-end"]
+    (axes,) = plot_plane(errors, environments, [], methods).axes
+    markers = {line.get_label(): line for line in axes.lines if not line.get_label().startswith("_")}
+    assert list(markers) == [method(name).label for name in methods]
+    erm = errors[errors["method"] == "erm"].set_index("environment")["value"]
+    by_role = environments.set_index("id").loc[erm.index].assign(value=erm)
+    visible = (environments["role"] == "visible").sum()
+    line = markers["ERM"]
+    first = np.sort(np.asarray(line.get_ydata())[np.asarray(line.get_xdata()) < visible])
+    np.testing.assert_array_equal(first, np.sort(by_role[by_role["role"] == "visible"]["value"]))
+    assert [text.get_text() for text in axes.texts] == list(SPLIT_LABELS.values())[:3]
 
 
 @pytest.mark.parametrize("parameters", [["beta"], ["beta", "D"], ["beta", "D", "k"]])

@@ -54,3 +54,12 @@ def test_what_is_asked_for_must_have_a_logarithm_where_one_is_taken() -> None:
         scaling.check({"reynolds": 0.0, "radius": 12.0, "fixed": 3.0}, "environment")
     with refused("environment", "'reynolds'", "missing"):
         scaling.check({"radius": 12.0, "fixed": 3.0}, "environment")
+
+
+def test_no_parameters_are_no_coordinates() -> None:
+    scaling = ParameterScaling.of((), np.zeros((3, 0)))
+    assert scaling.apply(np.zeros((2, 0))).shape == (2, 0)
+    assert scaling.invert(torch.zeros(0)).tolist() == []
+    assert ParameterScaling.from_metadata(scaling.metadata()) == scaling
+    with refused("environment", "'beta'", "unknown", "expected none"):
+        scaling.check({"beta": 1.0}, "environment")

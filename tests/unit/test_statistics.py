@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from weightcast.core.methods import METHODS, method
 from weightcast.core.significance import (
     SUMMARY_COLUMNS,
     best_arm,
+    best_method,
     bootstrap_median,
     environment_errors,
     error_by_horizon,
@@ -163,6 +165,13 @@ def test_best_baseline_is_lowest_by_error_and_highest_by_ssim_and_never_a_refere
     assert np.isnan(row_of(summary, "erm", "ssim")["p_vs_best_baseline"])
     tested = summary[summary["p_vs_best_baseline"].notna()]
     assert len(tested) == len(summary) - 2
+
+
+def test_coverage_and_spread_are_best_where_they_are_what_they_should_be():
+    medians = {"wide": 1.0, "fine": 0.88, "narrow": 0.2}
+    assert best_method(medians, "coverage_90") == "fine"
+    assert best_method({"a": 0.4, "b": 1.5, "c": math.inf}, "spread_skill") == "b"
+    assert best_method(medians, "crps") == "narrow"
 
 
 def test_twice_the_trained_horizon_is_summarised_where_present():

@@ -15,6 +15,7 @@ from weightcast.core.job import Job
 from weightcast.environments.jobs import ImportTrajectories
 from weightcast.trajectories import (
     Trajectories,
+    environment_names,
     find_environment_files,
     read_npy_environment,
     read_trajectories,
@@ -375,6 +376,16 @@ def test_files_are_found_by_id_or_by_parameters(tmp_path: Path, table: Environme
         (tmp_path / "npy" / name).touch()
     found = find_environment_files(tmp_path / "npy", table, "npy")
     assert {id: path.name for id, path in found.items()} == {"slow": "Re_210.npy", "fast": "fast"}
+
+
+def test_a_name_that_states_no_parameters_is_not_that_of_an_environment_without_any(tmp_path: Path) -> None:
+    table = EnvironmentTable((Environment("north", {}, "visible"),), (), tmp_path / "table.csv")
+    (tmp_path / "npy").mkdir()
+    for name in ("north.npy", "south.npy"):
+        (tmp_path / "npy" / name).touch()
+    with refused("south.npy without a row"):
+        find_environment_files(tmp_path / "npy", table, "npy")
+    assert environment_names(tmp_path / "npy", "npy") == ["north", "south"]
 
 
 def test_tables_and_files_must_match(tmp_path: Path, table: EnvironmentTable) -> None:

@@ -10,9 +10,11 @@ import torch
 from refusals import refused
 from tiny_chain import Chain, tiny_plan
 
+from weightcast.environments.conditions import Known
 from weightcast.environments.config.study import parse_study
 from weightcast.environments.generator import Generator
 from weightcast.environments.labels import Labels
+from weightcast.environments.stages.adapt_to_frames import Conditioned, adapt
 from weightcast.environments.weights_table import WeightsFile
 
 
@@ -79,6 +81,13 @@ def test_unknown_environments_go_the_whole_way(chain: tuple[Chain, str, str]) ->
     with refused("environment", "found parameters", "unknown", f"'{condition}'"):
         generator.sample(environment={"beta": 1.0})
 
+    spoilt = torch.stack([frames[None, :1], frames[None, 1:2]])  # two environments, a single frame of each
+    weights_of = Conditioned.of_generator("generator-unknown-observed", generator, 0.0)
+    adapted = adapt(weights_of, ["one", "other"], spoilt, generator.predictor)
+    prepared = generator.condition.prepare([Known(frames=one) for one in spoilt])
+    with torch.no_grad():
+        assert torch.equal(adapted.weights[:, 0], weights_of.weights_of(prepared))
+
     if base == "erm":
         prior = generator.prior_weights(3, seed=2, steps=4)
         assert prior.shape == method.weights[0, :1].expand(3, -1).shape and prior.isfinite().all()
@@ -88,6 +97,13 @@ def test_unknown_environments_go_the_whole_way(chain: tuple[Chain, str, str]) ->
             generator.prior_weights()
 
     inputs = {"zoos": [results / f"zoo/{base}.safetensors"], "vaes": [results / "vae/unknown-0.safetensors"]}
+    inputs_of_vaes = {"zoo": inputs["zoos"][0], "vaes": inputs["vaes"], "base": results / f"base/{base}.safetensors"}
+    path = made.run(
+        "regress_latents", "weights/latents.safetensors", inputs_of_vaes | {"observed": trajectories}, arm="unknown"
+    )
+    decoded, *regressed = WeightsFile.load(path).methods
+    assert decoded.weights.isfinite().all()
+    assert len(regressed) == (condition == "label")  # frames are no numbers to regress on
     assert not made.call("map_weights", inputs | {"observed": trajectories}).frame.empty
     if condition == "label":
         labels = Labels.load(results / "labels/erm.safetensors")
@@ -111,6 +127,9 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:
     ):
         parse_study(changed(condition="frames"))
     parse_study(changed(condition="frames", vae={"relative_to": "mean"}))
+    for diffusion, words in (({"relative_to": "regression"}, "expected 'mean'"), ({"left_out": 0.2}, "expected 0")):
+        with refused("diffusion." + next(iter(diffusion)), "condition 'frames'", words):
+            parse_study(changed(condition="frames", vae={"relative_to": "mean"}, diffusion=diffusion))
     config = changed()
     config["base"]["condition"] = "label"
     with refused("base.condition", "found 'label'", "experts"):

@@ -38,11 +38,19 @@ def chain_config(folder: Path) -> dict[str, Any]:
         training |= few | {"unroll": 2, "batch": 2}
     for section in ("vae", "diffusion"):
         config["generator"][section]["training"] |= few
-    config["generator"]["arms"]["paper"]["diffusion"] |= {"sample_steps": 3}
+    config["generator"]["arms"]["paper"]["diffusion"] |= {"sample_steps": 3, "training": few}
     config["generator"] |= {"seeds": [0]}
     config["baselines"]["regression"] |= {"degrees": [1], "folds": 2}
     config["baselines"]["finetune"] |= {"steps": [2, 3], "learning_rates": [0.001], "choosing_environments": 2}
-    config["evaluation"] |= {"observed_frames": 3, "adaptation_scores": True}
+    config["evaluation"] |= {"observed": [{"frames": 3}], "members": 2, "adaptation_scores": True}
+    config["context"] = {
+        "maps": ["linear", "film"],
+        "dimensions": [1],
+        "width": 4,
+        "training": few | {"learning_rate": 0.01, "unroll": 2, "batch": 2, "environments": 2},
+        "choice": few | {"frames": 3},
+        "refine": {"tempers": [1.0, 0.1], "iterations": 2},
+    }
     return config
 
 
@@ -103,6 +111,7 @@ class Chain:
         zoo, trajectories = results / f"zoo/{base}.safetensors", self.folder / "trajectories"
         return {
             "train_base": {"trajectories": trajectories},
+            "train_context": {"trajectories": trajectories},
             "train_experts": {"base": bases[base], "trajectories": trajectories},
             "train_vae": {"zoo": zoo, "base": bases[base], "trajectories": trajectories},
             "train_diffusion": {"zoo": zoo, "vae": results / f"vae/{arm}-0.safetensors"},
@@ -118,10 +127,17 @@ class Chain:
                 "base": bases[base],
                 "reference": results / f"experts/{base}-unseen.safetensors",
             },
+            "regress_latents": {
+                "zoo": zoo,
+                "base": bases[base],
+                "vaes": [results / f"vae/{arm}-0.safetensors"],
+                "reference": results / f"experts/{base}-unseen.safetensors",
+            },
             "adapt_to_frames": {
                 "bases": [bases["film-matched"], bases["hypernetwork"]],
                 "generators": [results / f"end-to-end/{arm}-0.safetensors"],
                 "started_from": bases["conditioned"],
+                "context": results / "base/context.safetensors",
                 "trajectories": trajectories,
             },
             "evaluate_weights": {"weights": results / "weights/bases.safetensors", "trajectories": trajectories},
@@ -140,6 +156,7 @@ class Chain:
         """Everything that is trained, to the generators."""
         for base in ("erm", "conditioned", "film-matched", "hypernetwork"):
             self.run("train_base", f"base/{base}.safetensors", self.inputs_of("train_base"), base=base)
+        self.run("train_context", "base/context.safetensors", self.inputs_of("train_context"))
         for arm, settings in self.plan.study.generator.arms.items():
             base, inputs = settings.base, lambda stage, arm=arm: self.inputs_of(stage, arm)
             shards = [
@@ -167,9 +184,12 @@ class Chain:
             self.run("generate_weights", f"weights/{arm}.safetensors", inputs, source=f"generator-{arm}")
             inputs = self.inputs_of("regress_weights", arm)
             self.run("regress_weights", f"weights/zoo-{settings.base}.safetensors", inputs, base=settings.base)
+            inputs = self.inputs_of("regress_latents", arm)
+            self.run("regress_latents", f"weights/latents-{arm}.safetensors", inputs, arm=arm)
         for stage in ("fold_bases", "finetune_bases", "adapt_to_frames"):
             name = {"fold_bases": "bases"}.get(stage, stage)
-            self.run(stage, f"weights/{name}.safetensors", self.inputs_of(stage))
+            of = {"case": "3-frames"} if stage == "adapt_to_frames" else {}
+            self.run(stage, f"weights/{name}.safetensors", self.inputs_of(stage), **of)
         tables = {}
         for file in sorted((self.folder / "results" / "weights").glob("*.safetensors")):
             inputs = self.inputs_of("evaluate_weights") | {"weights": file}

@@ -30,6 +30,12 @@ def default_config() -> dict[str, Any]:
     return config
 
 
+def write_bare_table(path: Path, rows: list[tuple[str, str, float]] = ROWS) -> Path:
+    """A table without parameters."""
+    path.write_text("".join(f"{id},{role}\n" for id, role, *_ in [("id", "role"), *rows]), encoding="utf-8")
+    return path
+
+
 def write_table(path: Path, rows: list[tuple[str, str, float]] = ROWS) -> Path:
     lines = [f"{id},{role},{beta}" for id, role, beta in rows]
     path.write_text("\n".join(["id,role,beta", *lines, ""]), encoding="utf-8")
@@ -75,6 +81,16 @@ def tiny_config(folder: Path) -> dict[str, Any]:
     config["baselines"]["finetune"]["frames"] = 4
     for section in ("vae", "diffusion"):
         config["generator"][section] |= {"width": 8, "heads": 2, "layers": 1}
+    return config
+
+
+def without_parameters(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration without what is told the environments' parameters, and so without a generator."""
+    config = deepcopy(config)
+    config["base"]["conditioned"] = None
+    config["zoo"]["bases"] = ["erm"]
+    config["generator"]["arms"] = {}
+    config["baselines"] |= {"film_matched": None, "hypernetwork": None}
     return config
 
 

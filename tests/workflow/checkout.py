@@ -25,8 +25,8 @@ JOBS_OF_ONE_ARM = {
     **dict.fromkeys(("train_erm", "train_conditioned", "train_film_matched", "train_hypernetwork"), 1),
     "train_experts": 2,
     **dict.fromkeys(("gather_zoo", "gather_reference", "train_vae", "train_diffusion", "generate_weights"), 1),
-    **dict.fromkeys(("fold_bases", "finetune_bases", "regress_weights"), 1),
-    "evaluate_weights": 4,  # bases, fine-tuned, zoo, generator
+    **dict.fromkeys(("fold_bases", "finetune_bases", "regress_weights", "regress_latents"), 1),
+    "evaluate_weights": 5,  # bases, fine-tuned, zoo, latents, generator
     **dict.fromkeys(("evaluate_without_network", "collect_costs", "summarise", "map_weights"), 1),
     **dict.fromkeys(("resolve_config", "show_environments", "show_rollouts", "write_report", "all"), 1),
 }

@@ -26,7 +26,7 @@ def test_jobs_are_those_that_the_study_asks_for(ode: Checkout) -> None:
         "tune_generator": 1,
         "generate_weights": 2,  # before the generator is fine-tuned, too
         "adapt_to_frames": 1,
-        "evaluate_weights": 6,  # so are they evaluated; and weights from frames
+        "evaluate_weights": 7,  # so are they evaluated; and weights from frames
         "distil": 1,
     }
     assert ode.announced() == JOBS_OF_ONE_ARM | further

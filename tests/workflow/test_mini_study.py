@@ -22,15 +22,16 @@ METHODS = {
     "nearest-expert-erm", "nearest-expert-conditioned", "polynomial-erm", "polynomial-conditioned",
     "gaussian-process-erm", "gaussian-process-conditioned", "one-per-env-erm", "one-per-env-conditioned",
     "generator-conditioned", "generator-conditioned-weights-only", "generator-paper",
+    "decoded-conditioned", "decoded-paper", "latent-regression-conditioned", "latent-regression-paper",
 }  # fmt: skip
 BEFORE_DIFFUSION = {
     "simulate_environment", "train_erm", "train_conditioned", "train_film_matched", "train_hypernetwork",
     "train_experts", "gather_zoo", "gather_reference", "train_vae", "regress_weights", "finetune_bases", "fold_bases",
-    "map_weights", "evaluate_without_network", "show_environments",
+    "regress_latents", "map_weights", "evaluate_without_network", "show_environments",
 }  # fmt: skip
 AFTER_DIFFUSION = {
     "tune_generator", "generate_weights", "evaluate_weights", "summarise", "collect_costs",
-    "show_rollouts", "write_report",
+    "show_rollouts", "compare_with_experts", "write_report",
 }  # fmt: skip
 
 

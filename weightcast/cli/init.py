@@ -10,7 +10,7 @@ from weightcast.core.errors import InputError
 from weightcast.core.names import check_name
 
 # Options of one kind of study alone: what they are called on the command line, and where argparse puts them.
-OF_ENVIRONMENTS = {"--table": "table", "--channels": "channels"}
+OF_ENVIRONMENTS = {"--table": "table", "--channels": "channels", "--grid": "grid"}
 OF_TIME = {
     "--time-column": "time_column",
     "--dimensions": "dimensions",
@@ -28,16 +28,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         type=Path,
         metavar="PATH",
-        help="folder of NetCDF or .npy files; across time a file: .npy, .csv, .npz, .h5ad or NetCDF",
+        help="folder of NetCDF, .npy or .npz files; across time a file: .npy, .csv, .npz, .h5ad or NetCDF",
     )
-    parser.add_argument("--name", required=True, metavar="STUDY", help="of the study; results go to results/STUDY")
+    parser.add_argument(
+        "--name",
+        metavar="STUDY",
+        help="of the study; results go to results/STUDY; default: as the data's folder or file",
+    )
     parser.add_argument("--force", action="store_true", help="overwrite FILE")
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="the configuration to write")
 
     environments = parser.add_argument_group("across environments")
-    environments.add_argument("--table", type=Path, metavar="CSV", help="columns id, role and parameters; required")
     environments.add_argument(
-        "--channels", nargs="+", metavar="NAME", help="of .npy files, which do not hold them; or a choice"
+        "--table",
+        type=Path,
+        metavar="CSV",
+        help="columns id, role and parameters, if any are known; default: one drawn for the files, written beside FILE",
+    )
+    environments.add_argument(
+        "--channels", nargs="+", metavar="NAME", help="of .npy and .npz files, which do not hold them; or a choice"
+    )
+    environments.add_argument(
+        "--grid",
+        nargs=2,
+        type=int,
+        metavar=("NY", "NX"),
+        help="points of fields in .npz files; 1 1: a state without a grid; default: square fields are recognised",
     )
     time = parser.add_argument_group("across time")
     time.add_argument("--time-column", metavar="NAME", help="of a CSV table or of obs; default: the one so named")
@@ -52,6 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    if arguments.name is None:
+        arguments.name = arguments.data.resolve().stem
     check_name(arguments.name, "--name", "weightcast init")
     if arguments.output.exists() and not arguments.force:
         raise InputError(f"{arguments.output}: exists already, expected a new file (or --force to overwrite it)")

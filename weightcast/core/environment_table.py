@@ -26,7 +26,7 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 @dataclass(frozen=True)
 class Environment:
-    """One setting of the system: its id, the value of each parameter and its role.
+    """One setting of the system: its id, the value of each parameter, if any is known, and its role.
 
     `visible` environments are trained on. The unseen ones are tested on alone: `interpolation` lies inside the visible
     range, `extrapolation` outside.
@@ -39,7 +39,7 @@ class Environment:
 
 @dataclass(frozen=True)
 class EnvironmentTable:
-    """The environments of a study, in the order of their table. All have the same parameters."""
+    """The environments of a study, in the order of their table. All have the same parameters, which may be none."""
 
     environments: tuple[Environment, ...]
     parameter_names: tuple[str, ...]
@@ -111,7 +111,8 @@ class EnvironmentTable:
 def read_environments(path: str | Path) -> EnvironmentTable:
     """Read a table of environments: UTF-8 CSV with the columns `id`, `role` and one for every parameter, in any order.
 
-    Spaces around cells and empty lines do not count.
+    Where nobody knows any parameter - stations, patients, regions - there are `id` and `role` alone. Spaces around
+    cells and empty lines do not count.
 
     Raises:
         InputError: anything in the file that cannot be used; the message names file, line and column.
@@ -196,8 +197,6 @@ def _check_header(path: Path, number: int, header: list[str]) -> None:
         check_name(column, f"line {number}, column {position}", path)
         if column in RESERVED:
             raise InputError(f"{where}, column {position}: found {column!r}, expected another name: that one is taken")
-    if len(header) == 2:
-        raise InputError(f"{where}: found no parameter among {found}, expected at least one column beside id and role")
 
 
 def _read_row(path: Path, number: int, row: dict[str, str], parameter_names: Sequence[str]) -> Environment:

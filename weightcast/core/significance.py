@@ -43,9 +43,11 @@ SUMMARY_COLUMNS = (
 COST_COLUMNS = ("parameters", "train_seconds", "adapt_seconds")
 SPLITS = ("visible", "interpolation", "extrapolation", "observed", "unobserved", "held_out", "source")
 """Splits in the order of printing: across environments, then across time."""
-METRICS = ("rmse", "rmse_physical", "nmse", "ssim")
+METRICS = ("rmse", "rmse_physical", "nmse", "ssim", "crps", "rmse_mean", "spread_skill", "coverage_50", "coverage_90")
 """Metrics in the order of printing."""
 HIGHER_IS_BETTER = frozenset({"ssim"})
+NOMINAL = {"spread_skill": 1.0, "coverage_50": 0.5, "coverage_90": 0.9}
+"""Metrics that are neither to be high nor low, with what they should be: what counts is how far they are from it."""
 FEWEST_PAIRS = 6
 """With fewer pairs the two-sided signed-rank test cannot reach p = 0.05, so none is reported."""
 
@@ -132,9 +134,9 @@ def value_grid(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def best_method(medians: Mapping[str, float], metric: str) -> str | None:
-    """The method with the best median: the lowest, or the highest where higher is better; None of no methods."""
-    sign = -1.0 if metric in HIGHER_IS_BETTER else 1.0
-    return min(medians, key=lambda name: (sign * medians[name], name), default=None)
+    """The method with the best median: the lowest, the highest where higher is better, or the one nearest to what it
+    should be; None of no methods."""
+    return min(medians, key=lambda name: (_badness(medians[name], metric), name), default=None)
 
 
 def summarise(
@@ -232,6 +234,13 @@ def best_arm(summary: pd.DataFrame) -> str | None:
     return best_method(dict(zip(deciding["method"], deciding["median"], strict=True)), "rmse")
 
 
+def _badness(value: Any, metric: str) -> Any:
+    """Numbers of which the lowest is the best."""
+    if metric in NOMINAL:
+        return abs(value - NOMINAL[metric])
+    return -value if metric in HIGHER_IS_BETTER else value
+
+
 def split_order(split: str) -> tuple[int, str]:
     """Sort key: splits as listed in ``SPLITS``, then others by name."""
     return (SPLITS.index(split) if split in SPLITS else len(SPLITS)), split
@@ -263,7 +272,7 @@ def compare_methods(
         p = float("nan")
         if best is not None and name != best:
             mine, theirs = grid.mean(axis=1).align(grids[best].mean(axis=1), join="inner")
-            p = paired_p(mine.to_numpy(), theirs.to_numpy())
+            p = paired_p(_badness(mine, metric).to_numpy(), _badness(theirs, metric).to_numpy())
         median, low, high = intervals[name]
         compared.append(
             {

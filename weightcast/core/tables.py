@@ -16,10 +16,11 @@ EXPLANATION_COLUMNS = (
     *("equation", "term", "coefficient", "truth", "residual"),
 )
 LABEL_COLUMNS = ("base", "component", "share", "regression_error", "explained", "parameter", "spearman")
+NOVELTY_COLUMNS = ("study", "method", "split", "environment", "seed", "reference", "measure", "value", "yardstick")
 CURVE_COLUMNS = ("stage", "artifact", "training", "step", "part", "value")
 _TEXT = frozenset(
     {"study", "method", "split", "environment", "metric", "stage", "artifact", "space", "base", "equation", "term"}
-    | {"training", "part", "parameter"}
+    | {"training", "part", "parameter", "reference", "measure"}
 )
 _INTEGERS = frozenset({"step", "component", "seed", "sample", "horizon", "n"})
 _COUNTS = frozenset({"parameters", "member", "members"})  # whole numbers too, where none is missing
@@ -107,6 +108,15 @@ def read_explanation(path: str | Path) -> pd.DataFrame:
     if explanation.empty:
         raise InputError(f"{path}: found no rows, expected one or more")
     return explanation
+
+
+def read_novelty(path: str | Path) -> pd.DataFrame:
+    """novelty.csv, as the stage ``compare_with_experts`` makes it.
+
+    Raises:
+        InputError: as for `read_table`.
+    """
+    return read_table(path, NOVELTY_COLUMNS)
 
 
 def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:

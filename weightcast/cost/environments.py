@@ -19,6 +19,7 @@ from weightcast.cost.rehearsal import Told
 from weightcast.cost.simulation import simulation_seconds
 from weightcast.environments.commands.untrained import untrained_predictor
 from weightcast.environments.config.study import Study
+from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.jobs import (
     FinetuneBases,
     GenerateWeights,
@@ -95,7 +96,10 @@ class EnvironmentsPart:
         visible = whole.environments[0].role == "visible"
         there = self.few.table.visible if visible else self.few.table.unseen
         return whole.model_copy(
-            update={"environments": tuple(there[: len(whole.environments)]), "data": self.few.study.data}
+            update={
+                "environments": tuple(there[: len(whole.environments)]),
+                "data": self.few.study.data.of_role(there[0].role),
+            }
         )
 
     def _sample_steps(self, settings: GenerateWeights) -> float:
@@ -153,7 +157,7 @@ def is_large(study: Study) -> bool:
         # Roughly: an encoder and a decoder, and a network with modulated norms, all of transformer blocks.
         for size in (24 * vae.layers * vae.width**2, 18 * diffusion.layers * diffusion.width**2)
     ]
-    return max(sizes) > LARGE_GENERATOR or untrained_predictor(study).graph.num_parameters > LARGE_PREDICTOR
+    return max(sizes, default=0) > LARGE_GENERATOR or untrained_predictor(study).graph.num_parameters > LARGE_PREDICTOR
 
 
 def shortened(study: Study) -> Study:
@@ -174,9 +178,8 @@ def few_environments(study: Study, table: EnvironmentTable, large: bool = False)
         table: all environments.
         large: whether there are to be as few as possible.
     """
-    base, baselines, generator = study.base, study.baselines, study.generator
-    pooled = (base.erm, base.conditioned, baselines.film_matched, baselines.hypernetwork.training)
-    together = [*(training.environments for training in pooled), generator.end_to_end.environments]
+    together = [trained.training.environments for trained in trained_maps(study).values()]
+    together.append(study.generator.end_to_end.environments)
     shard = study.zoo.shard_environments
     visible, unseen = (2, 1) if large else (max(FEWEST, min(MOST, shard), *together), min(FEWEST, shard))
     chosen = {environment.id for environment in [*table.visible[:visible], *table.unseen[:unseen]]}
@@ -229,7 +232,7 @@ def _finetuned(whole: FinetuneBases, part: FinetuneBases) -> dict[str, float]:
 def write_random_frames(folder: Path, plan: Plan) -> None:
     """Trajectories of a study's sizes for each environment: how long computing with them takes is the same."""
     data, random = plan.study.data, np.random.default_rng(0)
-    shape = (data.trajectories.total, data.frames, len(data.channels), *data.grid)
+    shape = (data.trajectories.most, data.frames, len(data.channels), *data.grid)
     values = random.standard_normal(shape, dtype=np.float32)
     folder.mkdir(parents=True)
     for environment in plan.table:

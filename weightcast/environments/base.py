@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,14 @@ class BaseNetwork:
         predictor: of the architecture.
         normalisation: physical units <-> the predictor's.
         metadata: of the artifact.
+        further: tensors that the artifact holds beside the weight map's, by name.
     """
 
     weight_map: WeightMap
     predictor: StackedPredictor
     normalisation: Normalisation
     metadata: Mapping[str, Any]
+    further: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def condition(self) -> Condition:
@@ -45,7 +47,7 @@ class BaseNetwork:
 
     def save(self, path: str | Path) -> None:
         """Write as a ``base`` artifact."""
-        save_artifact(path, "base", self.weight_map.state_dict(), self.metadata)
+        save_artifact(path, "base", self.weight_map.state_dict() | dict(self.further), self.metadata)
 
     @classmethod
     def load(cls, path: str | Path) -> BaseNetwork:
@@ -58,18 +60,21 @@ class BaseNetwork:
         metadata = artifact.metadata
         predictor = StackedPredictor.of_architecture(metadata["architecture"])
         weight_map = described_weight_map(metadata["weight_map"], predictor.graph)
-        weight_map.load_state_dict(artifact.tensors)
+        own = weight_map.state_dict()
+        weight_map.load_state_dict({name: tensor for name, tensor in artifact.tensors.items() if name in own})
         return cls(
             weight_map=weight_map.requires_grad_(False),
             predictor=predictor,
             normalisation=Normalisation.from_metadata(metadata["normalisation"]),
             metadata=metadata,
+            further={name: tensor for name, tensor in artifact.tensors.items() if name not in own},
         )
 
     def to(self, device: torch.device) -> BaseNetwork:
         """The same base on a device."""
         self.weight_map.to(device)
-        return BaseNetwork(self.weight_map, self.predictor.to(device), self.normalisation, self.metadata)
+        predictor = self.predictor.to(device)
+        return BaseNetwork(self.weight_map, predictor, self.normalisation, self.metadata, self.further)
 
     @torch.no_grad()
     def weights(self, known: Sequence[Known]) -> Tensor:

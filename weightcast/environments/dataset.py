@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from weightcast.core.draws import Draws
+from weightcast.core.environment_table import Environment
 from weightcast.core.provenance import file_digest
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.jobs import Rows
@@ -81,12 +82,14 @@ class TrajectoryFolder:
 
         Args:
             environments: ids, in the order wanted.
-            settings: counts of trajectories, channels, grid, frames.
+            settings: counts of trajectories, channels, grid, frames; the counts must be those of the environments' role
+                (``DataSettings.of_role``), which a visible one's are as they stand in the configuration.
             part: train, validation or test: consecutive trajectories of a file, in this order.
             frames: only the first so many; all if None.
 
         Returns:
-            float32 [environment, trajectory, frame, channel, y, x] in physical units, on the CPU.
+            float32 [environment, trajectory, frame, channel, y, x] in physical units, on the CPU. Without trajectories
+            to validate, the axis of trajectories is empty (:func:`any_trajectory`).
 
         Raises:
             InputError: a file cannot be used.
@@ -106,6 +109,44 @@ class TrajectoryFolder:
             )
             blocks.append(torch.from_numpy(np.ascontiguousarray(trajectories.values[chosen, :frames])))
         return torch.stack(blocks)
+
+    def read_roles(
+        self,
+        rows: Sequence[Environment],
+        settings: DataSettings,
+        part: Part,
+        frames: int | None = None,
+        trajectories: int | None = None,
+    ) -> Tensor:
+        """The same of environments of several roles, whose files may hold different numbers of trajectories.
+
+        Args:
+            rows: of the table, in the order wanted.
+            settings: as in the configuration.
+            part: train, validation or test.
+            frames: only the first so many; all if None.
+            trajectories: only the first so many of the part; all if None, and then they must be equally many.
+        """
+        blocks = [self.read([row.id], settings.of_role(row.role), part, frames)[:, :trajectories] for row in rows]
+        return torch.cat(blocks)
+
+    def read_choosing(self, environments: Sequence[str], settings: DataSettings, frames: int | None = None) -> Tensor:
+        """Trajectories of visible environments on which a choice is made that fine-tuning on the first one depends on.
+
+        These are the validation trajectories. Without any, they are the training trajectories but for the first, and
+        where there is no other, that one, of which fine-tuning has seen the first frames.
+        """
+        held_out = self.read(environments, settings, "validation", frames)
+        if any_trajectory(held_out):
+            return held_out
+        trained = self.read(environments, settings, "train", frames)
+        return trained[:, 1:] if trained.shape[1] > 1 else trained
+
+
+def any_trajectory(frames: Tensor | None) -> bool:
+    """Whether there is a trajectory in frames [environment, trajectory, frame, channel, y, x], of which there may be no
+    such tensor at all."""
+    return frames is not None and frames.shape[1] > 0
 
 
 def draw_windows(frames: Tensor, environments: Tensor, batch: int, length: int, draws: Draws) -> Tensor:

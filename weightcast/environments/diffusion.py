@@ -3,6 +3,10 @@
 Noising is that of Ho et al. (2020): z_t = a_t z_0 + s_t noise, with a linear schedule of a thousand steps. Sampling is
 deterministic (DDIM, Song et al., 2021) in a few steps, so that gradients pass through it (end-to-end fine-tuning) and
 the same noise always gives the same weights.
+
+What is diffused are standardised latents, or what a regression of them on the condition's coordinates leaves over, in
+units of its size. Regression says where latents lie far from the visible environments better than a transformer does,
+which the diffusion then need not learn.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from weightcast.core.errors import InputError
 from weightcast.core.nets.transformer import ConditionedBlock, sinusoidal_features
 from weightcast.environments.conditions import Condition
 from weightcast.environments.config.diffusion import DiffusionSettings
+from weightcast.environments.latent_regression import LatentRegression
 
 
 class DiffusionTransformer(nn.Module):
@@ -107,10 +112,11 @@ class DiffusionTransformer(nn.Module):
 
 
 class LatentDiffusion(nn.Module):
-    """The transformer with its noise schedule, training loss and sampler."""
+    """The transformer with its noise schedule, training loss and sampler, and the regression beside it, if any."""
 
     signal: Tensor
     noise: Tensor
+    left_over: Tensor
 
     def __init__(self, nodes: int, latent: int, condition: Condition, settings: DiffusionSettings) -> None:
         super().__init__()
@@ -118,6 +124,10 @@ class LatentDiffusion(nn.Module):
         self.dropout = settings.condition_dropout
         self.shape = (nodes, latent)
         self.transformer = DiffusionTransformer(nodes, latent, condition, settings)
+        self.regression: LatentRegression | None = None
+        if settings.relative_to == "regression":
+            self.regression = LatentRegression(condition.coordinates, max(settings.regression.degrees), self.shape)
+            self.register_buffer("left_over", torch.ones(()))  # root mean square of what the regression leaves over
         # The published schedule for 1000 steps, stretched to the same total noise for any other number.
         steps = settings.noise_steps
         beta = torch.linspace(1e-4, 0.02, steps, dtype=torch.double) * (1000.0 / steps)
@@ -125,11 +135,50 @@ class LatentDiffusion(nn.Module):
         self.register_buffer("signal", kept.sqrt().float(), persistent=False)  # a_t
         self.register_buffer("noise", (1.0 - kept).sqrt().float(), persistent=False)  # s_t
 
+    def residuals(self, latents: Tensor, prepared: Tensor) -> Tensor:
+        """What the transformer models: latents [batch, node, latent] themselves, or what regression leaves of them.
+
+        Args:
+            latents: standardised, as the VAE encodes.
+            prepared: coordinates [batch, coordinate].
+        """
+        return latents if self.regression is None else (latents - self.regression(prepared)) / self.left_over
+
+    def whole(self, residuals: Tensor, prepared: Tensor | None) -> Tensor:
+        """The inverse of :meth:`residuals`.
+
+        Raises:
+            InputError: nothing is known, and regression needs something that is.
+        """
+        if self.regression is None:
+            return residuals
+        if prepared is None:
+            raise InputError(
+                "generator: found a diffusion relative to regression on the condition, which must be told of an "
+                "environment, expected one that was trained with generator.diffusion.relative_to: mean"
+            )
+        return residuals * self.left_over + self.regression(prepared)
+
+    def fit_regression(self, latents: Tensor, prepared: Tensor, settings: DiffusionSettings) -> None:
+        """Regress, where latents are modelled relative to regression.
+
+        Args:
+            latents: standardised, of the zoo's members [member, node, latent].
+            prepared: coordinates of each member's environment [member, coordinate].
+            settings: degrees, folds.
+        """
+        if self.regression is None:
+            return
+        chosen = self.regression.fit(prepared, latents, settings.regression.degrees, settings.regression.folds)
+        left_over = (latents - self.regression(prepared)).square().mean().sqrt()
+        self.left_over.copy_(left_over.clamp(min=1e-8))
+        print(f"diffusion: relative to regression ({chosen}), which leaves {float(left_over):.3g} over", flush=True)
+
     def loss(self, latents: Tensor, prepared: Tensor, draws: Draws) -> Tensor:
         """Mean squared error of what the transformer predicts, at random noise steps: a scalar.
 
         Args:
-            latents: clean [batch, node, latent].
+            latents: clean :meth:`residuals` [batch, node, latent].
             prepared: coordinates [batch, coordinate].
             draws: source of noise steps and noise.
         """
@@ -148,7 +197,7 @@ class LatentDiffusion(nn.Module):
         return (self.transformer(noised, noise_step, prepared, hidden) - target).square().mean()
 
     def denoise(self, noised: Tensor, noise_step: int, prepared: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The predicted clean latents and the noise that they imply, each [batch, node, latent]."""
+        """The predicted clean :meth:`residuals` and the noise that they imply, each [batch, node, latent]."""
         signal, spread = self.signal[noise_step], self.noise[noise_step]
         steps = torch.full((len(noised),), noise_step, dtype=torch.long, device=noised.device)
         predicted = self.transformer(noised, steps, prepared)
@@ -172,14 +221,15 @@ class LatentDiffusion(nn.Module):
             Standardised latents [batch, node, latent].
 
         Raises:
-            InputError: nothing is known, and the diffusion was trained without condition dropout.
+            InputError: nothing is known, and the diffusion was trained without condition dropout, or relative to
+                regression.
         """
         noise_steps = torch.linspace(len(self.signal) - 1, 0, steps + 1).round().long().tolist()[:-1]
         latents = noise
         for index, noise_step in enumerate(noise_steps):
             clean, implied = self.denoise(latents, noise_step, prepared)
             if index == len(noise_steps) - 1:
-                return clean
+                return self.whole(clean, prepared)
             later = noise_steps[index + 1]
             latents = self.signal[later] * clean + self.noise[later] * implied
         raise ValueError(f"steps: found {steps}, expected at least 1")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -13,6 +13,7 @@ from torch import Tensor
 from weightcast.core.device import stack_size
 from weightcast.environments.adaptation_scores import adaptation_scores
 from weightcast.environments.dataset import Normalisation, TrajectoryFolder
+from weightcast.environments.ensemble_metrics import ensemble_metrics
 from weightcast.environments.forecast_metrics import forecast_metrics
 from weightcast.environments.jobs import Scoring
 from weightcast.environments.predictor import StackedPredictor
@@ -54,6 +55,35 @@ class TestSet:
         values = forecast_metrics(forecast, truth, self.horizons)
         if self.scored_after is not None:
             values = chain(values, adaptation_scores(forecast, truth, start, self.scored_after, self.horizons))
+        yield from self._rows(method, seed, environment, values)
+
+    def ensemble_rows(
+        self,
+        method: str,
+        seed: int,
+        environment: str,
+        members: Tensor,
+        shares: Tensor,
+        noise: Tensor | None = None,
+    ) -> Iterator[Row]:
+        """Rows of an ensemble's forecasts, as a distribution.
+
+        Args:
+            method: name.
+            seed: of it.
+            environment: id.
+            members: forecasts [member, trajectory, step, channel, y, x] in physical units.
+            shares: of the members [member].
+            noise: standard deviation of what forecasts are off by beyond the members' spread, physical units [step,
+                channel].
+        """
+        truth = self.frames[list(self.split).index(environment)][:, 1 : max(self.horizons) + 1]
+        values = ensemble_metrics(members, shares, truth, self.horizons, noise)
+        yield from self._rows(method, seed, environment, values)
+
+    def _rows(
+        self, method: str, seed: int, environment: str, values: Iterable[tuple[str, int, float]]
+    ) -> Iterator[Row]:
         for metric, horizon, value in values:
             yield {
                 "study": self.study,
@@ -77,7 +107,7 @@ class TestSet:
         return cls(
             study=settings.study,
             split={environment.id: environment.role for environment in settings.environments},
-            frames=trajectories.read(settings.ids, data, "test", max(horizons) + 1).to(device),
+            frames=trajectories.read_roles(settings.environments, data, "test", max(horizons) + 1).to(device),
             horizons=horizons,
             scored_after=data.trained_frames - 1 if settings.evaluation.adaptation_scores else None,
         )

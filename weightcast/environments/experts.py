@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,11 +12,14 @@ from torch import Tensor
 from weightcast.core.config.training import PredictorTraining
 from weightcast.core.draws import Draws
 from weightcast.core.errors import InputError
+from weightcast.core.graph import WeightGraph
+from weightcast.core.nets.build import build_predictor
+from weightcast.core.nets.hidden_neurons import HiddenNeurons
 from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.core.training import Fit
 from weightcast.environments.config.zoo import Perturbation
-from weightcast.environments.dataset import windows_at
+from weightcast.environments.dataset import any_trajectory, windows_at
 from weightcast.environments.losses import environment_loss, held_out_errors
 from weightcast.environments.predictor import StackedPredictor
 
@@ -69,6 +73,48 @@ def starting_weights(
     return predictor.graph.flatten(state)
 
 
+def random_weights(members: Sequence[Member], architecture: Mapping[str, Any]) -> Tensor:
+    """Weights as a fresh network has them, of each member's own [member, weight], on the CPU.
+
+    Args:
+        members: whose seeds they come from.
+        architecture: of the predictor, as artifacts hold it.
+    """
+    networks = [
+        build_predictor(dict(architecture), seed=derive_seed(member.seed, "initialisation")) for member in members
+    ]
+    graph = WeightGraph(networks[0])
+    return torch.stack([graph.read(network) for network in networks])
+
+
+def permuted_neurons(weights: Tensor, members: Sequence[Member], predictor: StackedPredictor) -> Tensor:
+    """The same functions with hidden neurons in another order, of each member's own.
+
+    Args:
+        weights: [member, weight].
+        members: in the same order.
+        predictor: whose weights they are.
+
+    Raises:
+        InputError: the predictor does not say which neurons may change places.
+    """
+    if not isinstance(predictor.module, HiddenNeurons):
+        raise InputError(
+            f"config: zoo.permuted: found true for a predictor {type(predictor.module).__name__}, expected fno or mlp"
+        )
+    state = predictor.graph.unflatten(weights)
+    draws = [Draws(weights.device, member.seed, "permutation") for member in members]
+    for layer in predictor.module.hidden_neurons():
+        first, axis = layer[0]
+        size = state[first].shape[axis + 1]
+        order = torch.stack([drawn.permutation(size) for drawn in draws])  # [member, neuron]
+        for name, axis in layer:
+            shape = [1] * state[name].ndim
+            shape[0], shape[axis + 1] = len(members), size
+            state[name] = state[name].take_along_dim(order.reshape(shape), axis + 1)
+    return predictor.graph.flatten(state)
+
+
 def train_experts(
     run: Run,
     start: Tensor,
@@ -118,7 +164,7 @@ def train_experts(
         name=name,
         stacked=True,
         may_diverge=True,
-        validation=None if held_out is None else validation,
+        validation=validation if any_trajectory(held_out) else None,
     )
     return weights.detach(), result
 

@@ -19,7 +19,7 @@ from weightcast.environments.conditions import Condition, Known, build_condition
 from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.dataset import Normalisation
 from weightcast.environments.diffusion import LatentDiffusion
-from weightcast.environments.infer_environment import infer_environment
+from weightcast.environments.infer_environment import infer_environments
 from weightcast.environments.model import PhysicalPredictor, physical_predictors
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.vae import WeightVAE
@@ -98,8 +98,10 @@ class Generator:
     @property
     def learned(self) -> int:
         """Numbers that must be kept to use it."""
-        parameters = [*self.vae.parameters(), *self.diffusion.parameters()]
-        return sum(parameter.numel() for parameter in parameters)
+        kept: list[Tensor] = [*self.vae.parameters(), *self.diffusion.parameters()]
+        if self.diffusion.regression is not None:
+            kept.append(self.diffusion.regression.coefficients)
+        return sum(numbers.numel() for numbers in kept)
 
     @property
     def seconds(self) -> float:
@@ -169,8 +171,8 @@ class Generator:
             steps: of the sampler, more than a condition needs: the prior is wide.
 
         Raises:
-            InputError: the generator was trained without condition dropout, or its weights are relative to those of a
-                base that must be told of an environment.
+            InputError: the generator was trained without condition dropout, or relative to regression, or its weights
+                are relative to those of a base that must be told of an environment.
         """
         origin = self.vae.origin
         if origin is not None and not origin.is_pooled:
@@ -199,13 +201,13 @@ class Generator:
         """
         frames = _check_frames(frames, len(self.normalisation.mean))
         noise = self.draw_noise(1, seed)
-        prepared = infer_environment(
+        prepared = infer_environments(
             lambda candidates: self.weights(candidates, noise.expand(len(candidates), -1, -1)),
             self.predictor,
-            self.normalisation.apply(frames).to(self.device),
+            self.normalisation.apply(frames).to(self.device)[None],
             self.condition.candidates(),
         )
-        return self.condition.named(prepared)
+        return self.condition.named(prepared[0])
 
     def sample(
         self,
@@ -274,6 +276,8 @@ def _find(results: Path, arm: str | None, seed: int | None, condition: str | Non
         raise InputError(f"{config}: no such file, expected the folder of a study that has been run")
     generator = yaml.safe_load(config.read_text(encoding="utf-8"))["generator"]
     arms, seeds = generator["arms"], generator["seeds"]
+    if not arms:
+        raise InputError(f"{config}: generator.arms: found none, expected an arm: this study has no generator")
     if condition is not None and arm is None:
         told = {name: settings.get("condition", "parameters") for name, settings in arms.items()}
         arm = next((name for name, kind in told.items() if kind == condition), None)

@@ -1,4 +1,5 @@
-"""The environment behind observed frames: the coordinates whose predictor leaves the smallest one-step residual."""
+"""The environment behind observed frames, for methods that ask for its parameters: the coordinates whose predictor
+explains the frames best, by the search that learned codes take (:mod:`weightcast.environments.refinement`)."""
 
 from __future__ import annotations
 
@@ -7,48 +8,53 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from weightcast.environments.config.context import RefineSettings
+from weightcast.environments.context import PRIOR_WIDENED
+from weightcast.environments.gaps import FrameSpace
 from weightcast.environments.predictor import StackedPredictor
+from weightcast.environments.refinement import CodePrior, Windows, infer_codes
 
-REFINEMENT_STEPS = 40
-REFINEMENT_RATE = 0.05
+LEAST_NOISE = 1e-3
+"""Residual that a conditioned method is taken to leave, in standard deviations: it has no calibration of its own."""
+TOGETHER = 8
+"""Environments that are searched for in one batch."""
 
 
-def infer_environment(
-    weights_of: Callable[[Tensor], Tensor], predictor: StackedPredictor, frames: Tensor, candidates: Tensor
+def infer_environments(
+    weights_of: Callable[[Tensor], Tensor],
+    predictor: StackedPredictor,
+    frames: Tensor,
+    candidates: Tensor,
+    space: FrameSpace | None = None,
 ) -> Tensor:
-    """Search, then refine by gradient, through the weights of a conditioned method.
+    """Search from the best candidates, then refine.
 
-    A coarse search over the candidates finds the basin, and Adam on the coordinates themselves finds its bottom;
-    refining helped most outside the visible range, where the search alone stops at the edge.
+    Refining helps most outside the visible range, where a search alone stops at the edge.
 
     Args:
-        weights_of: coordinates [candidate, coordinate] -> weights [candidate, weight]; differentiable.
+        weights_of: coordinates [candidate, coordinate] -> weights [candidate, weight].
         predictor: whose weights they are.
-        frames: normalised [trajectory, time, channel, y, x].
+        frames: normalised [environment, trajectory, frame, channel, y, x], two frames or more; NaN in gaps.
         candidates: coordinates to start from [candidate, coordinate] (`Condition.candidates`).
+        space: how frames vary, to fill gaps; None where there are none.
 
     Returns:
-        Coordinates [coordinate].
+        Coordinates [environment, coordinate].
     """
-    pairs = torch.stack([frames[:, :-1], frames[:, 1:]], dim=2).flatten(0, 1)  # [pair, 2, channel, y, x]
-    candidates = candidates.to(frames.device)
-
-    def residual(candidates: Tensor) -> Tensor:
-        windows = pairs[None].expand(len(candidates), *pairs.shape)
-        return predictor.rollout_error(weights_of(candidates), windows).mean(1)  # [candidate]
-
-    with torch.no_grad():
-        errors = torch.cat([residual(chunk) for chunk in candidates.split(16)])
-        best = candidates[errors.argmin()].clone()
-    refined = best[None].clone().requires_grad_()
-    optimiser = torch.optim.Adam([refined], lr=REFINEMENT_RATE)
-    lowest = float("inf")
-    for _ in range(REFINEMENT_STEPS):
-        error = residual(refined)[0]
-        value = float(error.detach())
-        if value < lowest:
-            lowest, best = value, refined.detach()[0].clone()
-        optimiser.zero_grad()
-        error.backward()
-        optimiser.step()
-    return best
+    search, candidates = RefineSettings(), candidates.to(frames.device)
+    found = []
+    for part in frames.split(TOGETHER):
+        whole = part if space is None else space.complete(part)
+        posterior = infer_codes(
+            weights_of,
+            predictor,
+            Windows.of(part, whole, search.unroll, search.windows),
+            CodePrior.of(candidates, PRIOR_WIDENED),
+            candidates,
+            starts=search.starts,
+            iterations=search.iterations,
+            temper=1.0,
+            least_noise=LEAST_NOISE,
+        )
+        found.append(posterior.best)
+    return torch.cat(found)

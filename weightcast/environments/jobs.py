@@ -8,26 +8,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from weightcast.core.config.predictor import AnyPredictor
 from weightcast.core.config.training import PooledTraining, PredictorTraining
 from weightcast.core.environment_table import Environment, EnvironmentTable, Role, read_environments
 from weightcast.core.job import StageSettings
-from weightcast.environments.config.baselines import FinetuneSettings, RegressionSettings
+from weightcast.environments.config.baselines import FinetuneSettings
 from weightcast.environments.config.condition import ConditionName, ConditionSettings
+from weightcast.environments.config.context import ContextSettings
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.config.end_to_end import EndToEndSettings
-from weightcast.environments.config.evaluation import EvaluationSettings
+from weightcast.environments.config.evaluation import EvaluationSettings, ObservedCase
 from weightcast.environments.config.explain import ExplainSettings
+from weightcast.environments.config.regression import RegressionSettings
 from weightcast.environments.config.study import Study
+from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.config.vae import VAESettings
 from weightcast.environments.config.weight_map import AnyWeightMap
 from weightcast.environments.config.zoo import Perturbation
 from weightcast.environments.plan import (
+    adapted_maps,
     base_environments,
-    described_map,
+    finetuned_maps,
     pictured_environments,
     sees_frames,
     shards,
@@ -129,9 +133,10 @@ class Simulate(Rows):
 
     @classmethod
     def of(cls, plan: Plan, environment: str) -> Simulate:
-        data = plan.study.data
+        row = plan.table[environment]
+        data = plan.study.data.of_role(row.role)
         return cls(
-            environments=(plan.table[environment],),
+            environments=(row,),
             source=data.source,
             settings=source_settings(data),
             seed=plan.study.seed,
@@ -139,23 +144,31 @@ class Simulate(Rows):
 
 
 class ImportTrajectories(Rows):
-    """Trajectories of one environment from the user's own files, and what is expected of these."""
+    """Trajectories of one environment from the user's own files, and what is expected of these.
+
+    Attributes:
+        trajectories: all that its role needs.
+        test_trajectories: of these, which ``.npz`` files hold apart.
+    """
 
     channels: list[str]
     grid: tuple[int, int]
     frames: int
     trajectories: int
+    test_trajectories: int = 1
     frame_step: float
 
     @classmethod
     def of(cls, plan: Plan, environment: str) -> ImportTrajectories:
-        data = plan.study.data
+        row = plan.table[environment]
+        data = plan.study.data.of_role(row.role)
         return cls(
-            environments=(plan.table[environment],),
+            environments=(row,),
             channels=data.channels,
             grid=data.grid,
             frames=data.frames,
             trajectories=data.trajectories.total,
+            test_trajectories=data.trajectories.test,
             frame_step=float(source_settings(data).get("frame_step", 1.0)),
         )
 
@@ -220,21 +233,37 @@ class TrainBase(Told):
     @classmethod
     def of(cls, plan: Plan, base: str) -> TrainBase:
         study = plan.study
-        trainings = {
-            "erm": study.base.erm,
-            "conditioned": study.base.conditioned,
-            "film-matched": study.baselines.film_matched,
-            "hypernetwork": study.baselines.hypernetwork.training,
-        }
+        trained = trained_maps(study)[base]
         return cls(
             shown=plan.shown,
             environments=tuple(plan.table[id] for id in base_environments(study, plan.table, base)),
+            data=study.data.of_role("visible"),
+            predictor=study.predictor,
+            weight_map=trained.weight_map,
+            condition=trained.condition,
+            training=trained.training,
+            logarithmic_parameters=study.logarithmic_parameters,
+            seed=study.seed,
+        )
+
+
+class TrainContext(Rows):
+    """Codes of all visible environments together with a map from codes to weights."""
+
+    data: DataSettings
+    predictor: AnyPredictor
+    context: ContextSettings
+    seed: int
+
+    @classmethod
+    def of(cls, plan: Plan) -> TrainContext:
+        study = plan.study
+        assert study.context is not None  # otherwise there is no such job
+        return cls(
+            environments=tuple(plan.table[id] for id in base_environments(study, plan.table, "context")),
             data=study.data,
             predictor=study.predictor,
-            weight_map=described_map(study, base),
-            condition=study.base.condition,
-            training=trainings[base],
-            logarithmic_parameters=study.logarithmic_parameters,
+            context=study.context,
             seed=study.seed,
         )
 
@@ -243,6 +272,8 @@ class TrainExperts(Told):
     """Experts of the environments of a shard, fine-tuned from a base; the other base's training is none of theirs."""
 
     data: DataSettings
+    initialisation: Literal["base", "random"]
+    permuted: bool
     perturbation: Perturbation
     training: PredictorTraining
     members: int
@@ -251,10 +282,13 @@ class TrainExperts(Told):
     @classmethod
     def of(cls, plan: Plan, base: str, shard: str) -> TrainExperts:
         zoo = plan.study.zoo
+        rows = tuple(plan.table[id] for id in shards(plan.study, plan.table)[shard])
         return cls(
             shown=plan.shown,
-            environments=tuple(plan.table[id] for id in shards(plan.study, plan.table)[shard]),
-            data=plan.study.data,
+            environments=rows,
+            data=plan.study.data.of_role(rows[0].role),  # a shard is of visible environments or of unseen ones
+            initialisation=zoo.initialisation,
+            permuted=zoo.permuted,
             perturbation=zoo.perturbation,
             training=zoo.training_from(base),
             members=zoo.members if shard.startswith("visible") else 1,
@@ -300,7 +334,7 @@ class TrainVae(Told):
         return cls(
             shown=plan.shown,
             environments=plan.table.visible,
-            data=plan.study.data,
+            data=plan.study.data.of_role("visible"),
             vae=generator.of_arm(arm)[0],
             condition=generator.arms[arm].condition,
             logarithmic_parameters=plan.study.logarithmic_parameters,
@@ -342,7 +376,7 @@ class TuneGenerator(Told):
         return cls(
             shown=plan.shown,
             environments=plan.table.visible,
-            data=plan.study.data,
+            data=plan.study.data.of_role("visible"),
             end_to_end=plan.study.generator.end_to_end,
             seed=plan.study.seed,
             generator_seed=int(seed),
@@ -369,7 +403,7 @@ class FoldBases(Told):
 
     @classmethod
     def of(cls, plan: Plan) -> FoldBases:
-        methods = ("erm", "film", "film-matched", "hypernetwork")
+        methods = tuple(trained.method for trained in trained_maps(plan.study).values())
         return cls(shown=plan.shown, environments=plan.table.environments, methods=methods)
 
 
@@ -382,17 +416,18 @@ class FinetuneBases(Told):
 
     @classmethod
     def of(cls, plan: Plan) -> FinetuneBases:
+        maps = trained_maps(plan.study)
         return cls(
             shown=plan.shown,
             environments=plan.table.environments,
             data=plan.study.data,
             finetune=plan.study.baselines.finetune,
-            methods=("finetune-erm", "finetune-film"),
+            methods=tuple(f"finetune-{maps[base].method}" for base in finetuned_maps(plan.study)),
         )
 
 
 class RegressWeights(Told):
-    """Regression of a zoo's weights; nearest expert and One-per-Env."""
+    """Regression of a zoo's weights and nearest expert, where parameters are known; One-per-Env."""
 
     base: str
     condition: ConditionName
@@ -411,22 +446,41 @@ class RegressWeights(Told):
         )
 
 
+class RegressLatents(Told):
+    """What the VAEs of an arm make of experts, without its diffusion."""
+
+    arm: str
+    regression: RegressionSettings
+
+    @classmethod
+    def of(cls, plan: Plan, arm: str) -> RegressLatents:
+        return cls(
+            shown=plan.shown,
+            environments=plan.table.environments,
+            arm=arm,
+            regression=plan.study.baselines.regression,
+        )
+
+
 class AdaptToFrames(Rows):
     """Weights for unseen environments of which a few frames are all that is known."""
 
     data: DataSettings
-    frames: int
+    case: ObservedCase
+    members: int
     methods: tuple[str, ...]
+    seed: int
 
     @classmethod
-    def of(cls, plan: Plan) -> AdaptToFrames:
-        frames = plan.study.evaluation.observed_frames
-        assert frames is not None  # otherwise there is no such job
+    def of(cls, plan: Plan, case: str) -> AdaptToFrames:
+        evaluation, maps = plan.study.evaluation, trained_maps(plan.study)
         return cls(
             environments=plan.table.unseen,
             data=plan.study.data,
-            frames=frames,
-            methods=("film-matched", "hypernetwork"),
+            case=next(one for one in evaluation.observed if one.name == case),
+            members=evaluation.members,
+            methods=tuple(maps[name].method for name in adapted_maps(plan.study)),
+            seed=plan.study.seed,
         )
 
 
@@ -488,6 +542,27 @@ class Summarise(StageSettings):
             trained_horizon=plan.study.trained_horizon,
             bootstrap=evaluation.bootstrap,
             adaptation_scores=evaluation.adaptation_scores,
+        )
+
+
+class SummariseObserved(StageSettings):
+    """Tables of what methods make of a few frames, case by case.
+
+    Attributes:
+        cases: in the order of the tables.
+    """
+
+    cases: tuple[ObservedCase, ...]
+    trained_horizon: int
+    bootstrap: int
+
+    @classmethod
+    def of(cls, plan: Plan) -> SummariseObserved:
+        evaluation = plan.study.evaluation
+        return cls(
+            cases=tuple(evaluation.observed),
+            trained_horizon=plan.study.trained_horizon,
+            bootstrap=evaluation.bootstrap,
         )
 
 
@@ -555,6 +630,35 @@ class Distil(Rows):
         )
 
 
+class CompareWithExperts(Rows):
+    """Generated weights beside the experts of the zoo that they could be copies of.
+
+    Attributes:
+        bases: of the zoos, in their order.
+        arms: the base of each arm's zoo.
+    """
+
+    study: str
+    data: DataSettings
+    bases: tuple[str, ...]
+    arms: dict[str, str]
+    logarithmic_parameters: list[str]
+    seed: int
+
+    @classmethod
+    def of(cls, plan: Plan) -> CompareWithExperts:
+        study = plan.study
+        return cls(
+            environments=plan.table.environments,
+            study=study.study,
+            data=study.data,
+            bases=tuple(study.zoo.bases),
+            arms={name: arm.base for name, arm in study.generator.arms.items()},
+            logarithmic_parameters=study.logarithmic_parameters,
+            seed=study.seed,
+        )
+
+
 class WriteReport(StageSettings):
     """The report needs no settings: it reads the study's results."""
 
@@ -570,6 +674,7 @@ JOBS: dict[str, type[StageSettings]] = {
     "import_trajectories": ImportTrajectories,
     "download_era5": DownloadEra5,
     "train_base": TrainBase,
+    "train_context": TrainContext,
     "train_experts": TrainExperts,
     "gather_zoo": GatherZoo,
     "label_environments": LabelEnvironments,
@@ -580,16 +685,19 @@ JOBS: dict[str, type[StageSettings]] = {
     "fold_bases": FoldBases,
     "finetune_bases": FinetuneBases,
     "regress_weights": RegressWeights,
+    "regress_latents": RegressLatents,
     "adapt_to_frames": AdaptToFrames,
     "evaluate_weights": EvaluateWeights,
     "evaluate_without_network": EvaluateWithoutNetwork,
     "collect_costs": CollectCosts,
     "summarise": Summarise,
+    "summarise_observed": SummariseObserved,
     "map_weights": MapWeights,
     "correlate_labels": CorrelateLabels,
     "show_environments": ShowEnvironments,
     "show_rollouts": ShowRollouts,
     "distil": Distil,
+    "compare_with_experts": CompareWithExperts,
     "write_report": WriteReport,
 }
 """Every stage of a study across environments; the stage itself is in the module of its name."""

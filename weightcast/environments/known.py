@@ -24,7 +24,7 @@ def known_of(settings: Told, trajectories: TrajectoryFolder | None, ids: Sequenc
         return Known.of_rows(rows)
     assert trajectories is not None  # the rule of a stage that is told frames names the files
     count = settings.shown.conditions.frames.frames
-    frames = trajectories.read([row.id for row in rows], settings.shown.data, "train", count)[:, :1]
+    frames = trajectories.read_roles(rows, settings.shown.data, "train", count, trajectories=1)
     return [Known(row.parameters, shown) for row, shown in zip(rows, frames, strict=True)]
 
 
@@ -48,7 +48,7 @@ def training_known_of(
         return Known.of_rows(rows)
     assert trajectories is not None
     data = settings.shown.data
-    frames = [trajectories.read([row.id], data, "train", data.trained_frames)[0] for row in rows]
+    frames = [trajectories.read_roles([row], data, "train", data.trained_frames)[0] for row in rows]
     return [
         Known(row.parameters, shown, label=None if labels is None else labels.of(row.id))
         for row, shown in zip(rows, frames, strict=True)

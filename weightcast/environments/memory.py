@@ -9,10 +9,10 @@ light modules are imported: Snakemake reads this file in every process that it s
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from weightcast.core.config.training import PooledTraining
+from weightcast.core.environment_table import ROLES
 from weightcast.core.nets.sizes import (
     BACKWARD,
     STATES,
@@ -23,12 +23,13 @@ from weightcast.core.nets.sizes import (
     widest_layer,
 )
 from weightcast.environments.config.study import Study
+from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.config.weight_map import FilmMap, HypernetworkMap
 from weightcast.environments.jobs import Plan
 from weightcast.environments.plan import (
-    WEIGHT_MAPS,
     adapted_arms,
-    described_map,
+    compared_frames,
+    finetuned_maps,
     shards,
     source_settings,
     tuned_arms,
@@ -109,7 +110,8 @@ class _Sizes:
     def read(self, environments: int, *parts: str, frames: int | None = None) -> int:
         """Frames of parts of the trajectories of some environments, as stages read and normalise them."""
         data = self.study.data
-        trajectories = sum(getattr(data.trajectories, part) for part in parts)
+        counts = map(data.trajectories.of_role, ROLES)
+        trajectories = max(sum(getattr(each, part) for part in parts) for each in counts)
         return COPIES * environments * trajectories * (frames or data.trained_frames) * self.frame
 
     def trained(self, *parts: str) -> int:
@@ -131,18 +133,25 @@ class _Sizes:
 
     def weight_map(self, name: str) -> int:
         """What a map from a condition to weights learns."""
-        match described_map(self.study, name):
+        match trained_maps(self.study)[name].weight_map:
             case FilmMap(width=width):
                 return self.weights + width * (width + 2 * self.nodes)
             case HypernetworkMap(rank=rank, width=width):
                 return self.weights * (1 + rank) + width * (width + rank)
         return self.weights
 
+    def weight_maps(self, names: Iterable[str] | None = None) -> int:
+        """The same of several maps together; of all that the study trains if None."""
+        return sum(map(self.weight_map, trained_maps(self.study) if names is None else names))
+
     def vae(self, arm: str) -> tuple[int, int]:
         """Numbers that an arm's weight VAE learns, and those kept for the gradient of one network coded and decoded."""
         settings = self.study.generator.of_arm(arm)[0]
         width, data = settings.width, self.study.data
         ends = sum(of_node for _, of_node in layer_sizes(self.study.predictor, len(data.channels)))
+        if settings.coder == "flat":
+            latents = self.nodes * settings.latent
+            return 2 * settings.layers * width**2 + width * (2 * self.weights + 3 * latents), 8 * self.weights
         learned = 2 * settings.layers * 12 * width**2 + 2 * width * (ends + self.nodes + settings.latent)
         return learned, 2 * self._blocks(width, settings.heads, settings.layers) + 4 * self.weights
 
@@ -169,8 +178,11 @@ class _Sizes:
         study, seeds = self.study, len(self.study.generator.seeds)
         if name.startswith("generator-"):
             networks = seeds * study.generator.samples * self.environments
-        elif name == "observed":
-            networks = (2 + seeds * len(study.generator.arms)) * self.unseen
+        elif name.startswith("latents-"):
+            networks = 2 * seeds * self.environments
+        elif name.startswith("observed"):
+            networks = (3 + seeds * len(study.generator.arms)) * self.unseen + self.visible
+            networks += study.evaluation.members * self.unseen
         elif name == "finetuned":
             networks = 2 * (self.unseen or self.visible)
         else:
@@ -182,12 +194,13 @@ class _Sizes:
         study = self.study
         files = ["bases", "finetuned", "observed", *(f"zoo-{base}" for base in study.zoo.bases)]
         files += 2 * [f"generator-{arm}" for arm in study.generator.arms]
+        files += [f"latents-{arm}" for arm in study.generator.arms]
         return sum(map(self.source, files))
 
     def rows(self) -> int:
         """Rows of metrics.csv, at most."""
         study = self.study
-        networks = 16 + 4 * len(study.generator.arms) * len(study.generator.seeds)
+        networks = 16 + 6 * len(study.generator.arms) * len(study.generator.seeds)
         return networks * self.environments * len(study.evaluation.horizons) * 8
 
     def rollouts(self, networks: int) -> int:
@@ -205,28 +218,24 @@ def _nothing(sizes: _Sizes, of: Mapping[str, str]) -> int:
 def _simulate(sizes: _Sizes, of: Mapping[str, str]) -> int:
     data, settings = sizes.study.data, source_settings(sizes.study.data)
     if data.source == "era5":
-        return 4 * data.trajectories.total * data.frames * sizes.frame + 250_000_000
+        return 4 * data.trajectories.most * data.frames * sizes.frame + 250_000_000
     finer = settings.get("oversampling", 1)
-    states = data.trajectories.total * sizes.frame * int(finer) ** 2
-    return 4 * data.trajectories.total * data.frames * sizes.frame + 80 * states  # twenty, complex and double
+    states = data.trajectories.most * sizes.frame * int(finer) ** 2
+    return 4 * data.trajectories.most * data.frames * sizes.frame + 80 * states  # twenty, complex and double
 
 
 def _import(sizes: _Sizes, of: Mapping[str, str]) -> int:
     data = sizes.study.data
-    return 6 * data.trajectories.total * data.frames * sizes.frame  # perhaps read in double precision
+    one = data.trajectories.most * data.frames * sizes.frame
+    # Perhaps read in double precision; an .npz file is read whole, with all environments of a role.
+    return 6 * one + (2 * max(sizes.visible, sizes.unseen) * one if data.source == "npz" else 0)
 
 
 def _train_base(sizes: _Sizes, of: Mapping[str, str]) -> int:
-    study = sizes.study
-    trainings: dict[str, PooledTraining] = {
-        "erm": study.base.erm,
-        "conditioned": study.base.conditioned,
-        "film-matched": study.baselines.film_matched,
-        "hypernetwork": study.baselines.hypernetwork.training,
-    }
+    study, maps = sizes.study, trained_maps(sizes.study)
 
     def of_base(name: str) -> int:
-        training = trainings[name]
+        training = maps[name].training
         networks = min(training.environments, sizes.visible)
         return (
             sizes.trained("train", "validation")
@@ -236,7 +245,27 @@ def _train_base(sizes: _Sizes, of: Mapping[str, str]) -> int:
             + sizes.ahead(sizes.visible, study.data.trajectories.validation)
         )
 
-    return _largest(of_base, of.get("base"), WEIGHT_MAPS)
+    return _largest(of_base, of.get("base"), list(maps))
+
+
+def _train_context(sizes: _Sizes, of: Mapping[str, str]) -> int:
+    study = sizes.study
+    if study.context is None:
+        return 0
+    training, dimensions = study.context.training, max(study.context.dimensions)
+    networks, unroll = min(training.environments, sizes.visible), max(training.unroll, training.last_unroll or 0)
+    learned = sizes.weights * (1 + max(dimensions, study.context.rank)) + 2 * study.context.width * sizes.nodes
+    counts = study.data.trajectories
+    residuals = sizes.visible * counts.train * study.data.trained_frames * sizes.frame
+    # Second-order training holds, in double precision, a Jacobian and what it makes of it.
+    polished = 2 * residuals * (2 * sizes.weights + 3 * min(residuals, 4 * sizes.weights))
+    searched = study.context.refine.windows * 8 * study.context.refine.starts * sizes.widest * (2 + dimensions)
+    return (
+        sizes.trained("train", "validation")
+        + STATES * learned
+        + max(sizes.step(networks, training.batch, unroll), polished if study.context.polish else 0, searched)
+        + sizes.ahead(sizes.visible, counts.validation)
+    )
 
 
 def _train_experts(sizes: _Sizes, of: Mapping[str, str]) -> int:
@@ -246,7 +275,7 @@ def _train_experts(sizes: _Sizes, of: Mapping[str, str]) -> int:
     def of_shard(name: str) -> int:
         members = len(ids[name]) * (study.zoo.members if name.startswith("visible") else 1)
         training = study.zoo.training_from(of.get("base", "erm"))
-        pairs = data.trajectories.train * (data.trained_frames - 1)
+        pairs = data.trajectories.of_role(sizes.plan.table[ids[name][0]].role).train * (data.trained_frames - 1)
         return (
             sizes.read(len(ids[name]), "train", "validation")
             + members * STATES * sizes.weights
@@ -273,6 +302,15 @@ def _label_environments(sizes: _Sizes, of: Mapping[str, str]) -> int:
     points = 4 * 4 * (sizes.visible * settings.observations) ** 2
     experts = 2 * sizes.experts * sizes.weights + sizes.ahead(sizes.visible, settings.states)
     return 2 * sizes.shown + states + points + experts
+
+
+def _regress_latents(sizes: _Sizes, of: Mapping[str, str]) -> int:
+    def of_arm(arm: str) -> int:
+        generators = len(sizes.study.generator.seeds)
+        experts = (2 * sizes.experts + sizes.unseen + 3 * sizes.environments) * sizes.weights
+        return generators * sizes.vae(arm)[0] + experts + sizes.encoded(arm) + 2 * sizes.source(f"latents-{arm}")
+
+    return _largest(of_arm, of.get("arm"), list(sizes.study.generator.arms))
 
 
 def _train_vae(sizes: _Sizes, of: Mapping[str, str]) -> int:
@@ -320,13 +358,14 @@ def _tune_generator(sizes: _Sizes, of: Mapping[str, str]) -> int:
 
 def _generate_weights(sizes: _Sizes, of: Mapping[str, str]) -> int:
     generators = len(sizes.study.generator.seeds)
-    largest = max(map(sizes.generator, sizes.study.generator.arms))
-    kept = max(sizes.diffusion(arm)[1] + sizes.vae(arm)[1] for arm in sizes.study.generator.arms)
+    arms = sizes.study.generator.arms
+    largest = max(map(sizes.generator, arms), default=0)
+    kept = max((sizes.diffusion(arm)[1] + sizes.vae(arm)[1] for arm in arms), default=0)
     return generators * largest + sizes.study.generator.samples * kept + 2 * sizes.source("generator-")
 
 
 def _fold_bases(sizes: _Sizes, of: Mapping[str, str]) -> int:
-    return 2 * sum(map(sizes.weight_map, WEIGHT_MAPS)) + 3 * sizes.source("bases")
+    return 2 * sizes.weight_maps() + 3 * sizes.source("bases")
 
 
 def _finetune_bases(sizes: _Sizes, of: Mapping[str, str]) -> int:
@@ -334,7 +373,7 @@ def _finetune_bases(sizes: _Sizes, of: Mapping[str, str]) -> int:
     wanted, chosen = sizes.unseen or sizes.visible, min(finetune.choosing_environments, sizes.visible)
     networks = max(wanted, chosen)
     return (
-        2 * sum(map(sizes.weight_map, ("erm", "conditioned")))
+        2 * sizes.weight_maps(finetuned_maps(sizes.study))
         + sizes.read(wanted + chosen, "train", frames=finetune.frames)
         + sizes.read(chosen, "validation")
         + networks * STATES * sizes.weights
@@ -345,14 +384,14 @@ def _finetune_bases(sizes: _Sizes, of: Mapping[str, str]) -> int:
 
 
 def _adapt_to_frames(sizes: _Sizes, of: Mapping[str, str]) -> int:
-    study, frames = sizes.study, sizes.study.evaluation.observed_frames or 2
+    study, frames = sizes.study, max((case.frames for case in sizes.study.evaluation.observed), default=2)
     arms, candidates = adapted_arms(study), 16
     generators = len(study.generator.seeds) * sum(map(sizes.generator, arms))
     searched = max((sizes.diffusion(arm)[1] + sizes.vae(arm)[1] for arm in arms), default=0)
     refined = max((study.generator.of_arm(arm)[1].sample_steps * sizes.diffusion(arm)[1] for arm in arms), default=0)
     return (
         generators
-        + sum(map(sizes.weight_map, WEIGHT_MAPS))
+        + sizes.weight_maps()
         + sizes.read(sizes.unseen, "train", frames=frames)
         + max(candidates * searched + sizes.ahead(candidates, frames), refined + sizes.step(1, frames, 1))
         + 2 * sizes.source("observed")
@@ -360,7 +399,7 @@ def _adapt_to_frames(sizes: _Sizes, of: Mapping[str, str]) -> int:
 
 
 def _evaluate_weights(sizes: _Sizes, of: Mapping[str, str]) -> int:
-    kinds = ["bases", *(["observed"] if sizes.unseen else []), "generator-"]
+    kinds = ["bases", *(["observed"] if sizes.unseen else []), "generator-", "latents-"]
     return sizes.rollouts(networks=12) + _largest(lambda name: 2 * sizes.source(name), of.get("source"), kinds)
 
 
@@ -376,10 +415,19 @@ def _distil(sizes: _Sizes, of: Mapping[str, str]) -> int:
     return sizes.trained("train") + 2 * sizes.sources()
 
 
+def _compare_with_experts(sizes: _Sizes, of: Mapping[str, str]) -> int:
+    zoos = 4 * len(sizes.study.zoo.bases) * sizes.experts * sizes.weights
+    frames = compared_frames(sizes.frame)
+    networks = sizes.experts + sizes.sources() // (sizes.weights * sizes.environments)
+    test = sizes.read(sizes.environments, "test")
+    ahead = sizes.ahead(12, max(frames, sizes.study.data.trajectories.test))
+    return sizes.sources() + zoos + test + ahead + 3 * networks * frames * sizes.frame
+
+
 def _map_weights(sizes: _Sizes, of: Mapping[str, str]) -> int:
     arms = sizes.study.generator.arms
     zoos = 4 * len(sizes.study.zoo.bases) * sizes.experts * sizes.weights
-    return zoos + sum(sizes.vae(arm)[0] for arm in arms) + max(map(sizes.encoded, arms))
+    return zoos + sum(sizes.vae(arm)[0] for arm in arms) + max(map(sizes.encoded, arms), default=0)
 
 
 def _tables(sizes: _Sizes, of: Mapping[str, str]) -> int:
@@ -393,7 +441,7 @@ def _write_report(sizes: _Sizes, of: Mapping[str, str]) -> int:
 
 def _show_environments(sizes: _Sizes, of: Mapping[str, str]) -> int:
     data = sizes.study.data
-    return 3 * 4 * data.trajectories.total * data.frames * sizes.frame + 25_000_000  # a figure
+    return 3 * 4 * data.trajectories.most * data.frames * sizes.frame + 25_000_000  # a figure
 
 
 def _largest(count: Callable[[str], int], chosen: str | None, every: Sequence[str]) -> int:
@@ -404,10 +452,12 @@ _NUMBERS: dict[str, Callable[[_Sizes, Mapping[str, str]], int]] = {
     "simulate": _simulate,
     "import_trajectories": _import,
     "train_base": _train_base,
+    "train_context": _train_context,
     "train_experts": _train_experts,
     "gather_zoo": _zoo,
     "regress_weights": _regress_weights,
     "label_environments": _label_environments,
+    "regress_latents": _regress_latents,
     "train_vae": _train_vae,
     "train_diffusion": _train_diffusion,
     "tune_generator": _tune_generator,
@@ -420,6 +470,7 @@ _NUMBERS: dict[str, Callable[[_Sizes, Mapping[str, str]], int]] = {
     "show_rollouts": _all_weights,
     "distil": _distil,
     "map_weights": _map_weights,
+    "compare_with_experts": _compare_with_experts,
     "summarise": _tables,
     "write_report": _write_report,
     "show_environments": _show_environments,

@@ -15,10 +15,8 @@ from weightcast.core.errors import InputError
 from weightcast.environments.config.condition import LABELLED, SHOWN_FRAMES
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.study import Study
-from weightcast.environments.config.weight_map import FilmMap, HypernetworkMap, PooledMap
+from weightcast.environments.config.trained_maps import trained_maps
 
-WEIGHT_MAPS = ("erm", "conditioned", "film-matched", "hypernetwork")
-"""Networks trained on all visible environments together: the two bases, and two that are methods of their own alone."""
 FEWEST_VISIBLE = 2
 
 
@@ -26,16 +24,35 @@ def check_plan(study: Study, table: EnvironmentTable) -> None:
     """Check what neither the configuration nor the table knows alone.
 
     Raises:
-        InputError: too few visible environments, parameters that have no logarithm, or settings that the data's source
-            cannot have.
+        InputError: too few visible environments, parameters that are asked for and not there or have no logarithm, or
+            settings that the data's source cannot have.
     """
     if len(table.visible) < FEWEST_VISIBLE:
         raise InputError(
             f"{table.path}: column role: found {len(table.visible)} visible environment, expected {FEWEST_VISIBLE} or "
             "more: how weights depend on the environment is learned from them"
         )
+    if not table.parameter_names:
+        _check_untold(study, table.path)
     _check_logarithms(study.logarithmic_parameters, table)
     source_settings(study.data)
+
+
+def _check_untold(study: Study, table: Path) -> None:
+    """Nothing may be told the parameters of a table that has none."""
+    for trained in trained_maps(study).values():
+        if trained.told and trained.condition == "parameters":
+            field = trained.field.removesuffix(".training")
+            raise InputError(
+                f"config: {field}: found a network that is told the environments' parameters, expected null: {table} "
+                "has no parameter columns"
+            )
+    for name, arm in study.generator.arms.items():
+        if arm.condition == "parameters":
+            raise InputError(
+                f"config: generator.arms.{name}.condition: found 'parameters', expected another condition or no such "
+                f"arm: {table} has no parameter columns"
+            )
 
 
 def _check_logarithms(names: Sequence[str], table: EnvironmentTable) -> None:
@@ -43,7 +60,7 @@ def _check_logarithms(names: Sequence[str], table: EnvironmentTable) -> None:
         if name not in table.parameter_names:
             raise InputError(
                 f"config: logarithmic_parameters: found {name!r}, expected parameters of {table.path}: "
-                f"{', '.join(table.parameter_names)}"
+                f"{', '.join(table.parameter_names) or 'it has none'}"
             )
         for environment in table:
             if environment.parameters[name] <= 0:
@@ -105,7 +122,7 @@ def shards(study: Study, table: EnvironmentTable) -> dict[str, list[str]]:
 
 
 def base_environments(study: Study, table: EnvironmentTable, base: str) -> list[str]:
-    """Visible environments that a network of ``WEIGHT_MAPS`` is trained on.
+    """Visible environments that a network of ``trained_maps`` is trained on.
 
     All of the table's, except where its training has begun before and the environments of that time are all still
     visible: then those. A base that has seen enough is still a good start for the experts of an environment that joins
@@ -136,24 +153,34 @@ def base_record(study: Study, base: str) -> Path:
     return study.results / "base" / f".{base}.environments.json"
 
 
-def described_map(study: Study, name: str) -> PooledMap | FilmMap | HypernetworkMap:
-    """What a network of ``WEIGHT_MAPS`` is: kind and sizes."""
-    film = FilmMap(width=study.base.film.width)
-    hypernetwork = study.baselines.hypernetwork
-    maps: dict[str, PooledMap | FilmMap | HypernetworkMap] = {
-        "erm": PooledMap(),
-        "conditioned": film,
-        "film-matched": film,
-        "hypernetwork": HypernetworkMap(rank=hypernetwork.rank, width=hypernetwork.width),
-    }
-    return maps[name]
-
-
 def shown_methods(study: Study) -> list[str]:
-    """What the report shows side by side: the first arm's generator, experts of the very environment, the pooled
-    network."""
-    first = next(iter(study.generator.arms))
-    return [f"generator-{first}", f"one-per-env-{study.generator.arms[first].base}", "erm"]
+    """What the report shows side by side: the first arm's generator if there is one, experts of the very environment,
+    the pooled network."""
+    arms = study.generator.arms
+    generators = [f"generator-{arm}" for arm in arms][:1]
+    base = next((arm.base for arm in arms.values()), study.zoo.bases[0])
+    return [*generators, f"one-per-env-{base}", "erm"]
+
+
+def finetuned_maps(study: Study) -> list[str]:
+    """Networks of ``trained_maps`` that are fine-tuned on a few frames: the bases."""
+    return [name for name, trained in trained_maps(study).items() if trained.is_base]
+
+
+def adapted_maps(study: Study) -> list[str]:
+    """Networks of ``trained_maps`` that infer an unknown environment from frames: what is told it and is no base."""
+    return [name for name, trained in trained_maps(study).items() if trained.told and not trained.is_base]
+
+
+def adapted_from(study: Study) -> str:
+    """The base whose predictor and cost count where unknown environments are inferred: that of ``adapted_arms``."""
+    return "conditioned" if "conditioned" in trained_maps(study) else "erm"
+
+
+def regressions(table: EnvironmentTable) -> tuple[str, ...]:
+    """Methods that regress a zoo's weights, without the base that ends their names: none where no parameters are
+    known."""
+    return ("nearest-expert", "polynomial", "gaussian-process") if table.parameter_names else ()
 
 
 def sees_frames(study: Study) -> bool:
@@ -178,10 +205,22 @@ def weight_sources(study: Study, table: EnvironmentTable) -> list[str]:
         "bases",
         "finetuned",
         *(f"zoo-{base}" for base in study.zoo.bases),
+        *(f"latents-{arm}" for arm in study.generator.arms),
         *(f"generator-{arm}" for arm in study.generator.arms),
         *(f"generator-{arm}-weights-only" for arm in tuned_arms(study)),
-        *(["observed"] if study.evaluation.observed_frames and table.unseen else []),
+        *observed_sources(study, table)[:1],
     ]
+
+
+def observed_sources(study: Study, table: EnvironmentTable) -> list[str]:
+    """Files of weights made from frames of unseen environments, one a case; the first stands in metrics.csv."""
+    adapted = [*adapted_maps(study), *adapted_arms(study), *(["context"] if study.context else [])]
+    return [f"observed/{case.name}" for case in study.evaluation.observed] if table.unseen and adapted else []
+
+
+def compared_frames(numbers: int) -> int:
+    """Frames of an environment on which generated networks and experts are compared: fewer of large fields."""
+    return min(8, max(4, 2**15 // numbers))
 
 
 def pictured_environments(table: EnvironmentTable) -> list[str]:

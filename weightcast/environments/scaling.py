@@ -62,7 +62,7 @@ class ParameterScaling:
         """[..., parameter] scaled -> the user's units, float64."""
         low, high = (torch.from_numpy(self._even(np.array(bound))) for bound in (self.low, self.high))
         even = low + (scaled.double() + 1.0) / 2.0 * (high - low)
-        return torch.where(torch.tensor(self._is_logarithmic), even.exp(), even)
+        return torch.where(torch.tensor(self._is_logarithmic, dtype=torch.bool), even.exp(), even)
 
     @property
     def _is_logarithmic(self) -> list[bool]:
@@ -71,7 +71,7 @@ class ParameterScaling:
     def _even(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """[..., parameter] in the user's units -> where equal steps count equally."""
         even = values.astype(np.float64)
-        chosen = np.array(self._is_logarithmic)
+        chosen = np.array(self._is_logarithmic, dtype=bool)  # also of no parameters
         even[..., chosen] = np.log(even[..., chosen])
         return even
 
@@ -87,7 +87,7 @@ class ParameterScaling:
         """
         for name in parameters:
             if name not in self.names:
-                raise InputError(f"{source}: parameter {name!r}: unknown, expected {', '.join(self.names)}")
+                raise InputError(f"{source}: parameter {name!r}: unknown, expected {', '.join(self.names) or 'none'}")
         for name in self.names:
             if name not in parameters:
                 raise InputError(f"{source}: parameter {name!r}: missing, expected all of {', '.join(self.names)}")

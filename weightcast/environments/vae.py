@@ -35,7 +35,18 @@ class WeightVAE(nn.Module):
         self.graph = graph
         self.origin = origin
         self.latent = settings.latent
-        width = settings.width
+        self.normalisation = settings.normalisation
+        self._build(settings)
+        # Statistics of the zoo's deviations; set once, saved with the weights.
+        self.register_buffer("mean", torch.zeros(graph.num_parameters))
+        self.register_buffer("spread", torch.ones(graph.num_parameters))
+        # Statistics of the encoded zoo: the diffusion sees latents of unit variance.
+        self.register_buffer("latent_mean", torch.zeros(graph.num_nodes, settings.latent))
+        self.register_buffer("latent_scale", torch.ones(graph.num_nodes, settings.latent))
+
+    def _build(self, settings: VAESettings) -> None:
+        """Make what encodes and decodes."""
+        width, graph = settings.width, self.graph
         self.embed = nn.ModuleList(nn.Linear(layer.width, width) for layer in graph.layers)
         self.encoder_nodes = nn.Parameter(0.02 * torch.randn(graph.num_nodes, width))
         self.encoder = nn.Sequential(*(Block(width, settings.heads) for _ in range(settings.layers)))
@@ -45,12 +56,6 @@ class WeightVAE(nn.Module):
         self.decoder = nn.Sequential(*(Block(width, settings.heads) for _ in range(settings.layers)))
         self.norm = nn.LayerNorm(width)
         self.unembed = nn.ModuleList(nn.Linear(width, layer.width) for layer in graph.layers)
-        # Statistics of the zoo's deviations; set once, saved with the weights.
-        self.register_buffer("mean", torch.zeros(graph.num_parameters))
-        self.register_buffer("spread", torch.ones(graph.num_parameters))
-        # Statistics of the encoded zoo: the diffusion sees latents of unit variance.
-        self.register_buffer("latent_mean", torch.zeros(graph.num_nodes, settings.latent))
-        self.register_buffer("latent_scale", torch.ones(graph.num_nodes, settings.latent))
 
     def decoder_parameters(self) -> list[nn.Parameter]:
         """What turns latents into weights, without the encoder."""
@@ -64,11 +69,28 @@ class WeightVAE(nn.Module):
         return self.origin(prepared)
 
     def fit_statistics(self, deviations: Tensor) -> None:
-        """Take mean and spread of each layer from the zoo's deviations [member, weight]."""
+        """Take the units of weights from the zoo's deviations [member, weight], as the settings say."""
+        if self.normalisation == "min-max":
+            tokens = self.graph.tokens(deviations)  # each [member, node, width]
+            ends = [(layer.amin(), layer.amax()) for layer in tokens]
+            middle = [
+                (0.5 * (low + high)).expand(layer.shape[1:]) for (low, high), layer in zip(ends, tokens, strict=True)
+            ]
+            half = [
+                (0.5 * (high - low)).clamp(min=1e-8).expand(layer.shape[1:])
+                for (low, high), layer in zip(ends, tokens, strict=True)
+            ]
+            self.mean.copy_(self.graph.flat(middle))
+            self.spread.copy_(self.graph.flat(half))
+            return
         self.mean.copy_(deviations.mean(0))
+        if self.normalisation == "weight":
+            self.spread.copy_((deviations - self.mean).square().mean(0).sqrt().clamp(min=1e-8))
+            return
         parts = []
-        for tokens in self.graph.tokens(deviations - self.mean):  # [member, node, width]
-            parts.append(tokens.square().mean().sqrt().clamp(min=1e-8).expand(tokens.shape[1:]))
+        for tokens_of_layer in self.graph.tokens(deviations - self.mean):  # [member, node, width]
+            spread = tokens_of_layer.square().mean().sqrt().clamp(min=1e-8)
+            parts.append(spread.expand(tokens_of_layer.shape[1:]))
         self.spread.copy_(self.graph.flat(parts))
 
     @torch.no_grad()
@@ -121,3 +143,42 @@ class WeightVAE(nn.Module):
         """The inverse of :meth:`encode`: standardised latents and coordinates -> weights [batch, weight]."""
         tokens = self.decode_tokens(latents * self.latent_scale + self.latent_mean)
         return self.origins(prepared) + self.deviations(tokens)
+
+
+class FlatVAE(WeightVAE):
+    """The same without a weight graph: fully connected layers over all weights in a row, to latents and back.
+
+    What attention over nodes is worth is seen beside it. Latents are as many, and the diffusion takes them as it does
+    others, though a node's then say nothing of that node alone.
+    """
+
+    def _build(self, settings: VAESettings) -> None:
+        width, weights = settings.width, self.graph.num_parameters
+        latents = self.graph.num_nodes * settings.latent
+        self.encoder = nn.Sequential(nn.Linear(weights, width), nn.GELU(), *_hidden(settings), nn.LayerNorm(width))
+        self.to_latent = nn.Linear(width, 2 * latents)
+        self.from_latent = nn.Linear(latents, width)
+        self.decoder = nn.Sequential(nn.GELU(), *_hidden(settings), nn.LayerNorm(width))
+        self.output = nn.Linear(width, weights)
+
+    def decoder_parameters(self) -> list[nn.Parameter]:
+        parts = (self.from_latent, self.decoder, self.output)
+        return [parameter for part in parts for parameter in part.parameters()]
+
+    def posterior(self, deviations: Tensor) -> tuple[Tensor, Tensor]:
+        hidden = self.encoder((deviations - self.mean) / self.spread)
+        mean, log_variance = self.to_latent(hidden).unflatten(-1, (self.graph.num_nodes, -1)).chunk(2, dim=-1)
+        return mean, log_variance.clamp(-12.0, 4.0)
+
+    def decode_tokens(self, latents: Tensor) -> list[Tensor]:
+        return self.graph.tokens(self.output(self.decoder(self.from_latent(latents.flatten(1)))))
+
+
+def new_vae(graph: WeightGraph, settings: VAESettings, origin: Origin | None = None) -> WeightVAE:
+    """An untrained VAE with the coder that the settings name; see :class:`WeightVAE`."""
+    return (FlatVAE if settings.coder == "flat" else WeightVAE)(graph, settings, origin)
+
+
+def _hidden(settings: VAESettings) -> list[nn.Module]:
+    width = settings.width
+    return [layer for _ in range(settings.layers - 1) for layer in (nn.Linear(width, width), nn.GELU())]

@@ -13,7 +13,7 @@ from weightcast.environments.conditions import Condition, build_condition
 from weightcast.environments.config.vae import VAESettings
 from weightcast.environments.origin import build_origin
 from weightcast.environments.predictor import StackedPredictor
-from weightcast.environments.vae import WeightVAE
+from weightcast.environments.vae import WeightVAE, new_vae
 
 
 @dataclass(frozen=True)
@@ -57,4 +57,4 @@ class TrainedVae:
 def build_vae(metadata: Mapping[str, Any], condition: Condition, graph: WeightGraph) -> WeightVAE:
     """An untrained VAE as the metadata of a ``vae`` or ``generator`` artifact describe it."""
     origin = build_origin(metadata["origin"], condition, graph)
-    return WeightVAE(graph, VAESettings(**metadata["vae"]), origin)
+    return new_vae(graph, VAESettings(**metadata["vae"]), origin)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from weightcast.core.graph import WeightGraph
 from weightcast.environments.conditions import Condition
-from weightcast.environments.config.weight_map import AnyWeightMap, FilmMap, HypernetworkMap, PooledMap
+from weightcast.environments.config.weight_map import AnyWeightMap, FilmMap, HypernetworkMap, LinearMap, PooledMap
 
 
 class WeightMap(nn.Module):
@@ -71,14 +71,43 @@ class HypernetworkWeights(WeightMap):
 
     def __init__(self, initial: Tensor, condition: Condition, graph: WeightGraph, width: int, rank: int) -> None:
         super().__init__(initial, condition)
-        # Directions start as large as the weights of their own node, so that small and large layers move alike.
-        size = torch.zeros(graph.num_nodes).scatter_reduce(0, graph.node_of, initial.square(), "mean").sqrt()
-        self.directions = nn.Parameter(0.3 * torch.randn(rank, len(initial)) * size[graph.node_of])
+        self.directions = nn.Parameter(_directions(initial, graph, rank))
         self.coefficients = _mlp(condition.width, width, rank)
 
     def forward(self, prepared: Tensor) -> Tensor:
         """Coordinates [environment, coordinate] -> weights [environment, weight]."""
         return self.weights + self.coefficients(self.condition(prepared)) @ self.directions
+
+
+class LinearWeights(WeightMap):
+    """Weights as a mean plus a learned direction for each coordinate of the condition (a linear hypernetwork; CoDA,
+    Kirchmeyer et al., ICML 2022).
+
+    Attributes:
+        entries: which weights depend on the condition; the others are the same everywhere.
+    """
+
+    entries: Tensor
+
+    def __init__(self, initial: Tensor, condition: Condition, graph: WeightGraph, scope: str) -> None:
+        super().__init__(initial, condition)
+        last = graph.node_of >= graph.num_nodes - graph.layers[-1].nodes
+        entries = torch.arange(len(initial)) if scope == "all" else last.nonzero()[:, 0]
+        self.register_buffer("entries", entries, persistent=False)
+        self.directions = nn.Parameter(_directions(initial, graph, condition.width)[:, entries])
+
+    def forward(self, prepared: Tensor) -> Tensor:
+        """Coordinates [environment, coordinate] -> weights [environment, weight]."""
+        shift = self.condition(prepared) @ self.directions  # [environment, entry]
+        if shift.shape[1] == len(self.weights):
+            return self.weights + shift
+        return self.weights.expand(len(shift), -1).index_add(1, self.entries, shift)
+
+
+def _directions(initial: Tensor, graph: WeightGraph, count: int) -> Tensor:
+    """Random directions [direction, weight], as large as the weights of their own node: all layers move alike."""
+    size = torch.zeros(graph.num_nodes).scatter_reduce(0, graph.node_of, initial.square(), "mean").sqrt()
+    return 0.3 * torch.randn(count, len(initial)) * size[graph.node_of]
 
 
 def _mlp(inputs: int, width: int, outputs: int) -> nn.Sequential:
@@ -103,3 +132,5 @@ def build_weight_map(settings: AnyWeightMap, condition: Condition, initial: Tens
             return FilmWeights(initial, condition, graph, settings.width)
         case HypernetworkMap():
             return HypernetworkWeights(initial, condition, graph, settings.width, settings.rank)
+        case LinearMap():
+            return LinearWeights(initial, condition, graph, settings.scope)

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from weightcast.core.artifacts import load_artifact, save_artifact
+from weightcast.core.methods import ENSEMBLE
 from weightcast.environments.dataset import Normalisation
 from weightcast.environments.predictor import StackedPredictor
 
@@ -28,6 +29,9 @@ class MethodWeights:
         parameters: numbers that were learned and must be kept to use the method.
         diverged: environments whose training broke down; their weights are the last finite ones.
         normalisation: of the predictors, if it is not the one that the file says for all its methods.
+        shares: of the samples in an ensemble [environment, sample]; None counts them alike.
+        model_error: of an ensemble: standard deviation of what its forecasts are off by beyond its spread, in
+            normalised units [step][channel]; None where nobody knows.
     """
 
     method: str
@@ -39,6 +43,18 @@ class MethodWeights:
     parameters: int
     diverged: list[str] = field(default_factory=list)
     normalisation: Normalisation | None = None
+    shares: Tensor | None = None
+    model_error: list[list[float]] | None = None
+
+    @property
+    def key(self) -> str:
+        """Name of its tensor in an artifact."""
+        return f"{self.method}.{self.seed}"
+
+    @property
+    def is_ensemble(self) -> bool:
+        """Whether its samples are scored together, as one distribution."""
+        return self.method.endswith(ENSEMBLE)
 
 
 @dataclass(frozen=True)
@@ -71,6 +87,7 @@ class WeightsFile:
                 "parameters": method.parameters,
                 "diverged": method.diverged,
                 "normalisation": method.normalisation and method.normalisation.metadata(),
+                "model_error": method.model_error,
             }
             for method in methods
         ]
@@ -78,7 +95,8 @@ class WeightsFile:
 
     def save(self, path: str | Path) -> None:
         """Write as one artifact."""
-        tensors = {f"{method.method}.{method.seed}": method.weights for method in self.methods}
+        tensors = {method.key: method.weights for method in self.methods}
+        tensors |= {f"{method.key}.shares": method.shares for method in self.methods if method.shares is not None}
         save_artifact(path, "weights", tensors, self.metadata)
 
     @classmethod
@@ -93,9 +111,10 @@ class WeightsFile:
         for described in artifact.metadata["methods"]:
             own = dict(described)
             stored = own.pop("normalisation")
-            weights = artifact.tensors[f"{own['method']}.{own['seed']}"]
+            key = f"{own['method']}.{own['seed']}"
+            weights, shares = artifact.tensors[key], artifact.tensors.get(f"{key}.shares")
             normalisation = None if stored is None else Normalisation.from_metadata(stored)
-            methods.append(MethodWeights(weights=weights, normalisation=normalisation, **own))
+            methods.append(MethodWeights(weights=weights, normalisation=normalisation, shares=shares, **own))
         return cls(methods, artifact.metadata)
 
     @property

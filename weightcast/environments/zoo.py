@@ -102,3 +102,16 @@ def gather(shards: Sequence[Zoo], environments: Sequence[str]) -> Zoo:
         raise InputError(f"zoo: no expert for environment {missing[0]!r} in any shard: rerun the stage zoo")
     ordered = [pair for name in environments for pair in sorted(of[name], key=lambda pair: pair[0]["member"])]
     return Zoo(torch.stack([weights for _, weights in ordered]), [entry for entry, _ in ordered], shards[0].metadata)
+
+
+def own_experts(zoo: Zoo, reference: Zoo | None) -> tuple[list[dict[str, Any]], Tensor]:
+    """The first expert of each environment, diverged or not: entries of manifests, and weights [environment, weight].
+
+    Args:
+        zoo: of the visible environments.
+        reference: of unseen ones; None where there is none.
+    """
+    experts = [(entry, zoo.weights[row]) for row, entry in enumerate(zoo.manifest) if entry["member"] == 0]
+    if reference is not None:
+        experts += zip(reference.manifest, reference.weights, strict=True)
+    return [entry for entry, _ in experts], torch.stack([weights for _, weights in experts])

@@ -86,9 +86,9 @@ def require_parameters(environment: Environment, names: Sequence[str], system: s
     """Raise an `InputError` unless the environment has the parameters `names`."""
     for name in names:
         if name not in environment.parameters:
-            found = ", ".join(environment.parameters)
+            found = f"only {', '.join(environment.parameters)}" if environment.parameters else "none"
             raise InputError(
-                f"environment {environment.id}: parameter {name}: found only {found}, expected {', '.join(names)} for "
+                f"environment {environment.id}: parameter {name}: found {found}, expected {', '.join(names)} for "
                 f"the system {system}"
             )
 

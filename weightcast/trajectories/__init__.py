@@ -4,17 +4,29 @@ There is one form on disk, which the whole pipeline reads: NetCDF with the dimen
 variable per channel, the environment's id and parameters as attributes (`write_trajectories`, `read_trajectories`).
 """
 
-from weightcast.trajectories.find import FileFormat, find_environment_files
+from weightcast.trajectories.find import (
+    FileFormat,
+    environment_names,
+    find_environment_files,
+    find_npz_files,
+    find_source_files,
+)
 from weightcast.trajectories.netcdf import TrajectoryFile, read_trajectories, write_trajectories
 from weightcast.trajectories.npy import read_npy_environment
+from weightcast.trajectories.npz import read_archive, read_npz_environment
 from weightcast.trajectories.record import Trajectories
 
 __all__ = [
     "FileFormat",
     "Trajectories",
     "TrajectoryFile",
+    "environment_names",
     "find_environment_files",
+    "find_npz_files",
+    "find_source_files",
+    "read_archive",
     "read_npy_environment",
+    "read_npz_environment",
     "read_trajectories",
     "write_trajectories",
 ]

@@ -5,14 +5,37 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.errors import InputError
 from weightcast.trajectories.checks import PARAMETER_TOLERANCE
 from weightcast.trajectories.npy import environment_name, npy_files, parameters_in_name
+from weightcast.trajectories.npz_folder import open_npz_folder
 
 FileFormat = Literal["netcdf", "npy"]
+"""Of files, or folders, of one environment each."""
+
+
+def find_source_files(directory: str | Path, table: EnvironmentTable, source: str) -> dict[str, tuple[Path, ...]]:
+    """The files from which every environment is imported, by id and in table order.
+
+    netcdf and npy: one each, see :func:`find_environment_files`. npz: two, see :func:`find_npz_files`.
+    """
+    if source == "npz":
+        return find_npz_files(directory, table)
+    return {id: (path,) for id, path in find_environment_files(directory, table, cast(FileFormat, source)).items()}
+
+
+def find_npz_files(directory: str | Path, table: EnvironmentTable) -> dict[str, tuple[Path, ...]]:
+    """The files to train and to test of every environment in `table`, by id and in table order.
+
+    Raises:
+        InputError: the folder cannot be used, or its environments and the table's are not the same.
+    """
+    found = open_npz_folder(directory).ids
+    _check_all(Path(directory), table, found, [id for id in found if id not in table])
+    return {id: found[id] for id in table.ids}
 
 
 def find_environment_files(directory: str | Path, table: EnvironmentTable, format: FileFormat) -> dict[str, Path]:
@@ -38,7 +61,14 @@ def find_environment_files(directory: str | Path, table: EnvironmentTable, forma
             raise InputError(f"{directory}: environment {environment.id}: found {first} and {path.name}, expected one")
         else:
             found[environment.id] = path
-    missing = [id for id in table.ids if id not in found]
+    _check_all(directory, table, found, strangers)
+    return {id: found[id] for id in table.ids}
+
+
+def _check_all(directory: Path, table: EnvironmentTable, found: Iterable[str], strangers: list[str]) -> None:
+    """Raise an `InputError` unless there is data for each row and a row for all data."""
+    there = set(found)
+    missing = [id for id in table.ids if id not in there]
     if missing or strangers:
         problems = []
         if missing:
@@ -46,7 +76,11 @@ def find_environment_files(directory: str | Path, table: EnvironmentTable, forma
         if strangers:
             problems.append(f"found {_some(strangers)} without a row in {table.path}")
         raise InputError(f"{directory}: {'; '.join(problems)}; expected data for each row and a row for all data")
-    return {id: found[id] for id in table.ids}
+
+
+def environment_names(directory: str | Path, format: FileFormat) -> list[str]:
+    """The names of all environments that there are files of, without a table that says which there should be."""
+    return [_name(path, format) for path in _candidates(Path(directory), format)]
 
 
 def _candidates(directory: Path, format: FileFormat) -> list[Path]:
@@ -57,7 +91,7 @@ def _candidates(directory: Path, format: FileFormat) -> list[Path]:
 
 
 def _match(path: Path, table: EnvironmentTable, format: FileFormat) -> Environment | None:
-    name = path.stem if format == "netcdf" else environment_name(path)
+    name = _name(path, format)
     if name in table:
         return table[name]
     if format == "npy":
@@ -66,11 +100,19 @@ def _match(path: Path, table: EnvironmentTable, format: FileFormat) -> Environme
     return None
 
 
+def _name(path: Path, format: FileFormat) -> str:
+    return path.stem if format == "netcdf" else environment_name(path)
+
+
 def _agree(stated: dict[str, float], environment: Environment) -> bool:
-    """Whether a name states all parameters of an environment and no others."""
-    return stated.keys() == environment.parameters.keys() and all(
-        math.isclose(value, environment.parameters[name], rel_tol=PARAMETER_TOLERANCE, abs_tol=1e-12)
-        for name, value in stated.items()
+    """Whether a name states all parameters of an environment and no others; one that states none is nobody's."""
+    return (
+        bool(stated)
+        and stated.keys() == environment.parameters.keys()
+        and all(
+            math.isclose(value, environment.parameters[name], rel_tol=PARAMETER_TOLERANCE, abs_tol=1e-12)
+            for name, value in stated.items()
+        )
     )
 
 

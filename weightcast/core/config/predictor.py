@@ -105,7 +105,12 @@ class MLPSettings(Settings):
     activation: Literal["tanh", "gelu", "silu"] = "gelu"
     """Of the hidden layers."""
     residual: bool = True
-    """Predict the increment of a state rather than the next state itself."""
+    """Predict the increment of a state rather than the next state itself; of a map alone."""
+    integrator: Literal["map", "rk4"] = "map"
+    """``map``: the network is the step from a frame to the next. ``rk4``: it is a vector field, stepped by the
+    classical Runge-Kutta method, so that forecasts may have any time step."""
+    substeps: int = Field(default=1, ge=1)
+    """Of the integrator, between two frames."""
 
     def misfit(self, grid: Grid) -> str | None:
         """As `FNOSettings.misfit`."""

@@ -128,6 +128,18 @@ class FNO(nn.Module):
         self.hidden = nn.Linear(width, projection)
         self.output = nn.Linear(projection, channels, bias=False)
 
+    def hidden_neurons(self) -> list[list[tuple[str, int]]]:
+        """Axes of each hidden layer's neurons; see :class:`weightcast.core.nets.hidden_neurons.HiddenNeurons`."""
+        rows = [[("lifting.weight", 0), ("lifting.bias", 0)]]
+        columns = []
+        for index in range(len(self.layers)):
+            spectral, skip = f"layers.{index}.spectral.weight", f"layers.{index}.skip"
+            rows.append([(spectral, 0), (f"{skip}.weight", 0), (f"{skip}.bias", 0)])
+            columns.append([(spectral, 1), (f"{skip}.weight", 1)])
+        rows.append([("hidden.weight", 0), ("hidden.bias", 0)])
+        columns += [[("hidden.weight", 1)], [("output.weight", 1)]]
+        return [own + following for own, following in zip(rows, columns, strict=True)]
+
     def forward(self, frames: Tensor) -> Tensor:
         """[batch, channel, y, x] -> [batch, channel, y, x]."""
         fields = frames.transpose(0, 1)  # [channel, batch, y, x]

@@ -1,4 +1,4 @@
-"""A multilayer perceptron: the predictor of systems of ordinary differential equations."""
+"""A multilayer perceptron: the predictor of ordinary differential equations, as a map or as a vector field."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 Activation = Literal["tanh", "gelu", "silu"]
+Integrator = Literal["map", "rk4"]
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"tanh": F.tanh, "gelu": F.gelu, "silu": F.silu}
 
 
@@ -23,20 +24,69 @@ class MLP(nn.Module):
         width: of the hidden layers.
         depth: number of hidden layers.
         activation: of the hidden layers.
-        residual: predict the increment of the state rather than the state itself.
+        residual: predict the increment of the state rather than the state itself; of a map alone.
+        integrator: ``map``: the network is the step. ``rk4``: it is the state's rate of change, and a step integrates
+            it by the classical Runge-Kutta method of fourth order, so that steps may have any length.
+        substeps: of the integrator, in a step.
     """
 
-    def __init__(self, channels: int, width: int, depth: int, activation: Activation, residual: bool = True) -> None:
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        depth: int,
+        activation: Activation,
+        residual: bool = True,
+        integrator: Integrator = "map",
+        substeps: int = 1,
+    ) -> None:
         super().__init__()
         self.activation = _ACTIVATIONS[activation]
         self.residual = residual
+        self.integrator = integrator
+        self.substeps = substeps
         self.layers = nn.ModuleList(nn.Linear(width if index else channels, width) for index in range(depth))
         self.output = nn.Linear(width, channels)
 
-    def forward(self, frames: Tensor) -> Tensor:
-        """[batch, channel, 1, 1] -> [batch, channel, 1, 1]."""
+    def hidden_neurons(self) -> list[list[tuple[str, int]]]:
+        """Axes of each hidden layer's neurons; see :class:`weightcast.core.nets.hidden_neurons.HiddenNeurons`."""
+        names = [f"layers.{index}" for index in range(len(self.layers))]
+        return [
+            [(f"{name}.weight", 0), (f"{name}.bias", 0), (f"{later}.weight", 1)]
+            for name, later in zip(names, [*names[1:], "output"], strict=True)
+        ]
+
+    def forward(self, frames: Tensor, length: float = 1.0) -> Tensor:
+        """[batch, channel, 1, 1] -> [batch, channel, 1, 1].
+
+        Args:
+            frames: states.
+            length: of the step, in time steps between frames; a map knows no other than 1.
+
+        Raises:
+            ValueError: another length is asked of a map.
+        """
         state = frames.flatten(1)  # [batch, channel]; on a larger grid, more than the first layer takes
+        if self.integrator == "rk4":
+            return self._integrated(state, length)[..., None, None]
+        if length != 1.0:
+            raise ValueError(f"found a step of {length} frame steps, expected 1: the network is a map of one")
+        step = self._network(state)[..., None, None]
+        return frames + step if self.residual else step
+
+    def _network(self, state: Tensor) -> Tensor:
+        """[batch, channel] -> [batch, channel]."""
         for layer in self.layers:
             state = self.activation(layer(state))
-        step = self.output(state)[..., None, None]
-        return frames + step if self.residual else step
+        output: Tensor = self.output(state)
+        return output
+
+    def _integrated(self, state: Tensor, length: float) -> Tensor:
+        step = length / self.substeps
+        for _ in range(self.substeps):
+            first = self._network(state)
+            second = self._network(state + 0.5 * step * first)
+            third = self._network(state + 0.5 * step * second)
+            fourth = self._network(state + step * third)
+            state = state + step / 6.0 * (first + 2.0 * second + 2.0 * third + fourth)
+        return state

@@ -51,7 +51,8 @@ def kept_activations(settings: AnyPredictor, channels: int, grid: tuple[int, int
         case UNetSettings():
             numbers = 10 * settings.width * _coarser(settings.levels)
         case MLPSettings():
-            numbers = settings.width * settings.depth * (1 if settings.activation == "tanh" else 2)
+            evaluations = 4 * settings.substeps if settings.integrator == "rk4" else 1
+            numbers = evaluations * settings.width * settings.depth * (1 if settings.activation == "tanh" else 2)
     return round(numbers + ends) * prod(grid)
 
 

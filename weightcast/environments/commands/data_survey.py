@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -12,8 +13,10 @@ from weightcast.core.console.progress import progress
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.errors import InputError
 from weightcast.environments.commands.source_data import read_file
+from weightcast.environments.config.data import TrajectoryCounts
 from weightcast.trajectories import FileFormat, find_environment_files
 from weightcast.trajectories.npy import npy_files
+from weightcast.trajectories.npz_folder import FILES
 
 FEWEST_TRAJECTORIES = 3
 FEWEST_FRAMES = 3
@@ -32,13 +35,16 @@ class Survey:
         grid: points along (y, x).
         trajectories: least and greatest number in a file.
         frames: least and greatest number in a trajectory.
+        counts: which trajectories train and test, where files say so themselves; they are then those of an adaptation
+            benchmark, which trains on all frames (docs/adaptation.md).
     """
 
-    format: FileFormat
+    format: FileFormat | Literal["npz"]
     channels: tuple[str, ...]
     grid: tuple[int, int]
     trajectories: tuple[int, int]
     frames: tuple[int, int]
+    counts: TrajectoryCounts | None = None
 
     @property
     def without_grid(self) -> bool:
@@ -57,7 +63,7 @@ def survey(directory: Path, table: EnvironmentTable, channels: Sequence[str] | N
     Raises:
         InputError: a file is missing or cannot be used, or there are too few trajectories, frames or points.
     """
-    format = _recognise(directory)
+    format = recognise_format(directory)
     grid: tuple[int, int] | None = None
     trajectories, frames = [], []
     for id, file in progress(find_environment_files(directory, table, format).items(), "reading data"):
@@ -72,7 +78,12 @@ def survey(directory: Path, table: EnvironmentTable, channels: Sequence[str] | N
     return Survey(format, tuple(channels), grid, (min(trajectories), max(trajectories)), (min(frames), max(frames)))
 
 
-def _recognise(directory: Path) -> FileFormat:
+def recognise_format(directory: Path) -> FileFormat:
+    """What the files of a folder are.
+
+    Raises:
+        InputError: the folder is missing, or holds files of both kinds or of neither.
+    """
     if not directory.is_dir():
         raise InputError(f"{directory}: found no such folder, expected one with NetCDF or .npy files")
     visible = [path for path in directory.iterdir() if not path.name.startswith(".")]
@@ -80,7 +91,7 @@ def _recognise(directory: Path) -> FileFormat:
     npy = any(path.suffix == ".npy" or (path.is_dir() and npy_files(path)) for path in visible)
     if netcdf == npy:
         found = "both NetCDF (.nc) and .npy files" if netcdf else "neither NetCDF (.nc) nor .npy files"
-        raise InputError(f"{directory}: found {found}, expected one of the two")
+        raise InputError(f"{directory}: found {found}, expected one of the two, or {', '.join(FILES)}")
     return "netcdf" if netcdf else "npy"
 
 
@@ -99,6 +110,11 @@ def _check_enough(file: Path, grid: tuple[int, int], trajectories: int, frames: 
             f"{file}: trajectory: found {trajectories} trajectories, expected {FEWEST_TRAJECTORIES} or more: at least "
             "one each to train, to validate and to test"
         )
+    check_sizes(file, grid, frames)
+
+
+def check_sizes(file: Path, grid: tuple[int, int], frames: int) -> None:
+    """Raise an `InputError` where there are too few frames or points."""
     if frames < FEWEST_FRAMES:
         raise InputError(f"{file}: time: found {frames} frames, expected {FEWEST_FRAMES} or more")
     if min(grid) < FEWEST_POINTS and grid != NO_GRID:

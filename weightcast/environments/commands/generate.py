@@ -57,6 +57,8 @@ def run(arguments: argparse.Namespace) -> None:
     if not results.is_dir():
         raise InputError(f"{results}: found no such folder, expected that of a study that has been run")
     stated = None if arguments.environment is None else parse_environment(arguments.environment)
+    if stated is not None:
+        _check_parameters_are_known(results, arguments.environment)
     generator = Generator.load(results, arguments.arm, device=arguments.device, condition=arguments.condition)
     study = load_study(results / "config.yaml")
     described = {"channels": study.data.channels, "grid": list(study.data.grid), **_units(study, results)}
@@ -93,6 +95,15 @@ def run(arguments: argparse.Namespace) -> None:
     save_models(arguments.output, weights, shared, {"environment": environment} | origin | described)
     count = f"{len(weights)} predictor{'s' if len(weights) > 1 else ''} of {weights.shape[1]:,} weights"
     print(f"wrote {arguments.output}: {count} for {_words(environment) or arguments.frames}")
+
+
+def _check_parameters_are_known(results: Path, stated: str) -> None:
+    """Refuse parameters where the study's environments have none."""
+    table = results / "environments.csv"
+    if table.is_file() and not read_environments(table).parameter_names:
+        raise InputError(
+            f"--environment: found {stated!r}, expected --frames FILE: the environments of {table} have no parameters"
+        )
 
 
 def parse_environment(text: str) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""``weightcast init --kind environments``: files of trajectories, one for each environment of a table."""
+"""``weightcast init --kind environments``: files of environments, with a table or without, or those of a benchmark."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ from weightcast.core.environment_table import EnvironmentTable, read_environment
 from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
 from weightcast.environments.commands.data_survey import Survey, survey
+from weightcast.environments.commands.drawn_table import SEED, drawn_table
+from weightcast.environments.commands.npz_survey import survey_npz
 from weightcast.environments.commands.source_data import refuse_own_folder
 from weightcast.environments.commands.study_template import fill_template
 from weightcast.environments.config.study import parse_study
 from weightcast.environments.plan import check_plan
+from weightcast.trajectories import find_npz_files
+from weightcast.trajectories.npz_folder import is_npz_folder, open_npz_folder
 
 
 def init_environments(arguments: argparse.Namespace) -> list[str]:
-    """Write the configuration.
+    """Write the configuration, and a table of environments beside it where none is given.
 
     Returns:
         what was found, a line each.
@@ -26,26 +30,67 @@ def init_environments(arguments: argparse.Namespace) -> list[str]:
     Raises:
         InputError: the table or the data cannot be used. Nothing is written then.
     """
-    if arguments.table is None:
-        raise InputError("--table: missing, expected the table of environments (CSV)")
-    table = read_environments(arguments.table)
-    found = survey(arguments.data, table, arguments.channels)
+    table, found = _found_npz(arguments) if is_npz_folder(arguments.data) else _found(arguments)
     text = fill_template(arguments.name, arguments.data, table, found, arguments.output)
     study = parse_study(yaml.safe_load(text), arguments.output)
     check_plan(study, table)
     refuse_own_folder(arguments.data, study.trajectories, "--data")
+    if arguments.table is None:
+        table.save(table.path)
     with written_whole(arguments.output) as partial:
         partial.write_text(text, encoding="utf-8")
-    return _report(table, found, arguments.data)
+    lines = _report(table, found, arguments.data)
+    if arguments.table is not None:
+        return lines
+    return [*lines, *(_drawn(table) if found.counts is None else [f"wrote {table.path}: ids, and roles by the files"])]
+
+
+def _found(arguments: argparse.Namespace) -> tuple[EnvironmentTable, Survey]:
+    """Of files of one environment each."""
+    if arguments.grid is not None:
+        raise InputError(f"--grid: found {arguments.grid}, expected none: files but .npz ones hold their grid")
+    if arguments.table is None:
+        table = drawn_table(arguments.data, _table_beside(arguments.output))
+    else:
+        table = read_environments(arguments.table)
+    return table, survey(arguments.data, table, arguments.channels)
+
+
+def _found_npz(arguments: argparse.Namespace) -> tuple[EnvironmentTable, Survey]:
+    """Of the files of an adaptation benchmark."""
+    folder = open_npz_folder(arguments.data)
+    if arguments.table is not None:
+        table = read_environments(arguments.table)
+        find_npz_files(arguments.data, table)
+    else:
+        table = folder.table(_table_beside(arguments.output))
+        if table.path.exists():
+            raise InputError(f"{table.path}: exists already, expected --table {table.path} to use it, or no such file")
+    grid = None if arguments.grid is None else tuple(arguments.grid)
+    if grid is not None and min(grid) < 1:
+        raise InputError(f"--grid: found {arguments.grid}, expected two numbers above 0")
+    return table, survey_npz(folder, arguments.channels, grid)
+
+
+def _table_beside(output: Path) -> Path:
+    return output.with_name(f"{output.stem}-environments.csv")
 
 
 def _report(table: EnvironmentTable, found: Survey, directory: Path) -> list[str]:
     where = "of a state without a grid" if found.without_grid else f"on {found.grid[0]} x {found.grid[1]} points (y, x)"
     return [
         f"found {len(table)} environments ({len(table.visible)} visible, {len(table.unseen)} unseen) in {table.path}, "
-        f"parameters {', '.join(table.parameter_names)}",
+        + (f"parameters {', '.join(table.parameter_names)}" if table.parameter_names else "no parameters"),
         f"found {found.format} files in {directory}: channels {', '.join(found.channels)} {where}, "
         f"{_range(found.trajectories)} trajectories of {_range(found.frames)} frames for each environment",
+    ]
+
+
+def _drawn(table: EnvironmentTable) -> list[str]:
+    return [
+        f"wrote {table.path}: an environment a file; which {len(table.visible)} are visible and which "
+        f"{len(table.unseen)} are to be tested on was drawn with the seed {SEED}",
+        "change its column role where you know better, and add a column for each parameter that you know",
     ]
 
 

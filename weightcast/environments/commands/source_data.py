@@ -11,6 +11,7 @@ import numpy as np
 from weightcast.core.console.progress import progress
 from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.errors import InputError
+from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.study import Study
 from weightcast.environments.plan import source_settings
 from weightcast.systems import load_system, read_settings
@@ -18,9 +19,13 @@ from weightcast.trajectories import (
     FileFormat,
     Trajectories,
     find_environment_files,
+    find_npz_files,
+    read_archive,
     read_npy_environment,
+    read_npz_environment,
     read_trajectories,
 )
+from weightcast.trajectories.npz_folder import environment_index
 
 # What systems call the number of points along each side of their frames.
 GRID_SETTINGS = ("grid_size", "tile_size")
@@ -120,6 +125,9 @@ def _check_files(study: Study, table: EnvironmentTable, config: str | Path) -> l
     assert data.directory is not None  # parse_study has seen to it
     format = cast(FileFormat, data.source)
     refuse_own_folder(data.directory, study.trajectories, f"{config}: data.directory")
+    if data.source == "npz":
+        _check_archives(data, table)
+        return []
     files = find_environment_files(data.directory, table, format)
     steps: dict[Path, float] = {}
     warnings = []
@@ -132,7 +140,7 @@ def _check_files(study: Study, table: EnvironmentTable, config: str | Path) -> l
             grid=data.grid,
             frame_step=source_settings(data).get("frame_step", 1.0),
             minimum_frames=data.frames,
-            minimum_trajectories=data.trajectories.total,
+            minimum_trajectories=data.trajectories.of_role(table[id].role).total,
         )
         found = np.diff(trajectories.time[: data.frames])
         steps[file] = float(np.median(found))
@@ -143,6 +151,29 @@ def _check_files(study: Study, table: EnvironmentTable, config: str | Path) -> l
             )
     warnings += _different_steps(steps)
     return warnings
+
+
+def _check_archives(data: DataSettings, table: EnvironmentTable) -> None:
+    """The same of ``.npz`` files, of which a pair holds many environments, all with the same times."""
+    assert data.directory is not None
+    pairs: dict[tuple[Path, ...], list[str]] = {}
+    for id, files in find_npz_files(data.directory, table).items():
+        pairs.setdefault(files, []).append(id)
+    for (train, test), ids in progress(pairs.items(), "checking data"):
+        archives = read_archive(train), read_archive(test)
+        for id in ids:
+            counts = data.trajectories.of_role(table[id].role)
+            read_npz_environment(
+                *archives,
+                environment_index(id),
+                channels=data.channels,
+                grid=data.grid,
+                environment=id,
+                parameters=table[id].parameters,
+                trajectories=counts.total,
+                test_trajectories=counts.test,
+                minimum_frames=data.frames,
+            )
 
 
 def _different_steps(steps: dict[Path, float]) -> Iterable[str]:

@@ -9,11 +9,13 @@ import torch
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.environments.commands.untrained import untrained_generator, untrained_predictor
 from weightcast.environments.config.study import Study
+from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.plan import (
-    WEIGHT_MAPS,
     expert_shards,
+    finetuned_maps,
     recorded_environments,
     reference_shards,
+    regressions,
 )
 
 BYTES_OF_A_NUMBER = 4
@@ -44,19 +46,19 @@ def _environments(table: EnvironmentTable) -> Lines:
     counts = ", ".join(f"{len(environments)} {role}" for role, environments in roles.items())
     visible = table.parameter_array([environment.id for environment in table.visible])
     ranges = zip(table.parameter_names, visible.min(0), visible.max(0), strict=True)
-    return [
-        f"{len(table)} in {table.path}: {counts}",
-        *(f"{name} visible from {low:g} to {high:g}" for name, low, high in ranges),
-    ]
+    lines = [f"{name} visible from {low:g} to {high:g}" for name, low, high in ranges]
+    return [f"{len(table)} in {table.path}: {counts}", *(lines or ["no parameters known"])]
 
 
 def _data(study: Study) -> Lines:
     data, counts = study.data, study.data.trajectories
     parts = f"{counts.train} train, {counts.validation} validation, {counts.test} test"
+    unseen = counts.of_role("extrapolation")
     return [
         f"{data.source} files in {data.directory}" if data.imported else data.source,
         f"channels {', '.join(data.channels)} on {data.grid[0]} x {data.grid[1]} points (y, x)",
-        f"{counts.total} trajectories of each environment: {parts}",
+        f"{counts.total} trajectories of each {'environment' if unseen == counts else 'visible environment'}: {parts}",
+        *([] if unseen == counts else [f"{unseen.total} of each unseen one: {unseen.train} train, {unseen.test} test"]),
         f"{data.frames} frames of each trajectory, of which training sees {data.trained_frames}",
         f"forecasts of up to {max(study.evaluation.horizons)} frames from the first, {study.trained_horizon} trained",
     ]
@@ -65,7 +67,9 @@ def _data(study: Study) -> Lines:
 def _experts(study: Study, table: EnvironmentTable, weights: int) -> Lines:
     zoo, visible = study.zoo, len(table.visible)
     lines = [
-        f"from each of {len(zoo.bases)} bases ({', '.join(zoo.bases)})",
+        f"from each of {len(zoo.bases)} bases ({', '.join(zoo.bases)})"
+        if len(zoo.bases) > 1
+        else f"from the base {zoo.bases[0]}",
         f"{visible * zoo.members} of visible environments, {zoo.members} each, {_shards(expert_shards(study, table))}",
     ]
     if table.unseen:
@@ -86,6 +90,8 @@ def _shards(shards: dict[str, list[str]]) -> str:
 
 def _generator(study: Study) -> Lines:
     settings = study.generator
+    if not settings.arms:
+        return ["none: no arms, baselines and references alone"]
     arms = {name: ", then end to end" if arm.end_to_end else "" for name, arm in settings.arms.items()}
     return [
         f"{len(settings.arms)} arms, each with {len(settings.seeds)} seeds",
@@ -96,8 +102,10 @@ def _generator(study: Study) -> Lines:
 def _storage(study: Study, table: EnvironmentTable, weights: int) -> Lines:
     """Of what grows with a study; small files are left out."""
     data = study.data
-    frames = data.trajectories.total * data.frames * len(data.channels) * data.grid[0] * data.grid[1]
+    frame = data.frames * len(data.channels) * data.grid[0] * data.grid[1]
+    trajectories = sum(data.trajectories.of_role(environment.role).total for environment in table)
     experts = study.zoo.members * len(table.visible) + len(table.unseen)
+    evaluated = evaluated_networks(study, table)
     generators = 0
     for name, arm in study.generator.arms.items():
         with torch.device("meta"):  # sizes alone: no memory, no random numbers
@@ -107,27 +115,30 @@ def _storage(study: Study, table: EnvironmentTable, weights: int) -> Lines:
         )
         generators += vae + (vae + diffusion) * (1 + arm.end_to_end)
     return [
-        f"{_size(len(table) * frames)} trajectories in {study.trajectories}",
+        f"{_size(trajectories * frame)} trajectories in {study.trajectories}",
         # An expert lies in the cache of its environment, in its shard and in the gathered zoo.
         f"{_size(3 * len(study.zoo.bases) * experts * weights)} experts in {study.results}",
         f"{_size(len(study.generator.seeds) * generators)} generators in {study.results}",
-        f"{_size(evaluated_networks(study) * len(table) * weights)} weights that are evaluated, in {study.results}",
+        f"{_size(evaluated * len(table) * weights)} weights that are evaluated, in {study.results}",
     ]
 
 
-def evaluated_networks(study: Study) -> int:
+def evaluated_networks(study: Study, table: EnvironmentTable) -> int:
     """Networks that are kept and rolled out for every environment."""
     arms = study.generator.arms.values()
     generated = sum(1 + arm.end_to_end for arm in arms) * len(study.generator.seeds) * study.generator.samples
-    # Four pooled networks, two fine-tuned bases, and of each zoo: nearest, polynomial, Gaussian process, One-per-Env.
-    return generated + 4 + 2 + 4 * len(study.zoo.bases)
+    latents = 2 * len(arms) * len(study.generator.seeds)  # experts encoded and decoded, and regression of latents
+    # Networks trained on all environments together, fine-tuned bases, and of each zoo its regressions and One-per-Env.
+    of_zoo = len(regressions(table)) + 1
+    trained = len(trained_maps(study)) + len(finetuned_maps(study))
+    return generated + latents + trained + of_zoo * len(study.zoo.bases)
 
 
 def _results(study: Study, table: EnvironmentTable) -> Lines:
     """What the bases that are there were trained on, and what they have not seen."""
     visible = [environment.id for environment in table.visible]
     lines = []
-    for name in WEIGHT_MAPS:
+    for name in trained_maps(study):
         recorded = recorded_environments(study, name)
         if not recorded:
             continue

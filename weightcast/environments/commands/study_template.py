@@ -13,6 +13,7 @@ import yaml
 
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.environments.commands.data_survey import Survey
+from weightcast.environments.config.data import TrajectoryCounts
 
 TEMPLATE = Path(__file__).with_suffix(".yaml")
 MEMBERS = 2
@@ -37,8 +38,52 @@ EXPLAIN = """\
 
 """
 
-# What differs between the two beside the predictor. A step costs so much less with a state than with a field that
-# trainings are longer, and batches larger.
+OF_ONE_FILE = """\
+  # The first trajectories of a file train, the next ones make choices, the last ones are seen by the evaluation alone.
+"""
+OF_A_BENCHMARK = """\
+  # As the files say. Of those that train some may make choices instead: {train: 3, validation: 1, ...}. Of an unseen
+  # environment unseen_train are shown, and none makes choices.
+"""
+ADAPTATION_SCORES = """\
+  adaptation_scores: true  # as the benchmark scores: mean square error over all frames; docs/adaptation.md
+"""
+
+# What is told the environments' parameters, and what stands in its place where nobody knows any.
+WITH_PARAMETERS = {
+    "conditioned": """\
+  conditioned: {steps: $conditioned_steps, learning_rate: $base_rate, unroll: $unroll, batch: $batch, \
+environments: $pooled}""",
+    "bases": "[erm, conditioned]",
+    "arms": """\
+  arms:  # configurations that are compared; vae and diffusion may override single keys below
+    conditioned: {base: conditioned, end_to_end: true}
+    paper:  # as published: experts of the pooled network, weights only, noise predicted, waves of each parameter
+      base: erm
+      end_to_end: false
+      diffusion: {prediction: epsilon, sample_steps: 50, frequencies: 4, training: {learning_rate: 0.001}}""",
+    "told_baselines": """\
+  film_matched: {steps: $film_steps, learning_rate: $base_rate, unroll: $unroll, batch: $batch, environments: $pooled}
+  hypernetwork:
+    rank: 8
+    width: 64
+    training: {steps: 3000, learning_rate: 0.003, unroll: $unroll, batch: $batch, environments: $pooled}
+  regression: {degrees: [1, 2, 3], folds: $folds}""",
+}
+WITHOUT_PARAMETERS = {
+    "conditioned": """\
+  # Told parameters, of which the table has none, and so left out: here, in zoo.bases and arms, and in baselines.
+  conditioned: null""",
+    "bases": "[erm]",
+    "arms": """\
+  arms: {}  # configurations that are compared; vae and diffusion may override single keys below""",
+    "told_baselines": """\
+  film_matched: null
+  hypernetwork: null""",
+}
+
+# What differs between fields and states beside the predictor. A step costs so much less with a state than with a field
+# that trainings are longer, and batches larger.
 OF_FIELDS = {
     "batch": 4,
     "base_rate": 0.01,
@@ -76,8 +121,10 @@ def fill_template(name: str, directory: Path, table: EnvironmentTable, found: Su
         output: where the configuration will lie; named in its comments.
     """
     visible = len(table.visible)
-    trained_frames = choose_trained_frames(found.frames[0])
+    benchmark = found.counts is not None
+    trained_frames = found.frames[0] if benchmark else choose_trained_frames(found.frames[0])
     train, validation, test = split_trajectories(found.trajectories[0])
+    counts = found.counts or TrajectoryCounts(train=train, validation=validation, test=test)
     npy, state = found.format == "npy", found.without_grid
     modes = [choose_modes(points) for points in found.grid]
     values: dict[str, Any] = {
@@ -89,9 +136,7 @@ def fill_template(name: str, directory: Path, table: EnvironmentTable, found: Su
         "grid": list(found.grid),
         "frames": found.frames[0],
         "trained_frames": trained_frames,
-        "train": train,
-        "validation": validation,
-        "test": test,
+        "trajectories": counts.model_dump(exclude_none=True),
         "unroll": min(4, trained_frames - 1) if state else 2,
         "pooled": min(12 if state else 8, visible),
         "shard_environments": min(12 if state else 6, visible),
@@ -99,13 +144,16 @@ def fill_template(name: str, directory: Path, table: EnvironmentTable, found: Su
         "vae_batch": min(8 if state else 16, MEMBERS * visible),
         "diffusion_batch": min(16 if state else 32, MEMBERS * visible),
         "folds": min(6, visible),
-        "finetune_frames": min(10, trained_frames),
+        "finetune_frames": trained_frames if benchmark else min(10, trained_frames),
         "choosing_environments": min(6, visible),
         "horizons": choose_horizons(found.frames[0], trained_frames),
         **(OF_STATES if state else OF_FIELDS),
     }
+    written = {key: _yaml(value) for key, value in values.items()}
+    told = WITH_PARAMETERS if table.parameter_names else WITHOUT_PARAMETERS
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
-        {key: _yaml(value) for key, value in values.items()},
+        written,
+        **{key: Template(text).substitute(written) for key, text in told.items()},
         name=name,
         study=_yaml(name),
         output=output,
@@ -113,6 +161,8 @@ def fill_template(name: str, directory: Path, table: EnvironmentTable, found: Su
         explain=EXPLAIN if state else "",
         grid_comment="a state without a grid" if state else "points along y, x",
         settings_comment="  # time between frames, which the files do not hold" if npy else "",
+        split_comment=OF_A_BENCHMARK if benchmark else OF_ONE_FILE,
+        adaptation_scores=ADAPTATION_SCORES if benchmark else "",
     )
 
 

@@ -10,8 +10,8 @@ from weightcast.core.nets.build import build_predictor, describe_architecture
 from weightcast.environments.base import describe_weight_map
 from weightcast.environments.conditions import Known, new_condition
 from weightcast.environments.config.study import Study
+from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.generator import Generator, new_generator
-from weightcast.environments.plan import described_map
 from weightcast.environments.predictor import StackedPredictor
 
 
@@ -32,7 +32,7 @@ def untrained_generator(study: Study, table: EnvironmentTable, arm: str) -> Gene
     """The generator of one arm."""
     vae, diffusion = study.generator.of_arm(arm)
     channels = len(study.data.channels)
-    origin = described_map(study, study.generator.arms[arm].base)
+    origin = trained_maps(study)[study.generator.arms[arm].base].weight_map
     known = Known.of_rows(table.visible)
     condition = new_condition(study.generator.arms[arm].condition, known, study.logarithmic_parameters)
     metadata = {

@@ -17,6 +17,9 @@ from weightcast.environments.config.condition import CONDITIONS, ConditionSettin
 
 __all__ = ["Condition", "Known", "build_condition", "kind_of_condition", "new_condition"]
 
+_MODULES = {"code": "codes"}
+"""Of kinds whose own name is taken: by a module of the standard library."""
+
 
 def kind_of_condition(name: str) -> type[Condition]:
     """The class of a kind.
@@ -24,7 +27,8 @@ def kind_of_condition(name: str) -> type[Condition]:
     Args:
         name: a ``ConditionName``.
     """
-    kind: type[Condition] = import_module(f"{__name__}.{name.replace('-', '_')}").CONDITION
+    module = _MODULES.get(name, name.replace("-", "_"))
+    kind: type[Condition] = import_module(f"{__name__}.{module}").CONDITION
     return kind
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from weightcast.core.draws import Draws
 from weightcast.core.environment_table import Environment
-from weightcast.environments.config.condition import SHOWN_FRAMES, ConditionSettings
+from weightcast.environments.config.condition import SHOWN_FRAMES, UNREGRESSED, ConditionSettings
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,14 @@ class Known:
             None where there are none.
         times: of the frames [frame], counted in the study's frames; consecutive ones if None.
         label: surrogate label [component] of a visible environment; None where it must be told from frames.
+        code: learned with the visible environments, or inferred from frames [dimension]; None where there is none.
     """
 
     parameters: Mapping[str, float] | None = None
     frames: Tensor | None = None
     times: Tensor | None = None
     label: Tensor | None = None
+    code: Tensor | None = None
 
     @classmethod
     def of_rows(cls, environments: Sequence[Environment]) -> list[Known]:
@@ -55,6 +57,11 @@ class Condition(nn.Module, ABC):
     def shown_frames(self) -> bool:
         """Whether ``prepare`` takes frames, so that nothing has to be searched for where some are observed."""
         return self.describe()["kind"] in SHOWN_FRAMES
+
+    @property
+    def regressable(self) -> bool:
+        """Whether coordinates are a few finite numbers, as a regression takes them."""
+        return self.describe()["kind"] not in UNREGRESSED
 
     @classmethod
     @abstractmethod

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from weightcast.core.config.settings import Settings
 from weightcast.core.config.training import PooledTraining
+from weightcast.environments.config.regression import RegressionSettings
 
 
 class HypernetworkSettings(Settings):
@@ -16,14 +17,6 @@ class HypernetworkSettings(Settings):
     width: int = Field(default=64, ge=1)
     """Width of the two hidden layers."""
     training: PooledTraining
-
-
-class RegressionSettings(Settings):
-    """Regression of the experts' weights on the environment's parameters."""
-
-    degrees: list[int] = Field(default=[1, 2, 3], min_length=1)
-    """Polynomial degrees among which cross-validation over visible environments chooses."""
-    folds: int = Field(default=6, ge=2)
 
 
 class FinetuneSettings(Settings):
@@ -40,8 +33,10 @@ class FinetuneSettings(Settings):
 
 
 class BaselineSettings(Settings):
-    film_matched: PooledTraining
-    """FiLM trained with the predictor evaluations of base, zoo and generator together."""
-    hypernetwork: HypernetworkSettings
+    film_matched: PooledTraining | None = None
+    """FiLM trained with the predictor evaluations of base, zoo and generator together. null: not."""
+    hypernetwork: HypernetworkSettings | None = None
+    """Environment parameters -> weights, trained through the predictor. null: none."""
     regression: RegressionSettings = RegressionSettings()
+    """Regression of the experts' weights on the environment's parameters; left out where the table has none."""
     finetune: FinetuneSettings = FinetuneSettings()

@@ -8,14 +8,17 @@ from pydantic import Field
 
 from weightcast.core.config.settings import Settings
 
-ConditionName = Literal["parameters", "frames", "label"]
-"""``parameters``: the environment's parameters, scaled to the visible range. ``frames``: a few observed frames, through
-a network that is trained with what it conditions. ``label``: how the environment's expert differs from the others', as
-a regression tells it from a few observed frames. The kinds are the modules of weightcast.environments.conditions, one a
+ConditionName = Literal["parameters", "code", "frames", "label"]
+"""``parameters``: the environment's parameters, scaled to the visible range. ``code``: numbers learned for each visible
+environment, and inferred from frames for others (the section ``context``). ``frames``: a few observed frames, through a
+network that is trained with what it conditions. ``label``: how the environment's expert differs from the others', as a
+regression tells it from a few observed frames. The kinds are the modules of weightcast.environments.conditions, one a
 name, with underscores for dashes."""
 CONDITIONS: tuple[ConditionName, ...] = get_args(ConditionName)
 SHOWN_FRAMES: frozenset[str] = frozenset({"frames", "label"})
 """Kinds that are shown frames of every environment, unseen ones among them; the others never see any."""
+UNREGRESSED: frozenset[str] = frozenset({"frames"})
+"""Kinds whose coordinates are what was observed itself, thousands of numbers with gaps, which no regression takes."""
 LABELLED: frozenset[str] = frozenset({"label"})
 """Kinds that are made of the experts of an arm's base, so that no base can be told them."""
 

@@ -8,8 +8,9 @@ from pydantic import Field
 
 from weightcast.core.config.settings import Settings
 from weightcast.core.config.system import SystemName
+from weightcast.core.environment_table import Role
 
-DataSource = Literal[SystemName, "netcdf", "npy"]
+DataSource = Literal[SystemName, "netcdf", "npy", "npz"]
 
 
 class TrajectoryCounts(Settings):
@@ -17,21 +18,38 @@ class TrajectoryCounts(Settings):
 
     train: int = Field(ge=1)
     """Trajectories that experts and bases are trained on."""
-    validation: int = Field(ge=1)
-    """Trajectories on which choices are made."""
+    validation: int = Field(ge=0)
+    """Trajectories on which choices are made. 0: training curves show no validation error, and what must be chosen is
+    chosen on the training trajectories."""
     test: int = Field(ge=1)
     """Trajectories that only the evaluation sees."""
+    unseen_train: int | None = Field(default=None, ge=1)
+    """Training trajectories of an unseen environment, where these are not as many as of a visible one: it then has none
+    to validate, since nothing is chosen there, and the test ones follow. null: like a visible one."""
 
     @property
     def total(self) -> int:
+        """Trajectories of a visible environment."""
         return self.train + self.validation + self.test
+
+    @property
+    def most(self) -> int:
+        """Trajectories of an environment of the role that has more of them."""
+        return max(self.total, self.of_role("extrapolation").total)
+
+    def of_role(self, role: Role) -> TrajectoryCounts:
+        """The counts in an environment of a role, as if all had these."""
+        if self.unseen_train is None:
+            return self
+        unseen = {"train": self.unseen_train, "validation": 0} if role != "visible" else {}
+        return self.model_copy(update=unseen | {"unseen_train": None})
 
 
 class DataSettings(Settings):
     source: DataSource
-    """A simulator, era5 (docs/era5.md), era5-sample, or your own files: netcdf or npy."""
+    """A simulator, era5 (docs/era5.md), era5-sample, or your own files: netcdf, npy or npz (docs/own-data.md)."""
     directory: str | None = None
-    """Folder with your own files (netcdf, npy); relative to where snakemake runs."""
+    """Folder with your own files (netcdf, npy, npz); relative to where snakemake runs."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Settings of the simulator; see its docstring in weightcast/systems."""
     channels: list[str] = Field(min_length=1)
@@ -47,4 +65,8 @@ class DataSettings(Settings):
     @property
     def imported(self) -> bool:
         """Whether the trajectories are the user's own files rather than made by a simulator or a package."""
-        return self.source in ("netcdf", "npy")
+        return self.source in ("netcdf", "npy", "npz")
+
+    def of_role(self, role: Role) -> DataSettings:
+        """The settings for environments of a role alone: with the counts that hold there."""
+        return self.model_copy(update={"trajectories": self.trajectories.of_role(role)})

@@ -8,11 +8,20 @@ from pydantic import Field
 
 from weightcast.core.config.settings import Settings
 from weightcast.core.config.training import TrainingSettings
+from weightcast.environments.config.regression import RegressionSettings
 
 
 class DiffusionSettings(Settings):
     """Diffusion transformer with adaptive layer norm over the node latents."""
 
+    relative_to: Literal["mean", "regression"] = "mean"
+    """What latents are modelled relative to: the zoo's mean, or their polynomial regression on the coordinates of the
+    condition. Relative to regression, what is generated is what it leaves over."""
+    regression: RegressionSettings = RegressionSettings()
+    """Used relative to regression."""
+    left_out: float = Field(default=0.0, ge=0, le=0.5)
+    """Share of the visible environments, of those at the edge, that is left out of a first training: the second one, on
+    all, takes as many steps as had the least error on them. 0: no first training, and the steps as they are set."""
     width: int = Field(default=64, ge=1)
     heads: int = Field(default=4, ge=1)
     layers: int = Field(default=3, ge=1)

@@ -32,8 +32,9 @@ class GeneratorSettings(Settings):
     """The whole generator is trained once for each; 0 or more, since files are named by them."""
     samples: int = Field(default=1, ge=1)
     """Predictors generated for each environment in the evaluation."""
-    arms: Annotated[dict[str, ArmSettings], null_leaves_out(ArmSettings)] = Field(min_length=1)
-    """In a file laid over another, null takes an arm away."""
+    arms: Annotated[dict[str, ArmSettings], null_leaves_out(ArmSettings)]
+    """None of them ({}): a study of baselines and references alone. In a file laid over another, null takes an arm
+    away."""
     vae: VAESettings
     diffusion: DiffusionSettings
     end_to_end: EndToEndSettings

@@ -16,12 +16,15 @@ from weightcast.core.errors import InputError
 from weightcast.core.methods import OBSERVED, WEIGHTS_ONLY
 from weightcast.core.names import check_name
 from weightcast.environments.config.baselines import BaselineSettings
-from weightcast.environments.config.condition import LABELLED, ConditionSettings
+from weightcast.environments.config.condition import LABELLED, UNREGRESSED, ConditionSettings
+from weightcast.environments.config.context import ContextSettings
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.config.evaluation import EvaluationSettings
 from weightcast.environments.config.explain import ExplainSettings
 from weightcast.environments.config.generator import GeneratorSettings
+from weightcast.environments.config.kept_best import check_best
+from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.config.vae import VAESettings
 from weightcast.environments.config.zoo import BaseSettings, ZooSettings
 
@@ -36,7 +39,8 @@ class Study(Settings):
     seed: int = Field(default=0, ge=0)
     """Every random number of the study derives from this seed."""
     environments: str
-    """CSV table of environments: id, role (visible, interpolation, extrapolation), a column per parameter."""
+    """CSV table of environments: id, role (visible, interpolation, extrapolation), a column per parameter, if any are
+    known."""
     logarithmic_parameters: list[str] = Field(default_factory=list)
     """Parameters whose ratios count rather than their differences, such as a Reynolds number over a wide range: every
     method that uses parameters is given their logarithm."""
@@ -46,6 +50,8 @@ class Study(Settings):
     base: BaseSettings
     conditions: ConditionSettings = ConditionSettings()
     """What weights may depend on beside parameters: how observed frames are shown and read."""
+    context: ContextSettings | None = None
+    """Predictors for environments that nobody can name, from a few frames. null: none."""
     zoo: ZooSettings
     generator: GeneratorSettings
     baselines: BaselineSettings
@@ -110,6 +116,24 @@ def _check_condition(study: Study, arm: str, vae: VAESettings, source: str | Pat
         )
 
 
+def _check_coordinates(study: Study, arm: str, diffusion: DiffusionSettings, source: str | Path) -> None:
+    """What a diffusion does with coordinates beside conditioning on them, it does with a few numbers alone."""
+    condition = study.generator.arms[arm].condition
+    if condition not in UNREGRESSED:
+        return
+    field = f"{source}: generator.arms.{arm}.diffusion"
+    if diffusion.relative_to == "regression":
+        raise InputError(
+            f"{field}.relative_to: found 'regression' with the condition {condition!r}, expected 'mean': observed "
+            "frames are too many numbers to regress on"
+        )
+    if diffusion.left_out:
+        raise InputError(
+            f"{field}.left_out: found {diffusion.left_out:g} with the condition {condition!r}, expected 0: observed "
+            "frames do not say which environments lie at the edge"
+        )
+
+
 def _check_conditions(study: Study, source: str | Path) -> None:
     if study.base.condition in LABELLED:
         raise InputError(
@@ -135,6 +159,7 @@ def _check_arm(study: Study, arm: str, source: str | Path) -> None:
         name, section = sections[error.title]
         raise InputError(first_line(error, source, section, f"generator.arms.{arm}.{name}.")) from None
     _check_condition(study, arm, vae, source)
+    _check_coordinates(study, arm, diffusion, source)
     for name, width, heads in (("vae", vae.width, vae.heads), ("diffusion", diffusion.width, diffusion.heads)):
         if width % heads:
             raise InputError(
@@ -158,8 +183,14 @@ def _check(study: Study, source: str | Path) -> None:
     check_once(study.evaluation.horizons, "evaluation.horizons", source)
     if min(study.generator.seeds) < 0:
         raise InputError(f"{source}: generator.seeds: found {min(study.generator.seeds)}, expected 0 or more")
+    data, predictor, maps = study.data, study.predictor, trained_maps(study)
+    for base in study.zoo.bases:
+        if base not in maps:
+            known = ", ".join(name for name, trained in maps.items() if trained.is_base)
+            raise InputError(
+                f"{source}: zoo.bases: found {base!r}, expected some of {known}: base.{base} is null or left out"
+            )
     _check_conditions(study, source)
-    data, predictor = study.data, study.predictor
     for channel in data.channels:
         check_name(channel, "data.channels", source)
     for arm in study.generator.arms:
@@ -177,17 +208,20 @@ def _check(study: Study, source: str | Path) -> None:
         _check_arm(study, arm, source)
     if data.imported and data.directory is None:
         raise InputError(f"{source}: data.directory: missing, expected the folder with your {data.source} files")
+    check_best(study, source)
     misfit = predictor.misfit(data.grid)
     if misfit is not None:
         raise InputError(f"{source}: predictor.{misfit}")
     misfit = study.explain.misfit(data.grid) if study.explain else None
     if misfit is not None:
         raise InputError(f"{source}: explain: {misfit}")
-    observed = study.evaluation.observed_frames
-    if observed is not None and observed > data.frames:
-        raise InputError(
-            f"{source}: evaluation.observed_frames: found {observed}, expected at most data.frames ({data.frames})"
-        )
+    check_once([case.name for case in study.evaluation.observed], "evaluation.observed", source)
+    for position, case in enumerate(study.evaluation.observed):
+        if case.frames > data.frames:
+            raise InputError(
+                f"{source}: evaluation.observed.{position}.frames: found {case.frames}, expected at most data.frames "
+                f"({data.frames})"
+            )
     if data.trained_frames > data.frames:
         raise InputError(
             f"{source}: data.trained_frames: found {data.trained_frames}, expected at most data.frames ({data.frames})"
@@ -204,13 +238,10 @@ def _check(study: Study, source: str | Path) -> None:
             "(data.trained_frames - 1) among them"
         )
     trainings = {
-        "base.erm.unroll": study.base.erm.unroll,
-        "base.conditioned.unroll": study.base.conditioned.unroll,
+        **{f"{trained.field}.unroll": trained.training.unroll for trained in maps.values()},
         "zoo.training.unroll": study.zoo.training.unroll,
         "zoo.training_erm.unroll": study.zoo.training_from("erm").unroll,
         "generator.end_to_end.training.unroll": study.generator.end_to_end.training.unroll,
-        "baselines.film_matched.unroll": study.baselines.film_matched.unroll,
-        "baselines.hypernetwork.training.unroll": study.baselines.hypernetwork.training.unroll,
     }
     for field, unroll in trainings.items():
         if unroll >= data.trained_frames:

@@ -11,12 +11,17 @@ from weightcast.core.config.training import TrainingSettings
 
 
 class VAESettings(Settings):
-    """Attention over the nodes of the weight graph, to a latent at each node and back."""
+    """Coder of weights: to a latent at each node of the weight graph, and back."""
 
     relative_to: Literal["base", "mean"] = "base"
     """What weights are modelled relative to: those that the base gives in the same environment, or the zoo's mean.
     Relative to a conditioned base, what is generated is how an expert deviates from it; with a pooled base, which is
     the same everywhere, both are the same."""
+    coder: Literal["attention", "flat"] = "attention"
+    """What encodes and decodes: attention over the nodes, or fully connected layers over all weights in a row."""
+    normalisation: Literal["layer", "min-max", "weight"] = "layer"
+    """Units of the weights as they are coded, taken from the zoo: of the mean of each weight and the spread of its
+    layer; of the smallest and the largest number of its layer, as published; or of mean and spread of each weight."""
     width: int = Field(default=64, ge=1)
     heads: int = Field(default=4, ge=1)
     layers: int = Field(default=2, ge=1)

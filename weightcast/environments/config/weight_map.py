@@ -33,4 +33,14 @@ class HypernetworkMap(Settings):
     """Width of the two hidden layers."""
 
 
-AnyWeightMap = Annotated[PooledMap | FilmMap | HypernetworkMap, Field(discriminator="kind")]
+class LinearMap(Settings):
+    """Weights as a mean plus one learned direction for each coordinate: linear in the condition, so that nothing bends
+    outside of the range."""
+
+    kind: Literal["linear"] = "linear"
+    scope: Literal["all", "output"] = "all"
+    """Which weights depend on the condition: all, or those of the last layer alone. The latter is a sum of learned
+    functions whose coefficients are the coordinates."""
+
+
+AnyWeightMap = Annotated[PooledMap | FilmMap | HypernetworkMap | LinearMap, Field(discriminator="kind")]

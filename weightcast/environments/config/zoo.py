@@ -25,8 +25,9 @@ class BaseSettings(Settings):
 
     erm: PooledTraining
     """One pooled network (empirical risk minimisation), as in the paper."""
-    conditioned: PooledTraining
-    """A network modulated by the environment's parameters; folds into plain weights for each environment."""
+    conditioned: PooledTraining | None = None
+    """A network modulated by the environment's parameters; folds into plain weights for each environment. null: none,
+    as where nobody knows the parameters, or they are to be hidden."""
     condition: ConditionName = "parameters"
     """What the weights of conditioned networks depend on."""
     film: FilmSettings = FilmSettings()
@@ -41,11 +42,16 @@ class Perturbation(Settings):
 
 class ZooSettings(Settings):
     bases: list[BaseName] = Field(default=["erm", "conditioned"], min_length=1)
-    """Bases from which zoos are made."""
+    """Bases from which zoos are made, of those that there are."""
     members: int = Field(default=4, ge=1)
     """Experts of each visible environment. Unseen ones get one, for reference only."""
     shard_environments: int = Field(default=6, ge=1)
     """Environments whose experts one job trains together, stacked."""
+    initialisation: Literal["base", "random"] = "base"
+    """Where experts start: from the base, perturbed, or each from random weights of its own, which scatters the zoo."""
+    permuted: bool = False
+    """Whether the hidden neurons of each expert are put into a random order, which changes nothing of what it computes:
+    what experts of one basin are worth is seen beside it. For ``fno`` and ``mlp``."""
     perturbation: Perturbation = Perturbation()
     training: PredictorTraining
     """How experts are fine-tuned from a base."""

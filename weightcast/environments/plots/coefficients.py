@@ -13,6 +13,8 @@ from matplotlib.lines import Line2D
 from weightcast.core.plots.style import ROLE_MARKERS, SPLIT_LABELS, house_style
 from weightcast.environments.explain.term_names import CONSTANT, printed_term
 
+ROW = "environment, by its row in the table"
+"""What coefficients are drawn against where no parameters are known."""
 _COLUMNS = 4
 _TRUTH_COLOUR = "#1a1a1a"
 _RANGE_COLOUR = "#f2f2f2"
@@ -25,14 +27,17 @@ def plot_coefficients(
 
     Panels are the terms of the true equations and, where nobody knows these, the terms that most environments have.
     Each has the parameter that its coefficient follows best, by rank; one that follows none has the first. Where the
-    truth depends on other parameters too, it is a dash at each environment.
+    truth depends on other parameters too, it is a dash at each environment. Without any parameter, coefficients stand
+    in the order of the table.
 
     Args:
         coefficients: of one method, as returned by ``weightcast.environments.explain.comparison.median_coefficients``.
         environments: columns id, role and the parameters.
-        parameters: one or more columns of ``environments``.
+        parameters: columns of ``environments``; may be none.
         colour: of the markers.
     """
+    if not parameters:
+        environments, parameters = environments.assign(**{ROW: np.arange(1, len(environments) + 1)}), [ROW]
     placed = coefficients.merge(environments, left_on="environment", right_on="id")
     panels = [
         (str(equation), str(term), rows)
@@ -73,7 +78,7 @@ def _followed(rows: pd.DataFrame, parameters: Sequence[str]) -> str:
 
 def _draw_panel(axes: Axes, rows: pd.DataFrame, parameter: str, colour: str) -> None:
     visible = rows.loc[rows["role"] == "visible", parameter]
-    if not visible.empty:
+    if not visible.empty and parameter != ROW:
         axes.axvspan(visible.min(), visible.max(), color=_RANGE_COLOUR, lw=0, zorder=0)
     known = rows[rows["truth"].notna()].sort_values(parameter)
     if (known.groupby(parameter)["truth"].nunique() <= 1).all():

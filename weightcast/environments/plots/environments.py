@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -41,7 +41,7 @@ def plot_environments(shown: Sequence[Trajectories]) -> Figure:
         for line, part, row in zip(panels, shown, frames, strict=True):
             for axes, frame in zip(line, row, strict=True):
                 draw_frame(axes, frame, scale)
-            line[0].set_ylabel(_name(part.parameters), rotation=0, ha="right", va="center")
+            line[0].set_ylabel(_name(part), rotation=0, ha="right", va="center")
         unit = first.units.get("time")
         for axes, time in zip(panels[0], first.time[steps], strict=True):
             axes.set_title(f"t = {time:.4g}{f' {unit}' if unit else ''}")
@@ -60,12 +60,13 @@ def _plot_lines(shown: Sequence[Trajectories]) -> Figure:
             for channel, name in enumerate(part.channels):
                 colour = LINE_COLOURS[channel % len(LINE_COLOURS)]
                 axes.plot(part.time, part.values[0, :, channel, 0, 0], color=colour, lw=1.6, label=name)
-            axes.set_title(_name(part.parameters).replace("\n", ", "))
+            axes.set_title(_name(part).replace("\n", ", "))
             axes.set_xlabel("t")
             axes.grid(axis="y")
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center")
     return figure
 
 
-def _name(parameters: Mapping[str, float]) -> str:
-    return "\n".join(f"{name} = {value:g}" for name, value in parameters.items())
+def _name(part: Trajectories) -> str:
+    """An environment by its parameters, or by its id where none is known."""
+    return "\n".join(f"{name} = {value:g}" for name, value in part.parameters.items()) or part.environment or ""

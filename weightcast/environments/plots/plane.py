@@ -23,6 +23,8 @@ from weightcast.core.plots.style import (
 )
 
 _DIVERGED_COLOUR = "#d0d0d0"
+_MOST_NAMED = 40
+"""Environments that are named below the axis, where there are no parameters to draw them at."""
 
 
 def plot_plane(
@@ -34,16 +36,20 @@ def plot_plane(
 ) -> Figure:
     """One parameter: error against it. Two or more: a panel a method over the first two, coloured by log error.
 
+    Where no parameters are known: error in each environment, one beside the other, by role.
+
     Args:
         errors: as returned by ``weightcast.core.significance.environment_errors``.
         environments: columns id, role and the parameters.
-        parameters: one or more columns of ``environments``.
+        parameters: columns of ``environments``; may be none.
         methods: at most a handful of those in ``errors``, in the order of drawing.
         axis_label: what the error is, with its unit.
     """
     placed = errors.merge(environments, left_on="environment", right_on="id")
     placed = placed[placed["method"].isin(methods)]
     with house_style():
+        if not parameters:
+            return _draw_environments(placed, environments, methods, axis_label)
         if len(parameters) == 1:
             return _draw_line(placed, parameters[0], methods, axis_label)
         return _draw_panels(placed, parameters[:2], methods, axis_label)
@@ -73,6 +79,41 @@ def _draw_line(placed: pd.DataFrame, parameter: str, methods: Sequence[str], axi
     axes.set_ylabel(f"{axis_label} (log)")
     log_ticks(axes, "y")
     figure.legend(loc="outside right upper", handlelength=3)
+    return figure
+
+
+def _draw_environments(
+    placed: pd.DataFrame, environments: pd.DataFrame, methods: Sequence[str], axis_label: str
+) -> Figure:
+    """Markers above each other for every environment, which stand by role and then in the table's order."""
+    roles = [role for role in ROLE_MARKERS if role in set(placed["role"])]
+    groups = [environments[environments["role"] == role] for role in roles]
+    order = {id: position for position, id in enumerate(pd.concat(groups)["id"])} if groups else {}
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    axes: Axes = figure.subplots()
+    axes.set_yscale("log")
+    axes.grid(axis="y")
+    shapes = ("o", "s", "D", "^", "v", "X")
+    for name, shape in zip(methods, shapes, strict=False):
+        rows = placed[(placed["method"] == name) & np.isfinite(placed["value"])]
+        places = rows["environment"].map(order)
+        colour, label = method_colour(name), method(name).label
+        axes.plot(places, rows["value"], ls="", marker=shape, ms=5, color=colour, mec="white", label=label)
+    edge = -0.5
+    for role, group in zip(roles, groups, strict=True):
+        axes.text(edge + 0.5 * len(group), 1.01, SPLIT_LABELS[role], transform=axes.get_xaxis_transform(), ha="center")
+        edge += len(group)
+        if edge < len(order) - 0.5:
+            axes.axvline(edge, color="#9a9a9a", lw=0.8)
+    axes.set_xlim(-0.5, max(len(order), 1) - 0.5)
+    if len(order) <= _MOST_NAMED:
+        axes.set_xticks(range(len(order)), list(order), rotation=60, ha="right", rotation_mode="anchor")
+    else:
+        axes.set_xticks([])
+    axes.set_xlabel("environment")
+    axes.set_ylabel(f"{axis_label} (log)")
+    log_ticks(axes, "y")
+    figure.legend(loc="outside right upper")
     return figure
 
 

@@ -16,7 +16,7 @@ from weightcast.core.report.summary_tables import Cell, Row
 from weightcast.core.significance import split_order
 from weightcast.environments.explain.comparison import accuracy, median_coefficients
 from weightcast.environments.explain.term_names import CONSTANT, printed_term
-from weightcast.environments.plots.coefficients import plot_coefficients
+from weightcast.environments.plots.coefficients import ROW, plot_coefficients
 from weightcast.environments.report.inputs import StudyResults
 
 SHOWN = 2
@@ -90,13 +90,17 @@ def explain(results: StudyResults, arm: str | None) -> Explanation | None:
 
 def _draw(shown: str, coefficients: pd.DataFrame, results: StudyResults) -> ReportFigure:
     figure = plot_coefficients(coefficients, results.environments, results.parameters, method_colour(shown))
+    against, ground = "the parameter that the coefficient should follow", "; grey ground is the range of the visible "
+    ground += "environments"
+    if not results.parameters:
+        against, ground = f"the {ROW}: no parameters are known", ""
     return ReportFigure(
         "coefficients",
-        f"Coefficients of the equations distilled from {method(shown).label} against {', '.join(results.parameters)}. "
-        "The tables below hold equations of a few environments.",
-        f"Coefficients of the equations distilled from {method(shown).label}, a panel a term, against the parameter "
-        "that the coefficient should follow. Markers are medians over seeds and samples, bars standard deviations; "
-        "grey ground is the range of the visible environments. A term that was not found lies at 0.",
+        f"Coefficients of the equations distilled from {method(shown).label} against "
+        f"{', '.join(results.parameters) or ROW}. The tables below hold equations of a few environments.",
+        f"Coefficients of the equations distilled from {method(shown).label}, a panel a term, against {against}. "
+        f"Markers are medians over seeds and samples, bars standard deviations{ground}. A term that was not found lies "
+        "at 0.",
         render(figure),
     )
 
@@ -116,7 +120,8 @@ def _equation_rows(coefficients: pd.DataFrame, results: StudyResults) -> list[Eq
                     EquationRow(
                         environment=str(environment["id"]),
                         split=split_label(str(environment["role"])),
-                        parameters=", ".join(f"{name} = {environment[name]:g}" for name in results.parameters),
+                        parameters=", ".join(f"{name} = {environment[name]:g}" for name in results.parameters)
+                        or MISSING,
                         distilled=_equation(str(equation), terms, "coefficient"),
                         truth=MISSING if known.empty else _equation(str(equation), known, "truth"),
                         residual=_percent(residual),

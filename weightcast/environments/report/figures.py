@@ -83,7 +83,10 @@ def draw_plane(results: StudyResults, errors: pd.DataFrame, protagonists: Protag
     """Error over the environments' parameters, for a few methods; errors at the trained horizon by environment."""
     methods = _present(results, "erm", *protagonists.baselines[:1], protagonists.arm, protagonists.reference)
     shown, hidden = results.parameters[:2], results.parameters[2:]
-    caption = f"RMSE over {results.trained_horizon} frames in each environment, averaged over seeds, by parameters."
+    over, beside = f"over {' and '.join(shown)}", "by parameters"
+    if not shown:
+        over, beside = "one beside the other", "by role and in the table's order: no parameters are known"
+    caption = f"RMSE over {results.trained_horizon} frames in each environment, averaged over seeds, {beside}."
     if hidden:
         caption += (
             f" The environments have {len(results.parameters)} parameters; shown are {' and '.join(shown)}, and dots "
@@ -92,18 +95,22 @@ def draw_plane(results: StudyResults, errors: pd.DataFrame, protagonists: Protag
     return _drawn(
         "error_over_environments",
         plot_plane(errors, results.environments, results.parameters, methods),
-        f"RMSE in every environment over {' and '.join(shown)}: {', '.join(method(name).label for name in methods)}.",
+        f"RMSE in every environment, {over}: {', '.join(method(name).label for name in methods)}.",
         caption,
     )
 
 
 def draw_rollouts(results: StudyResults, protagonists: Protagonists) -> Iterator[ReportFigure]:
-    """A figure for each environment in rollouts.nc: of the first channel, or of every one of a state without a grid."""
+    """A figure for each environment in rollouts.nc: of the first channel, or of every one of a state without a grid.
+
+    A study without a generator shows a baseline.
+    """
     rollouts = results.rollouts
     if rollouts is None:
         return
     names = [str(name) for name in rollouts["method"].values if name != "truth"]
     arms = [name for name in names if method(name).family == "generator"]
+    arms = arms or [name for name in names if method(name).family == "baseline"]
     references = [name for name in names if method(name).family == "reference"]
     if not arms:
         return
@@ -116,13 +123,14 @@ def draw_rollouts(results: StudyResults, protagonists: Protagonists) -> Iterator
     drawn = f"{{}}: truth, {method(arm).label}{beside}, and absolute differences."
     for identifier, channel in product(rollouts["environment"].values, channels):
         place = ", ".join(f"{name} = {environments.loc[identifier, name]:g}" for name in results.parameters)
-        role = environments.loc[identifier, "role"]
+        role = str(environments.loc[identifier, "role"])
+        described = "; ".join(part for part in (role, place) if part)
         fields = rollouts[channel].sel(environment=identifier)
         yield _drawn(
             f"rollout_{identifier}" + (f"_{channel}" if gridless else ""),
             plot_rollouts(fields, arm, reference, str(rollouts[channel].attrs.get("units", ""))),
             drawn.format(f"Lines of {channel} over time" if gridless else f"Maps of {channel} at several frames"),
-            f"{channel} in environment {identifier} ({role}; {place}): {method(arm).label}{beside}. "
+            f"{channel} in environment {identifier} ({described}): {method(arm).label}{beside}. "
             + (
                 "Above the values, below how far each forecast is off."
                 if gridless
@@ -135,13 +143,17 @@ def draw_weight_map(results: StudyResults) -> ReportFigure | None:
     """Principal components of the zoo's weights and latents, or None where they were not computed."""
     if results.weight_map is None:
         return None
+    alt, meaning = f"coloured by {', '.join(results.parameters)}", "Colours in order mean"
+    if not results.parameters:
+        alt = "lines between the experts of an environment"
+        meaning = "Short lines between an environment's experts mean"
     return _drawn(
         "weight_map",
         plot_weight_map(results.weight_map, results.environments, results.parameters),
-        f"Scatter plots of the first two principal components, coloured by {', '.join(results.parameters)}.",
+        f"Scatter plots of the first two principal components, {alt}.",
         "Each dot is an expert of the zoo: its weights, or the weight VAE's latents of how they deviate from what they "
-        "are modelled relative to, on their first two principal components. Colours in order mean that the environment "
-        "can be read off.",
+        f"are modelled relative to, on their first two principal components. {meaning} that the environment can be "
+        "read off.",
     )
 
 

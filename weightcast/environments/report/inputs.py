@@ -17,6 +17,7 @@ from weightcast.core.tables import (
     read_explanation,
     read_labels,
     read_metrics,
+    read_novelty,
     read_summary,
     read_training_curves,
     read_weight_map,
@@ -29,6 +30,7 @@ _OPTIONAL = {
     "rollouts": "rollouts.nc",
     "explanation": "explanation.csv",
     "labels": "labels.csv",
+    "novelty": "novelty.csv",
 }
 """Files of the folder ``report`` of a study's results, by what they are here."""
 _ROLLOUT_DIMS = ("environment", "method", "time", "y", "x")
@@ -53,6 +55,7 @@ class StudyResults:
         rollouts: rollouts.nc, or None.
         explanation: explanation.csv, or None.
         labels: labels.csv, or None.
+        novelty: novelty.csv, or None.
         missing: what was not found among the optional files: attribute name to path within the results folder.
     """
 
@@ -70,6 +73,7 @@ class StudyResults:
     rollouts: xr.Dataset | None = None
     explanation: pd.DataFrame | None = None
     labels: pd.DataFrame | None = None
+    novelty: pd.DataFrame | None = None
     missing: dict[str, str] = field(default_factory=dict)
 
 
@@ -88,6 +92,7 @@ class ResultFiles:
         rollouts: rollouts.nc.
         explanation: explanation.csv; missed only if the configuration asks for it.
         labels: labels.csv, where the study has surrogate labels.
+        novelty: novelty.csv; missed only if there is a generator.
     """
 
     study: Path
@@ -100,6 +105,7 @@ class ResultFiles:
     rollouts: Path | None = None
     explanation: Path | None = None
     labels: Path | None = None
+    novelty: Path | None = None
 
     @classmethod
     def within(cls, results: Path, environments: Path) -> ResultFiles:
@@ -132,12 +138,11 @@ def read_results(files: ResultFiles) -> StudyResults:
         ("rollouts", files.rollouts, _read_rollouts),
         ("explanation", files.explanation, read_explanation),
         ("labels", files.labels, read_labels),
+        ("novelty", files.novelty, read_novelty),
     ):
         if path is not None:
             optional[name] = read(path)
-        elif name not in ("explanation", "labels") or (
-            name == "explanation" and isinstance(settings, dict) and settings.get("explain")
-        ):
+        elif _is_expected(name, settings):
             missing[name] = f"report/{_OPTIONAL[name]}"
     unknown = sorted(set(metrics["environment"]) - set(environments.ids))
     if unknown:
@@ -165,6 +170,16 @@ def _read_config(path: Path) -> tuple[str, Any]:
         raise InputError(f"{path}: found no such file, expected the resolved configuration") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{path}: cannot be read as YAML ({' '.join(str(error).split())})") from None
+
+
+def _is_expected(name: str, settings: Any) -> bool:
+    """Whether the configuration leads to an optional file."""
+    asked = settings if isinstance(settings, dict) else {}
+    if name == "explanation":
+        return bool(asked.get("explain"))
+    if name == "labels":
+        return False  # without an arm that is told a label there are none, and with one the page needs them not
+    return name != "novelty" or bool((asked.get("generator") or {}).get("arms"))
 
 
 def _whole(settings: Any, field_name: str, path: Path) -> int:

@@ -25,9 +25,10 @@ from weightcast.environments.report.figures import (
 )
 from weightcast.environments.report.inputs import StudyResults
 from weightcast.environments.report.labels import label_rows
+from weightcast.environments.report.novelty import novelty_section
 from weightcast.environments.report.verdict import give_verdict
 
-_EMPTY = {"rollouts": "it holds no generated weights to show", "curves": "no artifact tells how its training went"}
+_EMPTY = {"rollouts": "it holds no forecasts to show", "curves": "no artifact tells how its training went"}
 TEMPLATE = "environments/report/page.html.j2"
 
 
@@ -73,12 +74,18 @@ def render_page(results: StudyResults) -> tuple[str, list[ReportFigure]]:
         figures = [explanation.figure] if explanation else []
         absence = "" if explanation else _absence(results, "explanation")
         sections.insert(-2, Section("explanation", "Symbolic explanation", figures, absence))
+    novelty = novelty_section(results)
+    if novelty is not None or "novelty" in results.missing:
+        sections.insert(
+            -2, Section("novelty", "New, or memorised?", [], "" if novelty else _absence(results, "novelty"))
+        )
     page = fill_template(
         TEMPLATE,
         study=results.study,
         facts=_facts(results),
         verdict=give_verdict(results.summary, errors, results.trained_horizon),
         trained_horizon=results.trained_horizon,
+        parameters=results.parameters,
         summary=summary,
         tables=summary_tables(results.summary),
         methods=[method(name) for name in sorted(results.metrics["method"].unique(), key=printing_order)],
@@ -86,6 +93,7 @@ def render_page(results: StudyResults) -> tuple[str, list[ReportFigure]]:
         explanation=explanation,
         adaptation=adaptation,
         labels=labels,
+        novelty=novelty,
         stages=stage_rows(results.costs),
         stages_absence=_absence(results, "costs") if results.costs is None else "",
         zoo=_zoo(results.costs),
@@ -105,6 +113,7 @@ def _check(results: StudyResults) -> None:
         ("report/weight_map.csv", results.weight_map["environment"] if results.weight_map is not None else []),
         ("report/rollouts.nc", results.rollouts["environment"].values if results.rollouts is not None else []),
         ("report/explanation.csv", results.explanation["environment"] if results.explanation is not None else []),
+        ("report/novelty.csv", results.novelty["environment"] if results.novelty is not None else []),
     ):
         unknown = sorted({str(value) for value in found} - set(results.environments["id"]))
         if unknown:
@@ -126,7 +135,7 @@ def _facts(results: StudyResults) -> list[tuple[str, str]]:
     generated = metrics[[method(name).family == "generator" for name in metrics["method"]]]
     return [
         ("environments", environments),
-        ("parameters", ", ".join(results.parameters)),
+        ("parameters", ", ".join(results.parameters) or "none known"),
         ("trained horizon", f"{results.trained_horizon} frames"),
         ("evaluated up to", f"{metrics['horizon'].max()} frames"),
         ("methods", str(metrics["method"].nunique())),

@@ -8,7 +8,7 @@ from typing import Literal
 
 import pandas as pd
 
-from weightcast.core.methods import GENERATOR_PREFIX, SKILL_FLOOR, method
+from weightcast.core.methods import GENERATOR_PREFIX, ONE_PER_ENV_PREFIX, SKILL_FLOOR, method
 from weightcast.core.report.number_formats import interval, number, p_value, ratio
 from weightcast.core.report.verdict import Verdict, best_of_family
 from weightcast.core.significance import best_arm, best_method, split_order
@@ -107,7 +107,7 @@ def compare(rmse: pd.DataFrame, errors: pd.DataFrame, arm: str) -> Comparison:
     """
     rows = {row["method"]: row for _, row in rmse.iterrows()}
     baseline = best_of_family(rmse, "baseline")
-    reference = best_of_family(rmse, "reference")
+    reference = best_of_family(_own_experts(rmse), "reference")
     floor = best_method({name: rows[name]["median"] for name in SKILL_FLOOR if name in rows}, "rmse")
     by_method = errors.pivot(index="environment", columns="method", values="value")
     pairs = by_method[[arm, baseline]].dropna() if baseline is not None else by_method.iloc[:0]
@@ -212,7 +212,7 @@ def _twice_the_horizon(summary: pd.DataFrame, arm: str, splits: list[str], horiz
 def _whether_environments_matter(rmse: pd.DataFrame, splits: list[str]) -> list[str]:
     """Whether a study can show anything: an expert must be better than one pooled model."""
     rows = rmse[rmse["split"] == splits[0]]
-    medians, reference = rows.set_index("method")["median"], best_of_family(rows, "reference")
+    medians, reference = rows.set_index("method")["median"], best_of_family(_own_experts(rows), "reference")
     if reference is None or "erm" not in medians.index:
         return []
     times = ratio(medians["erm"], medians[reference])
@@ -225,6 +225,11 @@ def _whether_environments_matter(rmse: pd.DataFrame, splits: list[str]) -> list[
             f"of {name}, so there is little for a generator to gain."
         ]
     return [f"The environment matters: {where}, one pooled model (ERM) has {number(times)} times the error of {name}."]
+
+
+def _own_experts(rmse: pd.DataFrame) -> pd.DataFrame:
+    """Rows of One-per-Env: what a VAE makes of these experts is a reference too, but for the VAE."""
+    return rmse[rmse["method"].str.startswith(ONE_PER_ENV_PREFIX)]
 
 
 def _where(split: str) -> str:

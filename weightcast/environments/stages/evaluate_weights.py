@@ -26,20 +26,57 @@ def evaluate_weights(
     return Table.of_rows(
         row
         for method in weights.methods
-        for row in evaluate_method(method, test, predictor, weights.normalisation_of(method))
+        for row in evaluate_method(
+            method, test, predictor, weights.normalisation_of(method), "case" in weights.metadata
+        )
     )
 
 
 def evaluate_method(
-    method: MethodWeights, test: TestSet, predictor: StackedPredictor, normalisation: Normalisation
+    method: MethodWeights,
+    test: TestSet,
+    predictor: StackedPredictor,
+    normalisation: Normalisation,
+    as_distributions: bool = False,
 ) -> Iterator[Row]:
-    """Rows of one method and seed, over all its environments; samples of an environment are pooled."""
+    """Rows of one method and seed, over all its environments.
+
+    Samples of an environment are pooled, those of an ensemble scored together.
+
+    Args:
+        method: its weights.
+        test: trajectories.
+        predictor: of the architecture.
+        normalisation: of the predictors.
+        as_distributions: whether single forecasts, too, are scored as distributions, to stand beside ensembles.
+    """
     position = {environment: index for index, environment in enumerate(test.split)}
     samples = method.weights.shape[1]
     chosen = [position[environment] for environment in method.environments]
     initial = test.frames[chosen][:, :, 0].repeat_interleave(samples, dim=0)
     weights = method.weights.flatten(0, 1).to(test.frames.device)
     forecasts = roll_out(weights, initial, max(test.horizons), predictor, normalisation)
-    for environment in method.environments:
-        pooled = torch.cat([next(forecasts) for _ in range(samples)])
-        yield from test.rows(method.method, method.seed, environment, pooled)
+    noise = None
+    if method.model_error is not None:
+        scale = torch.tensor(normalisation.scale)
+        noise = along_horizon(torch.tensor(method.model_error), max(test.horizons)) * scale
+    for row, environment in enumerate(method.environments):
+        members = [next(forecasts) for _ in range(samples)]
+        if method.is_ensemble:
+            together = torch.stack(members)
+            shares = torch.ones(samples) if method.shares is None else method.shares[row]
+            mean = torch.einsum("m,m...->...", (shares / shares.sum()).to(together), together)
+            yield from test.rows(method.method, method.seed, environment, mean)
+            yield from test.ensemble_rows(method.method, method.seed, environment, together, shares, noise)
+        else:
+            yield from test.rows(method.method, method.seed, environment, torch.cat(members))
+            if as_distributions:
+                single = torch.stack(members)
+                yield from test.ensemble_rows(method.method, method.seed, environment, single, torch.ones(samples))
+
+
+def along_horizon(model_error: torch.Tensor, steps: int) -> torch.Tensor:
+    """A model's error [step, channel] for further steps: as at the last one that is known."""
+    known = model_error[:steps]
+    more = known[-1:].expand(max(0, steps - len(known)), -1)
+    return torch.cat([known, more]).clamp(min=1e-9)

@@ -43,9 +43,12 @@ def finetune_bases(
     chosen = visible[::spread][: chosen_from.choosing_environments]
     wanted = settings.with_role("interpolation", "extrapolation") or settings.ids
     seen, observed = (
-        run.place(trajectories.read(ids, data, "train", chosen_from.frames)[:, 0]) for ids in (chosen, wanted)
+        run.place(
+            trajectories.read_roles([settings.table[id] for id in ids], data, "train", chosen_from.frames, 1)[:, 0]
+        )
+        for ids in (chosen, wanted)
     )
-    held_out = run.place(trajectories.read(chosen, data, "validation", data.trained_frames))
+    held_out = run.place(trajectories.read_choosing(chosen, data, data.trained_frames))
     known = {}
     for name, ids in (("chosen", chosen), ("wanted", wanted)):
         known[name] = known_of(settings, trajectories, ids)

@@ -10,7 +10,14 @@ from weightcast.core.job import StageSettings
 from weightcast.core.provenance import file_digest
 from weightcast.core.stage import stage
 from weightcast.environments.jobs import ImportTrajectories
-from weightcast.trajectories import TrajectoryFile, read_npy_environment, read_trajectories
+from weightcast.trajectories import (
+    TrajectoryFile,
+    read_archive,
+    read_npy_environment,
+    read_npz_environment,
+    read_trajectories,
+)
+from weightcast.trajectories.npz_folder import environment_index
 
 if TYPE_CHECKING:
     from weightcast.core.run import Run
@@ -18,7 +25,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class UserFiles:
-    """The user's data of one environment: a NetCDF or ``.npy`` file, or a folder of ``.npy`` files."""
+    """The user's data of one environment: a NetCDF or ``.npy`` file, a folder of ``.npy`` files, or one of the two
+    ``.npz`` files that hold it beside others."""
 
     path: Path
 
@@ -33,8 +41,16 @@ class UserFiles:
 
 
 @stage("import_trajectories")
-def import_trajectories(run: Run, settings: ImportTrajectories, source: UserFiles) -> TrajectoryFile:
+def import_trajectories(
+    run: Run, settings: ImportTrajectories, source: UserFiles, test: UserFiles | None = None
+) -> TrajectoryFile:
     """Read and check one environment's trajectories.
+
+    Args:
+        run: not used.
+        settings: what is expected of them.
+        source: the user's files; of ``.npz`` that of trajectories to train.
+        test: that of trajectories to test; None unless they are ``.npz``.
 
     Raises:
         InputError: they cannot be read, or are not what the study expects.
@@ -46,8 +62,13 @@ def import_trajectories(run: Run, settings: ImportTrajectories, source: UserFile
         "environment": environment.id,
         "parameters": environment.parameters,
         "minimum_frames": settings.frames,
-        "minimum_trajectories": settings.trajectories,
     }
-    if source.path.is_dir() or source.path.suffix == ".npy":
-        return TrajectoryFile(read_npy_environment(source.path, frame_step=settings.frame_step, **expected))
-    return TrajectoryFile(read_trajectories(source.path, **expected))
+    path = source.path
+    if test is not None:
+        expected |= {"trajectories": settings.trajectories, "test_trajectories": settings.test_trajectories}
+        archives = read_archive(path), read_archive(test.path)
+        return TrajectoryFile(read_npz_environment(*archives, environment_index(environment.id), **expected))
+    expected["minimum_trajectories"] = settings.trajectories
+    if path.is_dir() or path.suffix == ".npy":
+        return TrajectoryFile(read_npy_environment(path, frame_step=settings.frame_step, **expected))
+    return TrajectoryFile(read_trajectories(path, **expected))

@@ -9,6 +9,7 @@ import time
 import numpy as np
 import torch
 
+from weightcast.core.methods import ONE_PER_ENV_PREFIX
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
 from weightcast.environments.base import BaseNetwork
@@ -21,9 +22,10 @@ from weightcast.environments.conditions import new_condition
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.jobs import RegressWeights
 from weightcast.environments.known import known_of
+from weightcast.environments.plan import regressions
 from weightcast.environments.training_zoo import TrainingZoo
 from weightcast.environments.weights_table import MethodWeights, WeightsFile
-from weightcast.environments.zoo import Zoo
+from weightcast.environments.zoo import Zoo, own_experts
 
 
 @stage("regress_weights")
@@ -35,7 +37,7 @@ def regress_weights(
     reference: Zoo | None,
     observed: TrajectoryFolder | None = None,
 ) -> WeightsFile:
-    """Regress a zoo's weights on its condition's coordinates.
+    """Regress a zoo's weights on its condition's coordinates, unless the table of environments has no parameters.
 
     Args:
         run: for provenance; scikit-learn computes on the CPU.
@@ -45,6 +47,15 @@ def regress_weights(
         reference: experts of unseen environments, for One-per-Env; None where there is none.
         observed: trajectories of all environments, where a condition sees frames.
     """
+    methods = _regressed(settings, zoo, base, observed) if regressions(settings.table) else []
+    methods.append(_one_per_environment(settings.base, zoo, reference, base))
+    return WeightsFile.of(methods, base.shared | run.described())
+
+
+def _regressed(
+    settings: RegressWeights, zoo: Zoo, base: BaseNetwork, observed: TrajectoryFolder | None
+) -> list[MethodWeights]:
+    """Nearest expert, polynomial and Gaussian process."""
     training = TrainingZoo.of(zoo, settings, observed)
     condition = new_condition(settings.condition, training.known, settings.logarithmic_parameters)
     seen = condition.prepare(training.known).double().numpy()
@@ -71,24 +82,20 @@ def regress_weights(
         regression = fit()
         weights = torch.from_numpy(np.ascontiguousarray(regression.predict(wanted)))
         methods.append(method(name, weights, before + time.monotonic() - started, regression.numbers))
-    methods.append(_one_per_environment(settings.base, zoo, reference, base))
-    return WeightsFile.of(methods, base.shared | run.described())
+    return methods
 
 
 def _one_per_environment(name: str, zoo: Zoo, reference: Zoo | None, base: BaseNetwork) -> MethodWeights:
     """The first expert of each environment's own, diverged or not."""
-    experts = [(entry, row, zoo) for row, entry in enumerate(zoo.manifest) if entry["member"] == 0]
-    if reference is not None:
-        experts += [(entry, row, reference) for row, entry in enumerate(reference.manifest)]
-    weights = torch.stack([source.weights[row] for _, row, source in experts])
+    experts, weights = own_experts(zoo, reference)
     return MethodWeights(
-        method=f"one-per-env-{name}",
+        method=f"{ONE_PER_ENV_PREFIX}{name}",
         seed=0,
-        environments=[entry["environment"] for entry, _, _ in experts],
+        environments=[entry["environment"] for entry in experts],
         weights=weights[:, None],
         train_seconds=base.metadata["seconds"],
         # An expert serves its own environment alone: what it cost to train is what adapting to an environment costs.
-        adapt_seconds=float(np.mean([entry["seconds"] for entry, _, _ in experts])),
+        adapt_seconds=float(np.mean([entry["seconds"] for entry in experts])),
         parameters=weights.shape[1],
-        diverged=[entry["environment"] for entry, _, _ in experts if entry["diverged"]],
+        diverged=[entry["environment"] for entry in experts if entry["diverged"]],
     )

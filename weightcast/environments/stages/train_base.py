@@ -16,7 +16,7 @@ from weightcast.core.stage import stage
 from weightcast.core.training import Fit
 from weightcast.environments.base import BaseNetwork, describe_weight_map
 from weightcast.environments.conditions import new_condition
-from weightcast.environments.dataset import Normalisation, TrajectoryFolder, tensor_digest
+from weightcast.environments.dataset import Normalisation, TrajectoryFolder, any_trajectory, tensor_digest
 from weightcast.environments.examples import Examples
 from weightcast.environments.jobs import TrainBase
 from weightcast.environments.known import known_of, training_known_of
@@ -28,7 +28,7 @@ from weightcast.environments.weight_maps import WeightMap, build_weight_map
 @stage("train_base")
 def train_base(run: Run, settings: TrainBase, trajectories: TrajectoryFolder) -> BaseNetwork:
     """Train a pooled network, a conditioned one or a hypernetwork on all visible environments together."""
-    _record_environments(run, settings.ids)
+    record_environments(run, settings.ids)
     data, ids = settings.data, settings.ids
     physical = trajectories.read(ids, data, "train", data.trained_frames)
     normalisation = Normalisation.of(physical)
@@ -114,10 +114,10 @@ def train_weight_map(
         return pooled_loss(weights_of, predictor, frames, settings, seed)(step) + torch.stack(auxiliary).sum()
 
     trained = [parameter for parameter in weight_map.parameters() if parameter.requires_grad]
-    return run.fit(trained, loss, settings, name=name, validation=None if held_out is None else validation)
+    return run.fit(trained, loss, settings, name=name, validation=validation if any_trajectory(held_out) else None)
 
 
-def _record_environments(run: Run, ids: list[str]) -> None:
+def record_environments(run: Run, ids: list[str]) -> None:
     """Note which environments this base is trained on (`weightcast.environments.plan.base_record`), before anything
     else: a kill must not change what the next run trains on."""
     if run.outputs:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import deepcopy
+
 import torch
 from torch import Tensor
 
+from weightcast.core.errors import InputError
 from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
@@ -63,18 +67,72 @@ def train_diffusion(
     prepared = run.place(generator.condition.prepare(told))
     environment_of = run.place(training.environment_of)
     with torch.no_grad():
-        origins = generator.vae.origins(prepared)[environment_of]
-        latents = generator.vae.encode_deviations(run.place(training.zoo.weights) - origins)  # [member, node, latent]
+        latents = generator.vae.encode_deviations(
+            run.place(training.zoo.weights) - generator.vae.origins(prepared)[environment_of]
+        )  # [member, node, latent]
+    diffusion, chosen = generator.diffusion, settings.diffusion
+    seconds_of_choice = 0.0
+    if chosen.left_out:
+        chosen, seconds_of_choice = choose_steps(run, diffusion, latents, prepared[environment_of], chosen, seed)
     examples = Examples.of(run, generator.condition, taught)
-    result = train_latent_diffusion(
-        run, generator.diffusion, latents, prepared, settings.diffusion, seed, environment_of, examples
-    )
+    result = train_latent_diffusion(run, diffusion, latents, prepared, chosen, seed, environment_of, examples)
     generator.metadata |= run.described() | {
-        "seconds": result.seconds,
+        "seconds": result.seconds + seconds_of_choice,
         "seconds_before": training.zoo.seconds + vae.metadata["seconds"] + (labels.seconds if labels else 0.0),
-        "metrics": {"last_loss": result.last_loss},
+        "metrics": {"last_loss": result.last_loss, "steps": chosen.training.steps},
     }
     return generator
+
+
+def choose_steps(
+    run: Run, untrained: LatentDiffusion, latents: Tensor, prepared: Tensor, settings: DiffusionSettings, seed: int
+) -> tuple[DiffusionSettings, float]:
+    """How many steps of training generate the latents of visible environments best that are left out of it.
+
+    Those are left out that lie farthest from the middle of all: whoever asks for an unseen environment asks for one
+    between others or beyond them, and beyond is where too long a training does harm.
+
+    Args:
+        run: whose device everything is on.
+        untrained: left as it is.
+        latents: of the zoo's members [member, node, latent].
+        prepared: coordinates of each member's environment [member, coordinate].
+        settings: of the diffusion, ``left_out`` among them.
+        seed: of the draws.
+
+    Returns:
+        The settings with the chosen number of steps, and the seconds that the choice took.
+
+    Raises:
+        InputError: there are too few environments to leave one out.
+    """
+    environments, of = torch.unique(prepared, dim=0, return_inverse=True)
+    if len(environments) < 3:
+        raise InputError(
+            f"config: generator.diffusion.left_out: found {settings.left_out:g} with {len(environments)} visible "
+            "environments, expected 0, or 3 environments or more: two are trained on"
+        )
+    left_out = min(max(1, round(settings.left_out * len(environments))), len(environments) - 2)
+    distance = (environments - environments.mean(0)).square().sum(1)
+    kept = torch.isin(of, distance.argsort(stable=True)[:-left_out])  # [member]
+    noise = run.draws(seed, "diffusion", "left-out").normal(*latents[~kept].shape)
+    trial = deepcopy(untrained)
+
+    def validation() -> Tensor:
+        with torch.no_grad():
+            sampled = trial.sample(noise, prepared[~kept], settings.sample_steps)
+        return (sampled - latents[~kept]).square().mean().sqrt()
+
+    result = train_latent_diffusion(
+        run, trial, latents[kept], prepared[kept], settings, seed, name="diffusion-left-out", validation=validation
+    )
+    steps = settings.training.steps
+    if result.validated_steps:  # a rehearsal, which forecasts the cost, has none
+        errors = torch.nan_to_num(result.validation[:, 0], nan=torch.inf)
+        steps = result.validated_steps[int(errors.argmin())]
+    print(f"diffusion: {steps} steps, chosen on {left_out} environments left out", flush=True)
+    training = settings.training.model_copy(update={"steps": steps})
+    return settings.model_copy(update={"training": training}), result.seconds
 
 
 def train_latent_diffusion(
@@ -86,8 +144,11 @@ def train_latent_diffusion(
     seed: int,
     environment_of: Tensor | None = None,
     examples: Examples | None = None,
+    *,
+    name: str = "diffusion",
+    validation: Callable[[], Tensor] | None = None,
 ) -> Fit:
-    """Train a diffusion in place.
+    """Train a diffusion in place, after the regression that it may be relative to.
 
     Args:
         run: whose device everything is on.
@@ -98,8 +159,15 @@ def train_latent_diffusion(
         seed: of the draws.
         environment_of: long [member]; position of each member's environment in ``prepared``; one a member if None.
         examples: what steps are shown of the environments; ``prepared`` in every step if None.
+        name: of the training.
+        validation: its error on what is not trained on.
     """
     shown = examples or Examples(None, prepared)
+    residuals = latents
+    if diffusion.regression is not None:
+        of_members = prepared if environment_of is None else prepared[environment_of]
+        diffusion.fit_regression(latents, of_members, settings)
+        residuals = diffusion.residuals(latents, of_members)
 
     def loss(step: int) -> Tensor:
         draws = run.draws(seed, "diffusion", step)
@@ -109,6 +177,6 @@ def train_latent_diffusion(
         auxiliary = shown.auxiliary_loss(condition, rows)
         if settings.parameter_noise > 0.0:
             condition = condition + settings.parameter_noise * draws.normal(*condition.shape)
-        return diffusion.loss(latents[chosen], condition, draws) + auxiliary
+        return diffusion.loss(residuals[chosen], condition, draws) + auxiliary
 
-    return run.fit(list(diffusion.parameters()), loss, settings.training, name="diffusion")
+    return run.fit(list(diffusion.parameters()), loss, settings.training, name=name, validation=validation)

@@ -18,8 +18,14 @@ from weightcast.core.nets.sizes import BACKWARD, STATES, kept_activations
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
 from weightcast.environments.base import BaseNetwork
-from weightcast.environments.dataset import TrajectoryFolder, tensor_digest
-from weightcast.environments.experts import one_step_error, plan_members, starting_weights
+from weightcast.environments.dataset import TrajectoryFolder, any_trajectory, tensor_digest
+from weightcast.environments.experts import (
+    one_step_error,
+    permuted_neurons,
+    plan_members,
+    random_weights,
+    starting_weights,
+)
 from weightcast.environments.experts import train_experts as train_together
 from weightcast.environments.jobs import TrainExperts
 from weightcast.environments.known import known_of
@@ -149,16 +155,23 @@ def _train(
     )
     members = plan_members(environments, count, settings.seed)
     of = [list(environments).index(member.environment) for member in members]
-    folded = base.weights(known_of(settings, trajectories, environments))[of]
-    start = starting_weights(folded, members, base.predictor, settings.perturbation)
+    if settings.initialisation == "random":
+        start = run.place(random_weights(members, base.metadata["architecture"]))
+    else:
+        folded = base.weights(known_of(settings, trajectories, environments))[of]
+        start = starting_weights(folded, members, base.predictor, settings.perturbation)
     weights, result = train_together(
         run, start, members, frames, of, base.predictor.on(run), settings.training, held_out=held_out, name=name
     )
+    if settings.permuted:
+        weights = permuted_neurons(weights, members, base.predictor)
     train_error = one_step_error(weights, frames, of, base.predictor).cpu()
-    validation_error = one_step_error(weights, held_out, of, base.predictor).cpu()
+    validated = any_trajectory(held_out)
+    validation_error = one_step_error(weights, held_out, of, base.predictor).cpu() if validated else None
     # A member may stay finite and still be useless: one whose one-step error exceeds the frames' own size has diverged.
-    size = torch.stack([held_out[environment].square().mean().sqrt() for environment in of]).cpu()
-    diverged = result.diverged | ~torch.isfinite(validation_error) | (validation_error > size)
+    judged, error = (frames, train_error) if validation_error is None else (held_out, validation_error)
+    size = torch.stack([judged[environment].square().mean().sqrt() for environment in of]).cpu()
+    diverged = result.diverged | ~torch.isfinite(error) | (error > size)
     entries = [
         {
             "environment": member.environment,
@@ -166,7 +179,7 @@ def _train(
             "seed": member.seed,
             "diverged": bool(diverged[row]),
             "train_error": _number(train_error[row]),
-            "validation_error": _number(validation_error[row]),
+            "validation_error": None if validation_error is None else _number(validation_error[row]),
             "seconds": result.seconds / len(members),
         }
         for row, member in enumerate(members)

@@ -12,7 +12,7 @@ from weightcast.core.training import Fit
 from weightcast.environments.base import BaseNetwork
 from weightcast.environments.conditions import new_condition
 from weightcast.environments.config.vae import VAESettings
-from weightcast.environments.dataset import TrajectoryFolder, draw_windows
+from weightcast.environments.dataset import TrajectoryFolder, any_trajectory, draw_windows
 from weightcast.environments.jobs import TrainVae
 from weightcast.environments.known import training_known_of
 from weightcast.environments.labels import Labels
@@ -20,7 +20,7 @@ from weightcast.environments.losses import environment_loss
 from weightcast.environments.origin import Origin
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.training_zoo import TrainingZoo
-from weightcast.environments.vae import WeightVAE
+from weightcast.environments.vae import WeightVAE, new_vae
 from weightcast.environments.vae_artifact import TrainedVae
 from weightcast.environments.zoo import Zoo
 
@@ -56,7 +56,7 @@ def train_vae(
             condition = new_condition(settings.condition, taught, settings.logarithmic_parameters, settings.conditions)
         else:
             condition = labels.condition
-        vae = WeightVAE(base.predictor.graph, settings.vae, Origin.of(base, condition) if relative else None)
+        vae = new_vae(base.predictor.graph, settings.vae, Origin.of(base, condition) if relative else None)
     prepared = condition.prepare(training.known if labels is None else taught)
     predictor = base.predictor.on(run)
     result = train_weight_vae(
@@ -155,7 +155,9 @@ def train_weight_vae(
         return behaviour(tokens, shown, held_out[environment_of[shown], 0, :VALIDATED_STATES])
 
     trained = [parameter for parameter in vae.parameters() if parameter.requires_grad]  # its origin stays as it is
-    result = run.fit(trained, loss, settings.training, name="vae", validation=None if held_out is None else validation)
+    result = run.fit(
+        trained, loss, settings.training, name="vae", validation=validation if any_trajectory(held_out) else None
+    )
     vae.fit_latent_statistics(deviations)
     return result
 

@@ -11,7 +11,7 @@ from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
 from weightcast.core.training import Fit
 from weightcast.environments.config.end_to_end import EndToEndSettings
-from weightcast.environments.dataset import TrajectoryFolder
+from weightcast.environments.dataset import TrajectoryFolder, any_trajectory
 from weightcast.environments.examples import Examples
 from weightcast.environments.generator import Generator
 from weightcast.environments.jobs import TuneGenerator
@@ -123,5 +123,5 @@ def tune_end_to_end(
         loss,
         settings.training,
         name="end-to-end",
-        validation=None if held_out is None else validation,
+        validation=validation if any_trajectory(held_out) else None,
     )

@@ -1,0 +1,79 @@
+"""Environments that nobody can name: codes learned with the visible ones, and predictors from a few frames of others."""
+
+if STUDY.context:
+
+    rule train_context:
+        input:
+            code=code("train_context"),
+            trajectories=trajectories(base_environments(STUDY, TABLE, "context")),
+        output:
+            f"{RESULTS}/base/context.safetensors",
+        log:
+            f"{LOGS}/base/context.log",
+        benchmark:
+            f"{BENCHMARKS}/base/context.tsv"
+        priority: base_priority("context")
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            mem_mb=memory("train_context"),
+            gpu=GPU,
+        params:
+            **job("train_context"),
+        shell:
+            RUN
+
+
+if OBSERVED:
+
+    rule adapt_to_frames:
+        input:
+            code=code("adapt_to_frames"),
+            bases=bases(*adapted_maps(STUDY)),
+            generators=[
+                f"{RESULTS}/{'end-to-end' if ARMS[arm].end_to_end else 'diffusion'}/{arm}-{seed}.safetensors"
+                for arm in adapted_arms(STUDY)
+                for seed in SEEDS
+            ],
+            started_from=bases(adapted_from(STUDY)) if adapted_arms(STUDY) else [],
+            context=bases("context") if STUDY.context else [],
+            trajectories=trajectories(UNSEEN),
+        output:
+            f"{RESULTS}/weights/observed/{{case}}.safetensors",
+        log:
+            f"{LOGS}/weights/observed/{{case}}.log",
+        benchmark:
+            f"{BENCHMARKS}/weights/observed/{{case}}.tsv"
+        wildcard_constraints:
+            case="[0-9][a-z0-9.-]*",
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            mem_mb=memory("adapt_to_frames"),
+            gpu=GPU,
+        params:
+            **job("adapt_to_frames"),
+        shell:
+            RUN
+
+    rule summarise_observed:
+        input:
+            code=code("summarise_observed"),
+            evaluations=[f"{RESULTS}/evaluation/{source}.csv" for source in OBSERVED],
+            references=f"{RESULTS}/evaluation/zoo-{STUDY.zoo.bases[-1]}.csv",
+        output:
+            metrics=f"{RESULTS}/observed.csv",
+            summary=f"{RESULTS}/report/observed_summary.csv",
+        log:
+            f"{LOGS}/report/observed.log",
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            mem_mb=memory("summarise"),
+        params:
+            **job("summarise_observed"),
+        shell:
+            RUN

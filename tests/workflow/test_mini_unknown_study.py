@@ -1,0 +1,75 @@
+"""The real Snakefile on environments whose parameters nobody knows, and on a study whose parameters are hidden."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from checkout import JOBS_OF_ONE_ARM, Checkout, copy_repository
+
+from weightcast.core.methods import SKILL_FLOOR
+from weightcast.trajectories import Trajectories, write_trajectories
+
+CONFIG = "tests/workflow/mini-unknown.yaml"
+NOT_THERE = ("train_conditioned", "train_film_matched", "train_hypernetwork")
+NOT_THERE = (*NOT_THERE, "train_vae", "train_diffusion", "generate_weights")
+JOBS = {rule: count for rule, count in JOBS_OF_ONE_ARM.items() if rule not in NOT_THERE}
+JOBS |= {"evaluate_weights": 5, "import_trajectories": 4}
+JOBS |= {"train_context": 1, "adapt_to_frames": 2, "summarise_observed": 1}
+
+
+def rotation(environment: str, speed: float) -> Trajectories:
+    """Points that go round a circle with a speed of the environment's own."""
+    angles = np.arange(4)[:, None] + speed * np.arange(9)
+    values = np.stack([np.cos(angles), np.sin(angles)], axis=2)[..., None, None]  # [trajectory, time, channel, y, x]
+    point = np.zeros(1)
+    return Trajectories(values.astype(np.float32), ("p", "q"), np.arange(9.0), point, point, environment, {})
+
+
+@pytest.fixture(scope="module")
+def unknown(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    checkout = copy_repository(tmp_path_factory.mktemp("unknown"))
+    for number, environment in enumerate(("north", "east", "south", "west")):
+        write_trajectories(checkout.folder / f"mine/{environment}.nc", rotation(environment, 0.2 + 0.1 * number))
+    checkout.snakemake(config=CONFIG)
+    return checkout
+
+
+def test_jobs_are_those_of_what_is_told_nothing(unknown: Checkout) -> None:
+    assert unknown.announced() == JOBS
+    assert not unknown.planned(config=CONFIG)
+    assert not unknown.planned("base", "zoo", "generate", "evaluate", "report", config=CONFIG)
+
+
+def test_every_method_that_needs_no_parameters_is_in_the_tables_and_the_report(unknown: Checkout) -> None:
+    results = unknown.folder / "results/mini-unknown"
+    metrics = pd.read_csv(results / "metrics.csv")
+    assert set(metrics.method) == {"erm", "finetune-erm", "one-per-env-erm", *SKILL_FLOOR}
+    assert metrics.value.notna().all()
+    page = (results / "report.html").read_text()
+    assert "none known" in page and "No generator was evaluated" in page and "Left out" not in page
+    figures = {path.stem for path in (results / "figures").iterdir()}
+    assert {"error_over_environments", "weight_map", "rollout_south_p"} <= figures
+
+
+def test_a_network_that_is_told_parameters_ends_in_one_line(unknown: Checkout) -> None:
+    config = yaml.safe_load((unknown.folder / CONFIG).read_text())
+    config["base"]["conditioned"] = config["base"]["erm"]
+    (unknown.folder / "told.yaml").write_text(yaml.safe_dump(config))
+    done = unknown.snakemake("-n", config="told.yaml", ok=False)
+    (line,) = re.findall(r"^weightcast: error: .*", done.stderr, re.M)
+    assert "base.conditioned" in line and "mini-unknown.csv has no parameter columns" in line
+
+
+def test_parameters_may_be_hidden(unknown: Checkout) -> None:
+    """A table with parameters, and no network that is told them: regression of the zoo is all that uses them."""
+    config = yaml.safe_load((unknown.folder / CONFIG).read_text())
+    rows = (unknown.folder / "tests/workflow/mini-unknown.csv").read_text().splitlines()
+    table = [f"{row},{number if number else 'speed'}" for number, row in enumerate(rows)]
+    (unknown.folder / "speeds.csv").write_text("\n".join(table))
+    config |= {"study": "hidden", "environments": "speeds.csv"}
+    (unknown.folder / "hidden.yaml").write_text(yaml.safe_dump(config))
+    assert unknown.planned(config="hidden.yaml") == JOBS

@@ -1,0 +1,88 @@
+"""Many small nonlinear least-squares problems at once: Levenberg-Marquardt with a few unknowns each.
+
+Jacobians are taken in forward mode, one pass for an unknown, so that what lies between the unknowns and the residuals
+may be as large as a network's rollout. Marquardt, SIAM J. Appl. Math. 11 (1963); the damping is scaled by the diagonal
+as there, and halved or doubled and more as in Nielsen, IMM-REP-1999-05.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.func import jvp
+
+FIRST_DAMPING = 1e-2
+EASIER, HARDER = 0.2, 4.0
+"""What the damping is multiplied with after a step that helped, and after one that did not."""
+LEAST_DAMPING, MOST_DAMPING = 1e-8, 1e8
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Where the problems ended.
+
+    Attributes:
+        unknowns: [problem, unknown].
+        cost: sum of squared residuals [problem]; infinite where they are not finite.
+        normal: the Jacobian's transpose times the Jacobian, there [problem, unknown, unknown].
+    """
+
+    unknowns: Tensor
+    cost: Tensor
+    normal: Tensor
+
+
+def levenberg_marquardt(residuals: Callable[[Tensor], Tensor], start: Tensor, iterations: int) -> Solution:
+    """Minimise each problem's sum of squared residuals.
+
+    Args:
+        residuals: unknowns [problem, unknown] -> residuals [problem, residual]; a problem's depend on its own unknowns
+            alone. Written in operations that have a forward-mode derivative.
+        start: [problem, unknown], floating point, on any device.
+        iterations: trial steps of every problem.
+    """
+    unknowns, damping = start.clone(), start.new_full((len(start),), FIRST_DAMPING)
+    with torch.no_grad():
+        values, jacobian = _linearised(residuals, unknowns)
+        cost = _cost(values)
+        for _ in range(iterations):
+            normal = jacobian.mT @ jacobian  # [problem, unknown, unknown]
+            gradient = (jacobian.mT @ values[..., None])[..., 0]
+            trial = unknowns - _step(normal, gradient, damping)
+            trial_values, trial_jacobian = _linearised(residuals, trial)
+            trial_cost = _cost(trial_values)
+            better = trial_cost < cost  # false where the trial is not finite
+            unknowns = torch.where(better[:, None], trial, unknowns)
+            values = torch.where(better[:, None], trial_values, values)
+            jacobian = torch.where(better[:, None, None], trial_jacobian, jacobian)
+            cost = torch.where(better, trial_cost, cost)
+            damping = torch.where(better, damping * EASIER, damping * HARDER).clamp(LEAST_DAMPING, MOST_DAMPING)
+        return Solution(unknowns, cost, torch.nan_to_num(jacobian.mT @ jacobian))
+
+
+def _linearised(residuals: Callable[[Tensor], Tensor], unknowns: Tensor) -> tuple[Tensor, Tensor]:
+    """Residuals [problem, residual] and their Jacobian [problem, residual, unknown]."""
+    columns, values = [], None
+    for direction in torch.eye(unknowns.shape[1], dtype=unknowns.dtype, device=unknowns.device):
+        values, column, *_ = jvp(residuals, (unknowns,), (direction.expand_as(unknowns).contiguous(),))
+        columns.append(column)
+    assert values is not None, "a problem without unknowns"
+    return values, torch.stack(columns, dim=2)
+
+
+def _cost(values: Tensor) -> Tensor:
+    return torch.nan_to_num(values.square().sum(1), nan=torch.inf, posinf=torch.inf)
+
+
+def _step(normal: Tensor, gradient: Tensor, damping: Tensor) -> Tensor:
+    """The damped step [problem, unknown]; zero where the problem's derivatives are not finite."""
+    usable = torch.isfinite(normal).all(2).all(1) & torch.isfinite(gradient).all(1)
+    normal = torch.where(usable[:, None, None], normal, torch.zeros_like(normal))
+    gradient = torch.where(usable[:, None], gradient, torch.zeros_like(gradient))
+    diagonal = normal.diagonal(dim1=1, dim2=2)
+    floor = 1e-6 * diagonal.mean(1, keepdim=True) + torch.finfo(normal.dtype).tiny ** 0.5
+    damped = normal + torch.diag_embed(damping[:, None] * (diagonal + floor) + floor * 1e-3)
+    return torch.linalg.solve_ex(damped, gradient[..., None]).result[..., 0]

@@ -1,0 +1,80 @@
+"""The section ``context``: learned codes of environments, and what is made of a few frames of an unknown one."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from weightcast.core.config.settings import Settings
+from weightcast.core.config.training import PooledTraining
+
+ContextMap = Literal["linear", "output", "film", "deep"]
+
+
+class ContextTraining(PooledTraining):
+    """Training of codes and weight map together."""
+
+    last_unroll: int | None = Field(default=None, ge=1)
+    """Rollouts in the loss grow from ``unroll`` to so many steps over the first two thirds of the training. null: they
+    stay as long."""
+
+
+class ChoiceSettings(Settings):
+    """Which map and how many numbers a code: by what they make of frames of left-out visible environments."""
+
+    steps: int = Field(default=1000, ge=1)
+    """Optimiser steps of a candidate."""
+    left_out: float = Field(default=0.25, gt=0, lt=1)
+    """Share of the visible environments that is left out; half of them are those whose codes lie farthest outside."""
+    frames: int = Field(default=10, ge=2)
+    """Frames that are shown of each."""
+
+
+class PolishSettings(Settings):
+    """Second-order training of all weights and codes after the first-order one, for small predictors and little data:
+    Levenberg-Marquardt on the whole rollouts, with a penalty on weights that is chosen on held-out trajectories."""
+
+    iterations: int = Field(default=40, ge=1)
+    penalties: list[float] = Field(default=[1e-2, 5e-3, 2e-3, 1e-3, 5e-4, 2e-4], min_length=1)
+    """Among which held-out trajectories and left-out environments choose."""
+    choosing_iterations: int = Field(default=15, ge=1)
+    """For each penalty, from the one before."""
+
+
+class RefineSettings(Settings):
+    """How the code behind a few frames is found: Levenberg-Marquardt under the learned prior, from several starts."""
+
+    starts: int = Field(default=4, ge=1)
+    """Best of the visible codes that are refined."""
+    iterations: int = Field(default=8, ge=1)
+    unroll: int | None = Field(default=None, ge=1)
+    """Steps of the rollouts whose residual counts. null: as many as the frames allow."""
+    windows: int = Field(default=16, ge=1)
+    """Rollouts that are compared with the frames, at most, evenly spread over the starts that there are."""
+    tempers: list[float] = Field(default=[1.0, 0.3, 0.1, 0.03, 0.01], min_length=1)
+    """Weights of the likelihood, among which left-out visible environments choose by CRPS: neighbouring points and
+    frames are no independent witnesses."""
+    members: int = Field(default=64, ge=1)
+    """Candidates of an ensemble."""
+
+
+class ContextSettings(Settings):
+    """Codes learned for each visible environment together with a map from codes to weights (an auto-decoder)."""
+
+    maps: list[ContextMap] = Field(default=["linear", "film"], min_length=1)
+    """Kinds of maps, among which left-out visible environments choose: ``linear`` (all weights are linear in the code),
+    ``output`` (those of the last layer are), ``film`` (scales and shifts from a network), ``deep`` (a network's
+    coefficients of learned directions)."""
+    dimensions: list[int] = Field(default=[2], min_length=1)
+    """Numbers of a code, likewise."""
+    width: int = Field(default=64, ge=1)
+    """Width of the hidden layers of ``film`` and ``deep``."""
+    rank: int = Field(default=8, ge=1)
+    """Learned directions of ``deep``."""
+    code_penalty: float = Field(default=1e-3, ge=0)
+    """Weight of the codes' mean square in the loss, which keeps their scale: a standard normal prior, weakly."""
+    training: ContextTraining
+    choice: ChoiceSettings = ChoiceSettings()
+    polish: PolishSettings | None = None
+    refine: RefineSettings = RefineSettings()

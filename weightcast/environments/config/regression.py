@@ -1,0 +1,15 @@
+"""Polynomial regression on what is known of an environment: of weights, as a baseline, and of latents."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from weightcast.core.config.settings import Settings
+
+
+class RegressionSettings(Settings):
+    """Regression of the experts' weights, or of their latents, on the coordinates of a condition."""
+
+    degrees: list[int] = Field(default=[1, 2, 3], min_length=1)
+    """Polynomial degrees among which cross-validation over visible environments chooses."""
+    folds: int = Field(default=6, ge=2)

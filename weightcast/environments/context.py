@@ -1,0 +1,394 @@
+"""The context base: a map from codes to weights, with a code learned for each visible environment, and what it makes of
+a few frames of an environment that nobody can name.
+
+Codes and map are trained together, through the predictor's own rollout error (an auto-decoder; CoDA, Kirchmeyer et al.,
+ICML 2022, has the linear one). For a new environment the code alone is unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from weightcast.core.draws import Draws
+from weightcast.core.errors import InputError
+from weightcast.core.graph import WeightGraph
+from weightcast.core.run import Run
+from weightcast.core.seeds import derive_seed
+from weightcast.core.training import Fit
+from weightcast.environments.base import BaseNetwork
+from weightcast.environments.conditions.codes import CodeCondition
+from weightcast.environments.config.context import ContextMap, ContextSettings, ContextTraining, RefineSettings
+from weightcast.environments.config.weight_map import AnyWeightMap, FilmMap, HypernetworkMap, LinearMap
+from weightcast.environments.dataset import draw_windows
+from weightcast.environments.gaps import FrameSpace
+from weightcast.environments.losses import environment_loss, held_out_errors
+from weightcast.environments.predictor import StackedPredictor
+from weightcast.environments.refinement import CodePosterior, CodePrior, Windows, infer_codes
+from weightcast.environments.weight_maps import WeightMap, build_weight_map
+
+PRIOR_WIDENED = 1.5
+"""Standard deviations of the prior over those of the visible codes: unseen environments lie outside as well."""
+GROWING = 2 / 3
+"""Share of a training in which rollouts grow."""
+MOST_CANDIDATES = 128
+"""Visible codes that a search starts from, at most."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How far a context may be believed, as left-out visible environments showed.
+
+    Attributes:
+        temper: weight of the likelihood.
+        least_noise: root mean square residual that the map leaves where it was trained, in normalised units, for
+            rollouts of 1, 2, ... steps.
+        model_error: standard deviation of the forecast error that is not in the ensemble, for each step of the trained
+            horizon and channel, normalised units [step][channel].
+        usual_residual: greatest residual that frames of left-out environments left, over ``least_noise``.
+    """
+
+    temper: float
+    least_noise: list[float]
+    model_error: list[list[float]]
+    usual_residual: float
+
+    def noise_of(self, steps: int) -> float:
+        """The least noise for rollouts of so many steps; that of the longest known where they are longer."""
+        return self.least_noise[min(steps, len(self.least_noise)) - 1]
+
+
+@dataclass(frozen=True)
+class Context:
+    """A trained context base, ready for frames.
+
+    Attributes:
+        base: the map from codes to weights, its condition with the visible codes, predictor and normalisation.
+        space: of the visible environments' frames, by which gaps are filled.
+        settings: of the search for codes.
+        calibration: of its posterior.
+    """
+
+    base: BaseNetwork
+    space: FrameSpace
+    settings: RefineSettings
+    calibration: Calibration
+
+    @classmethod
+    def of(cls, base: BaseNetwork) -> Context:
+        """The context that a base is.
+
+        Raises:
+            InputError: it is one of another kind.
+        """
+        described = base.metadata.get("context")
+        if described is None or not isinstance(base.condition, CodeCondition):
+            raise InputError(f"base: found one of kind {base.metadata['weight_map']['kind']}, expected a context")
+        space = FrameSpace.from_tensors(base.further)
+        return cls(base, space, RefineSettings(**described["refine"]), Calibration(**described["calibration"]))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Context:
+        """Read ``base/context.safetensors``.
+
+        Raises:
+            InputError: it is missing, damaged or of another kind.
+        """
+        return cls.of(BaseNetwork.load(path))
+
+    def save(self, path: str | Path) -> None:
+        """Write as a ``base`` artifact."""
+        self.base.save(path)
+
+    def to(self, device: torch.device) -> Context:
+        """The same context on a device."""
+        return Context(self.base.to(device), self.space.to(device), self.settings, self.calibration)
+
+    @property
+    def codes(self) -> Tensor:
+        """The visible environments have these [environment, dimension], in the order of their ids."""
+        assert isinstance(self.base.condition, CodeCondition)
+        return self.base.condition.codes
+
+    @property
+    def environments(self) -> list[str]:
+        """Ids of the visible environments."""
+        return list(self.base.metadata["environments"])
+
+    @property
+    def prior(self) -> CodePrior:
+        """What codes of environments are like that were not seen."""
+        return CodePrior.of(self.codes, PRIOR_WIDENED)
+
+    @torch.no_grad()
+    def weights(self, codes: Tensor) -> Tensor:
+        """Codes [..., dimension] -> weights [..., weight]."""
+        return self.base.weight_map(codes.flatten(0, -2)).unflatten(0, codes.shape[:-1]).clone()
+
+    def infer(self, frames: Tensor) -> CodePosterior:
+        """What frames say of the codes of the environments that they come from.
+
+        Args:
+            frames: in physical units [environment, trajectory, frame, channel, y, x]; NaN where nothing was observed.
+                With a single frame nothing is learned, and the posterior is the prior.
+        """
+        normalised = self.base.normalisation.apply(frames.to(self.codes.device))
+        return infer(
+            self.base.weight_map,
+            self.base.predictor,
+            self.codes,
+            normalised,
+            self.space,
+            self.settings,
+            self.calibration,
+        )
+
+    def sample(self, posterior: CodePosterior, count: int, seed: int) -> Tensor:
+        """Weights of candidates from a posterior [environment, candidate, weight]."""
+        return self.weights(posterior.sample(count, Draws(self.codes.device, seed)))
+
+
+def infer(
+    weight_map: WeightMap,
+    predictor: StackedPredictor,
+    codes: Tensor,
+    frames: Tensor,
+    space: FrameSpace,
+    settings: RefineSettings,
+    calibration: Calibration,
+) -> CodePosterior:
+    """Infer codes under the prior that visible codes make.
+
+    Args:
+        weight_map: codes -> weights.
+        predictor: whose weights they are.
+        codes: of visible environments.
+        frames: normalised [environment, trajectory, frame, channel, y, x]; NaN where nothing was observed.
+        space: of whole frames, to fill gaps.
+        settings: of the search.
+        calibration: temper and least noise.
+    """
+    prior = CodePrior.of(codes, PRIOR_WIDENED)
+    if frames.shape[2] < 2:
+        return _ignorant(prior, len(frames))
+    windows = Windows.of(frames, space.complete(frames), settings.unroll, settings.windows)
+    spread = codes[torch.linspace(0, len(codes) - 1, min(len(codes), MOST_CANDIDATES)).round().long()]
+    return infer_codes(
+        weight_map,
+        predictor,
+        windows,
+        prior,
+        torch.cat([prior.mean[None], spread]),
+        starts=settings.starts,
+        iterations=settings.iterations,
+        temper=calibration.temper,
+        least_noise=calibration.noise_of(windows.target.shape[2]),
+    )
+
+
+def _ignorant(prior: CodePrior, environments: int) -> CodePosterior:
+    """Of environments of which nothing that tells them apart was seen: the prior."""
+    dimensions = len(prior.mean)
+    device = prior.mean.device
+    return CodePosterior(
+        modes=torch.zeros(environments, 1, dimensions, device=device),
+        precision=torch.eye(dimensions, device=device).expand(environments, 1, -1, -1).clone(),
+        log_weights=torch.zeros(environments, 1, device=device),
+        noise=torch.full((environments,), torch.nan, device=device),
+        prior=prior,
+    )
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A kind of map and a size of codes.
+
+    Attributes:
+        kind: of the map.
+        dimensions: numbers of a code.
+    """
+
+    kind: ContextMap
+    dimensions: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}-{self.dimensions}"
+
+    def settings(self, settings: ContextSettings) -> AnyWeightMap:
+        """The map's own."""
+        match self.kind:
+            case "linear":
+                return LinearMap()
+            case "output":
+                return LinearMap(scope="output")
+            case "film":
+                return FilmMap(width=settings.width)
+            case "deep":
+                return HypernetworkMap(rank=settings.rank, width=settings.width)
+
+
+@dataclass(frozen=True)
+class TrainedCodes:
+    """A weight map and the codes that were trained with it.
+
+    Attributes:
+        weight_map: codes -> weights; its condition holds the codes.
+        codes: [environment, dimension].
+        rows: which environments these are, by position.
+        fit: how the training went.
+    """
+
+    weight_map: WeightMap
+    codes: Tensor
+    rows: list[int]
+    fit: Fit
+
+
+def train_codes(
+    run: Run,
+    candidate: Candidate,
+    settings: ContextSettings,
+    training: ContextTraining,
+    initial: Tensor,
+    graph: WeightGraph,
+    predictor: StackedPredictor,
+    frames: Tensor,
+    held_out: Tensor | None,
+    rows: Sequence[int],
+    seed: int,
+    name: str,
+) -> TrainedCodes:
+    """Train a map and a code for each environment.
+
+    Args:
+        run: whose device everything is on.
+        candidate: kind of map, size of codes.
+        settings: of the section.
+        training: steps, rate, unroll, batch, environments a step.
+        initial: weights of a freshly initialised predictor [weight].
+        graph: of the predictor.
+        predictor: whose weights they are.
+        frames: normalised training frames [environment, trajectory, frame, channel, y, x].
+        held_out: normalised validation frames of the same environments, for the curve; None without.
+        rows: which environments to train on, by position.
+        seed: of the draws.
+        name: of the training.
+    """
+    rows = list(rows)
+    frames, held_out = frames[rows], None if held_out is None else held_out[rows]
+    first = run.draws(seed, "codes").normal(len(frames), candidate.dimensions) * 0.1
+    condition = CodeCondition(first.clone())
+    with run.initialised(derive_seed(seed, "map", candidate.name)):
+        weight_map = build_weight_map(candidate.settings(settings), condition, initial.cpu(), graph)
+    weight_map = run.place(weight_map)
+    codes = first.requires_grad_()
+    last = training.last_unroll or training.unroll
+
+    def loss(step: int) -> Tensor:
+        draws = Draws(frames.device, seed, "step", step)
+        share = min(1.0, step / max(1.0, GROWING * training.steps))
+        unroll = round(training.unroll + share * (last - training.unroll))
+        chosen = draws.permutation(len(frames))[: training.environments]
+        windows = draw_windows(frames, chosen, training.batch, unroll + 1, draws)
+        errors = predictor.rollout_error(weight_map(codes[chosen]), windows)
+        return environment_loss(errors).mean() + settings.code_penalty * codes[chosen].square().mean()
+
+    def validation() -> Tensor:
+        assert held_out is not None
+        return held_out_errors(weight_map(codes), predictor, held_out, training.unroll).mean()
+
+    trained = [*(parameter for parameter in weight_map.parameters() if parameter.requires_grad), codes]
+    fit = run.fit(trained, loss, training, name=name, validation=None if held_out is None else validation)
+    codes = codes.detach()
+    condition.codes.copy_(codes)
+    return TrainedCodes(weight_map.requires_grad_(False), codes, rows, fit)
+
+
+def left_out_environments(codes: Tensor, share: float, draws: Draws) -> tuple[list[int], list[int]]:
+    """Which environments judge: those whose codes lie farthest outside, and as many of the others at random.
+
+    Args:
+        codes: of all visible environments [environment, dimension].
+        share: of them that is left out; at least one, at most all but two.
+        draws: source of the others.
+
+    Returns:
+        Positions of those at the edge, and of the others.
+    """
+    count = len(codes)
+    wanted = max(1, min(round(share * count), count - 2))
+    edge = (wanted + 1) // 2
+    prior = CodePrior.of(codes, 1.0)
+    order = prior.whitened(codes).norm(dim=1).argsort(descending=True).tolist()
+    inside = order[edge:]
+    chosen = [inside[position] for position in draws.permutation(len(inside)).tolist()[: wanted - edge]]
+    return sorted(order[:edge]), sorted(chosen)
+
+
+@torch.no_grad()
+def forecast_errors(weights: Tensor, predictor: StackedPredictor, frames: Tensor) -> Tensor:
+    """Root mean square error of whole rollouts from first frames, environment by environment.
+
+    Args:
+        weights: [environment, weight].
+        predictor: whose weights they are.
+        frames: normalised [environment, trajectory, frame, channel, y, x].
+
+    Returns:
+        [environment]; infinite where a rollout is not finite.
+    """
+    errors = predictor.rollout_error(weights, frames).mean(1).sqrt()
+    return torch.nan_to_num(errors, nan=torch.inf, posinf=torch.inf)
+
+
+def describe_context(
+    settings: ContextSettings, calibration: Calibration, chosen: Candidate, choice: Mapping[str, Any]
+) -> dict[str, Any]:
+    """JSON values of what `Context.of` reads, and of how it was chosen."""
+    return {
+        "refine": settings.refine.model_dump(mode="json"),
+        "calibration": {
+            "temper": calibration.temper,
+            "least_noise": calibration.least_noise,
+            "model_error": calibration.model_error,
+            "usual_residual": calibration.usual_residual,
+        },
+        "map": chosen.kind,
+        "dimensions": chosen.dimensions,
+        "choice": dict(choice),
+    }
+
+
+def trained_residuals(
+    weight_map: WeightMap,
+    codes: Tensor,
+    predictor: StackedPredictor,
+    frames: Tensor,
+    settings: RefineSettings,
+) -> list[float]:
+    """What a map leaves of its own environments' frames under their own codes: the median environment's root mean
+    square residual, for rollouts of 1, 2, ... steps.
+
+    Args:
+        weight_map: codes -> weights.
+        codes: of the environments that it was trained on.
+        predictor: whose weights they are.
+        frames: normalised [environment, trajectory, frame, channel, y, x].
+        settings: of the search.
+    """
+    of = torch.arange(len(codes), device=codes.device)
+    longest = frames.shape[2] - 1 if settings.unroll is None else min(settings.unroll, frames.shape[2] - 1)
+    residuals = []
+    with torch.no_grad():
+        weights = weight_map(codes)
+        for steps in range(1, longest + 1):
+            windows = Windows.of(frames, frames, steps, settings.windows)
+            errors = windows.residuals(weights, of, predictor).square().mean(1).sqrt()
+            residuals.append(float(errors.median()))
+    return residuals

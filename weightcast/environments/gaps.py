@@ -1,0 +1,94 @@
+"""Gaps in observed frames: what was not observed is estimated from what was, as the visible environments' frames vary
+together (optimal interpolation; Gandin, 1963).
+
+A rollout must start from a whole frame. Frames are taken to be normal, with the covariance that the principal
+components of the visible environments' frames make.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+MOST_COMPONENTS = 64
+MOST_FRAMES = 1500
+"""Frames of which components are made."""
+
+
+@dataclass(frozen=True)
+class FrameSpace:
+    """What frames are like, all environments together, in normalised units.
+
+    Attributes:
+        mean: [value], a frame's channels and points in one row.
+        components: orthonormal [component, value].
+        variances: of their coefficients [component].
+        rest: variance of a value that the components leave.
+    """
+
+    mean: Tensor
+    components: Tensor
+    variances: Tensor
+    rest: Tensor
+
+    @classmethod
+    def of(cls, frames: Tensor) -> FrameSpace:
+        """The principal components of frames [environment, trajectory, frame, channel, y, x]."""
+        rows = frames.flatten(3).flatten(0, 2)
+        chosen = torch.linspace(0, len(rows) - 1, min(len(rows), MOST_FRAMES), device=rows.device).round().long()
+        rows = rows[chosen]
+        mean = rows.mean(0)
+        _, singular, components = torch.linalg.svd(rows - mean, full_matrices=False)
+        kept = min(MOST_COMPONENTS, len(singular))
+        variances = singular.square() / max(1, len(rows) - 1)
+        rest = variances[kept:].sum() / rows.shape[1]
+        return cls(mean, components[:kept].contiguous(), variances[:kept].clamp(min=1e-10), rest.clamp(min=1e-6))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """As an artifact holds them."""
+        parts = {"mean": self.mean, "components": self.components, "variances": self.variances}
+        return {f"frames.{name}": part for name, part in (parts | {"rest": self.rest.reshape(1)}).items()}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> FrameSpace:
+        """The inverse of :meth:`tensors`."""
+        mean, components, variances, rest = (
+            tensors[f"frames.{name}"] for name in ("mean", "components", "variances", "rest")
+        )
+        return cls(mean, components, variances, rest[0])
+
+    def to(self, device: torch.device) -> FrameSpace:
+        """The same on a device."""
+        return FrameSpace(*(part.to(device) for part in (self.mean, self.components, self.variances, self.rest)))
+
+    def complete(self, frames: Tensor, noise: float = 0.0) -> Tensor:
+        """Frames without gaps.
+
+        Args:
+            frames: [..., channel, y, x], normalised; NaN where nothing was observed.
+            noise: standard deviation of what is known to be noise on the observed values, in normalised units. Observed
+                values stay as they are without, and are smoothed with it.
+
+        Returns:
+            The same shape. A frame of which nothing was observed becomes the mean.
+        """
+        rows = frames.flatten(-3).flatten(0, -2) if frames.ndim > 3 else frames.flatten()[None]
+        observed = torch.isfinite(rows)
+        if bool(observed.all()) and noise == 0.0:
+            return frames
+        anomaly = torch.where(observed, rows - self.mean, torch.zeros_like(rows))
+        variance = self.rest + noise**2
+        # Frames with the same gaps, all of a trajectory as a rule, share their equations.
+        patterns, which = torch.unique(observed, dim=0, return_inverse=True)
+        filled = torch.empty_like(rows)
+        for number, pattern in enumerate(patterns):
+            seen = self.components * pattern
+            matrix = seen @ seen.mT / variance + torch.diag(1.0 / self.variances)
+            mine = which == number
+            coefficients = torch.linalg.solve(matrix, seen @ anomaly[mine].mT / variance)  # [component, frame]
+            filled[mine] = self.mean + coefficients.mT @ self.components
+        kept = filled if noise > 0.0 else torch.where(observed, rows, filled)
+        return kept.reshape(frames.shape)

@@ -1,0 +1,90 @@
+"""Regression of a zoo's latents on what is known of their environments: a baseline, and what a diffusion may start
+from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations_with_replacement
+
+import torch
+from torch import Tensor, nn
+
+from weightcast.core.draws import Draws
+
+RIDGE = 1e-3
+"""Penalty, relative to the mean square of a monomial that is one throughout: regression is then well-defined with any
+number of coordinates. It is not chosen by the error in latents, which wants larger ones: with ten visible environments
+of the default study left out, 0.1 is nearer to their latents (0.29 against 0.37, degree 2) and forecasts worse (0.32
+against 0.22 between the others, 0.92 against 0.43 at the edge), for what decides how a network behaves is little."""
+
+
+class LatentRegression(nn.Module):
+    """Ridge regression on the monomials of a condition's coordinates, up to a degree.
+
+    With a penalty it is well-defined for any number of coordinates, also for more monomials than environments.
+
+    Args:
+        coordinates: how many a condition makes of an environment.
+        degree: the highest that may be chosen.
+        shape: of the latents of a network: (nodes, latent).
+    """
+
+    coefficients: Tensor
+
+    def __init__(self, coordinates: int, degree: int, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.places = [
+            list(chosen)
+            for order in range(degree + 1)
+            for chosen in combinations_with_replacement(range(coordinates), order)
+        ]  # which coordinates are multiplied; the constant first, then by degree
+        self.register_buffer("coefficients", torch.zeros(len(self.places), *shape))
+
+    def forward(self, prepared: Tensor) -> Tensor:
+        """Coordinates [batch, coordinate] -> latents [batch, node, latent]."""
+        return torch.einsum("bm,m...->b...", self.monomials(prepared), self.coefficients)
+
+    def monomials(self, prepared: Tensor, degree: int | None = None) -> Tensor:
+        """Coordinates [batch, coordinate] -> monomials [batch, monomial], up to a degree; to the highest if None."""
+        places = [chosen for chosen in self.places if degree is None or len(chosen) <= degree]
+        return torch.stack([prepared[:, chosen].prod(1) for chosen in places], dim=1)
+
+    @torch.no_grad()
+    def fit(self, prepared: Tensor, latents: Tensor, degrees: Sequence[int], folds: int) -> str:
+        """Choose the degree by cross-validation over environments, then regress on all of them.
+
+        Args:
+            prepared: coordinates of each member's environment [member, coordinate].
+            latents: of the members [member, node, latent]; regression is on their mean in each environment.
+            degrees: candidates, at most the highest.
+            folds: of the cross-validation; at most one an environment.
+
+        Returns:
+            What was chosen, for the log.
+        """
+        seen, of = torch.unique(prepared.double(), dim=0, return_inverse=True)
+        wanted = seen.new_zeros(len(seen), latents[0].numel()).index_add_(0, of, latents.flatten(1).double())
+        wanted = wanted / torch.bincount(of, minlength=len(seen))[:, None]
+        order = Draws(seen.device, "latent-regression", "folds").permutation(len(seen))
+        parts = order.tensor_split(max(2, min(folds, len(seen))))
+
+        def error(degree: int) -> float:
+            features, missed = self.monomials(seen, degree), []
+            for out in parts:
+                kept = order[~torch.isin(order, out)]
+                missed.append(features[out] @ _ridge_regression(features[kept], wanted[kept]) - wanted[out])
+            return float(torch.cat(missed).square().mean())
+
+        degree = min(sorted(degrees), key=error)
+        found = _ridge_regression(self.monomials(seen, degree), wanted)
+        self.coefficients.zero_()
+        self.coefficients[: len(found)] = found.reshape(len(found), *latents.shape[1:]).to(self.coefficients)
+        return f"degree {degree}"
+
+
+def _ridge_regression(features: Tensor, wanted: Tensor) -> Tensor:
+    """Coefficients [monomial, number]; the constant, which comes first, is not penalised."""
+    penalty = torch.full_like(features[0], RIDGE * len(features))
+    penalty[0] = 0.0
+    return torch.linalg.solve(features.T @ features + penalty.diag(), features.T @ wanted)

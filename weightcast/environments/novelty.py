@@ -1,0 +1,215 @@
+"""Are generated weights new, or memorised? Networks beside the experts of a zoo, in weights, behaviour and error.
+
+Asked as by Zeng et al., "Generative modeling of weights: generalization or memorization?" (arXiv 2506.07998). What a
+network is compared with is what could be had without generating any weights: the nearest expert, the average of all,
+a point between two, an expert with noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from weightcast.core.device import stack_size
+from weightcast.core.run import Run
+from weightcast.environments.dataset import Normalisation
+from weightcast.environments.evaluation import ACTIVATIONS, STACKED, roll_out
+from weightcast.environments.forecast_metrics import forecast_metrics
+from weightcast.environments.predictor import StackedPredictor
+from weightcast.environments.weight_distance import WeightDistance, by_layer, within
+from weightcast.environments.zoo import Zoo
+
+REFERENCES = ("nearest", "alike", "average", "interpolation", "noise")
+"""What a network is compared with: the expert nearest in weights, the one that behaves most alike, the average of all
+experts, a point between those of two other environments, the nearest one with noise."""
+MEASURES = ("weights", "behaviour", "rmse")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Networks of one environment beside one kind of reference; all are [network].
+
+    Attributes:
+        weights: distance in weights.
+        weights_spread: that of experts of one environment from each other: of the environment of the nearest expert.
+        behaviour: mean square of what one step differs by over that of the true increments.
+        behaviour_spread: that of experts of one environment from each other, of the one of the expert most alike.
+        rmse: of the reference.
+    """
+
+    weights: Tensor
+    weights_spread: Tensor
+    behaviour: Tensor
+    behaviour_spread: Tensor
+    rmse: Tensor
+
+
+@dataclass(frozen=True)
+class Scene:
+    """An environment as all networks meet it.
+
+    Attributes:
+        id: of the environment.
+        starts: frames from which one step is made [frame, channel, y, x], in physical units.
+        increment: mean square of the true steps from trajectories, in the zoo's normalised units.
+        test: trajectories [trajectory, frame, channel, y, x], in physical units.
+    """
+
+    id: str
+    starts: Tensor
+    increment: float
+    test: Tensor
+
+    @classmethod
+    def of(cls, id: str, test: Tensor, frames: int, normalisation: Normalisation) -> Scene:
+        """An environment's test trajectories, and some frames of them, evenly spaced."""
+        starts = test[:, :-1].flatten(0, 1)
+        chosen = torch.linspace(0, len(starts) - 1, min(frames, len(starts))).round().long()
+        steps = normalisation.apply(test).diff(dim=1)
+        return cls(id, starts[chosen.to(test.device)], float(steps.square().mean().clamp(min=1e-12)), test)
+
+
+class Experts:
+    """The healthy experts of one zoo, and networks made of them.
+
+    Args:
+        zoo: of the visible environments.
+        predictor: of the architecture, on the run's device.
+        places: scaled parameters of environments by id [parameter], if anybody knows them, else empty.
+        seed: of the study; noise is drawn from it.
+        run: whose device is used.
+    """
+
+    def __init__(
+        self, zoo: Zoo, predictor: StackedPredictor, places: Mapping[str, Tensor], seed: int, run: Run
+    ) -> None:
+        zoo = zoo.healthy()
+        self.environments = zoo.environments
+        self.ids = list(dict.fromkeys(self.environments))
+        self.members = [entry["member"] for entry in zoo.manifest]
+        self.weights = run.place(zoo.weights)
+        self.predictor = predictor
+        self.normalisation = Normalisation.from_metadata(zoo.metadata["normalisation"])
+        self.groups = [[row for row, name in enumerate(self.environments) if name == id] for id in self.ids]
+        self.group_of = torch.tensor([self.ids.index(name) for name in self.environments])
+        self.distance = WeightDistance.of(self.weights, predictor.graph)
+        self.points = self.distance.coordinates(self.weights)
+        self.spread = within(self.points, self.groups).sqrt()
+        self._places, self._seed, self._run = places, seed, run
+
+    def compare(self, scene: Scene, networks: Tensor, normalisations: Sequence[Normalisation]) -> dict[str, Comparison]:
+        """Compare networks of one environment with every kind of reference.
+
+        Args:
+            scene: the environment.
+            networks: [network, weight].
+            normalisations: of each network.
+
+        Returns:
+            By the names of ``REFERENCES``; without interpolation where there are not two other environments, without
+            noise where each environment has one expert alone.
+        """
+        steps = self._behaviour(scene, networks, normalisations)
+        of_experts = self._behaviour(scene, self.weights, [self.normalisation] * len(self.weights))
+        nearest = torch.cdist(self.distance.coordinates(networks), self.points).argmin(1).tolist()
+        # Steps of different networks differ by little of what they are: products of matrices would lose it in rounding.
+        alike = torch.cdist(steps, of_experts, compute_mode="donot_use_mm_for_euclid_dist").argmin(1).tolist()
+        made = {f"expert {row}": self.weights[row] for row in {*nearest, *alike}} | {"average": self.distance.centre}
+        chosen = {
+            "nearest": [f"expert {row}" for row in nearest],
+            "alike": [f"expert {row}" for row in alike],
+            "average": ["average" for _ in nearest],
+        }
+        if sum(group != scene.id for group in self.ids) > 1:
+            numbers = [0 if self._places else number for number in range(len(networks))]  # one for all, or one each
+            chosen["interpolation"] = [f"between {number}" for number in numbers]
+            made |= {f"between {number}": self._between(scene.id, networks[number]) for number in set(numbers)}
+        if self._noise is not None:
+            chosen["noise"] = [f"noise {row}" for row in nearest]
+            made |= {f"noise {row}": self._with_noise(scene.id, row) for row in set(nearest)}
+        row_of = {key: row for row, key in enumerate(made)}
+        stacked = torch.stack(list(made.values()))
+        of_made = self._behaviour(scene, stacked, [self.normalisation] * len(stacked))
+        errors = torch.tensor(self._errors(scene, stacked), dtype=torch.float64)
+        behaviour_spread = within(of_experts, self.groups)
+        found = {}
+        for name in chosen:
+            rows = torch.tensor([row_of[key] for key in chosen[name]], device=stacked.device)
+            found[name] = Comparison(
+                weights=self.distance.between(networks, stacked[rows]).cpu(),
+                weights_spread=self.spread[self.group_of[nearest]],
+                behaviour=(steps - of_made[rows]).square().sum(1).cpu(),
+                behaviour_spread=behaviour_spread[self.group_of[alike]],
+                rmse=errors[rows.cpu()],
+            )
+        return found
+
+    @cached_property
+    def _noise(self) -> Tensor | None:
+        """Standard deviation of an environment's experts about their mean [weight], the same in a whole layer; None
+        where every environment has one expert alone."""
+        deviations = [self.weights[group] - self.weights[group].mean(0) for group in self.groups if len(group) > 1]
+        if not deviations:
+            return None
+        degrees = sum(len(one) - 1 for one in deviations)
+        return by_layer(torch.cat(deviations), self.predictor.graph, degrees)
+
+    def _with_noise(self, environment: str, row: int) -> Tensor:
+        """An expert with noise; the same one whatever networks it is compared with."""
+        assert self._noise is not None
+        purpose = (self._seed, "expert with noise", environment, self.environments[row], self.members[row])
+        draws = self._run.draws(*purpose)
+        return self.weights[row] + self._noise * draws.normal(self.weights.shape[1])
+
+    def _between(self, environment: str, network: Tensor) -> Tensor:
+        """The point between experts of two other environments that is nearest to what is known of this one.
+
+        That is its parameters, with the first expert of each of the two nearest environments; without parameters it is
+        the generated weights themselves, with the nearest expert of each.
+        """
+        others = [(id, group) for id, group in zip(self.ids, self.groups, strict=True) if id != environment]
+        if self._places:
+            here = self._places[environment]
+            places = torch.stack([self._places[id] for id, _ in others])
+            rows = [group[0] for _, group in others]
+        else:
+            here = self.distance.coordinates(network)
+            distances = (self.points - here).norm(dim=1)
+            rows = [min(group, key=lambda row: float(distances[row])) for _, group in others]
+            places = self.points[rows]
+        first, second = (places - here).norm(dim=1).argsort(stable=True)[:2].tolist()
+        along = places[second] - places[first]
+        share = float(((here - places[first]) @ along / along.square().sum().clamp(min=1e-12)).clamp(0.0, 1.0))
+        return torch.lerp(self.weights[rows[first]], self.weights[rows[second]], share)
+
+    @torch.no_grad()
+    def _behaviour(self, scene: Scene, networks: Tensor, normalisations: Sequence[Normalisation]) -> Tensor:
+        """What networks make of the frames in one step, as points [network, number].
+
+        The square of two points' Euclidean distance is the mean square of what the steps differ by, over that of the
+        true increments, in the zoo's normalised units.
+        """
+        size = scene.starts.numel()
+        bytes_each = 4 * (networks.shape[1] + size * (ACTIVATIONS + 1))
+        stacked = stack_size(networks.device, bytes_each, on_cpu=STACKED)
+        points = networks.new_empty(len(networks), size)
+        for own in dict.fromkeys(normalisations):
+            rows = torch.tensor([row for row, one in enumerate(normalisations) if one == own], device=networks.device)
+            starts = own.apply(scene.starts)
+            for chunk in rows.split(stacked):
+                ahead = self.predictor(networks[chunk], starts.expand(len(chunk), *starts.shape))
+                points[chunk] = self.normalisation.apply(own.invert(ahead)).flatten(1)
+        # Outputs that are no numbers are far from everything, not nearest to all.
+        return torch.nan_to_num(points, nan=1e6, posinf=1e6, neginf=-1e6) / (size * scene.increment) ** 0.5
+
+    def _errors(self, scene: Scene, networks: Tensor) -> list[float]:
+        """Error of each network's forecasts, as the evaluation has it, at the trained horizon."""
+        initial, truth = scene.test[:, 0], scene.test[:, 1:]
+        steps = truth.shape[1]
+        first = initial.expand(len(networks), *initial.shape)
+        forecasts = roll_out(networks, first, steps, self.predictor, self.normalisation)
+        return [next(value for _, _, value in forecast_metrics(one, truth, [steps])) for one in forecasts]

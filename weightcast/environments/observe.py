@@ -1,0 +1,53 @@
+"""What is observed of an environment in a case of the evaluation: a few frames, with noise and gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from weightcast.core.draws import Draws
+from weightcast.core.seeds import derive_seed
+from weightcast.environments.config.evaluation import ObservedCase
+
+
+def observe(frames: Tensor, case: ObservedCase, environments: Sequence[str], seed: int) -> Tensor:
+    """Spoil frames as a case says.
+
+    Args:
+        frames: [environment, trajectory, frame, channel, y, x], physical units.
+        case: how many frames, which noise and gaps.
+        environments: ids: what is drawn for one depends on no other.
+        seed: of the study.
+
+    Returns:
+        [environment, 1, frame, channel, y, x]: of the first trajectory; NaN where nothing is observed.
+    """
+    shown = frames[:, :1, : case.frames].clone()
+    for row, environment in enumerate(environments):
+        draws = Draws(frames.device, derive_seed(seed, "observed", environment))
+        own = shown[row]
+        spread = own.movedim(2, 0).flatten(1).std(1)[:, None, None]
+        shown[row] = own + case.noise * spread * draws.normal(*own.shape)
+        hidden = _hidden(own.shape[-3:], case, draws).to(frames.device)
+        shown[row].masked_fill_(hidden, torch.nan)
+    return shown
+
+
+def _hidden(shape: Sequence[int], case: ObservedCase, draws: Draws) -> Tensor:
+    """Which values of a frame [channel, y, x] are not observed: the same in all frames."""
+    channels, rows, columns = shape
+    hidden = torch.zeros(channels, rows, columns, dtype=torch.bool)
+    if case.every > 1:
+        hidden[:] = True
+        hidden[:, :: case.every, :: case.every] = False
+    if case.masked:
+        if rows == columns == 1:
+            count = min(channels - 1, round(case.masked * channels))
+            hidden[draws.permutation(channels)[:count].cpu()] = True
+        else:  # a block of whole columns, anywhere on the circle
+            width = min(columns - 1, max(1, round(case.masked * columns)))
+            first = draws.integer(0, columns)
+            hidden[:, :, [(first + column) % columns for column in range(width)]] = True
+    return hidden

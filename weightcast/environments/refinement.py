@@ -1,0 +1,283 @@
+"""The codes behind observed frames: found by Levenberg-Marquardt under a prior, from several starts, with what is left
+open around them.
+
+A code is judged by rollouts: from observed frames the predictor that the code stands for is stepped, and what it
+forecasts is compared with the frames that followed. Only the few numbers of a code are unknown, never the weights
+themselves, so that a gradient-free pass for each of them gives the whole Jacobian, and all environments and starts are
+solved in one batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from weightcast.core.draws import Draws
+from weightcast.core.least_squares import Solution, levenberg_marquardt
+from weightcast.environments.predictor import StackedPredictor
+
+NOISE_ROUNDS = 2
+"""How often the noise is estimated, and the codes refined under it."""
+SAME_MODE = 0.5
+"""Solutions closer than this, in standard deviations, are one and the same."""
+STACKED_NUMBERS = 3e7
+"""Numbers of frames that are stepped at once."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Observed frames as rollouts to be compared with.
+
+    Attributes:
+        start: [environment, window, channel, y, x], normalised.
+        target: the frames that followed [environment, window, step, channel, y, x]; 0 where nothing was observed.
+        observed: 1 where something was, else 0; same shape.
+    """
+
+    start: Tensor
+    target: Tensor
+    observed: Tensor
+
+    @classmethod
+    def of(cls, frames: Tensor, whole: Tensor, unroll: int | None, most: int) -> Windows:
+        """Cut frames into rollouts.
+
+        Args:
+            frames: normalised [environment, trajectory, frame, channel, y, x]; NaN where nothing was observed.
+            whole: the same without gaps, for rollouts to start from: see :mod:`weightcast.environments.gaps`.
+            unroll: steps of a rollout; as many as there are frames if None.
+            most: rollouts of an environment; evenly chosen where there would be more.
+        """
+        trajectories, length = frames.shape[1:3]
+        steps = length - 1 if unroll is None else min(unroll, length - 1)
+        starts = torch.arange(length - steps, device=frames.device)
+        trajectory = torch.arange(trajectories, device=frames.device).repeat_interleave(len(starts))
+        starts = starts.repeat(trajectories)
+        if len(starts) > most:
+            chosen = torch.linspace(0, len(starts) - 1, most, device=frames.device).round().long()
+            trajectory, starts = trajectory[chosen], starts[chosen]
+        after = starts[:, None] + torch.arange(1, steps + 1, device=frames.device)
+        target = frames[:, trajectory[:, None], after]
+        observed = torch.isfinite(target)
+        return cls(whole[:, trajectory, starts], torch.nan_to_num(target), observed.to(frames.dtype))
+
+    @property
+    def counts(self) -> Tensor:
+        """Numbers that are compared [environment]."""
+        return self.observed.flatten(1).sum(1)
+
+    def residuals(self, weights: Tensor, of: Tensor, predictor: StackedPredictor) -> Tensor:
+        """Errors of rollouts.
+
+        Args:
+            weights: [problem, weight].
+            of: whose frames each problem's are, long [problem].
+            predictor: whose weights they are.
+
+        Returns:
+            [problem, residual]; 0 where nothing was observed.
+        """
+        forecast = predictor.rollout(weights, self.start[of], self.target.shape[2])
+        return ((forecast - self.target[of]) * self.observed[of]).flatten(1)
+
+
+@dataclass(frozen=True)
+class CodePrior:
+    """What codes are like: normal.
+
+    Attributes:
+        mean: [dimension].
+        factor: lower triangular, whose product with its transpose is the covariance [dimension, dimension].
+    """
+
+    mean: Tensor
+    factor: Tensor
+
+    @classmethod
+    def of(cls, codes: Tensor, widened: float) -> CodePrior:
+        """The normal distribution of the visible environments' codes [environment, dimension], widened.
+
+        Args:
+            codes: learned.
+            widened: what standard deviations are multiplied with; more than 1 since environments are asked for that lie
+                outside of what was visible.
+        """
+        centred = codes - codes.mean(0)
+        covariance = centred.mT @ centred / max(1, len(codes) - 1)
+        # Few environments say little of correlations.
+        share = codes.shape[1] / (codes.shape[1] + len(codes))
+        covariance = (1 - share) * covariance + share * torch.diag(covariance.diagonal())
+        floor = 1e-6 * covariance.diagonal().mean() + 1e-12
+        covariance = widened**2 * covariance + floor * torch.eye(codes.shape[1], device=codes.device)
+        return cls(codes.mean(0), torch.linalg.cholesky(covariance))
+
+    def whitened(self, codes: Tensor) -> Tensor:
+        """[..., dimension] -> standard normal."""
+        return torch.linalg.solve_triangular(self.factor, (codes - self.mean)[..., None], upper=False)[..., 0]
+
+    def codes(self, whitened: Tensor) -> Tensor:
+        """The inverse of :meth:`whitened`."""
+        return self.mean + (self.factor @ whitened[..., None])[..., 0]
+
+
+@dataclass(frozen=True)
+class CodePosterior:
+    """What frames say of the code of each environment: a mixture of normal distributions, one a solution.
+
+    In whitened codes, of which the prior is standard normal.
+
+    Attributes:
+        modes: [environment, mode, dimension].
+        precision: [environment, mode, dimension, dimension].
+        log_weights: normalised [environment, mode]; minus infinity where a solution was found before.
+        noise: root mean square of the residual at the best mode, normalised units [environment].
+        prior: of codes.
+    """
+
+    modes: Tensor
+    precision: Tensor
+    log_weights: Tensor
+    noise: Tensor
+    prior: CodePrior
+
+    @property
+    def best(self) -> Tensor:
+        """The most probable code [environment, dimension]."""
+        chosen = self.log_weights.argmax(1)
+        return self.prior.codes(self.modes[torch.arange(len(chosen), device=chosen.device), chosen])
+
+    @property
+    def spread(self) -> Tensor:
+        """Standard deviations over the prior's, along the principal axes of the best mode, greatest first [environment,
+        dimension]: near 1 is a direction that the frames leave open."""
+        chosen = self.log_weights.argmax(1)
+        precision = self.precision[torch.arange(len(chosen), device=chosen.device), chosen]
+        return torch.linalg.eigvalsh(precision).clamp(min=1e-12).rsqrt()
+
+    def sample(self, count: int, draws: Draws) -> Tensor:
+        """Codes [environment, sample, dimension]; modes get their share of the samples as evenly as can be."""
+        environments, modes, dimensions = self.modes.shape
+        noise = draws.normal(environments, count, dimensions, dtype=self.modes.dtype)
+        places = (torch.arange(count, device=self.modes.device) + 0.5) / count
+        upto = self.log_weights.exp().cumsum(1)
+        chosen = torch.searchsorted(upto, places.to(upto.dtype).expand(environments, -1).contiguous())
+        chosen = chosen.clamp(max=modes - 1)
+        factor = torch.linalg.cholesky(self.precision)  # the inverse transpose of it is a factor of the covariance
+        rows = torch.arange(environments, device=chosen.device)[:, None]
+        step = torch.linalg.solve_triangular(factor[rows, chosen].mT, noise[..., None], upper=True)[..., 0]
+        return self.prior.codes(self.modes[rows, chosen] + step)
+
+
+def infer_codes(
+    weights_of: Callable[[Tensor], Tensor],
+    predictor: StackedPredictor,
+    windows: Windows,
+    prior: CodePrior,
+    candidates: Tensor,
+    *,
+    starts: int,
+    iterations: int,
+    temper: float,
+    least_noise: float,
+) -> CodePosterior:
+    """The codes of environments of which windows of frames are known.
+
+    Args:
+        weights_of: codes [problem, dimension] -> weights [problem, weight].
+        predictor: whose weights they are.
+        windows: observed.
+        prior: of codes.
+        candidates: codes among which the best are refined [candidate, dimension].
+        starts: how many of these, for each environment.
+        iterations: of Levenberg-Marquardt, in each round.
+        temper: weight of the likelihood in what is left open around the solutions, from 0 to 1.
+        least_noise: root mean square of the residual that the map leaves where it was trained, in normalised units.
+    """
+    environments = len(windows.start)
+    of = torch.arange(environments, device=candidates.device)
+    counts = windows.counts.clamp(min=1.0)
+    chosen = _best_candidates(weights_of, predictor, windows, candidates, min(starts, len(candidates)))
+    whitened = prior.whitened(chosen).flatten(0, 1)  # [environment * start, dimension]
+    problems = of.repeat_interleave(chosen.shape[1])
+    noise = windows.start.new_full((environments,), max(least_noise, 1e-6))
+    found: Solution | None = None
+    for _ in range(NOISE_ROUNDS):
+        scale = (1.0 / noise)[problems][:, None]
+
+        def rows(white: Tensor, of: Tensor = problems, scale: Tensor = scale) -> Tensor:
+            errors = windows.residuals(weights_of(prior.codes(white)), of, predictor)
+            return torch.cat([scale * errors, white], 1)
+
+        found = levenberg_marquardt(rows, whitened, iterations)
+        whitened = found.unknowns
+        misfit = (found.cost - whitened.square().sum(1)).clamp(min=0.0) / scale[:, 0].square() / counts[problems]
+        lowest = misfit.unflatten(0, (environments, -1)).amin(1).sqrt()
+        noise = torch.where(torch.isfinite(lowest), lowest, noise).clamp(min=max(least_noise, 1e-6))
+    assert found is not None
+    return _posterior(tempered(found, temper), environments, noise, lowest, prior)
+
+
+def tempered(found: Solution, temper: float) -> Solution:
+    """Solutions of the whole likelihood as they are under a part of it: as likely, and as narrow, as it says.
+
+    Where the solutions lie stays: a prior that pulled harder than the noise asks for would bias them.
+    """
+    prior = found.unknowns.square().sum(1)
+    eye = torch.eye(found.unknowns.shape[1], dtype=found.normal.dtype, device=found.normal.device)
+    return Solution(
+        found.unknowns,
+        temper * (found.cost - prior) + prior,
+        temper * (found.normal - eye) + eye,  # the prior's rows are residuals as well
+    )
+
+
+def _best_candidates(
+    weights_of: Callable[[Tensor], Tensor],
+    predictor: StackedPredictor,
+    windows: Windows,
+    candidates: Tensor,
+    count: int,
+) -> Tensor:
+    """For each environment the codes that leave the least residual [environment, start, dimension]."""
+    environments = len(windows.start)
+    pairs = torch.cartesian_prod(
+        torch.arange(environments, device=candidates.device), torch.arange(len(candidates), device=candidates.device)
+    )
+    size = max(1, int(STACKED_NUMBERS / max(1, windows.target[0].numel() * 8)))
+    with torch.no_grad():
+        errors = torch.cat(
+            [
+                windows.residuals(weights_of(candidates[part[:, 1]]), part[:, 0], predictor).square().mean(1)
+                for part in pairs.split(size)
+            ]
+        )
+    errors = torch.nan_to_num(errors, nan=torch.inf).unflatten(0, (environments, -1))
+    return candidates[errors.topk(count, dim=1, largest=False).indices]
+
+
+def _posterior(found: Solution, environments: int, noise: Tensor, residual: Tensor, prior: CodePrior) -> CodePosterior:
+    """The mixture around solutions, without those that are the same as a better one."""
+    modes = found.unknowns.unflatten(0, (environments, -1))  # [environment, mode, dimension]
+    precision = found.normal.unflatten(0, (environments, -1))  # holds the prior's own: its rows are residuals as well
+    dimensions = modes.shape[-1]
+    eye = torch.eye(dimensions, dtype=modes.dtype, device=modes.device)
+    precision = torch.where(
+        torch.isfinite(found.cost).unflatten(0, (environments, -1))[..., None, None], precision, eye
+    )
+    precision = precision + 1e-6 * eye
+    log_weights = -0.5 * found.cost.unflatten(0, (environments, -1)) - 0.5 * torch.logdet(precision)
+    order = log_weights.argsort(1, descending=True)
+    rows = torch.arange(environments, device=order.device)[:, None]
+    modes, precision, log_weights = modes[rows, order], precision[rows, order], log_weights[rows, order]
+    difference = modes[:, :, None] - modes[:, None]  # [environment, mode, better mode, dimension]
+    distance = torch.einsum("eabi,ebij,eabj->eab", difference, precision, difference).clamp(min=0).sqrt()
+    better = torch.ones(modes.shape[1], modes.shape[1], device=modes.device).tril(-1).bool()
+    repeated = ((distance < SAME_MODE) & better).any(2)
+    log_weights = log_weights.masked_fill(repeated, -torch.inf)
+    nothing = torch.isinf(log_weights).all(1, keepdim=True)  # no finite forecast from any start
+    log_weights = torch.where(nothing & (torch.arange(modes.shape[1], device=modes.device) == 0), 0.0, log_weights)
+    residual = torch.where(torch.isfinite(residual), residual, noise)
+    return CodePosterior(modes, precision, log_weights.log_softmax(1), residual, prior)

@@ -1,0 +1,97 @@
+"""The stage ``regress_latents``: what an arm's VAEs make of experts, without its diffusion.
+
+Experts that are encoded and decoded say what the VAE loses, and regression of the zoo's latents what a diffusion of
+them has to gain.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import torch
+
+from weightcast.core.methods import DECODED_PREFIX, LATENT_REGRESSION_PREFIX
+from weightcast.core.run import Run
+from weightcast.core.stage import stage
+from weightcast.environments.base import BaseNetwork
+from weightcast.environments.dataset import TrajectoryFolder
+from weightcast.environments.jobs import RegressLatents
+from weightcast.environments.known import known_of
+from weightcast.environments.latent_regression import LatentRegression
+from weightcast.environments.training_zoo import TrainingZoo
+from weightcast.environments.vae_artifact import TrainedVae
+from weightcast.environments.weights_table import MethodWeights, WeightsFile
+from weightcast.environments.zoo import Zoo, own_experts
+
+
+@stage("regress_latents")
+def regress_latents(
+    run: Run,
+    settings: RegressLatents,
+    zoo: Zoo,
+    vaes: list[TrainedVae],
+    base: BaseNetwork,
+    reference: Zoo | None,
+    observed: TrajectoryFolder | None = None,
+) -> WeightsFile:
+    """Encode, regress and decode, seed by seed; without regression where the condition is no few numbers.
+
+    Args:
+        run: whose device is used.
+        settings: degrees, folds, environments, the arm's name, which ends the methods' names.
+        zoo: experts of the visible environments.
+        vaes: one a seed.
+        base: that the zoo started from.
+        reference: experts of unseen environments, which are encoded and decoded alone; None where there is none.
+        observed: trajectories of all environments, where a condition sees frames.
+    """
+    training = TrainingZoo.of(zoo, settings, observed)
+    manifest, experts = own_experts(zoo, reference)
+    environments = [entry["environment"] for entry in manifest]
+    known, members = known_of(settings, observed), training.environment_of
+    methods = []
+    for trained in vaes:
+        vae, prepare = run.place(trained.vae), trained.condition.prepare
+        before = base.metadata["seconds"] + training.zoo.seconds + trained.metadata["seconds"]
+        own, all_of_them = (run.place(prepare(each)) for each in (known_of(settings, observed, environments), known))
+        with torch.no_grad():
+            decoded = vae.decode(vae.encode(run.place(experts), own), own)
+        seed, learned = int(trained.metadata["seed"]), sum(one.numel() for one in vae.parameters())
+        methods.append(
+            MethodWeights(
+                method=f"{DECODED_PREFIX}{settings.arm}",
+                seed=seed,
+                environments=environments,
+                weights=decoded.cpu()[:, None],
+                train_seconds=before,
+                # As of One-per-Env: an environment's own expert is trained first.
+                adapt_seconds=float(np.mean([entry["seconds"] for entry in manifest])),
+                parameters=learned,
+                diverged=[entry["environment"] for entry in manifest if entry["diverged"]],
+            )
+        )
+        if not trained.condition.regressable:
+            continue
+        with torch.no_grad():
+            started = time.monotonic()
+            seen = run.place(prepare(training.known))[run.place(members)]
+            latents = vae.encode(run.place(training.zoo.weights), seen)
+            degrees, folds = settings.regression.degrees, settings.regression.folds
+            regression = LatentRegression(trained.condition.coordinates, max(degrees), tuple(latents.shape[1:]))
+            choice = run.place(regression).fit(seen, latents, degrees, folds)
+            regressed = vae.decode(regression(all_of_them), all_of_them)
+            seconds = time.monotonic() - started
+        print(f"latent regression, seed {seed}: {choice}", flush=True)
+        methods.append(
+            MethodWeights(
+                method=f"{LATENT_REGRESSION_PREFIX}{settings.arm}",
+                seed=seed,
+                environments=settings.ids,
+                weights=regressed.cpu()[:, None],
+                train_seconds=before + seconds,
+                adapt_seconds=0.0,
+                parameters=learned + regression.coefficients.numel(),
+            )
+        )
+    return WeightsFile.of(methods, base.shared | run.described())
