@@ -24,6 +24,8 @@ MOST_CURVED = 0.75
 """Twice the length of the curvature's correction over that of the step, beyond which neither is trusted."""
 MOST_DAMPING = 1e8
 LEAST_DAMPING = 1e-10
+TOGETHER = 64
+"""Trajectories that are differentiated at once."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,14 @@ class Polish:
 
     def __post_init__(self) -> None:
         self._errors = vmap(self.residual)
-        self._jacobian = vmap(jacrev(self.residual))
+        self._of_trajectory = vmap(jacrev(self.residual), chunk_size=TOGETHER)
+
+    def _jacobian(self, weights: Tensor, frames: Tensor) -> Tensor:
+        """[environment, residual, weight]; trajectory by trajectory, since one's errors depend on no other."""
+        environments, trajectories = frames.shape[:2]
+        each = weights.repeat_interleave(trajectories, dim=0)
+        jacobian = self._of_trajectory(each, frames.flatten(0, 1)[:, None])
+        return jacobian.unflatten(0, (environments, trajectories)).flatten(1, 2)
 
     @torch.no_grad()
     def objective(self, context: LinearContext) -> float:

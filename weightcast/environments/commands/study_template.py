@@ -29,10 +29,26 @@ FNO = """\
   residual: true  # predict the increment of a frame"""
 MLP = """\
   kind: mlp  # for a state without a grid
-  width: 24  # of the hidden layers; more for rich dynamics, at the square of the weights
+  width: 32  # of the hidden layers; more for rich dynamics, at the square of the weights
   depth: 2  # hidden layers
-  activation: gelu  # or tanh, silu
-  residual: true  # predict the increment of a state"""
+  activation: silu  # or tanh, gelu
+  integrator: rk4  # the network is the rate of change; or map: it is the step from a frame to the next"""
+CONTEXT_OF_FIELDS = """\
+  maps: [linear, film]  # from codes to weights; visible environments that are left out choose
+  dimensions: [2, 4]  # numbers of a code, likewise
+  training: {steps: 4000, learning_rate: $base_rate, unroll: $unroll, last_unroll: $last_unroll, batch: $batch, \
+environments: $pooled}
+  choice: {steps: 1000, frames: $choice_frames}
+"""
+CONTEXT_OF_STATES = """\
+  maps: [output, linear]  # from codes to weights; visible environments that are left out choose
+  dimensions: [2, 3]  # numbers of a code, likewise
+  training: {steps: 4000, learning_rate: 0.003, unroll: $unroll, last_unroll: $last_unroll, batch: 4, \
+environments: $pooled}
+  choice: {steps: 1000, frames: $choice_frames}
+  polish: {iterations: 40}  # second-order training after it; null: none
+  refine: {iterations: 20}
+"""
 EXPLAIN = """\
 # explain: {degree: 2}  # generated predictors as equations, by sparse regression; needs the extra `symbolic`
 
@@ -138,6 +154,9 @@ def fill_template(name: str, directory: Path, table: EnvironmentTable, found: Su
         "trained_frames": trained_frames,
         "trajectories": counts.model_dump(exclude_none=True),
         "unroll": min(4, trained_frames - 1) if state else 2,
+        "last_unroll": min(trained_frames - 1, 20 if state else 4),
+        "choice_frames": min(trained_frames, 20 if state else 10),
+        "observed": observed_cases(trained_frames, benchmark),
         "pooled": min(12 if state else 8, visible),
         "shard_environments": min(12 if state else 6, visible),
         "members": MEMBERS,
@@ -154,6 +173,7 @@ def fill_template(name: str, directory: Path, table: EnvironmentTable, found: Su
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         written,
         **{key: Template(text).substitute(written) for key, text in told.items()},
+        context=Template(CONTEXT_OF_STATES if state else CONTEXT_OF_FIELDS).substitute(written),
         name=name,
         study=_yaml(name),
         output=output,
@@ -164,6 +184,15 @@ def fill_template(name: str, directory: Path, table: EnvironmentTable, found: Su
         split_comment=OF_A_BENCHMARK if benchmark else OF_ONE_FILE,
         adaptation_scores=ADAPTATION_SCORES if benchmark else "",
     )
+
+
+def observed_cases(trained_frames: int, benchmark: bool) -> list[dict[str, float]]:
+    """What is shown of unseen environments: all that a benchmark gives, or few frames, without noise and with."""
+    if benchmark:
+        return [{"frames": trained_frames}]
+    most = min(10, trained_frames)
+    fewer = [{"frames": 2}, {"frames": 2, "noise": 0.05}] if most > 2 else []
+    return [{"frames": most}, {"frames": most, "noise": 0.05}, *fewer]
 
 
 def split_trajectories(count: int) -> tuple[int, int, int]:

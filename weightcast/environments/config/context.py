@@ -38,6 +38,9 @@ class PolishSettings(Settings):
     iterations: int = Field(default=40, ge=1)
     penalties: list[float] = Field(default=[1e-2, 5e-3, 2e-3, 1e-3, 5e-4, 2e-4], min_length=1)
     """Among which held-out trajectories and left-out environments choose."""
+    most_residuals: int = Field(default=16000, ge=1)
+    """Numbers that forecasts are compared with, at most: further training trajectories are left out, half of them while
+    penalties are chosen."""
     choosing_iterations: int = Field(default=15, ge=1)
     """For each penalty, from the one before."""
 

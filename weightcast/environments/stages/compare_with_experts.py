@@ -99,8 +99,6 @@ def zoo_of(name: str, settings: CompareWithExperts) -> str | None:
         return settings.arms[arm]
     if name.startswith(LATENT_REGRESSION_PREFIX):
         return settings.arms[name.removeprefix(LATENT_REGRESSION_PREFIX)]
-    if name.startswith(LATENT_REGRESSION_PREFIX):
-        return settings.arms[name.removeprefix(LATENT_REGRESSION_PREFIX)]
     if method(name).family == "reference" and not name.startswith("one-per-env-"):
         return None
     for base in settings.bases:

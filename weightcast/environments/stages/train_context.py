@@ -62,7 +62,7 @@ def train_context(run: Run, settings: TrainContext, trajectories: TrajectoryFold
     calibration = training.calibrated(judge, [*edge, *inside])
     trained = training.train(chosen, f"context {chosen.name}", range(len(settings.ids)), short=polished)
     if polish is not None and polished:
-        described["polish"]["iterations"] = training.polish(trained, described["polish"]["penalty"], polish.iterations)
+        described["polish"]["iterations"] = training.polish(trained, described["polish"]["penalty"], polish)
     calibration = replace(calibration, least_noise=training.residual(trained))
     base = training.base(trained, chosen, calibration, described, time.monotonic() - started)
     return Context.of(base)
@@ -178,6 +178,7 @@ class _Training:
         ends where that penalty led."""
 
         frames, held_out = self.frames[trained.rows], self.held_out[trained.rows]
+        frames = frames[:, : self.polished(settings)]
         if not self.has_validation and frames.shape[1] > 1:
             kept = frames.shape[1] // 2
             frames, held_out = frames[:, :kept], frames[:, kept:]
@@ -201,9 +202,16 @@ class _Training:
         _write(trained, best)
         return {"penalty": penalty, "errors": errors}
 
-    def polish(self, trained: TrainedCodes, penalty: float, iterations: int) -> int:
+    def polished(self, settings: PolishSettings) -> int:
+        """Training trajectories of each environment that second-order training can hold."""
+        environments, _, frames = self.frames.shape[:3]
+        of_trajectory = environments * (frames - 1) * self.frames[0, 0, 0].numel()
+        return max(1, settings.most_residuals // of_trajectory)
+
+    def polish(self, trained: TrainedCodes, penalty: float, settings: PolishSettings) -> int:
         """Second-order training in place, in double precision; how many iterations helped."""
-        polish, done = Polish(_read(trained), self._rollout_residual, self.frames.double(), penalty), 0
+        frames, iterations = self.frames[:, : self.polished(settings)].double(), settings.iterations
+        polish, done = Polish(_read(trained), self._rollout_residual, frames, penalty), 0
         while done < iterations and polish.iterate():
             done += 1
             if done % 10 == 0:
