@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.func import jvp
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 FIRST_DAMPING = 1e-2
 EASIER, HARDER = 0.2, 4.0
@@ -67,7 +68,8 @@ def _linearised(residuals: Callable[[Tensor], Tensor], unknowns: Tensor) -> tupl
     """Residuals [problem, residual] and their Jacobian [problem, residual, unknown]."""
     columns, values = [], None
     for direction in torch.eye(unknowns.shape[1], dtype=unknowns.dtype, device=unknowns.device):
-        values, column, *_ = jvp(residuals, (unknowns,), (direction.expand_as(unknowns).contiguous(),))
+        with sdpa_kernel(SDPBackend.MATH):  # fused attention has no forward-mode derivative
+            values, column, *_ = jvp(residuals, (unknowns,), (direction.expand_as(unknowns).contiguous(),))
         columns.append(column)
     assert values is not None, "a problem without unknowns"
     return values, torch.stack(columns, dim=2)
