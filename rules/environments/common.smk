@@ -1,6 +1,7 @@
 """What the rules of a study across environments share: its table, its plan, its files. No rules here."""
 
 from weightcast.core.environment_table import read_environments
+from weightcast.environments.config.condition import LABELLED
 from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.jobs import Plan
 from weightcast.environments.memory import memory_mb
@@ -10,6 +11,7 @@ from weightcast.environments.plan import (
     adapted_maps,
     base_environments,
     check_plan,
+    labelled_bases,
     finetuned_maps,
     observed_sources,
     pictured_environments,
@@ -35,6 +37,7 @@ ARMS = STUDY.generator.arms
 SEEDS = STUDY.generator.seeds
 TUNED_ARMS = tuned_arms(STUDY)
 SOURCES = weight_sources(STUDY, TABLE)  # files of weights that the evaluation rolls out
+LABELS = [f"{RESULTS}/labels/{base}.safetensors" for base in labelled_bases(STUDY)]
 OBSERVED = observed_sources(STUDY, TABLE)  # those made from frames, one a case
 WEIGHTS = [f"{RESULTS}/weights/{source}.safetensors" for source in SOURCES]
 
@@ -72,6 +75,13 @@ def shards_of(role):
 def of_arm(folder):
     """A file of the base that an arm's zoo starts from."""
     return lambda wildcards: f"{RESULTS}/{folder}/{ARMS[arm_of(wildcards)].base}.safetensors"
+
+
+def labels(wildcards):
+    """Surrogate labels from the experts of an arm's base; none where the arm's condition is another."""
+    base = ARMS[arm_of(wildcards)].base
+    told = ARMS[arm_of(wildcards)].condition in LABELLED
+    return [f"{RESULTS}/labels/{base}.safetensors"] if told else []
 
 
 def arm_of(wildcards):

@@ -1,5 +1,31 @@
 """The generator: weight VAE, latent diffusion, end-to-end fine-tuning, and the weights that they generate."""
 
+if LABELS:
+
+    rule label_environments:
+        input:
+            code=code("label_environments"),
+            zoo=f"{RESULTS}/zoo/{{base}}.safetensors",
+            base=f"{RESULTS}/base/{{base}}.safetensors",
+            trajectories=trajectories(VISIBLE),
+        output:
+            f"{RESULTS}/labels/{{base}}.safetensors",
+        log:
+            f"{LOGS}/labels/{{base}}.log",
+        benchmark:
+            f"{BENCHMARKS}/labels/{{base}}.tsv"
+        priority: 75
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            mem_mb=memory("label_environments"),
+            gpu=GPU,
+        params:
+            **job("label_environments"),
+        shell:
+            RUN
+
 
 rule train_vae:
     input:
@@ -7,6 +33,7 @@ rule train_vae:
         zoo=of_arm("zoo"),
         base=of_arm("base"),
         trajectories=trajectories(VISIBLE),
+        labels=labels,
     output:
         f"{RESULTS}/vae/{{arm}}-{{seed}}.safetensors",
     log:
@@ -32,6 +59,7 @@ rule train_diffusion:
         zoo=of_arm("zoo"),
         vae=f"{RESULTS}/vae/{{arm}}-{{seed}}.safetensors",
         observed=observed(VISIBLE),
+        labels=labels,
     output:
         f"{RESULTS}/diffusion/{{arm}}-{{seed}}.safetensors",
     log:
@@ -56,6 +84,7 @@ rule tune_generator:
         code=code("tune_generator"),
         generator=f"{RESULTS}/diffusion/{{arm}}-{{seed}}.safetensors",
         trajectories=trajectories(VISIBLE),
+        labels=labels,
     output:
         f"{RESULTS}/end-to-end/{{arm}}-{{seed}}.safetensors",
     log:

@@ -22,6 +22,27 @@ rule map_weights:
         RUN
 
 
+if LABELS:
+
+    rule correlate_labels:
+        input:
+            code=code("correlate_labels"),
+            labels=LABELS,
+        output:
+            f"{RESULTS}/report/labels.csv",
+        log:
+            f"{LOGS}/report/labels.log",
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            mem_mb=memory("correlate_labels"),
+        params:
+            **job("correlate_labels"),
+        shell:
+            RUN
+
+
 rule show_environments:
     input:
         code=code("show_environments"),
@@ -98,6 +119,7 @@ rule write_report:
             "environments/report/page.html.j2",
             "environments/report/explanation.html.j2",
             "environments/report/adaptation.html.j2",
+            "environments/report/labels.html.j2",
             "environments/report/novelty.html.j2",
         ),
         study=rules.resolve_config.output.config,
@@ -109,6 +131,7 @@ rule write_report:
         weight_map=rules.map_weights.output,
         rollouts=rules.show_rollouts.output,
         explanation=[f"{RESULTS}/report/explanation.csv"] if STUDY.explain else [],
+        labels=[f"{RESULTS}/report/labels.csv"] if LABELS else [],
         novelty=[f"{RESULTS}/report/novelty.csv"] if ARMS or STUDY.context else [],
     output:
         page=f"{RESULTS}/report.html",

@@ -22,7 +22,7 @@ from weightcast.environments import conditions
 from weightcast.environments.base import BaseNetwork, describe_weight_map
 from weightcast.environments.conditions import Condition, Known, build_condition, kind_of_condition, new_condition
 from weightcast.environments.conditions.parameters import ParametersCondition
-from weightcast.environments.config.condition import CONDITIONS, FRAMES, SHOWN_FRAMES
+from weightcast.environments.config.condition import CONDITIONS, SHOWN_FRAMES, ConditionSettings, FramesSettings
 from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.config.end_to_end import EndToEndSettings
 from weightcast.environments.config.vae import VAESettings
@@ -30,8 +30,9 @@ from weightcast.environments.config.weight_map import FilmMap, HypernetworkMap, 
 from weightcast.environments.dataset import Normalisation, TrajectoryFolder
 from weightcast.environments.generator import Generator, new_generator
 from weightcast.environments.infer_environment import infer_environments
-from weightcast.environments.jobs import FoldBases
+from weightcast.environments.jobs import FoldBases, ShownFrames
 from weightcast.environments.known import known_of as known_frames
+from weightcast.environments.known import training_known_of
 from weightcast.environments.origin import Origin
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.scaling import ParameterScaling
@@ -149,7 +150,9 @@ class MeanFrame(Condition):
         self.layer = nn.Linear(channels, self.width)
 
     @classmethod
-    def of(cls, visible: Sequence[Known], logarithmic: Sequence[str] = ()) -> Self:
+    def of(
+        cls, visible: Sequence[Known], logarithmic: Sequence[str] = (), settings: ConditionSettings | None = None
+    ) -> Self:
         return cls(_frames(visible[0]).shape[-3])
 
     @classmethod
@@ -185,9 +188,8 @@ def _frames(known: Known) -> Tensor:
 
 @pytest.mark.parametrize("name", CONDITIONS)
 def test_a_kind_is_the_module_of_its_name(name: str) -> None:
-    kind = kind_of_condition(name)
-    module = {"code": "codes"}.get(name, name.replace("-", "_"))
-    assert kind.__module__ == f"weightcast.environments.conditions.{module}"
+    module = {"code": "codes"}.get(name, name.replace("-", "_"))  # the standard library has a module "code"
+    assert kind_of_condition(name).__module__ == f"weightcast.environments.conditions.{module}"
     listed = code_files("weightcast.environments.stages.train_base")
     assert f"weightcast/environments/conditions/{module}.py" in listed
     assert CONDITIONS[0] not in SHOWN_FRAMES <= set(CONDITIONS)
@@ -198,12 +200,17 @@ def test_frames_are_known_only_where_a_condition_sees_them(tmp_path: Path) -> No
     settings, folder = FoldBases.of(plan), TrajectoryFolder(tmp_path / "trajectories")
     assert settings.shown is None
     assert known_frames(settings, None) == Known.of_rows(settings.environments)
-    settings = settings.model_copy(update={"shown": plan.study.data})
+    assert FoldBases.of(plan).conditions is None
+    shown_frames = ShownFrames(data=plan.study.data, conditions=ConditionSettings(frames=FramesSettings(frames=3)))
+    settings = settings.model_copy(update={"shown": shown_frames})
     ids = [settings.ids[2], settings.ids[0]]
     for id, known in zip(ids, known_frames(settings, folder, ids), strict=True):
         assert known.parameters == plan.table[id].parameters
-        shown = folder.read([id], plan.study.data, "train", FRAMES)[0, :1]
+        shown = folder.read([id], plan.study.data, "train", 3)[0, :1]
         assert torch.equal(_frames(known), shown)
+    for id, known in zip(ids, training_known_of(settings, folder, ids), strict=True):
+        trained = folder.read([id], plan.study.data, "train", plan.study.data.trained_frames)[0]
+        assert torch.equal(_frames(known), trained)
 
 
 ARCHITECTURE = {

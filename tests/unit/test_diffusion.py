@@ -7,15 +7,18 @@ import torch
 from tiny_conditions import on_parameters
 
 from weightcast.core.draws import Draws
+from weightcast.core.errors import InputError
+from weightcast.core.run import Run
 from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.diffusion import LatentDiffusion
+from weightcast.environments.stages.train_diffusion import train_latent_diffusion
 
 TRAINING = {"steps": 1, "learning_rate": 0.001}
 
 
 def make(prediction: str, **settings) -> LatentDiffusion:
     torch.manual_seed(0)
-    chosen = DiffusionSettings(prediction=prediction, width=16, training=TRAINING, **settings)
+    chosen = DiffusionSettings(**{"prediction": prediction, "width": 16, "training": TRAINING} | settings)
     return LatentDiffusion(3, 2, on_parameters(rate=(-1.0, 1.0)), chosen)
 
 
@@ -94,3 +97,64 @@ def test_training_learns_how_latents_depend_on_the_parameter():
     with torch.no_grad():
         samples = diffusion.sample(draws.normal(9, 3, 2), wanted, steps=4)
     assert (samples.mean((1, 2)) - wanted[:, 0]).abs().max() < 0.15
+
+
+def mixture(environments: torch.Tensor, draws: Draws) -> torch.Tensor:
+    """Latents [batch, 3, 2] of two environments, -1 and 1: normal around -1.5 and 1.5."""
+    return 1.5 * environments[:, :, None] + 0.1 * draws.normal(len(environments), 3, 2)
+
+
+@pytest.mark.parametrize("prediction", ["x0", "v", "epsilon"])
+def test_condition_dropout_learns_the_prior_beside_what_is_conditioned(prediction):
+    """One network: told the environment it samples one mode of a known mixture, told nothing both of them."""
+    diffusion = make(prediction, layers=1, width=32, condition_dropout=0.5, frequencies=0)
+    optimiser = torch.optim.Adam(diffusion.parameters(), lr=3e-3)
+    draws, steps = Draws("cpu", 0), 500
+    for step in range(steps):
+        environments = 2.0 * draws.integers(2, 128, 1) - 1.0
+        for group in optimiser.param_groups:
+            group["lr"] = 3e-3 * (1.0 - step / steps)
+        optimiser.zero_grad()
+        diffusion.loss(mixture(environments, draws), environments, draws).backward()
+        optimiser.step()
+
+    noise = draws.normal(1000, 3, 2)
+    with torch.no_grad():
+        prior = diffusion.sample(noise, None, steps=40)
+        told = diffusion.sample(noise, torch.ones(1000, 1), steps=40)
+    assert float(told.mean()) == pytest.approx(1.5, abs=0.15)
+    # The mixture's moments: mean 0, variance 1.5^2 + 0.1^2, and both modes, in all numbers of a sample together.
+    assert float(prior.mean()) == pytest.approx(0.0, abs=0.3)
+    assert float(prior.square().mean().sqrt()) == pytest.approx((1.5**2 + 0.1**2) ** 0.5, abs=0.25)
+    assert 0.35 < float((prior.mean((1, 2)) > 0).float().mean()) < 0.65
+    assert float(prior.std((1, 2)).mean()) < 0.3
+
+
+def test_without_condition_dropout_there_is_no_prior():
+    diffusion = make("x0")
+    assert not any("unknown" in name for name in diffusion.state_dict())
+    with pytest.raises(InputError, match="condition_dropout above 0"):
+        diffusion.sample(torch.zeros(1, 3, 2), None, steps=2)
+
+
+def test_relative_to_regression_there_is_no_prior():
+    diffusion = make("x0", condition_dropout=0.5, relative_to="regression")
+    with pytest.raises(InputError, match="relative_to: mean"):
+        diffusion.sample(torch.zeros(1, 3, 2), None, steps=2)
+
+
+def test_members_share_the_coordinates_of_their_environments():
+    """Coordinates of each environment, or the same of each member: the same regression, the same training."""
+    chosen = {"width": 16, "training": TRAINING | {"steps": 3}, "relative_to": "regression"}
+    environment_of = torch.tensor([0, 0, 1, 2, 2, 3])
+    prepared = torch.linspace(-1.0, 1.0, 4)[:, None]
+    latents = prepared[environment_of, :, None] + 0.1 * Draws("cpu", 0).normal(6, 3, 2)
+    trained = []
+    for coordinates, of in ((prepared, environment_of), (prepared[environment_of], None)):
+        diffusion = make("x0", **chosen)
+        train_latent_diffusion(
+            Run(), diffusion, latents, coordinates, DiffusionSettings(prediction="x0", **chosen), 0, of
+        )
+        trained.append(diffusion.state_dict())
+    for name, tensor in trained[0].items():
+        assert torch.equal(tensor, trained[1][name]), name

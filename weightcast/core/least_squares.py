@@ -69,7 +69,8 @@ def _linearised(residuals: Callable[[Tensor], Tensor], unknowns: Tensor) -> tupl
     """Residuals [problem, residual] and their Jacobian [problem, residual, unknown]."""
     columns, values = [], None
     for direction in torch.eye(unknowns.shape[1], dtype=unknowns.dtype, device=unknowns.device):
-        values, column, *_ = jvp(residuals, (unknowns,), (direction.expand_as(unknowns).contiguous(),))
+        with sdpa_kernel(SDPBackend.MATH):  # fused attention has no forward-mode derivative
+            values, column, *_ = jvp(residuals, (unknowns,), (direction.expand_as(unknowns).contiguous(),))
         columns.append(column)
     assert values is not None, "a problem without unknowns"
     return values, torch.stack(columns, dim=2)

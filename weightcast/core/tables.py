@@ -15,13 +15,14 @@ EXPLANATION_COLUMNS = (
     *("study", "method", "split", "environment", "seed", "sample"),
     *("equation", "term", "coefficient", "truth", "residual"),
 )
+LABEL_COLUMNS = ("base", "component", "share", "regression_error", "explained", "parameter", "spearman")
 NOVELTY_COLUMNS = ("study", "method", "split", "environment", "seed", "reference", "measure", "value", "yardstick")
 CURVE_COLUMNS = ("stage", "artifact", "training", "step", "part", "value")
 _TEXT = frozenset(
     {"study", "method", "split", "environment", "metric", "stage", "artifact", "space", "base", "equation", "term"}
-    | {"training", "part", "reference", "measure"}
+    | {"training", "part", "parameter", "reference", "measure"}
 )
-_INTEGERS = frozenset({"step", "seed", "sample", "horizon", "n"})
+_INTEGERS = frozenset({"step", "component", "seed", "sample", "horizon", "n"})
 _COUNTS = frozenset({"parameters", "member", "members"})  # whole numbers too, where none is missing
 
 
@@ -81,6 +82,17 @@ def read_weight_map(path: str | Path) -> pd.DataFrame:
     """
     components = ("component_1", "component_2", "explained_1", "explained_2")
     return read_table(path, ("space", "base", "environment", "member", *components))
+
+
+def read_labels(path: str | Path) -> pd.DataFrame:
+    """labels.csv: a row for each component of a base's surrogate label and each parameter, if there are any.
+
+    ``share`` of the distances' variance, ``explained`` of the label's by a linear function of all parameters.
+
+    Raises:
+        InputError: as for `read_table`.
+    """
+    return read_table(path, LABEL_COLUMNS)
 
 
 def read_explanation(path: str | Path) -> pd.DataFrame:

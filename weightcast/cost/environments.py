@@ -117,8 +117,9 @@ class EnvironmentsPart:
         return self._simulation if planned.job.stage == "simulate" else None
 
     def inputs(self, planned: PlannedJob, found: dict[str, Any]) -> Mapping[str, str | list[str]]:
-        if "trajectories" in found:
-            found["trajectories"] = str(self.folder / "trajectories")
+        for name in ("trajectories", "observed"):
+            if name in found:
+                found[name] = str(self.folder / "trajectories")
         if "table" in found:
             found["table"] = str(self._table)
         if planned.job.stage == "gather_zoo":

@@ -98,7 +98,7 @@ def inputs_from(planned: PlannedJob, made_by: dict[str, tuple[PlannedJob, str]])
     for path in planned.inputs:
         if path in made_by:
             found.append(made_by[path])
-        elif path == planned.job.inputs.get("trajectories"):
+        elif path in (planned.job.inputs.get("trajectories"), planned.job.inputs.get("observed")):
             found += [made for file, made in made_by.items() if Path(file).parent == Path(path)][:1]
     return found
 

@@ -17,7 +17,7 @@ from weightcast.environments.conditions import Condition, Known, build_condition
 from weightcast.environments.config.weight_map import AnyWeightMap
 from weightcast.environments.dataset import Normalisation
 from weightcast.environments.predictor import StackedPredictor
-from weightcast.environments.weight_maps import WeightMap, build_weight_map
+from weightcast.environments.weight_maps import PooledWeights, WeightMap, build_weight_map
 
 _WEIGHT_MAP: TypeAdapter[AnyWeightMap] = TypeAdapter(AnyWeightMap)
 
@@ -79,6 +79,8 @@ class BaseNetwork:
     @torch.no_grad()
     def weights(self, known: Sequence[Known]) -> Tensor:
         """What is known of environments -> weights [environment, weight], on the base's device."""
+        if isinstance(self.weight_map, PooledWeights):  # the same everywhere, whatever is known
+            return self.weight_map(self.weight_map.weights.new_zeros(len(known), 0)).clone()
         prepared = self.condition.prepare(known).to(self.weight_map.weights.device)
         return self.weight_map(prepared).clone()
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from weightcast.core.draws import Draws
+from weightcast.core.errors import InputError
 from weightcast.core.nets.transformer import ConditionedBlock, sinusoidal_features
 from weightcast.environments.conditions import Condition
 from weightcast.environments.config.diffusion import DiffusionSettings
@@ -48,6 +49,8 @@ class DiffusionTransformer(nn.Module):
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.modulation = nn.Linear(width, 2 * width)
         self.head = nn.Linear(width, latent)
+        # What stands in the environment's place where nothing is known of it.
+        self.unknown = nn.Parameter(torch.zeros(width)) if settings.condition_dropout > 0.0 else None
         for layer in (self.modulation, self.head):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
@@ -64,19 +67,43 @@ class DiffusionTransformer(nn.Module):
             features += [torch.sin(angle), torch.cos(angle)]
         return torch.cat(features, dim=-1)
 
-    def forward(self, latents: Tensor, noise_step: Tensor, prepared: Tensor) -> Tensor:
+    def environments(self, prepared: Tensor | None, hidden: Tensor | None) -> Tensor:
+        """Coordinates [batch, coordinate] -> [batch, width], as blocks are told of the environment.
+
+        Args:
+            prepared: coordinates; None: nothing is known of any [1, width].
+            hidden: bool [batch]; of which nothing is to be told; None: all are told.
+        """
+        if prepared is not None:
+            told = self.environment(self.environment_features(self.condition(prepared)))
+            return told if hidden is None else torch.where(hidden[:, None], self._nothing, told)
+        return self._nothing[None]
+
+    @property
+    def _nothing(self) -> Tensor:
+        if self.unknown is None:
+            raise InputError(
+                "generator: found a diffusion that was trained with the condition alone, expected one that was trained "
+                "with generator.diffusion.condition_dropout above 0"
+            )
+        return self.unknown
+
+    def forward(
+        self, latents: Tensor, noise_step: Tensor, prepared: Tensor | None, hidden: Tensor | None = None
+    ) -> Tensor:
         """Predict x0, v or epsilon.
 
         Args:
             latents: noised [batch, node, latent].
             noise_step: long [batch].
-            prepared: the condition's coordinates [batch, coordinate].
+            prepared: the condition's coordinates [batch, coordinate]; None: nothing is known.
+            hidden: bool [batch]; of which latents the condition is not told; None: of none.
 
         Returns:
             [batch, node, latent].
         """
         condition = self.time(sinusoidal_features(noise_step, self.width))
-        condition = condition + self.environment(self.environment_features(self.condition(prepared)))  # [batch, width]
+        condition = condition + self.environments(prepared, hidden)  # [batch, width]
         tokens = self.embed(latents) + self.nodes
         for block in self.blocks:
             tokens = block(tokens, condition)
@@ -94,6 +121,7 @@ class LatentDiffusion(nn.Module):
     def __init__(self, nodes: int, latent: int, condition: Condition, settings: DiffusionSettings) -> None:
         super().__init__()
         self.prediction = settings.prediction
+        self.dropout = settings.condition_dropout
         self.shape = (nodes, latent)
         self.transformer = DiffusionTransformer(nodes, latent, condition, settings)
         self.regression: LatentRegression | None = None
@@ -116,9 +144,20 @@ class LatentDiffusion(nn.Module):
         """
         return latents if self.regression is None else (latents - self.regression(prepared)) / self.left_over
 
-    def whole(self, residuals: Tensor, prepared: Tensor) -> Tensor:
-        """The inverse of :meth:`residuals`."""
-        return residuals if self.regression is None else residuals * self.left_over + self.regression(prepared)
+    def whole(self, residuals: Tensor, prepared: Tensor | None) -> Tensor:
+        """The inverse of :meth:`residuals`.
+
+        Raises:
+            InputError: nothing is known, and regression needs something that is.
+        """
+        if self.regression is None:
+            return residuals
+        if prepared is None:
+            raise InputError(
+                "generator: found a diffusion relative to regression on the condition, which must be told of an "
+                "environment, expected one that was trained with generator.diffusion.relative_to: mean"
+            )
+        return residuals * self.left_over + self.regression(prepared)
 
     def fit_regression(self, latents: Tensor, prepared: Tensor, settings: DiffusionSettings) -> None:
         """Regress, where latents are modelled relative to regression.
@@ -152,9 +191,12 @@ class LatentDiffusion(nn.Module):
             "epsilon": noise,
             "v": signal * noise - spread * latents,
         }[self.prediction]
-        return (self.transformer(noised, noise_step, prepared) - target).square().mean()
+        if self.dropout == 0.0:
+            return (self.transformer(noised, noise_step, prepared) - target).square().mean()
+        hidden = draws.uniform(len(latents)) < self.dropout
+        return (self.transformer(noised, noise_step, prepared, hidden) - target).square().mean()
 
-    def denoise(self, noised: Tensor, noise_step: int, prepared: Tensor) -> tuple[Tensor, Tensor]:
+    def denoise(self, noised: Tensor, noise_step: int, prepared: Tensor | None) -> tuple[Tensor, Tensor]:
         """The predicted clean :meth:`residuals` and the noise that they imply, each [batch, node, latent]."""
         signal, spread = self.signal[noise_step], self.noise[noise_step]
         steps = torch.full((len(noised),), noise_step, dtype=torch.long, device=noised.device)
@@ -167,16 +209,20 @@ class LatentDiffusion(nn.Module):
             clean = (noised - spread * predicted) / signal
         return clean, (noised - signal * clean) / spread
 
-    def sample(self, noise: Tensor, prepared: Tensor, steps: int) -> Tensor:
+    def sample(self, noise: Tensor, prepared: Tensor | None, steps: int) -> Tensor:
         """Deterministic sampling from given noise.
 
         Args:
             noise: standard normal [batch, node, latent].
-            prepared: coordinates [batch, coordinate].
+            prepared: coordinates [batch, coordinate]; None samples the prior, of which nothing is known.
             steps: denoising steps; differentiable throughout.
 
         Returns:
             Standardised latents [batch, node, latent].
+
+        Raises:
+            InputError: nothing is known, and the diffusion was trained without condition dropout, or relative to
+                regression.
         """
         noise_steps = torch.linspace(len(self.signal) - 1, 0, steps + 1).round().long().tolist()[:-1]
         latents = noise

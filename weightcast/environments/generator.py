@@ -25,6 +25,9 @@ from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.vae import WeightVAE
 from weightcast.environments.vae_artifact import build_vae
 
+PRIOR_STEPS = 50
+"""Steps in which the prior is sampled."""
+
 
 class Generator:
     """Weight VAE and latent diffusion together: samples of p(weights | environment).
@@ -47,21 +50,29 @@ class Generator:
         self.sample_steps = int(self.metadata["diffusion"]["sample_steps"])
 
     @classmethod
-    def load(cls, path: str | Path, arm: str | None = None, seed: int | None = None, device: str = "cpu") -> Generator:
+    def load(
+        cls,
+        path: str | Path,
+        arm: str | None = None,
+        seed: int | None = None,
+        device: str = "cpu",
+        condition: str | None = None,
+    ) -> Generator:
         """Read a trained generator.
 
         Args:
             path: a study's folder (``results/<study>``) or one generator artifact.
-            arm: which arm of the study; the first of its config if None.
+            arm: which arm of the study; the first of its config if None, of those that are told ``condition``.
             seed: which of its seeds; the first if None.
             device: where it computes: ``cpu``, ``cuda``, ``cuda:<number>`` or ``auto``.
+            condition: what an arm must be told: ``parameters``, ``frames``, ``label``; anything if None.
 
         Raises:
             InputError: there is none, its file cannot be used, or there is no such device.
         """
         path = Path(path)
-        artifact = load_artifact(_find(path, arm, seed) if path.is_dir() else path, "generator")
-        vae, diffusion, condition = _build(artifact.metadata)
+        artifact = load_artifact(_find(path, arm, seed, condition) if path.is_dir() else path, "generator")
+        vae, diffusion, trained = _build(artifact.metadata)
         for prefix, part in (("vae.", vae), ("diffusion.", diffusion)):
             part.load_state_dict(
                 {
@@ -71,7 +82,7 @@ class Generator:
                 }
             )
             part.eval()
-        return cls(vae, diffusion, condition, artifact.metadata).to(choose_device(device))
+        return cls(vae, diffusion, trained, artifact.metadata).to(choose_device(device))
 
     def to(self, device: torch.device) -> Generator:
         """Move the generator to a device, in place."""
@@ -130,12 +141,47 @@ class Generator:
         Raises:
             InputError: a parameter is unknown, missing or not a finite number; or ``n`` is less than 1.
         """
+        self.check_told_parameters("environment")
         known = Known(parameters=environment)
         for warning in self.condition.check(known, "environment"):
             warnings.warn(warning, stacklevel=3)  # past the decorator, to the caller
         if n < 1:
             raise InputError(f"n: found {n}, expected at least 1")
         return self.known_weights(known, n, seed)
+
+    def check_told_parameters(self, source: str) -> None:
+        """Check that this is a generator that can be told an environment's parameters.
+
+        Raises:
+            InputError: it is told frames; names ``source``.
+        """
+        if self.condition.shown_frames:
+            raise InputError(
+                f"{source}: found parameters, expected observed frames: the arm {self.metadata.get('arm')} was trained "
+                f"on the condition {self.condition.describe()['kind']!r}"
+            )
+
+    @torch.no_grad()
+    def prior_weights(self, n: int = 1, seed: int = 0, steps: int = PRIOR_STEPS) -> Tensor:
+        """Weights of ``n`` predictors as they are likely where nothing is known of the environment: [n, weight].
+
+        Args:
+            n: how many, on the CPU.
+            seed: the same seed gives the same weights.
+            steps: of the sampler, more than a condition needs: the prior is wide.
+
+        Raises:
+            InputError: the generator was trained without condition dropout, or relative to regression, or its weights
+                are relative to those of a base that must be told of an environment.
+        """
+        origin = self.vae.origin
+        if origin is not None and not origin.is_pooled:
+            raise InputError(
+                "prior_weights: found weights relative to a conditioned base, which must be told of an environment, "
+                "expected an arm on a pooled base or with vae.relative_to: mean"
+            )
+        latents = self.diffusion.sample(self.draw_noise(n, seed), None, steps)
+        return self.vae.decode(latents, latents.new_zeros(n, 0)).cpu()
 
     @torch.no_grad()
     def known_weights(self, known: Known, n: int = 1, seed: int = 0) -> Tensor:
@@ -169,14 +215,17 @@ class Generator:
         frames: Tensor | None = None,
         n: int = 1,
         seed: int = 0,
+        times: Tensor | None = None,
     ) -> list[PhysicalPredictor]:
         """Generate predictors for an environment given by its parameters, or by a few frames observed there.
 
         Args:
             environment: value of each parameter, in the study's units.
-            frames: see :meth:`infer`; used where ``environment`` is not given.
+            frames: see :meth:`infer`; used where ``environment`` is not given. A generator whose condition sees frames
+                takes a single one as well, and NaN for points that were not seen.
             n: how many predictors.
             seed: the same seed gives the same predictors.
+            times: of the frames [time], counted in the study's frames, for such a condition; consecutive ones if None.
 
         Returns:
             ``n`` modules, each [batch, channel, y, x] -> the next frames, in physical units, with ``rollout``.
@@ -189,10 +238,15 @@ class Generator:
         if environment is None:
             assert frames is not None
             if self.condition.shown_frames:
-                observed = Known(frames=_check_frames(frames, len(self.normalisation.mean)))
+                observed = Known(frames=_as_trajectories(frames), times=times)
+                self._warn(observed, "frames")
                 return physical_predictors(self.known_weights(observed, n, seed), self.metadata, {})
             environment = self.infer(frames, seed)
         return physical_predictors(self.sample_weights(environment, n, seed), self.metadata, environment)
+
+    def _warn(self, known: Known, source: str) -> None:
+        for warning in self.condition.check(known, source):
+            warnings.warn(warning, stacklevel=3)
 
     @property
     def predictor(self) -> StackedPredictor:
@@ -215,7 +269,7 @@ def _build(metadata: Mapping[str, Any]) -> tuple[WeightVAE, LatentDiffusion, Con
     return vae, LatentDiffusion(graph.num_nodes, vae.latent, condition, settings), condition
 
 
-def _find(results: Path, arm: str | None, seed: int | None) -> Path:
+def _find(results: Path, arm: str | None, seed: int | None, condition: str | None = None) -> Path:
     """The artifact of an arm's last stage in a study's folder."""
     config = results / "config.yaml"
     if not config.is_file():
@@ -224,6 +278,15 @@ def _find(results: Path, arm: str | None, seed: int | None) -> Path:
     arms, seeds = generator["arms"], generator["seeds"]
     if not arms:
         raise InputError(f"{config}: generator.arms: found none, expected an arm: this study has no generator")
+    if condition is not None and arm is None:
+        told = {name: settings.get("condition", "parameters") for name, settings in arms.items()}
+        arm = next((name for name, kind in told.items() if kind == condition), None)
+        if arm is None:
+            found = ", ".join(f"{name} ({kind})" for name, kind in told.items())
+            raise InputError(
+                f"{config}: generator.arms: found {found}, expected one with the condition {condition!r}: this study "
+                "was trained without"
+            )
     arm = next(iter(arms)) if arm is None else arm
     seed = seeds[0] if seed is None else seed
     if arm not in arms:
@@ -234,10 +297,14 @@ def _find(results: Path, arm: str | None, seed: int | None) -> Path:
     return results / stage / f"{arm}-{seed}.safetensors"
 
 
-def _check_frames(frames: Tensor, channels: int) -> Tensor:
+def _as_trajectories(frames: Tensor) -> Tensor:
+    """[time, channel, y, x] or [trajectory, time, channel, y, x] -> the latter."""
     frames = torch.as_tensor(frames, dtype=torch.float32)
-    if frames.ndim == 4:
-        frames = frames[None]
+    return frames[None] if frames.ndim == 4 else frames
+
+
+def _check_frames(frames: Tensor, channels: int) -> Tensor:
+    frames = _as_trajectories(frames)
     if frames.ndim != 5 or frames.shape[1] < 2 or frames.shape[2] != channels:
         raise InputError(
             f"frames: found shape {list(frames.shape)}, expected [trajectory, time >= 2, channel = {channels}, y, x]"

@@ -15,7 +15,7 @@ from weightcast.core.config.training import PooledTraining, PredictorTraining
 from weightcast.core.environment_table import Environment, EnvironmentTable, Role, read_environments
 from weightcast.core.job import StageSettings
 from weightcast.environments.config.baselines import FinetuneSettings
-from weightcast.environments.config.condition import ConditionName
+from weightcast.environments.config.condition import ConditionName, ConditionSettings
 from weightcast.environments.config.context import ContextSettings
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.diffusion import DiffusionSettings
@@ -67,9 +67,17 @@ class Plan:
         return self.study.results
 
     @property
-    def shown(self) -> DataSettings | None:
-        """How frames of environments are read, if a condition of the study sees them."""
-        return self.study.data if sees_frames(self.study) else None
+    def shown(self) -> ShownFrames | None:
+        """How frames of environments are read, and what is made of them, if a condition of the study sees any."""
+        study = self.study
+        return ShownFrames(data=study.data, conditions=study.conditions) if sees_frames(study) else None
+
+
+class ShownFrames(StageSettings):
+    """What stages are told where a condition of the study sees frames."""
+
+    data: DataSettings
+    conditions: ConditionSettings
 
 
 class Rows(StageSettings):
@@ -102,7 +110,12 @@ class Told(Rows):
         shown: how frames of them are read, where a condition of the study sees frames (`Plan.shown`).
     """
 
-    shown: DataSettings | None = None
+    shown: ShownFrames | None = None
+
+    @property
+    def conditions(self) -> ConditionSettings | None:
+        """How the kinds of conditions that see frames are set, where the study has one."""
+        return None if self.shown is None else self.shown.conditions
 
 
 class ResolveConfig(StageSettings):
@@ -294,6 +307,17 @@ class GatherZoo(StageSettings):
         return cls(environments=tuple(environment.id for environment in chosen))
 
 
+class LabelEnvironments(Told):
+    """Surrogate labels of the visible environments, from the experts of one base."""
+
+    base: str
+    seed: int
+
+    @classmethod
+    def of(cls, plan: Plan, base: str) -> LabelEnvironments:
+        return cls(shown=plan.shown, environments=plan.table.visible, base=base, seed=plan.study.seed)
+
+
 class TrainVae(Told):
     """The weight VAE of one arm and seed."""
 
@@ -416,7 +440,7 @@ class RegressWeights(Told):
             shown=plan.shown,
             environments=plan.table.environments,
             base=base,
-            condition=plan.study.base.condition,
+            condition="parameters",  # whatever the base is told: a regression of a thousand weights needs few numbers
             logarithmic_parameters=plan.study.logarithmic_parameters,
             regression=plan.study.baselines.regression,
         )
@@ -552,6 +576,14 @@ class MapWeights(Told):
         return cls(shown=plan.shown, environments=plan.table.visible, bases=tuple(plan.study.zoo.bases))
 
 
+class CorrelateLabels(Rows):
+    """What surrogate labels have to do with parameters."""
+
+    @classmethod
+    def of(cls, plan: Plan) -> CorrelateLabels:
+        return cls(environments=plan.table.visible)
+
+
 class ShowEnvironments(Rows):
     """Which environments and channels are drawn."""
 
@@ -645,6 +677,7 @@ JOBS: dict[str, type[StageSettings]] = {
     "train_context": TrainContext,
     "train_experts": TrainExperts,
     "gather_zoo": GatherZoo,
+    "label_environments": LabelEnvironments,
     "train_vae": TrainVae,
     "train_diffusion": TrainDiffusion,
     "tune_generator": TuneGenerator,
@@ -660,6 +693,7 @@ JOBS: dict[str, type[StageSettings]] = {
     "summarise": Summarise,
     "summarise_observed": SummariseObserved,
     "map_weights": MapWeights,
+    "correlate_labels": CorrelateLabels,
     "show_environments": ShowEnvironments,
     "show_rollouts": ShowRollouts,
     "distil": Distil,

@@ -118,6 +118,11 @@ class _Sizes:
         """The same of all visible environments, of the training's frames."""
         return self.read(self.visible, *parts)
 
+    @property
+    def shown(self) -> int:
+        """What a training draws observations from, where a condition sees frames."""
+        return self.trained("train") if self.plan.shown else 0
+
     def step(self, networks: int, windows: int, unroll: int) -> int:
         """A training step through the predictor."""
         return round(BACKWARD * networks * (windows * unroll * self.kept + (1 + unroll) * 2 * self.weights))
@@ -234,6 +239,7 @@ def _train_base(sizes: _Sizes, of: Mapping[str, str]) -> int:
         networks = min(training.environments, sizes.visible)
         return (
             sizes.trained("train", "validation")
+            + sizes.shown
             + STATES * sizes.weight_map(name)
             + sizes.step(networks, training.batch, training.unroll)
             + sizes.ahead(sizes.visible, study.data.trajectories.validation)
@@ -289,6 +295,15 @@ def _regress_weights(sizes: _Sizes, of: Mapping[str, str]) -> int:
     return (2 * sizes.experts + sizes.unseen + regressions) * sizes.weights
 
 
+def _label_environments(sizes: _Sizes, of: Mapping[str, str]) -> int:
+    settings = sizes.study.conditions.label
+    states = sizes.visible * settings.states * sizes.frame
+    # Points of the regression, twice: a kernel between all of them, and its decomposition.
+    points = 4 * 4 * (sizes.visible * settings.observations) ** 2
+    experts = 2 * sizes.experts * sizes.weights + sizes.ahead(sizes.visible, settings.states)
+    return 2 * sizes.shown + states + points + experts
+
+
 def _regress_latents(sizes: _Sizes, of: Mapping[str, str]) -> int:
     def of_arm(arm: str) -> int:
         generators = len(sizes.study.generator.seeds)
@@ -305,6 +320,7 @@ def _train_vae(sizes: _Sizes, of: Mapping[str, str]) -> int:
         functional = sizes.step(settings.batch, settings.functional_batch, 1) if settings.functional_weight else 0
         return (
             sizes.trained("train", "validation")
+            + sizes.shown
             + 5 * sizes.experts * sizes.weights
             + STATES * learned
             + max(round(BACKWARD * settings.batch * kept) + functional, sizes.encoded(arm))
@@ -319,7 +335,7 @@ def _train_diffusion(sizes: _Sizes, of: Mapping[str, str]) -> int:
         learned, kept = sizes.diffusion(arm)
         step = round(BACKWARD * settings.batch * kept)
         zoo = 3 * sizes.experts * sizes.weights
-        return zoo + sizes.vae(arm)[0] + STATES * learned + max(step, sizes.encoded(arm))
+        return sizes.shown + zoo + sizes.vae(arm)[0] + STATES * learned + max(step, sizes.encoded(arm))
 
     return _largest(of_arm, of.get("arm"), list(sizes.study.generator.arms))
 
@@ -333,7 +349,9 @@ def _tune_generator(sizes: _Sizes, of: Mapping[str, str]) -> int:
         trained = STATES * (sizes.generator(arm))
         through = sizes.step(networks, settings.training.batch, settings.training.unroll)
         every = sizes.ahead(sizes.visible, sizes.study.data.trajectories.validation)
-        return sizes.trained("train", "validation") + trained + round(BACKWARD * sampled) + through + every
+        return (
+            sizes.shown + sizes.trained("train", "validation") + trained + round(BACKWARD * sampled) + through + every
+        )
 
     return _largest(of_arm, of.get("arm"), tuned_arms(sizes.study))
 
@@ -438,6 +456,7 @@ _NUMBERS: dict[str, Callable[[_Sizes, Mapping[str, str]], int]] = {
     "train_experts": _train_experts,
     "gather_zoo": _zoo,
     "regress_weights": _regress_weights,
+    "label_environments": _label_environments,
     "regress_latents": _regress_latents,
     "train_vae": _train_vae,
     "train_diffusion": _train_diffusion,

@@ -15,22 +15,28 @@ from torch import Tensor, nn
 from weightcast.core.graph import WeightGraph
 from weightcast.environments.base import BaseNetwork, described_weight_map
 from weightcast.environments.conditions import Condition
-from weightcast.environments.weight_maps import WeightMap
+from weightcast.environments.weight_maps import PooledWeights, WeightMap
 
 
 class Origin(nn.Module):
     """A trained base behind a change of coordinates: it stays as it is when an environment joins the table, the
     generator's condition does not.
 
+    A pooled base is the same everywhere: it needs no coordinates, and goes with any condition.
+
     Args:
         weight_map: of the base; not trained any more.
         condition: the generator's.
+
+    Attributes:
+        is_pooled: whether it is the same in every environment.
     """
 
     def __init__(self, weight_map: WeightMap, condition: Condition) -> None:
         super().__init__()
         self.weight_map = weight_map.requires_grad_(False)
-        self.coordinates = condition.towards(weight_map.condition)
+        self.is_pooled = isinstance(weight_map, PooledWeights)
+        self.coordinates = nn.Identity() if self.is_pooled else condition.towards(weight_map.condition)
 
     @classmethod
     def of(cls, base: BaseNetwork, condition: Condition) -> Origin:

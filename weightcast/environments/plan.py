@@ -12,7 +12,7 @@ from typing import Any
 
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.errors import InputError
-from weightcast.environments.config.condition import SHOWN_FRAMES
+from weightcast.environments.config.condition import LABELLED, SHOWN_FRAMES
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.study import Study
 from weightcast.environments.config.trained_maps import trained_maps
@@ -187,6 +187,11 @@ def sees_frames(study: Study) -> bool:
     """Whether a condition of the study is shown frames of every environment."""
     arms = study.generator.arms.values()
     return not SHOWN_FRAMES.isdisjoint([study.base.condition, *(arm.condition for arm in arms)])
+
+
+def labelled_bases(study: Study) -> list[str]:
+    """Bases whose experts surrogate labels are made of: those of the arms that are told one."""
+    return list(dict.fromkeys(arm.base for arm in study.generator.arms.values() if arm.condition in LABELLED))
 
 
 def tuned_arms(study: Study) -> list[str]:

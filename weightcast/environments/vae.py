@@ -132,7 +132,11 @@ class WeightVAE(nn.Module):
         Returns:
             Standardised latents [batch, node, latent].
         """
-        codes = self.posterior(weights - self.origins(prepared))[0]
+        return self.encode_deviations(weights - self.origins(prepared))
+
+    def encode_deviations(self, deviations: Tensor) -> Tensor:
+        """The same of deviations from their origins [batch, weight]."""
+        codes = self.posterior(deviations)[0]
         return (codes - self.latent_mean) / self.latent_scale
 
     def decode(self, latents: Tensor, prepared: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ class TrainedVae:
 
     Attributes:
         vae: the network.
-        condition: what its origin is a function of.
+        condition: what its origin is a function of, and what the arm's diffusion starts from.
         predictor: whose weights it codes.
         metadata: of the artifact.
     """
@@ -34,7 +34,8 @@ class TrainedVae:
 
     def save(self, path: str | Path) -> None:
         """Write as a ``vae`` artifact."""
-        save_artifact(path, "vae", self.vae.state_dict(), self.metadata)
+        condition = {f"condition.{name}": tensor for name, tensor in self.condition.state_dict().items()}
+        save_artifact(path, "vae", self.vae.state_dict() | condition, self.metadata)
 
     @classmethod
     def load(cls, path: str | Path) -> TrainedVae:
@@ -47,7 +48,9 @@ class TrainedVae:
         predictor = StackedPredictor.of_architecture(artifact.metadata["architecture"])
         condition = build_condition(artifact.metadata["condition"])
         vae = build_vae(artifact.metadata, condition, predictor.graph)
-        vae.load_state_dict(artifact.tensors)
+        own = {name for name in artifact.tensors if name.startswith("condition.")}
+        condition.load_state_dict({name.removeprefix("condition."): artifact.tensors[name] for name in own})
+        vae.load_state_dict({name: tensor for name, tensor in artifact.tensors.items() if name not in own})
         return cls(vae.eval(), condition, predictor, artifact.metadata)
 
 

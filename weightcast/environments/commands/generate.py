@@ -20,6 +20,7 @@ from weightcast.core.errors import InputError
 from weightcast.environments.commands.frame_step import agreed_frame_step
 from weightcast.environments.commands.observed_frames import read_observed_frames
 from weightcast.environments.conditions import Known
+from weightcast.environments.config.condition import CONDITIONS
 from weightcast.environments.config.study import Study, load_study
 from weightcast.environments.generator import Generator
 from weightcast.environments.model import save_models
@@ -35,10 +36,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--frames",
         type=Path,
         metavar="FILE",
-        help="NetCDF with two or more frames observed there, instead of parameters",
+        help="NetCDF with frames observed there, instead of parameters: two or more; or, for an arm that was trained "
+        "on frames or labels, one or more, of which points may be missing (NaN)",
     )
     parser.add_argument("-n", "--samples", default=1, type=int, metavar="N", help="predictors to generate; default: 1")
     parser.add_argument("--arm", metavar="NAME", help="of the study's generator; default: the first")
+    parser.add_argument(
+        "--condition",
+        choices=CONDITIONS,
+        help="take the first arm that was trained on this: parameters, frames, or a label told from frames",
+    )
     parser.add_argument("--seed", default=0, type=int, help="another seed gives other predictors; default: 0")
     parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda or cuda:<number>")
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="model.safetensors to write")
@@ -52,13 +59,19 @@ def run(arguments: argparse.Namespace) -> None:
     stated = None if arguments.environment is None else parse_environment(arguments.environment)
     if stated is not None:
         _check_parameters_are_known(results, arguments.environment)
-    generator = Generator.load(results, arguments.arm, device=arguments.device)
+    generator = Generator.load(results, arguments.arm, device=arguments.device, condition=arguments.condition)
     study = load_study(results / "config.yaml")
     described = {"channels": study.data.channels, "grid": list(study.data.grid), **_units(study, results)}
     if stated is None and generator.condition.shown_frames:
         environment = {}
-        frames = _read(arguments.frames, described)
-        weights = generator.known_weights(Known(frames=frames), arguments.samples, arguments.seed)
+        known = _observed(generator, arguments.frames, described)
+        for warning in generator.condition.check(known, str(arguments.frames)):
+            warn(warning)
+        if generator.condition.describe()["kind"] == "label":
+            label = generator.condition.named(generator.condition.prepare([known])[0])
+            described["label"] = label
+            print(f"told {_words(label)} from the frames in {arguments.frames}")
+        weights = generator.known_weights(known, arguments.samples, arguments.seed)
         described["observed"] = arguments.frames.name
     else:
         if stated is None:
@@ -66,6 +79,7 @@ def run(arguments: argparse.Namespace) -> None:
             described["inferred_from"] = arguments.frames.name
         else:
             environment = stated
+            generator.check_told_parameters("--environment")
         for warning in generator.condition.check(Known(parameters=environment), "environment"):
             warn(warning)
         with warnings.catch_warnings(action="ignore", category=UserWarning):  # the same, as a Python program gets them
@@ -131,6 +145,14 @@ def _read(file: Path, described: Mapping[str, Any]) -> Tensor:
         raise InputError(f"{file}: time: found {count} frames, expected 2 or more")
     agreed_frame_step(frames, file, described)
     return torch.from_numpy(frames.values)
+
+
+def _observed(generator: Generator, file: Path, described: Mapping[str, Any]) -> Known:
+    """Frames of a file for a condition that sees them: one or more, with NaN where nothing was seen."""
+    frames = read_observed_frames(file, described["channels"], described["grid"], masked=True)
+    if frames.values.shape[1] > 1:
+        agreed_frame_step(frames, file, described)
+    return Known(frames=torch.from_numpy(frames.values))
 
 
 def _units(study: Study, results: Path) -> dict[str, Any]:

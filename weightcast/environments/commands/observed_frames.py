@@ -40,7 +40,11 @@ class ObservedFrames:
 
 
 def read_observed_frames(
-    path: str | Path, channels: Sequence[str], grid: Sequence[int], frame: int | None = None
+    path: str | Path,
+    channels: Sequence[str],
+    grid: Sequence[int],
+    frame: int | None = None,
+    masked: bool = False,
 ) -> ObservedFrames:
     """Read and validate frames from NetCDF with the dimensions (trajectory, time, y, x), the first two optional.
 
@@ -49,6 +53,7 @@ def read_observed_frames(
         channels: variables to read, in this order.
         grid: expected number of points (y, x).
         frame: index of the only frame wanted, from the end if negative; all if None.
+        masked: whether points may be NaN, which were not seen.
 
     Raises:
         InputError: the file is missing, unreadable or truncated, has other channels, dimensions or points, has no such
@@ -78,7 +83,8 @@ def read_observed_frames(
     except (OSError, RuntimeError, ValueError, IndexError) as error:
         raise unreadable(path, error) from None
     checks.check_counts(path, values.shape[0], values.shape[1], minimum_trajectories=1, minimum_frames=1)
-    checks.check_finite(path if frame is None else Path(f"{path} (frame {frame} alone)"), values, channels)
+    if not masked:
+        checks.check_finite(path if frame is None else Path(f"{path} (frame {frame} alone)"), values, channels)
     return found
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from weightcast.core.errors import InputError
 from weightcast.environments.conditions.condition import Condition, Known
-from weightcast.environments.config.condition import CONDITIONS
+from weightcast.environments.config.condition import CONDITIONS, ConditionSettings
 
 __all__ = ["Condition", "Known", "build_condition", "kind_of_condition", "new_condition"]
 
@@ -32,18 +32,24 @@ def kind_of_condition(name: str) -> type[Condition]:
     return kind
 
 
-def new_condition(kind: str, visible: Sequence[Known], logarithmic: Sequence[str] = ()) -> Condition:
+def new_condition(
+    kind: str,
+    visible: Sequence[Known],
+    logarithmic: Sequence[str] = (),
+    settings: ConditionSettings | None = None,
+) -> Condition:
     """A condition made for the visible environments.
 
     Args:
         kind: a ``ConditionName``.
         visible: what is known of each visible environment.
         logarithmic: parameters whose logarithm counts.
+        settings: of the kinds that can be set; their defaults if None.
 
     Raises:
         InputError: the environments lack what this kind needs.
     """
-    return kind_of_condition(kind).of(visible, logarithmic)
+    return kind_of_condition(kind).of(visible, logarithmic, settings)
 
 
 def build_condition(description: Mapping[str, Any]) -> Condition:

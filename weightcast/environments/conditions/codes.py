@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from weightcast.core.errors import InputError
 from weightcast.environments.conditions.condition import Condition, Known
+from weightcast.environments.config.condition import ConditionSettings
 
 
 class CodeCondition(Condition):
@@ -27,7 +28,9 @@ class CodeCondition(Condition):
         self.coordinates = self.width = codes.shape[1]
 
     @classmethod
-    def of(cls, visible: Sequence[Known], logarithmic: Sequence[str] = ()) -> CodeCondition:
+    def of(
+        cls, visible: Sequence[Known], logarithmic: Sequence[str] = (), settings: ConditionSettings | None = None
+    ) -> CodeCondition:
         return cls(_codes(visible))
 
     @classmethod

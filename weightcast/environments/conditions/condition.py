@@ -9,8 +9,9 @@ from typing import Any, Self
 
 from torch import Tensor, nn
 
+from weightcast.core.draws import Draws
 from weightcast.core.environment_table import Environment
-from weightcast.environments.config.condition import SHOWN_FRAMES
+from weightcast.environments.config.condition import SHOWN_FRAMES, UNREGRESSED, ConditionSettings
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,17 @@ class Known:
 
     Attributes:
         parameters: value of each parameter, in the user's units; None where nobody knows them.
-        frames: observed frames [trajectory, frame, channel, y, x] in physical units; None where there are none.
+        frames: observed frames [trajectory, frame, channel, y, x] in physical units, NaN where a point was not seen;
+            None where there are none.
+        times: of the frames [frame], counted in the study's frames; consecutive ones if None.
+        label: surrogate label [component] of a visible environment; None where it must be told from frames.
         code: learned with the visible environments, or inferred from frames [dimension]; None where there is none.
     """
 
     parameters: Mapping[str, float] | None = None
     frames: Tensor | None = None
+    times: Tensor | None = None
+    label: Tensor | None = None
     code: Tensor | None = None
 
     @classmethod
@@ -52,9 +58,16 @@ class Condition(nn.Module, ABC):
         """Whether ``prepare`` takes frames, so that nothing has to be searched for where some are observed."""
         return self.describe()["kind"] in SHOWN_FRAMES
 
+    @property
+    def regressable(self) -> bool:
+        """Whether coordinates are a few finite numbers, as a regression takes them."""
+        return self.describe()["kind"] not in UNREGRESSED
+
     @classmethod
     @abstractmethod
-    def of(cls, visible: Sequence[Known], logarithmic: Sequence[str] = ()) -> Self:
+    def of(
+        cls, visible: Sequence[Known], logarithmic: Sequence[str] = (), settings: ConditionSettings | None = None
+    ) -> Self:
         """A condition for these visible environments."""
 
     @classmethod
@@ -73,6 +86,26 @@ class Condition(nn.Module, ABC):
     @abstractmethod
     def forward(self, prepared: Tensor) -> Tensor:
         """Coordinates [batch, coordinate] -> embeddings [batch, width]."""
+
+    def pool(self, known: Sequence[Known]) -> Tensor:
+        """What a training draws from, [environment, ...] on the CPU: the coordinates, unless a kind has more to show.
+
+        Args:
+            known: of the visible environments, with all of their training frames where frames are seen.
+        """
+        return self.prepare(known)
+
+    def drawn(self, pool: Tensor, rows: Tensor, draws: Draws) -> Tensor:
+        """Coordinates [row, coordinate] as one training step sees them, of environments that are rows of a pool."""
+        return pool[rows]
+
+    def targets(self, known: Sequence[Known]) -> Tensor | None:
+        """What an auxiliary loss compares with, [environment, ...] on the CPU; None without such a loss."""
+        return None
+
+    def auxiliary_loss(self, prepared: Tensor, targets: Tensor) -> Tensor:
+        """A scalar that is added to the loss in training: what coordinates say of the targets, where there are any."""
+        return prepared.new_zeros(())
 
     @abstractmethod
     def towards(self, other: Condition) -> nn.Module:

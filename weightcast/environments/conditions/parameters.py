@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from weightcast.core.errors import InputError
 from weightcast.environments.conditions.condition import Condition, Known
+from weightcast.environments.config.condition import ConditionSettings
 from weightcast.environments.scaling import ParameterScaling
 
 GRID_POINTS = 5
@@ -33,7 +34,9 @@ class ParametersCondition(Condition):
         self.coordinates = self.width = len(scaling.names)
 
     @classmethod
-    def of(cls, visible: Sequence[Known], logarithmic: Sequence[str] = ()) -> ParametersCondition:
+    def of(
+        cls, visible: Sequence[Known], logarithmic: Sequence[str] = (), settings: ConditionSettings | None = None
+    ) -> ParametersCondition:
         names = list(_parameters(visible[0]))
         return cls(ParameterScaling.of(names, _values(visible, names), logarithmic))
 

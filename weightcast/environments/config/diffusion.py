@@ -36,5 +36,8 @@ class DiffusionSettings(Settings):
     More fit finer dependence and extrapolate worse."""
     parameter_noise: float = Field(default=0.0, ge=0)
     """Noise on the scaled parameters while training."""
+    condition_dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Share of a step's latents whose environment is hidden from the network, which so learns what weights are likely
+    anywhere as well: the prior of weights that nothing is known for. 0: there is none."""
     batch: int = Field(default=32, ge=1)
     training: TrainingSettings

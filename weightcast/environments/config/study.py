@@ -16,6 +16,7 @@ from weightcast.core.errors import InputError
 from weightcast.core.methods import OBSERVED, WEIGHTS_ONLY
 from weightcast.core.names import check_name
 from weightcast.environments.config.baselines import BaselineSettings
+from weightcast.environments.config.condition import LABELLED, UNREGRESSED, ConditionSettings
 from weightcast.environments.config.context import ContextSettings
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.diffusion import DiffusionSettings
@@ -47,6 +48,8 @@ class Study(Settings):
     predictor: AnyPredictor
     """The small network whose weights are the data. What can be set depends on its kind."""
     base: BaseSettings
+    conditions: ConditionSettings = ConditionSettings()
+    """What weights may depend on beside parameters: how observed frames are shown and read."""
     context: ContextSettings | None = None
     """Predictors for environments that nobody can name, from a few frames. null: none."""
     zoo: ZooSettings
@@ -103,6 +106,47 @@ def load_study(path: str | Path) -> Study:
     return parse_study(read_yaml(path), path)
 
 
+def _check_condition(study: Study, arm: str, vae: VAESettings, source: str | Path) -> None:
+    """Weights relative to a conditioned base are a function of what that base is told."""
+    chosen, told = study.generator.arms[arm], study.base.condition
+    if chosen.base == "conditioned" and vae.relative_to == "base" and chosen.condition != told:
+        raise InputError(
+            f"{source}: generator.arms.{arm}.condition: found {chosen.condition!r}, expected {told!r} as "
+            "base.condition, or generator.vae.relative_to: mean"
+        )
+
+
+def _check_coordinates(study: Study, arm: str, diffusion: DiffusionSettings, source: str | Path) -> None:
+    """What a diffusion does with coordinates beside conditioning on them, it does with a few numbers alone."""
+    condition = study.generator.arms[arm].condition
+    if condition not in UNREGRESSED:
+        return
+    field = f"{source}: generator.arms.{arm}.diffusion"
+    if diffusion.relative_to == "regression":
+        raise InputError(
+            f"{field}.relative_to: found 'regression' with the condition {condition!r}, expected 'mean': observed "
+            "frames are too many numbers to regress on"
+        )
+    if diffusion.left_out:
+        raise InputError(
+            f"{field}.left_out: found {diffusion.left_out:g} with the condition {condition!r}, expected 0: observed "
+            "frames do not say which environments lie at the edge"
+        )
+
+
+def _check_conditions(study: Study, source: str | Path) -> None:
+    if study.base.condition in LABELLED:
+        raise InputError(
+            f"{source}: base.condition: found {study.base.condition!r}, expected 'parameters' or 'frames': labels are "
+            "made of a base's experts"
+        )
+    frames = study.conditions.frames
+    if not (frames.statistics or frames.responses or frames.spectra):
+        raise InputError(
+            f"{source}: conditions.frames: found statistics, responses and spectra switched off, expected one or more"
+        )
+
+
 def _check_arm(study: Study, arm: str, source: str | Path) -> None:
     """The VAE and the diffusion of an arm, which are complete only with the arm's overrides."""
     sections: dict[str, tuple[str, type[Settings]]] = {
@@ -114,6 +158,8 @@ def _check_arm(study: Study, arm: str, source: str | Path) -> None:
     except ValidationError as error:
         name, section = sections[error.title]
         raise InputError(first_line(error, source, section, f"generator.arms.{arm}.{name}.")) from None
+    _check_condition(study, arm, vae, source)
+    _check_coordinates(study, arm, diffusion, source)
     for name, width, heads in (("vae", vae.width, vae.heads), ("diffusion", diffusion.width, diffusion.heads)):
         if width % heads:
             raise InputError(
@@ -144,6 +190,7 @@ def _check(study: Study, source: str | Path) -> None:
             raise InputError(
                 f"{source}: zoo.bases: found {base!r}, expected some of {known}: base.{base} is null or left out"
             )
+    _check_conditions(study, source)
     for channel in data.channels:
         check_name(channel, "data.channels", source)
     for arm in study.generator.arms:

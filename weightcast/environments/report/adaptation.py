@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 
 import pandas as pd
+import yaml
 
-from weightcast.core.methods import Method, method
+from weightcast.core.methods import GENERATOR_PREFIX, WEIGHTS_ONLY, Method, method
 from weightcast.core.report.number_formats import MISSING, number
 from weightcast.core.report.summary_tables import Cell, Row
 from weightcast.environments.adaptation_scores import (
@@ -46,17 +47,34 @@ def adaptation_tables(results: StudyResults) -> list[AdaptationTable]:
     if not set(SCORES) & set(results.metrics["metric"]):
         return []
     scores = adaptation_table(results.metrics, results.trained_horizon)
-    return [_table(str(task), of_task) for task, of_task in scores.groupby("task", sort=False)]
+    untold = untold_methods(results.config)
+    return [_table(str(task), of_task, untold) for task, of_task in scores.groupby("task", sort=False)]
 
 
-def _table(task: str, scores: pd.DataFrame) -> AdaptationTable:
+def untold_methods(config: str) -> set[str]:
+    """Methods that a study tells something else than the parameters: those on a condition of another kind.
+
+    Args:
+        config: the resolved configuration, as text.
+    """
+    settings = yaml.safe_load(config)
+    settings = settings if isinstance(settings, dict) else {}
+    base = settings.get("base", {}).get("condition", "parameters")
+    names = set() if base == "parameters" else {"film", "film-matched", "hypernetwork", "finetune-film"}
+    for arm, chosen in settings.get("generator", {}).get("arms", {}).items():
+        if chosen.get("condition", "parameters") != "parameters":
+            names |= {f"{GENERATOR_PREFIX}{arm}", f"{GENERATOR_PREFIX}{arm}{WEIGHTS_ONLY}"}
+    return names
+
+
+def _table(task: str, scores: pd.DataFrame, untold: set[str]) -> AdaptationTable:
     shown = [score for score in SCORES if score in set(scores["score"])]
     by_score = scores[scores["score"] == MEAN_SQUARED].sort_values("mean", kind="stable")
     rows = []
     for name in by_score["method"]:
         of_method = scores[scores["method"] == name].set_index("score")
         cells = [_cell(of_method.loc[score]) if score in of_method.index else _EMPTY for score in shown]
-        rows.append(Row(method(name), _marks(method(name)), cells))
+        rows.append(Row(method(name), [] if name in untold else _marks(method(name)), cells))
     return AdaptationTable(_TITLES[task], [_HEADINGS[score] for score in shown], rows)
 
 

@@ -15,6 +15,7 @@ from weightcast.core.errors import InputError
 from weightcast.core.tables import (
     read_artifact_costs,
     read_explanation,
+    read_labels,
     read_metrics,
     read_novelty,
     read_summary,
@@ -28,6 +29,7 @@ _OPTIONAL = {
     "weight_map": "weight_map.csv",
     "rollouts": "rollouts.nc",
     "explanation": "explanation.csv",
+    "labels": "labels.csv",
     "novelty": "novelty.csv",
 }
 """Files of the folder ``report`` of a study's results, by what they are here."""
@@ -52,6 +54,7 @@ class StudyResults:
         weight_map: weight_map.csv, or None.
         rollouts: rollouts.nc, or None.
         explanation: explanation.csv, or None.
+        labels: labels.csv, or None.
         novelty: novelty.csv, or None.
         missing: what was not found among the optional files: attribute name to path within the results folder.
     """
@@ -69,6 +72,7 @@ class StudyResults:
     weight_map: pd.DataFrame | None = None
     rollouts: xr.Dataset | None = None
     explanation: pd.DataFrame | None = None
+    labels: pd.DataFrame | None = None
     novelty: pd.DataFrame | None = None
     missing: dict[str, str] = field(default_factory=dict)
 
@@ -87,6 +91,7 @@ class ResultFiles:
         weight_map: weight_map.csv.
         rollouts: rollouts.nc.
         explanation: explanation.csv; missed only if the configuration asks for it.
+        labels: labels.csv, where the study has surrogate labels.
         novelty: novelty.csv; missed only if there is a generator.
     """
 
@@ -99,6 +104,7 @@ class ResultFiles:
     weight_map: Path | None = None
     rollouts: Path | None = None
     explanation: Path | None = None
+    labels: Path | None = None
     novelty: Path | None = None
 
     @classmethod
@@ -131,6 +137,7 @@ def read_results(files: ResultFiles) -> StudyResults:
         ("weight_map", files.weight_map, read_weight_map),
         ("rollouts", files.rollouts, _read_rollouts),
         ("explanation", files.explanation, read_explanation),
+        ("labels", files.labels, read_labels),
         ("novelty", files.novelty, read_novelty),
     ):
         if path is not None:
@@ -170,6 +177,8 @@ def _is_expected(name: str, settings: Any) -> bool:
     asked = settings if isinstance(settings, dict) else {}
     if name == "explanation":
         return bool(asked.get("explain"))
+    if name == "labels":
+        return False  # without an arm that is told a label there are none, and with one the page needs them not
     return name != "novelty" or bool((asked.get("generator") or {}).get("arms"))
 
 

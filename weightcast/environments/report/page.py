@@ -24,6 +24,7 @@ from weightcast.environments.report.figures import (
     draw_weight_map,
 )
 from weightcast.environments.report.inputs import StudyResults
+from weightcast.environments.report.labels import label_rows
 from weightcast.environments.report.novelty import novelty_section
 from weightcast.environments.report.verdict import give_verdict
 
@@ -66,6 +67,9 @@ def render_page(results: StudyResults) -> tuple[str, list[ReportFigure]]:
     adaptation = adaptation_tables(results)
     if adaptation:
         sections.insert(-2, Section("adaptation", "Adaptation scores", []))
+    labels = label_rows(results)
+    if labels:
+        sections.insert(-2, Section("labels", "Surrogate labels", []))
     if explanation is not None or "explanation" in results.missing:
         figures = [explanation.figure] if explanation else []
         absence = "" if explanation else _absence(results, "explanation")
@@ -88,6 +92,7 @@ def render_page(results: StudyResults) -> tuple[str, list[ReportFigure]]:
         sections=sections,
         explanation=explanation,
         adaptation=adaptation,
+        labels=labels,
         novelty=novelty,
         stages=stage_rows(results.costs),
         stages_absence=_absence(results, "costs") if results.costs is None else "",

@@ -71,10 +71,13 @@ def adapt_to_frames(
         of_context = adapt_context(context, settings.ids, observed, settings.members, settings.seed)
     known = [*([context.base] if context else []), *([started_from] if started_from else []), *bases]
     shared = known[0]
-    if settings.case.frames > 1:  # a single frame has no residual
-        space = _frame_space(context, run.place(shared.normalisation.apply(frames)))
-        predictor = shared.predictor.to(run.device)
-        methods += [adapt(method, settings.ids, observed, predictor, space) for method in conditioned]
+    space = _frame_space(context, run.place(shared.normalisation.apply(frames)))
+    predictor = shared.predictor.to(run.device)
+    methods += [
+        adapt(method, settings.ids, observed, predictor, space)
+        for method in conditioned
+        if settings.case.frames > 1 or method.condition.shown_frames  # a search needs a residual, of two frames
+    ]
     methods += of_context
     for method in methods:
         print(f"{method.method}, seed {method.seed}: {method.adapt_seconds:.2g} s an environment", flush=True)

@@ -35,7 +35,7 @@ def regress_latents(
     reference: Zoo | None,
     observed: TrajectoryFolder | None = None,
 ) -> WeightsFile:
-    """Encode, regress and decode, seed by seed.
+    """Encode, regress and decode, seed by seed; without regression where the condition is no few numbers.
 
     Args:
         run: whose device is used.
@@ -57,17 +57,8 @@ def regress_latents(
         own, all_of_them = (run.place(prepare(each)) for each in (known_of(settings, observed, environments), known))
         with torch.no_grad():
             decoded = vae.decode(vae.encode(run.place(experts), own), own)
-            started = time.monotonic()
-            seen = run.place(prepare(training.known))[run.place(members)]
-            latents = vae.encode(run.place(training.zoo.weights), seen)
-            degrees, folds = settings.regression.degrees, settings.regression.folds
-            regression = LatentRegression(trained.condition.coordinates, max(degrees), tuple(latents.shape[1:]))
-            choice = run.place(regression).fit(seen, latents, degrees, folds)
-            regressed = vae.decode(regression(all_of_them), all_of_them)
-            seconds = time.monotonic() - started
         seed, learned = int(trained.metadata["seed"]), sum(one.numel() for one in vae.parameters())
-        print(f"latent regression, seed {seed}: {choice}", flush=True)
-        methods += [
+        methods.append(
             MethodWeights(
                 method=f"{DECODED_PREFIX}{settings.arm}",
                 seed=seed,
@@ -78,7 +69,21 @@ def regress_latents(
                 adapt_seconds=float(np.mean([entry["seconds"] for entry in manifest])),
                 parameters=learned,
                 diverged=[entry["environment"] for entry in manifest if entry["diverged"]],
-            ),
+            )
+        )
+        if not trained.condition.regressable:
+            continue
+        with torch.no_grad():
+            started = time.monotonic()
+            seen = run.place(prepare(training.known))[run.place(members)]
+            latents = vae.encode(run.place(training.zoo.weights), seen)
+            degrees, folds = settings.regression.degrees, settings.regression.folds
+            regression = LatentRegression(trained.condition.coordinates, max(degrees), tuple(latents.shape[1:]))
+            choice = run.place(regression).fit(seen, latents, degrees, folds)
+            regressed = vae.decode(regression(all_of_them), all_of_them)
+            seconds = time.monotonic() - started
+        print(f"latent regression, seed {seed}: {choice}", flush=True)
+        methods.append(
             MethodWeights(
                 method=f"{LATENT_REGRESSION_PREFIX}{settings.arm}",
                 seed=seed,
@@ -87,6 +92,6 @@ def regress_latents(
                 train_seconds=before + seconds,
                 adapt_seconds=0.0,
                 parameters=learned + regression.coefficients.numel(),
-            ),
-        ]
+            )
+        )
     return WeightsFile.of(methods, base.shared | run.described())

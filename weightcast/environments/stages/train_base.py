@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import torch
 from torch import Tensor
 
 from weightcast.core.config.training import PooledTraining
@@ -16,8 +17,9 @@ from weightcast.core.training import Fit
 from weightcast.environments.base import BaseNetwork, describe_weight_map
 from weightcast.environments.conditions import new_condition
 from weightcast.environments.dataset import Normalisation, TrajectoryFolder, any_trajectory, tensor_digest
+from weightcast.environments.examples import Examples
 from weightcast.environments.jobs import TrainBase
-from weightcast.environments.known import known_of
+from weightcast.environments.known import known_of, training_known_of
 from weightcast.environments.losses import held_out_errors, pooled_loss
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.weight_maps import WeightMap, build_weight_map
@@ -30,8 +32,8 @@ def train_base(run: Run, settings: TrainBase, trajectories: TrajectoryFolder) ->
     data, ids = settings.data, settings.ids
     physical = trajectories.read(ids, data, "train", data.trained_frames)
     normalisation = Normalisation.of(physical)
-    known = known_of(settings, trajectories)
-    condition = new_condition(settings.condition, known, settings.logarithmic_parameters)
+    known, taught = known_of(settings, trajectories), training_known_of(settings, trajectories)
+    condition = new_condition(settings.condition, taught, settings.logarithmic_parameters, settings.conditions)
 
     seed = derive_seed(settings.seed, "base", settings.weight_map.kind)
     architecture = describe_architecture(settings.predictor, len(data.channels))
@@ -52,6 +54,7 @@ def train_base(run: Run, settings: TrainBase, trajectories: TrajectoryFolder) ->
         seed,
         held_out=run.place(normalisation.apply(held_out)),
         name=run.outputs["output"].stem if run.outputs else settings.weight_map.kind,
+        examples=None if settings.weight_map.kind == "pooled" else Examples.of(run, condition, taught),
     )
     metadata = {
         "weight_map": describe_weight_map(settings.weight_map, condition),
@@ -78,6 +81,7 @@ def train_weight_map(
     seed: int,
     held_out: Tensor | None = None,
     name: str = "weight map",
+    examples: Examples | None = None,
 ) -> Fit:
     """Train a weight map in place.
 
@@ -91,13 +95,24 @@ def train_weight_map(
         seed: of the draws.
         held_out: normalised validation frames of the same environments, for the curve.
         name: of the training.
+        examples: what its steps are shown of the environments; ``prepared`` in every step if None.
     """
+    shown = examples or Examples(None, prepared)
 
     def validation() -> Tensor:
         assert held_out is not None
         return held_out_errors(weight_map(prepared), predictor, held_out, settings.unroll).mean()
 
-    loss = pooled_loss(lambda chosen: weight_map(prepared[chosen]), predictor, frames, settings, seed)
+    def loss(step: int) -> Tensor:
+        auxiliary = []
+
+        def weights_of(chosen: Tensor) -> Tensor:
+            drawn = shown.draw(chosen, run.draws(seed, "condition", step))
+            auxiliary.append(shown.auxiliary_loss(drawn, chosen))
+            return weight_map(drawn)
+
+        return pooled_loss(weights_of, predictor, frames, settings, seed)(step) + torch.stack(auxiliary).sum()
+
     trained = [parameter for parameter in weight_map.parameters() if parameter.requires_grad]
     return run.fit(trained, loss, settings, name=name, validation=validation if any_trajectory(held_out) else None)
 

@@ -16,8 +16,11 @@ from weightcast.core.training import Fit
 from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.diffusion import LatentDiffusion
+from weightcast.environments.examples import Examples
 from weightcast.environments.generator import Generator, new_generator
 from weightcast.environments.jobs import TrainDiffusion
+from weightcast.environments.known import training_known_of
+from weightcast.environments.labels import Labels
 from weightcast.environments.training_zoo import TrainingZoo
 from weightcast.environments.vae_artifact import TrainedVae
 from weightcast.environments.zoo import Zoo
@@ -28,10 +31,25 @@ _PASSED_ON = ("architecture", "normalisation", "condition", "vae", "origin", "ba
 
 @stage("train_diffusion")
 def train_diffusion(
-    run: Run, settings: TrainDiffusion, zoo: Zoo, vae: TrainedVae, observed: TrajectoryFolder | None = None
+    run: Run,
+    settings: TrainDiffusion,
+    zoo: Zoo,
+    vae: TrainedVae,
+    observed: TrajectoryFolder | None = None,
+    labels: Labels | None = None,
 ) -> Generator:
-    """Train the diffusion on the latents of the experts that did not diverge."""
+    """Train the diffusion on the latents of the experts that did not diverge.
+
+    Args:
+        run: whose device is used.
+        settings: of the diffusion.
+        zoo: that the VAE was trained on.
+        vae: of the same arm.
+        observed: trajectories of the visible environments, where a condition sees frames.
+        labels: of these environments, where the arm's condition is one.
+    """
     training = TrainingZoo.of(zoo, settings, observed)
+    taught = training_known_of(settings, observed, training.environments, labels)
     metadata = {key: vae.metadata[key] for key in _PASSED_ON} | {
         "arm": settings.arm,
         "stage_of_training": "diffusion",
@@ -42,19 +60,25 @@ def train_diffusion(
     seed = derive_seed(settings.seed, "diffusion", settings.generator_seed)
     generator = new_generator(metadata, seed)
     generator.vae = vae.vae.requires_grad_(False)
+    generator.condition.load_state_dict(vae.condition.state_dict())
     generator.to(run.device)
 
-    prepared = run.place(generator.condition.prepare(training.known))[run.place(training.environment_of)]
+    told = taught if labels is not None else training.known
+    prepared = run.place(generator.condition.prepare(told))
+    environment_of = run.place(training.environment_of)
     with torch.no_grad():
-        latents = generator.vae.encode(run.place(training.zoo.weights), prepared)  # [member, node, latent]
+        latents = generator.vae.encode_deviations(
+            run.place(training.zoo.weights) - generator.vae.origins(prepared)[environment_of]
+        )  # [member, node, latent]
     diffusion, chosen = generator.diffusion, settings.diffusion
     seconds_of_choice = 0.0
     if chosen.left_out:
-        chosen, seconds_of_choice = choose_steps(run, diffusion, latents, prepared, chosen, seed)
-    result = train_latent_diffusion(run, diffusion, latents, prepared, chosen, seed)
+        chosen, seconds_of_choice = choose_steps(run, diffusion, latents, prepared[environment_of], chosen, seed)
+    examples = Examples.of(run, generator.condition, taught)
+    result = train_latent_diffusion(run, diffusion, latents, prepared, chosen, seed, environment_of, examples)
     generator.metadata |= run.described() | {
         "seconds": result.seconds + seconds_of_choice,
-        "seconds_before": training.zoo.seconds + vae.metadata["seconds"],
+        "seconds_before": training.zoo.seconds + vae.metadata["seconds"] + (labels.seconds if labels else 0.0),
         "metrics": {"last_loss": result.last_loss, "steps": chosen.training.steps},
     }
     return generator
@@ -118,6 +142,8 @@ def train_latent_diffusion(
     prepared: Tensor,
     settings: DiffusionSettings,
     seed: int,
+    environment_of: Tensor | None = None,
+    examples: Examples | None = None,
     *,
     name: str = "diffusion",
     validation: Callable[[], Tensor] | None = None,
@@ -128,21 +154,29 @@ def train_latent_diffusion(
         run: whose device everything is on.
         diffusion: to be trained.
         latents: of the zoo's members [member, node, latent].
-        prepared: coordinates of each member's environment [member, coordinate].
+        prepared: coordinates of the environments [environment, coordinate].
         settings: of the diffusion.
         seed: of the draws.
+        environment_of: long [member]; position of each member's environment in ``prepared``; one a member if None.
+        examples: what steps are shown of the environments; ``prepared`` in every step if None.
         name: of the training.
         validation: its error on what is not trained on.
     """
-    diffusion.fit_regression(latents, prepared, settings)
-    residuals = diffusion.residuals(latents, prepared)
+    shown = examples or Examples(None, prepared)
+    residuals = latents
+    if diffusion.regression is not None:
+        of_members = prepared if environment_of is None else prepared[environment_of]
+        diffusion.fit_regression(latents, of_members, settings)
+        residuals = diffusion.residuals(latents, of_members)
 
     def loss(step: int) -> Tensor:
         draws = run.draws(seed, "diffusion", step)
         chosen = draws.integers(len(latents), settings.batch)
-        condition = prepared[chosen]
+        rows = chosen if environment_of is None else environment_of[chosen]
+        condition = shown.draw(rows, run.draws(seed, "condition", step))
+        auxiliary = shown.auxiliary_loss(condition, rows)
         if settings.parameter_noise > 0.0:
             condition = condition + settings.parameter_noise * draws.normal(*condition.shape)
-        return diffusion.loss(residuals[chosen], condition, draws)
+        return diffusion.loss(residuals[chosen], condition, draws) + auxiliary
 
     return run.fit(list(diffusion.parameters()), loss, settings.training, name=name, validation=validation)

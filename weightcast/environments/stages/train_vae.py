@@ -14,6 +14,8 @@ from weightcast.environments.conditions import new_condition
 from weightcast.environments.config.vae import VAESettings
 from weightcast.environments.dataset import TrajectoryFolder, any_trajectory, draw_windows
 from weightcast.environments.jobs import TrainVae
+from weightcast.environments.known import training_known_of
+from weightcast.environments.labels import Labels
 from weightcast.environments.losses import environment_loss
 from weightcast.environments.origin import Origin
 from weightcast.environments.predictor import StackedPredictor
@@ -27,15 +29,35 @@ VALIDATED_EXPERTS, VALIDATED_STATES = 16, 4
 
 
 @stage("train_vae")
-def train_vae(run: Run, settings: TrainVae, zoo: Zoo, base: BaseNetwork, trajectories: TrajectoryFolder) -> TrainedVae:
-    """Train the weight VAE on the experts that did not diverge."""
+def train_vae(
+    run: Run,
+    settings: TrainVae,
+    zoo: Zoo,
+    base: BaseNetwork,
+    trajectories: TrajectoryFolder,
+    labels: Labels | None = None,
+) -> TrainedVae:
+    """Train the weight VAE on the experts that did not diverge.
+
+    Args:
+        run: whose device is used.
+        settings: of the VAE, and the arm's condition.
+        zoo: to be coded.
+        base: that the zoo started from.
+        trajectories: of the visible environments.
+        labels: of these environments, where the arm's condition is one.
+    """
     training = TrainingZoo.of(zoo, settings, trajectories)
     seed = derive_seed(settings.seed, "vae", settings.generator_seed)
-    condition = new_condition(settings.condition, training.known, settings.logarithmic_parameters)
+    taught = training_known_of(settings, trajectories, training.environments, labels)
     relative = settings.vae.relative_to == "base"
     with run.initialised(seed):
+        if labels is None:
+            condition = new_condition(settings.condition, taught, settings.logarithmic_parameters, settings.conditions)
+        else:
+            condition = labels.condition
         vae = new_vae(base.predictor.graph, settings.vae, Origin.of(base, condition) if relative else None)
-    prepared = condition.prepare(training.known)
+    prepared = condition.prepare(training.known if labels is None else taught)
     predictor = base.predictor.on(run)
     result = train_weight_vae(
         run,

@@ -12,26 +12,43 @@ from weightcast.core.stage import stage
 from weightcast.core.training import Fit
 from weightcast.environments.config.end_to_end import EndToEndSettings
 from weightcast.environments.dataset import TrajectoryFolder, any_trajectory
+from weightcast.environments.examples import Examples
 from weightcast.environments.generator import Generator
 from weightcast.environments.jobs import TuneGenerator
-from weightcast.environments.known import known_of
+from weightcast.environments.known import known_of, training_known_of
+from weightcast.environments.labels import Labels
 from weightcast.environments.losses import held_out_errors, pooled_loss
 
 
 @stage("tune_generator")
 def tune_generator(
-    run: Run, settings: TuneGenerator, generator: Generator, trajectories: TrajectoryFolder
+    run: Run,
+    settings: TuneGenerator,
+    generator: Generator,
+    trajectories: TrajectoryFolder,
+    labels: Labels | None = None,
 ) -> Generator:
-    """Fine-tune a generator on the visible environments."""
+    """Fine-tune a generator on the visible environments.
+
+    Args:
+        run: whose device is used.
+        settings: of the fine-tuning.
+        generator: trained.
+        trajectories: of the visible environments.
+        labels: of these environments, where the arm's condition is one.
+    """
     data = settings.data
     generator.to(run.device)
-    prepared = run.place(generator.condition.prepare(known_of(settings, trajectories)))
+    taught = training_known_of(settings, trajectories, labels=labels)
+    told = known_of(settings, trajectories) if labels is None else taught
+    prepared = run.place(generator.condition.prepare(told))
     frames, held_out = (
         run.place(generator.normalisation.apply(trajectories.read(settings.ids, data, part, data.trained_frames)))
         for part in ("train", "validation")
     )
     seed = derive_seed(settings.seed, "end-to-end", settings.generator_seed)
-    result = tune_end_to_end(run, generator, frames, prepared, settings.end_to_end, seed, held_out)
+    examples = Examples.of(run, generator.condition, taught)
+    result = tune_end_to_end(run, generator, frames, prepared, settings.end_to_end, seed, held_out, examples)
     before = generator.metadata
     generator.metadata = (
         before
@@ -56,6 +73,7 @@ def tune_end_to_end(
     settings: EndToEndSettings,
     seed: int,
     held_out: Tensor | None = None,
+    examples: Examples | None = None,
 ) -> Fit:
     """Fine-tune decoder and diffusion together, through sampler, decoder and predictor, on visible environments.
 
@@ -67,23 +85,30 @@ def tune_end_to_end(
         settings: environments and samples a step, training.
         seed: of the draws.
         held_out: normalised validation frames of the same environments, for the curve.
+        examples: what steps are shown of the environments; ``prepared`` in every step if None.
     """
     noise = {"draws": run.draws(seed)}
+    shown, auxiliary = examples or Examples(None, prepared), list[Tensor]()
     predictor = generator.predictor.on(run)
 
     def weights_of(chosen: Tensor) -> Tensor:
-        return generator.weights(prepared[chosen], noise["draws"].normal(len(chosen), *generator.diffusion.shape))
+        # Noise is drawn first: what is drawn for the condition changes none of it.
+        drawn = noise["draws"].normal(len(chosen), *generator.diffusion.shape)
+        told = shown.draw(chosen, noise["draws"])
+        auxiliary.append(shown.auxiliary_loss(told, chosen))
+        return generator.weights(told, drawn)
 
     training = PooledTraining(**settings.training.model_dump(), environments=settings.environments)
     over_environments = pooled_loss(weights_of, predictor, frames, training, seed)
 
     def loss(step: int) -> Tensor:
+        auxiliary.clear()
         noise["draws"] = run.draws(seed, "end-to-end", step)
         total = over_environments(step)
         for sample in range(1, settings.samples):
             noise["draws"] = run.draws(seed, "end-to-end", step, sample)
             total = total + over_environments(step)
-        return total / settings.samples
+        return (total + torch.stack(auxiliary).sum()) / settings.samples
 
     def validation() -> Tensor:
         assert held_out is not None

@@ -30,6 +30,7 @@ def write_report(
     rollouts: Path | None,
     explanation: Path | None,
     novelty: Path | None,
+    labels: Path | None = None,
 ) -> dict[str, Saved]:
     """Draw, judge and lay out; nothing is written before all of that is done, and the page comes last.
 
@@ -46,12 +47,13 @@ def write_report(
         rollouts: forecasts to be shown.
         explanation: distilled equations, if the configuration asks for them.
         novelty: generated weights beside the experts, if there is a generator.
+        labels: surrogate labels and parameters, if an arm is told labels.
 
     Raises:
         InputError: a required file is missing, or one that is there cannot be used.
     """
     files = ResultFiles(
-        study, environments, metrics, summary, costs, curves, weight_map, rollouts, explanation, novelty
+        study, environments, metrics, summary, costs, curves, weight_map, rollouts, explanation, labels, novelty
     )
     page, figures = render_page(read_results(files))
     return {"figures": FigureFolder(figures), "page": Content(page.encode())}

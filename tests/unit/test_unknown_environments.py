@@ -1,0 +1,151 @@
+"""Arms that are told frames or labels, from training to weights and the command, in the tiny study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from refusals import refused
+from tiny_chain import Chain, tiny_plan
+
+from weightcast.environments.conditions import Known
+from weightcast.environments.config.study import parse_study
+from weightcast.environments.generator import Generator
+from weightcast.environments.labels import Labels
+from weightcast.environments.stages.adapt_to_frames import Conditioned, adapt
+from weightcast.environments.weights_table import WeightsFile
+
+
+def told(condition: str, base: str, base_condition: str) -> Any:
+    """A change of the configuration: one arm, told this."""
+
+    def change(config: dict[str, Any]) -> None:
+        config["base"]["condition"] = base_condition
+        config["conditions"] = {
+            "frames": {"frames": 4, "width": 8, "modes": 2, "auxiliary_weight": 0.1},
+            "label": {"components": 2, "observations": 4, "folds": 2, "states": 4},
+        }
+        arms = config["generator"]["arms"]
+        arms.clear()
+        arms["unknown"] = {"base": base, "condition": condition, "end_to_end": True}
+        config["generator"]["diffusion"]["condition_dropout"] = 0.2
+        config["zoo"]["bases"] = [base]
+
+    return change
+
+
+@pytest.fixture(
+    params=[("frames", "erm", "frames"), ("frames", "conditioned", "frames"), ("label", "erm", "parameters")]
+)
+def chain(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Chain, str, str]:
+    """The chain of one arm, trained: condition and base."""
+    condition, base, base_condition = request.param
+    made = Chain(tiny_plan(tmp_path, told(condition, base, base_condition)), tmp_path)
+    results, trajectories = tmp_path / "results", tmp_path / "trajectories"
+    made.run("train_base", f"base/{base}.safetensors", {"trajectories": trajectories}, base=base)
+    inputs = {"base": results / f"base/{base}.safetensors", "trajectories": trajectories}
+    experts = made.run("train_experts", "experts.safetensors", inputs, base=base, shard="visible-000")
+    zoo = made.run("gather_zoo", f"zoo/{base}.safetensors", {"shards": [experts]}, base=base, part="zoo")
+    of_arm: dict[str, Any] = {}
+    if condition == "label":
+        of_arm["labels"] = made.run(
+            "label_environments", f"labels/{base}.safetensors", inputs | {"zoo": zoo}, base=base
+        )
+    arm = {"arm": "unknown", "seed": "0"}
+    vae = made.run("train_vae", "vae/unknown-0.safetensors", inputs | {"zoo": zoo} | of_arm, **arm)
+    inputs = {"zoo": zoo, "vae": vae, "observed": trajectories} | of_arm
+    diffusion = made.run("train_diffusion", "diffusion/unknown-0.safetensors", inputs, **arm)
+    inputs = {"generator": diffusion, "trajectories": trajectories} | of_arm
+    made.run("tune_generator", "end-to-end/unknown-0.safetensors", inputs, **arm)
+    return made, condition, base
+
+
+def test_unknown_environments_go_the_whole_way(chain: tuple[Chain, str, str]) -> None:
+    made, condition, base = chain
+    results, trajectories = made.folder / "results", made.folder / "trajectories"
+    tuned = results / "end-to-end/unknown-0.safetensors"
+    inputs = {"generators": [tuned], "base": results / f"base/{base}.safetensors", "observed": trajectories}
+    path = made.run("generate_weights", "weights/unknown.safetensors", inputs, source="generator-unknown")
+    (method,) = WeightsFile.load(path).methods
+    assert method.environments == list(made.plan.table.ids) and method.weights.isfinite().all()
+
+    generator = Generator.load(tuned)
+    frames = torch.randn(3, len(made.plan.study.data.channels), *made.plan.study.data.grid)
+    frames[:, :, ::2] = float("nan")
+    first, again = (generator.sample(frames=frames, n=2, seed=1) for _ in range(2))
+    state = torch.zeros(1, *frames.shape[1:])
+    assert torch.equal(first[1](state), again[1](state))
+    assert len(generator.sample(frames=frames[:1])) == 1  # a single frame is enough
+    with refused("environment", "found parameters", "unknown", f"'{condition}'"):
+        generator.sample(environment={"beta": 1.0})
+
+    spoilt = torch.stack([frames[None, :1], frames[None, 1:2]])  # two environments, a single frame of each
+    weights_of = Conditioned.of_generator("generator-unknown-observed", generator, 0.0)
+    adapted = adapt(weights_of, ["one", "other"], spoilt, generator.predictor)
+    prepared = generator.condition.prepare([Known(frames=one) for one in spoilt])
+    with torch.no_grad():
+        assert torch.equal(adapted.weights[:, 0], weights_of.weights_of(prepared))
+
+    if base == "erm":
+        prior = generator.prior_weights(3, seed=2, steps=4)
+        assert prior.shape == method.weights[0, :1].expand(3, -1).shape and prior.isfinite().all()
+        assert torch.equal(prior[:2], generator.prior_weights(2, seed=2, steps=4))
+    else:
+        with refused("prior_weights", "conditioned base"):
+            generator.prior_weights()
+
+    inputs = {"zoos": [results / f"zoo/{base}.safetensors"], "vaes": [results / "vae/unknown-0.safetensors"]}
+    inputs_of_vaes = {"zoo": inputs["zoos"][0], "vaes": inputs["vaes"], "base": results / f"base/{base}.safetensors"}
+    path = made.run(
+        "regress_latents", "weights/latents.safetensors", inputs_of_vaes | {"observed": trajectories}, arm="unknown"
+    )
+    decoded, *regressed = WeightsFile.load(path).methods
+    assert decoded.weights.isfinite().all()
+    assert len(regressed) == (condition == "label")  # frames are no numbers to regress on
+    assert not made.call("map_weights", inputs | {"observed": trajectories}).frame.empty
+    if condition == "label":
+        labels = Labels.load(results / "labels/erm.safetensors")
+        table = made.call("correlate_labels", {"labels": [results / "labels/erm.safetensors"]}).frame
+        assert len(table) == labels.labels.shape[1] * len(made.plan.table.parameter_names)
+        assert generator.condition.regression.support.any()  # the regression came along
+
+
+def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:
+    plan = tiny_plan(tmp_path)
+    whole = plan.study.model_dump(mode="json")
+
+    def changed(**arm: Any) -> dict[str, Any]:
+        config = parse_study(whole).model_dump(mode="json")
+        first = next(iter(config["generator"]["arms"].values()))
+        first.update(base="conditioned", **arm)
+        return config
+
+    with refused(
+        "generator.arms.", ".condition", "found 'frames'", "'parameters' as base.condition", "relative_to: mean"
+    ):
+        parse_study(changed(condition="frames"))
+    parse_study(changed(condition="frames", vae={"relative_to": "mean"}))
+    for diffusion, words in (({"relative_to": "regression"}, "expected 'mean'"), ({"left_out": 0.2}, "expected 0")):
+        with refused("diffusion." + next(iter(diffusion)), "condition 'frames'", words):
+            parse_study(changed(condition="frames", vae={"relative_to": "mean"}, diffusion=diffusion))
+    config = changed()
+    config["base"]["condition"] = "label"
+    with refused("base.condition", "found 'label'", "experts"):
+        parse_study(config)
+    config = changed()
+    config["conditions"]["frames"].update(statistics=False, responses=False, spectra=False)
+    with refused("conditions.frames", "switched off"):
+        parse_study(config)
+
+
+def test_a_study_without_the_condition_names_its_arms(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(
+        "generator: {seeds: [0], arms: {conditioned: {end_to_end: true, condition: parameters}, "
+        "shown: {end_to_end: false, condition: frames}}}\n"
+    )
+    with refused("generator.arms", "conditioned (parameters), shown (frames)", "'label'", "trained without"):
+        Generator.load(tmp_path, condition="label")
+    with refused("shown-0.safetensors"):
+        Generator.load(tmp_path, condition="frames")

@@ -1,0 +1,59 @@
+"""The real Snakefile on environments of which a few frames are all that is known, and the command that asks for one."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from checkout import Checkout, copy_repository
+
+CONFIG = "tests/workflow/mini-frames.yaml"
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    checkout = copy_repository(tmp_path_factory.mktemp("frames"))
+    checkout.snakemake(config=CONFIG)
+    return checkout
+
+
+def test_labels_are_made_once_and_nothing_is_left_to_do(shown: Checkout) -> None:
+    jobs = shown.announced()
+    assert (jobs["label_environments"], jobs["correlate_labels"]) == (1, 1)
+    assert not shown.planned(config=CONFIG)
+
+
+def test_every_environment_is_forecast_and_labels_are_reported(shown: Checkout) -> None:
+    results = shown.folder / "results/mini-frames"
+    metrics = pd.read_csv(results / "metrics.csv")
+    environments = set(metrics[metrics.method == "erm"].environment)
+    for method in ("generator-frames", "generator-frames-weights-only", "generator-label", "film", "hypernetwork"):
+        assert set(metrics[metrics.method == method].environment) == environments
+    labels = pd.read_csv(results / "report/labels.csv")
+    assert set(labels.parameter) == {"beta", "D"} and set(labels.component) == {1, 2}
+    assert set(labels.base) == {"erm"}
+    assert "Surrogate labels" in (results / "report.html").read_text()
+
+
+@pytest.mark.parametrize("condition", ["frames", "label"])
+def test_predictors_are_generated_from_a_file_of_frames(shown: Checkout, tmp_path: Path, condition: str) -> None:
+    values = np.random.default_rng(0).normal(size=(2, 12, 12)).astype("float32")
+    values[:, ::2] = np.nan
+    frames = dict.fromkeys(("u", "v"), (("time", "y", "x"), values))
+    file = tmp_path / "observed.nc"
+    xr.Dataset(frames, {"time": [0.0, 0.5]}).to_netcdf(file)
+    command = [sys.executable, "-m", "weightcast.cli.main", "generate", "results/mini-frames", "--condition", condition]
+    output = ["-o", str(tmp_path / "model.safetensors")]
+    done = shown.run(*command, "--frames", str(file), "-n", "2", *output)
+    assert "2 predictors" in done.stdout and (tmp_path / "model.safetensors").is_file()
+
+    refused = shown.run(*command, "--environment", "beta=1,D=0.4", *output, ok=False)
+    assert refused.returncode == 1
+    assert refused.stderr.count("\n") == 1 and f"the arm {condition} was trained on" in refused.stderr
+    command[-1] = "parameters"
+    refused = shown.run(*command, "--frames", str(file), *output, ok=False)
+    assert "frames (frames), label (label)" in refused.stderr and refused.stderr.count("\n") == 1
