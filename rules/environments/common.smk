@@ -10,6 +10,7 @@ from weightcast.environments.plan import (
     adapted_maps,
     base_environments,
     check_plan,
+    choosing_environments,
     finetuned_maps,
     observed_sources,
     pictured_environments,
