@@ -11,6 +11,7 @@ from weightcast.environments.plan import (
     adapted_maps,
     base_environments,
     check_plan,
+    choosing_environments,
     labelled_bases,
     finetuned_maps,
     observed_sources,

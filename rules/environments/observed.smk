@@ -38,7 +38,9 @@ if OBSERVED:
             ],
             started_from=bases(adapted_from(STUDY)) if adapted_arms(STUDY) else [],
             context=bases("context") if STUDY.context else [],
-            trajectories=trajectories(UNSEEN),
+            finetuned=bases(*finetuned_maps(STUDY)),
+            zoo=f"{RESULTS}/zoo/{STUDY.zoo.bases[-1]}.safetensors",
+            trajectories=trajectories([*choosing_environments(STUDY, TABLE), *UNSEEN]),
         output:
             f"{RESULTS}/weights/observed/{{case}}.safetensors",
         log:

@@ -157,6 +157,12 @@ def test_a_generator_keeps_the_normalisation_of_its_zoo(chain: Chain) -> None:
     of = {method.method: made.normalisation_of(method) for method in made.methods}
     assert of["generator-conditioned-observed"] == conditioned.normalisation
     assert of["generator-conditioned-observed"] != of["film-matched-observed"]
+    assert of["retrieved-expert"] == of["weighted-experts-ensemble"] == conditioned.normalisation
+    tuned = {"finetune-erm-observed", "finetune-lora-observed", "finetune-film-observed"}
+    assert tuned | {"code-adaptation"} <= set(of)
+    together = next(method for method in made.methods if method.method == "weighted-experts-ensemble")
+    assert together.shares is not None and together.shares.sum(1).allclose(torch.ones(len(together.environments)))
+    assert all(torch.isfinite(method.weights).all() for method in made.methods)
 
 
 # --- kills between two saves of the experts' cache

@@ -274,7 +274,9 @@ def test_a_study_without_what_is_told_parameters_has_no_job_of_it(table: Environ
     study = parse_study(without_parameters(default_config()) | OBSERVED)
     check_plan(study, table)
     plan = Plan(study, table)
-    assert weight_sources(study, table) == ["bases", "finetuned", "zoo-erm"]
+    assert weight_sources(study, table) == ["bases", "finetuned", "zoo-erm", "observed/10-frames"]
+    adapting = AdaptToFrames.of(plan, "10-frames")
+    assert (adapting.ids, adapting.finetuned, adapting.experts_from) == (["a", "b", "p"], ("finetune-erm",), 0)
     assert FoldBases.of(plan).methods == ("erm",)
     assert FinetuneBases.of(plan).methods == ("finetune-erm",)
     assert ShowRollouts.of(plan).methods == ("one-per-env-erm", "erm")
@@ -287,7 +289,9 @@ def test_jobs_of_a_study_that_is_told_everything() -> None:
     plan = Plan(parse_study(default_config() | OBSERVED), KNOWN)
     assert FoldBases.of(plan).methods == ("erm", "film", "film-matched", "hypernetwork")
     assert FinetuneBases.of(plan).methods == ("finetune-erm", "finetune-film")
-    assert AdaptToFrames.of(plan, "10-frames").methods == ("film-matched", "hypernetwork")
+    adapting = AdaptToFrames.of(plan, "10-frames")
+    assert adapting.methods == ("film-matched", "hypernetwork")
+    assert (adapting.finetuned, adapting.experts_from) == (("finetune-erm", "finetune-film"), 1)
     assert adapted_from(plan.study) == "conditioned"
 
 

@@ -136,6 +136,8 @@ class Chain:
             "adapt_to_frames": {
                 "bases": [bases["film-matched"], bases["hypernetwork"]],
                 "generators": [results / f"end-to-end/{arm}-0.safetensors"],
+                "finetuned": [bases["erm"], bases["conditioned"]],
+                "zoo": results / f"zoo/{self.plan.study.zoo.bases[-1]}.safetensors",
                 "started_from": bases["conditioned"],
                 "context": results / "base/context.safetensors",
                 "trajectories": trajectories,

@@ -22,10 +22,19 @@ CONTEXT = "context"
 """The predictor of the most probable code of an environment of which a few frames are known."""
 ENSEMBLE = "-ensemble"
 """Ends the name of a method whose predictors are scored together, as one distribution."""
+RETRIEVED, WEIGHTED_EXPERTS = "retrieved-expert", "weighted-experts" + ENSEMBLE
+"""The visible environments' expert that a few frames speak for, and all of them weighted."""
+CODE_ADAPTATION = "code-adaptation"
+"""The context base without its prior: the code of least residual that is reached from the mean one."""
+FINETUNE_LORA = "finetune-lora"
 FLOW_PREFIX = "flow-"
 SKILL_FLOOR = ("persistence", "climatology", "damped-persistence")
 """Forecasts without any network: whoever is no better than these has no skill."""
-_NOT_TOLD = (*SKILL_FLOOR, "erm", "finetune-erm", "one-per-env-erm", CONTEXT, CONTEXT + ENSEMBLE)
+_NOT_TOLD = (
+    *SKILL_FLOOR,
+    *("erm", "finetune-erm", "one-per-env-erm", CONTEXT, CONTEXT + ENSEMBLE),
+    *(RETRIEVED, WEIGHTED_EXPERTS, CODE_ADAPTATION),
+)
 
 
 @dataclass(frozen=True)
@@ -90,6 +99,42 @@ _KNOWN = (
     ),
     Method("finetune-erm", "baseline", "ERM, fine-tuned", "ERM fine-tuned on 10 observed frames of the environment"),
     Method("finetune-film", "baseline", "FiLM, fine-tuned", "FiLM fine-tuned on 10 observed frames of the environment"),
+    Method(
+        RETRIEVED,
+        "baseline",
+        "Retrieved expert",
+        "the visible environments' expert whose forecasts explain a few frames best",
+    ),
+    Method(
+        WEIGHTED_EXPERTS,
+        "baseline",
+        "Weighted experts",
+        "visible environments' experts, weighted by how well they explain a few frames and scored together",
+    ),
+    Method(
+        CODE_ADAPTATION,
+        "baseline",
+        "Code adaptation alone",
+        "the code of the context base that explains a few frames best, from the mean code, without prior or restarts",
+    ),
+    Method(
+        "finetune-erm" + OBSERVED,
+        "baseline",
+        "ERM, fine-tuned on the frames",
+        "ERM fine-tuned on the observed frames alone, steps and rate chosen on visible environments",
+    ),
+    Method(
+        "finetune-film" + OBSERVED,
+        "baseline",
+        "FiLM, fine-tuned on the frames",
+        "FiLM at the parameters inferred from the observed frames, fine-tuned on them",
+    ),
+    Method(
+        FINETUNE_LORA + OBSERVED,
+        "baseline",
+        "ERM, LoRA on the frames",
+        "ERM with a low-rank addition to each layer, fine-tuned on the observed frames alone",
+    ),
     Method("persistence", "baseline", "Persistence", "the first frame, repeated; no network"),
     Method(
         "climatology", "baseline", "Climatology", "the mean of the visible environments' training frames; no network"

@@ -21,6 +21,7 @@ from weightcast.environments.commands.untrained import untrained_predictor
 from weightcast.environments.config.study import Study
 from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.jobs import (
+    AdaptToFrames,
     FinetuneBases,
     GenerateWeights,
     Plan,
@@ -84,7 +85,7 @@ class EnvironmentsPart:
             grows = len(self.plan.table) / len(self.few.table)
         if isinstance(whole, GenerateWeights) and self._large:
             grows = there / here * self._sample_steps(whole)
-        if isinstance(whole, FinetuneBases) and isinstance(part, FinetuneBases):
+        if isinstance(whole, FinetuneBases | AdaptToFrames) and isinstance(part, FinetuneBases | AdaptToFrames):
             return [Told(part, grows, _finetuned(whole, part))]
         if self._large and (sized := _sized(part, whole)):
             return [Told(settings, grows, {}, size, of) for settings, size, of in sized]
@@ -218,7 +219,7 @@ def _sized(part: StageSettings, whole: StageSettings) -> list[tuple[StageSetting
     return []
 
 
-def _finetuned(whole: FinetuneBases, part: FinetuneBases) -> dict[str, float]:
+def _finetuned(whole: FinetuneBases | AdaptToFrames, part: FinetuneBases | AdaptToFrames) -> dict[str, float]:
     """How much larger the stacks of the fine-tuning are, by a word of its trainings' names."""
     counts = []
     for settings in (whole, part):

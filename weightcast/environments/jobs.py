@@ -31,6 +31,7 @@ from weightcast.environments.config.zoo import Perturbation
 from weightcast.environments.plan import (
     adapted_maps,
     base_environments,
+    choosing_environments,
     finetuned_maps,
     pictured_environments,
     sees_frames,
@@ -463,23 +464,37 @@ class RegressLatents(Told):
 
 
 class AdaptToFrames(Rows):
-    """Weights for unseen environments of which a few frames are all that is known."""
+    """Weights for unseen environments of which a few frames are all that is known.
+
+    Attributes:
+        environments: the unseen ones, and visible ones on which settings of rivals are chosen.
+        methods: of the maps that infer parameters, without their ending.
+        finetuned: of the bases that are fine-tuned, likewise.
+        experts_from: position among these bases of the one that the zoo of experts started from.
+    """
 
     data: DataSettings
     case: ObservedCase
     members: int
     methods: tuple[str, ...]
+    finetune: FinetuneSettings
+    finetuned: tuple[str, ...]
+    experts_from: int
     seed: int
 
     @classmethod
     def of(cls, plan: Plan, case: str) -> AdaptToFrames:
         evaluation, maps = plan.study.evaluation, trained_maps(plan.study)
+        bases, choosing = finetuned_maps(plan.study), choosing_environments(plan.study, plan.table)
         return cls(
-            environments=plan.table.unseen,
+            environments=(*(plan.table[id] for id in choosing), *plan.table.unseen),
             data=plan.study.data,
             case=next(one for one in evaluation.observed if one.name == case),
             members=evaluation.members,
             methods=tuple(maps[name].method for name in adapted_maps(plan.study)),
+            finetune=plan.study.baselines.finetune,
+            finetuned=tuple(f"finetune-{maps[base].method}" for base in bases),
+            experts_from=bases.index(plan.study.zoo.bases[-1]),
             seed=plan.study.seed,
         )
 

@@ -181,8 +181,8 @@ class _Sizes:
         elif name.startswith("latents-"):
             networks = 2 * seeds * self.environments
         elif name.startswith("observed"):
-            networks = (3 + seeds * len(study.generator.arms)) * self.unseen + self.visible
-            networks += study.evaluation.members * self.unseen
+            networks = (8 + seeds * len(study.generator.arms)) * self.unseen + self.visible
+            networks += 2 * study.evaluation.members * self.unseen
         elif name == "finetuned":
             networks = 2 * (self.unseen or self.visible)
         else:
@@ -388,12 +388,18 @@ def _adapt_to_frames(sizes: _Sizes, of: Mapping[str, str]) -> int:
     arms, candidates = adapted_arms(study), 16
     generators = len(study.generator.seeds) * sum(map(sizes.generator, arms))
     searched = max((sizes.diffusion(arm)[1] + sizes.vae(arm)[1] for arm in arms), default=0)
+    visible = min(study.baselines.finetune.choosing_environments, sizes.visible)
+    networks = max(sizes.unseen, visible)
+    tuned = networks * STATES * sizes.weights + sizes.step(networks, frames - 1, 1)
+    experts = sizes.experts * sizes.weights + sizes.ahead(min(sizes.experts, 7 * study.evaluation.members), 1)
     refined = max((study.generator.of_arm(arm)[1].sample_steps * sizes.diffusion(arm)[1] for arm in arms), default=0)
     return (
         generators
         + sizes.weight_maps()
         + sizes.read(sizes.unseen, "train", frames=frames)
-        + max(candidates * searched + sizes.ahead(candidates, frames), refined + sizes.step(1, frames, 1))
+        + sizes.read(visible, "train", "validation")
+        + max(candidates * searched + sizes.ahead(candidates, frames), refined + sizes.step(1, frames, 1), tuned)
+        + experts
         + 2 * sizes.source("observed")
     )
 

@@ -214,8 +214,16 @@ def weight_sources(study: Study, table: EnvironmentTable) -> list[str]:
 
 def observed_sources(study: Study, table: EnvironmentTable) -> list[str]:
     """Files of weights made from frames of unseen environments, one a case; the first stands in metrics.csv."""
-    adapted = [*adapted_maps(study), *adapted_arms(study), *(["context"] if study.context else [])]
-    return [f"observed/{case.name}" for case in study.evaluation.observed] if table.unseen and adapted else []
+    return [f"observed/{case.name}" for case in study.evaluation.observed] if table.unseen else []
+
+
+def choosing_environments(study: Study, table: EnvironmentTable) -> list[str]:
+    """Visible environments on which settings are chosen of what uses observed frames.
+
+    Evenly spread over the table: neighbours in it are neighbours in parameters.
+    """
+    visible, count = [environment.id for environment in table.visible], study.baselines.finetune.choosing_environments
+    return visible[:: max(1, len(visible) // count)][:count]
 
 
 def compared_frames(numbers: int) -> int:

@@ -186,12 +186,12 @@ def fill_template(name: str, directory: Path, table: EnvironmentTable, found: Su
     )
 
 
-def observed_cases(trained_frames: int, benchmark: bool) -> list[dict[str, float]]:
+def observed_cases(trained_frames: int, benchmark: bool) -> list[dict[str, Any]]:
     """What is shown of unseen environments: all that a benchmark gives, or few frames, without noise and with."""
     if benchmark:
         return [{"frames": trained_frames}]
     most = min(10, trained_frames)
-    fewer = [{"frames": 2}, {"frames": 2, "noise": 0.05}] if most > 2 else []
+    fewer: list[dict[str, Any]] = [{"frames": 2}, {"frames": 2, "noise": 0.05}] if most > 2 else []
     return [{"frames": most}, {"frames": most, "noise": 0.05}, *fewer]
 
 

@@ -30,6 +30,8 @@ class FinetuneSettings(Settings):
     """Learning rates among which visible environments choose."""
     choosing_environments: int = Field(default=6, ge=1)
     """Visible environments on which the choice is made."""
+    lora_rank: int = Field(default=2, ge=1)
+    """Rank of what is added to each layer's weights where a case of observed frames is fine-tuned so (LoRA)."""
 
 
 class BaselineSettings(Settings):

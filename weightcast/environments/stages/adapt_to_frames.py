@@ -3,6 +3,8 @@
 A method is judged by what it makes of the frames: codes are inferred (:mod:`weightcast.environments.refinement`), and
 so are the parameters that a conditioned method asks for, by the same search. CoDA (Kirchmeyer et al., ICML 2022) and
 GEPS (Koupai et al., NeurIPS 2024) ask for the same: they show one trajectory of a new environment, not its parameters.
+Rivals see the same frames: experts of visible environments retrieved or weighted, codes adapted without a prior, bases
+fine-tuned. What is chosen of them is chosen on visible environments that are shown in the same way.
 """
 
 from __future__ import annotations
@@ -10,15 +12,27 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from weightcast.core.methods import CONTEXT, ENSEMBLE, OBSERVED
+from weightcast.core.methods import (
+    CODE_ADAPTATION,
+    CONTEXT,
+    ENSEMBLE,
+    FINETUNE_LORA,
+    OBSERVED,
+    RETRIEVED,
+    WEIGHTED_EXPERTS,
+)
 from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
 from weightcast.environments.base import BaseNetwork
+from weightcast.environments.baselines.code_adaptation import adapt_codes
+from weightcast.environments.baselines.observed_finetuning import choose_budget, finetune_windows
+from weightcast.environments.baselines.retrieval import choose_weighting, expert_misfits, expert_shares, weightiest
 from weightcast.environments.conditions import Condition, Known
 from weightcast.environments.context import Context
 from weightcast.environments.dataset import Normalisation, TrajectoryFolder
@@ -28,7 +42,11 @@ from weightcast.environments.infer_environment import infer_environments
 from weightcast.environments.jobs import AdaptToFrames
 from weightcast.environments.observe import observe
 from weightcast.environments.predictor import StackedPredictor
+from weightcast.environments.refinement import NOISE_ROUNDS, Windows
+from weightcast.environments.stages.finetune_bases import rollout_rmse
+from weightcast.environments.weight_maps import PooledWeights
 from weightcast.environments.weights_table import MethodWeights, WeightsFile
+from weightcast.environments.zoo import Zoo
 
 
 @stage("adapt_to_frames")
@@ -37,6 +55,8 @@ def adapt_to_frames(
     settings: AdaptToFrames,
     bases: list[BaseNetwork],
     generators: list[Generator],
+    finetuned: list[BaseNetwork],
+    zoo: Zoo,
     trajectories: TrajectoryFolder,
     started_from: BaseNetwork | None = None,
     context: Context | None = None,
@@ -48,14 +68,14 @@ def adapt_to_frames(
         settings: data, the case, names of the bases' methods without their ending.
         bases: conditioned ones, in the order of ``settings.methods``.
         generators: one an arm and seed.
-        trajectories: of the unseen environments.
+        finetuned: bases, in the order of ``settings.finetuned``.
+        zoo: experts of the visible environments.
+        trajectories: of the unseen environments, and of the visible ones that choose.
         started_from: the base of the generators' zoos: its cost counts.
         context: the study's, if it has one.
     """
-    frames = trajectories.read_roles(
-        settings.environments, settings.data, "train", settings.case.frames, trajectories=1
-    )
-    observed = run.place(observe(frames, settings.case, settings.ids, settings.seed))
+    environments = settings.with_role("interpolation", "extrapolation")
+    observed = _observed(run, settings, environments, trajectories)
     conditioned = [
         Conditioned.of_base(name + OBSERVED, base.to(run.device))
         for name, base in zip(settings.methods, bases, strict=True)
@@ -68,25 +88,57 @@ def adapt_to_frames(
     methods, of_context = list[MethodWeights](), list[MethodWeights]()
     if context is not None:
         context = context.to(run.device)
-        of_context = adapt_context(context, settings.ids, observed, settings.members, settings.seed)
-    known = [*([context.base] if context else []), *([started_from] if started_from else []), *bases]
-    shared = known[0]
-    space = _frame_space(context, run.place(shared.normalisation.apply(frames)))
+        of_context = adapt_context(context, environments, observed, settings.members, settings.seed)
+    shared = context.base if context else finetuned[0]
+    space = _frame_space(context, shared, trajectories, settings, run)
     predictor = shared.predictor.to(run.device)
     methods += [
-        adapt(method, settings.ids, observed, predictor, space)
+        adapt(method, environments, observed, predictor, space)
         for method in conditioned
         if settings.case.frames > 1 or method.condition.shown_frames  # a search needs a residual, of two frames
     ]
     methods += of_context
+    choosing = settings.with_role("visible")
+    rivals = Rivals(
+        run=run,
+        settings=settings,
+        space=space,
+        environments=environments,
+        observed=observed,
+        choosing=choosing,
+        shown=_observed(run, settings, choosing, trajectories),
+        held_out=run.place(trajectories.read_choosing(choosing, settings.data, settings.data.trained_frames)),
+    )
+    methods += rivals.experts(zoo, finetuned[settings.experts_from])
+    if context is not None:
+        methods.append(rivals.code_adaptation(context))
+    if settings.case.frames > 1:
+        for name, base in zip(settings.finetuned, finetuned, strict=True):
+            base = base.to(run.device)
+            methods.append(rivals.finetuned(name + OBSERVED, base))
+            if isinstance(base.weight_map, PooledWeights):
+                methods.append(rivals.finetuned(FINETUNE_LORA + OBSERVED, base, settings.finetune.lora_rank))
     for method in methods:
         print(f"{method.method}, seed {method.seed}: {method.adapt_seconds:.2g} s an environment", flush=True)
     return WeightsFile.of(methods, shared.shared | {"case": settings.case.model_dump()} | run.described())
 
 
-def _frame_space(context: Context | None, frames: Tensor) -> FrameSpace:
-    """How frames vary, to fill gaps: the context's, or else that of the observed environments themselves."""
-    return FrameSpace.of(frames) if context is None else context.space
+def _frame_space(
+    context: Context | None, shared: BaseNetwork, trajectories: TrajectoryFolder, settings: AdaptToFrames, run: Run
+) -> FrameSpace:
+    """How frames vary, to fill gaps: the context's, or else that of the visible environments that choose."""
+    if context is not None:
+        return context.space
+    visible = settings.with_role("visible")
+    frames = trajectories.read(visible, settings.data, "train", settings.data.trained_frames)
+    return FrameSpace.of(run.place(shared.normalisation.apply(frames)))
+
+
+def _observed(run: Run, settings: AdaptToFrames, environments: list[str], trajectories: TrajectoryFolder) -> Tensor:
+    """What the case shows of environments [environment, 1, frame, channel, y, x], physical units; NaN in gaps."""
+    rows = [settings.table[environment] for environment in environments]
+    whole = trajectories.read_roles(rows, settings.data, "train", settings.case.frames, trajectories=1)
+    return run.place(observe(whole, settings.case, environments, settings.seed))
 
 
 def adapt_context(
@@ -133,6 +185,149 @@ def adapt_context(
             **common,
         ),
     ]
+
+
+@dataclass(frozen=True)
+class Rivals:
+    """Methods that see the same frames and need no conditioned network, or train one.
+
+    Attributes:
+        run: whose device everything is on.
+        settings: of the stage.
+        space: of frames, to fill gaps.
+        environments: ids of unseen ones.
+        observed: of them [environment, 1, frame, channel, y, x], physical units; NaN in gaps.
+        choosing: ids of visible ones on which settings are chosen.
+        shown: of these, likewise.
+        held_out: what forecasts of these are compared with [environment, trajectory, frame, channel, y, x], physical
+            units.
+    """
+
+    run: Run
+    settings: AdaptToFrames
+    space: FrameSpace
+    environments: list[str]
+    observed: Tensor
+    choosing: list[str]
+    shown: Tensor
+    held_out: Tensor
+
+    def windows(
+        self, frames: Tensor, normalisation: Normalisation, unroll: int | None = None, most: int | None = None
+    ) -> Windows | None:
+        """Frames [environment, 1, frame, ...] in physical units as rollouts; None of a single one."""
+        if frames.shape[2] < 2:
+            return None
+        frames = normalisation.apply(frames)
+        return Windows.of(frames, self.space.complete(frames), unroll, frames.shape[2] if most is None else most)
+
+    def experts(self, zoo: Zoo, base: BaseNetwork) -> list[MethodWeights]:
+        """The best expert of each environment, if more than one frame tells, and an ensemble of weighted experts."""
+        run, normalisation = self.run, Normalisation.from_metadata(zoo.metadata["normalisation"])
+        healthy = zoo.healthy()
+        experts, predictor = run.place(healthy.weights), base.predictor.to(run.device)
+        started = time.monotonic()
+        weighting = choose_weighting(
+            experts,
+            healthy.environments,
+            predictor,
+            self.windows(self.shown, normalisation),
+            self.choosing,
+            normalisation.apply(self.held_out[:, :1]),
+            self.settings.members,
+        )
+        chosen = time.monotonic()
+        print(f"{WEIGHTED_EXPERTS}: temper {weighting.temper:g}, chosen on {len(self.choosing)} visible", flush=True)
+        windows = self.windows(self.observed, normalisation)
+        if windows is None:
+            misfits = experts.new_zeros(len(self.environments), len(experts))
+            counts = misfits[:, 0]
+        else:
+            misfits, counts = expert_misfits(experts, predictor, windows), windows.counts
+        members, shares = weightiest(expert_shares(misfits, counts, weighting.temper), self.settings.members)
+        seconds = base.metadata["seconds"] + zoo.seconds
+        common: dict[str, Any] = {
+            "seed": 0,
+            "environments": self.environments,
+            "adapt_seconds": (time.monotonic() - chosen) / len(self.environments),
+            "parameters": experts.numel(),
+            "normalisation": normalisation,
+        }
+        methods = []
+        if windows is not None:
+            best = experts[misfits.argmin(1)][:, None].cpu()
+            methods.append(MethodWeights(method=RETRIEVED, weights=best, train_seconds=seconds, **common))
+        together = MethodWeights(
+            method=WEIGHTED_EXPERTS,
+            weights=experts[members].cpu(),
+            train_seconds=seconds + chosen - started,
+            shares=shares.cpu(),
+            model_error=weighting.model_error,
+            **common,
+        )
+        return [*methods, together]
+
+    def code_adaptation(self, context: Context) -> MethodWeights:
+        """The context base adapted without its prior."""
+        base, refine = context.base, context.settings
+        started = time.monotonic()
+        windows = self.windows(self.observed, base.normalisation, refine.unroll, refine.windows)
+        steps = NOISE_ROUNDS * refine.iterations  # as many as the search with a prior takes
+        codes = adapt_codes(base.weight_map, base.predictor, context.codes, windows, len(self.environments), steps)
+        return MethodWeights(
+            method=CODE_ADAPTATION,
+            seed=0,
+            environments=self.environments,
+            weights=context.weights(codes)[:, None].cpu(),
+            train_seconds=base.metadata["seconds"],
+            adapt_seconds=(time.monotonic() - started) / len(self.environments),
+            parameters=base.learned,
+            normalisation=base.normalisation,
+        )
+
+    def finetuned(self, name: str, base: BaseNetwork, rank: int | None = None) -> MethodWeights:
+        """A base fine-tuned on every pair of consecutive frames, with steps and rate chosen on visible environments.
+
+        Args:
+            name: of the method.
+            base: pooled, or conditioned: then begun from the parameters that are inferred from the frames.
+            rank: of what is added to each layer; None trains all weights.
+        """
+        predictor, budget = base.predictor, self.settings.finetune
+        seen, spent = self._started(base, self.choosing, self.shown)
+        start, inferring = self._started(base, self.environments, self.observed)
+        shown, observed = (self.windows(frames, base.normalisation, unroll=1) for frames in (self.shown, self.observed))
+        assert shown is not None and observed is not None
+        held_out = base.normalisation.apply(self.held_out)
+        steps, rate, choosing = choose_budget(
+            budget,
+            lambda steps, rate: finetune_windows(
+                self.run, seen, shown, predictor, steps, rate, f"{name} visible", rank
+            ),
+            lambda weights: rollout_rmse(weights, held_out, predictor),
+        )
+        print(f"{name}: {steps} steps at {rate:g}, chosen on {len(self.choosing)} visible environments", flush=True)
+        weights, result = finetune_windows(self.run, start, observed, predictor, steps, rate, f"{name} unseen", rank)
+        return MethodWeights(
+            method=name,
+            seed=0,
+            environments=self.environments,
+            weights=weights[:, None].cpu(),
+            train_seconds=base.metadata["seconds"] + choosing + spent,
+            adapt_seconds=(result.seconds + inferring) / len(self.environments),
+            parameters=base.learned,
+            diverged=[id for id, lost in zip(self.environments, result.diverged.tolist(), strict=True) if lost],
+            normalisation=base.normalisation,
+        )
+
+    def _started(self, base: BaseNetwork, environments: list[str], observed: Tensor) -> tuple[Tensor, float]:
+        """Weights that a base begins with [environment, weight], and the seconds that finding them took."""
+        if isinstance(base.weight_map, PooledWeights):
+            return base.weight_map.weights.detach().expand(len(environments), -1), 0.0
+        started = time.monotonic()
+        conditioned = Conditioned.of_base("", base)
+        adapted = adapt(conditioned, environments, observed, base.predictor, self.space)
+        return self.run.place(adapted.weights[:, 0]), time.monotonic() - started
 
 
 @dataclass(frozen=True)
