@@ -191,7 +191,7 @@ def observed_cases(trained_frames: int, benchmark: bool) -> list[dict[str, float
     if benchmark:
         return [{"frames": trained_frames}]
     most = min(10, trained_frames)
-    fewer = [{"frames": 2}, {"frames": 2, "noise": 0.05}] if most > 2 else []
+    fewer: list[dict[str, float]] = [{"frames": 2}, {"frames": 2, "noise": 0.05}] if most > 2 else []
     return [{"frames": most}, {"frames": most, "noise": 0.05}, *fewer]
 
 
