@@ -248,3 +248,12 @@ def test_a_key_may_stand_beside_one_that_is_merged_in(tmp_path: Path) -> None:
 def test_missing_file_is_refused(tmp_path: Path) -> None:
     with refused(tmp_path / "none.yaml", "No such file"):
         load_study(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("section", ["base", "arm"])
+def test_codes_belong_to_their_own_map(section: str) -> None:
+    config = default_config()
+    told = config["base"] if section == "base" else config["generator"]["arms"]["paper"]
+    told["condition"] = "code"
+    with refused("condition: found 'code'", "expected parameters, frames or label"):
+        parse_study(config)
