@@ -140,6 +140,14 @@ def _check_conditions(study: Study, source: str | Path) -> None:
             f"{source}: base.condition: found {study.base.condition!r}, expected 'parameters' or 'frames': labels are "
             "made of a base's experts"
         )
+    told = {"base.condition": study.base.condition}
+    told |= {f"generator.arms.{name}.condition": arm.condition for name, arm in study.generator.arms.items()}
+    for field, condition in told.items():
+        if condition == "code":  # learned with its own map, in the section context
+            raise InputError(
+                f"{source}: {field}: found 'code', expected parameters, frames or label: codes belong to the map that "
+                "they were learned with (context)"
+            )
     frames = study.conditions.frames
     if not (frames.statistics or frames.responses or frames.spectra):
         raise InputError(
