@@ -28,6 +28,7 @@ JOBS_OF_ONE_ARM = {
     **dict.fromkeys(("fold_bases", "finetune_bases", "regress_weights", "regress_latents"), 1),
     "evaluate_weights": 5,  # bases, fine-tuned, zoo, latents, generator
     **dict.fromkeys(("evaluate_without_network", "collect_costs", "summarise", "map_weights"), 1),
+    "compare_with_experts": 1,
     **dict.fromkeys(("resolve_config", "show_environments", "show_rollouts", "write_report", "all"), 1),
 }
 

@@ -9,6 +9,7 @@ from checkout import JOBS_OF_ONE_ARM, Checkout, copy_repository
 from weightcast.environments.adaptation_scores import SCORES
 
 CONFIG = "tests/workflow/mini-ode.yaml"
+DISTRIBUTIONS = ("crps", "rmse_mean", "spread_skill", "coverage_50", "coverage_90")
 OBSERVED = {"film-matched-observed", "hypernetwork-observed", "generator-conditioned-observed"}
 
 
@@ -25,8 +26,10 @@ def test_jobs_are_those_that_the_study_asks_for(ode: Checkout) -> None:
         "simulate_environment": 5,
         "tune_generator": 1,
         "generate_weights": 2,  # before the generator is fine-tuned, too
-        "adapt_to_frames": 1,
-        "evaluate_weights": 7,  # so are they evaluated; and weights from frames
+        "train_context": 1,
+        "adapt_to_frames": 3,
+        "summarise_observed": 1,
+        "evaluate_weights": 9,  # so are they evaluated; and weights from frames, of three cases
         "distil": 1,
     }
     assert ode.announced() == JOBS_OF_ONE_ARM | further
@@ -38,7 +41,13 @@ def test_nothing_is_left_to_do(ode: Checkout) -> None:
 
 def test_errors_are_those_of_a_state_and_unknown_environments_are_among_them(ode: Checkout) -> None:
     metrics = pd.read_csv(ode.folder / "results/mini-ode/metrics.csv")
-    assert set(metrics.metric) == {"rmse", "rmse_physical", "nmse", *SCORES}  # there is no structure to be similar
+    assert set(metrics.metric) == {
+        "rmse",
+        "rmse_physical",
+        "nmse",
+        *SCORES,
+        *DISTRIBUTIONS,
+    }  # there is no structure to be similar
     assert set(metrics.method) >= OBSERVED | {"generator-conditioned", "one-per-env-conditioned", "persistence"}
     assert set(metrics[metrics.method.isin(OBSERVED)].split) == {"interpolation", "extrapolation"}
 

@@ -15,7 +15,7 @@ from weightcast.trajectories import Trajectories, write_trajectories
 
 CONFIG = "tests/workflow/mini-unknown.yaml"
 NOT_THERE = ("train_conditioned", "train_film_matched", "train_hypernetwork")
-NOT_THERE = (*NOT_THERE, "train_vae", "train_diffusion", "generate_weights")
+NOT_THERE = (*NOT_THERE, "train_vae", "train_diffusion", "generate_weights", "regress_latents")
 JOBS = {rule: count for rule, count in JOBS_OF_ONE_ARM.items() if rule not in NOT_THERE}
 JOBS |= {"evaluate_weights": 5, "import_trajectories": 4}
 JOBS |= {"train_context": 1, "adapt_to_frames": 2, "summarise_observed": 1}
@@ -47,7 +47,12 @@ def test_jobs_are_those_of_what_is_told_nothing(unknown: Checkout) -> None:
 def test_every_method_that_needs_no_parameters_is_in_the_tables_and_the_report(unknown: Checkout) -> None:
     results = unknown.folder / "results/mini-unknown"
     metrics = pd.read_csv(results / "metrics.csv")
-    assert set(metrics.method) == {"erm", "finetune-erm", "one-per-env-erm", *SKILL_FLOOR}
+    from_frames = {"context", "context-ensemble", "code-adaptation", "retrieved-expert", "weighted-experts-ensemble"}
+    from_frames |= {"finetune-erm-observed", "finetune-lora-observed"}
+    assert set(metrics.method) == {"erm", "finetune-erm", "one-per-env-erm", *SKILL_FLOOR, *from_frames}
+    observed = pd.read_csv(results / "observed.csv")
+    assert set(observed.case) == {"4-frames", "1-frames"}
+    assert {"crps", "coverage_90"} <= set(observed[observed.method == "context-ensemble"].metric)
     assert metrics.value.notna().all()
     page = (results / "report.html").read_text()
     assert "none known" in page and "No generator was evaluated" in page and "Left out" not in page

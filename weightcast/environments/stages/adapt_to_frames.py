@@ -98,6 +98,24 @@ def adapt_to_frames(
         if settings.case.frames > 1 or method.condition.shown_frames  # a search needs a residual, of two frames
     ]
     methods += of_context
+    methods += _of_rivals(run, settings, context, space, observed, trajectories, zoo, finetuned)
+    for method in methods:
+        print(f"{method.method}, seed {method.seed}: {method.adapt_seconds:.2g} s an environment", flush=True)
+    return WeightsFile.of(methods, shared.shared | {"case": settings.case.model_dump()} | run.described())
+
+
+def _of_rivals(
+    run: Run,
+    settings: AdaptToFrames,
+    context: Context | None,
+    space: FrameSpace,
+    observed: Tensor,
+    trajectories: TrajectoryFolder,
+    zoo: Zoo,
+    finetuned: list[BaseNetwork],
+) -> list[MethodWeights]:
+    """What a sceptic would make of the same frames."""
+    environments = settings.with_role("interpolation", "extrapolation")
     choosing = settings.with_role("visible")
     rivals = Rivals(
         run=run,
@@ -109,7 +127,7 @@ def adapt_to_frames(
         shown=_observed(run, settings, choosing, trajectories),
         held_out=run.place(trajectories.read_choosing(choosing, settings.data, settings.data.trained_frames)),
     )
-    methods += rivals.experts(zoo, finetuned[settings.experts_from])
+    methods = list(rivals.experts(zoo, finetuned[settings.experts_from]))
     if context is not None:
         methods.append(rivals.code_adaptation(context))
     if settings.case.frames > 1:
@@ -118,9 +136,7 @@ def adapt_to_frames(
             methods.append(rivals.finetuned(name + OBSERVED, base))
             if isinstance(base.weight_map, PooledWeights):
                 methods.append(rivals.finetuned(FINETUNE_LORA + OBSERVED, base, settings.finetune.lora_rank))
-    for method in methods:
-        print(f"{method.method}, seed {method.seed}: {method.adapt_seconds:.2g} s an environment", flush=True)
-    return WeightsFile.of(methods, shared.shared | {"case": settings.case.model_dump()} | run.described())
+    return methods
 
 
 def _frame_space(
