@@ -48,7 +48,7 @@ def tiny_context(folder: Path) -> Context:
         weight_map.weights.copy_(0.6 * initial)
         weight_map.directions.copy_(0.03 * torch.randn(weight_map.directions.shape, generator=random))
     refine = RefineSettings(members=16)
-    calibration = Calibration(temper=0.3, least_noise=1e-3, model_error=MODEL_ERROR, usual_residual=2.0)
+    calibration = Calibration(temper=0.3, least_noise=[1e-3] * 8, model_error=MODEL_ERROR, usual_residual=2.0)
     metadata = {
         "weight_map": describe_weight_map(LinearMap(), condition),
         "architecture": architecture,

@@ -57,7 +57,8 @@ def draw_ensemble(
     """Candidates drawn from a posterior, weighted by importance, of which the most probable are kept.
 
     The drawn normal distributions only approximate what frames say. So a candidate has the weight
-    likelihood^temper * prior / density that it was drawn with, cut off at the mean weight times the square root of
+    likelihood^temper * prior (around the solutions of the
+    untempered likelihood) / density that it was drawn with, cut off at the mean weight times the square root of
     their number (Ionides, Journal of Computational and Graphical Statistics, 2008), and ranks by likelihood^temper *
     prior. With a single frame nothing is weighted.
 
@@ -102,18 +103,27 @@ def _log_probable(context: Context, posterior: CodePosterior, codes: Tensor, fra
                 for part in codes.split(size)
             ]
         )
-    noise = float(posterior.noise[0].clamp(min=max(context.calibration.least_noise, 1e-6)))
-    likelihood = -0.5 * context.calibration.temper * misfit / noise**2
-    prior = -0.5 * posterior.prior.whitened(codes).square().sum(1)
-    return torch.nan_to_num(likelihood, nan=-torch.inf, neginf=-torch.inf) + prior
+    least = context.calibration.noise_of(windows.target.shape[2])
+    noise, temper = float(posterior.noise[0].clamp(min=max(least, 1e-6))), context.calibration.temper
+    likelihood = torch.nan_to_num(-0.5 * temper * misfit / noise**2, nan=-torch.inf, neginf=-torch.inf)
+    # A prior that pulled harder than an untempered likelihood asks for would move codes away from the solutions
+    # (weightcast.environments.refinement.tempered): what it pulls more at the own solution is taken off again.
+    whitened = posterior.prior.whitened(codes)
+    own_mode = posterior.modes[0][_log_parts(posterior, whitened).argmax(1)]
+    more = (1.0 - temper) * (own_mode * (own_mode - whitened)).sum(1)
+    return likelihood - 0.5 * whitened.square().sum(1) - more
 
 
 def _log_proposal(posterior: CodePosterior, codes: Tensor) -> Tensor:
     """Log-density of the mixture that codes were drawn from, in whitened codes, but for a constant [member]."""
-    whitened = posterior.prior.whitened(codes)
+    return torch.logsumexp(_log_parts(posterior, posterior.prior.whitened(codes)), 1)
+
+
+def _log_parts(posterior: CodePosterior, whitened: Tensor) -> Tensor:
+    """Log-density of each part of the mixture, its share included, but for a constant [member, mode]."""
     difference = whitened[:, None] - posterior.modes[0]  # [member, mode, dimension]
     distance = torch.einsum("nmi,mij,nmj->nm", difference, posterior.precision[0], difference)
-    return torch.logsumexp(posterior.log_weights[0] + 0.5 * torch.logdet(posterior.precision[0]) - 0.5 * distance, 1)
+    return posterior.log_weights[0] + 0.5 * torch.logdet(posterior.precision[0]) - 0.5 * distance
 
 
 def _truncated(log_weights: Tensor) -> Tensor:

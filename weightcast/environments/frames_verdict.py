@@ -59,7 +59,10 @@ class FramesVerdict:
             frames: that it was inferred from, physical units [trajectory, frame, channel, y, x].
         """
         spread = posterior.spread[0].tolist()
-        usual = context.calibration.usual_residual * context.calibration.least_noise
+        calibration, steps = context.calibration, max(1, frames.shape[1] - 1)
+        if context.settings.unroll is not None:
+            steps = min(steps, context.settings.unroll)
+        usual = calibration.usual_residual * calibration.noise_of(steps)
         if frames.shape[1] < 2:
             return cls(math.nan, usual, 0.0, True, spread, [])
         noise, white = float(posterior.noise[0]), _white(context, posterior, frames)

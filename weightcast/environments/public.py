@@ -229,7 +229,8 @@ class Generator:
                 NaN where nothing was observed, and a single one will do.
             n: how many predictors; from a context, the only one is the most probable.
             seed: the same seed gives the same predictors.
-            times: of the frames, for an arm that is told frames; see :class:`weightcast.environments.generator.Generator`.
+            times: of the frames [time], counted in the study's frames, for an arm that is told frames; consecutive
+                ones if None.
 
         Returns:
             ``n`` modules, each [batch, channel, y, x] -> the next frames, in physical units, with ``rollout``.

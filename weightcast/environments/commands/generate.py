@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="NetCDF with frames observed there, instead of parameters: two or more; or, for an arm that was trained "
-        "on frames or labels, one or more, of which points may be missing (NaN); or, where the study has a context, also "
-        "every k-th pixel or step",
+        "on frames or labels, one or more, of which points may be missing (NaN); or, where the study has a context, "
+        "every k-th pixel or step as well",
     )
     parser.add_argument(
         "-n",
