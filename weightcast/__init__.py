@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # for type checkers and editors only: importing weightcast must not import torch
     from weightcast.core.graph import WeightGraph as WeightGraph
-    from weightcast.environments.generator import Generator as Generator
+    from weightcast.environments.public import Context as Context
+    from weightcast.environments.public import Generator as Generator
     from weightcast.evolution.weight_path import WeightPath as WeightPath
 
 __version__ = "0.1.0"
@@ -14,7 +15,8 @@ __version__ = "0.1.0"
 # Public names are resolved on first use (PEP 562), so that a stage that needs numpy alone does not pay for torch, and
 # so that the pipeline can see from the imports which library files a stage really uses.
 _PUBLIC = {
-    "Generator": "weightcast.environments.generator",
+    "Context": "weightcast.environments.public",
+    "Generator": "weightcast.environments.public",
     "WeightGraph": "weightcast.core.graph",
     "WeightPath": "weightcast.evolution.weight_path",
 }

@@ -108,7 +108,7 @@ def test_frames_without_coordinates(
     assert errors == ""
     found = xr.load_dataset(output, decode_times=False)
     np.testing.assert_allclose(found["time"], 0.5 * np.arange(1, 6))
-    assert set(found.coords) == {"time"}
+    assert set(found.coords) == {"time", "quantile"}
 
 
 def test_frames_further_apart_than_the_model_steps(

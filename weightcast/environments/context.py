@@ -8,9 +8,9 @@ ICML 2022, has the linear one). For a new environment the code alone is unknown.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -80,7 +80,7 @@ class Context:
     calibration: Calibration
 
     @classmethod
-    def of(cls, base: BaseNetwork) -> Context:
+    def of(cls, base: BaseNetwork) -> Self:
         """The context that a base is.
 
         Raises:
@@ -93,7 +93,7 @@ class Context:
         return cls(base, space, RefineSettings(**described["refine"]), Calibration(**described["calibration"]))
 
     @classmethod
-    def load(cls, path: str | Path) -> Context:
+    def load(cls, path: str | Path) -> Self:
         """Read ``base/context.safetensors``.
 
         Raises:
@@ -105,9 +105,9 @@ class Context:
         """Write as a ``base`` artifact."""
         self.base.save(path)
 
-    def to(self, device: torch.device) -> Context:
+    def to(self, device: torch.device) -> Self:
         """The same context on a device."""
-        return Context(self.base.to(device), self.space.to(device), self.settings, self.calibration)
+        return replace(self, base=self.base.to(device), space=self.space.to(device))
 
     @property
     def codes(self) -> Tensor:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from weightcast.core.artifacts import Artifact, load_artifact, save_artifact
+from weightcast.core.errors import InputError
 from weightcast.core.graph import WeightGraph
 from weightcast.core.nets.build import build_predictor
 from weightcast.environments.dataset import Normalisation
+
+WHOLE = 1e-6
+"""By which a number of steps may miss a whole one."""
 
 
 class PhysicalPredictor(nn.Module):
@@ -32,14 +37,48 @@ class PhysicalPredictor(nn.Module):
         """[batch, channel, y, x] in physical units -> the next frames, same shape and units."""
         return self.normalisation.invert(self.network(self.normalisation.apply(frames)))
 
+    @property
+    def integrates(self) -> bool:
+        """Whether the network is a rate of change, so that it knows any time and not whole steps alone."""
+        return getattr(self.network, "integrator", "map") == "rk4"
+
     @torch.no_grad()
-    def rollout(self, initial: Tensor, steps: int) -> Tensor:
-        """Initial frames [batch, channel, y, x] -> the next ``steps`` frames [batch, step, channel, y, x]."""
-        frames, forecast = self.normalisation.apply(initial), []
-        for _ in range(steps):
-            frames = self.network(frames)
+    def rollout(self, initial: Tensor, steps: int | None = None, times: Sequence[float] | None = None) -> Tensor:
+        """Initial frames [batch, channel, y, x] -> the frames that follow [batch, step, channel, y, x].
+
+        Args:
+            initial: in physical units.
+            steps: how many frames, one step apart, or
+            times: since the initial frames, in steps between frames, from 0 on and increasing. Where the network
+                integrates a rate of change they may be any; otherwise whole numbers.
+
+        Raises:
+            InputError: not one of ``steps`` and ``times`` is given, or the times are of no use.
+        """
+        if (steps is None) == (times is None):
+            raise InputError("rollout: expected either a number of steps or times")
+        if steps is not None:
+            times = range(1, steps + 1)
+        assert times is not None
+        now, frames, forecast = 0.0, self.normalisation.apply(initial), []
+        for time in times:
+            frames = self._advance(frames, now, float(time))
+            now = float(time)
             forecast.append(self.normalisation.invert(frames))
         return torch.stack(forecast, dim=1)
+
+    def _advance(self, frames: Tensor, now: float, then: float) -> Tensor:
+        """Normalised frames at a later time, in steps no longer than the trained one."""
+        length = then - now
+        if not math.isfinite(length) or length < 0:
+            raise InputError(f"times: found {then:g} after {now:g}, expected numbers from 0 on that increase")
+        whole = math.isclose(length, round(length), abs_tol=WHOLE)
+        if not (whole or self.integrates):
+            raise InputError(f"times: found {then:g} after {now:g}, expected whole steps: the network is a map of one")
+        parts = round(length) if whole else math.ceil(length)
+        for _ in range(parts):
+            frames = self.network(frames) if whole else self.network(frames, length / parts)
+        return frames
 
 
 def physical_predictors(
@@ -61,7 +100,13 @@ def physical_predictors(
     return models
 
 
-def save_models(path: str | Path, weights: Tensor, shared: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
+def save_models(
+    path: str | Path,
+    weights: Tensor,
+    shared: Mapping[str, Any],
+    metadata: Mapping[str, Any],
+    probabilities: Tensor | None = None,
+) -> None:
     """Write generated predictors as one ``model`` artifact.
 
     Args:
@@ -69,8 +114,10 @@ def save_models(path: str | Path, weights: Tensor, shared: Mapping[str, Any], me
         weights: [sample, weight].
         shared: architecture and normalisation.
         metadata: environment, seed, channels, grid, digest of the generator, ...
+        probabilities: of the samples, with a sum of 1 [sample]; None where each counts as much as any other.
     """
-    save_artifact(path, "model", {"weights": weights}, dict(shared) | dict(metadata))
+    tensors = {"weights": weights} | ({} if probabilities is None else {"probabilities": probabilities})
+    save_artifact(path, "model", tensors, dict(shared) | dict(metadata))
 
 
 def load_models(path: str | Path) -> tuple[list[PhysicalPredictor], Artifact]:

@@ -43,7 +43,7 @@ class Windows:
 
     @classmethod
     def of(cls, frames: Tensor, whole: Tensor, unroll: int | None, most: int) -> Windows:
-        """Cut frames into rollouts.
+        """Cut frames into rollouts. None starts at a frame of which nothing was observed, unless all would.
 
         Args:
             frames: normalised [environment, trajectory, frame, channel, y, x]; NaN where nothing was observed.
@@ -56,6 +56,9 @@ class Windows:
         starts = torch.arange(length - steps, device=frames.device)
         trajectory = torch.arange(trajectories, device=frames.device).repeat_interleave(len(starts))
         starts = starts.repeat(trajectories)
+        seen = torch.isfinite(frames).flatten(3).any(3).all(0)[trajectory, starts]  # in every environment
+        if bool(seen.any()):
+            trajectory, starts = trajectory[seen], starts[seen]
         if len(starts) > most:
             chosen = torch.linspace(0, len(starts) - 1, most, device=frames.device).round().long()
             trajectory, starts = trajectory[chosen], starts[chosen]

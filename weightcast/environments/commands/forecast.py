@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -21,9 +22,12 @@ from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
 from weightcast.environments.commands.frame_step import agreed_frame_step
 from weightcast.environments.commands.observed_frames import ObservedFrames, read_observed_frames
-from weightcast.environments.model import PhysicalPredictor, load_models
+from weightcast.environments.dataset import Normalisation
+from weightcast.environments.ensemble import LEVELS, disturbed, error_at, forecast_together, summarise
+from weightcast.environments.model import WHOLE, PhysicalPredictor, load_models
 
 DIMENSIONS = ("sample", "trajectory", "time", "y", "x")
+MOST_TIMES = 100_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,15 +42,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--frame", default=-1, type=int, metavar="INDEX", help="of FILE to start from; default: the last"
     )
-    parser.add_argument("--steps", required=True, type=int, metavar="N", help="frames to forecast")
+    parser.add_argument("--steps", type=int, metavar="N", help="frames to forecast")
+    parser.add_argument(
+        "--step",
+        type=float,
+        metavar="TIME",
+        help="between these frames; default: as in the study, and any other where its predictors integrate a rate of "
+        "change",
+    )
+    parser.add_argument(
+        "--times",
+        metavar="A:B:STEP",
+        help="after the initial frame, instead of steps: a slice, its end included, or numbers separated by commas",
+    )
+    parser.add_argument(
+        "--initial-noise",
+        default=0.0,
+        type=float,
+        metavar="S",
+        help="of the initial frame, in standard deviations of the study: every predictor then starts from what it may "
+        "have been; default: 0",
+    )
+    parser.add_argument(
+        "--members",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="write every predictor's forecast beside mean and quantiles; default: yes",
+    )
     parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda or cuda:<number>")
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="NetCDF to write")
 
 
 def run(arguments: argparse.Namespace) -> None:
     check_output(arguments.output)
-    if arguments.steps < 1:
-        raise InputError(f"--steps: found {arguments.steps}, expected 1 or more")
+    _check_times_asked(arguments)
     device = choose_device(arguments.device, "--device")
     models, artifact = load_models(arguments.model)
     for key in ("channels", "grid"):
@@ -56,27 +85,103 @@ def run(arguments: argparse.Namespace) -> None:
     initial = read_observed_frames(arguments.initial, channels, grid, arguments.frame)
     step = agreed_frame_step(initial, arguments.initial, artifact.metadata)
 
-    forecast = roll_out(cast(list[PhysicalPredictor], models), initial, arguments.steps, device)
+    after = _times(arguments, step)
+    _check_steps(models[0], after / step, arguments)
+    forecast = roll_out(
+        cast(list[PhysicalPredictor], models), initial, (after / step).tolist(), device, arguments.initial_noise
+    )
     for warning in replace_blow_ups(forecast):
         warn(warning)
     start = 0.0 if initial.time is None else float(initial.time[-1])
-    times = start + step * np.arange(1, arguments.steps + 1)
-    dataset = to_dataset(forecast, times, initial, artifact)
+    dataset = to_dataset(forecast, start + after, initial, artifact)
+    sizes = ", ".join(f"{name} {size}" for name, size in zip(DIMENSIONS, dataset[channels[0]].shape, strict=True))
+    summary = together(forecast, after / step, artifact)
+    if summary is None and not arguments.members:
+        raise InputError(f"--no-members: found a single predictor in {arguments.model}, expected several to summarise")
+    if summary is not None:
+        dataset = with_summary(dataset, summary, channels)
+        dataset = dataset if arguments.members else dataset.drop_vars(channels)
+    known = len(artifact.metadata.get("model_error") or [])
+    if known and (after / step).max() > known + WHOLE:
+        warn(
+            f"the forecast goes on past step {known}, up to which errors of its kind are known: the band holds less "
+            "there than it says"
+        )
     dataset.attrs["initial_frames"] = arguments.initial.name
     with written_whole(arguments.output) as partial:
         encoding = {name: {"_FillValue": None} for name in dataset.variables}
         dataset.to_netcdf(partial, format="NETCDF4", engine="netcdf4", encoding=encoding)
-    sizes = ", ".join(f"{name} {size}" for name, size in zip(DIMENSIONS, dataset[channels[0]].shape, strict=True))
-    print(f"wrote {arguments.output}: {', '.join(channels)} ({sizes})")
+    beside = "" if summary is None else ", with mean and quantiles" if arguments.members else " as mean and quantiles"
+    print(f"wrote {arguments.output}: {', '.join(channels)} ({sizes}){beside}")
+
+
+def _check_times_asked(arguments: argparse.Namespace) -> None:
+    if (arguments.steps is None) == (arguments.times is None):
+        raise InputError("forecast: expected either --steps or --times")
+    if arguments.steps is not None and arguments.steps < 1:
+        raise InputError(f"--steps: found {arguments.steps}, expected 1 or more")
+    if not (math.isfinite(arguments.initial_noise) and arguments.initial_noise >= 0):
+        raise InputError(f"--initial-noise: found {arguments.initial_noise:g}, expected a number from 0 on")
+    if arguments.step is not None and arguments.times is not None:
+        raise InputError("--step: found it beside --times, expected one of them")
+    if arguments.step is not None and not (math.isfinite(arguments.step) and arguments.step > 0):
+        raise InputError(f"--step: found {arguments.step:g}, expected a number above 0")
+
+
+def _times(arguments: argparse.Namespace, step: float) -> NDArray[np.float64]:
+    """Times of the forecast after the initial frame, in the file's unit."""
+    if arguments.times is None:
+        return np.asarray((arguments.step or step) * np.arange(1, arguments.steps + 1), np.float64)
+    words = str(arguments.times)
+    expected = f"--times: found {words!r}, expected A:B:STEP or numbers from 0 on that increase, separated by commas"
+    try:
+        if ":" in words:
+            first, last, between = map(float, words.split(":"))
+            count = (last - first) / between if between > 0 else math.nan
+            if not 0 <= count < MOST_TIMES:
+                raise InputError(expected)
+            times = first + between * np.arange(math.floor(count + 1e-9) + 1)
+        else:
+            times = np.array([float(word) for word in words.split(",")])
+    except ValueError:
+        raise InputError(expected) from None
+    if not (np.isfinite(times).all() and times[0] >= 0 and (np.diff(times) > 0).all()):
+        raise InputError(expected)
+    return times.astype(np.float64)
+
+
+def _check_steps(model: object, steps: NDArray[np.float64], arguments: argparse.Namespace) -> None:
+    """Refuse times between the steps where the predictor is a map of one."""
+    whole = np.abs(np.diff(steps, prepend=0.0) - np.rint(np.diff(steps, prepend=0.0))).max() < WHOLE
+    if not whole and not cast(PhysicalPredictor, model).integrates:
+        option = "--times" if arguments.step is None else "--step"
+        found = arguments.times if arguments.step is None else f"{arguments.step:g}"
+        raise InputError(
+            f"{option}: found {found}, expected whole multiples of the time between the study's frames: the predictors "
+            "of this study are maps of one step (predictor.integrator)"
+        )
 
 
 def roll_out(
-    models: Sequence[PhysicalPredictor], initial: ObservedFrames, steps: int, device: torch.device | None = None
+    models: Sequence[PhysicalPredictor],
+    initial: ObservedFrames,
+    times: Sequence[float],
+    device: torch.device | None = None,
+    noise: float = 0.0,
 ) -> NDArray[np.float32]:
-    """Forecasts [sample, trajectory, step, channel, y, x] of the models, from the last frame that was observed."""
+    """Forecasts [sample, trajectory, step, channel, y, x] of the models, from the last frame that was observed.
+
+    Args:
+        models: of one architecture.
+        initial: observed.
+        times: of the forecast since then, in steps.
+        device: where it is computed; the CPU if None.
+        noise: of the last frame, in standard deviations of the study.
+    """
     device = device or torch.device("cpu")
     start = torch.from_numpy(initial.values[:, -1]).to(device)  # [trajectory, channel, y, x]
-    return np.stack([model.to(device).rollout(start, steps).cpu().numpy() for model in models])
+    starts = disturbed(start, len(models), noise, models[0].normalisation, seed=0)
+    return forecast_together([model.to(device) for model in models], starts, times=times).cpu().numpy()
 
 
 def replace_blow_ups(forecast: NDArray[np.float32]) -> list[str]:
@@ -94,6 +199,41 @@ def replace_blow_ups(forecast: NDArray[np.float32]) -> list[str]:
                 f"({len(trajectories)} of {len(whole)} trajectories); such values are written as NaN"
             )
     return warnings
+
+
+def together(
+    forecast: NDArray[np.float32], steps: NDArray[np.float64], artifact: Artifact
+) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+    """Mean and quantiles of the forecasts, weighted, the model's error included; None of a single bare predictor.
+
+    Args:
+        forecast: [sample, trajectory, step, channel, y, x]; NaN in frames that do not count.
+        steps: since the initial frame.
+        artifact: whose probabilities and model error are used, where it has them.
+    """
+    error = artifact.metadata.get("model_error")
+    if len(forecast) == 1 and not error:
+        return None
+    probabilities = artifact.tensors.get("probabilities", torch.ones(len(forecast)))
+    normalisation = Normalisation.from_metadata(artifact.metadata["normalisation"])
+    noise = error_at(torch.tensor(error), steps.tolist(), normalisation) if error else None
+    mean, quantiles = summarise(torch.from_numpy(forecast), probabilities, noise)
+    return mean.numpy(), quantiles.numpy()
+
+
+def with_summary(
+    dataset: xr.Dataset, summary: tuple[NDArray[np.float32], NDArray[np.float32]], channels: Sequence[str]
+) -> xr.Dataset:
+    """A forecast's dataset with ``<channel>_mean`` and ``<channel>_quantile`` for each channel."""
+    mean, quantiles = summary
+    further: dict[str, xr.Variable] = {"quantile": xr.Variable(("quantile",), np.array(LEVELS))}
+    for channel, name in enumerate(channels):
+        attributes = dataset[name].attrs
+        further[f"{name}_mean"] = xr.Variable(DIMENSIONS[1:], mean[:, :, channel], attributes)
+        further[f"{name}_quantile"] = xr.Variable(
+            ("quantile", *DIMENSIONS[1:]), quantiles[:, :, :, channel], attributes
+        )
+    return dataset.assign(further).set_coords("quantile")
 
 
 def to_dataset(

@@ -18,6 +18,7 @@ from weightcast.core.console.warning import warn
 from weightcast.core.environment_table import read_environments
 from weightcast.core.errors import InputError
 from weightcast.environments.commands.frame_step import agreed_frame_step
+from weightcast.environments.commands.generate_from_frames import generate_from_frames, uses_context
 from weightcast.environments.commands.observed_frames import read_observed_frames
 from weightcast.environments.conditions import Known
 from weightcast.environments.config.condition import CONDITIONS
@@ -37,10 +38,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="NetCDF with frames observed there, instead of parameters: two or more; or, for an arm that was trained "
-        "on frames or labels, one or more, of which points may be missing (NaN)",
+        "on frames or labels, one or more, of which points may be missing (NaN); or, where the study has a context, "
+        "every k-th pixel or step as well",
     )
-    parser.add_argument("-n", "--samples", default=1, type=int, metavar="N", help="predictors to generate; default: 1")
-    parser.add_argument("--arm", metavar="NAME", help="of the study's generator; default: the first")
+    parser.add_argument(
+        "-n",
+        "--samples",
+        type=int,
+        metavar="N",
+        help="predictors to generate; default: 1, from a context as many as context.refine.members says",
+    )
+    parser.add_argument(
+        "--keep", type=int, metavar="N", help="of a context's: so many of the most probable alone; default: all"
+    )
+    parser.add_argument(
+        "--arm",
+        metavar="NAME",
+        help="of the study's generator, or context; default: for frames the context if there is one, else the first",
+    )
     parser.add_argument(
         "--condition",
         choices=CONDITIONS,
@@ -59,6 +74,16 @@ def run(arguments: argparse.Namespace) -> None:
     stated = None if arguments.environment is None else parse_environment(arguments.environment)
     if stated is not None:
         _check_parameters_are_known(results, arguments.environment)
+    if uses_context(results, arguments.arm, arguments.environment, arguments.condition):
+        study = load_study(results / "config.yaml")
+        described = {"channels": study.data.channels, "grid": list(study.data.grid), **_units(study, results)}
+        generate_from_frames(arguments, study, described)
+        return
+    if arguments.keep is not None:
+        raise InputError(
+            f"--keep: found {arguments.keep}, expected it with frames and a context alone: arms rank nothing"
+        )
+    samples = 1 if arguments.samples is None else arguments.samples
     generator = Generator.load(results, arguments.arm, device=arguments.device, condition=arguments.condition)
     study = load_study(results / "config.yaml")
     described = {"channels": study.data.channels, "grid": list(study.data.grid), **_units(study, results)}
@@ -71,7 +96,7 @@ def run(arguments: argparse.Namespace) -> None:
             label = generator.condition.named(generator.condition.prepare([known])[0])
             described["label"] = label
             print(f"told {_words(label)} from the frames in {arguments.frames}")
-        weights = generator.known_weights(known, arguments.samples, arguments.seed)
+        weights = generator.known_weights(known, samples, arguments.seed)
         described["observed"] = arguments.frames.name
     else:
         if stated is None:
@@ -83,7 +108,7 @@ def run(arguments: argparse.Namespace) -> None:
         for warning in generator.condition.check(Known(parameters=environment), "environment"):
             warn(warning)
         with warnings.catch_warnings(action="ignore", category=UserWarning):  # the same, as a Python program gets them
-            weights = generator.sample_weights(environment, arguments.samples, arguments.seed)
+            weights = generator.sample_weights(environment, samples, arguments.seed)
     shared = {key: generator.metadata[key] for key in ("architecture", "normalisation", "condition")}
     origin = {
         "study": study.study,

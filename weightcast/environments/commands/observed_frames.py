@@ -45,15 +45,19 @@ def read_observed_frames(
     grid: Sequence[int],
     frame: int | None = None,
     masked: bool = False,
+    coarse: bool = False,
 ) -> ObservedFrames:
     """Read and validate frames from NetCDF with the dimensions (trajectory, time, y, x), the first two optional.
+
+    Where the grid is a single point, y and x may be missing, too.
 
     Args:
         path: of the file.
         channels: variables to read, in this order.
         grid: expected number of points (y, x).
         frame: index of the only frame wanted, from the end if negative; all if None.
-        masked: whether points may be NaN, which were not seen.
+        masked: whether values may be NaN, which were not seen.
+        coarse: whether the grid may be every k-th point of the expected one; the values are then on that of the file.
 
     Raises:
         InputError: the file is missing, unreadable or truncated, has other channels, dimensions or points, has no such
@@ -63,8 +67,10 @@ def read_observed_frames(
     try:
         with _open(path) as dataset:
             for name in channels:
-                _check_channel(path, dataset, name, like=channels[0])
-            checks.check_grid(path, (dataset.sizes["y"], dataset.sizes["x"]), (grid[0], grid[1]))
+                _check_channel(path, dataset, name, like=channels[0], point=tuple(grid) == (1, 1))
+            found_grid = (dataset.sizes.get("y", 1), dataset.sizes.get("x", 1))
+            if not (coarse and is_coarser(found_grid, grid)):
+                checks.check_grid(path, found_grid, (grid[0], grid[1]))
             frame_step = _frame_step(_time(path, dataset))
             if frame is not None:
                 dataset = _only_frame(path, dataset, frame)
@@ -83,9 +89,15 @@ def read_observed_frames(
     except (OSError, RuntimeError, ValueError, IndexError) as error:
         raise unreadable(path, error) from None
     checks.check_counts(path, values.shape[0], values.shape[1], minimum_trajectories=1, minimum_frames=1)
-    if not masked:
-        checks.check_finite(path if frame is None else Path(f"{path} (frame {frame} alone)"), values, channels)
+    known = np.nan_to_num(values, nan=0.0, posinf=np.inf, neginf=-np.inf) if masked else values
+    checks.check_finite(path if frame is None else Path(f"{path} (frame {frame} alone)"), known, channels)
     return found
+
+
+def is_coarser(found: Sequence[int], grid: Sequence[int]) -> bool:
+    """Whether points (y, x) are every k-th of a grid's, by their number, k the same along both but for a single row."""
+    ratios = {size // own for own, size in zip(found, grid, strict=True) if own and size % own == 0 and size > 1}
+    return all(own and size % own == 0 for own, size in zip(found, grid, strict=True)) and len(ratios) == 1
 
 
 def _open(path: Path) -> xr.Dataset:
@@ -96,12 +108,12 @@ def _open(path: Path) -> xr.Dataset:
     return xr.open_dataset(path, engine="netcdf4", decode_times=False, decode_timedelta=False, cache=False)
 
 
-def _check_channel(path: Path, dataset: xr.Dataset, name: str, like: str) -> None:
+def _check_channel(path: Path, dataset: xr.Dataset, name: str, like: str, point: bool) -> None:
     if name not in dataset.data_vars:
         found = ", ".join(map(str, dataset.data_vars)) or "no variable"
         raise InputError(f"{path}: channel {name}: found {found}, expected a variable {name}")
     dimensions = set(map(str, dataset[name].dims))
-    if not {"y", "x"} <= dimensions <= set(DIMENSIONS):
+    if not (set() if point else {"y", "x"}) <= dimensions <= set(DIMENSIONS):
         raise InputError(
             f"{path}: channel {name}: found dimensions ({', '.join(map(str, dataset[name].dims))}), expected "
             f"({', '.join(DIMENSIONS)}), of which {' and '.join(OPTIONAL)} may be missing"
@@ -121,7 +133,7 @@ def _only_frame(path: Path, dataset: xr.Dataset, frame: int) -> xr.Dataset:
 def _channel(dataset: xr.Dataset, name: str) -> NDArray[np.float32]:
     """[trajectory, time, y, x]; a number too large for float32 becomes Inf, which is then refused."""
     variable = dataset[name]
-    variable = variable.expand_dims([dimension for dimension in OPTIONAL if dimension not in variable.dims])
+    variable = variable.expand_dims([dimension for dimension in DIMENSIONS if dimension not in variable.dims])
     with np.errstate(over="ignore"):
         return cast(NDArray[np.float32], variable.transpose(*DIMENSIONS).to_numpy().astype(np.float32))
 

@@ -1,0 +1,185 @@
+"""Observed frames with gaps: every k-th pixel, every k-th time, masked values, placed on the study's grid and steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from weightcast.core.console.warning import warn
+from weightcast.core.errors import InputError
+from weightcast.environments.commands.observed_frames import ObservedFrames, read_observed_frames
+from weightcast.environments.dataset import Normalisation
+
+MOST_FRAMES = 10_000
+"""A file whose frames span more steps than this is refused rather than filled with gaps."""
+STEP_TOLERANCE = 0.02
+"""By which a time may miss a whole number of steps, in steps."""
+LARGE, SMALL = 10.0, 1 / 50
+"""Root mean square over the study's from which on, or up to which, units are taken to be others. What decays is small
+by itself, so more is needed there."""
+SHIFTED = 10.0
+"""The same for the mean's distance from the study's, in standard deviations."""
+
+
+@dataclass(frozen=True)
+class GappyFrames:
+    """Frames of one environment as a context takes them.
+
+    Attributes:
+        values: [trajectory, frame, channel, y, x], one step apart on the study's grid; NaN where nothing was observed.
+        case: what was observed, for people and for metadata: trajectories, frames, share of the values observed, every
+            how many pixels and steps.
+    """
+
+    values: Tensor
+    case: Mapping[str, Any]
+
+    @property
+    def words(self) -> str:
+        """The case in plain words."""
+        case = self.case
+        parts = [f"{case['trajectories']} x {case['frames']} frames (trajectory, time)"]
+        parts += [f"every {_ordinal(case['every_pixel'])} pixel"] if case["every_pixel"] > 1 else []
+        parts += [f"every {_ordinal(case['every_step'])} step"] if case["every_step"] > 1 else []
+        parts += [f"{1 - case['observed']:.0%} of the values masked"] if case["observed"] < 1 else []
+        return ", ".join(parts)
+
+
+def read_gappy_frames(
+    file: Path, channels: Sequence[str], grid: Sequence[int], trained: Mapping[str, Any], normalisation: Normalisation
+) -> GappyFrames:
+    """Read frames of an unknown environment, of which one is enough.
+
+    Args:
+        file: NetCDF.
+        channels: variables to read, in this order.
+        grid: of the study (y, x).
+        trained: ``frame_step`` and ``units`` of the study, where known.
+        normalisation: of the study, which says how large values are there.
+
+    Raises:
+        InputError: the file cannot be used: other channels, another grid, other units, times between the steps, nothing
+            observed, or nothing that changes.
+    """
+    found = read_observed_frames(file, channels, grid, masked=True, coarse=True)
+    values = _observed_part(found, file)
+    _check_changes(values.values, file)
+    _check_units(values.values, file, channels, normalisation)
+    placed, every_step = _in_steps(values, file, trained)
+    frames, every_pixel = _on_grid(placed, grid)
+    case = {
+        "trajectories": values.values.shape[0],
+        "frames": values.values.shape[1],
+        "observed": float(np.isfinite(values.values).mean()),
+        "every_pixel": every_pixel,
+        "every_step": every_step,
+    }
+    return GappyFrames(torch.from_numpy(frames), case)
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Values [trajectory, frame, channel, y, x] and their times [frame]; None where the file has none."""
+
+    values: NDArray[np.float32]
+    time: NDArray[np.float64] | None
+    units: object
+
+
+def _observed_part(found: ObservedFrames, file: Path) -> _Part:
+    """Without trajectories of which nothing was observed, and without frames at either end of which nothing was."""
+    seen = np.isfinite(found.values)
+    if not seen.any():
+        raise InputError(f"{file}: found no value that was observed (all NaN), expected some")
+    values = found.values[seen.any((1, 2, 3, 4))]
+    frames = np.flatnonzero(np.isfinite(values).any((0, 2, 3, 4)))
+    kept = slice(int(frames[0]), int(frames[-1]) + 1)
+    # A single time of many frames: a file that names the time of none but one.
+    time = found.time[kept] if found.time is not None and len(found.time) == values.shape[1] else None
+    return _Part(values[:, kept], time, found.attributes.get("time", {}).get("units"))
+
+
+def _check_changes(values: NDArray[np.float32], file: Path) -> None:
+    if values.shape[1] < 2:
+        return
+    lowest, highest = np.nanmin(values, 1, initial=np.inf), np.nanmax(values, 1, initial=-np.inf)
+    seen = np.isfinite(values).sum(1) > 1
+    if seen.any() and (lowest[seen] == highest[seen]).all():
+        raise InputError(
+            f"{file}: found constant frames, the same values in all {values.shape[1]}, expected frames that change"
+        )
+
+
+def _check_units(
+    values: NDArray[np.float32], file: Path, channels: Sequence[str], normalisation: Normalisation
+) -> None:
+    for number, (name, mean, scale) in enumerate(zip(channels, normalisation.mean, normalisation.scale, strict=True)):
+        own = values[:, :, number].astype(np.float64)
+        own = own[np.isfinite(own)]
+        if not own.size:
+            continue
+        usual, size = float(np.hypot(mean, scale)), float(np.sqrt(np.mean(own**2)))
+        ratio, shift = size / usual, float(own.mean()) - mean
+        if ratio > LARGE:
+            looks = f"looks {_factor(ratio)} times too large"
+        elif 0 < ratio < SMALL:
+            looks = f"looks {_factor(1 / ratio)} times too small"
+        elif abs(shift) > SHIFTED * scale:
+            looks = f"looks shifted by {shift:.3g}"
+        else:
+            continue
+        raise InputError(
+            f"{file}: channel {name}: found values of {own.mean():.3g} +- {own.std():.3g}, expected about {mean:.3g} "
+            f"+- {scale:.3g} as in the study: {looks}, are its units others?"
+        )
+
+
+def _factor(ratio: float) -> str:
+    """A power of ten, or of two digits, as factors between units are."""
+    power = 10.0 ** round(np.log10(ratio))
+    return f"{power:g}" if 0.5 < ratio / power < 2 else f"{float(f'{ratio:.2g}'):g}"
+
+
+def _in_steps(part: _Part, file: Path, trained: Mapping[str, Any]) -> tuple[NDArray[np.float32], int]:
+    """Values one step apart, NaN in between, and every how many steps there are some."""
+    values, time, step = part.values, part.time, trained.get("frame_step")
+    if time is None or step is None or len(time) < 2:
+        return values, 1
+    units = [trained.get("units", {}).get("time"), part.units]
+    if None not in units and units[0] != units[1]:
+        warn(f"{file}: time: found the unit {units[1]}, expected {units[0]}: frames are taken to be a step apart")
+        return values, 1
+    steps = (time - time[0]) / float(step)
+    places = np.rint(steps).astype(np.int64)
+    if np.abs(steps - places).max() > STEP_TOLERANCE * max(1, len(time) - 1) or (np.diff(places) < 1).any():
+        raise InputError(
+            f"{file}: time: found frames {np.diff(time).min():g} apart, expected a whole multiple of the study's "
+            f"{float(step):g}"
+        )
+    if places[-1] >= MOST_FRAMES:
+        raise InputError(f"{file}: time: found {places[-1]} steps in all, expected at most {MOST_FRAMES - 1}")
+    placed = np.full((values.shape[0], int(places[-1]) + 1, *values.shape[2:]), np.nan, np.float32)
+    placed[:, places] = values
+    return placed, int(np.gcd.reduce(places))
+
+
+def _on_grid(values: NDArray[np.float32], grid: Sequence[int]) -> tuple[NDArray[np.float32], int]:
+    """Values on the whole grid, NaN between the points that the file has, and every how many points it has."""
+    every = [size // own for own, size in zip(values.shape[-2:], grid, strict=True)]
+    if max(every) == 1:
+        return values, 1
+    placed = np.full((*values.shape[:-2], *grid), np.nan, np.float32)
+    placed[..., :: every[0], :: every[1]] = values
+    return placed, max(every)
+
+
+def _ordinal(number: int) -> str:
+    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"

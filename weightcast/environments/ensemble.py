@@ -1,0 +1,235 @@
+"""Ensembles of predictors for an environment of which frames were observed, and what they forecast together.
+
+Candidates are drawn from what frames say of the code, and weighted by how well each explains the frames. A forecast is
+the mixture of what they forecast, each with the error that the calibration found beyond their spread.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from weightcast.core.draws import Draws
+from weightcast.core.errors import InputError
+from weightcast.environments.context import Context
+from weightcast.environments.dataset import Normalisation
+from weightcast.environments.ensemble_quantiles import normalised, weighted_quantiles
+from weightcast.environments.model import PhysicalPredictor
+from weightcast.environments.refinement import CodePosterior, Windows
+
+LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+"""Of the quantiles of a forecast."""
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Candidates for one environment, the most probable first.
+
+    Attributes:
+        weights: of the predictors [member, weight].
+        probabilities: of the members, with a sum of 1 [member].
+        codes: that they were made from [member, dimension].
+    """
+
+    weights: Tensor
+    probabilities: Tensor
+    codes: Tensor
+
+
+def windows_of(context: Context, frames: Tensor) -> Windows:
+    """Observed frames as the rollouts that codes are judged by.
+
+    Args:
+        context: trained.
+        frames: in physical units [trajectory, frame, channel, y, x], two or more; NaN where nothing was observed.
+    """
+    observed = context.base.normalisation.apply(frames.to(context.codes.device))[None]
+    return Windows.of(observed, context.space.complete(observed), context.settings.unroll, context.settings.windows)
+
+
+def draw_ensemble(
+    context: Context, posterior: CodePosterior, frames: Tensor, count: int, keep: int | None, seed: int
+) -> Ensemble:
+    """Candidates drawn from a posterior, weighted by importance, of which the most probable are kept.
+
+    The drawn normal distributions only approximate what frames say. So a candidate has the weight
+    likelihood^temper * prior (around the solutions of the
+    untempered likelihood) / density that it was drawn with, cut off at the mean weight times the square root of
+    their number (Ionides, Journal of Computational and Graphical Statistics, 2008), and ranks by likelihood^temper *
+    prior. With a single frame nothing is weighted.
+
+    Args:
+        context: trained.
+        posterior: of one environment, from its :meth:`Context.infer`.
+        frames: that it was inferred from, physical units [trajectory, frame, channel, y, x].
+        count: candidates; the only one is the most probable code.
+        keep: how many are kept; all if None.
+        seed: of the draw.
+
+    Raises:
+        InputError: ``count`` or ``keep`` is less than 1, or more are to be kept than drawn.
+    """
+    if count < 1:
+        raise InputError(f"n: found {count}, expected at least 1")
+    if keep is not None and not 1 <= keep <= count:
+        raise InputError(f"keep: found {keep}, expected 1 to {count}, the number of candidates")
+    codes = posterior.best if count == 1 else posterior.sample(count, Draws(context.codes.device, seed))[0]
+    probable = _log_probable(context, posterior, codes, frames)
+    proposed = _log_proposal(posterior, codes) if frames.shape[1] > 1 else torch.zeros_like(probable)
+    shares = _truncated((probable - proposed).double())
+    order = probable.argsort(descending=True, stable=True)[:keep]
+    weights, shares = context.weights(codes[order]), shares[order]
+    if not float(shares.sum()) > 0:  # none of those kept makes a finite forecast
+        shares = torch.ones_like(shares)
+    return Ensemble(weights, normalised(shares), codes[order])
+
+
+def _log_probable(context: Context, posterior: CodePosterior, codes: Tensor, frames: Tensor) -> Tensor:
+    """Tempered log-likelihood and log-prior of codes, but for a constant [member]; 0 where frames say nothing."""
+    if frames.shape[1] < 2:
+        return codes.new_zeros(len(codes))
+    windows, predictor = windows_of(context, frames), context.base.predictor
+    own = torch.zeros(1, dtype=torch.long, device=codes.device)
+    # One at a time in memory, all in one batch of the predictor where frames are small.
+    size = max(1, int(1e7 / max(1, windows.target.numel())))
+    with torch.no_grad():
+        misfit = torch.cat(
+            [
+                windows.residuals(context.weights(part), own.expand(len(part)), predictor).square().sum(1)
+                for part in codes.split(size)
+            ]
+        )
+    least = context.calibration.noise_of(windows.target.shape[2])
+    noise, temper = float(posterior.noise[0].clamp(min=max(least, 1e-6))), context.calibration.temper
+    likelihood = torch.nan_to_num(-0.5 * temper * misfit / noise**2, nan=-torch.inf, neginf=-torch.inf)
+    # A prior that pulled harder than an untempered likelihood asks for would move codes away from the solutions
+    # (weightcast.environments.refinement.tempered): what it pulls more at the own solution is taken off again.
+    whitened = posterior.prior.whitened(codes)
+    own_mode = posterior.modes[0][_log_parts(posterior, whitened).argmax(1)]
+    more = (1.0 - temper) * (own_mode * (own_mode - whitened)).sum(1)
+    return likelihood - 0.5 * whitened.square().sum(1) - more
+
+
+def _log_proposal(posterior: CodePosterior, codes: Tensor) -> Tensor:
+    """Log-density of the mixture that codes were drawn from, in whitened codes, but for a constant [member]."""
+    return torch.logsumexp(_log_parts(posterior, posterior.prior.whitened(codes)), 1)
+
+
+def _log_parts(posterior: CodePosterior, whitened: Tensor) -> Tensor:
+    """Log-density of each part of the mixture, its share included, but for a constant [member, mode]."""
+    difference = whitened[:, None] - posterior.modes[0]  # [member, mode, dimension]
+    distance = torch.einsum("nmi,mij,nmj->nm", difference, posterior.precision[0], difference)
+    return posterior.log_weights[0] + 0.5 * torch.logdet(posterior.precision[0]) - 0.5 * distance
+
+
+def _truncated(log_weights: Tensor) -> Tensor:
+    """Importance weights without the few that would outweigh all others [member]."""
+    finite = torch.isfinite(log_weights)
+    if not bool(finite.any()):
+        return torch.ones_like(log_weights)
+    weights = (log_weights - log_weights[finite].max()).exp()
+    return weights.clamp(max=float(weights.mean()) * math.sqrt(len(weights)))
+
+
+@dataclass(frozen=True)
+class EnsembleForecast:
+    """What an ensemble forecasts, in physical units.
+
+    Attributes:
+        members: [member, trajectory, step, channel, y, x].
+        mean: weighted [trajectory, step, channel, y, x].
+        quantiles: at :data:`LEVELS` [level, trajectory, step, channel, y, x].
+    """
+
+    members: Tensor
+    mean: Tensor
+    quantiles: Tensor
+
+
+def disturbed(initial: Tensor, count: int, noise: float, normalisation: Normalisation, seed: int) -> Tensor:
+    """What frames may have been of which noise is known: as they are for each member if there is none.
+
+    Args:
+        initial: frames [trajectory, channel, y, x], physical units.
+        count: members.
+        noise: standard deviation, in those of the study.
+        normalisation: of the predictors, which says how large these are.
+        seed: of the draw; a member's does not depend on ``count``.
+
+    Returns:
+        [member, trajectory, channel, y, x].
+    """
+    repeated = initial.expand(count, *initial.shape)
+    if noise == 0.0:
+        return repeated
+    draws = Draws(initial.device, seed, "initial")
+    drawn = torch.stack([draws.normal(*initial.shape) for _ in range(count)])
+    scale = torch.tensor(normalisation.scale, dtype=initial.dtype, device=initial.device)
+    return repeated + noise * scale[:, None, None] * drawn
+
+
+def forecast_together(
+    models: Sequence[PhysicalPredictor], initial: Tensor, steps: int | None = None, times: Sequence[float] | None = None
+) -> Tensor:
+    """Rollouts of models of one architecture, one after another [member, trajectory, step, channel, y, x].
+
+    Args:
+        models: in physical units.
+        initial: frames of each [member, trajectory, channel, y, x].
+        steps: frames to forecast, or
+        times: see :meth:`PhysicalPredictor.rollout`.
+    """
+    return torch.stack([model.rollout(start, steps, times) for model, start in zip(models, initial, strict=True)])
+
+
+def error_at(model_error: Tensor, times: Sequence[float], normalisation: Normalisation) -> Tensor:
+    """The model's error at times, in physical units [time, channel].
+
+    Args:
+        model_error: in normalised units [step, channel], from one step after the start on.
+        times: since the start, in steps. Nothing is off at the start itself; between steps the error is taken to be
+            linear, and after the last step that is known it stays.
+        normalisation: of the predictors.
+    """
+    known = torch.cat([torch.zeros_like(model_error[:1]), model_error])
+    at = torch.as_tensor(times, dtype=torch.float64).clamp(0, len(model_error))
+    before = at.floor().long().clamp(max=len(model_error) - 1)
+    share = (at - before).to(known.dtype)[:, None]
+    error = torch.lerp(known[before], known[before + 1], share)
+    return error.clamp(min=1e-9) * torch.tensor(normalisation.scale, dtype=known.dtype)
+
+
+def summarise(
+    members: Tensor, probabilities: Tensor, noise: Tensor | None = None, levels: Sequence[float] = LEVELS
+) -> tuple[Tensor, Tensor]:
+    """Mean and quantiles of a mixture of forecasts; a member does not count in a frame that is not finite.
+
+    Args:
+        members: [member, trajectory, step, channel, y, x].
+        probabilities: of the members [member].
+        noise: standard deviation of the error around each member, above 0 [step, channel]; None for none.
+        levels: of the quantiles.
+
+    Returns:
+        [trajectory, step, channel, y, x] and [level, trajectory, step, channel, y, x], in the members' precision; NaN
+        in frames of which no member is finite.
+    """
+    mean = torch.full_like(members[0], torch.nan)
+    quantiles = torch.full((len(levels), *mean.shape), torch.nan, dtype=members.dtype, device=members.device)
+    finite = torch.isfinite(members).flatten(3).all(3)  # [member, trajectory, step]
+    for step in range(members.shape[2]):
+        spread = None if noise is None else noise[step].to(members.device)[:, None, None]
+        patterns, which = torch.unique(finite[:, :, step], dim=1, return_inverse=True)
+        for number, pattern in enumerate(patterns.T):
+            if not bool(pattern.any()) or not float(probabilities[pattern.cpu()].sum()) > 0:
+                continue
+            rows = (which == number).nonzero()[:, 0]
+            frames = members[pattern][:, rows, step]
+            shares = normalised(probabilities.to(members.device)[pattern])
+            mean[rows, step] = torch.einsum("m,m...->...", shares, frames.double()).to(members.dtype)
+            quantiles[:, rows, step] = weighted_quantiles(frames, shares, levels, spread).to(members.dtype)
+    return mean, quantiles

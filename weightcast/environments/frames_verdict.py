@@ -1,0 +1,176 @@
+"""What observed frames tell of an environment, in numbers and in plain words."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from scipy.stats import chi2
+from torch import Tensor
+
+from weightcast.environments.context import Context
+from weightcast.environments.ensemble import windows_of
+from weightcast.environments.refinement import CodePosterior
+
+CLEARLY = 2.0
+"""By this factor a residual exceeds what is usual where frames do not fit."""
+EXPLAINED = 0.7
+"""Residual over the frames' own standard deviation from which on forecasts explain less than half of the variance."""
+OPEN, SETTLED = 0.7, 0.3
+"""Standard deviations over the prior's: above the first a direction is open, below the second it is settled."""
+SAME = 0.95
+"""Probability of the region around an inferred code within which visible codes are alike."""
+CODE_ERROR = 0.05
+"""Standard deviations of the prior that a code learned with the map may be off from the one that frames lead to."""
+MOST_NAMED = 3
+"""Visible environments that are named when frames could come from several."""
+
+
+@dataclass(frozen=True)
+class FramesVerdict:
+    """What is known of the environment that frames come from.
+
+    Attributes:
+        noise: root mean square residual of the best code, normalised units; NaN for a single frame.
+        usual: the greatest that frames of left-out visible environments left, likewise.
+        white: the part of the residual that differs from frame to frame, as measurement noise does; 0 where too few
+            frames follow each other to tell.
+        fits: whether the residual is no clear factor above what is usual, noise considered.
+        spread: standard deviations of the code over the prior's, along its principal axes, greatest first.
+        like: visible environments whose code may be that of the frames, nearest first.
+    """
+
+    noise: float
+    usual: float
+    white: float
+    fits: bool
+    spread: list[float]
+    like: list[str]
+
+    @classmethod
+    def of(cls, context: Context, posterior: CodePosterior, frames: Tensor) -> FramesVerdict:
+        """Judge what was inferred.
+
+        Args:
+            context: trained.
+            posterior: of one environment.
+            frames: that it was inferred from, physical units [trajectory, frame, channel, y, x].
+        """
+        spread = posterior.spread[0].tolist()
+        calibration, steps = context.calibration, max(1, frames.shape[1] - 1)
+        if context.settings.unroll is not None:
+            steps = min(steps, context.settings.unroll)
+        usual = calibration.usual_residual * calibration.noise_of(steps)
+        if frames.shape[1] < 2:
+            return cls(math.nan, usual, 0.0, True, spread, [])
+        noise, white = float(posterior.noise[0]), _white(context, posterior, frames)
+        varied = _deviation(context.base.normalisation.apply(frames))
+        # Noise is in the frames that forecasts start from as well as in those that they are compared with.
+        expected = math.hypot(usual, math.sqrt(2.0) * white)
+        off = noise > CLEARLY * expected or noise > max(EXPLAINED * varied, CLEARLY * usual)
+        return cls(noise, usual, white, not off, spread, _alike(context, posterior))
+
+    @property
+    def relative(self) -> float:
+        """Residual over the usual one."""
+        return self.noise / self.usual
+
+    def metadata(self) -> dict[str, Any]:
+        """JSON values for an artifact."""
+        return {
+            "noise": None if math.isnan(self.noise) else self.noise,
+            "residual_over_usual": self.relative if math.isfinite(self.relative) else None,
+            "white_noise": self.white,
+            "fits": self.fits,
+            "spread": self.spread,
+            "like": self.like,
+        }
+
+    def words(self) -> list[str]:
+        """One line for each thing to know, but for what is a warning."""
+        lines = [self._open_words()]
+        if not math.isnan(self.noise) and self.fits:
+            noisy = f", of which {self.white:.2g} looks like noise" if self.white > self.usual else ""
+            lines.append(
+                f"residual {self.noise:.2g} standard deviations{noisy}; visible environments left out leave up to "
+                f"{self.usual:.2g}: the frames fit"
+            )
+        if len(self.like) == 1 and self.fits:
+            lines.append(f"like visible environment {self.like[0]}")
+        elif 1 < len(self.like) <= MOST_NAMED and self.fits:
+            lines.append(f"cannot be told from visible environments {', '.join(self.like)}")
+        return lines
+
+    def warning(self) -> str | None:
+        """That the frames do not fit, if so."""
+        if self.fits:
+            return None
+        return (
+            f"outside of what the zoo knows: the best predictor leaves a residual of {self.noise:.2g} standard "
+            f"deviations, {self.relative:.2g} times the most that visible environments show"
+        )
+
+    def _open_words(self) -> str:
+        if math.isnan(self.noise):
+            return (
+                "a single frame tells environments not apart: predictors are drawn from the prior, as different as "
+                "environments may be"
+            )
+        count, largest = len(self.spread), self.spread[0]
+        unsettled = [spread for spread in self.spread if spread > OPEN]
+        partly = [spread for spread in self.spread if SETTLED < spread <= OPEN]
+        directions = f"{count} direction{'s' if count > 1 else ''} in which environments differ"
+        if not unsettled and not partly:
+            return f"the frames settle all {directions} (at most {largest:.2g} of the prior's spread is left)"
+        parts = [
+            *([f"leave {len(unsettled)} open"] if unsettled else []),
+            *([f"settle {len(partly)} in part"] if partly else []),
+        ]
+        return f"of {directions}, the frames {' and '.join(parts)} ({largest:.2g} of the prior's spread is left)"
+
+
+def _white(context: Context, posterior: CodePosterior, frames: Tensor) -> float:
+    """Standard deviation of the residual's part that is independent from frame to frame.
+
+    From second differences in time along each rollout, which smooth errors, as those of a wrong code, hardly have; 0
+    where no three frames that follow each other were observed at a point.
+    """
+    windows = windows_of(context, frames)
+    own = torch.zeros(1, dtype=torch.long, device=context.codes.device)
+    residuals = windows.residuals(context.weights(posterior.best), own, context.base.predictor)
+    residuals = residuals.reshape(windows.target[0].shape)  # [window, step, channel, y, x]
+    seen = windows.observed[0] > 0
+    steps = [
+        int(step) for step in seen.flatten(2).any(2).any(0).nonzero()[:, 0]
+    ]  # every k-th, where only those were seen
+    if len(steps) < 3:
+        return 0.0
+    residuals, seen = residuals[:, steps], seen[:, steps]
+    second = residuals[:, 2:] - 2 * residuals[:, 1:-1] + residuals[:, :-2]
+    complete = seen[:, 2:] & seen[:, 1:-1] & seen[:, :-2]
+    found = second[complete & torch.isfinite(second)]
+    return float((found.square().mean() / 6.0).sqrt()) if len(found) else 0.0
+
+
+def _deviation(frames: Tensor) -> float:
+    """Root mean square deviation of observed values from their channel's mean, normalised units."""
+    rows = frames.movedim(2, 0).flatten(1)
+    anomaly = rows - rows.nanmean(1, keepdim=True)
+    return float(anomaly[torch.isfinite(anomaly)].square().mean().sqrt())
+
+
+def _alike(context: Context, posterior: CodePosterior) -> list[str]:
+    """Visible environments within the posterior's uncertainty of its best mode, nearest first."""
+    chosen = int(posterior.log_weights[0].argmax())
+    mode, precision = posterior.modes[0, chosen].double(), posterior.precision[0, chosen].double()
+    known = posterior.prior.whitened(context.codes).double()
+    dimensions = len(mode)
+    covariance = torch.linalg.inv(precision) + CODE_ERROR**2 * torch.eye(
+        dimensions, dtype=mode.dtype, device=mode.device
+    )
+    difference = known - mode
+    distance = torch.einsum("ei,ij,ej->e", difference, torch.linalg.inv(covariance), difference)
+    within = (distance <= float(chi2.ppf(SAME, dimensions))).nonzero()[:, 0].tolist()
+    return [context.environments[row] for row in sorted(within, key=distance.__getitem__)]

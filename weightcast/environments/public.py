@@ -1,0 +1,251 @@
+"""What other programs use: :class:`weightcast.Generator` and :class:`weightcast.Context`, from a finished study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from weightcast.core.device import choose_device
+from weightcast.core.errors import InputError
+from weightcast.environments import context as trained
+from weightcast.environments import generator as arms
+from weightcast.environments.ensemble import (
+    Ensemble,
+    EnsembleForecast,
+    disturbed,
+    draw_ensemble,
+    error_at,
+    forecast_together,
+    summarise,
+)
+from weightcast.environments.frames_verdict import FramesVerdict
+from weightcast.environments.model import PhysicalPredictor, physical_predictors
+from weightcast.environments.refinement import CodePosterior
+
+ARM = "context"
+"""The context's name among arms."""
+
+
+class Context(trained.Context):
+    """A study's context: from a few frames of an environment that nobody can name to forecasts with their uncertainty.
+
+    Frames are [trajectory, time, channel, y, x] or [time, channel, y, x], in physical units, one of the study's time
+    steps apart, NaN where nothing was observed. Attributes: see :class:`weightcast.environments.context.Context`.
+    """
+
+    @classmethod
+    def load(cls, path: str | Path, device: str = "cpu") -> Self:
+        """Read a context.
+
+        Args:
+            path: a study's folder (``results/<study>``) or ``base/context.safetensors`` in it.
+            device: where it computes: ``cpu``, ``cuda``, ``cuda:<number>`` or ``auto``.
+
+        Raises:
+            InputError: there is none, or its file cannot be used.
+        """
+        path = Path(path)
+        return super().load(_file(path) if path.is_dir() else path).to(choose_device(device))
+
+    def infer(self, frames: Tensor) -> CodePosterior:
+        """What frames say of the code of the environment that they come from; also of several [environment, ...]."""
+        frames = torch.as_tensor(frames, dtype=torch.float32)
+        return super().infer(frames if frames.ndim == 6 else self._checked(frames)[None])
+
+    def verdict(self, frames: Tensor) -> FramesVerdict:
+        """Whether frames fit anything that is known, what they leave open, and which environment they are like."""
+        frames = self._checked(frames)
+        return FramesVerdict.of(self, self.infer(frames), frames)
+
+    def ensemble(self, frames: Tensor, n: int | None = None, keep: int | None = None, seed: int = 0) -> Ensemble:
+        """Candidates for the environment that frames come from, weighted, the most probable first.
+
+        Args:
+            frames: see the class.
+            n: candidates drawn; as many as the study says if None; the only one is the most probable code.
+            keep: how many of the most probable are kept; all if None.
+            seed: the same seed gives the same candidates.
+
+        Raises:
+            InputError: frames or numbers are of no use.
+        """
+        frames = self._checked(frames)
+        count = self.settings.members if n is None else n
+        return draw_ensemble(self, self.infer(frames), frames, count, keep, seed)
+
+    def predictors(
+        self, frames: Tensor, n: int | None = None, keep: int | None = None, seed: int = 0
+    ) -> list[PhysicalPredictor]:
+        """The same as torch modules in physical units, on the CPU."""
+        return self._modules(self.ensemble(frames, n, keep, seed))
+
+    def forecast(
+        self,
+        frames: Tensor,
+        initial: Tensor,
+        steps: int | None = None,
+        n: int | None = None,
+        seed: int = 0,
+        times: Sequence[float] | None = None,
+        initial_noise: float = 0.0,
+    ) -> EnsembleForecast:
+        """Forecast an environment of which frames were observed.
+
+        Args:
+            frames: that tell the environment, see the class.
+            initial: whole frames to start from [trajectory, channel, y, x] or [channel, y, x].
+            steps: frames to forecast, or
+            times: since the initial frames, in steps: see :meth:`PhysicalPredictor.rollout`.
+            n: members; as many as the study says if None.
+            seed: of the ensemble.
+            initial_noise: of the initial frames, in standard deviations of the study: every member then starts from
+                what they may have been.
+
+        Returns:
+            Members, weighted mean and quantiles (5, 25, 50, 75, 95 %); mean and quantiles with the error that the
+            study's calibration found beyond the ensemble's spread.
+
+        Raises:
+            InputError: frames, numbers or times are of no use.
+        """
+        initial = torch.as_tensor(initial, dtype=torch.float32)
+        initial = initial[None] if initial.ndim == 3 else initial
+        if initial.ndim != 4 or not bool(torch.isfinite(initial).all()):
+            raise InputError(
+                f"initial: found shape {list(initial.shape)}, expected finite numbers [trajectory, channel, y, x]"
+            )
+        ensemble = self.ensemble(frames, n, None, seed)
+        starts = disturbed(initial, len(ensemble.weights), initial_noise, self.base.normalisation, seed)
+        members = forecast_together(self._modules(ensemble), starts, steps, times)
+        at = list(times) if times is not None else [float(step) for step in range(1, members.shape[2] + 1)]
+        error = torch.tensor(self.calibration.model_error)
+        noise = error_at(error, at, self.base.normalisation) if error.numel() else None
+        mean, quantiles = summarise(members, ensemble.probabilities.cpu(), noise)
+        return EnsembleForecast(members, mean, quantiles)
+
+    def _modules(self, ensemble: Ensemble) -> list[PhysicalPredictor]:
+        return physical_predictors(ensemble.weights.cpu(), self.base.metadata, {})
+
+    def _checked(self, frames: Tensor) -> Tensor:
+        """[trajectory, frame, channel, y, x], of which something was observed."""
+        frames = torch.as_tensor(frames, dtype=torch.float32)
+        frames = frames[None] if frames.ndim == 4 else frames
+        channels = len(self.base.normalisation.mean)
+        values = len(self.space.mean)
+        if frames.ndim != 5 or frames.shape[1] < 1 or frames.shape[2] != channels or frames[0, 0].numel() != values:
+            points = values // channels
+            raise InputError(
+                f"frames: found shape {list(frames.shape)}, expected [trajectory, time, channel = {channels}, y, x] "
+                f"with {points} point{'s' if points > 1 else ''} (y, x)"
+            )
+        if bool(torch.isinf(frames).any()) or not bool(torch.isfinite(frames).any()):
+            raise InputError("frames: found Inf, or NaN alone, expected numbers, and NaN where nothing was observed")
+        return frames
+
+
+class Generator:
+    """A finished study's generator: an environment in, complete predictors out, without training there.
+
+    For parameters it is an arm's (:class:`weightcast.environments.generator.Generator`, whose attributes it has as
+    well), for frames the study's context where there is one and no arm was asked for.
+
+    Attributes:
+        arm: generator of the arm; None where the study has none.
+        context: None where the study has none, or an arm was asked for.
+    """
+
+    def __init__(self, arm: arms.Generator | None, context: Context | None) -> None:
+        self.arm, self.context = arm, context
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        arm: str | None = None,
+        seed: int | None = None,
+        device: str = "cpu",
+        condition: str | None = None,
+    ) -> Generator:
+        """Read a trained generator.
+
+        Args:
+            path: a study's folder (``results/<study>``) or one generator artifact.
+            arm: which arm of the study, or ``context``; if None, its first for parameters and the context for frames.
+            seed: which of the arm's seeds; the first if None.
+            device: where it computes: ``cpu``, ``cuda``, ``cuda:<number>`` or ``auto``.
+            condition: what an arm must be told: ``parameters``, ``frames``, ``label``; anything if None.
+
+        Raises:
+            InputError: there is none, its file cannot be used, or there is no such device.
+        """
+        path = Path(path)
+        context = None
+        if arm == ARM or (arm is None and condition is None and path.is_dir() and _file(path).is_file()):
+            context = Context.load(path, device)
+        if context is None:
+            return cls(arms.Generator.load(path, arm, seed, device, condition), None)
+        try:
+            known = None if arm == ARM else arms.Generator.load(path, None, seed, device)
+        except InputError:
+            if seed is not None:
+                raise
+            known = None  # a study without arms, or of which only the context was trained
+        return cls(known, context)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name in ("arm", "context"):  # a copy that is being made has neither yet
+            raise AttributeError(name)
+        if self.arm is None:
+            raise InputError(f"{name}: found a generator without an arm, expected one: this study has only a context")
+        return getattr(self.arm, name)
+
+    def posterior(self, frames: Tensor) -> CodePosterior:
+        """What frames say of the code of their environment: see :class:`Context`.
+
+        Raises:
+            InputError: the study has no context, or the frames are of no use.
+        """
+        if self.context is None:
+            raise InputError("posterior: found a generator without a context, expected a study with a section context")
+        return self.context.infer(frames)
+
+    def sample(
+        self,
+        environment: Mapping[str, float] | None = None,
+        frames: Tensor | None = None,
+        n: int = 1,
+        seed: int = 0,
+        times: Tensor | None = None,
+    ) -> list[PhysicalPredictor]:
+        """Generate predictors for an environment given by its parameters, or by a few frames observed there.
+
+        Args:
+            environment: value of each parameter, in the study's units.
+            frames: observed, physical units [time, channel, y, x] or [trajectory, time, channel, y, x]; with a context
+                NaN where nothing was observed, and a single one will do.
+            n: how many predictors; from a context, the only one is the most probable.
+            seed: the same seed gives the same predictors.
+            times: of the frames [time], counted in the study's frames, for an arm that is told frames; consecutive
+                ones if None.
+
+        Returns:
+            ``n`` modules, each [batch, channel, y, x] -> the next frames, in physical units, with ``rollout``.
+
+        Raises:
+            InputError: parameters or frames cannot be used.
+        """
+        if (environment is None) == (frames is None):
+            raise InputError("sample: expected either the environment's parameters or observed frames")
+        if frames is not None and self.context is not None:
+            return self.context.predictors(frames, n, seed=seed)
+        if self.arm is None:
+            raise InputError("environment: found a study that has only a context, expected frames")
+        return self.arm.sample(environment, frames, n, seed, times)
+
+
+def _file(results: Path) -> Path:
+    return results / "base" / "context.safetensors"
