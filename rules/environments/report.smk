@@ -62,6 +62,30 @@ rule show_rollouts:
         RUN
 
 
+if STUDY.context and OBSERVED:
+
+    rule show_observed:
+        input:
+            code=code("show_observed"),
+            weights=f"{RESULTS}/weights/{OBSERVED[0]}.safetensors",
+            context=bases("context"),
+            trajectories=trajectories(pictured_unknown(TABLE)),
+        output:
+            f"{RESULTS}/report/observed.nc",
+        log:
+            f"{LOGS}/report/observed-shown.log",
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            mem_mb=memory("show_observed"),
+            gpu=GPU,
+        params:
+            **job("show_observed"),
+        shell:
+            RUN
+
+
 rule write_report:
     input:
         code=code("write_report"),
@@ -71,6 +95,7 @@ rule write_report:
             "environments/report/page.html.j2",
             "environments/report/explanation.html.j2",
             "environments/report/adaptation.html.j2",
+            "environments/report/unknown.html.j2",
         ),
         study=rules.resolve_config.output.config,
         environments=rules.resolve_config.output.environments,
@@ -81,6 +106,8 @@ rule write_report:
         weight_map=rules.map_weights.output,
         rollouts=rules.show_rollouts.output,
         explanation=[f"{RESULTS}/report/explanation.csv"] if STUDY.explain else [],
+        observed_summary=rules.summarise_observed.output.summary if OBSERVED else [],
+        observed=[f"{RESULTS}/report/observed.nc"] if STUDY.context and OBSERVED else [],
     output:
         page=f"{RESULTS}/report.html",
         figures=directory(f"{RESULTS}/figures"),

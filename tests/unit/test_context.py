@@ -1,4 +1,4 @@
-"""The stage ``train_context`` on a family of linear systems: what it makes of frames of environments that nobody names."""
+"""The stage ``train_context`` on linear systems: what it makes of frames of unnamed environments."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ import torch
 from weightcast.core.environment_table import Environment
 from weightcast.core.run import Run
 from weightcast.core.training import Resume
+from weightcast.environments.config.evaluation import ObservedCase
 from weightcast.environments.context import Context, forecast_errors
 from weightcast.environments.dataset import TrajectoryFolder
-from weightcast.environments.jobs import TrainContext
+from weightcast.environments.jobs import ShowObserved, TrainContext
+from weightcast.environments.observe import observe
+from weightcast.environments.stages.adapt_to_frames import adapt_context
+from weightcast.environments.stages.show_observed import show_observed
 from weightcast.environments.stages.train_context import train_context
+from weightcast.environments.weights_table import WeightsFile
 from weightcast.trajectories import Trajectories, write_trajectories
 
 FRAMES, TRAJECTORIES = 11, 6
@@ -136,3 +141,21 @@ def test_an_interrupted_stage_goes_on_and_ends_in_the_same_context(folder, tmp_p
     assert again.calibration == whole.calibration
     run.finish()
     assert not list(tmp_path.iterdir())
+
+
+def test_what_the_report_shows_is_what_was_scored(trained, folder, tmp_path: Path) -> None:
+    """Frames, forecast and codes of a shown environment: truth within a band that is drawn around the mean."""
+    case, data = ObservedCase(frames=5, noise=0.01), settings().data
+    row = Environment("e3", {}, "interpolation")
+    whole = folder.read(["e3"], data, "train", 5)
+    methods = adapt_context(trained, ["e3"], observe(whole, case, ["e3"], 0), 8, 0)
+    weights = WeightsFile.of(methods, trained.base.shared | {"case": case.model_dump()})
+    told = ShowObserved(environments=(row,), data=data, case=case, members=8, steps=10, seed=0)
+    shown = show_observed(Run(), told, weights, trained, folder).dataset
+    truth, mean, low, high = shown["forecast"].transpose("statistic", ...).values
+    np.testing.assert_array_equal(truth[0], folder.read(["e3"], data, "test")[0, 0, 1:].numpy())
+    assert (low <= mean).all() and (mean <= high).all() and (low < high).all()
+    assert np.sqrt(((mean - truth) ** 2).mean()) < 0.2 * truth.std()
+    np.testing.assert_allclose(shown["shown"].values[0], whole[0, 0].numpy(), atol=0.1)
+    assert shown["traversal"].dims[:2] == ("axis", "deviation") and np.isfinite(shown["traversal"]).all()
+    assert list(shown["visible"].values) == trained.environments and shown.sizes["member"] == 8

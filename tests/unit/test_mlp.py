@@ -80,7 +80,7 @@ def test_steps_of_a_vector_field_have_any_length(length):
 def test_a_map_knows_no_step_but_its_own():
     net = MLP(2, 4, 1, "gelu")
     assert torch.equal(net(torch.ones(1, 2, 1, 1), 1.0), net(torch.ones(1, 2, 1, 1)))
-    with pytest.raises(ValueError, match="step of 0.5"):
+    with pytest.raises(ValueError, match=r"step of 0\.5"):
         net(torch.ones(1, 2, 1, 1), 0.5)
 
 

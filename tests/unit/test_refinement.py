@@ -50,7 +50,7 @@ def inferred(weights_of, targets: Tensor, candidates: Tensor, temper: float = 1.
 
 @pytest.fixture
 def linear() -> tuple[Tensor, Tensor]:
-    """A matrix from codes to a rollout, and three environments' rollouts, off by less than the noise that is assumed."""
+    """A matrix from codes to a rollout, and three environments' rollouts, off by less than the assumed noise."""
     draws = Draws("cpu", "linear")
     matrix = draws.normal(DIMENSIONS, STEPS)
     codes = prior().codes(draws.normal(ENVIRONMENTS, DIMENSIONS))

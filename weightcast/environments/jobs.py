@@ -32,6 +32,7 @@ from weightcast.environments.plan import (
     base_environments,
     finetuned_maps,
     pictured_environments,
+    pictured_unknown,
     sees_frames,
     shards,
     shown_methods,
@@ -542,6 +543,28 @@ class ShowRollouts(Scoring):
         return cls(**cls.scoring(plan), methods=tuple(shown_methods(plan.study)))
 
 
+class ShowObserved(Rows):
+    """The unseen environments of which the report shows frames and forecast, in the first case."""
+
+    data: DataSettings
+    case: ObservedCase
+    members: int
+    steps: int
+    seed: int
+
+    @classmethod
+    def of(cls, plan: Plan) -> ShowObserved:
+        evaluation = plan.study.evaluation
+        return cls(
+            environments=tuple(plan.table[id] for id in pictured_unknown(plan.table)),
+            data=plan.study.data,
+            case=evaluation.observed[0],
+            members=evaluation.members,
+            steps=max(evaluation.horizons),
+            seed=plan.study.seed,
+        )
+
+
 class Distil(Rows):
     """Predictors distilled into differential equations."""
 
@@ -601,6 +624,7 @@ JOBS: dict[str, type[StageSettings]] = {
     "map_weights": MapWeights,
     "show_environments": ShowEnvironments,
     "show_rollouts": ShowRollouts,
+    "show_observed": ShowObserved,
     "distil": Distil,
     "write_report": WriteReport,
 }

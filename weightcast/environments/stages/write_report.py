@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,8 @@ def write_report(
     weight_map: Path | None,
     rollouts: Path | None,
     explanation: Path | None,
+    observed_summary: Path | None = None,
+    observed: Path | None = None,
 ) -> dict[str, Saved]:
     """Draw, judge and lay out; nothing is written before all of that is done, and the page comes last.
 
@@ -44,10 +47,13 @@ def write_report(
         weight_map: principal components of the zoo's weights.
         rollouts: forecasts to be shown.
         explanation: distilled equations, if the configuration asks for them.
+        observed_summary: what methods make of a few frames, if the configuration has cases of them.
+        observed: frames, forecasts and codes of environments that nobody can name, if the study has a context base.
 
     Raises:
         InputError: a required file is missing, or one that is there cannot be used.
     """
     files = ResultFiles(study, environments, metrics, summary, costs, curves, weight_map, rollouts, explanation)
+    files = replace(files, observed_summary=observed_summary, observed=observed)
     page, figures = render_page(read_results(files))
     return {"figures": FigureFolder(figures), "page": Content(page.encode())}
