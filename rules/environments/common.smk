@@ -16,6 +16,7 @@ from weightcast.environments.plan import (
     finetuned_maps,
     observed_sources,
     pictured_environments,
+    pictured_unknown,
     shards,
     tuned_arms,
     weight_sources,

@@ -110,6 +110,30 @@ if ARMS or STUDY.context:
             RUN
 
 
+if STUDY.context and OBSERVED:
+
+    rule show_observed:
+        input:
+            code=code("show_observed"),
+            weights=f"{RESULTS}/weights/{OBSERVED[0]}.safetensors",
+            context=bases("context"),
+            trajectories=trajectories(pictured_unknown(TABLE)),
+        output:
+            f"{RESULTS}/report/observed.nc",
+        log:
+            f"{LOGS}/report/observed-shown.log",
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            mem_mb=memory("show_observed"),
+            gpu=GPU,
+        params:
+            **job("show_observed"),
+        shell:
+            RUN
+
+
 rule write_report:
     input:
         code=code("write_report"),
@@ -121,6 +145,7 @@ rule write_report:
             "environments/report/adaptation.html.j2",
             "environments/report/labels.html.j2",
             "environments/report/novelty.html.j2",
+            "environments/report/unknown.html.j2",
         ),
         study=rules.resolve_config.output.config,
         environments=rules.resolve_config.output.environments,
@@ -133,6 +158,8 @@ rule write_report:
         explanation=[f"{RESULTS}/report/explanation.csv"] if STUDY.explain else [],
         labels=[f"{RESULTS}/report/labels.csv"] if LABELS else [],
         novelty=[f"{RESULTS}/report/novelty.csv"] if ARMS or STUDY.context else [],
+        observed_summary=rules.summarise_observed.output.summary if OBSERVED else [],
+        observed=[f"{RESULTS}/report/observed.nc"] if STUDY.context and OBSERVED else [],
     output:
         page=f"{RESULTS}/report.html",
         figures=directory(f"{RESULTS}/figures"),

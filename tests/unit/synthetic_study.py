@@ -167,6 +167,56 @@ def novelty() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def observed_summary() -> pd.DataFrame:
+    """Medians of three methods that see frames and a reference, in three cases."""
+    typical = {"context": 0.06, "context-ensemble": 0.055, "film-matched-observed": 0.12, "one-per-env-erm": 0.05}
+    rows = []
+    for case, factor in (("10-frames", 1.0), ("2-frames", 1.6), ("2-frames-noise-0.05", 2.0)):
+        for name, error in typical.items():
+            for split, harder in (("interpolation", 1.0), ("extrapolation", 1.4)):
+                median = error * harder * (1.0 if name.startswith("one-per-env") else factor)
+                values = {"rmse": median, "crps": 0.6 * median, "coverage_90": 0.87, "spread_skill": 0.95}
+                shown = values if name.startswith("context") else {"rmse": median}
+                for metric, value in shown.items():
+                    rows.append((case, name, split, metric, value, 0.9 * value, 1.1 * value, 12))
+    columns = ["case", "method", "split", "metric", "median", "ci_low", "ci_high", "n"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def observed(environments: pd.DataFrame, size: int = 12, numbers: int = 2) -> xr.Dataset:
+    """Frames, forecasts and codes as the stage show_observed writes them; codes are linear in the parameters."""
+    random = np.random.default_rng(5)
+    visible = environments[environments["role"] == "visible"]
+    shown = [environments[environments["role"] == role]["id"].iloc[0] for role in ("interpolation", "extrapolation")]
+    time, grid = np.arange(1, 41), ("channel", "y", "x")
+    wave = np.sin(0.3 * time[:, None, None, None] + np.linspace(0, 3, size) + np.zeros((2, size, 1)))
+    frames = wave[None, :4].repeat(2, 0) + 0.05 * random.standard_normal((2, 4, *wave.shape[1:]))
+    if size > 3:
+        frames[..., 3:6] = np.nan
+    forecast = np.stack([wave, wave + 0.02, wave - 0.1, wave + 0.1])[None].repeat(2, 0)
+    codes = visible[["beta", "D"]].to_numpy()[:, :numbers] @ random.standard_normal((numbers, numbers))
+    inferred = codes.mean(0) + 0.05 * random.standard_normal((2, 16, numbers))
+    traversal = wave * np.linspace(0.5, 1.5, 5)[None, :, None, None, None, None].repeat(numbers, 0)
+    return xr.Dataset(
+        {
+            "shown": (("environment", "frame", *grid), frames),
+            "forecast": (("environment", "statistic", "time", *grid), forecast),
+            "code": (("visible", "number"), codes),
+            "inferred": (("environment", "member", "number"), inferred),
+            "open": (("environment", "direction"), np.full((2, numbers), 0.2)),
+            "traversal": (("axis", "deviation", "time", *grid), traversal),
+        },
+        coords={
+            "environment": shown,
+            "statistic": ["truth", "mean", "low", "high"],
+            "channel": ["u", "v"],
+            "time": time,
+            "visible": list(visible["id"]),
+            "deviation": [-2.0, -1.0, 0.0, 1.0, 2.0],
+        },
+    )
+
+
 def training_curves() -> pd.DataFrame:
     """Errors that fall, of two trainings of a stage and one of another, which has no validation."""
     rows = []
@@ -200,7 +250,11 @@ def write_study(folder: Path, typical_errors: dict[str, tuple[float, float, floa
     weight_map(environments).to_csv(results / "report" / "weight_map.csv", index=False)
     rollouts(environments).to_netcdf(results / "report" / "rollouts.nc")
     novelty().to_csv(results / "report" / "novelty.csv", index=False)
-    settings = f"study: synthetic\ndata: {{trained_frames: {TRAINED_HORIZON + 1}}}\nevaluation: {{bootstrap: 200}}\n"
+    observed_summary().to_csv(results / "report" / "observed_summary.csv", index=False)
+    observed(environments).to_netcdf(results / "report" / "observed.nc")
+    cases = "[{frames: 10}, {frames: 2}, {frames: 2, noise: 0.05}]"
+    settings = f"study: synthetic\ndata: {{trained_frames: {TRAINED_HORIZON + 1}}}\ncontext: {{maps: [linear]}}\n"
+    settings += f"evaluation: {{bootstrap: 200, observed: {cases}}}\n"
     settings += "generator: {arms: {end-to-end: {}, paper: {}}}\n"
     (results / "config.yaml").write_text(settings)
     return results, table

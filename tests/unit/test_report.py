@@ -26,6 +26,7 @@ from synthetic_study import (
     environment_table,
     method_costs,
     metrics,
+    observed,
     rollouts,
     training_curves,
     weight_map,
@@ -41,14 +42,28 @@ from weightcast.core.plots.training_curves import plot_training_curves
 from weightcast.core.report.number_formats import number, p_value, seconds
 from weightcast.core.report.verdict import Verdict
 from weightcast.core.significance import environment_errors, summarise
+from weightcast.environments.plots.codes import explained_parameters, plot_codes, plot_traversal
 from weightcast.environments.plots.plane import plot_plane
 from weightcast.environments.plots.rollouts import plot_rollouts
+from weightcast.environments.plots.unknown import plot_unknown
 from weightcast.environments.plots.weight_map import plot_weight_map
 from weightcast.environments.report.inputs import ResultFiles
 from weightcast.environments.report.verdict import give_verdict
 
 ROOT = Path(__file__).parents[2]
-SECTIONS = ("verdict", "reading", "summary", "horizon", "plane", "rollouts", "weights", "costs", "trainings", "config")
+SECTIONS = (
+    "verdict",
+    "reading",
+    "unknown",
+    "summary",
+    "horizon",
+    "plane",
+    "rollouts",
+    "weights",
+    "costs",
+    "trainings",
+    "config",
+)
 SECTIONS = (*SECTIONS, "novelty", "versions")
 
 
@@ -89,7 +104,8 @@ def built_of_little(study, tmp_path_factory):
     folder = tmp_path_factory.mktemp("little")
     results = folder / "results"
     shutil.copytree(study[0], results)
-    for name in ("weight_map.csv", "rollouts.nc", "costs.csv", "training_curves.csv", "novelty.csv"):
+    names = ("weight_map.csv", "rollouts.nc", "costs.csv", "training_curves.csv", "novelty.csv", "observed.nc")
+    for name in names:
         (results / "report" / name).unlink()
     (results / "config.yaml").write_text((results / "config.yaml").read_text() + "note: <script>alert(1)</script>\n")
     (folder / "figures").mkdir()
@@ -130,7 +146,7 @@ def test_page_asks_nothing_of_the_network(built):
 
 def test_every_image_has_words_and_a_size(built):
     images = [attributes for tag, attributes in Elements(built[0]).found if tag == "img"]
-    assert len(images) == 9
+    assert len(images) == 15
     assert all(len(image["alt"]) > 30 and image["width"] and image["height"] for image in images)
 
 
@@ -187,6 +203,54 @@ def test_names_are_escaped(built_of_little):
     assert "&lt;script&gt;alert" in page
 
 
+# --- an environment that nobody can name ---
+
+
+def test_what_nobody_can_name_comes_first(built):
+    page, figures = built
+    assert page.index('id="unknown"') < page.index('id="summary">Known parameters')
+    for case in ("10 frames", "2 frames", "2 frames, 5 % noise"):
+        assert f"<h3>{case}</h3>" in page
+    names = {path.stem for path in figures.iterdir()}
+    assert {"unknown_beta0.60-D0.2", "unknown_beta0.60-D0.8", "codes", "code_traversal"} <= names
+    assert {"error_against_frames", "error_against_noise"} <= names
+
+
+def test_advice_is_what_the_numbers_say(built):
+    page = re.sub(r"\s+", " ", built[0])
+    assert "Inside the range, from 10 frames, From frames: ensemble has the lowest median error (0.0550)" in page
+    assert "knowing the parameters would help" in page  # the chosen arm inside; it sees more
+    assert "frames serve better" in page
+    assert "hold 87 % inside, 87 % outside (medians)" in page
+
+
+def test_codes_that_are_linear_in_the_parameters_explain_them(built):
+    shares = re.findall(r"<tr><th scope=\"row\">(beta|D)</th><td>([0-9.]+)</td></tr>", built[0])
+    assert shares == [("beta", "1.00"), ("D", "1.00")]
+    single = explained_parameters(observed(environment_table(), numbers=1), environment_table(), ["beta", "D"])
+    assert single["beta"] == pytest.approx(1.0) and single["D"] < 0.2
+
+
+def test_states_are_drawn_as_lines_and_masked_components_as_nothing():
+    states = observed(environment_table(), size=1).isel(environment=0)
+    states["shown"][:, 1] = np.nan
+    figure = plot_unknown(states["shown"], states["forecast"])
+    assert [len(axes.collections) for axes in figure.axes] == [0, 1, 0, 1]  # bands beside what was seen
+    render(figure)
+    render(plot_traversal(observed(environment_table(), size=1, numbers=1)))
+    render(plot_codes(observed(environment_table(), numbers=1), environment_table()[["id", "role"]], []))
+
+
+def test_a_study_without_cases_has_no_such_section(copied, tmp_path):
+    results, table = copied
+    for name in ("observed.nc", "observed_summary.csv"):
+        (results / "report" / name).unlink()
+    lines = (results / "config.yaml").read_text().splitlines()
+    (results / "config.yaml").write_text("\n".join([*lines[:2], "evaluation: {bootstrap: 200}"]))
+    page = build(tmp_path, results, table)
+    assert 'id="unknown"' not in page and 'id="summary">Summary' in page and "Left out: report/obs" not in page
+
+
 # --- what may be missing, and what may not ---
 
 
@@ -194,6 +258,7 @@ def test_missing_optional_inputs_are_named(built_of_little):
     page, _ = built_of_little
     for name in ("weight_map.csv", "rollouts.nc", "costs.csv", "training_curves.csv", "novelty.csv"):
         assert f"Left out: report/{name} was not computed for this study." in page
+    assert "No forecasts are drawn: report/observed.nc was not computed for this study." in page
 
 
 def test_a_figure_of_the_other_format_is_replaced(built_of_little):
@@ -313,6 +378,9 @@ def test_a_study_without_parameters_and_generator_has_a_report(tmp_path):
         tmp_path, {name: error for name, error in TYPICAL_ERRORS.items() if not any(word in name for word in told)}
     )
     environment_table()[["id", "role"]].to_csv(table, index=False)
+    (results / "report" / "observed.nc").unlink()
+    (results / "report" / "observed_summary.csv").unlink()
+    (results / "config.yaml").write_text("data: {trained_frames: 31}\nevaluation: {bootstrap: 200}\n")
     of_baselines = xr.load_dataset(results / "report" / "rollouts.nc").sel({"method": ["truth", "erm"]})
     of_baselines.isel(environment=[0]).to_netcdf(results / "report" / "rollouts.nc")
     page = build(tmp_path, results, table)

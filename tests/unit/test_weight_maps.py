@@ -9,7 +9,7 @@ from tiny_conditions import on_parameters
 from weightcast.core.graph import WeightGraph
 from weightcast.core.nets.fno import FNO
 from weightcast.environments.predictor import StackedPredictor
-from weightcast.environments.weight_maps import FilmWeights, HypernetworkWeights, PooledWeights
+from weightcast.environments.weight_maps import FilmWeights, HypernetworkWeights, LinearWeights, PooledWeights
 
 CONDITION = on_parameters(beta=(0.0, 1.0), D=(0.1, 0.3))
 
@@ -88,3 +88,17 @@ def test_hypernetwork_weights_lie_in_the_span_of_its_directions(network):
         delta = hypernetwork(torch.randn(20, 2)) - hypernetwork.weights
 
     assert torch.linalg.matrix_rank(delta.double(), rtol=1e-5) == 3
+
+
+@pytest.mark.parametrize("scope", ["all", "output"])
+def test_a_linear_map_moves_the_weights_of_its_scope_alone_and_in_proportion(network, scope):
+    graph = WeightGraph(network)
+    linear = LinearWeights(graph.read(network), CONDITION, graph, scope).requires_grad_(False)
+    nothing, one, other = linear(torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.3, -2.0]]))
+    torch.testing.assert_close(nothing, graph.read(network))
+    first = (one - nothing).clone()
+    second = linear(torch.tensor([[0.0, 1.0]]))[0] - nothing
+    torch.testing.assert_close(other - nothing, 0.3 * first - 2.0 * second, rtol=1e-4, atol=1e-5)
+    last = {layer.name for layer in graph.layers[-1:]}
+    for name, moved in graph.unflatten(first).items():
+        assert bool((moved != 0).all()) == (scope == "all" or name.rpartition(".")[0] in last), name

@@ -28,7 +28,8 @@ class Solution:
     Attributes:
         unknowns: [problem, unknown].
         cost: sum of squared residuals [problem]; infinite where they are not finite.
-        normal: the Jacobian's transpose times the Jacobian, there [problem, unknown, unknown].
+        normal: the Jacobian's transpose times the Jacobian, there [problem, unknown, unknown]; in double precision, in
+            which its least eigenvalue survives beside its greatest.
     """
 
     unknowns: Tensor
@@ -62,7 +63,8 @@ def levenberg_marquardt(residuals: Callable[[Tensor], Tensor], start: Tensor, it
             jacobian = torch.where(better[:, None, None], trial_jacobian, jacobian)
             cost = torch.where(better, trial_cost, cost)
             damping = torch.where(better, damping * EASIER, damping * HARDER).clamp(LEAST_DAMPING, MOST_DAMPING)
-        return Solution(unknowns, cost, torch.nan_to_num(jacobian.mT @ jacobian))
+        exact = torch.nan_to_num(jacobian).double()
+        return Solution(unknowns, cost, exact.mT @ exact)
 
 
 def _linearised(residuals: Callable[[Tensor], Tensor], unknowns: Tensor) -> tuple[Tensor, Tensor]:

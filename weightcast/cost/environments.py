@@ -38,7 +38,7 @@ ONE_ENVIRONMENT = ("simulate", "import_trajectories")
 """Stages whose jobs are of one environment each, of which it is no matter which."""
 OF_ALL = ("summarise",)
 """Stages that have no environments in their settings, and yet more to do the more there are."""
-SHOWN = ("show_rollouts", "show_environments")
+SHOWN = ("show_rollouts", "show_environments", "show_observed")
 """Stages that draw a few environments, however many there are."""
 FEWEST, MOST = 6, 12
 """Visible environments of the part, if the study has so many; a step of some training may need more than the fewest."""

@@ -197,7 +197,7 @@ def _ignorant(prior: CodePrior, environments: int) -> CodePosterior:
     device = prior.mean.device
     return CodePosterior(
         modes=torch.zeros(environments, 1, dimensions, device=device),
-        precision=torch.eye(dimensions, device=device).expand(environments, 1, -1, -1).clone(),
+        precision=torch.eye(dimensions, dtype=torch.float64, device=device).expand(environments, 1, -1, -1).clone(),
         log_weights=torch.zeros(environments, 1, device=device),
         noise=torch.full((environments,), torch.nan, device=device),
         prior=prior,

@@ -34,6 +34,7 @@ from weightcast.environments.plan import (
     choosing_environments,
     finetuned_maps,
     pictured_environments,
+    pictured_unknown,
     sees_frames,
     shards,
     shown_methods,
@@ -620,6 +621,28 @@ class ShowRollouts(Scoring):
         return cls(**cls.scoring(plan), methods=tuple(shown_methods(plan.study)))
 
 
+class ShowObserved(Rows):
+    """The unseen environments of which the report shows frames and forecast, in the first case."""
+
+    data: DataSettings
+    case: ObservedCase
+    members: int
+    steps: int
+    seed: int
+
+    @classmethod
+    def of(cls, plan: Plan) -> ShowObserved:
+        evaluation = plan.study.evaluation
+        return cls(
+            environments=tuple(plan.table[id] for id in pictured_unknown(plan.table)),
+            data=plan.study.data,
+            case=evaluation.observed[0],
+            members=evaluation.members,
+            steps=max(evaluation.horizons),
+            seed=plan.study.seed,
+        )
+
+
 class Distil(Rows):
     """Predictors distilled into differential equations."""
 
@@ -711,6 +734,7 @@ JOBS: dict[str, type[StageSettings]] = {
     "correlate_labels": CorrelateLabels,
     "show_environments": ShowEnvironments,
     "show_rollouts": ShowRollouts,
+    "show_observed": ShowObserved,
     "distil": Distil,
     "compare_with_experts": CompareWithExperts,
     "write_report": WriteReport,

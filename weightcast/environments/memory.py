@@ -417,6 +417,10 @@ def _all_weights(sizes: _Sizes, of: Mapping[str, str]) -> int:
     return sizes.rollouts(networks=4) + sizes.sources()
 
 
+def _show_observed(sizes: _Sizes, of: Mapping[str, str]) -> int:
+    return sizes.rollouts(networks=sizes.study.evaluation.members) + sizes.weight_maps() + 2 * sizes.source("observed")
+
+
 def _distil(sizes: _Sizes, of: Mapping[str, str]) -> int:
     return sizes.trained("train") + 2 * sizes.sources()
 
@@ -474,6 +478,7 @@ _NUMBERS: dict[str, Callable[[_Sizes, Mapping[str, str]], int]] = {
     "evaluate_weights": _evaluate_weights,
     "evaluate_without_network": _evaluate_without_network,
     "show_rollouts": _all_weights,
+    "show_observed": _show_observed,
     "distil": _distil,
     "map_weights": _map_weights,
     "compare_with_experts": _compare_with_experts,

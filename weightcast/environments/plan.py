@@ -237,6 +237,12 @@ def pictured_environments(table: EnvironmentTable) -> list[str]:
     return list(dict.fromkeys([visible[0], visible[len(visible) // 2], visible[-1]]))
 
 
+def pictured_unknown(table: EnvironmentTable) -> list[str]:
+    """The unseen environments of which frames and forecast are drawn: the middle one inside, and the one outside."""
+    roles = (table.interpolation, table.extrapolation)
+    return [role[len(role) // 2].id for role in roles if role]
+
+
 def adapted_arms(study: Study) -> list[str]:
     """Arms that infer an unknown environment from frames: those on the conditioned base."""
     return [name for name, arm in study.generator.arms.items() if arm.base == "conditioned"]

@@ -134,7 +134,7 @@ class CodePosterior:
 
     Attributes:
         modes: [environment, mode, dimension].
-        precision: [environment, mode, dimension, dimension].
+        precision: [environment, mode, dimension, dimension]; in double precision.
         log_weights: normalised [environment, mode]; minus infinity where a solution was found before.
         noise: root mean square of the residual at the best mode, normalised units [environment].
         prior: of codes.
@@ -158,7 +158,7 @@ class CodePosterior:
         dimension]: near 1 is a direction that the frames leave open."""
         chosen = self.log_weights.argmax(1)
         precision = self.precision[torch.arange(len(chosen), device=chosen.device), chosen]
-        return torch.linalg.eigvalsh(precision).clamp(min=1e-12).rsqrt()
+        return torch.linalg.eigvalsh(precision).clamp(min=1e-12).rsqrt().to(self.modes.dtype)
 
     def sample(self, count: int, draws: Draws) -> Tensor:
         """Codes [environment, sample, dimension]; modes get their share of the samples as evenly as can be."""
@@ -170,8 +170,8 @@ class CodePosterior:
         chosen = chosen.clamp(max=modes - 1)
         factor = torch.linalg.cholesky(self.precision)  # the inverse transpose of it is a factor of the covariance
         rows = torch.arange(environments, device=chosen.device)[:, None]
-        step = torch.linalg.solve_triangular(factor[rows, chosen].mT, noise[..., None], upper=True)[..., 0]
-        return self.prior.codes(self.modes[rows, chosen] + step)
+        step = torch.linalg.solve_triangular(factor[rows, chosen].mT, noise[..., None].to(factor), upper=True)[..., 0]
+        return self.prior.codes(self.modes[rows, chosen] + step.to(self.modes.dtype))
 
 
 def infer_codes(
@@ -266,16 +266,16 @@ def _posterior(found: Solution, environments: int, noise: Tensor, residual: Tens
     modes = found.unknowns.unflatten(0, (environments, -1))  # [environment, mode, dimension]
     precision = found.normal.unflatten(0, (environments, -1))  # holds the prior's own: its rows are residuals as well
     dimensions = modes.shape[-1]
-    eye = torch.eye(dimensions, dtype=modes.dtype, device=modes.device)
+    eye = torch.eye(dimensions, dtype=precision.dtype, device=modes.device)
     precision = torch.where(
         torch.isfinite(found.cost).unflatten(0, (environments, -1))[..., None, None], precision, eye
     )
-    precision = precision + 1e-6 * eye
+    precision = _at_least_the_prior(precision)
     log_weights = -0.5 * found.cost.unflatten(0, (environments, -1)) - 0.5 * torch.logdet(precision)
     order = log_weights.argsort(1, descending=True)
     rows = torch.arange(environments, device=order.device)[:, None]
     modes, precision, log_weights = modes[rows, order], precision[rows, order], log_weights[rows, order]
-    difference = modes[:, :, None] - modes[:, None]  # [environment, mode, better mode, dimension]
+    difference = (modes[:, :, None] - modes[:, None]).to(precision.dtype)  # [environment, mode, better mode, dimension]
     distance = torch.einsum("eabi,ebij,eabj->eab", difference, precision, difference).clamp(min=0).sqrt()
     better = torch.ones(modes.shape[1], modes.shape[1], device=modes.device).tril(-1).bool()
     repeated = ((distance < SAME_MODE) & better).any(2)
@@ -283,4 +283,11 @@ def _posterior(found: Solution, environments: int, noise: Tensor, residual: Tens
     nothing = torch.isinf(log_weights).all(1, keepdim=True)  # no finite forecast from any start
     log_weights = torch.where(nothing & (torch.arange(modes.shape[1], device=modes.device) == 0), 0.0, log_weights)
     residual = torch.where(torch.isfinite(residual), residual, noise)
-    return CodePosterior(modes, precision, log_weights.log_softmax(1), residual, prior)
+    return CodePosterior(modes, precision, log_weights.log_softmax(1).to(modes.dtype), residual, prior)
+
+
+def _at_least_the_prior(precision: Tensor) -> Tensor:
+    """Symmetric matrices [..., dimension, dimension] as they are, but for eigenvalues that rounding took below 1, the
+    prior's own: frames may settle one direction a million times as sharply as another."""
+    values, vectors = torch.linalg.eigh(precision)
+    return (vectors * values.clamp(min=1.0)[..., None, :]) @ vectors.mT

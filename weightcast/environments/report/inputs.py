@@ -22,6 +22,7 @@ from weightcast.core.tables import (
     read_training_curves,
     read_weight_map,
 )
+from weightcast.environments.config.evaluation import ObservedCase
 
 _OPTIONAL = {
     "costs": "costs.csv",
@@ -31,8 +32,11 @@ _OPTIONAL = {
     "explanation": "explanation.csv",
     "labels": "labels.csv",
     "novelty": "novelty.csv",
+    "observed_summary": "observed_summary.csv",
+    "observed": "observed.nc",
 }
 """Files of the folder ``report`` of a study's results, by what they are here."""
+_OBSERVED_COLUMNS = ("case", "method", "split", "metric", "median", "ci_low", "ci_high", "n")
 _ROLLOUT_DIMS = ("environment", "method", "time", "y", "x")
 
 
@@ -56,6 +60,9 @@ class StudyResults:
         explanation: explanation.csv, or None.
         labels: labels.csv, or None.
         novelty: novelty.csv, or None.
+        cases: what is shown of unseen environments, by name, in the order of the configuration.
+        observed_summary: report/observed_summary.csv, or None.
+        observed: observed.nc, or None.
         missing: what was not found among the optional files: attribute name to path within the results folder.
     """
 
@@ -74,6 +81,9 @@ class StudyResults:
     explanation: pd.DataFrame | None = None
     labels: pd.DataFrame | None = None
     novelty: pd.DataFrame | None = None
+    cases: dict[str, ObservedCase] = field(default_factory=dict)
+    observed_summary: pd.DataFrame | None = None
+    observed: xr.Dataset | None = None
     missing: dict[str, str] = field(default_factory=dict)
 
 
@@ -93,6 +103,8 @@ class ResultFiles:
         explanation: explanation.csv; missed only if the configuration asks for it.
         labels: labels.csv, where the study has surrogate labels.
         novelty: novelty.csv; missed only if there is a generator.
+        observed_summary: observed_summary.csv; missed only if the configuration has cases of observed frames.
+        observed: observed.nc; missed only if there is a context base as well.
     """
 
     study: Path
@@ -106,6 +118,8 @@ class ResultFiles:
     explanation: Path | None = None
     labels: Path | None = None
     novelty: Path | None = None
+    observed_summary: Path | None = None
+    observed: Path | None = None
 
     @classmethod
     def within(cls, results: Path, environments: Path) -> ResultFiles:
@@ -139,6 +153,8 @@ def read_results(files: ResultFiles) -> StudyResults:
         ("explanation", files.explanation, read_explanation),
         ("labels", files.labels, read_labels),
         ("novelty", files.novelty, read_novelty),
+        ("observed_summary", files.observed_summary, _read_observed_summary),
+        ("observed", files.observed, _read_observed),
     ):
         if path is not None:
             optional[name] = read(path)
@@ -156,6 +172,7 @@ def read_results(files: ResultFiles) -> StudyResults:
         config=config,
         trained_horizon=_whole(settings, "data.trained_frames", files.study) - 1,
         bootstrap=_whole(settings, "evaluation.bootstrap", files.study),
+        cases=_cases(settings),
         missing=missing,
         **optional,
     )
@@ -172,14 +189,29 @@ def _read_config(path: Path) -> tuple[str, Any]:
         raise InputError(f"{path}: cannot be read as YAML ({' '.join(str(error).split())})") from None
 
 
+def _cases(settings: Any) -> dict[str, ObservedCase]:
+    """The cases of observed frames of a resolved configuration, by name."""
+    evaluation = settings.get("evaluation") if isinstance(settings, dict) else None
+    listed = evaluation.get("observed") if isinstance(evaluation, dict) else None
+    cases = [ObservedCase(**case) for case in listed or []]
+    return {case.name: case for case in cases}
+
+
 def _is_expected(name: str, settings: Any) -> bool:
-    """Whether the configuration leads to an optional file."""
+    """Whether a study that is configured so has the optional file of this name."""
     asked = settings if isinstance(settings, dict) else {}
-    if name == "explanation":
-        return bool(asked.get("explain"))
-    if name == "labels":
-        return False  # without an arm that is told a label there are none, and with one the page needs them not
-    return name != "novelty" or bool((asked.get("generator") or {}).get("arms"))
+    match name:
+        case "explanation":
+            return bool(asked.get("explain"))
+        case "labels":
+            return False  # without an arm that is told a label there are none, and with one the page needs them not
+        case "novelty":
+            return bool((asked.get("generator") or {}).get("arms") or asked.get("context"))
+        case "observed_summary":
+            return bool(_cases(settings))
+        case "observed":
+            return bool(_cases(settings)) and bool(asked.get("context"))
+    return True
 
 
 def _whole(settings: Any, field_name: str, path: Path) -> int:
@@ -189,6 +221,30 @@ def _whole(settings: Any, field_name: str, path: Path) -> int:
     if not isinstance(settings, int):
         raise InputError(f"{path}: {field_name}: found {settings!r}, expected a whole number")
     return settings
+
+
+def _read_observed_summary(path: Path) -> pd.DataFrame:
+    """Medians of what methods make of a few frames."""
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as CSV ({' '.join(str(error).split())})") from None
+    lacking = [name for name in _OBSERVED_COLUMNS if name not in table.columns]
+    if lacking:
+        raise InputError(f"{path}: columns: found no {lacking[0]!r}, expected {', '.join(_OBSERVED_COLUMNS)}")
+    return table
+
+
+def _read_observed(path: Path) -> xr.Dataset:
+    """Frames that were shown, forecasts, and codes."""
+    try:
+        observed = xr.load_dataset(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as NetCDF ({' '.join(str(error).split())})") from None
+    lacking = [name for name in ("shown", "forecast", "code", "inferred", "traversal") if name not in observed]
+    if lacking:
+        raise InputError(f"{path}: variables: found no {lacking[0]!r}, expected what the stage show_observed writes")
+    return observed
 
 
 def _read_rollouts(path: Path) -> xr.Dataset:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
+import xarray as xr
 
 from weightcast.core.errors import InputError
 from weightcast.core.methods import method, printing_order
@@ -26,6 +27,7 @@ from weightcast.environments.report.figures import (
 from weightcast.environments.report.inputs import StudyResults
 from weightcast.environments.report.labels import label_rows
 from weightcast.environments.report.novelty import novelty_section
+from weightcast.environments.report.unknown import unknown_environments
 from weightcast.environments.report.verdict import give_verdict
 
 _EMPTY = {"rollouts": "it holds no forecasts to show", "curves": "no artifact tells how its training went"}
@@ -79,6 +81,7 @@ def render_page(results: StudyResults) -> tuple[str, list[ReportFigure]]:
         sections.insert(
             -2, Section("novelty", "New, or memorised?", [], "" if novelty else _absence(results, "novelty"))
         )
+    unknown = unknown_environments(results)
     page = fill_template(
         TEMPLATE,
         study=results.study,
@@ -91,6 +94,7 @@ def render_page(results: StudyResults) -> tuple[str, list[ReportFigure]]:
         methods=[method(name) for name in sorted(results.metrics["method"].unique(), key=printing_order)],
         sections=sections,
         explanation=explanation,
+        unknown=unknown,
         adaptation=adaptation,
         labels=labels,
         novelty=novelty,
@@ -100,7 +104,8 @@ def render_page(results: StudyResults) -> tuple[str, list[ReportFigure]]:
         config=results.config,
         versions=versions(),
     )
-    return page, [summary, *(figure for section in sections for figure in section.figures)]
+    leading = [*unknown.figures, *unknown.codes] if unknown else []
+    return page, [*leading, summary, *(figure for section in sections for figure in section.figures)]
 
 
 def _check(results: StudyResults) -> None:
@@ -112,12 +117,18 @@ def _check(results: StudyResults) -> None:
     for name, found in (
         ("report/weight_map.csv", results.weight_map["environment"] if results.weight_map is not None else []),
         ("report/rollouts.nc", results.rollouts["environment"].values if results.rollouts is not None else []),
+        ("report/observed.nc", _environments_of(results.observed)),
         ("report/explanation.csv", results.explanation["environment"] if results.explanation is not None else []),
         ("report/novelty.csv", results.novelty["environment"] if results.novelty is not None else []),
     ):
         unknown = sorted({str(value) for value in found} - set(results.environments["id"]))
         if unknown:
             raise InputError(f"{name}: environment: found {unknown[0]!r}, expected one of the table of environments")
+
+
+def _environments_of(observed: xr.Dataset | None) -> list[str]:
+    """Shown environments and visible ones with a code."""
+    return [] if observed is None else [*observed["environment"].values, *observed["visible"].values]
 
 
 def _absence(results: StudyResults, name: str) -> str:

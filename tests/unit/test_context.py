@@ -1,0 +1,161 @@
+"""The stage ``train_context`` on linear systems: what it makes of frames of unnamed environments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from weightcast.core.environment_table import Environment
+from weightcast.core.run import Run
+from weightcast.core.training import Resume
+from weightcast.environments.config.evaluation import ObservedCase
+from weightcast.environments.context import Context, forecast_errors
+from weightcast.environments.dataset import TrajectoryFolder
+from weightcast.environments.jobs import ShowObserved, TrainContext
+from weightcast.environments.observe import observe
+from weightcast.environments.stages.adapt_to_frames import adapt_context
+from weightcast.environments.stages.show_observed import show_observed
+from weightcast.environments.stages.train_context import train_context
+from weightcast.environments.weights_table import WeightsFile
+from weightcast.trajectories import Trajectories, write_trajectories
+
+FRAMES, TRAJECTORIES = 11, 6
+VISIBLE = np.linspace(0.2, 0.8, 8)
+UNSEEN = np.array([0.33, 0.62])
+
+
+def states(rate: float, seed: int) -> np.ndarray:
+    """Rotations by an angle a frame: [trajectory, frame, channel, 1, 1]."""
+    random = np.random.default_rng(seed)
+    turn = np.array([[np.cos(rate), -np.sin(rate)], [np.sin(rate), np.cos(rate)]])
+    frames = [random.standard_normal((TRAJECTORIES, 2))]
+    for _ in range(FRAMES - 1):
+        frames.append(frames[-1] @ turn.T)
+    return np.stack(frames, 1)[..., None, None].astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> TrajectoryFolder:
+    """One file an environment; nobody is told the rates."""
+    path, axis = tmp_path_factory.mktemp("rotations"), np.zeros(1)
+    for number, rate in enumerate(VISIBLE):
+        values = states(rate, number)
+        record = Trajectories(values, ("p", "q"), np.arange(float(FRAMES)), axis, axis, f"e{number}", {})
+        write_trajectories(path / f"e{number}.nc", record)
+    return TrajectoryFolder(path)
+
+
+def settings(steps: int = 200, polish: dict[str, Any] | None = None, **context: Any) -> TrainContext:
+    training = {"steps": steps, "learning_rate": 0.01, "unroll": 2, "last_unroll": 5, "batch": 8, "environments": 8}
+    return TrainContext(
+        environments=tuple(Environment(f"e{number}", {}, "visible") for number in range(len(VISIBLE))),
+        data={
+            "source": "netcdf",
+            "channels": ["p", "q"],
+            "grid": (1, 1),
+            "frames": FRAMES,
+            "trained_frames": FRAMES,
+            "trajectories": {"train": 4, "validation": 1, "test": 1},
+        },
+        predictor={"kind": "mlp", "width": 8, "depth": 1, "activation": "tanh"},
+        context={
+            "maps": ["linear"],
+            "dimensions": [1],
+            "training": training,
+            "choice": {"steps": steps, "frames": 6},
+            "polish": polish,
+            **context,
+        },
+        seed=0,
+    )
+
+
+POLISH = {"iterations": 5, "penalties": [1e-2, 1e-4], "choosing_iterations": 3}
+
+
+@pytest.fixture(scope="module")
+def trained(folder) -> Context:
+    return train_context(Run(), settings(polish=POLISH), folder)
+
+
+def test_environments_that_were_not_seen_are_recovered_from_a_few_frames(trained) -> None:
+    shown = torch.stack([torch.from_numpy(states(rate, 50)[:1, :5]) for rate in UNSEEN])
+    test = torch.stack([torch.from_numpy(states(rate, 60)) for rate in UNSEEN])
+    normalised = trained.base.normalisation.apply(test)
+    posterior = trained.infer(shown)
+    found = forecast_errors(trained.weights(posterior.best), trained.base.predictor, normalised)
+    of_the_mean = trained.weights(trained.prior.mean[None]).expand(2, -1)
+    known_nothing = forecast_errors(of_the_mean, trained.base.predictor, normalised)
+    assert (found < 0.2 * known_nothing).all(), (found, known_nothing)
+    assert float(posterior.spread.max()) < 0.5
+
+
+def test_codes_are_in_the_order_of_the_rates(trained) -> None:
+    """Nobody named them: the one number of a code is the rate, but for its scale and sign."""
+    ranks = trained.codes[:, 0].argsort().argsort().double()
+    rates = torch.arange(len(VISIBLE), dtype=torch.float64)
+    assert abs(float(torch.corrcoef(torch.stack([ranks, rates]))[0, 1])) > 0.99
+
+
+def test_a_context_survives_its_file(trained, tmp_path: Path) -> None:
+    trained.save(tmp_path / "context.safetensors")
+    again = Context.load(tmp_path / "context.safetensors")
+    shown = torch.from_numpy(states(0.5, 70)[None, :1, :4])
+    torch.testing.assert_close(again.infer(shown).best, trained.infer(shown).best)
+    assert again.calibration == trained.calibration and again.environments == trained.environments
+    masked = shown.clone()
+    masked[..., 1:, :1, :, :] = torch.nan
+    assert torch.isfinite(again.sample(again.infer(masked), 4, 0)).all()
+
+
+def test_an_interrupted_stage_goes_on_and_ends_in_the_same_context(folder, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("weightcast.core.training.SAVE_EVERY_SECONDS", 0.0)
+    short = settings(12, polish=POLISH | {"iterations": 1, "choosing_iterations": 1}, maps=["output", "linear"])
+    whole = train_context(Run(), short, folder)
+    resume = Resume(tmp_path, "0" * 64)
+    calls: list[str] = []
+
+    class Interrupted(Run):
+        def fit(self, parameters, loss, training, *, name, **more):
+            calls.append(name)
+
+            def until(step: int) -> torch.Tensor:
+                if len(calls) == 3 and step == 7:
+                    raise InterruptedError
+                return loss(step)
+
+            return super().fit(parameters, until, training, name=name, **more)
+
+    with pytest.raises(InterruptedError):
+        train_context(Interrupted(resume=resume), short, folder)
+    assert list(tmp_path.iterdir())
+    run = Run(resume=resume)
+    again = train_context(run, short, folder)
+    assert torch.equal(again.codes, whole.codes)
+    for name, tensor in whole.base.weight_map.state_dict().items():
+        assert torch.equal(again.base.weight_map.state_dict()[name], tensor), name
+    assert again.calibration == whole.calibration
+    run.finish()
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_the_report_shows_is_what_was_scored(trained, folder, tmp_path: Path) -> None:
+    """Frames, forecast and codes of a shown environment: truth within a band that is drawn around the mean."""
+    case, data = ObservedCase(frames=5, noise=0.01), settings().data
+    row = Environment("e3", {}, "interpolation")
+    whole = folder.read(["e3"], data, "train", 5)
+    methods = adapt_context(trained, ["e3"], observe(whole, case, ["e3"], 0), 8, 0)
+    weights = WeightsFile.of(methods, trained.base.shared | {"case": case.model_dump()})
+    told = ShowObserved(environments=(row,), data=data, case=case, members=8, steps=10, seed=0)
+    shown = show_observed(Run(), told, weights, trained, folder).dataset
+    truth, mean, low, high = shown["forecast"].transpose("statistic", ...).values
+    np.testing.assert_array_equal(truth[0], folder.read(["e3"], data, "test")[0, 0, 1:].numpy())
+    assert (low <= mean).all() and (mean <= high).all() and (low < high).all()
+    assert np.sqrt(((mean - truth) ** 2).mean()) < 0.2 * truth.std()
+    np.testing.assert_allclose(shown["shown"].values[0], whole[0, 0].numpy(), atol=0.1)
+    assert shown["traversal"].dims[:2] == ("axis", "deviation") and np.isfinite(shown["traversal"]).all()
+    assert list(shown["visible"].values) == trained.environments and shown.sizes["member"] == 8
