@@ -39,7 +39,7 @@ def calibrated(drift: float):
     left_out = torch.tensor([0.63, 0.78, 0.87, 0.97])
     shown, test = trajectories(left_out, 1, drift, "shown"), trajectories(left_out, 2, drift, "test")
     space = FrameSpace.of(trajectories(known[:, 0], 2, drift, "space"))
-    return calibrate(lambda codes: codes, Decay(), known, shown, test, space, RefineSettings(), 1e-3, 0)
+    return calibrate(lambda codes: codes, Decay(), known, shown, test, space, RefineSettings(), [1e-3], 0)
 
 
 @pytest.fixture(scope="module")

@@ -70,7 +70,8 @@ def exact(matrix: Tensor, targets: Tensor, temper: float) -> tuple[Tensor, Tenso
 def test_a_linear_gaussian_problem_has_the_exact_posterior(linear, temper) -> None:
     matrix, targets = linear
     posterior = inferred(lambda codes: codes @ matrix, targets, torch.zeros(1, DIMENSIONS), temper)
-    mean, covariance = exact(matrix, targets, temper)
+    mean, _ = exact(matrix, targets, 1.0)  # a temper says how sure a code is, not where it lies
+    _, covariance = exact(matrix, targets, temper)
     torch.testing.assert_close(posterior.best.double(), mean, rtol=1e-3, atol=1e-3)
     drawn = posterior.sample(20_000, Draws("cpu", "sample"))
     torch.testing.assert_close(drawn.mean(1).double(), mean, rtol=0.02, atol=0.01)

@@ -39,9 +39,10 @@ def show_observed(
     """
     ids, data = settings.ids, settings.data
     context = context.to(run.device)
-    seen = trajectories.read(ids, data, "train", settings.case.frames)
+    rows = settings.environments
+    seen = trajectories.read_roles(rows, data, "train", settings.case.frames, trajectories=1)
     shown = observe(seen, settings.case, ids, settings.seed)[:, 0]  # [environment, frame, channel, y, x]
-    truth = run.place(trajectories.read(ids, data, "test", settings.steps + 1)[:, 0])
+    truth = run.place(trajectories.read_roles(rows, data, "test", settings.steps + 1, trajectories=1)[:, 0])
     forecast = np.stack([_forecast(weights, id, true, run) for id, true in zip(ids, truth, strict=True)])
     posterior = context.infer(run.place(shown)[:, None])
     drawn = posterior.sample(settings.members, run.draws(settings.seed, "show observed"))
