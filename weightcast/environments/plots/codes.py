@@ -33,9 +33,11 @@ def plot_codes(observed: xr.Dataset, environments: pd.DataFrame, parameters: lis
         panels: list[str | None] = [*parameters] or [None]
         figure = Figure(figsize=(4.6 * max(2, len(panels)), 4.2), layout="constrained")
         for axes, parameter in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-            colours = "#8c8c8c" if parameter is None else values[parameter]
-            dots = axes.scatter(*points.T, c=colours, s=34, cmap="viridis", edgecolors="#3a3a3a", lw=0.5)
-            if parameter is not None:
+            if parameter is None:
+                axes.scatter(*points.T, c="#8c8c8c", s=34, edgecolors="#3a3a3a", lw=0.5)
+            else:
+                colours = values[parameter]
+                dots = axes.scatter(*points.T, c=colours, s=34, cmap="viridis", edgecolors="#3a3a3a", lw=0.5)
                 figure.colorbar(dots, ax=axes, label=parameter)
             for number, environment in enumerate(observed["environment"].values):
                 drawn = place(observed["inferred"].sel(environment=environment).values)

@@ -76,9 +76,7 @@ def _field(shown: xr.DataArray, forecast: xr.DataArray) -> Figure:
         for column in range(len(images)):
             axes = figure.add_subplot(grid[position, column])
             axes.set_facecolor("#d0d0d0")
-            image = axes.imshow(
-                images[column], origin="lower", cmap=palette, interpolation="nearest", vmin=lowest, vmax=highest
-            )
+            image = axes.imshow(images[column], origin="lower", cmap=palette, vmin=lowest, vmax=highest)
             axes.set_xticks([])
             axes.set_yticks([])
             axes.set_title(f"frame {numbers[column]}", fontsize=8)
