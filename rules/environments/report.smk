@@ -159,7 +159,7 @@ rule write_report:
         labels=[f"{RESULTS}/report/labels.csv"] if LABELS else [],
         novelty=[f"{RESULTS}/report/novelty.csv"] if ARMS or STUDY.context else [],
         observed_summary=rules.summarise_observed.output.summary if OBSERVED else [],
-        observed=[f"{RESULTS}/report/observed.nc"] if STUDY.context and OBSERVED else [],
+        observed_forecasts=[f"{RESULTS}/report/observed.nc"] if STUDY.context and OBSERVED else [],
     output:
         page=f"{RESULTS}/report.html",
         figures=directory(f"{RESULTS}/figures"),

@@ -33,7 +33,7 @@ def write_report(
     novelty: Path | None,
     labels: Path | None = None,
     observed_summary: Path | None = None,
-    observed: Path | None = None,
+    observed_forecasts: Path | None = None,
 ) -> dict[str, Saved]:
     """Draw, judge and lay out; nothing is written before all of that is done, and the page comes last.
 
@@ -52,7 +52,7 @@ def write_report(
         novelty: generated weights beside the experts, if there is a generator.
         labels: surrogate labels and parameters, if an arm is told labels.
         observed_summary: what methods make of a few frames, if the configuration has cases of them.
-        observed: frames, forecasts and codes of environments that nobody can name, if the study has a context base.
+        observed_forecasts: frames, forecasts and codes of environments that nobody can name, if the study has a context base.
 
     Raises:
         InputError: a required file is missing, or one that is there cannot be used.
@@ -60,6 +60,6 @@ def write_report(
     files = ResultFiles(
         study, environments, metrics, summary, costs, curves, weight_map, rollouts, explanation, labels, novelty
     )
-    files = replace(files, observed_summary=observed_summary, observed=observed)
+    files = replace(files, observed_summary=observed_summary, observed=observed_forecasts)
     page, figures = render_page(read_results(files))
     return {"figures": FigureFolder(figures), "page": Content(page.encode())}
