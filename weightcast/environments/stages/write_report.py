@@ -52,7 +52,7 @@ def write_report(
         novelty: generated weights beside the experts, if there is a generator.
         labels: surrogate labels and parameters, if an arm is told labels.
         observed_summary: what methods make of a few frames, if the configuration has cases of them.
-        observed_forecasts: frames, forecasts and codes of environments that nobody can name, if the study has a context base.
+        observed_forecasts: frames, forecasts and codes of unknown environments, if the study has a context base.
 
     Raises:
         InputError: a required file is missing, or one that is there cannot be used.
