@@ -55,7 +55,7 @@ def test_every_method_that_needs_no_parameters_is_in_the_tables_and_the_report(u
     assert {"crps", "coverage_90"} <= set(observed[observed.method == "context-ensemble"].metric)
     assert metrics.value.notna().all()
     page = (results / "report.html").read_text()
-    assert "none known" in page and "No generator was evaluated" in page and "Left out" not in page
+    assert "none known" in page and "An environment that nobody can name" in page and "Left out" not in page
     figures = {path.stem for path in (results / "figures").iterdir()}
     assert {"error_over_environments", "weight_map", "rollout_south_p"} <= figures
 
