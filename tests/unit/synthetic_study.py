@@ -232,7 +232,9 @@ def training_curves() -> pd.DataFrame:
 
 def build_report(results: Path, table: Path, page: Path, figures: Path) -> None:
     """Write a study's report from its results folder and its table, as the stage does."""
-    made = write_report(Run(), WriteReport(), **vars(ResultFiles.within(results, table)))
+    files = dict(vars(ResultFiles.within(results, table)))
+    forecasts = files.pop("observed")
+    made = write_report(Run(), WriteReport(), **files, observed_forecasts=forecasts)
     made["figures"].save(figures)
     made["page"].save(page)
 

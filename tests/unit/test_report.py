@@ -307,6 +307,7 @@ def test_stages_run_and_end_in_one_line_on_bad_input(copied, tmp_path):
     assert (tmp_path / "summary.csv").read_bytes() == (results / "summary.csv").read_bytes()
 
     inputs = {name: path for name, path in vars(ResultFiles.within(results, table)).items() if path}
+    inputs["observed_forecasts"] = inputs.pop("observed")
     outputs = {"page": tmp_path / "report.html", "figures": tmp_path / "figures"}
     assert run("write_report", {}, inputs=inputs, outputs=outputs).returncode == 0
     failed = run("write_report", {}, inputs=inputs | {"metrics": tmp_path / "nowhere.csv"}, outputs=outputs)
