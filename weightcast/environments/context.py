@@ -8,7 +8,7 @@ ICML 2022, has the linear one). For a new environment the code alone is unknown.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -353,12 +353,7 @@ def describe_context(
     """JSON values of what `Context.of` reads, and of how it was chosen."""
     return {
         "refine": settings.refine.model_dump(mode="json"),
-        "calibration": {
-            "temper": calibration.temper,
-            "least_noise": calibration.least_noise,
-            "model_error": calibration.model_error,
-            "usual_residual": calibration.usual_residual,
-        },
+        "calibration": asdict(calibration),
         "map": chosen.kind,
         "dimensions": chosen.dimensions,
         "choice": dict(choice),

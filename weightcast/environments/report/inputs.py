@@ -235,12 +235,17 @@ def _read_observed_summary(path: Path) -> pd.DataFrame:
     return table
 
 
-def _read_observed(path: Path) -> xr.Dataset:
-    """Frames that were shown, forecasts, and codes."""
+def _load_netcdf(path: Path) -> xr.Dataset:
+    """A whole file in memory."""
     try:
-        observed = xr.load_dataset(path)
+        return xr.load_dataset(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as NetCDF ({' '.join(str(error).split())})") from None
+
+
+def _read_observed(path: Path) -> xr.Dataset:
+    """Frames that were shown, forecasts, and codes."""
+    observed = _load_netcdf(path)
     lacking = [name for name in ("shown", "forecast", "code", "inferred", "traversal") if name not in observed]
     if lacking:
         raise InputError(f"{path}: variables: found no {lacking[0]!r}, expected what the stage show_observed writes")
@@ -249,10 +254,7 @@ def _read_observed(path: Path) -> xr.Dataset:
 
 def _read_rollouts(path: Path) -> xr.Dataset:
     """Rollouts of a few environments: a variable per channel, dims (environment, method, time, y, x)."""
-    try:
-        rollouts = xr.load_dataset(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as NetCDF ({' '.join(str(error).split())})") from None
+    rollouts = _load_netcdf(path)
     for channel, values in rollouts.data_vars.items():
         if set(values.dims) != set(_ROLLOUT_DIMS):
             raise InputError(f"{path}: {channel}: found dims {values.dims}, expected {_ROLLOUT_DIMS}")
