@@ -11,6 +11,7 @@ from torch import Tensor
 from weightcast.core.draws import Draws
 from weightcast.environments.calibration import SHOWN, calibrate, observations
 from weightcast.environments.config.context import RefineSettings
+from weightcast.environments.context import Calibration
 from weightcast.environments.gaps import FrameSpace
 
 FRAMES = 20
@@ -67,3 +68,11 @@ def test_fewer_and_noisier_frames_are_shown_as_well() -> None:
     for case, (_, noise) in zip(cases, SHOWN, strict=True):
         off = case - frames[:, :, : case.shape[2]]
         assert float(off.std()) == pytest.approx(noise, rel=0.4, abs=1e-6)
+
+
+def test_a_better_map_leaves_less_and_never_more() -> None:
+    settled = Calibration(0.1, [0.2], [[0.4, 0.4], [0.8, 0.8]], 2.0)
+    better = settled.of_better_map([0.1], torch.tensor([[0.5, 1.0], [0.25, 3.0]]))
+    assert better.least_noise == [0.1]
+    assert torch.allclose(torch.tensor(better.model_error), torch.tensor([[0.2, 0.4], [0.2, 0.8]]))
+    assert (better.temper, better.usual_residual) == (0.1, 2.0)

@@ -10,6 +10,7 @@ from tiny_conditions import on_parameters
 from weightcast.core.artifacts import load_artifact
 from weightcast.core.config.predictor import PredictorSettings
 from weightcast.core.config.training import PredictorTraining
+from weightcast.core.draws import Draws
 from weightcast.core.environment_table import Environment
 from weightcast.core.errors import InputError
 from weightcast.core.nets.build import build_predictor, describe_architecture
@@ -19,7 +20,7 @@ from weightcast.environments.base import BaseNetwork, describe_weight_map
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.weight_map import PooledMap
 from weightcast.environments.config.zoo import Perturbation
-from weightcast.environments.dataset import Normalisation, TrajectoryFolder
+from weightcast.environments.dataset import Normalisation, TrajectoryFolder, draw_windows
 from weightcast.environments.experts import (
     permuted_neurons,
     plan_members,
@@ -291,3 +292,13 @@ def test_bytes_of_a_stack_grow_with_members_and_steps(study, monkeypatch):
     study("a", "four", members=4)
     assert asked[0] > 0
     assert asked[1] > 2 * asked[0]
+
+
+def test_windows_begin_where_trajectories_do_as_often_as_asked() -> None:
+    frames = torch.arange(50.0)[None, None, :, None, None, None].expand(3, 2, -1, -1, -1, -1)
+    windows = draw_windows(frames, torch.arange(3), 2000, 5, Draws("cpu", "starts"), start_share=0.3)
+    begin = windows[:, :, 0].flatten()
+    assert windows.shape == (3, 2000, 5, 1, 1, 1)
+    # 0.3 + 0.7 / 46 of 6000 begin with the first frame: 0.315, standard deviation 0.006
+    assert abs(float((begin == 0).double().mean()) - 0.315) < 0.025
+    assert sorted(set(begin.tolist())) == list(range(46))

@@ -58,6 +58,17 @@ class Calibration:
     model_error: list[list[float]]
     usual_residual: float
 
+    def of_better_map(self, least_noise: list[float], share: Tensor) -> Self:
+        """What was settled with a map that was trained on fewer environments for fewer steps, for the map that is used.
+
+        Args:
+            least_noise: residuals of that map.
+            share: of the error on environments that were trained on which that map leaves, for each step and channel
+                [step, channel]; taken to be the same where environments are new, and to be at most 1.
+        """
+        model_error = torch.tensor(self.model_error).reshape(share.shape) * share.clamp(max=1.0).to(torch.float32)
+        return replace(self, least_noise=least_noise, model_error=model_error.tolist())
+
     def noise_of(self, steps: int) -> float:
         """The least noise for rollouts of so many steps; that of the longest known where they are longer."""
         return self.least_noise[min(steps, len(self.least_noise)) - 1]
@@ -263,6 +274,7 @@ def train_codes(
     rows: Sequence[int],
     seed: int,
     name: str,
+    start_share: float = 0.0,
 ) -> TrainedCodes:
     """Train a map and a code for each environment.
 
@@ -279,6 +291,7 @@ def train_codes(
         rows: which environments to train on, by position.
         seed: of the draws.
         name: of the training.
+        start_share: of the windows that begin with a trajectory's first frame (`DataSettings.start_share`).
     """
     rows = list(rows)
     frames, held_out = frames[rows], None if held_out is None else held_out[rows]
@@ -295,7 +308,7 @@ def train_codes(
         share = min(1.0, step / max(1.0, GROWING * training.steps))
         unroll = round(training.unroll + share * (last - training.unroll))
         chosen = draws.permutation(len(frames))[: training.environments]
-        windows = draw_windows(frames, chosen, training.batch, unroll + 1, draws)
+        windows = draw_windows(frames, chosen, training.batch, unroll + 1, draws, start_share)
         errors = predictor.rollout_error(weight_map(codes[chosen]), windows)
         return environment_loss(errors).mean() + settings.code_penalty * codes[chosen].square().mean()
 

@@ -149,7 +149,9 @@ def any_trajectory(frames: Tensor | None) -> bool:
     return frames is not None and frames.shape[1] > 0
 
 
-def draw_windows(frames: Tensor, environments: Tensor, batch: int, length: int, draws: Draws) -> Tensor:
+def draw_windows(
+    frames: Tensor, environments: Tensor, batch: int, length: int, draws: Draws, start_share: float = 0.0
+) -> Tensor:
     """Random windows of consecutive frames.
 
     Args:
@@ -158,14 +160,24 @@ def draw_windows(frames: Tensor, environments: Tensor, batch: int, length: int, 
         batch: windows a member.
         length: frames a window.
         draws: source of the draw.
+        start_share: of the windows that begin with a trajectory's first frame (`DataSettings.start_share`).
 
     Returns:
         [member, batch, length, channel, y, x].
     """
-    shape = (len(environments), batch)
+    trajectory, start = draw_places(frames, (len(environments), batch), length, draws, start_share)
+    return windows_at(frames, environments, trajectory, start, length)
+
+
+def draw_places(
+    frames: Tensor, shape: tuple[int, int], length: int, draws: Draws, start_share: float
+) -> tuple[Tensor, Tensor]:
+    """Where windows begin: trajectory and first frame, each long of the given shape; see :func:`draw_windows`."""
     trajectory = draws.integers(frames.shape[1], *shape)
     start = draws.integers(frames.shape[2] - length + 1, *shape)
-    return windows_at(frames, environments, trajectory, start, length)
+    if start_share > 0:
+        start = torch.where(draws.uniform(*shape) < start_share, 0, start)
+    return trajectory, start
 
 
 def windows_at(frames: Tensor, environments: Tensor, trajectory: Tensor, start: Tensor, length: int) -> Tensor:

@@ -19,7 +19,7 @@ from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.core.training import Fit
 from weightcast.environments.config.zoo import Perturbation
-from weightcast.environments.dataset import any_trajectory, windows_at
+from weightcast.environments.dataset import any_trajectory, draw_places, windows_at
 from weightcast.environments.losses import environment_loss, held_out_errors
 from weightcast.environments.predictor import StackedPredictor
 
@@ -125,6 +125,7 @@ def train_experts(
     settings: PredictorTraining,
     held_out: Tensor | None = None,
     name: str = "experts",
+    start_share: float = 0.0,
 ) -> tuple[Tensor, Fit]:
     """Fine-tune all members at once; the batches of each depend on its own seed alone.
 
@@ -138,12 +139,13 @@ def train_experts(
         settings: steps, rate, unroll, batch.
         held_out: normalised validation frames of the same environments, for the curve.
         name: of the training.
+        start_share: of the windows that begin with a trajectory's first frame.
 
     Returns:
         Weights [member, weight] and how the training went; diverged members keep their last finite weights.
     """
     weights = start.clone().requires_grad_()
-    places = [_window_places(member, frames, settings) for member in members]
+    places = [_window_places(member, frames, settings, start_share) for member in members]
     trajectory, begin = (
         torch.stack(part, dim=1).to(frames.device) for part in zip(*places, strict=True)
     )  # each [step, member, batch]
@@ -169,11 +171,13 @@ def train_experts(
     return weights.detach(), result
 
 
-def _window_places(member: Member, frames: Tensor, settings: PredictorTraining) -> tuple[Tensor, Tensor]:
+def _window_places(
+    member: Member, frames: Tensor, settings: PredictorTraining, start_share: float
+) -> tuple[Tensor, Tensor]:
     """Trajectory and first frame of every window of the whole training, each [step, batch], on the CPU."""
     draws = Draws("cpu", member.seed, "windows")
     shape = (settings.steps, settings.batch)
-    return draws.integers(frames.shape[1], *shape), draws.integers(frames.shape[2] - settings.unroll, *shape)
+    return draw_places(frames, shape, settings.unroll + 1, draws, start_share)
 
 
 @torch.no_grad()

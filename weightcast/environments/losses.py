@@ -28,6 +28,7 @@ def pooled_loss(
     frames: Tensor,
     settings: PooledTraining,
     seed: int,
+    start_share: float,
 ) -> Callable[[int], Tensor]:
     """The loss of a step: rollout error over a few visible environments drawn for it.
 
@@ -37,12 +38,13 @@ def pooled_loss(
         frames: normalised training frames [environment, trajectory, frame, channel, y, x].
         settings: unroll, batch, environments a step.
         seed: of the draws.
+        start_share: of the windows that begin with a trajectory's first frame.
     """
 
     def loss(step: int) -> Tensor:
         draws = Draws(frames.device, seed, "step", step)
         chosen = draws.permutation(len(frames))[: settings.environments]
-        windows = draw_windows(frames, chosen, settings.batch, settings.unroll + 1, draws)
+        windows = draw_windows(frames, chosen, settings.batch, settings.unroll + 1, draws, start_share)
         return environment_loss(predictor.rollout_error(weights_of(chosen), windows)).mean()
 
     return loss

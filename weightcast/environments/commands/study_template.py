@@ -17,6 +17,7 @@ from weightcast.environments.config.data import TrajectoryCounts
 
 TEMPLATE = Path(__file__).with_suffix(".yaml")
 MEMBERS = 2
+MANY_TRAJECTORIES = 8
 MOST_MODES = 8
 
 FNO = """\
@@ -152,6 +153,8 @@ def fill_template(name: str, directory: Path, table: EnvironmentTable, found: Su
         "grid": list(found.grid),
         "frames": found.frames[0],
         "trained_frames": trained_frames,
+        # Of few trajectories the first frames are too few to be shown so often.
+        "start_share": 0.3 if counts.train >= MANY_TRAJECTORIES else 0.0,
         "trajectories": counts.model_dump(exclude_none=True),
         "unroll": min(4, trained_frames - 1) if state else 2,
         "last_unroll": min(trained_frames - 1, 20 if state else 4),

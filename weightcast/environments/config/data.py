@@ -60,6 +60,10 @@ class DataSettings(Settings):
     """Frames of every trajectory."""
     trained_frames: int = Field(ge=2)
     """Training sees the first so many frames; the trained horizon is one less."""
+    start_share: float = Field(default=0.0, ge=0, le=1)
+    """Share of the windows of a training that begin with a trajectory's first frame, as forecasts do; all frames are
+    equally likely to begin the others. More than the default where trajectories begin in states that soon pass: a
+    predictor that has rarely seen these is worst at the very step that frames of a new environment are judged by."""
     trajectories: TrajectoryCounts
 
     @property

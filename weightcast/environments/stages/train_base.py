@@ -55,6 +55,7 @@ def train_base(run: Run, settings: TrainBase, trajectories: TrajectoryFolder) ->
         held_out=run.place(normalisation.apply(held_out)),
         name=run.outputs["output"].stem if run.outputs else settings.weight_map.kind,
         examples=None if settings.weight_map.kind == "pooled" else Examples.of(run, condition, taught),
+        start_share=data.start_share,
     )
     metadata = {
         "weight_map": describe_weight_map(settings.weight_map, condition),
@@ -82,6 +83,7 @@ def train_weight_map(
     held_out: Tensor | None = None,
     name: str = "weight map",
     examples: Examples | None = None,
+    start_share: float = 0.0,
 ) -> Fit:
     """Train a weight map in place.
 
@@ -96,6 +98,7 @@ def train_weight_map(
         held_out: normalised validation frames of the same environments, for the curve.
         name: of the training.
         examples: what its steps are shown of the environments; ``prepared`` in every step if None.
+        start_share: of the windows that begin with a trajectory's first frame (`DataSettings.start_share`).
     """
     shown = examples or Examples(None, prepared)
 
@@ -111,7 +114,8 @@ def train_weight_map(
             auxiliary.append(shown.auxiliary_loss(drawn, chosen))
             return weight_map(drawn)
 
-        return pooled_loss(weights_of, predictor, frames, settings, seed)(step) + torch.stack(auxiliary).sum()
+        total = pooled_loss(weights_of, predictor, frames, settings, seed, start_share)(step)
+        return total + torch.stack(auxiliary).sum()
 
     trained = [parameter for parameter in weight_map.parameters() if parameter.requires_grad]
     return run.fit(trained, loss, settings, name=name, validation=validation if any_trajectory(held_out) else None)

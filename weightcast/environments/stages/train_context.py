@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -63,7 +62,9 @@ def train_context(run: Run, settings: TrainContext, trajectories: TrajectoryFold
     trained = training.train(chosen, f"context {chosen.name}", range(len(settings.ids)), short=polished)
     if polish is not None and polished:
         described["polish"]["iterations"] = training.polish(trained, described["polish"]["penalty"], polish)
-    calibration = replace(calibration, least_noise=training.residual(trained))
+    calibration = calibration.of_better_map(
+        training.residual(trained), training.own_error(trained) / training.own_error(judge)
+    )
     base = training.base(trained, chosen, calibration, described, time.monotonic() - started)
     return Context.of(base)
 
@@ -110,6 +111,7 @@ class _Training:
             environments,
             self.seed,
             name,
+            self.settings.data.start_share,
         )
 
     def split(self, first: Candidate) -> tuple[list[int], list[int], list[int]]:
@@ -170,6 +172,16 @@ class _Training:
         context = self.settings.context
         frames = self.shown(trained.rows)
         return trained_residuals(trained.weight_map, trained.codes, self.predictor, frames, context.refine)
+
+    def own_error(self, trained: TrainedCodes) -> Tensor:
+        """Of forecasts for the environments that were trained on, by their own codes; the median environment's root
+        mean square, step by step of the trained horizon [step, channel]."""
+        frames = self.judged(trained.rows)
+        with torch.no_grad():
+            weights = trained.weight_map(trained.codes)
+            forecast = self.predictor.rollout(weights, frames[:, :, 0], frames.shape[2] - 1)
+        errors = torch.nan_to_num(forecast - frames[:, :, 1:], nan=torch.inf).square().mean((1, 4, 5)).sqrt()
+        return errors.median(0).values.clamp(1e-9, 1e9)
 
     def choose_penalty(
         self, trained: TrainedCodes, settings: PolishSettings, edge: list[int], inside: list[int]

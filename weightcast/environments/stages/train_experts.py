@@ -161,7 +161,7 @@ def _train(
         folded = base.weights(known_of(settings, trajectories, environments))[of]
         start = starting_weights(folded, members, base.predictor, settings.perturbation)
     weights, result = train_together(
-        run, start, members, frames, of, base.predictor.on(run), settings.training, held_out=held_out, name=name
+        run, start, members, frames, of, base.predictor.on(run), settings.training, held_out, name, data.start_share
     )
     if settings.permuted:
         weights = permuted_neurons(weights, members, base.predictor)

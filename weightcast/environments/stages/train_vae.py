@@ -70,6 +70,7 @@ def train_vae(
         settings.vae,
         seed,
         held_out=run.place(training.frames(trajectories, settings.data, "validation")),
+        start_share=settings.data.start_share,
     )
     metadata = {
         "architecture": zoo.metadata["architecture"],
@@ -98,6 +99,7 @@ def train_weight_vae(
     settings: VAESettings,
     seed: int,
     held_out: Tensor | None = None,
+    start_share: float = 0.0,
 ) -> Fit:
     """Reconstruction + beta KL + functional loss (EnvAd-Diff, weight VAE); trains ``vae`` in place.
 
@@ -117,6 +119,7 @@ def train_weight_vae(
         seed: of the draws.
         held_out: normalised validation frames of the same environments: the curve shows how far decoded experts
             behave otherwise than their originals on them.
+        start_share: of the states, those that a trajectory begins with (`DataSettings.start_share`).
     """
     with torch.no_grad():
         origins = vae.origins(prepared)[environment_of]  # [member, weight]
@@ -141,7 +144,8 @@ def train_weight_vae(
         divergence = 0.5 * (mean.square() + log_variance.exp() - log_variance - 1.0).mean()
         total = total + settings.kl_weight * divergence
         if settings.functional_weight > 0.0:
-            states = draw_windows(frames, environment_of[chosen], settings.functional_batch, 1, draws)[:, :, 0]
+            windows = draw_windows(frames, environment_of[chosen], settings.functional_batch, 1, draws, start_share)
+            states = windows[:, :, 0]
             total = total + settings.functional_weight * behaviour(decoded, chosen, states)
         return total
 

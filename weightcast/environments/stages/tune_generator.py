@@ -48,7 +48,9 @@ def tune_generator(
     )
     seed = derive_seed(settings.seed, "end-to-end", settings.generator_seed)
     examples = Examples.of(run, generator.condition, taught)
-    result = tune_end_to_end(run, generator, frames, prepared, settings.end_to_end, seed, held_out, examples)
+    result = tune_end_to_end(
+        run, generator, frames, prepared, settings.end_to_end, seed, held_out, examples, data.start_share
+    )
     before = generator.metadata
     generator.metadata = (
         before
@@ -74,6 +76,7 @@ def tune_end_to_end(
     seed: int,
     held_out: Tensor | None = None,
     examples: Examples | None = None,
+    start_share: float = 0.0,
 ) -> Fit:
     """Fine-tune decoder and diffusion together, through sampler, decoder and predictor, on visible environments.
 
@@ -86,6 +89,7 @@ def tune_end_to_end(
         seed: of the draws.
         held_out: normalised validation frames of the same environments, for the curve.
         examples: what steps are shown of the environments; ``prepared`` in every step if None.
+        start_share: of the windows that begin with a trajectory's first frame (`DataSettings.start_share`).
     """
     noise = {"draws": run.draws(seed)}
     shown, auxiliary = examples or Examples(None, prepared), list[Tensor]()
@@ -99,7 +103,7 @@ def tune_end_to_end(
         return generator.weights(told, drawn)
 
     training = PooledTraining(**settings.training.model_dump(), environments=settings.environments)
-    over_environments = pooled_loss(weights_of, predictor, frames, training, seed)
+    over_environments = pooled_loss(weights_of, predictor, frames, training, seed, start_share)
 
     def loss(step: int) -> Tensor:
         auxiliary.clear()
