@@ -1,31 +1,73 @@
-"""Put the numbers and pictures of the default studies into the README, so that they are copied by no hand.
+"""Put the numbers and pictures of the default studies into README and docs, so that they are copied by no hand.
 
-python docs/write_results.py        after `make run`; replaces what stands between the results markers
+python docs/write_results.py [results/lambda-omega results/epidemic]        after `make run`; these are the default
+
+What stands between the markers of a block is replaced: in the README `results` (environments that nobody can name),
+`known` and `epidemic`, with the pictures docs/unknown.svg and docs/epidemic.svg; all methods in
+docs/across-environments.md (`frames`, `lambda-omega`, docs/rollout.svg) and docs/across-time.md (`epidemic`). Other
+systems have docs/write_systems.py.
 """
 
 from __future__ import annotations
 
 import shutil
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+from draw_unknown import write_picture
 
-from weightcast.core.methods import method
+from weightcast.cli.errors import exit_on_input_error
+from weightcast.core.errors import InputError
+from weightcast.core.files import written_whole
+from weightcast.core.methods import CONTEXT, ENSEMBLE, OBSERVED, WEIGHTED_EXPERTS, method
+from weightcast.environments.config.evaluation import ObservedCase
+from weightcast.environments.report.unknown import words_of
+from weightcast.evolution.config.study import TimeStudy
+from weightcast.studies import load_any_study
 
 ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "results" / "lambda-omega"
+DEFAULT = (ROOT / "results" / "lambda-omega", ROOT / "results" / "epidemic")
 PICTURE = "rollout_beta_1.00-D_0.20.svg"
-EPIDEMIC = ROOT / "results" / "epidemic"
 EPIDEMIC_PICTURE = "error_against_time.svg"
-EPIDEMIC_COLUMNS = (
-    ("source", "paper_w"),
-    ("source", "jsd"),
-    ("source", "wasserstein"),
-    ("unobserved", "wasserstein"),
-    ("unobserved", "nll"),
+SPLITS = ("interpolation", "extrapolation")
+
+FROM_FRAMES = (
+    CONTEXT,
+    CONTEXT + ENSEMBLE,
+    "generator-conditioned" + OBSERVED,
+    "film-matched" + OBSERVED,
+    "hypernetwork" + OBSERVED,
+    "finetune-film" + OBSERVED,
+    WEIGHTED_EXPERTS,
+    "one-per-env-conditioned",
 )
+"""Of the methods that are shown frames, those in the README; and the expert of the very environment."""
+TOLD = (
+    "film-matched",
+    "generator-conditioned",
+    "hypernetwork",
+    "one-per-env-conditioned",
+    "nearest-expert-conditioned",
+    "finetune-erm",
+    "erm",
+)
+"""Of the methods that are told the parameters, or need none, those in the README."""
+SCORES = {"rmse": "RMSE", "crps": "CRPS", "coverage_90": "in the 90 % interval", "spread_skill": "spread over error"}
+"""Of forecasts from frames, in the long table."""
+
+EPIDEMIC_COLUMNS = {
+    ("source", "paper_w"): "paper W",
+    ("source", "jsd"): "JSD",
+    ("source", "wasserstein"): "W1, all times",
+    ("unobserved", "wasserstein"): "W1, unobserved times",
+    ("unobserved", "nll"): "NLL, unobserved times",
+}
 CURVES = ("flow-", "pchip-", "displacement", "sampling-floor")
 """Of the interpolations the table has the strongest; the report has them all."""
+EPIDEMIC = ("sampling-floor", "displacement", "flow-cde", "pchip-bridged", "flow-paper")
+"""Of these, those in the README."""
 
 
 def label(name: str) -> str:
@@ -38,29 +80,76 @@ def label(name: str) -> str:
 def table(summary: pd.DataFrame) -> str:
     """Markdown: median and interval inside and outside the range, training seconds; best inside first."""
     rows = summary[summary.metric == "rmse"].set_index(["method", "split"])
-    order = summary[(summary.metric == "rmse") & (summary.split == "interpolation")].sort_values("median").method
     lines = ["| method | unseen, inside the range | unseen, outside | training, s |", "|---|---|---|---|"]
-    for name in order:
-        cells = []
-        for split in ("interpolation", "extrapolation"):
-            row = rows.loc[(name, split)]
-            cells.append(f"{row['median']:.3f} [{row.ci_low:.3f}, {row.ci_high:.3f}]")
-        lines.append(
-            f"| {label(name)} | {cells[0]} | {cells[1]} | {rows.loc[(name, 'interpolation')].train_seconds:.0f} |"
-        )
+    for name in _best_first(summary[summary.metric == "rmse"]):
+        cells = [_interval(rows.loc[(name, split)]) for split in SPLITS]
+        lines.append(f"| {label(name)} | {' | '.join(cells)} | {rows.loc[(name, SPLITS[0])].train_seconds:.0f} |")
     return "\n".join(lines)
 
 
-def epidemic_table(summary: pd.DataFrame) -> str:
-    """Markdown: five errors with their intervals, training seconds; best first."""
+def known_table(summary: pd.DataFrame) -> str:
+    """Markdown: the methods of ``TOLD``, medians inside / outside the range and training seconds."""
+    rows = summary[summary.metric == "rmse"].set_index(["method", "split"])
+    lines = ["| method | inside / outside the range | training, s |", "|---|---|---|"]
+    for name in _best_first(summary[summary.metric == "rmse"]):
+        if name in TOLD:
+            seconds = rows.loc[(name, SPLITS[0])].train_seconds
+            lines.append(f"| {label(name)} | {_both(rows, name)} | {seconds:.0f} |")
+    return "\n".join(lines)
+
+
+def frames_table(observed: pd.DataFrame, cases: Sequence[ObservedCase], summary: pd.DataFrame) -> str:
+    """Markdown: the methods of ``FROM_FRAMES``, median RMSE inside / outside the range case by case; how much of the
+    truths the ensemble's intervals hold; and seconds an environment in the first case."""
+    rmse = observed[observed.metric == "rmse"]
+    first = _best_first(rmse[rmse.case == cases[0].name])
+    seconds = summary[summary.metric == "rmse"].drop_duplicates("method").set_index("method")["adapt_seconds"]
+    by_case = [rmse[rmse.case == case.name].set_index(["method", "split"]) for case in cases]
+    lines = [f"| method | {' | '.join(map(words_of, cases))} | seconds |", "|---" * (len(cases) + 2) + "|"]
+    for name in first:
+        if name in FROM_FRAMES:
+            reference = method(name).family == "reference"
+            cells = [_both(rows, name) if not reference or rows is by_case[0] else "" for rows in by_case]
+            cost = "" if reference or name not in seconds.index else f"{seconds[name]:.2g}"
+            lines.append(f"| {label(name)} | {' | '.join(cells)} | {cost} |")
+    covered = observed[(observed.metric == "coverage_90") & (observed.method == CONTEXT + ENSEMBLE)]
+    if len(covered):
+        rows = covered.set_index(["case", "split"])["median"]
+        cells = [" / ".join(f"{100 * rows[case.name, split]:.0f} %" for split in SPLITS) for case in cases]
+        lines.append(f"| held by the ensemble's 90 % interval | {' | '.join(cells)} | |")
+    return "\n".join(lines)
+
+
+def cases_tables(observed: pd.DataFrame, cases: Sequence[ObservedCase]) -> str:
+    """Markdown: a table a case, all methods, scores inside / outside the range with the intervals of the RMSE."""
+    parts = []
+    for case in cases:
+        here = observed[observed.case == case.name]
+        scores = [score for score in SCORES if score in set(here.metric)]
+        rows = {score: here[here.metric == score].set_index(["method", "split"]) for score in scores}
+        headings = ["RMSE, inside", "RMSE, outside", *(SCORES[score] for score in scores[1:])]
+        lines = [f"| {words_of(case)} | {' | '.join(headings)} |", "|---" * (1 + len(headings)) + "|"]
+        for name in _best_first(here[here.metric == "rmse"]):
+            cells = [_interval(rows["rmse"].loc[(name, split)]) for split in SPLITS]
+            cells += [_both(rows[score], name) for score in scores[1:]]
+            lines.append(f"| {label(name)} | {' | '.join(cells)} |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def epidemic_table(summary: pd.DataFrame, methods: Sequence[str] | None = None, intervals: bool = True) -> str:
+    """Markdown: five errors, with their intervals or without, and training seconds; best first.
+
+    Args:
+        summary: of a study across time.
+        methods: these alone; default: all of ``CURVES``.
+        intervals: whether they are printed.
+    """
     rows = summary.set_index(["method", "split", "metric"])
     scored = summary[(summary.split == "unobserved") & (summary.metric == "wasserstein")].sort_values("median")
-    lines = [
-        "| method | paper W | JSD | W1, all times | W1, unobserved times | NLL, unobserved times | training, s |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    lines = [f"| method | {' | '.join(EPIDEMIC_COLUMNS.values())} | training, s |", "|---" * 7 + "|"]
     for name in scored.method:
-        if not name.startswith(CURVES):
+        if not name.startswith(CURVES) or (methods is not None and name not in methods):
             continue
         cells = []
         for split, metric in EPIDEMIC_COLUMNS:
@@ -69,10 +158,25 @@ def epidemic_table(summary: pd.DataFrame) -> str:
                 continue
             row = rows.loc[(name, split, metric)]
             digits = 2 if metric in ("wasserstein", "nll") else 4
-            cells.append(f"{row['median']:.{digits}f} [{row.ci_low:.{digits}f}, {row.ci_high:.{digits}f}]")
+            cells.append(_interval(row, digits) if intervals else f"{row['median']:.{digits}f}")
         trained = rows.loc[(name, "unobserved", "wasserstein")].train_seconds
         lines.append(f"| {label(name)} | {' | '.join(cells)} | {trained:.0f} |")
     return "\n".join(lines)
+
+
+def _best_first(rmse: pd.DataFrame) -> list[str]:
+    """Methods by their median inside the range; what is scored on visible environments alone is left out."""
+    return list(rmse[rmse.split == SPLITS[0]].sort_values("median", kind="stable").method)
+
+
+def _interval(row: pd.Series, digits: int = 3) -> str:
+    return f"{row['median']:.{digits}f} [{row.ci_low:.{digits}f}, {row.ci_high:.{digits}f}]"
+
+
+def _both(rows: pd.DataFrame, name: str) -> str:
+    """Medians of a method inside / outside the range; nothing where it was not scored."""
+    medians = [f"{rows.loc[(name, split)]['median']:.3f}" for split in SPLITS if (name, split) in rows.index]
+    return " / ".join(medians)
 
 
 def replaced(text: str, name: str, block: str) -> str:
@@ -82,27 +186,90 @@ def replaced(text: str, name: str, block: str) -> str:
     return f"{before}{begin}\n{block}\n{end}{rest.split(end)[1]}"
 
 
+def fill(page: Path, name: str, block: str) -> None:
+    """Replace what stands between a page's markers of that name."""
+    text = replaced(page.read_text(encoding="utf-8"), name, block)
+    with written_whole(page) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def read(path: Path) -> pd.DataFrame:
+    """A table of a finished study.
+
+    Raises:
+        InputError: there is none.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file, expected a finished study, as of `make run`")
+    return pd.read_csv(path)
+
+
+def write_environments(results: Path, cases: Sequence[ObservedCase], horizon: int, root: Path = ROOT) -> None:
+    """Fill what stands in README and docs of a study across environments.
+
+    Args:
+        results: the study's folder.
+        cases: what its evaluation shows of unseen environments.
+        horizon: the trained one, in frames.
+        root: folder of the README.
+
+    Raises:
+        InputError: the study is not finished.
+    """
+    summary, observed = read(results / "summary.csv"), read(results / "report" / "observed_summary.csv")
+    shutil.copy2(results / "figures" / PICTURE, root / "docs" / "rollout.svg")
+    write_picture(results, root / "docs" / "unknown.svg")
+    fill(
+        root / "README.md",
+        "results",
+        f"""\
+Root mean square error of {horizon}-frame forecasts over the field's standard deviation, median over unseen ones, inside /
+outside the range; seconds for each environment, on one core. Made by `make run`.
+
+{frames_table(observed, cases, summary)}
+
+![Frames seen of an environment outside the range, the forecast with its 90 % band, and the truth](docs/unknown.svg)""",
+    )
+    fill(root / "README.md", "known", known_table(summary))
+    page = root / "docs" / "across-environments.md"
+    fill(page, "frames", cases_tables(observed, cases))
+    shown = {name for name in observed["method"] if method(name).family != "reference"}
+    fill(
+        page,
+        results.name,
+        f"""\
+{table(summary[~summary["method"].isin(shown)])}
+
+![One forecast in an unseen environment: truth, generated network, expert of the very environment](rollout.svg)""",
+    )
+
+
+def write_time(results: Path, root: Path = ROOT) -> None:
+    """Fill what stands in README and docs of a study across time."""
+    summary = read(results / "summary.csv")
+    shutil.copy2(results / "figures" / EPIDEMIC_PICTURE, root / "docs" / "epidemic.svg")
+    fill(
+        root / "README.md",
+        "epidemic",
+        f"""\
+Median over three seeds of the mean over times. *Paper W*, JSD and W1 at all times are scored as the source scores,
+against the 1000 training trajectories, the others against 1000 held-out ones. Made by `make run`.
+
+{epidemic_table(summary, EPIDEMIC, intervals=False)}
+
+![Errors against time; ticks mark the times that training saw](docs/epidemic.svg)""",
+    )
+    fill(root / "docs" / "across-time.md", "epidemic", epidemic_table(summary))
+
+
+@exit_on_input_error()
 def main() -> None:
-    shutil.copy2(RESULTS / "figures" / PICTURE, ROOT / "docs" / "rollout.svg")
-    shutil.copy2(EPIDEMIC / "figures" / EPIDEMIC_PICTURE, ROOT / "docs" / "epidemic.svg")
-    across_environments = f"""\
-Error of 30-frame forecasts over the field's standard deviation: median over unseen environments, with its bootstrap
-95 % interval; training time on one core, with everything that the method builds on. Made by `make run`.
-
-{table(pd.read_csv(RESULTS / "summary.csv"))}
-
-![One forecast in an unseen environment: truth, generated network, expert of the very environment](docs/rollout.svg)"""
-    across_time = f"""\
-Median over three seeds of the mean over times, with its bootstrap 95 % interval. *Paper W*, JSD and W1 at all times
-are scored as the source scores: against the 1000 training trajectories. The others are against 1000 held-out ones.
-Made by `make run`.
-
-{epidemic_table(pd.read_csv(EPIDEMIC / "summary.csv"))}
-
-![Errors against time; ticks mark the times that training saw](docs/epidemic.svg)"""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    readme = replaced(replaced(readme, "results", across_environments), "epidemic", across_time)
-    (ROOT / "README.md").write_text(readme, encoding="utf-8")
+    for results in [Path(folder) for folder in sys.argv[1:]] or DEFAULT:
+        study = load_any_study(results / "config.yaml")
+        if isinstance(study, TimeStudy):
+            write_time(results)
+        else:
+            write_environments(results, study.evaluation.observed, study.data.trained_frames - 1)
 
 
 if __name__ == "__main__":

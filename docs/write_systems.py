@@ -1,11 +1,11 @@
-"""Put the numbers of finished studies into docs/across-environments.md, docs/adaptation.md and the README.
+"""Put the numbers of finished studies into docs/across-environments.md and docs/adaptation.md.
 
 python docs/write_systems.py results/lotka-volterra results/adaptation-lotka-volterra ...
 
 A study is named by its folder; what stands between the markers of that name is replaced, so that numbers are copied by
 no hand. One that was scored as CoDA and GEPS score has markers in docs/adaptation.md, any other in
-docs/across-environments.md. Of two studies or more, in the order given, each also has a row in the README's overview
-and in the table of paired comparisons.
+docs/across-environments.md. Of two studies or more, in the order given, each also has a row in the overview and in the
+table of paired comparisons there. The default study has docs/write_results.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import yaml
-from write_results import ROOT, label, replaced, table
+from write_results import ROOT, fill, label, table
 
 from weightcast.core.methods import method
 from weightcast.core.significance import bootstrap_median, environment_errors
@@ -103,11 +103,6 @@ def _cell(row: pd.Series) -> str:
     return f"{row['mean']:.3g}{spread}"
 
 
-def fill(page: Path, name: str, block: str) -> None:
-    """Replace what stands between a page's markers of that name."""
-    page.write_text(replaced(page.read_text(encoding="utf-8"), name, block), encoding="utf-8")
-
-
 def main() -> None:
     studies = []
     systems, adaptation = (ROOT / "docs" / page for page in ("across-environments.md", "adaptation.md"))
@@ -118,7 +113,7 @@ def main() -> None:
             fill(systems, folder.name, summary_block(folder))
             studies.append(folder)
     if len(studies) > 1:
-        fill(ROOT / "README.md", "systems", overview(studies))
+        fill(systems, "systems", overview(studies))
         fill(systems, "paired", paired(studies))
 
 

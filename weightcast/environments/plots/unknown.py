@@ -37,7 +37,7 @@ def _states(shown: xr.DataArray, forecast: xr.DataArray) -> Figure:
         seen.plot(np.arange(len(frames)), frames, "o", ms=4, color="#1a1a1a")
         seen.set_xlim(-0.5, len(frames) - 0.5)
         seen.set_ylabel(channel)
-        _band(ahead, forecast.isel(channel=number, y=0, x=0))
+        draw_band(ahead, forecast.isel(channel=number, y=0, x=0))
         for axes in row:
             axes.grid(axis="y")
     first, second = figure.axes[:2]
@@ -86,15 +86,15 @@ def _field(shown: xr.DataArray, forecast: xr.DataArray) -> Figure:
             figure.colorbar(image, ax=drawn, shrink=0.8)
     y, x = np.unravel_index(truth.std(0).argmax(), truth.shape[1:])
     axes = figure.add_subplot(grid[4, :])
-    _band(axes, forecast.isel(y=int(y), x=int(x)))
+    draw_band(axes, forecast.isel(y=int(y), x=int(x)))
     axes.set_title(f"Through time, at the point (y {y}, x {x}), where the truth varies most")
     axes.set_xlabel("frame")
     axes.legend(loc="upper left", ncols=3)
     return figure
 
 
-def _band(axes: Axes, forecast: xr.DataArray) -> None:
-    """Truth, mean and band of a forecast, dims (statistic, time)."""
+def draw_band(axes: Axes, forecast: xr.DataArray) -> None:
+    """Truth, mean and band of a forecast at one point, dims (statistic, time)."""
     time, colour = forecast["time"].values, method_colour(CONTEXT)
     truth, mean, low, high = (forecast.sel(statistic=name).values for name in ("truth", "mean", "low", "high"))
     axes.plot(time, truth, color=TRUTH_COLOUR, lw=4.0, label="truth")
