@@ -121,7 +121,7 @@ def _log_proposal(posterior: CodePosterior, codes: Tensor) -> Tensor:
 
 def _log_parts(posterior: CodePosterior, whitened: Tensor) -> Tensor:
     """Log-density of each part of the mixture, its share included, but for a constant [member, mode]."""
-    difference = whitened[:, None] - posterior.modes[0]  # [member, mode, dimension]
+    difference = (whitened[:, None] - posterior.modes[0]).to(posterior.precision)  # [member, mode, dimension]
     distance = torch.einsum("nmi,mij,nmj->nm", difference, posterior.precision[0], difference)
     return posterior.log_weights[0] + 0.5 * torch.logdet(posterior.precision[0]) - 0.5 * distance
 
