@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-WIDTH, HEIGHT = 976, 396
+WIDTH, HEIGHT = 976, 420
 CARD_WIDTH, CARD_HEIGHT = 140, 74
 INK, GREY = "#1a1a1a", "#7d8894"
 DATA, GENERATOR, BASELINE = "#5b6773", "#d55e00", "#0072b2"
@@ -53,12 +53,14 @@ def picture() -> str:
     half_width, half_height = CARD_WIDTH / 2, CARD_HEIGHT / 2
     simulate, base, zoo, learn, weights, evaluate = (76 + 165 * column for column in range(6))
     # The generator's three trainings stand above one another: side by side they would make the text too small.
-    vae, diffusion, tune = 110, 202, 294
-    middle, low, bypass, bottom = diffusion, 316, 26, 380
+    vae, diffusion, tune = 134, 226, 318
+    middle, low, bypass, bottom = diffusion, 340, 26, 404
+    codes, over, fork = middle - 112, 52, (simulate + base) / 2
     parts = [
         *group(learn - half_width - 11, vae - 50, learn + half_width + 11, tune + 48, GENERATOR, "generator"),
         *card(simulate, middle, DATA, "simulate", "trajectories in", "every environment"),
         *card(base, middle, DATA, "base", "one network for", "all visible ones"),
+        *card(base, codes, GENERATOR, "context", "learned codes, and", "a map to weights"),
         *card(zoo, middle, DATA, "zoo", "expert networks", "per environment"),
         *card(learn, vae, GENERATOR, "vae", "weights as a graph", "to latent tokens"),
         *card(learn, diffusion, GENERATOR, "diffusion", "p(tokens |", "environment)"),
@@ -68,6 +70,15 @@ def picture() -> str:
         *card(evaluate, middle, DATA, "evaluate", "forecast, compare:", "metrics.csv"),
         *card(evaluate, low, DATA, "report", "one offline page:", "report.html"),
         arrow((simulate + half_width, middle), (base - half_width - 3, middle)),
+        arrow((fork, middle), (fork, codes), (base - half_width - 3, codes)),
+        arrow(
+            (base + half_width, codes),
+            (zoo, codes),
+            (zoo, over),
+            (weights, over),
+            (weights, middle - half_height - 3),
+        ),
+        label((zoo + weights) / 2, over - 8, "with a few frames of an unknown environment"),
         arrow((base + half_width, middle), (zoo - half_width - 3, middle)),
         arrow((zoo, middle - half_height), (zoo, vae), (learn - half_width - 3, vae)),
         arrow((learn, vae + half_height), (learn, diffusion - half_height - 3)),
@@ -89,7 +100,7 @@ def picture() -> str:
     body = "\n".join(f"  {part}" for part in parts)
     return f"""\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="img">
-  <title>The pipeline: simulate, base, zoo, generator or baselines, weights, evaluate, report</title>
+  <title>The pipeline: simulate, base, context, zoo, generator or baselines, weights, evaluate, report</title>
   <style>
     text {{ font-family: -apple-system, "Segoe UI", Helvetica, Arial, "DejaVu Sans", sans-serif; }}
     .code {{ font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; }}

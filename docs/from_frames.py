@@ -1,7 +1,7 @@
 """From a few frames of an environment that nobody can name to a forecast with its band, as a page that is run.
 
-python docs/from_frames.py          a minute on one core, from the study of config/from-frames.yaml; writes the page
-                                    docs/from-frames.md and its picture
+python docs/from_frames.py          from what the first command of the page makes (config/from-frames.yaml); writes the
+                                    page docs/from-frames.md and its picture
 
 The commands and the code on the page are those that were run, what stands below them is what they printed.
 """
@@ -15,11 +15,13 @@ import io
 import shlex
 import tempfile
 import textwrap
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 import xarray as xr
 from matplotlib.figure import Figure
@@ -88,8 +90,15 @@ def draw(observed: xr.Dataset, forecast: xr.Dataset, truth: xr.Dataset) -> Figur
     return figure
 
 
-def scores(context: weightcast.Context, study: Path, noise: float) -> str:
-    """A row of the table of errors: medians and coverage over all unseen environments."""
+def scores(context: weightcast.Context, study: Path, noise: float, said: float) -> str:
+    """A row of the table of errors: medians and coverage over all unseen environments.
+
+    Args:
+        context: of the study.
+        study: its folder.
+        noise: on the frames.
+        said: what the forecast is told of the noise on its first frame.
+    """
     errors: dict[str, list[float]] = {"interpolation": [], "extrapolation": []}
     held: dict[str, list[float]] = {"interpolation": [], "extrapolation": []}
     for environment in read_environments(study / "environments.csv").unseen:
@@ -99,7 +108,7 @@ def scores(context: weightcast.Context, study: Path, noise: float) -> str:
             torch.tensor(np.stack([part["prey"], part["predator"]], axis=2), dtype=torch.float32)
             for part in (seen, truth)
         )
-        found = context.forecast(frames, frames[:, -1], steps=STEPS, initial_noise=noise)
+        found = context.forecast(frames, frames[:, -1], steps=STEPS, initial_noise=said)
         scale = torch.tensor(context.base.normalisation.scale)[:, None, None]
         errors[environment.role].append(float(((found.mean - true) / scale).square().mean().sqrt()))
         inside = (found.quantiles[0] <= true) & (true <= found.quantiles[-1])
@@ -107,7 +116,7 @@ def scores(context: weightcast.Context, study: Path, noise: float) -> str:
     cells = [
         f"{np.median(errors[role]):.2g} | {np.mean(held[role]):.0%}" for role in ("interpolation", "extrapolation")
     ]
-    return f"| {noise:.0%} | {' | '.join(cells)} |"
+    return f"| {noise:.0%} | {f'{said:g}' if said else 'nothing'} | {' | '.join(cells)} |"
 
 
 class Page:
@@ -116,6 +125,7 @@ class Page:
     def __init__(self, folder: Path, work: Path, study: Path) -> None:
         self.folder, self.work, self.study = folder, work, study
         self.parts: list[str] = []
+        self.seconds: list[float] = []  # of the processor, a command each
 
     def say(self, words: str) -> None:
         self.parts.append(textwrap.dedent(words).strip())
@@ -132,7 +142,9 @@ class Page:
             str(self.work / word) if word.endswith((".nc", ".safetensors")) else word for word in shlex.split(words)
         ]
         real = [str(self.study) if word == "results/from-frames" else word for word in real]
+        started = time.process_time()
         printed = _printed(lambda: command_line(real[1:]))
+        self.seconds.append(time.process_time() - started)
         printed = printed.replace(f"{self.work}/", "").replace(str(self.study), "results/from-frames")
         self.parts.append(f"```\n$ {words}\n{printed}\n```")
 
@@ -146,6 +158,14 @@ class Page:
     def write(self) -> None:
         with written_whole(self.folder / f"{PAGE}.md") as partial:
             partial.write_text("\n\n".join(self.parts) + "\n", encoding="utf-8")
+
+
+def _trained(study: Path) -> str:
+    """What the training took, in a sentence; nothing where it is not known."""
+    file = study / "benchmarks" / "base" / "context.tsv"
+    if not file.is_file():
+        return ""
+    return f"The training of the context took {pd.read_csv(file, sep=chr(9))['cpu_time'].sum():.0f} s of one core."
 
 
 def _printed(call: Callable[[], object]) -> str:
@@ -203,19 +223,17 @@ def write_page(page: Page) -> None:
         its kind. This page goes from a NetCDF file to a forecast with its band; commands, numbers and picture are made
         by `python docs/from_frames.py`, from the study of [config/from-frames.yaml](../config/from-frames.yaml): a
         predator and its prey, whose section `context` makes it learn a code for each visible environment, and no
-        parameters. Its context is trained in minutes on one core:
+        parameters. All that this page needs of it - trajectories, which are simulated, and the context - is made by
 
         ```
-        snakemake --cores 1 --configfile config/from-frames.yaml results/from-frames/base/context.safetensors \\
-          results/from-frames/config.yaml results/from-frames/environments.csv
+        snakemake simulate results/from-frames/base/context.safetensors results/from-frames/config.yaml \\
+          results/from-frames/environments.csv --cores 1 --configfile config/from-frames.yaml
         ```
 
-        (The table at the end of this page asks for the trajectories of unseen environments as well,
-        `data/from-frames/trajectories/<id>.nc`.)
-
-        Your own study: [own-data.md](own-data.md), with a section `context`
+        TRAINED Your own study: [own-data.md](own-data.md), with a section `context`
         ([its keys](configuration.md#context)).
     """)
+    page.parts[-1] = page.parts[-1].replace("TRAINED", _trained(page.study))
     whole = _trajectories(page.study, ENVIRONMENT)
     page.show(observe)
     observed = observe(whole, NOISE, seed=0)
@@ -253,6 +271,10 @@ def write_page(page: Page) -> None:
     page.command(
         "weightcast forecast ensemble.safetensors --initial observed.nc --times 0:10:0.1 --no-members -o fine.nc"
     )
+    page.say(f"""
+        These three commands took {", ".join(f"{seconds:.1f}" for seconds in page.seconds)} s of one core, the start of
+        Python not counted.
+    """)
     page.show(in_python)
     page.parts.append(f"```\n{_printed(lambda: in_python(str(page.study), observed))}\n```")
     page.say("""
@@ -267,15 +289,17 @@ def write_page(page: Page) -> None:
 
         All unseen environments of this study, {FRAMES} frames of one trajectory seen, the {STEPS} that follow forecast
         from the last of them: error of the mean over the study's standard deviation (median over environments), and how
-        much of the truth lies inside the 90 % band.
+        much of the truth lies inside the 90 % band (mean). The second column is what the forecast was told of the noise
+        on the frame that it starts from (`--initial-noise`).
 
-        | noise | inside the range: error | in the band | outside: error | in the band |
-        |---|---|---|---|---|
+        | noise on the frames | told | inside the range: error | in the band | outside: error | in the band |
+        |---|---|---|---|---|---|
     """)
-    page.parts[-1] += "\n" + "\n".join(scores(context, page.study, noise) for noise in (0.0, 0.01, NOISE))
+    shown = ((0.0, 0.0), (0.01, 0.01), (NOISE, NOISE), (NOISE, 0.0))
+    page.parts[-1] += "\n" + "\n".join(scores(context, page.study, *one) for one in shown)
     page.say("""
         One study of one trajectory each, so these are checks of this page and no benchmark. Where the band holds less
-        than it says, that is what to reckon with.
+        than 90 %, that is what to reckon with: a start whose noise the forecast is not told of makes it too narrow.
     """)
     page.write()
 

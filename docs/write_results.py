@@ -30,6 +30,7 @@ from weightcast.studies import load_any_study
 ROOT = Path(__file__).parents[1]
 DEFAULT = (ROOT / "results" / "lambda-omega", ROOT / "results" / "epidemic")
 PICTURE = "rollout_beta_1.00-D_0.20.svg"
+UNKNOWN_SAYS = "Frames seen of an environment outside the range, the forecast with its 90 % band, and the truth"
 EPIDEMIC_PICTURE = "error_against_time.svg"
 SPLITS = ("interpolation", "extrapolation")
 
@@ -223,12 +224,12 @@ def write_environments(results: Path, cases: Sequence[ObservedCase], horizon: in
         root / "README.md",
         "results",
         f"""\
-Root mean square error of {horizon}-frame forecasts over the field's standard deviation, median over unseen ones, inside /
-outside the range; seconds for each environment, on one core. Made by `make run`.
+Root mean square error of {horizon}-frame forecasts over the field's standard deviation, medians inside / outside the
+range; seconds for each environment, on one core. Made by `make run`.
 
 {frames_table(observed, cases, summary)}
 
-![Frames seen of an environment outside the range, the forecast with its 90 % band, and the truth](docs/unknown.svg)""",
+![{UNKNOWN_SAYS}](docs/unknown.svg)""",
     )
     fill(root / "README.md", "known", known_table(summary))
     page = root / "docs" / "across-environments.md"
