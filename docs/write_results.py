@@ -39,7 +39,6 @@ FROM_FRAMES = (
     CONTEXT + ENSEMBLE,
     "generator-conditioned" + OBSERVED,
     "film-matched" + OBSERVED,
-    "hypernetwork" + OBSERVED,
     "finetune-film" + OBSERVED,
     WEIGHTED_EXPERTS,
     "one-per-env-conditioned",
