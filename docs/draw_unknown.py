@@ -45,7 +45,7 @@ def draw(shown: xr.DataArray, forecast: xr.DataArray) -> Figure:
     channels = [str(name) for name in forecast["channel"].values[:2]]
     with house_style():
         figure = Figure(figsize=(10, 3.9), layout="constrained")
-        maps, lines = figure.subfigures(1, 2, width_ratios=(5, 4))
+        maps, lines = figure.subfigures(1, 2, squeeze=False, width_ratios=(5, 4))[0]
         for row, (name, images, titles) in zip(maps.subplots(3, COLUMNS), rows, strict=True):
             for axes in row:
                 axes.set_axis_off()
