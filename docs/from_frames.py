@@ -221,8 +221,9 @@ def write_page(page: Page) -> None:
 
         You have frames of a river, a patient, a machine, and nobody knows its parameters. A study has seen others of
         its kind. This page goes from a NetCDF file to a forecast with its band; commands, numbers and picture are made
-        by `python docs/from_frames.py` (95 s of one core), from the study of [config/from-frames.yaml](../config/from-frames.yaml): a
-        predator and its prey, whose section `context` makes it learn a code for each visible environment, and no
+        by `python docs/from_frames.py` (95 s of one core), from the study of
+        [config/from-frames.yaml](../config/from-frames.yaml): a predator and its prey, whose section `context` makes it
+        learn a code for each visible environment, and no
         parameters. All that this page needs of it - trajectories, which are simulated, and the context - is made by
 
         ```
@@ -298,10 +299,11 @@ def write_page(page: Page) -> None:
     shown = ((0.0, 0.0), (0.01, 0.01), (NOISE, NOISE), (NOISE, 0.0))
     page.parts[-1] += "\n" + "\n".join(scores(context, page.study, *one) for one in shown)
     page.say("""
-        One study of one trajectory each, so these are checks of this page and no benchmark. They say what to reckon with.
-        From exact frames the forecast is off by little, and the band by much: it is too narrow, and holds a third or less
-        of the truth. From noisy ones it is too narrow where the forecast is not told of the noise of its start; told of it,
-        it holds all of the truth or nearly so, and its mean, which averages over starts, is two to three times as far off.
+        One study of one trajectory each, so these are checks of this page and no benchmark. They say what to reckon
+        with. From exact frames the forecast is off by little, and the band by much: it is too narrow, and holds a third
+        or less of the truth. From frames with 5 % noise it is too narrow where the forecast is not told of the noise of
+        its start; told of it, it holds nearly all of the truth, and its mean, which averages over starts, is two to
+        three times as far off.
     """)
     page.write()
 
