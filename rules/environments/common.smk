@@ -7,7 +7,6 @@ from weightcast.environments.jobs import Plan
 from weightcast.environments.memory import memory_mb
 from weightcast.environments.plan import (
     adapted_arms,
-    adapted_from,
     adapted_maps,
     base_environments,
     check_plan,

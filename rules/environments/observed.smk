@@ -36,7 +36,7 @@ if OBSERVED:
                 for arm in adapted_arms(STUDY)
                 for seed in SEEDS
             ],
-            started_from=bases(adapted_from(STUDY)) if adapted_arms(STUDY) else [],
+            started_from=bases(*(ARMS[arm].base for arm in adapted_arms(STUDY) for _ in SEEDS)),
             context=bases("context") if STUDY.context else [],
             finetuned=bases(*finetuned_maps(STUDY)),
             zoo=f"{RESULTS}/zoo/{STUDY.zoo.bases[-1]}.safetensors",

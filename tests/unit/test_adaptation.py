@@ -73,3 +73,5 @@ def test_a_method_that_is_shown_frames_is_named_after_the_one_that_is_told_param
     assert shown.label == f"{told.label}, from frames"
     assert "unknown" in shown.description
     assert method("hypernetwork-observed").family == "baseline"
+    drawn = method("generator-paper-observed-ensemble")
+    assert (drawn.family, drawn.told_parameters) == ("generator", False) and drawn.label.endswith("ensemble")

@@ -131,7 +131,7 @@ def alone(stage: str, position: int, chain: Chain) -> WeightsFile:
     inputs = function.load(paths)
     inputs["bases"] = [inputs["bases"][position]]
     if stage == "adapt_to_frames":
-        inputs["generators"] = []
+        inputs |= {"generators": [], "started_from": []}
     return function(Run(), settings.model_copy(update={"methods": (settings.methods[position],)}), **inputs)
 
 
@@ -153,7 +153,7 @@ def test_every_base_keeps_its_own_normalisation_to_the_evaluation(stage: str, ch
 
 def test_a_generator_keeps_the_normalisation_of_its_zoo(chain: Chain) -> None:
     made = chain.call("adapt_to_frames", chain.inputs_of("adapt_to_frames"), case="3-frames")
-    conditioned = BaseNetwork.load(chain.inputs_of("adapt_to_frames")["started_from"])
+    conditioned = BaseNetwork.load(chain.inputs_of("adapt_to_frames")["started_from"][0])
     of = {method.method: made.normalisation_of(method) for method in made.methods}
     assert of["generator-conditioned-observed"] == conditioned.normalisation
     assert of["generator-conditioned-observed"] != of["film-matched-observed"]

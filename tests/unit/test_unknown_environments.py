@@ -13,8 +13,10 @@ from tiny_chain import Chain, tiny_plan
 from weightcast.environments.conditions import Known
 from weightcast.environments.config.study import parse_study
 from weightcast.environments.generator import Generator
+from weightcast.environments.jobs import GenerateWeights, TrainDiffusion, TrainVae
 from weightcast.environments.labels import Labels
-from weightcast.environments.stages.adapt_to_frames import Conditioned, adapt
+from weightcast.environments.plan import adapted_arms
+from weightcast.environments.stages.adapt_to_frames import Conditioned, adapt, generated_ensemble
 from weightcast.environments.weights_table import WeightsFile
 
 
@@ -87,6 +89,13 @@ def test_unknown_environments_go_the_whole_way(chain: tuple[Chain, str, str]) ->
     prepared = generator.condition.prepare([Known(frames=one) for one in spoilt])
     with torch.no_grad():
         assert torch.equal(adapted.weights[:, 0], weights_of.weights_of(prepared))
+    drawn, again = (
+        generated_ensemble(weights_of, generator, ids, spoilt[: len(ids)], 3) for ids in (["one", "other"], ["one"])
+    )
+    assert drawn.method == "generator-unknown-observed-ensemble" and drawn.is_ensemble
+    assert torch.allclose(drawn.weights[:1], again.weights, atol=1e-6)  # of one environment alone, the same
+    assert drawn.weights.shape[:2] == (2, 3) and drawn.weights[0].std(0).max() > 0
+    assert adapted_arms(made.plan.study) == ["unknown"]
 
     if base == "erm":
         prior = generator.prior_weights(3, seed=2, steps=4)
@@ -137,6 +146,34 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:
     config = changed()
     config["conditions"]["frames"].update(statistics=False, responses=False, spectra=False)
     with refused("conditions.frames", "switched off"):
+        parse_study(config)
+
+
+def test_an_arm_may_switch_branches_of_what_sees_frames_off(tmp_path: Path) -> None:
+    def two(config: dict[str, Any]) -> None:
+        told("frames", "erm", "parameters")(config)
+        arms = config["generator"]["arms"]
+        arms["without"] = arms["unknown"] | {"frames": {"spectra": False}}
+
+    plan = tiny_plan(tmp_path, two)
+    for kind in (TrainVae, TrainDiffusion):
+        whole, without = (kind.of(plan, arm, "0").conditions for arm in ("unknown", "without"))
+        assert whole is not None and without is not None
+        assert whole == plan.study.conditions and (whole.frames.spectra, without.frames.spectra) == (True, False)
+        assert without.frames == whole.frames.model_copy(update={"spectra": False})
+    generated = GenerateWeights.of(plan, "generator-without-weights-only").conditions
+    assert generated is not None and not generated.frames.spectra
+
+    config = plan.study.model_dump(mode="json")
+    arm = config["generator"]["arms"]["without"]
+    arm["frames"] = {"statistics": False, "responses": False, "spectra": False}
+    with refused("generator.arms.without.frames", "switched off"):
+        parse_study(config)
+    arm["frames"] = {"spectrum": False}
+    with refused("generator.arms.without.frames.spectrum", "unknown key"):
+        parse_study(config)
+    arm |= {"frames": {"spectra": False}, "condition": "parameters"}
+    with refused("generator.arms.without.frames", "'parameters'"):
         parse_study(config)
 
 

@@ -138,7 +138,7 @@ class Chain:
                 "generators": [results / f"end-to-end/{arm}-0.safetensors"],
                 "finetuned": [bases["erm"], bases["conditioned"]],
                 "zoo": results / f"zoo/{self.plan.study.zoo.bases[-1]}.safetensors",
-                "started_from": bases["conditioned"],
+                "started_from": [bases["conditioned"]],
                 "context": results / "base/context.safetensors",
                 "trajectories": trajectories,
             },

@@ -63,7 +63,7 @@ class Method:
     @property
     def told_parameters(self) -> bool:
         """Whether a method across environments uses the parameters of the environment that it forecasts."""
-        return self.name not in _NOT_TOLD and not self.name.endswith(OBSERVED)
+        return self.name not in _NOT_TOLD and not self.name.removesuffix(ENSEMBLE).endswith(OBSERVED)
 
 
 _KNOWN = (
@@ -218,9 +218,14 @@ def method(name: str) -> Method:
     """
     if name in METHODS:
         return METHODS[name]
+    if name.endswith(OBSERVED + ENSEMBLE):
+        single = method(name.removesuffix(ENSEMBLE))
+        return Method(
+            name, single.family, f"{single.label}: ensemble", f"{single.description}; several, scored together"
+        )
     if name.endswith(OBSERVED):
         told = method(name.removesuffix(OBSERVED))
-        description = f"{told.description}; the parameters are unknown, and inferred from observed frames"
+        description = f"{told.description}; the environment is unknown but for observed frames"
         return Method(name, told.family, f"{told.label}, from frames", description)
     curve, _, anchors = name.partition("-")
     if curve in _INTERPOLATIONS and anchors in _ANCHORS:

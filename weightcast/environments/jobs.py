@@ -14,6 +14,7 @@ from weightcast.core.config.predictor import AnyPredictor
 from weightcast.core.config.training import PooledTraining, PredictorTraining
 from weightcast.core.environment_table import Environment, EnvironmentTable, Role, read_environments
 from weightcast.core.job import StageSettings
+from weightcast.core.methods import GENERATOR_PREFIX, WEIGHTS_ONLY
 from weightcast.environments.config.baselines import FinetuneSettings
 from weightcast.environments.config.condition import ConditionName, ConditionSettings
 from weightcast.environments.config.context import ContextSettings
@@ -73,6 +74,11 @@ class Plan:
         """How frames of environments are read, and what is made of them, if a condition of the study sees any."""
         study = self.study
         return ShownFrames(data=study.data, conditions=study.conditions) if sees_frames(study) else None
+
+    def shown_to(self, arm: str) -> ShownFrames | None:
+        """The same for an arm of the generator, with what it sets otherwise."""
+        shown = self.shown
+        return shown and ShownFrames(data=shown.data, conditions=self.study.conditions_of(arm))
 
 
 class ShownFrames(StageSettings):
@@ -334,7 +340,7 @@ class TrainVae(Told):
     def of(cls, plan: Plan, arm: str, seed: str) -> TrainVae:
         generator = plan.study.generator
         return cls(
-            shown=plan.shown,
+            shown=plan.shown_to(arm),
             environments=plan.table.visible,
             data=plan.study.data.of_role("visible"),
             vae=generator.of_arm(arm)[0],
@@ -356,7 +362,7 @@ class TrainDiffusion(Told):
     @classmethod
     def of(cls, plan: Plan, arm: str, seed: str) -> TrainDiffusion:
         return cls(
-            shown=plan.shown,
+            shown=plan.shown_to(arm),
             environments=plan.table.visible,
             diffusion=plan.study.generator.of_arm(arm)[1],
             arm=arm,
@@ -376,7 +382,7 @@ class TuneGenerator(Told):
     @classmethod
     def of(cls, plan: Plan, arm: str, seed: str) -> TuneGenerator:
         return cls(
-            shown=plan.shown,
+            shown=plan.shown_to(arm),
             environments=plan.table.visible,
             data=plan.study.data.of_role("visible"),
             end_to_end=plan.study.generator.end_to_end,
@@ -393,9 +399,9 @@ class GenerateWeights(Told):
 
     @classmethod
     def of(cls, plan: Plan, source: str) -> GenerateWeights:
-        return cls(
-            shown=plan.shown, environments=plan.table.environments, method=source, samples=plan.study.generator.samples
-        )
+        arm = source.removeprefix(GENERATOR_PREFIX).removesuffix(WEIGHTS_ONLY)
+        samples = plan.study.generator.samples
+        return cls(shown=plan.shown_to(arm), environments=plan.table.environments, method=source, samples=samples)
 
 
 class FoldBases(Told):
@@ -457,7 +463,7 @@ class RegressLatents(Told):
     @classmethod
     def of(cls, plan: Plan, arm: str) -> RegressLatents:
         return cls(
-            shown=plan.shown,
+            shown=plan.shown_to(arm),
             environments=plan.table.environments,
             arm=arm,
             regression=plan.study.baselines.regression,

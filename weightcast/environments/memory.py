@@ -22,6 +22,7 @@ from weightcast.core.nets.sizes import (
     layer_sizes,
     widest_layer,
 )
+from weightcast.environments.config.condition import SHOWN_FRAMES
 from weightcast.environments.config.study import Study
 from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.config.weight_map import FilmMap, HypernetworkMap
@@ -182,7 +183,8 @@ class _Sizes:
             networks = 2 * seeds * self.environments
         elif name.startswith("observed"):
             networks = (8 + seeds * len(study.generator.arms)) * self.unseen + self.visible
-            networks += 2 * study.evaluation.members * self.unseen
+            shown = [arm for arm in study.generator.arms.values() if arm.condition in SHOWN_FRAMES]
+            networks += (2 + seeds * len(shown)) * study.evaluation.members * self.unseen
         elif name == "finetuned":
             networks = 2 * (self.unseen or self.visible)
         else:

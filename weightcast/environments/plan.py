@@ -172,11 +172,6 @@ def adapted_maps(study: Study) -> list[str]:
     return [name for name, trained in trained_maps(study).items() if trained.told and not trained.is_base]
 
 
-def adapted_from(study: Study) -> str:
-    """The base whose predictor and cost count where unknown environments are inferred: that of ``adapted_arms``."""
-    return "conditioned" if "conditioned" in trained_maps(study) else "erm"
-
-
 def regressions(table: EnvironmentTable) -> tuple[str, ...]:
     """Methods that regress a zoo's weights, without the base that ends their names: none where no parameters are
     known."""
@@ -244,8 +239,10 @@ def pictured_unknown(table: EnvironmentTable) -> list[str]:
 
 
 def adapted_arms(study: Study) -> list[str]:
-    """Arms that infer an unknown environment from frames: those on the conditioned base."""
-    return [name for name, arm in study.generator.arms.items() if arm.base == "conditioned"]
+    """Arms that make weights of what is observed of an unknown environment: those that are told frames or a label, and
+    those on the conditioned base, whose parameters are inferred."""
+    arms = study.generator.arms.items()
+    return [name for name, arm in arms if arm.condition in SHOWN_FRAMES or arm.base == "conditioned"]
 
 
 def _shards(prefix: str, ids: Sequence[str], size: int) -> dict[str, list[str]]:

@@ -16,7 +16,8 @@ from weightcast.environments.config.zoo import BaseName
 
 
 class ArmSettings(Settings):
-    """One configuration of the generator. ``vae`` and ``diffusion`` override single keys of the shared sections."""
+    """One configuration of the generator. ``vae`` and ``diffusion`` override single keys of the shared sections, and
+    ``frames`` those of ``conditions.frames``."""
 
     base: BaseName
     condition: ConditionName = "parameters"
@@ -25,6 +26,7 @@ class ArmSettings(Settings):
     """Whether end-to-end fine-tuning follows the diffusion."""
     vae: dict[str, Any] = Field(default_factory=dict)
     diffusion: dict[str, Any] = Field(default_factory=dict)
+    frames: dict[str, Any] = Field(default_factory=dict)
 
 
 class GeneratorSettings(Settings):

@@ -9,14 +9,15 @@ from pydantic import Field, ValidationError
 
 from weightcast.core.config.device import AccelerationSettings, DeviceName
 from weightcast.core.config.messages import check_once, first_line
+from weightcast.core.config.overlay import overlaid
 from weightcast.core.config.predictor import AnyPredictor
 from weightcast.core.config.settings import Settings
 from weightcast.core.config.yaml_file import read_yaml
 from weightcast.core.errors import InputError
-from weightcast.core.methods import OBSERVED, WEIGHTS_ONLY
+from weightcast.core.methods import ENSEMBLE, OBSERVED, WEIGHTS_ONLY
 from weightcast.core.names import check_name
 from weightcast.environments.config.baselines import BaselineSettings
-from weightcast.environments.config.condition import LABELLED, UNREGRESSED, ConditionSettings
+from weightcast.environments.config.condition import LABELLED, UNREGRESSED, ConditionSettings, FramesSettings
 from weightcast.environments.config.context import ContextSettings
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.diffusion import DiffusionSettings
@@ -70,6 +71,11 @@ class Study(Settings):
     @property
     def trajectories(self) -> Path:
         return Path("data") / self.study / "trajectories"
+
+    def conditions_of(self, arm: str) -> ConditionSettings:
+        """How an arm of the generator is shown what it is told: the shared settings with its overrides."""
+        frames = overlaid(self.conditions.frames.model_dump(), self.generator.arms[arm].frames)
+        return self.conditions.model_copy(update={"frames": FramesSettings.model_validate(frames)})
 
     @property
     def trained_horizon(self) -> int:
@@ -148,10 +154,14 @@ def _check_conditions(study: Study, source: str | Path) -> None:
                 f"{source}: {field}: found 'code', expected parameters, frames or label: codes belong to the map that "
                 "they were learned with (context)"
             )
-    frames = study.conditions.frames
+    _check_branches(study.conditions.frames, "conditions.frames", source)
+
+
+def _check_branches(frames: FramesSettings, field: str, source: str | Path) -> None:
+    """Something must be made of frames."""
     if not (frames.statistics or frames.responses or frames.spectra):
         raise InputError(
-            f"{source}: conditions.frames: found statistics, responses and spectra switched off, expected one or more"
+            f"{source}: {field}: found statistics, responses and spectra switched off, expected one or more"
         )
 
 
@@ -160,12 +170,20 @@ def _check_arm(study: Study, arm: str, source: str | Path) -> None:
     sections: dict[str, tuple[str, type[Settings]]] = {
         "VAESettings": ("vae", VAESettings),
         "DiffusionSettings": ("diffusion", DiffusionSettings),
+        "FramesSettings": ("frames", FramesSettings),
     }
     try:
         vae, diffusion = study.generator.of_arm(arm)
+        frames = study.conditions_of(arm).frames
     except ValidationError as error:
         name, section = sections[error.title]
         raise InputError(first_line(error, source, section, f"generator.arms.{arm}.{name}.")) from None
+    if study.generator.arms[arm].frames and study.generator.arms[arm].condition != "frames":
+        raise InputError(
+            f"{source}: generator.arms.{arm}.frames: found settings of the condition 'frames', expected none: the arm "
+            f"is told {study.generator.arms[arm].condition!r}"
+        )
+    _check_branches(frames, f"generator.arms.{arm}.frames", source)
     _check_condition(study, arm, vae, source)
     _check_coordinates(study, arm, diffusion, source)
     for name, width, heads in (("vae", vae.width, vae.heads), ("diffusion", diffusion.width, diffusion.heads)):
@@ -203,7 +221,7 @@ def _check(study: Study, source: str | Path) -> None:
         check_name(channel, "data.channels", source)
     for arm in study.generator.arms:
         check_name(arm, "generator.arms", source)
-        for ending in (WEIGHTS_ONLY, OBSERVED):  # names of methods that are made of an arm's
+        for ending in (WEIGHTS_ONLY, OBSERVED, ENSEMBLE):  # names of methods that are made of an arm's
             if arm.endswith(ending):
                 raise InputError(
                     f"{source}: generator.arms: found {arm!r}, expected a name that does not end in {ending}"

@@ -3,8 +3,9 @@
 A method is judged by what it makes of the frames: codes are inferred (:mod:`weightcast.environments.refinement`), and
 so are the parameters that a conditioned method asks for, by the same search. CoDA (Kirchmeyer et al., ICML 2022) and
 GEPS (Koupai et al., NeurIPS 2024) ask for the same: they show one trajectory of a new environment, not its parameters.
-Rivals see the same frames: experts of visible environments retrieved or weighted, codes adapted without a prior, bases
-fine-tuned. What is chosen of them is chosen on visible environments that are shown in the same way.
+Arms that are told frames or a label take the frames as they are, without a search. Rivals see the same frames: experts
+of visible environments retrieved or weighted, codes adapted without a prior, bases fine-tuned. What is chosen of them is
+chosen on visible environments that are shown in the same way.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def adapt_to_frames(
     finetuned: list[BaseNetwork],
     zoo: Zoo,
     trajectories: TrajectoryFolder,
-    started_from: BaseNetwork | None = None,
+    started_from: list[BaseNetwork] | None = None,
     context: Context | None = None,
 ) -> WeightsFile:
     """Infer every unseen environment, method by method.
@@ -71,7 +72,7 @@ def adapt_to_frames(
         finetuned: bases, in the order of ``settings.finetuned``.
         zoo: experts of the visible environments.
         trajectories: of the unseen environments, and of the visible ones that choose.
-        started_from: the base of the generators' zoos: its cost counts.
+        started_from: the bases of the generators' zoos, in their order: their cost counts.
         context: the study's, if it has one.
     """
     environments = settings.with_role("interpolation", "extrapolation")
@@ -80,12 +81,14 @@ def adapt_to_frames(
         Conditioned.of_base(name + OBSERVED, base.to(run.device))
         for name, base in zip(settings.methods, bases, strict=True)
     ]
-    for generator in generators:
+    methods, of_context = list[MethodWeights](), list[MethodWeights]()
+    drawn = list[MethodWeights]()
+    for generator, base in zip(generators, started_from or [], strict=True):
         name = f"generator-{generator.metadata['arm']}{OBSERVED}"
         generator.to(run.device)
-        assert started_from is not None  # the rule names the base of the generators that it names
-        conditioned.append(Conditioned.of_generator(name, generator, started_from.metadata["seconds"]))
-    methods, of_context = list[MethodWeights](), list[MethodWeights]()
+        conditioned.append(Conditioned.of_generator(name, generator, base.metadata["seconds"]))
+        if generator.condition.shown_frames:
+            drawn.append(generated_ensemble(conditioned[-1], generator, environments, observed, settings.members))
     if context is not None:
         context = context.to(run.device)
         of_context = adapt_context(context, environments, observed, settings.members, settings.seed)
@@ -97,6 +100,7 @@ def adapt_to_frames(
         for method in conditioned
         if settings.case.frames > 1 or method.condition.shown_frames  # a search needs a residual, of two frames
     ]
+    methods += drawn
     methods += of_context
     methods += _of_rivals(run, settings, context, space, observed, trajectories, zoo, finetuned)
     for method in methods:
@@ -394,6 +398,37 @@ class Conditioned:
             base_seconds + generator.seconds,
             generator.learned,
         )
+
+
+@torch.no_grad()
+def generated_ensemble(
+    method: Conditioned, generator: Generator, environments: list[str], observed: Tensor, members: int
+) -> MethodWeights:
+    """What a generator that is told what was observed holds for possible: several predictors for each environment.
+
+    Args:
+        method: that the generator is.
+        generator: whose condition sees frames, on its device.
+        environments: ids.
+        observed: frames of each, physical units [environment, trajectory, frame, channel, y, x]; NaN in gaps.
+        members: predictors for each.
+    """
+    started = time.monotonic()
+    prepared = generator.condition.prepare([Known(frames=frames.cpu()) for frames in observed]).to(observed.device)
+    weights = []
+    for environment, row in zip(environments, prepared, strict=True):
+        noise = generator.draw_noise(members, derive_seed(method.seed, "observed ensemble", environment))
+        weights.append(generator.weights(row.expand(members, -1), noise).cpu())
+    return MethodWeights(
+        method=method.method + ENSEMBLE,
+        seed=method.seed,
+        environments=environments,
+        weights=torch.stack(weights),
+        train_seconds=method.train_seconds,
+        adapt_seconds=(time.monotonic() - started) / len(environments),
+        parameters=method.parameters,
+        normalisation=method.normalisation,
+    )
 
 
 def adapt(
