@@ -8,6 +8,7 @@ from weightcast.environments.memory import memory_mb
 from weightcast.environments.plan import (
     adapted_arms,
     adapted_maps,
+    attended_arms,
     base_environments,
     check_plan,
     choosing_environments,
@@ -36,6 +37,7 @@ SHARDS = shards(STUDY, TABLE)
 MAPS = list(trained_maps(STUDY))  # networks trained on all visible environments together: bases, and methods alone
 ARMS = STUDY.generator.arms
 SEEDS = STUDY.generator.seeds
+ATTENDED = attended_arms(STUDY)  # whose encoder's attention is explained
 TUNED_ARMS = tuned_arms(STUDY)
 SOURCES = weight_sources(STUDY, TABLE)  # files of weights that the evaluation rolls out
 LABELS = [f"{RESULTS}/labels/{base}.safetensors" for base in labelled_bases(STUDY)]

@@ -1,6 +1,10 @@
-"""Predictors in equations, for studies of ordinary differential equations whose configuration asks for it."""
+"""What generated weights are explained by, where the configuration asks for it: equations, for studies of ordinary
+differential equations, and what encoders look at."""
 
-if STUDY.explain:
+EQUATIONS = [f"{RESULTS}/report/explanation.csv"] if STUDY.explain and STUDY.explain.equations else []
+ATTENTION = [f"{RESULTS}/report/attention.csv"] if ATTENDED else []
+
+if EQUATIONS:
 
     rule distil:
         input:
@@ -25,7 +29,34 @@ if STUDY.explain:
         shell:
             RUN
 
+
+if ATTENTION:
+
+    rule show_attention:
+        input:
+            code=code("show_attention"),
+            zoos=rules.zoo.input,
+            vaes=expand(f"{RESULTS}/vae/{{arm}}-{SEEDS[0]}.safetensors", arm=ATTENDED),
+            observed=observed(VISIBLE),
+        output:
+            layers=f"{RESULTS}/report/attention.csv",
+            nodes=f"{RESULTS}/report/attention_nodes.csv",
+        log:
+            f"{LOGS}/report/attention.log",
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            mem_mb=memory("show_attention"),
+        params:
+            **job("show_attention"),
+        shell:
+            RUN
+
+
+if EQUATIONS or ATTENTION:
+
     rule explain:
         input:
-            rules.distil.output,
+            EQUATIONS + ATTENTION,
         localrule: True

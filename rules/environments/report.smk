@@ -134,6 +134,29 @@ if STUDY.context and OBSERVED:
             RUN
 
 
+    rule describe_posteriors:
+        input:
+            code=code("describe_posteriors"),
+            context=bases("context"),
+            trajectories=trajectories(UNSEEN),
+        output:
+            f"{RESULTS}/report/open_directions.csv",
+        log:
+            f"{LOGS}/report/open_directions.log",
+        benchmark:
+            f"{BENCHMARKS}/report/open_directions.tsv"
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            mem_mb=memory("describe_posteriors"),
+            gpu=GPU,
+        params:
+            **job("describe_posteriors"),
+        shell:
+            RUN
+
+
 rule write_report:
     input:
         code=code("write_report"),
@@ -155,11 +178,13 @@ rule write_report:
         curves=rules.collect_costs.output.curves,
         weight_map=rules.map_weights.output,
         rollouts=rules.show_rollouts.output,
-        explanation=[f"{RESULTS}/report/explanation.csv"] if STUDY.explain else [],
+        explanation=EQUATIONS,
+        attention=ATTENTION,
         labels=[f"{RESULTS}/report/labels.csv"] if LABELS else [],
         novelty=[f"{RESULTS}/report/novelty.csv"] if ARMS or STUDY.context else [],
         observed_summary=rules.summarise_observed.output.summary if OBSERVED else [],
         observed_forecasts=[f"{RESULTS}/report/observed.nc"] if STUDY.context and OBSERVED else [],
+        open_directions=[f"{RESULTS}/report/open_directions.csv"] if STUDY.context and OBSERVED else [],
     output:
         page=f"{RESULTS}/report.html",
         figures=directory(f"{RESULTS}/figures"),

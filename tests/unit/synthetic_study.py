@@ -183,6 +183,28 @@ def observed_summary() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def open_directions(environments: pd.DataFrame) -> pd.DataFrame:
+    """Spreads of two directions and both parameters, which shrink with what is seen."""
+    rows = []
+    for case, spread in (("10-frames", 0.02), ("2-frames", 0.1), ("2-frames-noise-0.05", 0.4)):
+        for _, row in environments[environments["role"] != "visible"].iterrows():
+            cell = (case, row["id"], row["role"])
+            rows += [(*cell, f"direction {number}", spread * number, 0.7 / number, np.nan) for number in (1, 2)]
+            rows += [(*cell, "widest", 2 * spread, np.nan, np.nan), (*cell, "narrowest", spread, np.nan, np.nan)]
+            rows += [(*cell, name, spread, 0.97, 0.5 * spread) for name in ("beta", "D")]
+    columns = ["case", "environment", "split", "quantity", "spread", "explained", "error"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def attention() -> pd.DataFrame:
+    """Encoders of two blocks whose layers look at themselves."""
+    names, rows = ("lift", "layers.0", "project"), []
+    for block in (1, 2):
+        for layer in names:
+            rows += [("paper", block, layer, other, 0.8 if other == layer else 0.1, 1 / 3) for other in names]
+    return pd.DataFrame(rows, columns=["arm", "block", "layer", "attended", "share", "even"])
+
+
 def observed(environments: pd.DataFrame, size: int = 12, numbers: int = 2) -> xr.Dataset:
     """Frames, forecasts and codes as the stage show_observed writes them; codes are linear in the parameters."""
     random = np.random.default_rng(5)
@@ -254,6 +276,8 @@ def write_study(folder: Path, typical_errors: dict[str, tuple[float, float, floa
     novelty().to_csv(results / "report" / "novelty.csv", index=False)
     observed_summary().to_csv(results / "report" / "observed_summary.csv", index=False)
     observed(environments).to_netcdf(results / "report" / "observed.nc")
+    open_directions(environments).to_csv(results / "report" / "open_directions.csv", index=False)
+    attention().to_csv(results / "report" / "attention.csv", index=False)
     cases = "[{frames: 10}, {frames: 2}, {frames: 2, noise: 0.05}]"
     settings = f"study: synthetic\ndata: {{trained_frames: {TRAINED_HORIZON + 1}}}\ncontext: {{maps: [linear]}}\n"
     settings += f"evaluation: {{bootstrap: 200, observed: {cases}}}\n"

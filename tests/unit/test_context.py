@@ -11,13 +11,15 @@ import torch
 
 from weightcast.core.environment_table import Environment
 from weightcast.core.run import Run
+from weightcast.core.tables import OPENNESS_COLUMNS
 from weightcast.core.training import Resume
 from weightcast.environments.config.evaluation import ObservedCase
-from weightcast.environments.context import Context, forecast_errors
+from weightcast.environments.context import PRIOR_WIDENED, Context, forecast_errors
 from weightcast.environments.dataset import TrajectoryFolder
-from weightcast.environments.jobs import ShowObserved, TrainContext
+from weightcast.environments.jobs import DescribePosteriors, ShowObserved, TrainContext
 from weightcast.environments.observe import observe
 from weightcast.environments.stages.adapt_to_frames import adapt_context
+from weightcast.environments.stages.describe_posteriors import describe_posteriors
 from weightcast.environments.stages.show_observed import show_observed
 from weightcast.environments.stages.train_context import train_context
 from weightcast.environments.weights_table import WeightsFile
@@ -141,6 +143,21 @@ def test_an_interrupted_stage_goes_on_and_ends_in_the_same_context(folder, tmp_p
     assert again.calibration == whole.calibration
     run.finish()
     assert not list(tmp_path.iterdir())
+
+
+def test_what_frames_leave_open_shrinks_with_what_is_seen(trained, folder) -> None:
+    """Of one frame the whole prior is left, wider than the visible environments; of clean ones next to nothing."""
+    cases = (ObservedCase(frames=1), ObservedCase(frames=5))
+    rows = [Environment("e3", {}, "interpolation")]
+    told = DescribePosteriors(
+        environments=tuple(rows), data=settings().data, cases=cases, logarithmic_parameters=[], seed=0
+    )
+    found = describe_posteriors(Run(), told, trained, folder).frame
+    assert list(found) == list(OPENNESS_COLUMNS) and set(found["environment"]) == {"e3"}
+    spread = found.pivot(index="quantity", columns="case", values="spread")
+    directions = spread[spread.index.str.startswith("direction")]
+    np.testing.assert_allclose(directions["1-frames"], PRIOR_WIDENED, rtol=0.3)  # few environments: shrunk correlations
+    assert (directions["5-frames"] < 0.5 * directions["1-frames"]).all()
 
 
 def test_what_the_report_shows_is_what_was_scored(trained, folder, tmp_path: Path) -> None:

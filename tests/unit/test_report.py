@@ -231,6 +231,15 @@ def test_codes_that_are_linear_in_the_parameters_explain_them(built):
     assert single["beta"] == pytest.approx(1.0) and single["D"] < 0.2
 
 
+def test_what_frames_leave_open_is_a_table_and_a_figure_and_so_is_where_the_encoder_looks(built):
+    page, figures = built
+    assert re.search(r"<th scope=\"row\">2 frames</th><td>0\.100? / 0\.100?</td>", page)
+    assert "direction 1 (70 %)" in page and "D (97 %)" in page and "(off by 0.0500 / 0.0500)" in page
+    names = {path.stem for path in figures.iterdir()}
+    assert {"open_directions", "attention"} <= names
+    assert "What the encoder looks at" in page and "2.4 times as much" in page
+
+
 def test_states_are_drawn_as_lines_and_masked_components_as_nothing():
     states = observed(environment_table(), size=1).isel(environment=0)
     states["shown"][:, 1] = np.nan

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from refusals import refused
 from tiny_chain import Chain, tiny_plan
 
+from weightcast.core.tables import ATTENTION_COLUMNS
 from weightcast.environments.conditions import Known
 from weightcast.environments.config.study import parse_study
 from weightcast.environments.generator import Generator
@@ -34,6 +36,7 @@ def told(condition: str, base: str, base_condition: str) -> Any:
         arms["unknown"] = {"base": base, "condition": condition, "end_to_end": True}
         config["generator"]["diffusion"]["condition_dropout"] = 0.2
         config["zoo"]["bases"] = [base]
+        config["explain"] = {"equations": False, "attention": True}
 
     return change
 
@@ -114,6 +117,11 @@ def test_unknown_environments_go_the_whole_way(chain: tuple[Chain, str, str]) ->
     assert decoded.weights.isfinite().all()
     assert len(regressed) == (condition == "label")  # frames are no numbers to regress on
     assert not made.call("map_weights", inputs | {"observed": trajectories}).frame.empty
+    attention = made.call("show_attention", inputs | {"observed": trajectories})
+    shares = attention["layers"].frame
+    np.testing.assert_allclose(shares.groupby(["arm", "block", "layer"])["share"].sum(), 1.0, rtol=1e-5)
+    np.testing.assert_allclose(attention["nodes"].frame.groupby("block")["received"].mean(), 1.0, rtol=1e-5)
+    assert list(shares) == list(ATTENTION_COLUMNS) and set(shares["arm"]) == {"unknown"}
     if condition == "label":
         labels = Labels.load(results / "labels/erm.safetensors")
         table = made.call("correlate_labels", {"labels": [results / "labels/erm.safetensors"]}).frame

@@ -17,12 +17,14 @@ EXPLANATION_COLUMNS = (
 )
 LABEL_COLUMNS = ("base", "component", "share", "regression_error", "explained", "parameter", "spearman")
 NOVELTY_COLUMNS = ("study", "method", "split", "environment", "seed", "reference", "measure", "value", "yardstick")
+ATTENTION_COLUMNS = ("arm", "block", "layer", "attended", "share", "even")
+OPENNESS_COLUMNS = ("case", "environment", "split", "quantity", "spread", "explained", "error")
 CURVE_COLUMNS = ("stage", "artifact", "training", "step", "part", "value")
 _TEXT = frozenset(
     {"study", "method", "split", "environment", "metric", "stage", "artifact", "space", "base", "equation", "term"}
-    | {"training", "part", "parameter", "reference", "measure"}
+    | {"training", "part", "parameter", "reference", "measure", "arm", "layer", "attended", "case", "quantity"}
 )
-_INTEGERS = frozenset({"step", "component", "seed", "sample", "horizon", "n"})
+_INTEGERS = frozenset({"step", "component", "block", "seed", "sample", "horizon", "n"})
 _COUNTS = frozenset({"parameters", "member", "members"})  # whole numbers too, where none is missing
 
 
@@ -117,6 +119,24 @@ def read_novelty(path: str | Path) -> pd.DataFrame:
         InputError: as for `read_table`.
     """
     return read_table(path, NOVELTY_COLUMNS)
+
+
+def read_attention(path: str | Path) -> pd.DataFrame:
+    """attention.csv, as the stage ``show_attention`` makes it.
+
+    Raises:
+        InputError: as for `read_table`.
+    """
+    return read_table(path, ATTENTION_COLUMNS)
+
+
+def read_open_directions(path: str | Path) -> pd.DataFrame:
+    """open_directions.csv, as the stage ``describe_posteriors`` makes it.
+
+    Raises:
+        InputError: as for `read_table`.
+    """
+    return read_table(path, OPENNESS_COLUMNS)
 
 
 def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:

@@ -31,6 +31,7 @@ from weightcast.environments.config.weight_map import AnyWeightMap
 from weightcast.environments.config.zoo import Perturbation
 from weightcast.environments.plan import (
     adapted_maps,
+    attended_arms,
     base_environments,
     choosing_environments,
     finetuned_maps,
@@ -674,6 +675,40 @@ class Distil(Rows):
         )
 
 
+class ShowAttention(Told):
+    """Attention of the encoders of arms.
+
+    Attributes:
+        arms: that have any.
+    """
+
+    arms: tuple[str, ...]
+
+    @classmethod
+    def of(cls, plan: Plan) -> ShowAttention:
+        return cls(shown=plan.shown, environments=plan.table.visible, arms=tuple(attended_arms(plan.study)))
+
+
+class DescribePosteriors(Rows):
+    """What the frames of every case leave open of the unseen environments; the visible ones are the yardstick."""
+
+    data: DataSettings
+    cases: tuple[ObservedCase, ...]
+    logarithmic_parameters: list[str]
+    seed: int
+
+    @classmethod
+    def of(cls, plan: Plan) -> DescribePosteriors:
+        study = plan.study
+        return cls(
+            environments=plan.table.environments,
+            data=study.data,
+            cases=tuple(study.evaluation.observed),
+            logarithmic_parameters=study.logarithmic_parameters,
+            seed=study.seed,
+        )
+
+
 class CompareWithExperts(Rows):
     """Generated weights beside the experts of the zoo that they could be copies of.
 
@@ -742,6 +777,8 @@ JOBS: dict[str, type[StageSettings]] = {
     "show_rollouts": ShowRollouts,
     "show_observed": ShowObserved,
     "distil": Distil,
+    "show_attention": ShowAttention,
+    "describe_posteriors": DescribePosteriors,
     "compare_with_experts": CompareWithExperts,
     "write_report": WriteReport,
 }

@@ -29,6 +29,7 @@ from weightcast.environments.config.weight_map import FilmMap, HypernetworkMap
 from weightcast.environments.jobs import Plan
 from weightcast.environments.plan import (
     adapted_arms,
+    attended_arms,
     compared_frames,
     finetuned_maps,
     shards,
@@ -427,6 +428,18 @@ def _distil(sizes: _Sizes, of: Mapping[str, str]) -> int:
     return sizes.trained("train") + 2 * sizes.sources()
 
 
+def _show_attention(sizes: _Sizes, of: Mapping[str, str]) -> int:
+    settings = [sizes.study.generator.of_arm(arm)[0] for arm in attended_arms(sizes.study)]
+    pairs = max((3 * 8 * each.heads + each.layers for each in settings), default=0) * sizes.nodes**2
+    return _map_weights(sizes, of) + pairs
+
+
+def _describe_posteriors(sizes: _Sizes, of: Mapping[str, str]) -> int:
+    frames = max((case.frames for case in sizes.study.evaluation.observed), default=2)
+    searched = sizes.ahead(min(8 * sizes.unseen, 128), frames) + 4 * sizes.unseen * sizes.weights
+    return sizes.weight_maps() + sizes.read(sizes.unseen, "train", frames=frames) + searched
+
+
 def _compare_with_experts(sizes: _Sizes, of: Mapping[str, str]) -> int:
     zoos = 4 * len(sizes.study.zoo.bases) * sizes.experts * sizes.weights
     frames = compared_frames(sizes.frame)
@@ -482,6 +495,8 @@ _NUMBERS: dict[str, Callable[[_Sizes, Mapping[str, str]], int]] = {
     "show_rollouts": _all_weights,
     "show_observed": _show_observed,
     "distil": _distil,
+    "show_attention": _show_attention,
+    "describe_posteriors": _describe_posteriors,
     "map_weights": _map_weights,
     "compare_with_experts": _compare_with_experts,
     "summarise": _tables,

@@ -245,6 +245,12 @@ def adapted_arms(study: Study) -> list[str]:
     return [name for name, arm in arms if arm.condition in SHOWN_FRAMES or arm.base == "conditioned"]
 
 
+def attended_arms(study: Study) -> list[str]:
+    """Arms whose encoder's attention is explained: all that have any, where the configuration asks for it."""
+    asked = study.explain is not None and study.explain.attention
+    return [arm for arm in study.generator.arms if asked and study.generator.of_arm(arm)[0].coder == "attention"]
+
+
 def _shards(prefix: str, ids: Sequence[str], size: int) -> dict[str, list[str]]:
     """Consecutive chunks of at most ``size`` ids, by a name that only the chunk's position decides."""
     starts = range(0, len(ids), size)

@@ -105,11 +105,15 @@ class WeightVAE(nn.Module):
         """Deviations [batch, weight] -> tokens of each layer [batch, nodes, width], as they are coded."""
         return self.graph.tokens((deviations - self.mean) / self.spread)
 
-    def posterior(self, deviations: Tensor) -> tuple[Tensor, Tensor]:
-        """Deviations [batch, weight] -> mean and log-variance of the latents, each [batch, node, latent]."""
+    def embedded(self, deviations: Tensor) -> Tensor:
+        """Deviations [batch, weight] -> nodes as the encoder is given them [batch, node, width]."""
         tokens = self.standardise(deviations)
         embedded = torch.cat([embed(layer) for embed, layer in zip(self.embed, tokens, strict=True)], dim=1)
-        mean, log_variance = self.to_latent(self.encoder(embedded + self.encoder_nodes)).chunk(2, dim=-1)
+        return embedded + self.encoder_nodes
+
+    def posterior(self, deviations: Tensor) -> tuple[Tensor, Tensor]:
+        """Deviations [batch, weight] -> mean and log-variance of the latents, each [batch, node, latent]."""
+        mean, log_variance = self.to_latent(self.encoder(self.embedded(deviations))).chunk(2, dim=-1)
         return mean, log_variance.clamp(-12.0, 4.0)
 
     def decode_tokens(self, latents: Tensor) -> list[Tensor]:

@@ -25,9 +25,18 @@ class SelfAttention(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """[batch, node, width] -> [batch, node, width]."""
-        query, key, value = self.qkv(tokens).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        query, key, value = self._parts(tokens)
         mixed = F.scaled_dot_product_attention(query, key, value)  # [batch, head, node, width / heads]
         return self.out(mixed.transpose(1, 2).flatten(2))
+
+    def weights(self, tokens: Tensor) -> Tensor:
+        """How much of each node goes to each: [batch, node, width] -> [batch, head, node, node]; rows add up to 1."""
+        query, key, _ = self._parts(tokens)
+        return (query @ key.mT / math.sqrt(query.shape[-1])).softmax(-1)
+
+    def _parts(self, tokens: Tensor) -> Tensor:
+        """Query, key and value [3, batch, head, node, width / heads]."""
+        return self.qkv(tokens).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
 
 
 class Block(nn.Module):

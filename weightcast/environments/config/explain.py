@@ -1,4 +1,5 @@
-"""The section ``explain``: predictors distilled into differential equations, for states without a grid."""
+"""The section ``explain``: predictors distilled into differential equations, for states without a grid, and what the
+encoder of weights looks at."""
 
 from __future__ import annotations
 
@@ -8,8 +9,12 @@ from weightcast.core.config.settings import Settings
 
 
 class ExplainSettings(Settings):
-    """Sparse polynomial equations of predictors (weightcast.environments.explain); needs the extra ``symbolic``."""
+    """What generated weights are explained by (weightcast.environments.explain)."""
 
+    equations: bool = True
+    """Sparse polynomial equations of predictors; needs the extra ``symbolic``."""
+    attention: bool = False
+    """Which layers of the predictor the arms' encoders look at, over the zoo: report/attention.csv, and a figure."""
     degree: int = Field(default=2, ge=1, le=5)
     """Highest degree of the terms that an equation may have."""
     resolution: float = Field(default=0.02, gt=0, lt=0.3)
@@ -25,9 +30,9 @@ class ExplainSettings(Settings):
 
     def misfit(self, grid: tuple[int, int]) -> str | None:
         """Why these settings cannot be used with a grid (y, x): ``found ..., expected ...``; None if they can."""
-        if grid == (1, 1):
+        if grid == (1, 1) or not self.equations:
             return None
         return (
-            f"found this section for a grid of {grid[0]} x {grid[1]} points (y, x), expected a grid of [1, 1]: "
-            "ordinary differential equations have no places"
+            f"found equations for a grid of {grid[0]} x {grid[1]} points (y, x), expected a grid of [1, 1]: "
+            "ordinary differential equations have no places; or equations: false"
         )

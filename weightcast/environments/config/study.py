@@ -58,7 +58,7 @@ class Study(Settings):
     baselines: BaselineSettings
     evaluation: EvaluationSettings
     explain: ExplainSettings | None = None
-    """Distil predictors into differential equations, for states without a grid. null: not."""
+    """Distil predictors into differential equations, for states without a grid; show where encoders look. null: not."""
 
     device: DeviceName = "auto"
     acceleration: AccelerationSettings = AccelerationSettings()

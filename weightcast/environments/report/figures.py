@@ -17,6 +17,7 @@ from weightcast.core.plots.training_curves import plot_training_curves
 from weightcast.core.report.parts import ReportFigure
 from weightcast.core.report.verdict import best_of_family
 from weightcast.core.significance import best_arm, error_by_horizon, split_order
+from weightcast.environments.plots.attention import plot_attention
 from weightcast.environments.plots.horizon import plot_horizon
 from weightcast.environments.plots.plane import plot_plane
 from weightcast.environments.plots.rollouts import plot_rollouts
@@ -191,3 +192,19 @@ def _present(results: StudyResults, *names: str | None) -> list[str]:
 
 def _drawn(name: str, figure: Figure, alt: str, caption: str) -> ReportFigure:
     return ReportFigure(name, alt, caption, render(figure))
+
+
+def draw_attention(attention: pd.DataFrame) -> ReportFigure:
+    """Where the arms' encoders look."""
+    last = attention[attention["block"] == attention["block"].max()]
+    own = last[last["layer"] == last["attended"]]
+    times = float((own["share"] / own["even"]).median())
+    return ReportFigure(
+        "attention",
+        "Attention of the encoders between the layers of the predictor, a panel for each block.",
+        "Where the weight VAE's encoder looks, over the experts of the zoo and over heads: of what the nodes of a "
+        "row's layer are told, so many per cent come from a column's layer. Red is more than if all nodes were looked "
+        "at alike, blue less (a white cell is even). In the last block layers look at themselves "
+        f"{times:.2g} times as much as that (median). report/attention_nodes.csv has the same for each node.",
+        render(plot_attention(attention)),
+    )

@@ -14,10 +14,12 @@ from weightcast.core.environment_table import read_environments
 from weightcast.core.errors import InputError
 from weightcast.core.tables import (
     read_artifact_costs,
+    read_attention,
     read_explanation,
     read_labels,
     read_metrics,
     read_novelty,
+    read_open_directions,
     read_summary,
     read_training_curves,
     read_weight_map,
@@ -34,6 +36,8 @@ _OPTIONAL = {
     "novelty": "novelty.csv",
     "observed_summary": "observed_summary.csv",
     "observed": "observed.nc",
+    "open_directions": "open_directions.csv",
+    "attention": "attention.csv",
 }
 """Files of the folder ``report`` of a study's results, by what they are here."""
 _OBSERVED_COLUMNS = ("case", "method", "split", "metric", "median", "ci_low", "ci_high", "n")
@@ -63,6 +67,8 @@ class StudyResults:
         cases: what is shown of unseen environments, by name, in the order of the configuration.
         observed_summary: report/observed_summary.csv, or None.
         observed: observed.nc, or None.
+        open_directions: what frames leave open, or None.
+        attention: what encoders look at, or None.
         missing: what was not found among the optional files: attribute name to path within the results folder.
     """
 
@@ -84,6 +90,8 @@ class StudyResults:
     cases: dict[str, ObservedCase] = field(default_factory=dict)
     observed_summary: pd.DataFrame | None = None
     observed: xr.Dataset | None = None
+    open_directions: pd.DataFrame | None = None
+    attention: pd.DataFrame | None = None
     missing: dict[str, str] = field(default_factory=dict)
 
 
@@ -105,6 +113,8 @@ class ResultFiles:
         novelty: novelty.csv; missed only if there is a generator.
         observed_summary: observed_summary.csv; missed only if the configuration has cases of observed frames.
         observed: observed.nc; missed only if there is a context base as well.
+        open_directions: open_directions.csv, where there is such a base.
+        attention: attention.csv, where the configuration asks for it.
     """
 
     study: Path
@@ -120,6 +130,8 @@ class ResultFiles:
     novelty: Path | None = None
     observed_summary: Path | None = None
     observed: Path | None = None
+    open_directions: Path | None = None
+    attention: Path | None = None
 
     @classmethod
     def within(cls, results: Path, environments: Path) -> ResultFiles:
@@ -155,6 +167,8 @@ def read_results(files: ResultFiles) -> StudyResults:
         ("novelty", files.novelty, read_novelty),
         ("observed_summary", files.observed_summary, _read_observed_summary),
         ("observed", files.observed, _read_observed),
+        ("open_directions", files.open_directions, read_open_directions),
+        ("attention", files.attention, read_attention),
     ):
         if path is not None:
             optional[name] = read(path)
@@ -202,8 +216,8 @@ def _is_expected(name: str, settings: Any) -> bool:
     asked = settings if isinstance(settings, dict) else {}
     match name:
         case "explanation":
-            return bool(asked.get("explain"))
-        case "labels":
+            return bool(asked.get("explain")) and asked["explain"].get("equations", True)
+        case "labels" | "open_directions" | "attention":
             return False  # without an arm that is told a label there are none, and with one the page needs them not
         case "novelty":
             return bool((asked.get("generator") or {}).get("arms") or asked.get("context"))

@@ -16,6 +16,7 @@ from weightcast.environments.report.adaptation import adaptation_tables
 from weightcast.environments.report.explanation import explain
 from weightcast.environments.report.figures import (
     choose_protagonists,
+    draw_attention,
     draw_costs,
     draw_horizon,
     draw_plane,
@@ -76,6 +77,8 @@ def render_page(results: StudyResults) -> tuple[str, list[ReportFigure]]:
         figures = [explanation.figure] if explanation else []
         absence = "" if explanation else _absence(results, "explanation")
         sections.insert(-2, Section("explanation", "Symbolic explanation", figures, absence))
+    if results.attention is not None:
+        sections.insert(-2, Section("attention", "What the encoder looks at", [draw_attention(results.attention)]))
     novelty = novelty_section(results)
     if novelty is not None or "novelty" in results.missing:
         sections.insert(
@@ -118,6 +121,10 @@ def _check(results: StudyResults) -> None:
         ("report/weight_map.csv", results.weight_map["environment"] if results.weight_map is not None else []),
         ("report/rollouts.nc", results.rollouts["environment"].values if results.rollouts is not None else []),
         ("report/observed.nc", _environments_of(results.observed)),
+        (
+            "report/open_directions.csv",
+            results.open_directions["environment"] if results.open_directions is not None else [],
+        ),
         ("report/explanation.csv", results.explanation["environment"] if results.explanation is not None else []),
         ("report/novelty.csv", results.novelty["environment"] if results.novelty is not None else []),
     ):

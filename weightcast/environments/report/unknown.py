@@ -14,8 +14,10 @@ from weightcast.core.report.number_formats import MISSING, interval, number
 from weightcast.core.report.parts import ReportFigure
 from weightcast.core.report.summary_tables import Cell, Row
 from weightcast.environments.config.evaluation import ObservedCase
+from weightcast.environments.open_directions import NARROWEST
 from weightcast.environments.plots.cases import plot_cases
 from weightcast.environments.plots.codes import explained_parameters, plot_codes, plot_traversal
+from weightcast.environments.plots.open_directions import plot_open_directions
 from weightcast.environments.plots.unknown import plot_unknown
 from weightcast.environments.report.inputs import StudyResults
 
@@ -38,6 +40,14 @@ class CaseTable:
 
 
 @dataclass(frozen=True)
+class OpenTable:
+    """Median spreads of what frames leave open: headings, and a row a case."""
+
+    headings: list[str]
+    rows: list[tuple[str, list[str]]]
+
+
+@dataclass(frozen=True)
 class Unknown:
     """What the section shows.
 
@@ -47,6 +57,7 @@ class Unknown:
         tables: a case each.
         codes: figures of the codes, behind the tables.
         explained: share of each parameter that codes explain, in print.
+        open: what frames leave open, a row a case; None where nobody computed it.
         absence: why there are no forecasts, or nothing.
     """
 
@@ -55,6 +66,7 @@ class Unknown:
     tables: list[CaseTable]
     codes: list[ReportFigure]
     explained: list[tuple[str, str]]
+    open: OpenTable | None = None
     absence: str = ""
 
 
@@ -70,8 +82,9 @@ def unknown_environments(results: StudyResults) -> Unknown | None:
         advice=_advice(results, summary),
         figures=figures,
         tables=[_table(name, case, summary) for name, case in results.cases.items() if name in set(summary["case"])],
-        codes=codes,
+        codes=[*codes, *_open_figure(results)],
         explained=explained,
+        open=_open_table(results),
         absence=f"No forecasts are drawn: {missing} was not computed for this study." if missing else "",
     )
 
@@ -261,3 +274,57 @@ def _codes(results: StudyResults) -> tuple[list[ReportFigure], list[tuple[str, s
     ]
     explained = explained_parameters(observed, results.environments, parameters)
     return figures, [(name, number(share)) for name, share in explained.items()]
+
+
+def _opened(results: StudyResults) -> pd.DataFrame:
+    """What frames leave open in the cases of the study, by quantity; nothing where nobody computed it."""
+    openness = results.open_directions
+    return pd.DataFrame() if openness is None else openness[openness["case"].isin(results.cases)]
+
+
+def _open_figure(results: StudyResults) -> list[ReportFigure]:
+    openness = _opened(results)
+    if openness.empty:
+        return []
+    drawn = openness[~openness["quantity"].str.startswith("direction") | (openness["explained"] > 0.02)]
+    cases = {name: words_of(case) for name, case in results.cases.items() if name in set(drawn["case"])}
+    read = (
+        f"; {', '.join(results.parameters)}, which no training saw, are read off the codes"
+        if results.parameters
+        else ""
+    )
+    return [
+        ReportFigure(
+            "open_directions",
+            "Spread of what frames leave open, by principal direction of the codes and by parameter, case by case.",
+            "What frames leave open: standard deviation of the codes that they leave possible, along the principal "
+            "directions of the visible environments' codes and in the combination of these that is left most and least "
+            "open, over that of the visible environments (dotted: as much as these differ, so that nothing of it is "
+            f"known){read}. A dot is an unseen environment, lines join medians.",
+            render(plot_open_directions(drawn, cases)),
+        )
+    ]
+
+
+def _open_table(results: StudyResults) -> OpenTable | None:
+    openness = _opened(results)
+    if openness.empty:
+        return None
+    shown = [name for name in openness["quantity"].unique() if name != NARROWEST]
+    medians = openness.groupby(["case", "quantity", "split"])[["spread", "error"]].median()
+    rows = []
+    for name, case in results.cases.items():
+        cells = []
+        for quantity in shown:
+            found = [medians.loc[key] for split in _SPLITS if (key := (name, quantity, split)) in medians.index]
+            spread = " / ".join(number(float(one["spread"])) for one in found)
+            errors = [float(one["error"]) for one in found]
+            off = " / ".join(map(number, errors)) if errors and not any(map(math.isnan, errors)) else ""
+            cells.append(f"{spread} (off by {off})" if off else spread)
+        rows.append((words_of(case), cells))
+    explained = openness.drop_duplicates("quantity").set_index("quantity")["explained"]
+    headings = [
+        quantity if math.isnan(share := float(explained[quantity])) else f"{quantity} ({100 * share:.0f} %)"
+        for quantity in shown
+    ]
+    return OpenTable(headings, rows)

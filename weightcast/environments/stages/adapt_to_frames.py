@@ -4,8 +4,8 @@ A method is judged by what it makes of the frames: codes are inferred (:mod:`wei
 so are the parameters that a conditioned method asks for, by the same search. CoDA (Kirchmeyer et al., ICML 2022) and
 GEPS (Koupai et al., NeurIPS 2024) ask for the same: they show one trajectory of a new environment, not its parameters.
 Arms that are told frames or a label take the frames as they are, without a search. Rivals see the same frames: experts
-of visible environments retrieved or weighted, codes adapted without a prior, bases fine-tuned. What is chosen of them is
-chosen on visible environments that are shown in the same way.
+of visible environments retrieved or weighted, codes adapted without a prior, bases fine-tuned. What is chosen of them
+is chosen on visible environments that are shown in the same way.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def adapt_to_frames(
     finetuned: list[BaseNetwork],
     zoo: Zoo,
     trajectories: TrajectoryFolder,
-    started_from: list[BaseNetwork] | None = None,
+    started_from: list[BaseNetwork],
     context: Context | None = None,
 ) -> WeightsFile:
     """Infer every unseen environment, method by method.
@@ -83,7 +83,7 @@ def adapt_to_frames(
     ]
     methods, of_context = list[MethodWeights](), list[MethodWeights]()
     drawn = list[MethodWeights]()
-    for generator, base in zip(generators, started_from or [], strict=True):
+    for generator, base in zip(generators, started_from, strict=True):
         name = f"generator-{generator.metadata['arm']}{OBSERVED}"
         generator.to(run.device)
         conditioned.append(Conditioned.of_generator(name, generator, base.metadata["seconds"]))

@@ -34,6 +34,8 @@ def write_report(
     labels: Path | None = None,
     observed_summary: Path | None = None,
     observed_forecasts: Path | None = None,
+    open_directions: Path | None = None,
+    attention: Path | None = None,
 ) -> dict[str, Saved]:
     """Draw, judge and lay out; nothing is written before all of that is done, and the page comes last.
 
@@ -53,6 +55,8 @@ def write_report(
         labels: surrogate labels and parameters, if an arm is told labels.
         observed_summary: what methods make of a few frames, if the configuration has cases of them.
         observed_forecasts: frames, forecasts and codes of unknown environments, if the study has a context base.
+        open_directions: what frames leave open of these, likewise.
+        attention: what encoders look at, if the configuration asks for it.
 
     Raises:
         InputError: a required file is missing, or one that is there cannot be used.
@@ -61,5 +65,6 @@ def write_report(
         study, environments, metrics, summary, costs, curves, weight_map, rollouts, explanation, labels, novelty
     )
     files = replace(files, observed_summary=observed_summary, observed=observed_forecasts)
+    files = replace(files, open_directions=open_directions, attention=attention)
     page, figures = render_page(read_results(files))
     return {"figures": FigureFolder(figures), "page": Content(page.encode())}
