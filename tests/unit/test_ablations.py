@@ -12,6 +12,7 @@ from tiny_study import ROOT
 from weightcast.core.config.overlay import overlaid
 from weightcast.core.environment_table import read_environments
 from weightcast.environments.config.study import Study, parse_study
+from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.plan import check_plan
 
 PATHS = [path for path in sorted((ROOT / "config" / "ablation").glob("*.yaml")) if path.stem != "common"]
@@ -59,3 +60,14 @@ def test_the_page_says_what_each_arm_changes_and_what_has_not_been_run(monkeypat
     assert "diffusion" not in rows["generator: functional-loss-off"]
     assert "`diffusion.relative_to: mean`" in rows["generator: published-600"]
     assert "| nothing |" in rows["generator: paper"]
+    for branch in ("statistics", "responses", "spectra"):
+        changed = rows[f"prompter: without-{branch}"]
+        assert f"`frames.{branch}: False`" in changed and changed.count("`frames.") == 1
+        assert "`condition: frames`" in changed and "conditions." not in changed
+    assert "`condition: label`" in rows["prompter: label"] and "`frames." not in rows["prompter: label"]
+
+
+def test_nothing_is_trained_that_no_row_shows() -> None:
+    study = read(ROOT / "config/ablation/common.yaml")
+    assert list(trained_maps(study)) == ["erm"] and study.context is None
+    assert not study.evaluation.observed and list(study.generator.arms) == ["paper"]
