@@ -14,7 +14,7 @@ INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 export PYTHONUNBUFFERED := 1
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help run era5-sample gallery ablations install test lint schema lock clean
+.PHONY: help run era5-sample gallery ablations frames install test lint schema lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -44,6 +44,12 @@ ablations: $(VENV)/run.stamp ## what the arm `paper` depends on, one change at a
 	  snakemake evaluate --cores all \
 	    --configfile config.yaml config/ablation/common.yaml config/ablation/$$name.yaml || exit 1; done
 	$(IN_VENV) python docs/write_ablations.py
+
+CASES := --configfile config.yaml config/observed/cases.yaml
+
+frames: $(VENV)/run.stamp ## error against frames, noise, masks and horizon, to docs/how-many-frames.md
+	$(IN_VENV) snakemake evaluate --cores all $(CASES)
+	$(IN_VENV) python docs/write_cases.py
 
 install: $(VENV)/all.stamp ## .venv with everything: tests, lint, ERA5 sample, SLURM
 

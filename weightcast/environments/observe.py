@@ -28,7 +28,8 @@ def observe(frames: Tensor, case: ObservedCase, environments: Sequence[str], see
     for row, environment in enumerate(environments):
         draws = Draws(frames.device, derive_seed(seed, "observed", environment))
         own = shown[row]
-        spread = own.movedim(2, 0).flatten(1).std(1)[:, None, None]
+        flat = own.movedim(2, 0).flatten(1)
+        spread = (flat.std(1) if flat.shape[1] > 1 else flat.new_zeros(len(flat)))[:, None, None]  # of one number: none
         shown[row] = own + case.noise * spread * draws.normal(*own.shape)
         hidden = _hidden(own.shape[-3:], case, draws).to(frames.device)
         shown[row].masked_fill_(hidden, torch.nan)
