@@ -1,4 +1,4 @@
-"""Put what frames, noise, masked part and horizon do to forecasts into docs/how-many-frames.md, as tables and a picture.
+"""Put what frames, noise, masked part and horizon do to forecasts into docs/how-many-frames.md: tables, a picture.
 
 python docs/write_cases.py [RESULTS]     after `make frames`; replaces what stands between the markers
 """

@@ -39,6 +39,21 @@ def test_every_environment_is_forecast_and_labels_are_reported(shown: Checkout) 
     assert "Surrogate labels" in (results / "report.html").read_text()
 
 
+def test_arms_that_are_told_frames_or_labels_stand_in_every_case(shown: Checkout) -> None:
+    results = shown.folder / "results/mini-frames"
+    observed = pd.read_csv(results / "observed.csv")
+    assert set(observed.case) == {"3-frames", "1-frames-noise-0.05-masked-0.25"}
+    for arm in ("frames", "pooled", "label"):
+        for ending in ("-observed", "-observed-ensemble"):
+            rows = observed[observed.method == f"generator-{arm}{ending}"]
+            assert set(rows.case) == set(observed.case) and {"rmse", "crps", "coverage_90"} <= set(rows.metric)
+    assert {"film-matched-observed", "hypernetwork-observed"} <= set(observed.method)
+    attention = pd.read_csv(results / "report/attention.csv")
+    assert list(attention.arm.unique()) == ["frames", "pooled", "label"]
+    page = (results / "report.html").read_text()
+    assert "What the encoder looks at" in page and "Generated: pooled, from frames: ensemble" in page
+
+
 @pytest.mark.parametrize("condition", ["frames", "label"])
 def test_predictors_are_generated_from_a_file_of_frames(shown: Checkout, tmp_path: Path, condition: str) -> None:
     values = np.random.default_rng(0).normal(size=(2, 12, 12)).astype("float32")
@@ -56,4 +71,4 @@ def test_predictors_are_generated_from_a_file_of_frames(shown: Checkout, tmp_pat
     assert refused.stderr.count("\n") == 1 and f"the arm {condition} was trained on" in refused.stderr
     command[-1] = "parameters"
     refused = shown.run(*command, "--frames", str(file), *output, ok=False)
-    assert "frames (frames), label (label)" in refused.stderr and refused.stderr.count("\n") == 1
+    assert "frames (frames), pooled (frames), label (label)" in refused.stderr and refused.stderr.count("\n") == 1

@@ -30,6 +30,7 @@ def test_jobs_are_those_that_the_study_asks_for(ode: Checkout) -> None:
         "adapt_to_frames": 3,
         "summarise_observed": 1,
         "show_observed": 1,
+        "describe_posteriors": 1,
         "evaluate_weights": 9,  # so are they evaluated; and weights from frames, of three cases
         "distil": 1,
     }

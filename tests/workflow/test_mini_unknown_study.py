@@ -19,6 +19,7 @@ NOT_THERE = (*NOT_THERE, "train_vae", "train_diffusion", "generate_weights", "re
 JOBS = {rule: count for rule, count in JOBS_OF_ONE_ARM.items() if rule not in NOT_THERE}
 JOBS |= {"evaluate_weights": 5, "import_trajectories": 4}
 JOBS |= {"train_context": 1, "adapt_to_frames": 2, "summarise_observed": 1, "show_observed": 1}
+JOBS |= {"describe_posteriors": 1}
 
 
 def rotation(environment: str, speed: float) -> Trajectories:
