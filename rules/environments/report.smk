@@ -133,7 +133,6 @@ if STUDY.context and OBSERVED:
         shell:
             RUN
 
-
     rule describe_posteriors:
         input:
             code=code("describe_posteriors"),
