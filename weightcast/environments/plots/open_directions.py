@@ -40,7 +40,7 @@ def plot_open_directions(openness: pd.DataFrame, cases: Mapping[str, str]) -> Fi
             axes.grid(axis="y")
             axes.set_yscale("log")
         panels[0].set_ylim(*log_limits([*openness["spread"], 1.0]))
-        panels[0].set_ylabel("left open, over visible environments' spread")
+        panels[0].set_ylabel("spread that is left open")
         log_ticks(panels[0], "y")
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=2)
     return figure
