@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from write_results import RESULTS, ROOT, replaced
+from write_results import ROOT, replaced
 
 from weightcast.core.methods import CONTEXT, ENSEMBLE, OBSERVED, ONE_PER_ENV_PREFIX, WEIGHTED_EXPERTS, method
 from weightcast.core.plots.export import render
 from weightcast.core.plots.style import house_style
 from weightcast.core.report.number_formats import number
 
+RESULTS = ROOT / "results" / "lambda-omega"
 PAGE, PICTURE = ROOT / "docs" / "how-many-frames.md", ROOT / "docs" / "how_many_frames.svg"
 TRAINED_HORIZON = 30
 FRAMES = 2
