@@ -138,7 +138,9 @@ def main() -> None:
     observed = pd.read_csv(results / "observed.csv")
     PICTURE.write_bytes(render(draw(observed)).content)
     page = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(replaced(page, "cases", "\n".join(tables(observed)).strip()), encoding="utf-8")
+    shown = f"![RMSE, CRPS and coverage against frames, noise, masked part and forecast length]({PICTURE.name})"
+    block = "\n".join([shown, *tables(observed)]).strip()
+    PAGE.write_text(replaced(page, "cases", block), encoding="utf-8")
 
 
 if __name__ == "__main__":
