@@ -8,19 +8,24 @@ the forecasts are off by beyond the ensemble's spread is noted as the error of t
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from weightcast.core.draws import Draws
+from weightcast.environments.code_posteriors import draw_codes
+from weightcast.environments.config.code_prior import CodeDrawName
 from weightcast.environments.config.context import RefineSettings
 from weightcast.environments.context import Calibration, infer
 from weightcast.environments.ensemble_metrics import ensemble_metrics
 from weightcast.environments.gaps import FrameSpace
 from weightcast.environments.predictor import StackedPredictor
+from weightcast.environments.refinement import CodePrior
 from weightcast.environments.weight_maps import WeightMap
 
+AS_GOOD = 0.01
+"""Difference of mean log CRPS that does not decide between ways to draw."""
 MEMBERS = 16
 """Candidates of the ensembles that are compared."""
 SHOWN = ((1.0, 0.0), (0.2, 0.05), (0.2, 0.2))
@@ -37,8 +42,9 @@ def calibrate(
     settings: RefineSettings,
     least_noise: list[float],
     seed: int,
+    prior: CodePrior | None = None,
 ) -> Calibration:
-    """Choose the temper, and note what errors the ensembles leave.
+    """Choose the temper and how codes are drawn, and note what errors the ensembles leave.
 
     Args:
         weight_map: trained without these environments.
@@ -50,27 +56,66 @@ def calibrate(
         settings: of the search.
         least_noise: residuals where the map was trained, for rollouts of 1, 2, ... steps.
         seed: of the draws.
+        prior: of codes; None for the widened normal distribution of the visible ones.
     """
-    scores, ensembles = [], []
     cases = observations(shown, seed)
-    for temper in settings.tempers:
-        trial = Calibration(temper, least_noise, [], math.nan)
-        made = [
+
+    def made(trial: Calibration) -> list[tuple[Tensor, Tensor]]:
+        return [
             _ensemble(
-                weight_map, predictor, codes, frames, test, space, settings, trial, Draws(codes.device, seed, number)
+                weight_map,
+                predictor,
+                codes,
+                frames,
+                test,
+                space,
+                settings,
+                trial,
+                Draws(codes.device, seed, number),
+                prior,
             )
             for number, frames in enumerate(cases)
         ]
-        ensembles.append(made)
-        scores.append(_score([forecast for forecast, _ in made], test))
+
+    scores, ensembles = [], []
+    draw: CodeDrawName = "laplace" if settings.draw == "auto" else settings.draw
+    for temper in settings.tempers:
+        trial = Calibration(temper, least_noise, [], math.nan, draw)
+        ensembles.append(made(trial))
+        scores.append(_score([forecast for forecast, _ in ensembles[-1]], test))
     best = min(range(len(scores)), key=scores.__getitem__)
-    forecasts, noise = ensembles[best][0]
+    temper, score, chosen = settings.tempers[best], scores[best], ensembles[best]
+    if settings.draw == "auto":
+        others: tuple[CodeDrawName, ...] = ("weighted", "langevin")
+        ways = {draw: chosen} | {other: made(Calibration(temper, least_noise, [], math.nan, other)) for other in others}
+        draw, score = _best_draw(ways, test)
+        chosen = ways[draw]
+    forecasts, noise = chosen[0]
     return Calibration(
-        temper=settings.tempers[best],
+        temper=temper,
         least_noise=least_noise,
         model_error=_model_error(forecasts, test).tolist(),
         usual_residual=float(noise.max() / max(trial.noise_of(shown.shape[2] - 1), 1e-6)),
+        draw=draw,
+        crps=score,
     )
+
+
+def _best_draw(ways: Mapping[CodeDrawName, list[tuple[Tensor, Tensor]]], test: Tensor) -> tuple[CodeDrawName, float]:
+    """Of the ways whose CRPS is as good as the best, the one whose intervals cover best; and its score."""
+    scores = {draw: _score([forecast for forecast, _ in made], test) for draw, made in ways.items()}
+    least = min(scores.values())
+    off = {
+        draw: abs(_score([forecast for forecast, _ in made], test, "coverage_90") - 0.9)
+        for draw, made in ways.items()
+        if scores[draw] <= least + AS_GOOD
+    }
+    for draw, score in scores.items():
+        print(
+            f"draws: {draw}, mean log CRPS {score:.4g}" + (f", coverage off by {off[draw]:.3g}" if draw in off else "")
+        )
+    best = min(off, key=off.__getitem__)
+    return best, scores[best]
 
 
 def observations(shown: Tensor, seed: int) -> list[Tensor]:
@@ -93,10 +138,11 @@ def _ensemble(
     settings: RefineSettings,
     calibration: Calibration,
     draws: Draws,
+    prior: CodePrior | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Forecasts [environment, member, trajectory, step, channel, y, x], and the residuals' scale [environment]."""
-    posterior = infer(weight_map, predictor, codes, frames, space, settings, calibration)
-    drawn = posterior.sample(MEMBERS, draws)  # [environment, member, dimension]
+    posterior = infer(weight_map, predictor, codes, frames, space, settings, calibration, prior)
+    drawn = draw_codes(calibration.draw, posterior, MEMBERS, draws)  # [environment, member, dimension]
     forecasts = []
     with torch.no_grad():
         for sample, true in zip(drawn, test, strict=True):
@@ -105,14 +151,15 @@ def _ensemble(
     return torch.stack(forecasts), posterior.noise
 
 
-def _score(cases: Sequence[Tensor], test: Tensor) -> float:
-    """Mean logarithm of the CRPS over cases and environments."""
+def _score(cases: Sequence[Tensor], test: Tensor, metric: str = "crps") -> float:
+    """Mean over cases and environments: of the CRPS' logarithm, of a coverage itself."""
     values = []
     for forecasts in cases:
         for members, true in zip(forecasts, test, strict=True):
             horizon = true.shape[1] - 1
             found = ensemble_metrics(members, torch.ones(len(members)), true[:, 1:], [horizon])
-            values.append(math.log(next(value for name, _, value in found if name == "crps") + 1e-9))
+            value = next(value for name, _, value in found if name == metric)
+            values.append(math.log(value + 1e-9) if metric == "crps" else value)
     return sum(values) / len(values)
 
 

@@ -22,7 +22,10 @@ from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.core.training import Fit
 from weightcast.environments.base import BaseNetwork
+from weightcast.environments.code_posteriors import draw_codes
+from weightcast.environments.code_priors import MixturePrior
 from weightcast.environments.conditions.codes import CodeCondition
+from weightcast.environments.config.code_prior import CodeDrawName
 from weightcast.environments.config.context import ContextMap, ContextSettings, ContextTraining, RefineSettings
 from weightcast.environments.config.weight_map import AnyWeightMap, FilmMap, HypernetworkMap, LinearMap
 from weightcast.environments.dataset import draw_windows
@@ -51,12 +54,16 @@ class Calibration:
         model_error: standard deviation of the forecast error that is not in the ensemble, for each step of the trained
             horizon and channel, normalised units [step][channel].
         usual_residual: greatest residual that frames of left-out environments left, over ``least_noise``.
+        draw: how codes are drawn.
+        crps: mean logarithm of the CRPS of the ensembles that left-out environments got.
     """
 
     temper: float
     least_noise: list[float]
     model_error: list[list[float]]
     usual_residual: float
+    draw: CodeDrawName = "laplace"
+    crps: float | None = None
 
     def of_better_map(self, least_noise: list[float], share: Tensor) -> Self:
         """What was settled with a map that was trained on fewer environments for fewer steps, for the map that is used.
@@ -134,7 +141,7 @@ class Context:
     @property
     def prior(self) -> CodePrior:
         """What codes of environments are like that were not seen."""
-        return CodePrior.of(self.codes, PRIOR_WIDENED)
+        return MixturePrior.from_tensors(CodePrior.of(self.codes, PRIOR_WIDENED), self.base.further)
 
     @torch.no_grad()
     def weights(self, codes: Tensor) -> Tensor:
@@ -157,11 +164,12 @@ class Context:
             self.space,
             self.settings,
             self.calibration,
+            self.prior,
         )
 
     def sample(self, posterior: CodePosterior, count: int, seed: int) -> Tensor:
         """Weights of candidates from a posterior [environment, candidate, weight]."""
-        return self.weights(posterior.sample(count, Draws(self.codes.device, seed)))
+        return self.weights(draw_codes(self.calibration.draw, posterior, count, Draws(self.codes.device, seed)))
 
 
 def infer(
@@ -172,6 +180,7 @@ def infer(
     space: FrameSpace,
     settings: RefineSettings,
     calibration: Calibration,
+    prior: CodePrior | None = None,
 ) -> CodePosterior:
     """Infer codes under the prior that visible codes make.
 
@@ -183,8 +192,9 @@ def infer(
         space: of whole frames, to fill gaps.
         settings: of the search.
         calibration: temper and least noise.
+        prior: of codes; None for the widened normal distribution of the visible ones.
     """
-    prior = CodePrior.of(codes, PRIOR_WIDENED)
+    prior = CodePrior.of(codes, PRIOR_WIDENED) if prior is None else prior
     if frames.shape[2] < 2:
         return _ignorant(prior, len(frames))
     windows = Windows.of(frames, space.complete(frames), settings.unroll, settings.windows)
@@ -194,7 +204,7 @@ def infer(
         predictor,
         windows,
         prior,
-        torch.cat([prior.mean[None], spread]),
+        torch.cat([prior.centres_of_parts, spread]),
         starts=settings.starts,
         iterations=settings.iterations,
         temper=calibration.temper,
@@ -204,14 +214,15 @@ def infer(
 
 def _ignorant(prior: CodePrior, environments: int) -> CodePosterior:
     """Of environments of which nothing that tells them apart was seen: the prior."""
-    dimensions = len(prior.mean)
-    device = prior.mean.device
+    centres, precision = prior.relative()
+    shares = prior.log_shares
     return CodePosterior(
-        modes=torch.zeros(environments, 1, dimensions, device=device),
-        precision=torch.eye(dimensions, dtype=torch.float64, device=device).expand(environments, 1, -1, -1).clone(),
-        log_weights=torch.zeros(environments, 1, device=device),
-        noise=torch.full((environments,), torch.nan, device=device),
+        modes=centres.expand(environments, -1, -1).clone(),
+        precision=precision.expand(environments, -1, -1, -1).clone(),
+        log_weights=shares.expand(environments, -1).clone(),
+        noise=torch.full((environments,), torch.nan, device=centres.device),
         prior=prior,
+        parts=torch.arange(len(shares), device=centres.device).expand(environments, -1).clone(),
     )
 
 

@@ -24,6 +24,16 @@ from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.latent_regression import LatentRegression
 
 
+def noise_schedule(steps: int) -> tuple[Tensor, Tensor]:
+    """What is left of the signal and how much noise there is, a_t and s_t, each [step].
+
+    The published schedule for 1000 steps, stretched to the same total noise for any other number.
+    """
+    beta = torch.linspace(1e-4, 0.02, steps, dtype=torch.double) * (1000.0 / steps)
+    kept = torch.cumprod(1.0 - beta.clamp(max=0.999), dim=0)
+    return kept.sqrt().float(), (1.0 - kept).sqrt().float()
+
+
 class DiffusionTransformer(nn.Module):
     """DiT over node latents with adaLN-zero.
 
@@ -128,12 +138,9 @@ class LatentDiffusion(nn.Module):
         if settings.relative_to == "regression":
             self.regression = LatentRegression(condition.coordinates, max(settings.regression.degrees), self.shape)
             self.register_buffer("left_over", torch.ones(()))  # root mean square of what the regression leaves over
-        # The published schedule for 1000 steps, stretched to the same total noise for any other number.
-        steps = settings.noise_steps
-        beta = torch.linspace(1e-4, 0.02, steps, dtype=torch.double) * (1000.0 / steps)
-        kept = torch.cumprod(1.0 - beta.clamp(max=0.999), dim=0)
-        self.register_buffer("signal", kept.sqrt().float(), persistent=False)  # a_t
-        self.register_buffer("noise", (1.0 - kept).sqrt().float(), persistent=False)  # s_t
+        signal, noise = noise_schedule(settings.noise_steps)
+        self.register_buffer("signal", signal, persistent=False)  # a_t
+        self.register_buffer("noise", noise, persistent=False)  # s_t
 
     def residuals(self, latents: Tensor, prepared: Tensor) -> Tensor:
         """What the transformer models: latents [batch, node, latent] themselves, or what regression leaves of them.

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from weightcast.core.draws import Draws
 from weightcast.core.errors import InputError
+from weightcast.environments.code_posteriors import draw_codes, log_prior, log_solutions
 from weightcast.environments.context import Context
 from weightcast.environments.dataset import Normalisation
 from weightcast.environments.ensemble_quantiles import normalised, weighted_quantiles
@@ -77,9 +78,15 @@ def draw_ensemble(
         raise InputError(f"n: found {count}, expected at least 1")
     if keep is not None and not 1 <= keep <= count:
         raise InputError(f"keep: found {keep}, expected 1 to {count}, the number of candidates")
-    codes = posterior.best if count == 1 else posterior.sample(count, Draws(context.codes.device, seed))[0]
+    draws = Draws(context.codes.device, seed)
+    moved = count > 1 and context.calibration.draw == "langevin" and posterior.likelihood is not None
+    codes = posterior.best
+    if count > 1:
+        codes = draw_codes("langevin" if moved else "laplace", posterior, count, draws)[0]
     probable = _log_probable(context, posterior, codes, frames)
     proposed = _log_proposal(posterior, codes) if frames.shape[1] > 1 else torch.zeros_like(probable)
+    if moved:  # to where all are as likely as the density says: none counts more
+        proposed = torch.where(torch.isfinite(probable), probable, 0.0)
     shares = _truncated((probable - proposed).double())
     order = probable.argsort(descending=True, stable=True)[:keep]
     weights, shares = context.weights(codes[order]), shares[order]
@@ -106,24 +113,12 @@ def _log_probable(context: Context, posterior: CodePosterior, codes: Tensor, fra
     least = context.calibration.noise_of(windows.target.shape[2])
     noise, temper = float(posterior.noise[0].clamp(min=max(least, 1e-6))), context.calibration.temper
     likelihood = torch.nan_to_num(-0.5 * temper * misfit / noise**2, nan=-torch.inf, neginf=-torch.inf)
-    # A prior that pulled harder than an untempered likelihood asks for would move codes away from the solutions
-    # (weightcast.environments.refinement.tempered): what it pulls more at the own solution is taken off again.
-    whitened = posterior.prior.whitened(codes)
-    own_mode = posterior.modes[0][_log_parts(posterior, whitened).argmax(1)]
-    more = (1.0 - temper) * (own_mode * (own_mode - whitened)).sum(1)
-    return likelihood - 0.5 * whitened.square().sum(1) - more
+    return likelihood + log_prior(posterior, posterior.prior.whitened(codes)[None], temper)[0]
 
 
 def _log_proposal(posterior: CodePosterior, codes: Tensor) -> Tensor:
     """Log-density of the mixture that codes were drawn from, in whitened codes, but for a constant [member]."""
-    return torch.logsumexp(_log_parts(posterior, posterior.prior.whitened(codes)), 1)
-
-
-def _log_parts(posterior: CodePosterior, whitened: Tensor) -> Tensor:
-    """Log-density of each part of the mixture, its share included, but for a constant [member, mode]."""
-    difference = (whitened[:, None] - posterior.modes[0]).to(posterior.precision)  # [member, mode, dimension]
-    distance = torch.einsum("nmi,mij,nmj->nm", difference, posterior.precision[0], difference)
-    return posterior.log_weights[0] + 0.5 * torch.logdet(posterior.precision[0]) - 0.5 * distance
+    return log_solutions(posterior, posterior.prior.whitened(codes)[None])[0].logsumexp(1)
 
 
 def _truncated(log_weights: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ solved in one batch.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -125,12 +125,94 @@ class CodePrior:
         """The inverse of :meth:`whitened`."""
         return self.mean + (self.factor @ whitened[..., None])[..., 0]
 
+    # A mixture (weightcast.environments.code_priors) has several parts, in each of which is searched; this is its own
+    # and only one.
+
+    @property
+    def log_shares(self) -> Tensor:
+        """Of the parts [part]."""
+        return self.mean.new_zeros(1)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What an artifact holds beside the visible codes."""
+        return {}
+
+    @property
+    def centres_of_parts(self) -> Tensor:
+        """Codes [part, dimension]."""
+        return self.mean[None]
+
+    def starts(self, candidates: Tensor, errors: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """Where searches begin.
+
+        Args:
+            candidates: codes [candidate, dimension].
+            errors: that they leave [environment, candidate].
+            count: searches.
+
+        Returns:
+            Codes [environment, start, dimension] and the part of the prior that each search is in, long [start].
+        """
+        best = errors.topk(min(count, len(candidates)), dim=1, largest=False).indices
+        return candidates[best], torch.zeros(best.shape[1], dtype=torch.long, device=best.device)
+
+    def parts(self, of: Tensor) -> CodePrior:
+        """The normal distributions of these parts, long [problem], with a leading axis where there are several."""
+        return self
+
+    def relative(self) -> tuple[Tensor, Tensor]:
+        """The parts in whitened codes: means [part, dimension], precisions [part, dimension, dimension], in double."""
+        eye = torch.eye(len(self.mean), dtype=torch.float64, device=self.mean.device)
+        return self.mean.new_zeros(1, len(self.mean)), eye[None]
+
+    def from_parts(self, modes: Tensor, precision: Tensor, of: Tensor) -> tuple[Tensor, Tensor]:
+        """Solutions in the whitened codes of their part as they are in those of the whole prior.
+
+        Args:
+            modes: [environment, mode, dimension].
+            precision: [environment, mode, dimension, dimension].
+            of: parts, long [mode].
+        """
+        return modes, precision
+
+
+@dataclass(frozen=True)
+class TemperedLikelihood:
+    """How likely codes make observed frames.
+
+    Attributes:
+        weights_of: codes [problem, dimension] -> weights [problem, weight]; differentiable.
+        predictor: whose weights they are.
+        windows: observed.
+        noise: standard deviation of the residuals, normalised units [environment].
+        temper: weight of the logarithm.
+    """
+
+    weights_of: Callable[[Tensor], Tensor]
+    predictor: StackedPredictor
+    windows: Windows
+    noise: Tensor
+    temper: float
+
+    @property
+    def together(self) -> int:
+        """Codes of each environment that are looked at in one batch."""
+        return max(1, int(STACKED_NUMBERS / max(1, self.windows.target.numel() * 8)))
+
+    def __call__(self, codes: Tensor) -> Tensor:
+        """Codes [environment, sample, dimension] -> log-likelihood, but for a constant [environment, sample]."""
+        environments, count = codes.shape[:2]
+        of = torch.arange(environments, device=codes.device).repeat_interleave(count)
+        errors = self.windows.residuals(self.weights_of(codes.flatten(0, 1)), of, self.predictor)
+        misfit = errors.square().sum(1).unflatten(0, (environments, count))
+        return -0.5 * self.temper * misfit / self.noise[:, None].square()
+
 
 @dataclass(frozen=True)
 class CodePosterior:
     """What frames say of the code of each environment: a mixture of normal distributions, one a solution.
 
-    In whitened codes, of which the prior is standard normal.
+    In whitened codes, of which the prior, or its widest part, is standard normal.
 
     Attributes:
         modes: [environment, mode, dimension].
@@ -138,6 +220,8 @@ class CodePosterior:
         log_weights: normalised [environment, mode]; minus infinity where a solution was found before.
         noise: root mean square of the residual at the best mode, normalised units [environment].
         prior: of codes.
+        parts: which part of the prior a solution is in, long [environment, mode]; None: there is only one.
+        likelihood: of the frames; None where they say nothing.
     """
 
     modes: Tensor
@@ -145,6 +229,8 @@ class CodePosterior:
     log_weights: Tensor
     noise: Tensor
     prior: CodePrior
+    parts: Tensor | None = None
+    likelihood: TemperedLikelihood | None = None
 
     @property
     def best(self) -> Tensor:
@@ -202,16 +288,18 @@ def infer_codes(
     environments = len(windows.start)
     of = torch.arange(environments, device=candidates.device)
     counts = windows.counts.clamp(min=1.0)
-    chosen = _best_candidates(weights_of, predictor, windows, candidates, min(starts, len(candidates)))
-    whitened = prior.whitened(chosen).flatten(0, 1)  # [environment * start, dimension]
+    errors = _candidate_errors(weights_of, predictor, windows, candidates)
+    chosen, parts = prior.starts(candidates, errors, starts)
     problems = of.repeat_interleave(chosen.shape[1])
+    local = prior.parts(parts.repeat(environments))
+    whitened = local.whitened(chosen.flatten(0, 1))  # [environment * start, dimension]
     noise = windows.start.new_full((environments,), max(least_noise, 1e-6))
     found: Solution | None = None
     for _ in range(NOISE_ROUNDS):
         scale = (1.0 / noise)[problems][:, None]
 
         def rows(white: Tensor, of: Tensor = problems, scale: Tensor = scale) -> Tensor:
-            errors = windows.residuals(weights_of(prior.codes(white)), of, predictor)
+            errors = windows.residuals(weights_of(local.codes(white)), of, predictor)
             return torch.cat([scale * errors, white], 1)
 
         found = levenberg_marquardt(rows, whitened, iterations)
@@ -220,7 +308,8 @@ def infer_codes(
         lowest = misfit.unflatten(0, (environments, -1)).amin(1).sqrt()
         noise = torch.where(torch.isfinite(lowest), lowest, noise).clamp(min=max(least_noise, 1e-6))
     assert found is not None
-    return _posterior(tempered(found, temper), environments, noise, lowest, prior)
+    posterior = _posterior(tempered(found, temper), environments, noise, lowest, prior, parts)
+    return replace(posterior, likelihood=TemperedLikelihood(weights_of, predictor, windows, noise, temper))
 
 
 def tempered(found: Solution, temper: float) -> Solution:
@@ -237,14 +326,10 @@ def tempered(found: Solution, temper: float) -> Solution:
     )
 
 
-def _best_candidates(
-    weights_of: Callable[[Tensor], Tensor],
-    predictor: StackedPredictor,
-    windows: Windows,
-    candidates: Tensor,
-    count: int,
+def _candidate_errors(
+    weights_of: Callable[[Tensor], Tensor], predictor: StackedPredictor, windows: Windows, candidates: Tensor
 ) -> Tensor:
-    """For each environment the codes that leave the least residual [environment, start, dimension]."""
+    """Mean square residual that codes leave of each environment's frames [environment, candidate]."""
     environments = len(windows.start)
     pairs = torch.cartesian_prod(
         torch.arange(environments, device=candidates.device), torch.arange(len(candidates), device=candidates.device)
@@ -257,12 +342,13 @@ def _best_candidates(
                 for part in pairs.split(size)
             ]
         )
-    errors = torch.nan_to_num(errors, nan=torch.inf).unflatten(0, (environments, -1))
-    return candidates[errors.topk(count, dim=1, largest=False).indices]
+    return torch.nan_to_num(errors, nan=torch.inf).unflatten(0, (environments, -1))
 
 
-def _posterior(found: Solution, environments: int, noise: Tensor, residual: Tensor, prior: CodePrior) -> CodePosterior:
-    """The mixture around solutions, without those that are the same as a better one."""
+def _posterior(
+    found: Solution, environments: int, noise: Tensor, residual: Tensor, prior: CodePrior, parts: Tensor
+) -> CodePosterior:
+    """The mixture around solutions, without those that are the same as a better one in the same part of the prior."""
     modes = found.unknowns.unflatten(0, (environments, -1))  # [environment, mode, dimension]
     precision = found.normal.unflatten(0, (environments, -1))  # holds the prior's own: its rows are residuals as well
     dimensions = modes.shape[-1]
@@ -272,18 +358,21 @@ def _posterior(found: Solution, environments: int, noise: Tensor, residual: Tens
     )
     precision = _at_least_the_prior(precision)
     log_weights = -0.5 * found.cost.unflatten(0, (environments, -1)) - 0.5 * torch.logdet(precision)
+    log_weights = log_weights + prior.log_shares[parts]
+    modes, precision = prior.from_parts(modes, precision, parts)
     order = log_weights.argsort(1, descending=True)
     rows = torch.arange(environments, device=order.device)[:, None]
     modes, precision, log_weights = modes[rows, order], precision[rows, order], log_weights[rows, order]
+    of = parts[order]
     difference = (modes[:, :, None] - modes[:, None]).to(precision.dtype)  # [environment, mode, better mode, dimension]
     distance = torch.einsum("eabi,ebij,eabj->eab", difference, precision, difference).clamp(min=0).sqrt()
     better = torch.ones(modes.shape[1], modes.shape[1], device=modes.device).tril(-1).bool()
-    repeated = ((distance < SAME_MODE) & better).any(2)
+    repeated = ((distance < SAME_MODE) & better & (of[:, :, None] == of[:, None])).any(2)
     log_weights = log_weights.masked_fill(repeated, -torch.inf)
     nothing = torch.isinf(log_weights).all(1, keepdim=True)  # no finite forecast from any start
     log_weights = torch.where(nothing & (torch.arange(modes.shape[1], device=modes.device) == 0), 0.0, log_weights)
     residual = torch.where(torch.isfinite(residual), residual, noise)
-    return CodePosterior(modes, precision, log_weights.log_softmax(1).to(modes.dtype), residual, prior)
+    return CodePosterior(modes, precision, log_weights.log_softmax(1).to(modes.dtype), residual, prior, of)
 
 
 def _at_least_the_prior(precision: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from weightcast.core.config.settings import Settings
 from weightcast.core.config.training import PooledTraining
+from weightcast.environments.config.code_prior import CodeDiffusionSettings, CodeDrawName, CodePriorName
 
 ContextMap = Literal["linear", "output", "film", "deep"]
 
@@ -60,6 +61,9 @@ class RefineSettings(Settings):
     frames are no independent witnesses."""
     members: int = Field(default=64, ge=1)
     """Candidates of an ensemble."""
+    draw: CodeDrawName | Literal["auto"] = "laplace"
+    """How codes are drawn from what frames leave open. ``auto``: chosen by CRPS and coverage on left-out visible
+    environments."""
 
 
 class ContextSettings(Settings):
@@ -77,6 +81,10 @@ class ContextSettings(Settings):
     """Learned directions of ``deep``."""
     code_penalty: float = Field(default=1e-3, ge=0)
     """Weight of the codes' mean square in the loss, which keeps their scale: a standard normal prior, weakly."""
+    prior: CodePriorName | Literal["auto"] = "gaussian"
+    """What codes of unseen environments are taken to be like. ``auto``: chosen by the CRPS of forecasts for left-out
+    visible environments."""
+    code_diffusion: CodeDiffusionSettings = CodeDiffusionSettings()
     training: ContextTraining
     choice: ChoiceSettings = ChoiceSettings()
     polish: PolishSettings | None = None

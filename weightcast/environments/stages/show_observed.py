@@ -11,6 +11,7 @@ from weightcast.core.methods import CONTEXT, ENSEMBLE
 from weightcast.core.outputs import Dataset
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
+from weightcast.environments.code_posteriors import draw_codes
 from weightcast.environments.context import Context
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.ensemble_quantiles import weighted_quantiles
@@ -45,7 +46,8 @@ def show_observed(
     truth = run.place(trajectories.read_roles(rows, data, "test", settings.steps + 1, trajectories=1)[:, 0])
     forecast = np.stack([_forecast(weights, id, true, run) for id, true in zip(ids, truth, strict=True)])
     posterior = context.infer(run.place(shown)[:, None])
-    drawn = posterior.sample(settings.members, run.draws(settings.seed, "show observed"))
+    draws = run.draws(settings.seed, "show observed")
+    drawn = draw_codes(context.calibration.draw, posterior, settings.members, draws)
     deviations, traversal = _traversal(context, truth[0, 0], settings.steps)
     grid = ("channel", "y", "x")
     return Dataset(

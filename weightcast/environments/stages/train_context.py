@@ -15,9 +15,12 @@ from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
 from weightcast.environments.base import BaseNetwork, describe_weight_map
 from weightcast.environments.calibration import calibrate
+from weightcast.environments.code_priors import fit_prior
 from weightcast.environments.conditions.codes import CodeCondition
+from weightcast.environments.config.code_prior import CodePriorName
 from weightcast.environments.config.context import PolishSettings
 from weightcast.environments.context import (
+    PRIOR_WIDENED,
     Calibration,
     Candidate,
     Context,
@@ -34,6 +37,7 @@ from weightcast.environments.gaps import FrameSpace
 from weightcast.environments.jobs import TrainContext
 from weightcast.environments.polish import LinearContext, Polish, choose_penalty
 from weightcast.environments.predictor import StackedPredictor
+from weightcast.environments.refinement import CodePrior
 from weightcast.environments.stages.train_base import record_environments
 from weightcast.environments.weight_maps import LinearWeights
 
@@ -58,14 +62,16 @@ def train_context(run: Run, settings: TrainContext, trajectories: TrajectoryFold
     polished = polish is not None and isinstance(judge.weight_map, LinearWeights)
     if polish is not None and polished:
         described["polish"] = training.choose_penalty(judge, polish, edge, inside)
-    calibration = training.calibrated(judge, [*edge, *inside])
+    prior, calibration = training.choose_prior(judge, [*edge, *inside])
+    described["prior"] = prior
     trained = training.train(chosen, f"context {chosen.name}", range(len(settings.ids)), short=polished)
     if polish is not None and polished:
         described["polish"]["iterations"] = training.polish(trained, described["polish"]["penalty"], polish)
     calibration = calibration.of_better_map(
         training.residual(trained), training.own_error(trained) / training.own_error(judge)
     )
-    base = training.base(trained, chosen, calibration, described, time.monotonic() - started)
+    further = training.prior(trained, prior, "prior")
+    base = training.base(trained, chosen, calibration, further, described, time.monotonic() - started)
     return Context.of(base)
 
 
@@ -143,7 +149,22 @@ class _Training:
         )
         return forecast_errors(trained.weight_map(posterior.best), self.predictor, self.judged(rows))
 
-    def calibrated(self, trained: TrainedCodes, rows: list[int]) -> Calibration:
+    def prior(self, trained: TrainedCodes, kind: CodePriorName, name: str) -> CodePrior:
+        """What codes are like, by those of a map."""
+        settings, seed = self.settings.context.code_diffusion, derive_seed(self.seed, "prior")
+        return fit_prior(self.run, kind, trained.codes, PRIOR_WIDENED, settings, seed, f"{name} {kind}")
+
+    def choose_prior(self, judge: TrainedCodes, rows: list[int]) -> tuple[CodePriorName, Calibration]:
+        """The kind of prior whose forecasts are best for environments that a map has not seen, and its calibration."""
+        wanted = self.settings.context.prior
+        kinds: tuple[CodePriorName, ...] = ("gaussian", "mixture", "diffusion") if wanted == "auto" else (wanted,)
+        found = {kind: self.calibrated(judge, rows, self.prior(judge, kind, "judge's prior")) for kind in kinds}
+        for kind, calibration in found.items():
+            print(f"prior: {kind}, temper {calibration.temper:g}, mean log CRPS {calibration.crps:.4g}", flush=True)
+        best = min(kinds, key=lambda kind: found[kind].crps or 0.0)
+        return best, found[best]
+
+    def calibrated(self, trained: TrainedCodes, rows: list[int], prior: CodePrior) -> Calibration:
         """Temper and model error of a map that has not seen these environments."""
         return calibrate(
             trained.weight_map,
@@ -155,6 +176,7 @@ class _Training:
             self.settings.context.refine,
             self.residual(trained),
             derive_seed(self.seed, "calibration"),
+            prior,
         )
 
     def shown(self, rows: list[int]) -> Tensor:
@@ -237,7 +259,13 @@ class _Training:
         return (forecast[0] - frames[:, 1:]).flatten()
 
     def base(
-        self, trained: TrainedCodes, chosen: Candidate, calibration: Calibration, choice: dict[str, Any], seconds: float
+        self,
+        trained: TrainedCodes,
+        chosen: Candidate,
+        calibration: Calibration,
+        prior: CodePrior,
+        choice: dict[str, Any],
+        seconds: float,
     ) -> BaseNetwork:
         """The artifact."""
         settings, condition = self.settings, trained.weight_map.condition
@@ -255,7 +283,8 @@ class _Training:
             "context": describe_context(settings.context, calibration, chosen, choice),
         }
         metadata |= self.run.described()
-        return BaseNetwork(trained.weight_map, self.predictor, self.normalisation, metadata, self.space.tensors())
+        further = self.space.tensors() | prior.tensors()
+        return BaseNetwork(trained.weight_map, self.predictor, self.normalisation, metadata, further)
 
 
 def _mean_logarithm(errors: Tensor) -> float:

@@ -1,0 +1,137 @@
+"""Codes drawn from what frames say of them, in one of three ways, and the density that two of these aim at.
+
+Normal distributions around the solutions (Laplace) are exact where forecasts are linear in the code. Where they are
+not, what is drawn from them is drawn again by importance, or moved by Langevin steps, under the tempered likelihood
+itself.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from weightcast.core.draws import Draws
+from weightcast.environments.config.code_prior import CodeDrawName
+from weightcast.environments.langevin import langevin
+from weightcast.environments.refinement import CodePosterior, TemperedLikelihood
+
+CANDIDATES = 8
+"""Drawn for each code that is kept, where importance decides."""
+STEPS = 20
+"""Langevin steps of each code."""
+KEPT = 4
+"""Times the memory that a gradient takes over a forecast's."""
+
+
+def log_solutions(posterior: CodePosterior, whitened: Tensor) -> Tensor:
+    """Log-density of each solution's normal distribution, its share included, but for a constant.
+
+    Args:
+        posterior: whose solutions these are.
+        whitened: codes [environment, sample, dimension].
+
+    Returns:
+        [environment, sample, mode].
+    """
+    difference = (whitened[:, :, None] - posterior.modes[:, None]).to(posterior.precision.dtype)
+    distance = torch.einsum("enmi,emij,enmj->enm", difference, posterior.precision, difference)
+    sizes = 0.5 * torch.logdet(posterior.precision) + posterior.log_weights
+    return (sizes[:, None] - 0.5 * distance).to(whitened.dtype)
+
+
+def log_prior(posterior: CodePosterior, whitened: Tensor, temper: float) -> Tensor:
+    """Log-density of the prior around the solutions of the untempered likelihood, but for a constant.
+
+    A prior that pulled harder than an untempered likelihood asks for would move codes away from the solutions
+    (weightcast.environments.refinement.tempered): what it pulls more at a code's own solution is taken off again.
+
+    Args:
+        posterior: whose prior and solutions these are.
+        whitened: codes [environment, sample, dimension].
+        temper: weight of the likelihood.
+
+    Returns:
+        [environment, sample].
+    """
+    prior, modes = posterior.prior, posterior.modes
+    of = posterior.parts if posterior.parts is not None else torch.zeros_like(posterior.log_weights, dtype=torch.long)
+    centres, precision = prior.relative()
+    centre, inner = centres[of], precision[of]  # [environment, mode, ...]
+    shares = (prior.log_shares + 0.5 * torch.logdet(precision))[of]
+    off = (whitened[:, :, None] - centre[:, None]).to(inner.dtype)  # [environment, sample, mode, dimension]
+    pull = torch.einsum("emij,emj->emi", inner, (modes - centre).to(inner.dtype))
+    distance = torch.einsum("enmi,emij,enmj->enm", off, inner, off)
+    more = (1.0 - temper) * torch.einsum("emi,enmi->enm", pull, (modes[:, None] - whitened[:, :, None]).to(inner.dtype))
+    terms = shares[:, None] - 0.5 * distance - more
+    # In each part of the prior a code's own solution counts alone.
+    near = log_solutions(posterior, whitened).detach()
+    same = of[:, :, None] == of[:, None]  # [environment, mode, mode]
+    best = torch.where(same[:, None], near[:, :, None], -torch.inf).amax(3)
+    own = (near >= best) & torch.isfinite(near)
+    return terms.masked_fill(~own, -torch.inf).logsumexp(2).to(whitened.dtype)
+
+
+def draw_codes(kind: CodeDrawName, posterior: CodePosterior, count: int, draws: Draws) -> Tensor:
+    """Codes from a posterior [environment, sample, dimension].
+
+    Args:
+        kind: how they are drawn; around the solutions alone where frames say nothing.
+        posterior: of some environments.
+        count: codes of each.
+        draws: source of randomness.
+    """
+    likelihood = posterior.likelihood
+    if kind == "laplace" or likelihood is None:
+        return posterior.sample(count, draws)
+    if kind == "weighted":
+        return _weighted(posterior, likelihood, count, draws)
+    return _moved(posterior, likelihood, count, draws)
+
+
+def _weighted(posterior: CodePosterior, likelihood: TemperedLikelihood, count: int, draws: Draws) -> Tensor:
+    """Drawn again by importance, each as often as its weight says, as evenly as can be."""
+    codes = posterior.sample(CANDIDATES * count, draws)
+    whitened = posterior.prior.whitened(codes)
+    with torch.no_grad():
+        parts = codes.split(likelihood.together, dim=1)
+        target = torch.cat([likelihood(part) for part in parts], 1) + log_prior(posterior, whitened, likelihood.temper)
+    shares = truncated(target - log_solutions(posterior, whitened).logsumexp(2))
+    places = (torch.arange(count, device=codes.device) + draws.uniform(len(codes), 1)) / count
+    chosen = torch.searchsorted(shares.cumsum(1), places.to(shares.dtype).contiguous()).clamp(max=codes.shape[1] - 1)
+    return codes.gather(1, chosen[..., None].expand(-1, -1, codes.shape[2]))
+
+
+def _moved(posterior: CodePosterior, likelihood: TemperedLikelihood, count: int, draws: Draws) -> Tensor:
+    """Moved by Langevin steps, in the units of the solution that each code is drawn around."""
+    prior, environments = posterior.prior, len(posterior.modes)
+    start = prior.whitened(posterior.sample(count, draws))
+    nearest = log_solutions(posterior, start).argmax(2)  # [environment, sample]
+    rows = torch.arange(environments, device=start.device)[:, None]
+    factor = torch.linalg.inv(torch.linalg.cholesky(posterior.precision[rows, nearest])).mT.to(start.dtype)
+
+    def log_density(points: Tensor) -> Tensor:
+        """Whitened codes [environment * sample, dimension], environment by environment."""
+        whitened = points.unflatten(0, (environments, -1))
+        return (likelihood(prior.codes(whitened)) + log_prior(posterior, whitened, likelihood.temper)).flatten()
+
+    size = max(1, likelihood.together // KEPT)
+    moved = [
+        langevin(log_density, part.flatten(0, 1), own.flatten(0, 1), STEPS, draws)[0].unflatten(0, (environments, -1))
+        for part, own in zip(start.split(size, dim=1), factor.split(size, dim=1), strict=True)
+    ]
+    return prior.codes(torch.cat(moved, 1))
+
+
+def truncated(log_weights: Tensor) -> Tensor:
+    """Importance weights, with a sum of 1, without the few that would outweigh all others [environment, sample].
+
+    Cut off at the mean weight times the square root of their number (Ionides, Journal of Computational and Graphical
+    Statistics, 2008).
+    """
+    log_weights = torch.nan_to_num(log_weights.double(), nan=-torch.inf, posinf=-torch.inf)
+    highest = log_weights.amax(1, keepdim=True)
+    weights = torch.where(torch.isfinite(highest), log_weights - highest, torch.zeros_like(log_weights)).exp()
+    weights = torch.minimum(weights, weights.mean(1, keepdim=True) * math.sqrt(log_weights.shape[1]))
+    return weights / weights.sum(1, keepdim=True)
