@@ -1,14 +1,15 @@
 """How far a posterior over codes may be believed: settled on visible environments that its map was not trained on.
 
 Neighbouring points and consecutive frames are no independent witnesses, and a map is not exact, so that a likelihood
-that counts every number is far too sure. Its weight (temper) is chosen by the CRPS of the ensembles that follow; what
-the forecasts are off by beyond the ensemble's spread is noted as the error of the model, step by step.
+that counts every number is far too sure. What forecasts are off by beyond the ensemble's spread is the error of the
+model, step by step; the weight of the likelihood (temper) is chosen by the CRPS of the ensembles with that error.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -30,6 +31,8 @@ MEMBERS = 16
 """Candidates of the ensembles that are compared."""
 SHOWN = ((1.0, 0.0), (0.2, 0.05), (0.2, 0.2))
 """What is shown of left-out environments: a share of the frames, and noise on them in standard deviations."""
+SHARES = (0.0, 0.2, 0.35, 0.5, 0.7, 0.85, 1.0, 1.2)
+"""Of the root mean square error that an ensemble's spread does not explain, as the scale of a normal distribution."""
 
 
 def calibrate(
@@ -77,45 +80,37 @@ def calibrate(
             for number, frames in enumerate(cases)
         ]
 
-    scores, ensembles = [], []
-    draw: CodeDrawName = "laplace" if settings.draw == "auto" else settings.draw
-    for temper in settings.tempers:
+    def settled(temper: float, draw: CodeDrawName) -> _Settled:
         trial = Calibration(temper, least_noise, [], math.nan, draw)
-        ensembles.append(made(trial))
-        scores.append(_score([forecast for forecast, _ in ensembles[-1]], test))
-    best = min(range(len(scores)), key=scores.__getitem__)
-    temper, score, chosen = settings.tempers[best], scores[best], ensembles[best]
+        ensembles = made(trial)
+        error, crps, coverage = _believable([forecast for forecast, _ in ensembles], test)
+        noise = ensembles[0][1]
+        usual = float(noise.max() / max(trial.noise_of(shown.shape[2] - 1), 1e-6))
+        print(f"{draw}, temper {temper:g}: mean log CRPS {crps:.4g}, coverage {coverage:.2f} of 0.9", flush=True)
+        return _Settled(Calibration(temper, least_noise, error.tolist(), usual, draw, crps), coverage)
+
+    draw: CodeDrawName = "laplace" if settings.draw == "auto" else settings.draw
+    chosen = min((settled(temper, draw) for temper in settings.tempers), key=lambda one: one.crps)
     if settings.draw == "auto":
         others: tuple[CodeDrawName, ...] = ("weighted", "langevin")
-        ways = {draw: chosen} | {other: made(Calibration(temper, least_noise, [], math.nan, other)) for other in others}
-        draw, score = _best_draw(ways, test)
-        chosen = ways[draw]
-    forecasts, noise = chosen[0]
-    return Calibration(
-        temper=temper,
-        least_noise=least_noise,
-        model_error=_model_error(forecasts, test).tolist(),
-        usual_residual=float(noise.max() / max(trial.noise_of(shown.shape[2] - 1), 1e-6)),
-        draw=draw,
-        crps=score,
-    )
+        ways = [chosen, *(settled(chosen.calibration.temper, other) for other in others)]
+        least = min(one.crps for one in ways)
+        as_good = (one for one in ways if one.crps <= least + AS_GOOD)
+        chosen = min(as_good, key=lambda one: abs(one.coverage - 0.9))
+    return chosen.calibration
 
 
-def _best_draw(ways: Mapping[CodeDrawName, list[tuple[Tensor, Tensor]]], test: Tensor) -> tuple[CodeDrawName, float]:
-    """Of the ways whose CRPS is as good as the best, the one whose intervals cover best; and its score."""
-    scores = {draw: _score([forecast for forecast, _ in made], test) for draw, made in ways.items()}
-    least = min(scores.values())
-    off = {
-        draw: abs(_score([forecast for forecast, _ in made], test, "coverage_90") - 0.9)
-        for draw, made in ways.items()
-        if scores[draw] <= least + AS_GOOD
-    }
-    for draw, score in scores.items():
-        print(
-            f"draws: {draw}, mean log CRPS {score:.4g}" + (f", coverage off by {off[draw]:.3g}" if draw in off else "")
-        )
-    best = min(off, key=off.__getitem__)
-    return best, scores[best]
+@dataclass(frozen=True)
+class _Settled:
+    """A calibration that was tried, and the share of the truths that its 90 % intervals held."""
+
+    calibration: Calibration
+    coverage: float
+
+    @property
+    def crps(self) -> float:
+        assert self.calibration.crps is not None
+        return self.calibration.crps
 
 
 def observations(shown: Tensor, seed: int) -> list[Tensor]:
@@ -151,16 +146,45 @@ def _ensemble(
     return torch.stack(forecasts), posterior.noise
 
 
-def _score(cases: Sequence[Tensor], test: Tensor, metric: str = "crps") -> float:
-    """Mean over cases and environments: of the CRPS' logarithm, of a coverage itself."""
-    values = []
-    for forecasts in cases:
-        for members, true in zip(forecasts, test, strict=True):
-            horizon = true.shape[1] - 1
-            found = ensemble_metrics(members, torch.ones(len(members)), true[:, 1:], [horizon])
-            value = next(value for name, _, value in found if name == metric)
-            values.append(math.log(value + 1e-9) if metric == "crps" else value)
-    return sum(values) / len(values)
+def _believable(cases: Sequence[Tensor], test: Tensor) -> tuple[Tensor, float, float]:
+    """The error of the model with which the ensembles' 90 % intervals hold 90 % of the truths, as nearly as they can.
+
+    Args:
+        cases: forecasts of each case [environment, member, trajectory, step, channel, y, x]; of the first one, in which
+            most was shown, the error is taken.
+        test: what came true [environment, trajectory, frame, channel, y, x].
+
+    Returns:
+        The error [step, channel]; the mean logarithm of the CRPS with it, over cases and environments; the coverage.
+    """
+    excess = _model_error(cases[0], test)
+    # The root mean square is too wide for errors that are large in a few places and small elsewhere.
+    tried = [(share * excess, _coverage(cases[0], test, share * excess)) for share in SHARES]
+    error, _ = min(tried, key=lambda one: abs(one[1] - 0.9))
+    scores = [_scores(case, test, error) for case in cases]
+    crps, coverage = (
+        sum(math.log(score["crps"] + 1e-9) if name == "crps" else score[name] for of in scores for score in of)
+        / sum(len(of) for of in scores)
+        for name in ("crps", "coverage_90")
+    )
+    return error, crps, coverage
+
+
+def _coverage(forecasts: Tensor, test: Tensor, error: Tensor) -> float:
+    """Of 90 % intervals, the mean over environments."""
+    scores = _scores(forecasts, test, error)
+    return sum(score["coverage_90"] for score in scores) / len(scores)
+
+
+def _scores(forecasts: Tensor, test: Tensor, error: Tensor) -> list[dict[str, float]]:
+    """CRPS and coverage over the whole horizon, environment by environment, with an error [step, channel] around each
+    member."""
+    horizon, noise = test.shape[2] - 1, error.clamp(min=1e-9)
+    return [
+        {name: value for name, _, value in ensemble_metrics(members, equal, true[:, 1:], [horizon], noise)}
+        for members, true in zip(forecasts, test, strict=True)
+        for equal in [torch.ones(len(members))]
+    ]
 
 
 def _model_error(forecasts: Tensor, test: Tensor) -> Tensor:
