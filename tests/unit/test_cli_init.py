@@ -165,7 +165,7 @@ def test_states_get_the_sizes_of_the_study_of_lotka_and_volterra(
     assert "$" not in text
 
     of_this_data = {
-        "base": ("environments",),
+        "base": ("environments", "map"),
         "zoo": ("shard_environments",),
         "generator": ("environments", "batch", "paper"),
         "baselines": ("environments", "folds", "choosing_environments"),

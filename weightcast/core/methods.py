@@ -69,6 +69,7 @@ class Method:
 _KNOWN = (
     Method("erm", "baseline", "ERM", "one model trained on all visible environments pooled"),
     Method("film", "baseline", "FiLM", "one model conditioned on the environment's parameters by feature-wise scales"),
+    Method("conditioned", "baseline", "Conditioned base", "FiLM or a low-rank map, as left-out environments chose"),
     Method("film-matched", "baseline", "FiLM, matched compute", "FiLM trained with the generator's whole compute"),
     Method("hypernetwork", "baseline", "Hypernetwork", "parameters to weights, trained through the predictor's error"),
     Method("nearest-expert-erm", "baseline", "Nearest expert (ERM)", "expert of the nearest visible environment"),
@@ -100,6 +101,12 @@ _KNOWN = (
     Method("finetune-erm", "baseline", "ERM, fine-tuned", "ERM fine-tuned on 10 observed frames of the environment"),
     Method("finetune-film", "baseline", "FiLM, fine-tuned", "FiLM fine-tuned on 10 observed frames of the environment"),
     Method(
+        "finetune-conditioned",
+        "baseline",
+        "Conditioned base, fine-tuned",
+        "the conditioned base fine-tuned on 10 observed frames of the environment",
+    ),
+    Method(
         RETRIEVED,
         "baseline",
         "Retrieved expert",
@@ -128,6 +135,12 @@ _KNOWN = (
         "baseline",
         "FiLM, fine-tuned on the frames",
         "FiLM at the parameters inferred from the observed frames, fine-tuned on them",
+    ),
+    Method(
+        "finetune-conditioned" + OBSERVED,
+        "baseline",
+        "Conditioned base, fine-tuned on the frames",
+        "the conditioned base at the parameters inferred from the observed frames, fine-tuned on them",
     ),
     Method(
         FINETUNE_LORA + OBSERVED,

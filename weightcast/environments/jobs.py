@@ -28,7 +28,7 @@ from weightcast.environments.config.study import Study
 from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.config.vae import VAESettings
 from weightcast.environments.config.weight_map import AnyWeightMap
-from weightcast.environments.config.zoo import Perturbation
+from weightcast.environments.config.zoo import MapChoiceSettings, Perturbation
 from weightcast.environments.plan import (
     adapted_maps,
     attended_arms,
@@ -229,13 +229,20 @@ class DownloadEra5(StageSettings):
 
 
 class TrainBase(Told):
-    """A network trained on all visible environments together: a pooled one, a conditioned one or a hypernetwork."""
+    """A network trained on all visible environments together: a pooled one, a conditioned one or a hypernetwork.
+
+    Attributes:
+        rivals: other kinds of maps with their trainings, among which and ``weight_map`` left-out environments choose.
+        choice: how; None where there are no rivals.
+    """
 
     data: DataSettings
     predictor: AnyPredictor
     weight_map: AnyWeightMap
     condition: ConditionName
     training: PooledTraining
+    rivals: tuple[tuple[AnyWeightMap, PooledTraining], ...] = ()
+    choice: MapChoiceSettings | None = None
     logarithmic_parameters: list[str]
     seed: int
 
@@ -251,6 +258,8 @@ class TrainBase(Told):
             weight_map=trained.weight_map,
             condition=trained.condition,
             training=trained.training,
+            rivals=trained.rivals,
+            choice=study.base.choice if trained.rivals else None,
             logarithmic_parameters=study.logarithmic_parameters,
             seed=study.seed,
         )

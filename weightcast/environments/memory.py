@@ -25,7 +25,7 @@ from weightcast.core.nets.sizes import (
 from weightcast.environments.config.condition import SHOWN_FRAMES
 from weightcast.environments.config.study import Study
 from weightcast.environments.config.trained_maps import trained_maps
-from weightcast.environments.config.weight_map import FilmMap, HypernetworkMap
+from weightcast.environments.config.weight_map import FilmMap, HypernetworkMap, PooledMap
 from weightcast.environments.jobs import Plan
 from weightcast.environments.plan import (
     adapted_arms,
@@ -135,7 +135,11 @@ class _Sizes:
 
     def weight_map(self, name: str) -> int:
         """What a map from a condition to weights learns."""
-        match trained_maps(self.study)[name].weight_map:
+        trained = trained_maps(self.study)[name]
+        return max(map(self._learned, (trained.weight_map, *(rival for rival, _ in trained.rivals))))
+
+    def _learned(self, weight_map: PooledMap | FilmMap | HypernetworkMap) -> int:
+        match weight_map:
             case FilmMap(width=width):
                 return self.weights + width * (width + 2 * self.nodes)
             case HypernetworkMap(rank=rank, width=width):

@@ -13,6 +13,7 @@ from weightcast.core.files import written_whole
 from weightcast.environments.commands.data_survey import Survey, survey
 from weightcast.environments.commands.drawn_table import SEED, drawn_table
 from weightcast.environments.commands.npz_survey import survey_npz
+from weightcast.environments.commands.parameter_scale import logarithmic_parameters
 from weightcast.environments.commands.source_data import refuse_own_folder
 from weightcast.environments.commands.study_template import fill_template
 from weightcast.environments.config.study import parse_study
@@ -39,7 +40,7 @@ def init_environments(arguments: argparse.Namespace) -> list[str]:
         table.save(table.path)
     with written_whole(arguments.output) as partial:
         partial.write_text(text, encoding="utf-8")
-    lines = _report(table, found, arguments.data)
+    lines = [*_report(table, found, arguments.data), *_scales(table)]
     if arguments.table is not None:
         return lines
     return [*lines, *(_drawn(table) if found.counts is None else [f"wrote {table.path}: ids, and roles by the files"])]
@@ -84,6 +85,13 @@ def _report(table: EnvironmentTable, found: Survey, directory: Path) -> list[str
         f"found {found.format} files in {directory}: channels {', '.join(found.channels)} {where}, "
         f"{_range(found.trajectories)} trajectories of {_range(found.frames)} frames for each environment",
     ]
+
+
+def _scales(table: EnvironmentTable) -> list[str]:
+    """On which scale methods see parameters; nothing where there are none."""
+    logarithmic = logarithmic_parameters(table)
+    scales = [f"{name} {'logarithmic' if name in logarithmic else 'linear'}" for name in table.parameter_names]
+    return [f"scale of parameters, by how visible values are spread: {', '.join(scales)}"] if scales else []
 
 
 def _drawn(table: EnvironmentTable) -> list[str]:

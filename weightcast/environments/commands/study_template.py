@@ -13,6 +13,7 @@ import yaml
 
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.environments.commands.data_survey import Survey
+from weightcast.environments.commands.parameter_scale import logarithmic_parameters
 from weightcast.environments.config.data import TrajectoryCounts
 
 TEMPLATE = Path(__file__).with_suffix(".yaml")
@@ -70,7 +71,8 @@ ADAPTATION_SCORES = """\
 WITH_PARAMETERS = {
     "conditioned": """\
   conditioned: {steps: $conditioned_steps, learning_rate: $base_rate, unroll: $unroll, batch: $batch, \
-environments: $pooled}""",
+environments: $pooled}
+  map: auto  # of the conditioned base: film, low-rank, or what serves left-out visible environments better""",
     "bases": "[erm, conditioned]",
     "arms": """\
   arms:  # configurations that are compared; vae and diffusion may override single keys below
@@ -146,6 +148,7 @@ def fill_template(name: str, directory: Path, table: EnvironmentTable, found: Su
     modes = [choose_modes(points) for points in found.grid]
     values: dict[str, Any] = {
         "table": str(table.path),
+        "logarithmic": logarithmic_parameters(table),
         "format": found.format,
         "directory": str(directory),
         "settings": {"frame_step": 1.0} if npy else {},

@@ -141,6 +141,11 @@ def _check_coordinates(study: Study, arm: str, diffusion: DiffusionSettings, sou
 
 
 def _check_conditions(study: Study, source: str | Path) -> None:
+    if study.base.map == "auto" and study.base.condition != "parameters":
+        raise InputError(
+            f"{source}: base.map: found 'auto' with base.condition {study.base.condition!r}, expected 'film' or "
+            "'low-rank': only parameters say which environments lie at the edge"
+        )
     if study.base.condition in LABELLED:
         raise InputError(
             f"{source}: base.condition: found {study.base.condition!r}, expected 'parameters' or 'frames': labels are "

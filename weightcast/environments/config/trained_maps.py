@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from weightcast.core.config.training import PooledTraining
 from weightcast.environments.config.condition import ConditionName
 from weightcast.environments.config.weight_map import FilmMap, HypernetworkMap, PooledMap
+from weightcast.environments.config.zoo import BaseSettings
 
 if TYPE_CHECKING:
     from weightcast.environments.config.study import Study
@@ -24,6 +25,7 @@ class TrainedMap:
         weight_map: its kind and sizes.
         condition: what it is told of an environment, if it is told anything.
         is_base: whether experts start from it, and whether it is fine-tuned on a few frames.
+        rivals: other kinds that it may be instead, each with its training: left-out visible environments choose.
     """
 
     field: str
@@ -32,6 +34,7 @@ class TrainedMap:
     weight_map: PooledMap | FilmMap | HypernetworkMap
     condition: ConditionName
     is_base: bool = False
+    rivals: tuple[tuple[HypernetworkMap, PooledTraining], ...] = ()
 
     @property
     def told(self) -> bool:
@@ -48,7 +51,7 @@ def trained_maps(study: Study) -> dict[str, TrainedMap]:
     film, told = FilmMap(width=base.film.width), base.condition
     maps = {"erm": TrainedMap("base.erm", "erm", base.erm, PooledMap(), told, is_base=True)}
     if base.conditioned is not None:
-        maps["conditioned"] = TrainedMap("base.conditioned", "film", base.conditioned, film, told, is_base=True)
+        maps["conditioned"] = _conditioned(base, base.conditioned)
     if matched is not None:
         maps["film-matched"] = TrainedMap("baselines.film_matched", "film-matched", matched, film, told)
     if hyper is not None:
@@ -56,3 +59,19 @@ def trained_maps(study: Study) -> dict[str, TrainedMap]:
         field = "baselines.hypernetwork.training"
         maps["hypernetwork"] = TrainedMap(field, "hypernetwork", hyper.training, directions, told)
     return maps
+
+
+def _conditioned(base: BaseSettings, training: PooledTraining) -> TrainedMap:
+    """The conditioned base: FiLM, a low-rank hypernetwork, or the one of them that its training chooses."""
+    film = FilmMap(width=base.film.width)
+    low_rank = HypernetworkMap(rank=base.low_rank.rank, width=base.low_rank.width)
+    of_low_rank = training.model_copy(update={"learning_rate": base.low_rank.learning_rate})
+    field, told = "base.conditioned", base.condition
+    match base.map:
+        case "film":
+            return TrainedMap(field, "film", training, film, told, is_base=True)
+        case "low-rank":
+            return TrainedMap(field, "conditioned", of_low_rank, low_rank, told, is_base=True)
+        case "auto":
+            rivals = ((low_rank, of_low_rank),)
+            return TrainedMap(field, "conditioned", training, film, told, is_base=True, rivals=rivals)

@@ -11,6 +11,7 @@ from weightcast.core.config.training import PooledTraining, PredictorTraining
 from weightcast.environments.config.condition import ConditionName
 
 BaseName = Literal["erm", "conditioned"]
+BaseMap = Literal["film", "low-rank", "auto"]
 
 
 class FilmSettings(Settings):
@@ -18,6 +19,26 @@ class FilmSettings(Settings):
 
     width: int = Field(default=64, ge=1)
     """Width of the two hidden layers that turn parameters into scales and shifts."""
+
+
+class LowRankSettings(Settings):
+    """A mean and a few learned directions of all weights, with coefficients from the environment's parameters."""
+
+    rank: int = Field(default=8, ge=1)
+    """Learned directions in weight space."""
+    width: int = Field(default=64, ge=1)
+    """Width of the two hidden layers that turn parameters into coefficients."""
+    learning_rate: float = Field(default=0.003, gt=0)
+    """Peak learning rate of its training, in the place of that of ``conditioned``: a step moves all weights at once."""
+
+
+class MapChoiceSettings(Settings):
+    """Which map the conditioned base is: by forecasts for left-out visible environments, told their parameters."""
+
+    steps: int = Field(default=1000, ge=1)
+    """Optimiser steps of a candidate."""
+    left_out: float = Field(default=0.25, gt=0, lt=1)
+    """Share of the visible environments that is left out; half of them lie farthest outside in their parameters."""
 
 
 class BaseSettings(Settings):
@@ -30,7 +51,13 @@ class BaseSettings(Settings):
     as where nobody knows the parameters, or they are to be hidden."""
     condition: ConditionName = "parameters"
     """What the weights of conditioned networks depend on."""
+    map: BaseMap = "film"
+    """What the conditioned base turns parameters into: ``film`` (scales and shifts of a pooled network), ``low-rank``
+    (coefficients of learned directions of all weights), or ``auto``: what serves left-out visible environments better.
+    In tables it is ``film`` where that is set, and ``conditioned`` otherwise."""
     film: FilmSettings = FilmSettings()
+    low_rank: LowRankSettings = LowRankSettings()
+    choice: MapChoiceSettings = MapChoiceSettings()
 
 
 class Perturbation(Settings):

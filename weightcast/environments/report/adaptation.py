@@ -32,6 +32,8 @@ _HEADINGS = {
     RELATIVE_L2_BEYOND: ("Relative L2, out-t", "the same over the frames beyond the trained ones (GEPS)"),
 }
 
+_TOLD = ("film", "conditioned", "film-matched", "hypernetwork", "finetune-film", "finetune-conditioned")
+
 
 @dataclass(frozen=True)
 class AdaptationTable:
@@ -60,7 +62,7 @@ def untold_methods(config: str) -> set[str]:
     settings = yaml.safe_load(config)
     settings = settings if isinstance(settings, dict) else {}
     base = settings.get("base", {}).get("condition", "parameters")
-    names = set() if base == "parameters" else {"film", "film-matched", "hypernetwork", "finetune-film"}
+    names = set() if base == "parameters" else set(_TOLD)
     for arm, chosen in settings.get("generator", {}).get("arms", {}).items():
         if chosen.get("condition", "parameters") != "parameters":
             names |= {f"{GENERATOR_PREFIX}{arm}", f"{GENERATOR_PREFIX}{arm}{WEIGHTS_ONLY}"}

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -16,60 +19,122 @@ from weightcast.core.stage import stage
 from weightcast.core.training import Fit
 from weightcast.environments.base import BaseNetwork, describe_weight_map
 from weightcast.environments.conditions import new_condition
+from weightcast.environments.config.weight_map import AnyWeightMap
+from weightcast.environments.config.zoo import MapChoiceSettings
+from weightcast.environments.context import forecast_errors
 from weightcast.environments.dataset import Normalisation, TrajectoryFolder, any_trajectory, tensor_digest
 from weightcast.environments.examples import Examples
 from weightcast.environments.jobs import TrainBase
 from weightcast.environments.known import known_of, training_known_of
 from weightcast.environments.losses import held_out_errors, pooled_loss
+from weightcast.environments.map_choice import MapChoice, choose_map
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.weight_maps import WeightMap, build_weight_map
 
 
 @stage("train_base")
 def train_base(run: Run, settings: TrainBase, trajectories: TrajectoryFolder) -> BaseNetwork:
-    """Train a pooled network, a conditioned one or a hypernetwork on all visible environments together."""
+    """Train a pooled network, a conditioned one or a hypernetwork on all visible environments together; where there are
+    several to choose from, the kind that serves left-out visible environments best."""
     record_environments(run, settings.ids)
-    data, ids = settings.data, settings.ids
-    physical = trajectories.read(ids, data, "train", data.trained_frames)
-    normalisation = Normalisation.of(physical)
-    known, taught = known_of(settings, trajectories), training_known_of(settings, trajectories)
-    condition = new_condition(settings.condition, taught, settings.logarithmic_parameters, settings.conditions)
-
-    seed = derive_seed(settings.seed, "base", settings.weight_map.kind)
-    architecture = describe_architecture(settings.predictor, len(data.channels))
-    module = build_predictor(architecture, seed)
-    predictor = StackedPredictor(module)
-    with run.initialised(derive_seed(seed, "map")):
-        weight_map = build_weight_map(settings.weight_map, condition, predictor.graph.read(module), predictor.graph)
-
-    held_out = trajectories.read(ids, data, "validation", data.trained_frames)
-    predictor = predictor.on(run)
-    result = train_weight_map(
-        run,
-        run.place(weight_map),
-        predictor,
-        run.place(normalisation.apply(physical)),
-        run.place(condition.prepare(known)),
-        settings.training,
-        seed,
-        held_out=run.place(normalisation.apply(held_out)),
-        name=run.outputs["output"].stem if run.outputs else settings.weight_map.kind,
-        examples=None if settings.weight_map.kind == "pooled" else Examples.of(run, condition, taught),
-        start_share=data.start_share,
-    )
+    started = time.monotonic()
+    training = _Training(run, settings, trajectories)
+    name = run.outputs["output"].stem if run.outputs else settings.weight_map.kind
+    chosen, how, choice = settings.weight_map, settings.training, None
+    if settings.choice is not None:
+        kinds = {one.kind: (one, of_one) for one, of_one in ((chosen, how), *settings.rivals)}
+        choice = training.choose(kinds, settings.choice, name)
+        chosen, how = kinds[choice.chosen]
+    choosing = time.monotonic() - started
+    trained = training.train(chosen, how, name)
     metadata = {
-        "weight_map": describe_weight_map(settings.weight_map, condition),
-        "architecture": architecture,
-        "normalisation": normalisation.metadata(),
-        "condition": condition.describe(),
-        "environments": ids,
-        "seed": seed,
+        "weight_map": describe_weight_map(chosen, training.condition),
+        "architecture": training.architecture,
+        "normalisation": training.normalisation.metadata(),
+        "condition": training.condition.describe(),
+        "environments": settings.ids,
+        "seed": trained.seed,
         "settings": settings.model_dump(mode="json", exclude={"environments"}),
-        "data_digest": tensor_digest(physical),
-        "seconds": result.seconds,
-        "metrics": {"last_loss": result.last_loss},
+        "data_digest": tensor_digest(training.physical),
+        "seconds": trained.fit.seconds + (choosing if choice else 0.0),
+        "metrics": {"last_loss": trained.fit.last_loss},
     }
-    return BaseNetwork(weight_map, predictor, normalisation, metadata | run.described())
+    if choice is not None:
+        metadata["choice"] = choice.metadata(settings.ids)
+    return BaseNetwork(trained.weight_map, trained.predictor, training.normalisation, metadata | run.described())
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """A weight map, the predictor whose weights it gives, the seed of both, and how the training went."""
+
+    weight_map: WeightMap
+    predictor: StackedPredictor
+    seed: int
+    fit: Fit
+
+
+class _Training:
+    """What all trainings of the stage share: data, and what is known of the environments."""
+
+    def __init__(self, run: Run, settings: TrainBase, trajectories: TrajectoryFolder) -> None:
+        self.run, self.settings = run, settings
+        data, ids = settings.data, settings.ids
+        self.physical = trajectories.read(ids, data, "train", data.trained_frames)
+        self.normalisation = Normalisation.of(self.physical)
+        self.frames = run.place(self.normalisation.apply(self.physical))
+        held_out = trajectories.read(ids, data, "validation", data.trained_frames)
+        self.held_out = run.place(self.normalisation.apply(held_out))
+        known, self.taught = known_of(settings, trajectories), training_known_of(settings, trajectories)
+        self.condition = new_condition(
+            settings.condition, self.taught, settings.logarithmic_parameters, settings.conditions
+        )
+        self.prepared = run.place(self.condition.prepare(known))
+        self.architecture = describe_architecture(settings.predictor, len(data.channels))
+
+    def train(
+        self, chosen: AnyWeightMap, how: PooledTraining, name: str, rows: Sequence[int] | None = None
+    ) -> _Trained:
+        """A map of a kind, on all environments or on some, by position."""
+        run, seed = self.run, derive_seed(self.settings.seed, "base", chosen.kind)
+        module = build_predictor(self.architecture, seed)
+        predictor = StackedPredictor(module)
+        with run.initialised(derive_seed(seed, "map")):
+            weight_map = build_weight_map(chosen, self.condition, predictor.graph.read(module), predictor.graph)
+        predictor, some = predictor.on(run), list(range(len(self.taught)) if rows is None else rows)
+        taught = [self.taught[one] for one in some]
+        fit = train_weight_map(
+            run,
+            run.place(weight_map),
+            predictor,
+            self.frames if rows is None else self.frames[some],
+            self.prepared[some],
+            how,
+            seed,
+            held_out=self.held_out[some],
+            name=name,
+            examples=None if chosen.kind == "pooled" else Examples.of(run, self.condition, taught),
+            start_share=self.settings.data.start_share,
+        )
+        return _Trained(weight_map, predictor, seed, fit)
+
+    def choose(
+        self, kinds: Mapping[str, tuple[AnyWeightMap, PooledTraining]], settings: MapChoiceSettings, name: str
+    ) -> MapChoice:
+        """The kind that left-out environments choose after short trainings."""
+
+        def forecast(kind: str, rows: Sequence[int], judges: Sequence[int]) -> Tensor:
+            of_kind, how = kinds[kind]
+            short = how.model_copy(update={"steps": min(settings.steps, how.steps)})
+            trained = self.train(of_kind, short, f"{name} choice {kind}", rows)
+            with torch.no_grad():
+                weights = trained.weight_map(self.prepared[judges])
+            return forecast_errors(weights, trained.predictor, self.frames[judges])
+
+        draws = self.run.draws(derive_seed(self.settings.seed, "base", "choice"), "left out")
+        choice = choose_map(list(kinds), forecast, self.prepared, settings.left_out, draws)
+        print(f"{name}: {choice.chosen}, chosen on {choice.judges} left-out visible environments", flush=True)
+        return choice
 
 
 def train_weight_map(

@@ -1,0 +1,75 @@
+"""Which kind of map a conditioned base is: what serves visible environments that it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from weightcast.core.draws import Draws
+from weightcast.environments.context import left_out_environments
+
+WORST = 10.0
+"""Error in standard deviations of the channels from which on a forecast is as bad as any."""
+
+
+@dataclass(frozen=True)
+class MapChoice:
+    """What left-out environments chose.
+
+    Attributes:
+        chosen: name of the kind.
+        errors: of every kind: medians at the edge and inside, and the score, which decides.
+        edge: positions of the environments at the edge.
+        inside: of the others that were left out.
+    """
+
+    chosen: str
+    errors: Mapping[str, Mapping[str, float]]
+    edge: Sequence[int]
+    inside: Sequence[int]
+
+    @property
+    def judges(self) -> int:
+        """How many environments were left out."""
+        return len(self.edge) + len(self.inside)
+
+    def metadata(self, ids: Sequence[str]) -> dict[str, Any]:
+        """JSON values; ``ids`` are those of all visible environments."""
+        errors = {kind: dict(of_kind) for kind, of_kind in self.errors.items()}
+        edge, inside = ([ids[one] for one in rows] for rows in (self.edge, self.inside))
+        return {"chosen": self.chosen, "candidates": errors, "edge": edge, "inside": inside}
+
+
+def choose_map(
+    kinds: Sequence[str],
+    errors_of: Callable[[str, Sequence[int], Sequence[int]], Tensor],
+    prepared: Tensor,
+    left_out: float,
+    draws: Draws,
+) -> MapChoice:
+    """Choose among kinds of maps by their forecasts for visible environments that they were not trained on.
+
+    Args:
+        kinds: their names.
+        errors_of: (kind, environments to train on, environments that judge), by position -> error of the forecasts of
+            each that judges, in standard deviations of the channels.
+        prepared: coordinates of all visible environments [environment, coordinate]: a few numbers, which say which of
+            them lie outside of the others.
+        left_out: share of the environments that judge, half of them at the edge.
+        draws: source of those that are not at the edge.
+    """
+    edge, inside = left_out_environments(prepared, left_out, draws)
+    judges = [*edge, *inside]
+    seen = [one for one in range(len(prepared)) if one not in judges]
+    errors = {}
+    for kind in kinds:
+        of_kind = errors_of(kind, seen, judges)
+        errors[kind] = {
+            "edge": float(of_kind[: len(edge)].median()),
+            "inside": float(of_kind[len(edge) :].median()) if inside else float("nan"),
+            "score": float(of_kind.clamp(1e-9, WORST).log().mean()),  # factors count, not differences
+        }
+    return MapChoice(min(kinds, key=lambda kind: errors[kind]["score"]), errors, edge, inside)
