@@ -42,7 +42,9 @@ def train_base(run: Run, settings: TrainBase, trajectories: TrajectoryFolder) ->
     name = run.outputs["output"].stem if run.outputs else settings.weight_map.kind
     chosen, how, choice = settings.weight_map, settings.training, None
     if settings.choice is not None:
-        kinds = {one.kind: (one, of_one) for one, of_one in ((chosen, how), *settings.rivals)}
+        kinds: dict[str, tuple[AnyWeightMap, PooledTraining]] = {
+            one.kind: (one, of_one) for one, of_one in ((chosen, how), *settings.rivals)
+        }
         choice = training.choose(kinds, settings.choice, name)
         chosen, how = kinds[choice.chosen]
     choosing = time.monotonic() - started
