@@ -73,6 +73,26 @@ def test_written_config_passes_check(folder: Path, capsys: pytest.CaptureFixture
     assert study.baselines.regression.folds == 3
 
 
+def test_scale_of_parameters(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_data(folder / "mine", trajectories=10, frames=21)
+    shown, _ = run(capsys, *arguments())
+    assert "scale of parameters, by how visible values are spread: beta linear" in shown  # 0.5, 1.0, 1.5
+    assert load_study("my.yaml").logarithmic_parameters == []
+
+    rows = [("middle", "visible", 0.8) if id == "middle" else (id, role, beta) for id, role, beta in ROWS]
+    write_data(folder / "even", rows, trajectories=10, frames=21)
+    write_table(folder / "even.csv", rows)
+    shown, _ = run(capsys, *arguments("even.yaml", table="even.csv", data="even"))
+    assert "by how visible values are spread: beta logarithmic" in shown
+    study = load_study("even.yaml")
+    assert study.logarithmic_parameters == ["beta"]
+    assert study.base.map == "auto"
+    shown, errors = run(capsys, "check", "--config", "even.yaml", "--no-timing")
+    assert "beta visible from 0.5 to 1.5, on a logarithmic scale" in shown
+    assert "base.conditioned is film or hypernetwork, as visible environments choose that are left out" in shown
+    assert errors == ""
+
+
 def test_written_config_has_the_keys_of_the_default_one(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_data(folder / "mine")
     run(capsys, *arguments())

@@ -1,4 +1,4 @@
-"""On which scale parameters are given to methods: the one that the visible environments' values speak for."""
+"""The scale on which methods see parameters: the one that the visible environments' values speak for."""
 
 from __future__ import annotations
 

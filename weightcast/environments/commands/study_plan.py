@@ -31,7 +31,7 @@ def describe_plan(study: Study, table: EnvironmentTable) -> dict[str, Lines]:
     graph = untrained_predictor(study).graph
     return {
         "study": [study.study],
-        "environments": _environments(table),
+        "environments": _environments(study, table),
         "data": _data(study),
         "predictor": [f"{study.predictor.kind}: {graph.num_parameters:,} weights, {graph.num_nodes} nodes"],
         "experts": _experts(study, table, graph.num_parameters),
@@ -41,12 +41,13 @@ def describe_plan(study: Study, table: EnvironmentTable) -> dict[str, Lines]:
     }
 
 
-def _environments(table: EnvironmentTable) -> Lines:
+def _environments(study: Study, table: EnvironmentTable) -> Lines:
     roles = {"visible": table.visible, "interpolation": table.interpolation, "extrapolation": table.extrapolation}
     counts = ", ".join(f"{len(environments)} {role}" for role, environments in roles.items())
     visible = table.parameter_array([environment.id for environment in table.visible])
     ranges = zip(table.parameter_names, visible.min(0), visible.max(0), strict=True)
-    lines = [f"{name} visible from {low:g} to {high:g}" for name, low, high in ranges]
+    scales = {name: ", on a logarithmic scale" for name in study.logarithmic_parameters}
+    lines = [f"{name} visible from {low:g} to {high:g}{scales.get(name, '')}" for name, low, high in ranges]
     return [f"{len(table)} in {table.path}: {counts}", *(lines or ["no parameters known"])]
 
 
@@ -75,6 +76,10 @@ def _experts(study: Study, table: EnvironmentTable, weights: int) -> Lines:
     if table.unseen:
         unseen = f"{len(table.unseen)} of unseen environments, for reference alone"
         lines.append(f"{unseen}, {_shards(reference_shards(study, table))}")
+    for trained in trained_maps(study).values():
+        if trained.rivals:
+            kinds = " or ".join(one.kind for one in (trained.weight_map, *(rival for rival, _ in trained.rivals)))
+            lines.append(f"{trained.field} is {kinds}, as visible environments choose that are left out")
     numbers = visible * zoo.members * weights
     if numbers * BYTES_OF_A_NUMBER >= LARGE_ZOO:
         lines.append(
