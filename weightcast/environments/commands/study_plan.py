@@ -46,7 +46,7 @@ def _environments(study: Study, table: EnvironmentTable) -> Lines:
     counts = ", ".join(f"{len(environments)} {role}" for role, environments in roles.items())
     visible = table.parameter_array([environment.id for environment in table.visible])
     ranges = zip(table.parameter_names, visible.min(0), visible.max(0), strict=True)
-    scales = {name: ", on a logarithmic scale" for name in study.logarithmic_parameters}
+    scales = dict.fromkeys(study.logarithmic_parameters, ", on a logarithmic scale")
     lines = [f"{name} visible from {low:g} to {high:g}{scales.get(name, '')}" for name, low, high in ranges]
     return [f"{len(table)} in {table.path}: {counts}", *(lines or ["no parameters known"])]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -37,7 +36,6 @@ def train_base(run: Run, settings: TrainBase, trajectories: TrajectoryFolder) ->
     """Train a pooled network, a conditioned one or a hypernetwork on all visible environments together; where there are
     several to choose from, the kind that serves left-out visible environments best."""
     record_environments(run, settings.ids)
-    started = time.monotonic()
     training = _Training(run, settings, trajectories)
     name = run.outputs["output"].stem if run.outputs else settings.weight_map.kind
     chosen, how, choice = settings.weight_map, settings.training, None
@@ -47,7 +45,6 @@ def train_base(run: Run, settings: TrainBase, trajectories: TrajectoryFolder) ->
         }
         choice = training.choose(kinds, settings.choice, name)
         chosen, how = kinds[choice.chosen]
-    choosing = time.monotonic() - started
     trained = training.train(chosen, how, name)
     metadata = {
         "weight_map": describe_weight_map(chosen, training.condition),
@@ -58,7 +55,7 @@ def train_base(run: Run, settings: TrainBase, trajectories: TrajectoryFolder) ->
         "seed": trained.seed,
         "settings": settings.model_dump(mode="json", exclude={"environments"}),
         "data_digest": tensor_digest(training.physical),
-        "seconds": trained.fit.seconds + (choosing if choice else 0.0),
+        "seconds": training.seconds,
         "metrics": {"last_loss": trained.fit.last_loss},
     }
     if choice is not None:
@@ -93,6 +90,7 @@ class _Training:
         )
         self.prepared = run.place(self.condition.prepare(known))
         self.architecture = describe_architecture(settings.predictor, len(data.channels))
+        self.seconds = 0.0  # of all trainings
 
     def train(
         self, chosen: AnyWeightMap, how: PooledTraining, name: str, rows: Sequence[int] | None = None
@@ -118,6 +116,7 @@ class _Training:
             examples=None if chosen.kind == "pooled" else Examples.of(run, self.condition, taught),
             start_share=self.settings.data.start_share,
         )
+        self.seconds += fit.seconds
         return _Trained(weight_map, predictor, seed, fit)
 
     def choose(
