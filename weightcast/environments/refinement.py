@@ -130,7 +130,7 @@ class CodePrior:
 
     @property
     def log_shares(self) -> Tensor:
-        """Of the parts [part]."""
+        """Logarithms of the parts' shares [part]."""
         return self.mean.new_zeros(1)
 
     def tensors(self) -> dict[str, Tensor]:
