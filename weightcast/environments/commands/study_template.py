@@ -51,7 +51,11 @@ environments: $pooled}
   polish: {iterations: 40}  # second-order training after it; null: none
   refine: {iterations: 20}
 """
-EXPLAIN = """\
+EXPLAIN_FIELDS = """\
+explain: {equations: false, attention: true}  # where the encoder of weights looks
+
+"""
+EXPLAIN_STATES = """\
 # explain: {degree: 2}  # generated predictors as equations, by sparse regression; needs the extra `symbolic`
 
 """
@@ -184,7 +188,7 @@ def fill_template(name: str, directory: Path, table: EnvironmentTable, found: Su
         study=_yaml(name),
         output=output,
         predictor=MLP if state else Template(FNO).substitute(modes=modes),
-        explain=EXPLAIN if state else "",
+        explain=EXPLAIN_STATES if state else EXPLAIN_FIELDS,
         grid_comment="a state without a grid" if state else "points along y, x",
         settings_comment="  # time between frames, which the files do not hold" if npy else "",
         split_comment=OF_A_BENCHMARK if benchmark else OF_ONE_FILE,
