@@ -12,6 +12,7 @@ from weightcast.environments.plan import (
     base_environments,
     check_plan,
     choosing_environments,
+    experts_base,
     labelled_bases,
     finetuned_maps,
     observed_sources,
@@ -105,7 +106,7 @@ def generators(wildcards):
 
 wildcard_constraints:
     environment="[A-Za-z0-9][A-Za-z0-9._-]*",
-    base="|".join(map(re.escape, MAPS)),
+    base="|".join(map(re.escape, dict.fromkeys([*MAPS, *STUDY.zoo.bases]))),
     part="zoo|reference",
     arm="|".join(map(re.escape, ARMS)) or "(?!)",  # none
     seed="[0-9]+",

@@ -39,7 +39,7 @@ if OBSERVED:
             started_from=bases(*(ARMS[arm].base for arm in adapted_arms(STUDY) for _ in SEEDS)),
             context=bases("context") if STUDY.context else [],
             finetuned=bases(*finetuned_maps(STUDY)),
-            zoo=f"{RESULTS}/zoo/{STUDY.zoo.bases[-1]}.safetensors",
+            zoo=f"{RESULTS}/zoo/{experts_base(STUDY)}.safetensors",
             trajectories=trajectories([*choosing_environments(STUDY, TABLE), *UNSEEN]),
         output:
             f"{RESULTS}/weights/observed/{{case}}.safetensors",
@@ -64,7 +64,7 @@ if OBSERVED:
         input:
             code=code("summarise_observed"),
             evaluations=[f"{RESULTS}/evaluation/{source}.csv" for source in OBSERVED],
-            references=f"{RESULTS}/evaluation/zoo-{STUDY.zoo.bases[-1]}.csv",
+            references=f"{RESULTS}/evaluation/zoo-{experts_base(STUDY)}.csv",
         output:
             metrics=f"{RESULTS}/observed.csv",
             summary=f"{RESULTS}/report/observed_summary.csv",

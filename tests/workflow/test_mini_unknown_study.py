@@ -15,9 +15,10 @@ from weightcast.trajectories import Trajectories, write_trajectories
 
 CONFIG = "tests/workflow/mini-unknown.yaml"
 NOT_THERE = ("train_conditioned", "train_film_matched", "train_hypernetwork")
-NOT_THERE = (*NOT_THERE, "train_vae", "train_diffusion", "generate_weights", "regress_latents")
 JOBS = {rule: count for rule, count in JOBS_OF_ONE_ARM.items() if rule not in NOT_THERE}
-JOBS |= {"evaluate_weights": 5, "import_trajectories": 4}
+JOBS |= {"evaluate_weights": 9, "import_trajectories": 4}
+JOBS |= {"train_experts": 4, "gather_zoo": 2, "gather_reference": 2, "regress_weights": 2}  # of two bases
+JOBS |= {"generate_weights": 2, "tune_generator": 1}
 JOBS |= {"train_context": 1, "adapt_to_frames": 2, "summarise_observed": 1, "show_observed": 1}
 JOBS |= {"describe_posteriors": 1}
 
@@ -50,7 +51,9 @@ def test_every_method_that_needs_no_parameters_is_in_the_tables_and_the_report(u
     metrics = pd.read_csv(results / "metrics.csv")
     from_frames = {"context", "context-ensemble", "code-adaptation", "retrieved-expert", "weighted-experts-ensemble"}
     from_frames |= {"finetune-erm-observed", "finetune-lora-observed"}
-    assert set(metrics.method) == {"erm", "finetune-erm", "one-per-env-erm", *SKILL_FLOOR, *from_frames}
+    of_codes = {"one-per-env-context", "decoded-coded", "latent-regression-coded", "generator-coded"}
+    of_codes |= {"generator-coded-weights-only"}
+    assert set(metrics.method) == {"erm", "finetune-erm", "one-per-env-erm", *SKILL_FLOOR, *from_frames, *of_codes}
     observed = pd.read_csv(results / "observed.csv")
     assert set(observed.case) == {"4-frames", "1-frames"}
     assert {"crps", "coverage_90"} <= set(observed[observed.method == "context-ensemble"].metric)

@@ -32,7 +32,7 @@ SKILL_FLOOR = ("persistence", "climatology", "damped-persistence")
 """Forecasts without any network: whoever is no better than these has no skill."""
 _NOT_TOLD = (
     *SKILL_FLOOR,
-    *("erm", "finetune-erm", "one-per-env-erm", CONTEXT, CONTEXT + ENSEMBLE),
+    *("erm", "finetune-erm", "one-per-env-erm", "one-per-env-context", CONTEXT, CONTEXT + ENSEMBLE),
     *(RETRIEVED, WEIGHTED_EXPERTS, CODE_ADAPTATION),
 )
 
@@ -181,6 +181,12 @@ _KNOWN = (
         "reference",
         "One-per-Env (conditioned)",
         "an expert trained on the very environment's trajectories, from the conditioned base",
+    ),
+    Method(
+        "one-per-env-context",
+        "reference",
+        "One-per-Env (context)",
+        "an expert trained on the very environment's trajectories, from the weights of its code",
     ),
     Method(
         "displacement",

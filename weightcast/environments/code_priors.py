@@ -196,7 +196,10 @@ def fit_prior(
         name: of the training, if there is one.
     """
     wide = CodePrior.of(codes, widened)
-    if kind == "gaussian" or len(codes) < 2 * settings.folds:  # too few to leave any out
+    if kind == "gaussian":
+        return wide
+    if len(codes) < 2 * settings.folds:
+        print(f"{name}: {len(codes)} codes are too few for more than one normal distribution", flush=True)
         return wide
     scale = CodePrior.of(codes, 1.0)
     points = scale.whitened(codes)

@@ -16,6 +16,7 @@ from weightcast.core.device import choose_device
 from weightcast.core.draws import Draws
 from weightcast.core.errors import InputError
 from weightcast.environments.conditions import Condition, Known, build_condition
+from weightcast.environments.conditions.codes import CodeCondition
 from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.dataset import Normalisation
 from weightcast.environments.diffusion import LatentDiffusion
@@ -155,7 +156,7 @@ class Generator:
         Raises:
             InputError: it is told frames; names ``source``.
         """
-        if self.condition.shown_frames:
+        if self.condition.shown_frames or isinstance(self.condition, CodeCondition):
             raise InputError(
                 f"{source}: found parameters, expected observed frames: the arm {self.metadata.get('arm')} was trained "
                 f"on the condition {self.condition.describe()['kind']!r}"
@@ -199,6 +200,10 @@ class Generator:
         Raises:
             InputError: the frames' shape or values cannot be used.
         """
+        return self.condition.named(self._search(frames, seed))
+
+    def _search(self, frames: Tensor, seed: int) -> Tensor:
+        """Coordinates [coordinate] of the environment behind frames: see :meth:`infer`."""
         frames = _check_frames(frames, len(self.normalisation.mean))
         noise = self.draw_noise(1, seed)
         prepared = infer_environments(
@@ -207,7 +212,7 @@ class Generator:
             self.normalisation.apply(frames).to(self.device)[None],
             self.condition.candidates(),
         )
-        return self.condition.named(prepared[0])
+        return prepared[0]
 
     def sample(
         self,
@@ -237,6 +242,9 @@ class Generator:
             raise InputError("sample: expected either the environment's parameters or observed frames")
         if environment is None:
             assert frames is not None
+            if isinstance(self.condition, CodeCondition):
+                known = Known(code=self._search(frames, seed).cpu())
+                return physical_predictors(self.known_weights(known, n, seed), self.metadata, {})
             if self.condition.shown_frames:
                 observed = Known(frames=_as_trajectories(frames), times=times)
                 self._warn(observed, "frames")

@@ -34,6 +34,7 @@ from weightcast.environments.plan import (
     attended_arms,
     base_environments,
     choosing_environments,
+    experts_base,
     finetuned_maps,
     pictured_environments,
     pictured_unknown,
@@ -511,7 +512,7 @@ class AdaptToFrames(Rows):
             methods=tuple(maps[name].method for name in adapted_maps(plan.study)),
             finetune=plan.study.baselines.finetune,
             finetuned=tuple(f"finetune-{maps[base].method}" for base in bases),
-            experts_from=bases.index(plan.study.zoo.bases[-1]),
+            experts_from=bases.index(experts_base(plan.study)),
             seed=plan.study.seed,
         )
 

@@ -25,7 +25,7 @@ def known_of(settings: Told, trajectories: TrajectoryFolder | None, ids: Sequenc
     assert trajectories is not None  # the rule of a stage that is told frames names the files
     count = settings.shown.conditions.frames.frames
     frames = trajectories.read_roles(rows, settings.shown.data, "train", count, trajectories=1)
-    return [Known(row.parameters, shown) for row, shown in zip(rows, frames, strict=True)]
+    return [Known(row.parameters, shown, environment=row.id) for row, shown in zip(rows, frames, strict=True)]
 
 
 def training_known_of(
@@ -50,6 +50,6 @@ def training_known_of(
     data = settings.shown.data
     frames = [trajectories.read_roles([row], data, "train", data.trained_frames)[0] for row in rows]
     return [
-        Known(row.parameters, shown, label=None if labels is None else labels.of(row.id))
+        Known(row.parameters, shown, label=None if labels is None else labels.of(row.id), environment=row.id)
         for row, shown in zip(rows, frames, strict=True)
     ]

@@ -135,6 +135,9 @@ class _Sizes:
 
     def weight_map(self, name: str) -> int:
         """What a map from a condition to weights learns."""
+        if name == "context":
+            context = self.study.context
+            return 0 if context is None else self.weights * (1 + max([*context.dimensions, context.rank]))
         trained = trained_maps(self.study)[name]
         return max(map(self._learned, (trained.weight_map, *(rival for rival, _ in trained.rivals))))
 

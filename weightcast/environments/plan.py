@@ -16,6 +16,7 @@ from weightcast.environments.config.condition import LABELLED, SHOWN_FRAMES
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.study import Study
 from weightcast.environments.config.trained_maps import trained_maps
+from weightcast.environments.config.zoo import BaseName
 
 FEWEST_VISIBLE = 2
 
@@ -181,7 +182,9 @@ def regressions(table: EnvironmentTable) -> tuple[str, ...]:
 def sees_frames(study: Study) -> bool:
     """Whether a condition of the study is shown frames of every environment."""
     arms = study.generator.arms.values()
-    return not SHOWN_FRAMES.isdisjoint([study.base.condition, *(arm.condition for arm in arms)])
+    kinds = [study.base.condition, *(arm.condition for arm in arms)]
+    # Codes of unseen environments are inferred from frames, also for experts that start from them.
+    return not SHOWN_FRAMES.isdisjoint(kinds) or "context" in study.zoo.bases
 
 
 def labelled_bases(study: Study) -> list[str]:
@@ -236,6 +239,11 @@ def pictured_unknown(table: EnvironmentTable) -> list[str]:
     """The unseen environments of which frames and forecast are drawn: the middle one inside, and the one outside."""
     roles = (table.interpolation, table.extrapolation)
     return [role[len(role) // 2].id for role in roles if role]
+
+
+def experts_base(study: Study) -> BaseName:
+    """The base whose experts are retrieved and weighted by frames: the last that is fine-tuned on frames itself."""
+    return [base for base in study.zoo.bases if base in finetuned_maps(study)][-1]
 
 
 def adapted_arms(study: Study) -> list[str]:

@@ -18,30 +18,43 @@ class CodeCondition(Condition):
 
     Attributes:
         codes: of the visible environments [environment, dimension], with which the prior of others is described.
+        environments: their ids, by which they are known; none where nobody asks by them.
     """
 
     codes: Tensor
 
-    def __init__(self, codes: Tensor) -> None:
+    def __init__(self, codes: Tensor, environments: Sequence[str] = ()) -> None:
         super().__init__()
         self.register_buffer("codes", codes)
+        self.environments = list(environments)
         self.coordinates = self.width = codes.shape[1]
 
     @classmethod
     def of(
         cls, visible: Sequence[Known], logarithmic: Sequence[str] = (), settings: ConditionSettings | None = None
     ) -> CodeCondition:
-        return cls(_codes(visible))
+        return cls(torch.stack([_given(one) for one in visible]))
 
     @classmethod
     def from_description(cls, description: Mapping[str, Any]) -> CodeCondition:
-        return cls(torch.zeros(int(description["environments"]), int(description["dimensions"])))
+        codes = torch.zeros(int(description["environments"]), int(description["dimensions"]))
+        return cls(codes, description.get("ids", ()))
 
     def describe(self) -> dict[str, Any]:
-        return {"kind": "code", "environments": len(self.codes), "dimensions": self.codes.shape[1]}
+        named = {"ids": self.environments} if self.environments else {}
+        return {"kind": "code", "environments": len(self.codes), "dimensions": self.codes.shape[1]} | named
+
+    def has(self, environment: str | None) -> bool:
+        """Whether the code of an environment was learned."""
+        return environment in self.environments
 
     def prepare(self, known: Sequence[Known]) -> Tensor:
-        return _codes(known)
+        return torch.stack([self._code(one) for one in known])
+
+    def _code(self, known: Known) -> Tensor:
+        if known.code is None and self.has(known.environment):
+            return self.codes[self.environments.index(str(known.environment))].cpu()
+        return _given(known)
 
     def forward(self, prepared: Tensor) -> Tensor:
         return prepared
@@ -58,7 +71,7 @@ class CodeCondition(Condition):
         return {f"code_{number}": float(value) for number, value in enumerate(prepared, start=1)}
 
     def check(self, known: Known, source: str) -> list[str]:
-        if known.code is None:
+        if known.code is None and not self.has(known.environment):
             raise InputError(f"{source}: found no code, expected frames, from which it is inferred")
         return []
 
@@ -66,7 +79,11 @@ class CodeCondition(Condition):
 CONDITION = CodeCondition
 
 
-def _codes(known: Sequence[Known]) -> Tensor:
-    if any(one.code is None for one in known):
-        raise InputError("condition: found an environment without a code, expected a learned or an inferred one")
-    return torch.stack([torch.as_tensor(one.code, dtype=torch.float32) for one in known])
+def _given(known: Known) -> Tensor:
+    if known.code is None:
+        raise InputError(
+            f"condition: found {known.environment or 'an environment'} without a code, expected a learned or an "
+            "inferred one (of an environment that joined the table: delete base/context.safetensors and the record "
+            "beside it, and codes are learned anew)"
+        )
+    return torch.as_tensor(known.code, dtype=torch.float32)

@@ -25,6 +25,7 @@ class Known:
         times: of the frames [frame], counted in the study's frames; consecutive ones if None.
         label: surrogate label [component] of a visible environment; None where it must be told from frames.
         code: learned with the visible environments, or inferred from frames [dimension]; None where there is none.
+        environment: id in the study's table; None of one that is not in it.
     """
 
     parameters: Mapping[str, float] | None = None
@@ -32,11 +33,12 @@ class Known:
     times: Tensor | None = None
     label: Tensor | None = None
     code: Tensor | None = None
+    environment: str | None = None
 
     @classmethod
     def of_rows(cls, environments: Sequence[Environment]) -> list[Known]:
         """What the table of environments alone says of each; stages ask `weightcast.environments.known.known_of`."""
-        return [cls(parameters=environment.parameters) for environment in environments]
+        return [cls(parameters=environment.parameters, environment=environment.id) for environment in environments]
 
 
 class Condition(nn.Module, ABC):

@@ -151,14 +151,20 @@ def _check_conditions(study: Study, source: str | Path) -> None:
             f"{source}: base.condition: found {study.base.condition!r}, expected 'parameters' or 'frames': labels are "
             "made of a base's experts"
         )
-    told = {"base.condition": study.base.condition}
-    told |= {f"generator.arms.{name}.condition": arm.condition for name, arm in study.generator.arms.items()}
-    for field, condition in told.items():
-        if condition == "code":  # learned with its own map, in the section context
+    if study.base.condition == "code":  # learned with its own map, in the section context
+        raise InputError(
+            f"{source}: base.condition: found 'code', expected parameters or frames: codes belong to the map that they "
+            "were learned with (context)"
+        )
+    for name, arm in study.generator.arms.items():
+        if (arm.condition == "code") != (arm.base == "context"):
             raise InputError(
-                f"{source}: {field}: found 'code', expected parameters, frames or label: codes belong to the map that "
-                "they were learned with (context)"
+                f"{source}: generator.arms.{name}.condition: found {arm.condition!r} with the base {arm.base!r}, "
+                "expected code with context, and another with another: codes belong to the map that they were learned "
+                "with"
             )
+    if set(study.zoo.bases) == {"context"}:
+        raise InputError(f"{source}: zoo.bases: found 'context' alone, expected another base beside it")
     _check_branches(study.conditions.frames, "conditions.frames", source)
 
 
@@ -216,7 +222,10 @@ def _check(study: Study, source: str | Path) -> None:
         raise InputError(f"{source}: generator.seeds: found {min(study.generator.seeds)}, expected 0 or more")
     data, predictor, maps = study.data, study.predictor, trained_maps(study)
     for base in study.zoo.bases:
-        if base not in maps:
+        if base == "context":
+            if study.context is None:
+                raise InputError(f"{source}: zoo.bases: found 'context', expected a section context beside it")
+        elif base not in maps:
             known = ", ".join(name for name, trained in maps.items() if trained.is_base)
             raise InputError(
                 f"{source}: zoo.bases: found {base!r}, expected some of {known}: base.{base} is null or left out"

@@ -10,7 +10,7 @@ from weightcast.core.config.settings import Settings
 from weightcast.core.config.training import PooledTraining, PredictorTraining
 from weightcast.environments.config.condition import ConditionName
 
-BaseName = Literal["erm", "conditioned"]
+BaseName = Literal["erm", "conditioned", "context"]
 BaseMap = Literal["film", "low-rank", "auto"]
 
 
@@ -69,7 +69,8 @@ class Perturbation(Settings):
 
 class ZooSettings(Settings):
     bases: list[BaseName] = Field(default=["erm", "conditioned"], min_length=1)
-    """Bases from which zoos are made, of those that there are."""
+    """Bases from which zoos are made, of those that there are: ``context`` is the section of that name, each expert
+    starting from the weights of its environment's code."""
     members: int = Field(default=4, ge=1)
     """Experts of each visible environment. Unseen ones get one, for reference only."""
     shard_environments: int = Field(default=6, ge=1)

@@ -10,6 +10,7 @@ from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
 from weightcast.environments.base import BaseNetwork
+from weightcast.environments.coded import coded
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.generator import Generator
 from weightcast.environments.jobs import GenerateWeights
@@ -34,7 +35,7 @@ def generate_weights(
         base: that the arm's zoo started from: its cost counts.
         observed: trajectories of all environments, where a condition sees frames.
     """
-    known, methods = known_of(settings, observed), []
+    known, methods = coded(base.to(run.device), known_of(settings, observed)), []
     for generator in generators:
         generator.to(run.device)
         started = time.monotonic()

@@ -15,6 +15,7 @@ from weightcast.core.methods import DECODED_PREFIX, LATENT_REGRESSION_PREFIX
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
 from weightcast.environments.base import BaseNetwork
+from weightcast.environments.coded import coded
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.jobs import RegressLatents
 from weightcast.environments.known import known_of
@@ -49,12 +50,13 @@ def regress_latents(
     training = TrainingZoo.of(zoo, settings, observed)
     manifest, experts = own_experts(zoo, reference)
     environments = [entry["environment"] for entry in manifest]
-    known, members = known_of(settings, observed), training.environment_of
+    known, members = coded(base.to(run.device), known_of(settings, observed)), training.environment_of
+    told = dict(zip(settings.ids, known, strict=True))
     methods = []
     for trained in vaes:
         vae, prepare = run.place(trained.vae), trained.condition.prepare
         before = base.metadata["seconds"] + training.zoo.seconds + trained.metadata["seconds"]
-        own, all_of_them = (run.place(prepare(each)) for each in (known_of(settings, observed, environments), known))
+        own, all_of_them = (run.place(prepare(each)) for each in ([told[one] for one in environments], known))
         with torch.no_grad():
             decoded = vae.decode(vae.encode(run.place(experts), own), own)
         seed, learned = int(trained.metadata["seed"]), sum(one.numel() for one in vae.parameters())

@@ -269,6 +269,8 @@ class _Training:
     ) -> BaseNetwork:
         """The artifact."""
         settings, condition = self.settings, trained.weight_map.condition
+        assert isinstance(condition, CodeCondition)
+        condition.environments = settings.ids
         metadata = {
             "weight_map": describe_weight_map(chosen.settings(settings.context), condition),
             "architecture": self.architecture,

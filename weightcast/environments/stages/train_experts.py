@@ -18,6 +18,7 @@ from weightcast.core.nets.sizes import BACKWARD, STATES, kept_activations
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
 from weightcast.environments.base import BaseNetwork
+from weightcast.environments.coded import coded
 from weightcast.environments.dataset import TrajectoryFolder, any_trajectory, tensor_digest
 from weightcast.environments.experts import (
     one_step_error,
@@ -158,7 +159,7 @@ def _train(
     if settings.initialisation == "random":
         start = run.place(random_weights(members, base.metadata["architecture"]))
     else:
-        folded = base.weights(known_of(settings, trajectories, environments))[of]
+        folded = base.weights(coded(base, known_of(settings, trajectories, environments)))[of]
         start = starting_weights(folded, members, base.predictor, settings.perturbation)
     weights, result = train_together(
         run, start, members, frames, of, base.predictor.on(run), settings.training, held_out, name, data.start_share

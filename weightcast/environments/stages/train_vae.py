@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import torch
 from torch import Tensor
 
@@ -52,7 +54,9 @@ def train_vae(
     taught = training_known_of(settings, trajectories, training.environments, labels)
     relative = settings.vae.relative_to == "base"
     with run.initialised(seed):
-        if labels is None:
+        if settings.condition == "code":
+            condition = deepcopy(base.condition)  # with the codes that its map was trained with
+        elif labels is None:
             condition = new_condition(settings.condition, taught, settings.logarithmic_parameters, settings.conditions)
         else:
             condition = labels.condition
