@@ -1,7 +1,7 @@
 """From how many environments on does a learned prior over codes beat a normal distribution? Writes
 docs/prior-over-codes.md.
 
-python docs/compare_priors.py           eighteen small trainings: about TEN minutes of one core; continues where it was
+python docs/compare_priors.py           27 small trainings: about SEVEN minutes of one core; continues where it was
 python docs/compare_priors.py --write   the page alone, from results/prior-over-codes/scores.csv
 """
 
@@ -37,7 +37,7 @@ from weightcast.systems.lotka_volterra import LotkaVolterraSettings, simulate
 SCORES = ROOT / "results" / "prior-over-codes" / "scores.csv"
 PAGE = ROOT / "docs" / "prior-over-codes.md"
 SETS = ("box", "ring", "clusters")
-SIZES, SEEDS = (24, 96, 384), (0, 1)
+SIZES, SEEDS = (24, 96, 384), (0, 1, 2)
 UNSEEN, OUTSIDE = 64, 32
 NOISE = 0.2
 """On observed frames, in the channels' standard deviations."""

@@ -13,6 +13,7 @@ from weightcast.core.environment_table import Environment
 from weightcast.core.run import Run
 from weightcast.core.tables import OPENNESS_COLUMNS
 from weightcast.core.training import Resume
+from weightcast.environments.code_priors import MixturePrior
 from weightcast.environments.config.evaluation import ObservedCase
 from weightcast.environments.context import PRIOR_WIDENED, Context, forecast_errors
 from weightcast.environments.dataset import TrajectoryFolder
@@ -112,6 +113,24 @@ def test_a_context_survives_its_file(trained, tmp_path: Path) -> None:
     masked = shown.clone()
     masked[..., 1:, :1, :, :] = torch.nan
     assert torch.isfinite(again.sample(again.infer(masked), 4, 0)).all()
+
+
+@pytest.mark.parametrize("prior", ["auto", "diffusion"])
+def test_prior_and_draws_are_chosen_on_environments_left_out(folder, tmp_path: Path, prior: str) -> None:
+    few = {"smoothings": [0.2], "parts": [1, 2], "folds": 2, "training": {"steps": 20, "learning_rate": 0.01}}
+    refine = {"draw": "auto", "tempers": [1.0, 0.1]}
+    made = train_context(Run(), settings(60, prior=prior, code_diffusion=few, refine=refine), folder)
+    chosen = made.base.metadata["context"]["choice"]["prior"]
+    assert chosen in (("gaussian", "mixture", "diffusion") if prior == "auto" else (prior,))
+    assert isinstance(made.prior, MixturePrior) == (chosen != "gaussian")
+    assert made.calibration.draw in ("laplace", "weighted", "langevin") and made.calibration.crps is not None
+    made.save(tmp_path / "context.safetensors")
+    again = Context.load(tmp_path / "context.safetensors")
+    shown = torch.from_numpy(states(0.5, 70)[None, :1, :4])
+    torch.testing.assert_close(again.infer(shown).log_weights, made.infer(shown).log_weights)
+    drawn = again.sample(again.infer(shown), 4, 0)
+    assert torch.equal(drawn, made.sample(made.infer(shown), 4, 0)) and torch.isfinite(drawn).all()
+    assert torch.isfinite(again.sample(again.infer(shown[:, :, :1]), 4, 0)).all()  # a single frame leaves the prior
 
 
 def test_an_interrupted_stage_goes_on_and_ends_in_the_same_context(folder, tmp_path: Path, monkeypatch) -> None:
