@@ -255,5 +255,6 @@ def test_codes_belong_to_their_own_map(section: str) -> None:
     config = default_config()
     told = config["base"] if section == "base" else config["generator"]["arms"]["paper"]
     told["condition"] = "code"
-    with refused("condition: found 'code'", "expected parameters, frames or label"):
+    expected = "expected parameters or frames" if section == "base" else "expected code with context"
+    with refused("condition: found 'code'", expected, "codes belong to the map"):
         parse_study(config)
