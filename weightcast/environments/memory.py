@@ -267,8 +267,11 @@ def _train_context(sizes: _Sizes, of: Mapping[str, str]) -> int:
     learned = sizes.weights * (1 + max(dimensions, study.context.rank)) + 2 * study.context.width * sizes.nodes
     counts = study.data.trajectories
     residuals = sizes.visible * counts.train * study.data.trained_frames * sizes.frame
-    # Second-order training holds, in double precision, a Jacobian and what it makes of it.
-    polished = 2 * residuals * (2 * sizes.weights + 3 * min(residuals, 4 * sizes.weights))
+    if study.context.polish is not None:
+        residuals = min(residuals, study.context.polish.most_residuals)
+    # Second-order training holds, in double precision, a Jacobian thrice, and normal equations with their factor.
+    equations = min(residuals, sizes.weights * (1 + dimensions))
+    polished = 2 * (3 * residuals * sizes.weights + 4 * equations**2)
     searched = study.context.refine.windows * 8 * study.context.refine.starts * sizes.widest * (2 + dimensions)
     return (
         sizes.trained("train", "validation")

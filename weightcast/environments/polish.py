@@ -24,8 +24,10 @@ MOST_CURVED = 0.75
 """Twice the length of the curvature's correction over that of the step, beyond which neither is trusted."""
 MOST_DAMPING = 1e8
 LEAST_DAMPING = 1e-10
-TOGETHER = 64
-"""Trajectories that are differentiated at once."""
+
+Errors = Callable[[Tensor, Tensor], Tensor]
+"""Weights [weight], frames [trajectory, frame, ...] of one environment -> errors of rollouts [residual], or their
+derivative [residual, weight]."""
 
 
 @dataclass(frozen=True)
@@ -64,28 +66,27 @@ class Polish:
 
     Attributes:
         context: where it is.
-        residual: weights [weight], frames [trajectory, frame, ...] -> errors of rollouts of one environment [residual].
+        residual: of one environment.
         frames: normalised [environment, trajectory, frame, ...]; in the precision of the context.
         penalty: on weights and codes.
         damping: of the next step.
+        jacobian: the residual's derivative by the weights, where there is a faster way than backwards through it.
     """
 
     context: LinearContext
-    residual: Callable[[Tensor, Tensor], Tensor]
+    residual: Errors
     frames: Tensor
     penalty: float
     damping: float = FIRST_DAMPING
+    jacobian: Errors | None = None
 
     def __post_init__(self) -> None:
         self._errors = vmap(self.residual)
-        self._of_trajectory = vmap(jacrev(self.residual), chunk_size=TOGETHER)
 
     def _jacobian(self, weights: Tensor, frames: Tensor) -> Tensor:
-        """[environment, residual, weight]; trajectory by trajectory, since one's errors depend on no other."""
-        environments, trajectories = frames.shape[:2]
-        each = weights.repeat_interleave(trajectories, dim=0)
-        jacobian = self._of_trajectory(each, frames.flatten(0, 1)[:, None])
-        return jacobian.unflatten(0, (environments, trajectories)).flatten(1, 2)
+        """[environment, residual, weight]."""
+        derivative: Errors = self.jacobian or jacrev(self.residual)
+        return torch.stack([derivative(*one) for one in zip(weights, frames, strict=True)])
 
     @torch.no_grad()
     def objective(self, context: LinearContext) -> float:
@@ -128,14 +129,14 @@ class _Normal:
         unknowns = context.mean.numel() + context.directions.numel() + context.codes.numel()
         self.dual = errors.numel() < unknowns
         self.matrix, self.right = self._over_residuals() if self.dual else self._over_unknowns()
+        self._factored: tuple[float, Tensor] | None = None
 
     def step(self, damping: float) -> tuple[Tensor, Tensor, Tensor]:
         """Increments of mean, directions and codes."""
-        damped = self._damped(damping)
         if not self.dual:
-            return self._apart(-torch.linalg.solve_ex(damped, self.right).result)
+            return self._apart(-self._solved(damping, self.right))
         context, shrunk = self.context, self.penalty / (damping + self.penalty)
-        solved = torch.linalg.solve_ex(damped, self.errors.flatten() - shrunk * self.right).result
+        solved = self._solved(damping, self.errors.flatten() - shrunk * self.right)
         mean, directions, codes = self._gradient(solved.view_as(self.errors))
         return -mean - shrunk * context.mean, -directions - shrunk * context.directions, -codes - shrunk * context.codes
 
@@ -147,19 +148,23 @@ class _Normal:
 
     def correction(self, curvature: Tensor, damping: float) -> tuple[Tensor, Tensor, Tensor]:
         """Half of the increments' second derivative, from that of the errors [environment, residual]."""
-        damped = self._damped(damping)
         context = self.context
         if not self.dual:
             mean, directions, codes = self._gradient(curvature)
             whole = torch.cat([mean, directions.flatten(), codes.flatten()])
-            return self._apart(-0.5 * torch.linalg.solve_ex(damped, whole).result)
-        solved = torch.linalg.solve_ex(damped, curvature.flatten()).result.view_as(curvature)
+            return self._apart(-0.5 * self._solved(damping, whole))
+        solved = self._solved(damping, curvature.flatten()).view_as(curvature)
         mean, directions, codes = self._gradient(solved)
         return -0.5 * mean, -0.5 * directions.view_as(context.directions), -0.5 * codes
 
-    def _damped(self, damping: float) -> Tensor:
-        eye = torch.eye(len(self.matrix), dtype=self.matrix.dtype, device=self.matrix.device)
-        return self.matrix + (damping + self.penalty) * eye
+    def _solved(self, damping: float, right: Tensor) -> Tensor:
+        """The damped equations' solution [unknown or residual]; not finite where rounding left them indefinite, which
+        is no step."""
+        if self._factored is None or self._factored[0] != damping:
+            eye = torch.eye(len(self.matrix), dtype=self.matrix.dtype, device=self.matrix.device)
+            factor, failed = torch.linalg.cholesky_ex(self.matrix + (damping + self.penalty) * eye)
+            self._factored = damping, torch.full_like(factor, torch.nan) if bool(failed) else factor
+        return torch.cholesky_solve(right[:, None], self._factored[1])[:, 0]
 
     def _gradient(self, errors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """J's transpose times errors [environment, residual]: for mean, directions and codes."""
@@ -181,19 +186,30 @@ class _Normal:
         return kernel.view(environments * residuals, -1), moved.flatten()
 
     def _over_unknowns(self) -> tuple[Tensor, Tensor]:
-        """The transpose of J times J [unknown, unknown], and the objective's half gradient [unknown]."""
+        """The transpose of J times J [unknown, unknown], and the objective's half gradient [unknown].
+
+        An environment's errors see a direction as its code times what they see of the mean, so that one product over
+        its residuals, among weights alone, gives all blocks.
+        """
         context = self.context
-        sizes = (context.mean.numel(), context.directions.numel(), context.codes.numel())
-        total, environments = sum(sizes), len(context.codes)
-        matrix, gradient = self.errors.new_zeros(total, total), self.errors.new_zeros(total)
-        for environment in range(environments):  # one at a time: a Jacobian over all unknowns is large
-            code = context.codes[environment]
-            directions = (code[:, None, None] * self.partial[environment]).permute(1, 0, 2).flatten(1)
-            own = self.errors.new_zeros(self.errors.shape[1], environments, len(code))
-            own[:, environment] = self.of_code[environment]
-            rows = torch.cat([self.jacobian[environment], directions, own.flatten(1)], 1)
-            matrix += rows.mT @ rows
-            gradient += rows.mT @ self.errors[environment]
+        count, dimensions, entries = context.mean.numel(), *context.directions.shape
+        first, total = count + dimensions * entries, count + dimensions * entries + context.codes.numel()
+        matrix = self.errors.new_zeros(total, total)
+        for environment, code in enumerate(context.codes):
+            jacobian, of_code = self.jacobian[environment], self.of_code[environment]
+            product = jacobian.mT @ jacobian
+            partial = product[context.entries]  # [entry, weight]
+            matrix[:count, :count] += product
+            matrix[count:first, :count] += torch.kron(code[:, None], partial)
+            matrix[count:first, count:first] += torch.kron(torch.outer(code, code), partial[:, context.entries])
+            own = slice(first + environment * dimensions, first + (environment + 1) * dimensions)
+            crossed = of_code.mT @ jacobian  # [dimension, weight]
+            matrix[own, :count] = crossed
+            matrix[own, count:first] = torch.kron(code, crossed[:, context.entries].contiguous())
+            matrix[own, own] = of_code.mT @ of_code
+        matrix = torch.tril(matrix) + torch.tril(matrix, -1).mT
+        mean, directions, codes = self._gradient(self.errors)
+        gradient = torch.cat([mean, directions.flatten(), codes.flatten()])
         unknowns = torch.cat([context.mean, context.directions.flatten(), context.codes.flatten()])
         return matrix, gradient + self.penalty * unknowns
 
@@ -211,11 +227,12 @@ def _norm(parts: Sequence[Tensor]) -> float:
 
 def choose_penalty(
     start: LinearContext,
-    residual: Callable[[Tensor, Tensor], Tensor],
+    residual: Errors,
     frames: Tensor,
     judge: Callable[[LinearContext], float],
     penalties: Sequence[float],
     iterations: int,
+    jacobian: Errors | None = None,
 ) -> tuple[float, list[float], LinearContext]:
     """The penalty whose training is judged best, the errors of all, and what the best led to.
 
@@ -228,10 +245,11 @@ def choose_penalty(
         judge: error of what was trained, on what was not trained on.
         penalties: to choose among.
         iterations: for each.
+        jacobian: as `Polish.jacobian`.
     """
     ordered, errors, found, context = sorted(penalties, reverse=True), list[float](), list[LinearContext](), start
     for penalty in ordered:
-        polish = Polish(context, residual, frames, penalty)
+        polish = Polish(context, residual, frames, penalty, jacobian=jacobian)
         for _ in range(iterations):
             if not polish.iterate():
                 break

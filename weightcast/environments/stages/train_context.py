@@ -38,6 +38,7 @@ from weightcast.environments.jobs import TrainContext
 from weightcast.environments.polish import LinearContext, Polish, choose_penalty
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.refinement import CodePrior
+from weightcast.environments.rollout_jacobian import rollout, rollout_jacobian
 from weightcast.environments.stages.train_base import record_environments
 from weightcast.environments.weight_maps import LinearWeights
 
@@ -232,6 +233,7 @@ class _Training:
             judge,
             settings.penalties,
             settings.choosing_iterations,
+            self._rollout_jacobian,
         )
         _write(trained, best)
         return {"penalty": penalty, "errors": errors}
@@ -245,7 +247,8 @@ class _Training:
     def polish(self, trained: TrainedCodes, penalty: float, settings: PolishSettings) -> int:
         """Second-order training in place, in double precision; how many iterations helped."""
         frames, iterations = self.frames[:, : self.polished(settings)].double(), settings.iterations
-        polish, done = Polish(_read(trained), self._rollout_residual, frames, penalty), 0
+        polish = Polish(_read(trained), self._rollout_residual, frames, penalty, jacobian=self._rollout_jacobian)
+        done = 0
         while done < iterations and polish.iterate():
             done += 1
             if done % 10 == 0:
@@ -255,8 +258,15 @@ class _Training:
 
     def _rollout_residual(self, weights: Tensor, frames: Tensor) -> Tensor:
         """Weights [weight], frames [trajectory, frame, ...] -> errors of whole rollouts [residual]."""
-        forecast = self.predictor.rollout(weights[None], frames[None, :, 0], frames.shape[1] - 1)
-        return (forecast[0] - frames[:, 1:]).flatten()
+        return (rollout(self._step, weights, frames[:, 0], frames.shape[1] - 1) - frames[:, 1:]).flatten()
+
+    def _rollout_jacobian(self, weights: Tensor, frames: Tensor) -> Tensor:
+        """The same -> derivative of the errors by the weights [residual, weight]."""
+        return rollout_jacobian(self._step, weights, frames[:, 0], frames.shape[1] - 1).flatten(0, 2)
+
+    def _step(self, weights: Tensor, states: Tensor) -> Tensor:
+        """Weights [weight], states [state, channel, y, x] -> those a frame later."""
+        return self.predictor(weights[None], states[None])[0]
 
     def base(
         self,

@@ -1,0 +1,56 @@
+"""How rollouts depend on weights, carried along with the state.
+
+How a frame depends on the weights is a sum, over the steps before it, of what the weights did in that step and how the
+later ones handed it on. Taken backwards, frame by frame, each frame repeats all steps before it; carried forwards with
+the state, each step is differentiated once, for each number of a state. With few of them that is as many times less
+work as there are frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.func import jacrev, vmap
+
+Step = Callable[[Tensor, Tensor], Tensor]
+"""Weights [weight], states [state, ...] -> the states a frame later."""
+TOGETHER = 256
+"""Steps that are differentiated at once."""
+
+
+def rollout(step: Step, weights: Tensor, starts: Tensor, steps: int) -> Tensor:
+    """Starts [trajectory, ...] -> the frames after them [trajectory, step, ...]."""
+    states, found = starts, []
+    for _ in range(steps):
+        states = step(weights, states)
+        found.append(states)
+    return torch.stack(found, 1)
+
+
+@torch.no_grad()
+def rollout_jacobian(step: Step, weights: Tensor, starts: Tensor, steps: int) -> Tensor:
+    """Derivative of a rollout by the weights.
+
+    Args:
+        step: of the network, differentiable by ``torch.func``.
+        weights: [weight].
+        starts: [trajectory, ...].
+        steps: of the rollout.
+
+    Returns:
+        [trajectory, step, number of a state, weight].
+    """
+    before = torch.cat([starts[:, None], rollout(step, weights, starts, steps)], 1)[:, :-1]
+
+    def one(weights: Tensor, state: Tensor) -> Tensor:
+        return step(weights, state.view(1, *starts.shape[1:])).flatten()
+
+    own_step = vmap(jacrev(one, argnums=(0, 1)), in_dims=(None, 0), chunk_size=TOGETHER)
+    by_weights, by_state = own_step(weights, before.flatten(0, 1).flatten(1))
+    by_weights = by_weights.unflatten(0, before.shape[:2])  # [trajectory, step, number, weight]
+    by_state = by_state.unflatten(0, before.shape[:2])
+    for place in range(1, steps):
+        by_weights[:, place] += by_state[:, place] @ by_weights[:, place - 1]
+    return by_weights
