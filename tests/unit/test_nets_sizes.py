@@ -23,6 +23,8 @@ PREDICTORS: list[tuple[dict[str, Any], tuple[int, int]]] = [
     ({"kind": "unet"}, FIELD),
     ({"kind": "unet", "width": 4, "levels": 3, "downsampling": "strided", "padding": "zeros"}, FIELD),
     ({"kind": "unet", "width": 5, "levels": 1, "positional": False}, FIELD),
+    ({"kind": "stencil"}, FIELD),
+    ({"kind": "stencil", "width": 6, "depth": 3, "substeps": 4, "padding": "zeros"}, FIELD),
     ({"kind": "mlp"}, POINT),
     ({"kind": "mlp", "width": 9, "depth": 4, "activation": "tanh"}, POINT),
 ]

@@ -20,7 +20,7 @@ from weightcast.core.config.training import PooledTraining, PredictorTraining
 from weightcast.core.environment_table import Environment, EnvironmentTable, read_environments
 from weightcast.core.graph import WeightGraph
 from weightcast.core.job import Job
-from weightcast.core.nets import fno, uno
+from weightcast.core.nets import fno, stencil, uno
 from weightcast.core.nets.build import build_predictor, describe_architecture
 from weightcast.core.run import Run
 from weightcast.cost.environments import EnvironmentsPart
@@ -57,6 +57,7 @@ SECTIONS: dict[str, dict[str, Any]] = {
     "uno": {"kind": "uno", "width": 3, "modes": [[2, 2], [1, 1]], "projection": 4},
     "unet": {"kind": "unet", "width": 3, "levels": 1},
     "unet-zeros": {"kind": "unet", "width": 2, "levels": 2, "padding": "zeros", "downsampling": "strided"},
+    "stencil": {"kind": "stencil", "width": 5, "depth": 2, "substeps": 3},
     "mlp": {"kind": "mlp", "width": 5, "depth": 2, "activation": "tanh"},
 }
 NODES = {  # the output channels of all layers, by hand
@@ -64,6 +65,7 @@ NODES = {  # the output channels of all layers, by hand
     "uno": 3 + (6 + 12 + 6 + 3) + 4 + 2,
     "unet": (3 + 3) + (6 + 6) + 3 + (3 + 3) + 2,
     "unet-zeros": (2 + 2) + (4 + 4) + (8 + 8) + (4 + 4) + (2 + 2) + (2 + 4) + (4 + 2) + 2,
+    "stencil": 5 + 5 + 2,
     "mlp": 5 + 5 + 2,
 }
 KINDS = pytest.mark.parametrize("kind", SECTIONS)
@@ -139,7 +141,7 @@ def modulated(network: nn.Module, scale: Tensor, shift: Tensor, monkeypatch: pyt
         axis = 0 if isinstance(module, fno.FourierLayer) else 1
         handles.append(module.register_forward_hook(lambda m, _, values, axis=axis: change(m, values, axis)))
     plain: Callable[[nn.Linear, Tensor], Tensor] = fno.map_channels
-    for place in (fno, uno):  # which does not call the linear layer as a module, and so no hook
+    for place in (fno, uno, stencil):  # which does not call the linear layer as a module, and so no hook
         monkeypatch.setattr(
             place,
             "map_channels",

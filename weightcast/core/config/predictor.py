@@ -92,6 +92,27 @@ class UNetSettings(Settings):
         return _no_field(self.kind, grid)
 
 
+class StencilSettings(Settings):
+    """A local rule, applied many times between two frames (weightcast.core.nets.stencil), for fields whose equation is
+    local and the same everywhere, and for few frames: every point is an example."""
+
+    kind: Literal["stencil"]
+    """Local rule."""
+    width: int = Field(default=16, ge=1)
+    """Channels inside the rule."""
+    depth: int = Field(default=2, ge=1)
+    """Hidden layers; the first one sees 3 x 3 points, the others a single one."""
+    substeps: int = Field(default=16, ge=1)
+    """How often the rule is applied between two frames: what happens in a frame must not come from farther away than so
+    many points."""
+    padding: Literal["circular", "zeros"] = "circular"
+    """What lies beyond the edge: the opposite side, for a periodic domain, or zeros."""
+
+    def misfit(self, grid: Grid) -> str | None:
+        """As `FNOSettings.misfit`."""
+        return _no_field(self.kind, grid)
+
+
 class MLPSettings(Settings):
     """A multilayer perceptron (weightcast.core.nets.mlp), for states of ordinary differential equations: a channel
     for each component, on a grid of [1, 1]."""
@@ -116,7 +137,8 @@ class MLPSettings(Settings):
         """As `FNOSettings.misfit`."""
         if grid == (1, 1):
             return None
-        return f"kind: found 'mlp' for a grid of {_words(grid)}, expected 'fno', 'uno' or 'unet', which predict fields"
+        fields = "'fno', 'uno', 'unet' or 'stencil', which predict fields"
+        return f"kind: found 'mlp' for a grid of {_words(grid)}, expected {fields}"
 
 
 def _no_field(kind: str, grid: Grid) -> str | None:
@@ -145,7 +167,9 @@ def _with_kind(section: Any) -> Any:
 
 
 AnyPredictor = Annotated[
-    FNOSettings | UNOSettings | UNetSettings | MLPSettings, Field(discriminator="kind"), BeforeValidator(_with_kind)
+    FNOSettings | UNOSettings | UNetSettings | MLPSettings | StencilSettings,
+    Field(discriminator="kind"),
+    BeforeValidator(_with_kind),
 ]
 """Settings of some kind of predictor; a section without a kind is an FNO's."""
 

@@ -10,10 +10,11 @@ from torch import nn
 from weightcast.core.config.predictor import AnyPredictor, PredictorSettings
 from weightcast.core.nets.fno import FNO
 from weightcast.core.nets.mlp import MLP
+from weightcast.core.nets.stencil import Stencil
 from weightcast.core.nets.unet import UNet
 from weightcast.core.nets.uno import UNO
 
-_KINDS: dict[str, type[nn.Module]] = {"fno": FNO, "uno": UNO, "unet": UNet, "mlp": MLP}
+_KINDS: dict[str, type[nn.Module]] = {"fno": FNO, "uno": UNO, "unet": UNet, "mlp": MLP, "stencil": Stencil}
 
 
 def describe_architecture(settings: AnyPredictor | PredictorSettings, channels: int) -> dict[str, Any]:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from math import prod
 
-from weightcast.core.config.predictor import AnyPredictor, FNOSettings, MLPSettings, UNetSettings, UNOSettings
+from weightcast.core.config.predictor import (
+    AnyPredictor,
+    FNOSettings,
+    MLPSettings,
+    StencilSettings,
+    UNetSettings,
+    UNOSettings,
+)
 
 STATES = 8
 """Numbers held for a trained one: itself, its gradient, two moments, and copies of these while a state is saved."""
@@ -24,6 +31,9 @@ def layer_sizes(settings: AnyPredictor, channels: int) -> list[tuple[int, int]]:
         case MLPSettings():
             inputs = [channels, *[settings.width] * (settings.depth - 1)]
             return [*((settings.width, width + 1) for width in inputs), (channels, settings.width + 1)]
+        case StencilSettings():
+            inputs = [9 * channels, *[settings.width] * (settings.depth - 1)]
+            return [*((settings.width, width + 1) for width in inputs), (channels, settings.width)]
 
 
 def count_weights(settings: AnyPredictor, channels: int) -> int:
@@ -53,11 +63,15 @@ def kept_activations(settings: AnyPredictor, channels: int, grid: tuple[int, int
         case MLPSettings():
             evaluations = 4 * settings.substeps if settings.integrator == "rk4" else 1
             numbers = evaluations * settings.width * settings.depth * (1 if settings.activation == "tanh" else 2)
+        case StencilSettings():
+            numbers = settings.substeps * (9 * channels + 2 * settings.width * settings.depth)
     return round(numbers + ends) * prod(grid)
 
 
 def widest_layer(settings: AnyPredictor, channels: int, grid: tuple[int, int]) -> int:
     """Numbers of a frame inside a predictor where it is widest: what a step without gradient holds a few times."""
+    if isinstance(settings, StencilSettings):
+        return max(settings.width, 9 * channels) * prod(grid)
     inside = settings.width if isinstance(settings, MLPSettings | UNetSettings) else settings.projection
     return max(inside, settings.width, channels) * prod(grid)
 
