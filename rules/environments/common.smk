@@ -19,6 +19,7 @@ from weightcast.environments.plan import (
     pictured_environments,
     pictured_unknown,
     shards,
+    trained_rivals,
     tuned_arms,
     weight_sources,
 )
@@ -43,6 +44,7 @@ TUNED_ARMS = tuned_arms(STUDY)
 SOURCES = weight_sources(STUDY, TABLE)  # files of weights that the evaluation rolls out
 LABELS = [f"{RESULTS}/labels/{base}.safetensors" for base in labelled_bases(STUDY)]
 OBSERVED = observed_sources(STUDY, TABLE)  # those made from frames, one a case
+RIVALS = trained_rivals(STUDY, TABLE)  # what is trained for these, and predicts otherwise than the predictor
 WEIGHTS = [f"{RESULTS}/weights/{source}.safetensors" for source in SOURCES]
 
 
@@ -67,7 +69,7 @@ def memory(stage):
 def base_priority(kind):
     """The conditioned base first: the longest chain of jobs hangs on it. FiLM at matched compute is the longest single
     job; begun last, it would run on one core while the others wait."""
-    return {"conditioned": 100, "film-matched": 95, "context": 98}.get(kind, 50)
+    return {"conditioned": 100, "film-matched": 95, "context": 98, "in-context": 90}.get(kind, 50)
 
 
 def shards_of(role):

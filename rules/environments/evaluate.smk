@@ -50,7 +50,7 @@ ruleorder: evaluate_without_network > evaluate_weights
 rule collect_costs:
     input:
         code=code("collect_costs"),
-        bases=bases(*MAPS, *(["context"] if STUDY.context else [])),
+        bases=bases(*MAPS, *(["context"] if STUDY.context else []), *RIVALS),
         zoos=rules.zoo.input,
         references=expand(f"{RESULTS}/reference/{{base}}.safetensors", base=STUDY.zoo.bases if UNSEEN else []),
         vaes=rules.vae.input,

@@ -25,6 +25,55 @@ if STUDY.context:
             RUN
 
 
+if "in-context" in RIVALS:
+
+    rule train_in_context:
+        input:
+            code=code("train_in_context"),
+            trajectories=trajectories(base_environments(STUDY, TABLE, "in-context")),
+        output:
+            f"{RESULTS}/base/in-context.safetensors",
+        log:
+            f"{LOGS}/base/in-context.log",
+        benchmark:
+            f"{BENCHMARKS}/base/in-context.tsv"
+        priority: base_priority("in-context")
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            mem_mb=memory("train_in_context"),
+            gpu=GPU,
+        params:
+            **job("train_in_context"),
+        shell:
+            RUN
+
+
+if "equations" in RIVALS:
+
+    rule find_equations:
+        input:
+            code=code("find_equations"),
+            trajectories=trajectories(VISIBLE),
+        output:
+            f"{RESULTS}/base/equations.safetensors",
+        log:
+            f"{LOGS}/base/equations.log",
+        benchmark:
+            f"{BENCHMARKS}/base/equations.tsv"
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            mem_mb=memory("find_equations"),
+            gpu=GPU,
+        params:
+            **job("find_equations"),
+        shell:
+            RUN
+
+
 if OBSERVED:
 
     rule adapt_to_frames:
@@ -38,6 +87,8 @@ if OBSERVED:
             ],
             started_from=bases(*(ARMS[arm].base for arm in adapted_arms(STUDY) for _ in SEEDS)),
             context=bases("context") if STUDY.context else [],
+            in_context=bases("in-context") if "in-context" in RIVALS else [],
+            equations=bases("equations") if "equations" in RIVALS else [],
             finetuned=bases(*finetuned_maps(STUDY)),
             zoo=f"{RESULTS}/zoo/{experts_base(STUDY)}.safetensors",
             trajectories=trajectories([*choosing_environments(STUDY, TABLE), *UNSEEN]),

@@ -11,7 +11,7 @@ from weightcast.core.methods import CODE_ADAPTATION, FINETUNE_LORA, OBSERVED, RE
 from weightcast.core.nets.build import build_predictor
 from weightcast.core.run import Run
 from weightcast.environments.baselines.code_adaptation import adapt_codes
-from weightcast.environments.baselines.observed_finetuning import LowRank, choose_budget, finetune_windows
+from weightcast.environments.baselines.observed_finetuning import LowRank, finetune_windows, judge_budgets
 from weightcast.environments.baselines.retrieval import (
     choose_weighting,
     expert_misfits,
@@ -161,17 +161,27 @@ def test_an_environment_is_fine_tuned_alike_alone_and_among_others(family) -> No
     torch.testing.assert_close(both[:1], alone, rtol=1e-4, atol=1e-6)
 
 
-def test_the_budget_of_least_error_is_chosen() -> None:
+def test_the_rate_of_least_error_is_chosen_for_each_number_of_steps() -> None:
     class Spent:
         seconds = 2.0
 
-    settings = FinetuneSettings(steps=[10, 20], learning_rates=[0.1, 0.2])
-    found = choose_budget(
+    settings = FinetuneSettings(steps=[10, 20, 10], learning_rates=[0.1, 0.2])
+    ten, twenty = judge_budgets(
         settings,
         lambda steps, rate: (torch.tensor([steps, rate]), Spent()),
         lambda weights: float((weights - torch.tensor([20.0, 0.1])).abs().sum()),
     )
-    assert found == (20, 0.1, 8.0)
+    assert (ten.steps, ten.learning_rate, ten.seconds) == (10, 0.1, 4.0)
+    assert (twenty.steps, twenty.learning_rate, twenty.seconds) == (20, 0.1, 4.0)
+    assert twenty.error < ten.error
+
+
+def test_each_number_of_steps_is_a_method() -> None:
+    few = method("finetune-lora-observed-20")
+    assert few.family == "baseline" and not few.told_parameters
+    assert few.label == "ERM, LoRA on the frames, 20 steps" and few.description.endswith("frames alone; 20 steps")
+    assert method("finetune-film-observed-100").label == "FiLM, fine-tuned on the frames, 100 steps"
+    assert not method("finetune-erm-observed-5").told_parameters
 
 
 def test_rivals_are_told_no_parameters() -> None:

@@ -33,6 +33,11 @@ def test_every_environment_is_forecast_and_labels_are_reported(shown: Checkout) 
     environments = set(metrics[metrics.method == "erm"].environment)
     for method in ("generator-frames", "generator-frames-weights-only", "generator-label", "film", "hypernetwork"):
         assert set(metrics[metrics.method == method].environment) == environments
+    observed = pd.read_csv(results / "observed.csv")
+    tuned = {f"finetune-{base}-observed{steps}" for base in ("erm", "lora", "film") for steps in ("", "-2", "-4")}
+    assert tuned | {"in-context"} <= set(observed.method)
+    costs = pd.read_csv(results / "report/method_costs.csv").set_index("method")
+    assert costs.loc["in-context", ["parameters", "train_seconds", "adapt_seconds"]].gt(0).all()
     labels = pd.read_csv(results / "report/labels.csv")
     assert set(labels.parameter) == {"beta", "D"} and set(labels.component) == {1, 2}
     assert set(labels.base) == {"erm"}

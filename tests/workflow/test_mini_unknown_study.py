@@ -19,7 +19,7 @@ JOBS = {rule: count for rule, count in JOBS_OF_ONE_ARM.items() if rule not in NO
 JOBS |= {"evaluate_weights": 9, "import_trajectories": 4}
 JOBS |= {"train_experts": 4, "gather_zoo": 2, "gather_reference": 2, "regress_weights": 2}  # of two bases
 JOBS |= {"generate_weights": 2, "tune_generator": 1}
-JOBS |= {"train_context": 1, "adapt_to_frames": 2, "summarise_observed": 1, "show_observed": 1}
+JOBS |= {"find_equations": 1, "train_context": 1, "adapt_to_frames": 2, "summarise_observed": 1, "show_observed": 1}
 JOBS |= {"describe_posteriors": 1}
 
 
@@ -50,7 +50,7 @@ def test_every_method_that_needs_no_parameters_is_in_the_tables_and_the_report(u
     results = unknown.folder / "results/mini-unknown"
     metrics = pd.read_csv(results / "metrics.csv")
     from_frames = {"context", "context-ensemble", "code-adaptation", "retrieved-expert", "weighted-experts-ensemble"}
-    from_frames |= {"finetune-erm-observed", "finetune-lora-observed"}
+    from_frames |= {"finetune-erm-observed", "finetune-lora-observed", "sparse-equations"}
     of_codes = {"one-per-env-context", "decoded-coded", "latent-regression-coded", "generator-coded"}
     of_codes |= {"generator-coded-weights-only"}
     assert set(metrics.method) == {"erm", "finetune-erm", "one-per-env-erm", *SKILL_FLOOR, *from_frames, *of_codes}

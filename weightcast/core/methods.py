@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,14 +28,20 @@ RETRIEVED, WEIGHTED_EXPERTS = "retrieved-expert", "weighted-experts" + ENSEMBLE
 CODE_ADAPTATION = "code-adaptation"
 """The context base without its prior: the code of least residual that is reached from the mean one."""
 FINETUNE_LORA = "finetune-lora"
+IN_CONTEXT = "in-context"
+"""A larger network that is shown the frames beside the state that it steps."""
+EQUATIONS = "sparse-equations"
+"""Polynomial equations whose coefficients are fitted to a few frames."""
 FLOW_PREFIX = "flow-"
 SKILL_FLOOR = ("persistence", "climatology", "damped-persistence")
 """Forecasts without any network: whoever is no better than these has no skill."""
 _NOT_TOLD = (
     *SKILL_FLOOR,
     *("erm", "finetune-erm", "one-per-env-erm", "one-per-env-context", CONTEXT, CONTEXT + ENSEMBLE),
-    *(RETRIEVED, WEIGHTED_EXPERTS, CODE_ADAPTATION),
+    *(RETRIEVED, WEIGHTED_EXPERTS, CODE_ADAPTATION, IN_CONTEXT, EQUATIONS),
 )
+_OF_STEPS = re.compile(rf"(finetune-.+{OBSERVED})-([1-9]\d*)")
+"""Names of methods that are fine-tuned for a number of steps that nobody chose."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ class Method:
     @property
     def told_parameters(self) -> bool:
         """Whether a method across environments uses the parameters of the environment that it forecasts."""
-        return self.name not in _NOT_TOLD and not self.name.removesuffix(ENSEMBLE).endswith(OBSERVED)
+        return self.name not in _NOT_TOLD and not _chosen(self.name).removesuffix(ENSEMBLE).endswith(OBSERVED)
 
 
 _KNOWN = (
@@ -147,6 +154,18 @@ _KNOWN = (
         "baseline",
         "ERM, LoRA on the frames",
         "ERM with a low-rank addition to each layer, fine-tuned on the observed frames alone",
+    ),
+    Method(
+        IN_CONTEXT,
+        "baseline",
+        "In-context network",
+        "a larger network, trained on all visible environments, that sees a few frames as further channels",
+    ),
+    Method(
+        EQUATIONS,
+        "baseline",
+        "Sparse equations",
+        "polynomial equations with the terms that visible environments need, coefficients refitted to a few frames",
     ),
     Method("persistence", "baseline", "Persistence", "the first frame, repeated; no network"),
     Method(
@@ -242,6 +261,10 @@ def method(name: str) -> Method:
         return Method(
             name, single.family, f"{single.label}: ensemble", f"{single.description}; several, scored together"
         )
+    if (of_steps := _OF_STEPS.fullmatch(name)) is not None:
+        tuned, steps = method(of_steps[1]), of_steps[2]
+        words = f"{tuned.description.partition(', steps and rate')[0]}; {steps} steps"
+        return Method(name, tuned.family, f"{tuned.label}, {steps} steps", words)
     if name.endswith(OBSERVED):
         told = method(name.removesuffix(OBSERVED))
         description = f"{told.description}; the environment is unknown but for observed frames"
@@ -271,6 +294,12 @@ def method(name: str) -> Method:
     prefixes = (GENERATOR_PREFIX, DECODED_PREFIX, LATENT_REGRESSION_PREFIX, FLOW_PREFIX)
     known = ", ".join([*METHODS, *(f"{prefix}<arm>" for prefix in prefixes), "<interpolation>-<anchors>"])
     raise InputError(f"method: found '{name}', expected one of {known}")
+
+
+def _chosen(name: str) -> str:
+    """A method's name without the number of steps, where it is fine-tuned for one that nobody chose."""
+    of_steps = _OF_STEPS.fullmatch(name)
+    return name if of_steps is None else of_steps[1]
 
 
 def printing_order(name: str) -> tuple[int, str]:

@@ -181,6 +181,8 @@ def few_environments(study: Study, table: EnvironmentTable, large: bool = False)
     """
     together = [trained.training.environments for trained in trained_maps(study).values()]
     together.append(study.generator.end_to_end.environments)
+    if study.baselines.in_context is not None:
+        together.append(study.baselines.in_context.training.environments)
     shard = study.zoo.shard_environments
     visible, unseen = (2, 1) if large else (max(FEWEST, min(MOST, shard), *together), min(FEWEST, shard))
     chosen = {environment.id for environment in [*table.visible[:visible], *table.unseen[:unseen]]}

@@ -15,8 +15,8 @@ from weightcast.core.config.training import PooledTraining, PredictorTraining
 from weightcast.core.environment_table import Environment, EnvironmentTable, Role, read_environments
 from weightcast.core.job import StageSettings
 from weightcast.core.methods import GENERATOR_PREFIX, WEIGHTS_ONLY
-from weightcast.environments.config.baselines import FinetuneSettings
-from weightcast.environments.config.condition import ConditionName, ConditionSettings
+from weightcast.environments.config.baselines import EquationsSettings, FinetuneSettings, InContextSettings
+from weightcast.environments.config.condition import ConditionName, ConditionSettings, FramesSettings
 from weightcast.environments.config.context import ContextSettings
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.diffusion import DiffusionSettings
@@ -283,6 +283,58 @@ class TrainContext(Rows):
             data=study.data,
             predictor=study.predictor,
             context=study.context,
+            seed=study.seed,
+        )
+
+
+class TrainInContext(Rows):
+    """A larger network that sees frames of an environment beside the state, trained on all visible ones together.
+
+    Attributes:
+        frames: how those that it sees are spoilt in training.
+    """
+
+    data: DataSettings
+    predictor: AnyPredictor
+    in_context: InContextSettings
+    frames: FramesSettings
+    seed: int
+
+    @classmethod
+    def of(cls, plan: Plan) -> TrainInContext:
+        study = plan.study
+        assert study.baselines.in_context is not None  # otherwise there is no such job
+        return cls(
+            environments=tuple(plan.table[id] for id in base_environments(study, plan.table, "in-context")),
+            data=study.data,
+            predictor=study.predictor,
+            in_context=study.baselines.in_context,
+            frames=study.conditions.frames,
+            seed=study.seed,
+        )
+
+
+class FindEquations(Rows):
+    """Sparse equations of all visible environments.
+
+    Attributes:
+        choosing: ids of those on which terms are chosen, left out of what is known of coefficients then.
+    """
+
+    data: DataSettings
+    equations: EquationsSettings
+    choosing: tuple[str, ...]
+    seed: int
+
+    @classmethod
+    def of(cls, plan: Plan) -> FindEquations:
+        study = plan.study
+        assert study.baselines.equations is not None  # otherwise there is no such job
+        return cls(
+            environments=plan.table.visible,
+            data=study.data,
+            equations=study.baselines.equations,
+            choosing=tuple(choosing_environments(study, plan.table)),
             seed=study.seed,
         )
 
@@ -764,6 +816,8 @@ JOBS: dict[str, type[StageSettings]] = {
     "download_era5": DownloadEra5,
     "train_base": TrainBase,
     "train_context": TrainContext,
+    "train_in_context": TrainInContext,
+    "find_equations": FindEquations,
     "train_experts": TrainExperts,
     "gather_zoo": GatherZoo,
     "label_environments": LabelEnvironments,

@@ -121,6 +121,16 @@ class _Sizes:
         return self.read(self.visible, *parts)
 
     @property
+    def in_context(self) -> int:
+        """Weights of the network in context, and the frames that it holds."""
+        chosen = self.study.baselines.in_context
+        if chosen is None:
+            return 0
+        wider = self.study.predictor.model_copy(update={"width": chosen.width})
+        fields = chosen.frames * len(self.study.data.channels)
+        return count_weights(wider, len(self.study.data.channels) + fields) + chosen.frames * self.frame
+
+    @property
     def shown(self) -> int:
         """What a training draws observations from, where a condition sees frames."""
         return self.trained("train") if self.plan.shown else 0
@@ -190,9 +200,11 @@ class _Sizes:
         elif name.startswith("latents-"):
             networks = 2 * seeds * self.environments
         elif name.startswith("observed"):
-            networks = (8 + seeds * len(study.generator.arms)) * self.unseen + self.visible
+            tuned = 3 * len(study.baselines.finetune.steps)  # each for every number of steps, beside the chosen one
+            networks = (8 + tuned + seeds * len(study.generator.arms)) * self.unseen + self.visible
             shown = [arm for arm in study.generator.arms.values() if arm.condition in SHOWN_FRAMES]
             networks += (2 + seeds * len(shown)) * study.evaluation.members * self.unseen
+            return networks * self.weights + self.unseen * self.in_context
         elif name == "finetuned":
             networks = 2 * (self.unseen or self.visible)
         else:
@@ -279,6 +291,32 @@ def _train_context(sizes: _Sizes, of: Mapping[str, str]) -> int:
         + max(sizes.step(networks, training.batch, unroll), polished if study.context.polish else 0, searched)
         + sizes.ahead(sizes.visible, counts.validation)
     )
+
+
+def _train_in_context(sizes: _Sizes, of: Mapping[str, str]) -> int:
+    study, chosen = sizes.study, sizes.study.baselines.in_context
+    if chosen is None:
+        return 0
+    training, channels, grid = chosen.training, len(study.data.channels), study.data.grid
+    wider = study.predictor.model_copy(update={"width": chosen.width})
+    windows = min(training.environments, sizes.visible) * training.batch
+    # Frames that are shown, as they are drawn, filled and joined to each step's state.
+    fields = windows * chosen.frames * sizes.frame * (8 + training.unroll)
+    step = round(BACKWARD * windows * training.unroll * kept_activations(wider, channels, grid))
+    ahead = sizes.visible * study.data.trajectories.validation * (4 * widest_layer(wider, channels, grid) + fields)
+    space = 3 * min(1500, sizes.visible * study.data.trained_frames * study.data.trajectories.train) * sizes.frame
+    return sizes.trained("train", "validation") + STATES * sizes.in_context + step + fields + ahead // windows + space
+
+
+def _find_equations(sizes: _Sizes, of: Mapping[str, str]) -> int:
+    equations = sizes.study.baselines.equations
+    if equations is None:
+        return 0
+    terms = math.comb(sizes.frame + equations.degree, equations.degree)
+    # In double precision: terms along splines of eight points a frame, and their integrals.
+    integrals = 2 * (2 * 9 + 4) * terms * sizes.read(sizes.visible, "train") // (COPIES * sizes.frame)
+    jacobian = 64 * 8 * sizes.visible * sizes.frame * equations.most_terms
+    return sizes.trained("train", "validation") + integrals + jacobian
 
 
 def _train_experts(sizes: _Sizes, of: Mapping[str, str]) -> int:
@@ -488,6 +526,8 @@ _NUMBERS: dict[str, Callable[[_Sizes, Mapping[str, str]], int]] = {
     "import_trajectories": _import,
     "train_base": _train_base,
     "train_context": _train_context,
+    "train_in_context": _train_in_context,
+    "find_equations": _find_equations,
     "train_experts": _train_experts,
     "gather_zoo": _zoo,
     "regress_weights": _regress_weights,

@@ -215,6 +215,13 @@ def observed_sources(study: Study, table: EnvironmentTable) -> list[str]:
     return [f"observed/{case.name}" for case in study.evaluation.observed] if table.unseen else []
 
 
+def trained_rivals(study: Study, table: EnvironmentTable) -> list[str]:
+    """Files of what is trained for environments of which a few frames are known, and predicts otherwise than the
+    study's predictor does."""
+    found = {"in-context": study.baselines.in_context, "equations": study.baselines.equations}
+    return [name for name, settings in found.items() if settings is not None and observed_sources(study, table)]
+
+
 def choosing_environments(study: Study, table: EnvironmentTable) -> list[str]:
     """Visible environments on which settings are chosen of what uses observed frames.
 

@@ -32,6 +32,7 @@ class MethodWeights:
         shares: of the samples in an ensemble [environment, sample]; None counts them alike.
         model_error: of an ensemble: standard deviation of what its forecasts are off by beyond its spread, in
             normalised units [step][channel]; None where nobody knows.
+        architecture: of its predictors, if it is not the one that the file says for all its methods.
     """
 
     method: str
@@ -45,6 +46,7 @@ class MethodWeights:
     normalisation: Normalisation | None = None
     shares: Tensor | None = None
     model_error: list[list[float]] | None = None
+    architecture: Mapping[str, Any] | None = None
 
     @property
     def key(self) -> str:
@@ -88,6 +90,7 @@ class WeightsFile:
                 "diverged": method.diverged,
                 "normalisation": method.normalisation and method.normalisation.metadata(),
                 "model_error": method.model_error,
+                "architecture": method.architecture,
             }
             for method in methods
         ]
@@ -121,6 +124,10 @@ class WeightsFile:
     def predictor(self) -> StackedPredictor:
         """The architecture whose weights these are."""
         return StackedPredictor.of_architecture(self.metadata["architecture"])
+
+    def predictor_of(self, method: MethodWeights) -> StackedPredictor:
+        """The architecture of a method's weights: its own, where it predicts otherwise than the study's predictor."""
+        return self.predictor if method.architecture is None else StackedPredictor.of_architecture(method.architecture)
 
     def normalisation_of(self, method: MethodWeights) -> Normalisation:
         """The units that a method's predictors see: its own, where bases were trained on different environments."""

@@ -9,12 +9,16 @@ from torch import nn
 
 from weightcast.core.config.predictor import AnyPredictor, PredictorSettings
 from weightcast.core.nets.fno import FNO
+from weightcast.core.nets.in_context import InContext
 from weightcast.core.nets.mlp import MLP
+from weightcast.core.nets.polynomial_field import PolynomialField
 from weightcast.core.nets.stencil import Stencil
 from weightcast.core.nets.unet import UNet
 from weightcast.core.nets.uno import UNO
 
 _KINDS: dict[str, type[nn.Module]] = {"fno": FNO, "uno": UNO, "unet": UNet, "mlp": MLP, "stencil": Stencil}
+# Architectures of methods of their own, which no configuration names.
+_RIVALS: dict[str, type[nn.Module]] = {"in-context": InContext, "polynomial-field": PolynomialField}
 
 
 def describe_architecture(settings: AnyPredictor | PredictorSettings, channels: int) -> dict[str, Any]:
@@ -26,11 +30,14 @@ def build_predictor(architecture: dict[str, Any], seed: int = 0) -> nn.Module:
     """A freshly initialised predictor. The caller's random state is left as it was."""
     settings = {name: _tuples(value) for name, value in architecture.items()}
     kind = settings.pop("kind")
-    if kind not in _KINDS:
+    kinds = _KINDS | _RIVALS
+    if kind not in kinds:
         raise ValueError(f"unknown kind of predictor: {kind!r}")
+    if isinstance(settings.get("network"), dict):  # a network inside another
+        settings["network"] = build_predictor(settings["network"], seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return _KINDS[kind](**settings)
+        return kinds[kind](**settings)
 
 
 def _tuples(value: Any) -> Any:

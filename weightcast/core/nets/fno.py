@@ -107,6 +107,8 @@ class FNO(nn.Module):
         positional: append the grid's coordinates (each in [0, 1)) as two input channels. Needed where the dynamics
             depend on the place (walls, orography); off, the network is translation equivariant on a periodic domain.
         residual: predict the increment of the frame rather than the frame itself.
+        constants: constant fields that it is shown beside the frame, as further channels behind the frame's: a step
+            does not return them.
     """
 
     def __init__(
@@ -118,12 +120,13 @@ class FNO(nn.Module):
         projection: int,
         positional: bool = True,
         residual: bool = True,
+        constants: int = 0,
     ) -> None:
         super().__init__()
         self.channels = channels
         self.positional = positional
         self.residual = residual
-        self.lifting = nn.Linear(channels + 2 * positional, width)
+        self.lifting = nn.Linear(channels + constants + 2 * positional, width)
         self.layers = nn.ModuleList(FourierLayer(width, width, modes) for _ in range(depth))
         self.hidden = nn.Linear(width, projection)
         self.output = nn.Linear(projection, channels, bias=False)
@@ -141,7 +144,7 @@ class FNO(nn.Module):
         return [own + following for own, following in zip(rows, columns, strict=True)]
 
     def forward(self, frames: Tensor) -> Tensor:
-        """[batch, channel, y, x] -> [batch, channel, y, x]."""
+        """[batch, channel, y, x] -> [batch, channel, y, x], constant fields, if any, behind the frame's channels."""
         fields = frames.transpose(0, 1)  # [channel, batch, y, x]
         if self.positional:
             fields = torch.cat([fields, positions(fields)])
@@ -152,7 +155,7 @@ class FNO(nn.Module):
                 fields = F.gelu(fields)
         fields = F.gelu(map_channels(self.hidden, fields))
         step = map_channels(self.output, fields).transpose(0, 1)  # [batch, channel, y, x]
-        return frames + step if self.residual else step
+        return frames[:, : self.channels] + step if self.residual else step
 
 
 def positions(fields: Tensor) -> Tensor:

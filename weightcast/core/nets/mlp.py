@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -28,6 +29,8 @@ class MLP(nn.Module):
         integrator: ``map``: the network is the step. ``rk4``: it is the state's rate of change, and a step integrates
             it by the classical Runge-Kutta method of fourth order, so that steps may have any length.
         substeps: of the integrator, in a step.
+        constants: constant numbers that it is shown beside the state, as further channels behind the state's: a step
+            does not return them.
     """
 
     def __init__(
@@ -39,13 +42,16 @@ class MLP(nn.Module):
         residual: bool = True,
         integrator: Integrator = "map",
         substeps: int = 1,
+        constants: int = 0,
     ) -> None:
         super().__init__()
+        self.channels = channels
         self.activation = _ACTIVATIONS[activation]
         self.residual = residual
         self.integrator = integrator
         self.substeps = substeps
-        self.layers = nn.ModuleList(nn.Linear(width if index else channels, width) for index in range(depth))
+        inputs = [channels + constants, *[width] * (depth - 1)]
+        self.layers = nn.ModuleList(nn.Linear(inputs[index], width) for index in range(depth))
         self.output = nn.Linear(width, channels)
 
     def hidden_neurons(self) -> list[list[tuple[str, int]]]:
@@ -60,33 +66,35 @@ class MLP(nn.Module):
         """[batch, channel, 1, 1] -> [batch, channel, 1, 1].
 
         Args:
-            frames: states.
+            frames: states; constant numbers, if any, behind their components.
             length: of the step, in time steps between frames; a map knows no other than 1.
 
         Raises:
             ValueError: another length is asked of a map.
         """
-        state = frames.flatten(1)  # [batch, channel]; on a larger grid, more than the first layer takes
+        shown = frames.flatten(1)  # [batch, channel]; on a larger grid, more than the first layer takes
+        state, constants = shown[:, : self.channels], shown[:, self.channels :]
         if self.integrator == "rk4":
-            return self._integrated(state, length)[..., None, None]
+            return self._integrated(state, constants, length)[..., None, None]
         if length != 1.0:
             raise ValueError(f"found a step of {length} frame steps, expected 1: the network is a map of one")
-        step = self._network(state)[..., None, None]
-        return frames + step if self.residual else step
+        step = self._network(state, constants)[..., None, None]
+        return frames[:, : self.channels] + step if self.residual else step
 
-    def _network(self, state: Tensor) -> Tensor:
-        """[batch, channel] -> [batch, channel]."""
+    def _network(self, state: Tensor, constants: Tensor) -> Tensor:
+        """[batch, channel], [batch, constant] -> [batch, channel]."""
+        hidden = torch.cat([state, constants], 1)
         for layer in self.layers:
-            state = self.activation(layer(state))
-        output: Tensor = self.output(state)
+            hidden = self.activation(layer(hidden))
+        output: Tensor = self.output(hidden)
         return output
 
-    def _integrated(self, state: Tensor, length: float) -> Tensor:
+    def _integrated(self, state: Tensor, constants: Tensor, length: float) -> Tensor:
         step = length / self.substeps
         for _ in range(self.substeps):
-            first = self._network(state)
-            second = self._network(state + 0.5 * step * first)
-            third = self._network(state + 0.5 * step * second)
-            fourth = self._network(state + step * third)
+            first = self._network(state, constants)
+            second = self._network(state + 0.5 * step * first, constants)
+            third = self._network(state + 0.5 * step * second, constants)
+            fourth = self._network(state + step * third, constants)
             state = state + step / 6.0 * (first + 2.0 * second + 2.0 * third + fourth)
         return state

@@ -67,6 +67,7 @@ class UNet(nn.Module):
         downsampling: ``pooled``, the mean of 2 x 2 points, or ``strided``, a 3x3 convolution with stride 2.
         positional: append the grid's coordinates as two input channels; see :class:`weightcast.core.nets.fno.FNO`.
         residual: predict the increment of the frame rather than the frame itself.
+        constants: constant fields that it is shown beside the frame; see :class:`weightcast.core.nets.fno.FNO`.
 
     ``layers`` are the blocks from the finest grid to the coarsest, then back to the finest; ``down`` and ``up`` lie
     between them, in the same order.
@@ -81,13 +82,15 @@ class UNet(nn.Module):
         downsampling: Downsampling,
         positional: bool = True,
         residual: bool = True,
+        constants: int = 0,
     ) -> None:
         super().__init__()
+        self.channels = channels
         self.levels = levels
         self.positional = positional
         self.residual = residual
         widths = [width * 2**level for level in range(levels + 1)]
-        inputs = [channels + 2 * positional, *widths[:-1]]
+        inputs = [channels + constants + 2 * positional, *widths[:-1]]
         contracting = [ConvolutionBlock(inputs[level], widths[level], padding) for level in range(levels + 1)]
         expanding = [ConvolutionBlock(2 * widths[level], widths[level], padding) for level in reversed(range(levels))]
         self.layers = nn.ModuleList([*contracting, *expanding])
@@ -115,4 +118,4 @@ class UNet(nn.Module):
         for up, block in zip(self.up, self.layers[self.levels + 1 :], strict=True):
             fields = block(torch.cat([contracted.pop(), up(fields)], dim=1))
         step = self.output(fields)
-        return frames + step if self.residual else step
+        return frames[:, : self.channels] + step if self.residual else step

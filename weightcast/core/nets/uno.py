@@ -32,6 +32,7 @@ class UNO(nn.Module):
         projection: width of the hidden layer of the projection.
         positional: append the grid's coordinates as two input channels; see :class:`weightcast.core.nets.fno.FNO`.
         residual: predict the increment of the frame rather than the frame itself.
+        constants: constant fields that it is shown beside the frame; see :class:`weightcast.core.nets.fno.FNO`.
 
     ``layers`` are the contracting layers from fine to coarse, then the expanding ones from coarse to fine.
     """
@@ -44,13 +45,15 @@ class UNO(nn.Module):
         projection: int,
         positional: bool = True,
         residual: bool = True,
+        constants: int = 0,
     ) -> None:
         super().__init__()
+        self.channels = channels
         self.positional = positional
         self.residual = residual
         self.levels = len(modes)
         widths = [width * 2**level for level in range(self.levels + 1)]
-        self.lifting = nn.Linear(channels + 2 * positional, width)
+        self.lifting = nn.Linear(channels + constants + 2 * positional, width)
         contracting = [FourierLayer(widths[level], widths[level + 1], modes[level]) for level in range(self.levels)]
         expanding = [
             # All but the coarsest read the contracting layer of their grid beside the layer before.
@@ -76,4 +79,4 @@ class UNO(nn.Module):
             fields = torch.cat([F.gelu(layer(fields, grid)), contracted.pop()])
         fields = F.gelu(map_channels(self.hidden, fields))
         step = map_channels(self.output, fields).transpose(0, 1)  # [batch, channel, y, x]
-        return frames + step if self.residual else step
+        return frames[:, : self.channels] + step if self.residual else step

@@ -6,8 +6,8 @@ a product of two thin matrices, the first of which begins at zero.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -100,12 +100,29 @@ def finetune_windows(
     return weights_of().detach(), result
 
 
-def choose_budget(
+@dataclass(frozen=True)
+class Budget:
+    """A number of steps, at the rate that serves it best.
+
+    Attributes:
+        steps: of the optimiser.
+        learning_rate: its peak.
+        error: of visible environments.
+        seconds: that choosing the rate took.
+    """
+
+    steps: int
+    learning_rate: float
+    error: float
+    seconds: float
+
+
+def judge_budgets(
     settings: FinetuneSettings,
     train: Callable[[int, float], tuple[Tensor, Fit]],
     error: Callable[[Tensor], float],
-) -> tuple[int, float, float]:
-    """The steps and learning rate of the least error.
+) -> list[Budget]:
+    """The learning rate of the least error for each number of steps.
 
     Args:
         settings: the candidates.
@@ -113,12 +130,15 @@ def choose_budget(
         error: of such weights.
 
     Returns:
-        Steps, learning rate, and the seconds that choosing took.
+        A budget for each number of steps, without repetitions.
     """
-    best, lowest, spent = (settings.steps[0], settings.learning_rates[0]), float("inf"), 0.0
-    for steps, rate in itertools.product(settings.steps, settings.learning_rates):
-        weights, result = train(steps, rate)
-        spent += result.seconds
-        if (found := error(weights)) < lowest:
-            lowest, best = found, (steps, rate)
-    return *best, spent
+    budgets = []
+    for steps in dict.fromkeys(settings.steps):
+        best, lowest, spent = settings.learning_rates[0], float("inf"), 0.0
+        for rate in settings.learning_rates:
+            weights, result = train(steps, rate)
+            spent += result.seconds
+            if (found := error(weights)) < lowest:
+                lowest, best = found, rate
+        budgets.append(Budget(steps, best, lowest, spent))
+    return budgets

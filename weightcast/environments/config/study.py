@@ -255,6 +255,9 @@ def _check(study: Study, source: str | Path) -> None:
     misfit = study.explain.misfit(data.grid) if study.explain else None
     if misfit is not None:
         raise InputError(f"{source}: explain: {misfit}")
+    misfit = study.baselines.equations.misfit(data.grid) if study.baselines.equations else None
+    if misfit is not None:
+        raise InputError(f"{source}: baselines.equations: {misfit}")
     check_once([case.name for case in study.evaluation.observed], "evaluation.observed", source)
     for position, case in enumerate(study.evaluation.observed):
         if case.frames > data.frames:
@@ -283,6 +286,9 @@ def _check(study: Study, source: str | Path) -> None:
         "zoo.training_erm.unroll": study.zoo.training_from("erm").unroll,
         "generator.end_to_end.training.unroll": study.generator.end_to_end.training.unroll,
     }
+    in_context = study.baselines.in_context
+    if in_context is not None:
+        trainings["baselines.in_context.training.unroll"] = in_context.training.unroll
     for field, unroll in trainings.items():
         if unroll >= data.trained_frames:
             raise InputError(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -22,7 +22,9 @@ from weightcast.core.methods import (
     CODE_ADAPTATION,
     CONTEXT,
     ENSEMBLE,
+    EQUATIONS,
     FINETUNE_LORA,
+    IN_CONTEXT,
     OBSERVED,
     RETRIEVED,
     WEIGHTED_EXPERTS,
@@ -32,7 +34,8 @@ from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
 from weightcast.environments.base import BaseNetwork
 from weightcast.environments.baselines.code_adaptation import adapt_codes
-from weightcast.environments.baselines.observed_finetuning import choose_budget, finetune_windows
+from weightcast.environments.baselines.in_context import in_context_weights
+from weightcast.environments.baselines.observed_finetuning import finetune_windows, judge_budgets
 from weightcast.environments.baselines.retrieval import choose_weighting, expert_misfits, expert_shares, weightiest
 from weightcast.environments.conditions import Condition, Known
 from weightcast.environments.context import Context
@@ -61,6 +64,8 @@ def adapt_to_frames(
     trajectories: TrajectoryFolder,
     started_from: list[BaseNetwork],
     context: Context | None = None,
+    in_context: BaseNetwork | None = None,
+    equations: Context | None = None,
 ) -> WeightsFile:
     """Infer every unseen environment, method by method.
 
@@ -74,6 +79,8 @@ def adapt_to_frames(
         trajectories: of the unseen environments, and of the visible ones that choose.
         started_from: the bases of the generators' zoos, in their order: their cost counts.
         context: the study's, if it has one.
+        in_context: a larger network that sees frames, if the study has one.
+        equations: whose codes are coefficients, if the study has them.
     """
     environments = settings.with_role("interpolation", "extrapolation")
     observed = _observed(run, settings, environments, trajectories)
@@ -103,6 +110,10 @@ def adapt_to_frames(
     methods += drawn
     methods += of_context
     methods += _of_rivals(run, settings, context, space, observed, trajectories, zoo, finetuned)
+    if in_context is not None:
+        methods.append(adapt_in_context(in_context.to(run.device), environments, observed, space))
+    if equations is not None:
+        methods.append(adapt_equations(equations.to(run.device), environments, observed))
     for method in methods:
         print(f"{method.method}, seed {method.seed}: {method.adapt_seconds:.2g} s an environment", flush=True)
     return WeightsFile.of(methods, shared.shared | {"case": settings.case.model_dump()} | run.described())
@@ -137,9 +148,9 @@ def _of_rivals(
     if settings.case.frames > 1:
         for name, base in zip(settings.finetuned, finetuned, strict=True):
             base = base.to(run.device)
-            methods.append(rivals.finetuned(name + OBSERVED, base))
+            methods += rivals.finetuned(name + OBSERVED, base)
             if isinstance(base.weight_map, PooledWeights):
-                methods.append(rivals.finetuned(FINETUNE_LORA + OBSERVED, base, settings.finetune.lora_rank))
+                methods += rivals.finetuned(FINETUNE_LORA + OBSERVED, base, settings.finetune.lora_rank)
     return methods
 
 
@@ -205,6 +216,55 @@ def adapt_context(
             **common,
         ),
     ]
+
+
+def adapt_in_context(
+    trained: BaseNetwork, environments: list[str], observed: Tensor, space: FrameSpace
+) -> MethodWeights:
+    """The network in context: nothing is fitted, frames are handed over.
+
+    Args:
+        trained: the network.
+        environments: ids.
+        observed: frames of each, physical units [environment, 1, frame, channel, y, x]; NaN in gaps.
+        space: of frames, to fill gaps.
+    """
+    started = time.monotonic()
+    architecture, weights = in_context_weights(trained, trained.normalisation.apply(observed[:, 0]), space)
+    return MethodWeights(
+        method=IN_CONTEXT,
+        seed=0,
+        environments=environments,
+        weights=weights[:, None].cpu(),
+        train_seconds=trained.metadata["seconds"],
+        adapt_seconds=(time.monotonic() - started) / len(environments),
+        parameters=trained.learned,
+        normalisation=trained.normalisation,
+        architecture=architecture,
+    )
+
+
+def adapt_equations(equations: Context, environments: list[str], observed: Tensor) -> MethodWeights:
+    """Equations with the most probable coefficients of each environment.
+
+    Args:
+        equations: whose codes are coefficients.
+        environments: ids.
+        observed: frames of each, physical units [environment, trajectory, frame, channel, y, x]; NaN in gaps.
+    """
+    base, started = equations.base, time.monotonic()
+    weights = equations.weights(equations.infer(observed).best)[:, None]
+    return MethodWeights(
+        method=EQUATIONS,
+        seed=0,
+        environments=environments,
+        weights=weights.cpu(),
+        train_seconds=base.metadata["seconds"],
+        adapt_seconds=(time.monotonic() - started) / len(environments),
+        parameters=equations.codes.numel(),
+        normalisation=base.normalisation,
+        architecture=base.metadata["architecture"],
+    )
 
 
 @dataclass(frozen=True)
@@ -305,8 +365,9 @@ class Rivals:
             normalisation=base.normalisation,
         )
 
-    def finetuned(self, name: str, base: BaseNetwork, rank: int | None = None) -> MethodWeights:
-        """A base fine-tuned on every pair of consecutive frames, with steps and rate chosen on visible environments.
+    def finetuned(self, name: str, base: BaseNetwork, rank: int | None = None) -> list[MethodWeights]:
+        """A base fine-tuned on every pair of consecutive frames, with steps and rate chosen on visible environments;
+        and, where there are several, for each number of steps, with the rate alone chosen.
 
         Args:
             name: of the method.
@@ -319,26 +380,39 @@ class Rivals:
         shown, observed = (self.windows(frames, base.normalisation, unroll=1) for frames in (self.shown, self.observed))
         assert shown is not None and observed is not None
         held_out = base.normalisation.apply(self.held_out)
-        steps, rate, choosing = choose_budget(
+        budgets = judge_budgets(
             budget,
             lambda steps, rate: finetune_windows(
                 self.run, seen, shown, predictor, steps, rate, f"{name} visible", rank
             ),
             lambda weights: rollout_rmse(weights, held_out, predictor),
         )
-        print(f"{name}: {steps} steps at {rate:g}, chosen on {len(self.choosing)} visible environments", flush=True)
-        weights, result = finetune_windows(self.run, start, observed, predictor, steps, rate, f"{name} unseen", rank)
-        return MethodWeights(
-            method=name,
-            seed=0,
-            environments=self.environments,
-            weights=weights[:, None].cpu(),
-            train_seconds=base.metadata["seconds"] + choosing + spent,
-            adapt_seconds=(result.seconds + inferring) / len(self.environments),
-            parameters=base.learned,
-            diverged=[id for id, lost in zip(self.environments, result.diverged.tolist(), strict=True) if lost],
-            normalisation=base.normalisation,
-        )
+        best = min(budgets, key=lambda one: one.error)
+        words = f"{best.steps} steps at {best.learning_rate:g}, chosen on {len(self.choosing)} visible environments"
+        print(f"{name}: {words}", flush=True)
+        before = base.metadata["seconds"] + spent
+        methods = []
+        for one in budgets:
+            weights, result = finetune_windows(
+                self.run, start, observed, predictor, one.steps, one.learning_rate, f"{name} unseen", rank
+            )
+            of_steps = MethodWeights(
+                method=f"{name}-{one.steps}",
+                seed=0,
+                environments=self.environments,
+                weights=weights[:, None].cpu(),
+                train_seconds=before + one.seconds,
+                adapt_seconds=(result.seconds + inferring) / len(self.environments),
+                parameters=base.learned,
+                diverged=[id for id, lost in zip(self.environments, result.diverged.tolist(), strict=True) if lost],
+                normalisation=base.normalisation,
+            )
+            if one is best:
+                whole = before + sum(each.seconds for each in budgets)
+                methods.insert(0, replace(of_steps, method=name, train_seconds=whole))
+            if len(budgets) > 1:
+                methods.append(of_steps)
+        return methods
 
     def _started(self, base: BaseNetwork, environments: list[str], observed: Tensor) -> tuple[Tensor, float]:
         """Weights that a base begins with [environment, weight], and the seconds that finding them took."""

@@ -57,7 +57,12 @@ def compare_with_experts(
     places = _places(settings)
     rows: list[Row] = []
     for base, zoo in zip(settings.bases, zoos, strict=True):
-        compared = [(made, file) for file in weights for made in file.methods if zoo_of(made.method, settings) == base]
+        compared = [
+            (made, file)
+            for file in weights
+            for made in file.methods
+            if made.architecture is None and zoo_of(made.method, settings) == base
+        ]
         predictor = compared[0][1].predictor.to(run.device) if compared else None
         if predictor is None:
             continue

@@ -36,10 +36,9 @@ def distil(run: Run, settings: Distil, weights: list[WeightsFile], trajectories:
             raise InputError(f"config: explain.methods: found {name!r}, expected some of {', '.join(known)}")
     rows: list[Row] = []
     for file in weights:
-        predictor = file.predictor.to(run.device)
         for method in file.methods:
             if method.method in settings.methods:
-                normalisation = file.normalisation_of(method)
+                predictor, normalisation = file.predictor_of(method).to(run.device), file.normalisation_of(method)
                 rows += equation_rows(method, predictor, normalisation, states, data.channels, explain, steps, run)
                 _log.info("%s, seed %d: %d environments", method.method, method.seed, len(method.environments))
     truth = {row.id: known_terms(data.source, row, settings.system, data.channels) for row in table}

@@ -22,12 +22,15 @@ def evaluate_weights(
 ) -> Table:
     """Roll out every method of a file of weights in all its environments: rows of metrics.csv."""
     test = TestSet.read(settings, trajectories, run.device)
-    predictor = weights.predictor.to(run.device)
     return Table.of_rows(
         row
         for method in weights.methods
         for row in evaluate_method(
-            method, test, predictor, weights.normalisation_of(method), "case" in weights.metadata
+            method,
+            test,
+            weights.predictor_of(method).to(run.device),
+            weights.normalisation_of(method),
+            "case" in weights.metadata,
         )
     )
 

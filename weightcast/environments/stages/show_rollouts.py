@@ -39,7 +39,7 @@ def show_rollouts(
             run.place(networks),
             test.frames[chosen, :1, 0],
             steps,
-            file.predictor.to(run.device),
+            file.predictor_of(method).to(run.device),
             file.normalisation_of(method),
         )
         rolled[name] = torch.stack([one[0] for one in forecast])

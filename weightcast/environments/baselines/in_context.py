@@ -1,0 +1,139 @@
+"""A network in context: it sees observed frames of an environment as further channels beside the state that it steps.
+
+The same network for all environments, larger than a predictor: the small version of a foundation model. What it is
+shown stays the same while its forecast is fed back, so that forecasts may begin at any state of the environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from weightcast.core.config.training import PooledTraining
+from weightcast.core.draws import Draws
+from weightcast.core.graph import WeightGraph
+from weightcast.core.nets.build import build_predictor
+from weightcast.environments.base import BaseNetwork
+from weightcast.environments.config.condition import FramesSettings
+from weightcast.environments.dataset import draw_windows
+from weightcast.environments.gaps import FrameSpace
+from weightcast.environments.losses import environment_loss
+from weightcast.environments.observation import ObservationLayout, draw_observations
+
+
+def contexts(observed: Tensor, count: int, space: FrameSpace) -> Tensor:
+    """What the network is shown of environments.
+
+    Args:
+        observed: consecutive frames, normalised [environment, frame, channel, y, x]; NaN where nothing was observed.
+        count: frames that are shown: the last ones, the earliest repeated where there are fewer.
+        space: of frames, to fill gaps.
+
+    Returns:
+        [environment, count * channel, y, x].
+    """
+    last = observed[:, -count:]
+    earliest = last[:, :1].expand(-1, count - last.shape[1], -1, -1, -1)
+    return space.complete(torch.cat([earliest, last], 1)).flatten(1, 2)
+
+
+def draw_contexts(
+    frames: Tensor, rows: Tensor, count: int, space: FrameSpace, settings: FramesSettings, draws: Draws
+) -> Tensor:
+    """Random observations of environments, as the network may be shown them: 1 to ``count`` consecutive frames from a
+    random place, with noise and gaps.
+
+    Args:
+        frames: normalised [environment, trajectory, frame, channel, y, x].
+        rows: environments, long [observation].
+        count: frames that are shown.
+        space: of frames, to fill gaps.
+        settings: which noise, how many points.
+        draws: source of the draw.
+
+    Returns:
+        [observation, count * channel, y, x].
+    """
+    layout = ObservationLayout(count, frames.shape[3], (frames.shape[4], frames.shape[5]))
+    consecutive = settings.model_copy(update={"frames": count, "strides": [1]})
+    spread = torch.ones(frames.shape[3], device=frames.device)
+    times, values = layout.unpack(draw_observations(layout, frames, rows, spread, consecutive, draws))
+    seen = torch.isfinite(times[:, 0]).sum(1)  # frames come first, empty slots after them
+    slot = torch.arange(count, device=frames.device) - (count - seen[:, None])
+    every = torch.arange(len(rows), device=frames.device)[:, None]
+    return contexts(values[every, 0, slot.clamp(min=0)], count, space)
+
+
+def in_context_loss(
+    network: nn.Module,
+    frames: Tensor,
+    space: FrameSpace,
+    count: int,
+    training: PooledTraining,
+    shown: FramesSettings,
+    seed: int,
+) -> Callable[[int], Tensor]:
+    """The loss of a step: rollout error in a few visible environments, each window with an observation of its own.
+
+    Args:
+        network: of frames with constant fields behind their channels.
+        frames: normalised training frames [environment, trajectory, frame, channel, y, x].
+        space: of frames, to fill gaps.
+        count: frames that are shown.
+        training: unroll, batch, environments a step.
+        shown: which noise, how many points.
+        seed: of the draws.
+    """
+
+    def loss(step: int) -> Tensor:
+        draws = Draws(frames.device, seed, "step", step)
+        chosen = draws.permutation(len(frames))[: training.environments]
+        windows = draw_windows(frames, chosen, training.batch, training.unroll + 1, draws)
+        rows = chosen.repeat_interleave(training.batch)
+        fields = draw_contexts(frames, rows, count, space, shown, draws)
+        errors = rollout_error(network, windows.flatten(0, 1), fields).unflatten(0, windows.shape[:2])
+        return environment_loss(errors).mean()
+
+    return loss
+
+
+def rollout_error(network: nn.Module, windows: Tensor, fields: Tensor) -> Tensor:
+    """Squared error of an unrolled forecast.
+
+    Args:
+        network: of frames with constant fields behind their channels.
+        windows: the start and the frames to be forecast, normalised [window, 1 + step, channel, y, x].
+        fields: what is shown of the environment of each [window, field, y, x].
+
+    Returns:
+        [window]: mean over steps, channels and grid.
+    """
+    state, error = windows[:, 0], windows.new_zeros(len(windows))
+    for step in range(1, windows.shape[1]):
+        state = network(torch.cat([state, fields], 1))
+        error = error + (state - windows[:, step]).square().flatten(1).mean(1)
+    return error / (windows.shape[1] - 1)
+
+
+def in_context_weights(trained: BaseNetwork, observed: Tensor, space: FrameSpace) -> tuple[dict[str, Any], Tensor]:
+    """The network with what was observed of each environment, as predictors of an architecture of their own.
+
+    Args:
+        trained: a network of frames with constant fields behind their channels.
+        observed: frames of one trajectory of each environment, normalised [environment, frame, channel, y, x].
+        space: of frames, to fill gaps.
+
+    Returns:
+        The architecture, and weights [environment, weight], those of the network and the frames themselves.
+    """
+    inner = dict(trained.metadata["architecture"])
+    grid = observed.shape[-2:]
+    architecture = {"kind": "in-context", "network": inner, "constants": inner["constants"], "grid": list(grid)}
+    fields = contexts(observed, inner["constants"] // observed.shape[2], space)
+    weights = trained.predictor.graph.unflatten(trained.weight_map.weights.detach())
+    state = {f"network.{name}": value.expand(len(fields), *value.shape) for name, value in weights.items()}
+    graph = WeightGraph(build_predictor(architecture))
+    return architecture, graph.flatten(state | {"fields": fields})

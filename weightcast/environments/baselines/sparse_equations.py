@@ -1,0 +1,146 @@
+"""Which terms polynomial equations need that describe all visible environments, each with coefficients of its own.
+
+    dx/dt = Theta(x) Xi_e
+
+Sparse identification of nonlinear dynamics (S. L. Brunton, J. L. Proctor and J. N. Kutz, PNAS 113 (2016) 3932) with one
+structure for a group of systems (S. Rudy, A. Alla, S. L. Brunton and J. N. Kutz, SIAM J. Appl. Dyn. Syst. 18 (2019)
+643): a term is there for all environments or for none. Regressed are increments between frames on integrals of the
+terms along splines through the frames, since derivatives are not observed; terms go one by one, the one first whose
+loss raises the squared errors of all environments least.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.integrate import simpson
+from scipy.interpolate import CubicSpline
+
+from weightcast.environments.explain.polynomials import Array, Monomials
+
+RESOLUTION = 1e-3
+"""Part of the increments (root mean square) that does not count as unexplained: splines are no truer."""
+_POINTS = 8  # of the integrals between two frames
+_RIDGE = 1e-10  # on columns of unit length
+
+Chosen = NDArray[np.bool_]  # [equation, term]
+
+
+@dataclass(frozen=True)
+class Increments:
+    """What states change by between frames, and what terms amount to meanwhile.
+
+    Attributes:
+        integrals: of each term over each step [environment, step, term], time counted in steps.
+        changes: of the components [environment, step, component].
+    """
+
+    integrals: Array
+    changes: Array
+
+    @classmethod
+    def of(cls, states: Array, monomials: Monomials) -> Increments:
+        """Of states [environment, trajectory, frame, component], two frames or more."""
+        frames = states.shape[2]
+        steps = np.arange(frames, dtype=float)
+        fine = np.linspace(0.0, frames - 1, _POINTS * (frames - 1) + 1)
+        path = CubicSpline(steps, states, axis=2)(fine)
+        places = np.arange(frames - 1)[:, None] * _POINTS + np.arange(_POINTS + 1)
+        integrals = simpson(monomials(path)[:, :, places], dx=1 / _POINTS, axis=3)
+        environments, components = len(states), states.shape[3]
+        return cls(
+            integrals.reshape(environments, -1, len(monomials.names)),
+            np.diff(states, axis=2).reshape(environments, -1, components),
+        )
+
+
+@dataclass(frozen=True)
+class Elimination:
+    """What is left of one equation as terms go, at first all of them, at last none.
+
+    Attributes:
+        chosen: which terms are left [size, term].
+        errors: root mean square of held-out changes that is left, over that of the changes, all environments together
+            [size].
+    """
+
+    chosen: Chosen
+    errors: Array
+
+
+def eliminate(seen: Increments, held_out: Increments, equation: int) -> Elimination:
+    """Take the terms of an equation away one by one."""
+    lengths = np.sqrt(np.square(seen.integrals).sum((0, 1)))
+    lengths = np.where(lengths > 0, lengths, 1.0)
+    columns, others = seen.integrals / lengths, held_out.integrals / lengths
+    target, other = seen.changes[..., equation], held_out.changes[..., equation]
+    gram, right = np.einsum("est,esu->etu", columns, columns), np.einsum("est,es->et", columns, target)
+    whole = np.square(other).sum()
+    left = np.ones(columns.shape[2], bool)
+    chosen, errors = [], []
+    while True:
+        values, loss = _fit(gram, right, left)
+        rest = np.square(other - np.einsum("est,et->es", others[..., left], values)).sum()
+        chosen.append(left.copy())
+        errors.append(np.sqrt(rest / whole) if whole > 0 else 0.0)
+        if not left.any():
+            return Elimination(np.stack(chosen), np.array(errors))
+        left[np.flatnonzero(left)[loss.argmin()]] = False
+
+
+def _fit(gram: Array, right: Array, left: Chosen) -> tuple[Array, Array]:
+    """Coefficients of the terms that are left [environment, term], and the rise of all environments' squared errors,
+    each over its own least one, if one more of them went [term]."""
+    part = gram[:, left][:, :, left]
+    part = part + _RIDGE * np.eye(part.shape[1])
+    inverse = np.linalg.inv(part)
+    values = np.einsum("etu,eu->et", inverse, right[:, left])
+    rises = np.square(values) / np.maximum(np.diagonal(inverse, axis1=1, axis2=2), 1e-300)
+    return values, rises.sum(0)
+
+
+def structure(eliminations: Sequence[Elimination], tolerance: float, most: int) -> Chosen:
+    """The terms that each equation needs.
+
+    Args:
+        eliminations: of the equations.
+        tolerance: how much larger its held-out error may be than the least, or than the resolution.
+        most: terms of all equations together; beyond, the ones go that are missed least.
+    """
+    places = []
+    for of in eliminations:
+        allowed = tolerance * max(float(of.errors.min()), RESOLUTION)
+        places.append(int(np.flatnonzero(of.errors <= allowed)[-1]))
+    while sum(int(of.chosen[place].sum()) for of, place in zip(eliminations, places, strict=True)) > most:
+        following = [
+            of.errors[place + 1] if place + 1 < len(of.errors) else np.inf
+            for of, place in zip(eliminations, places, strict=True)
+        ]
+        places[int(np.argmin(following))] += 1
+    return np.stack([of.chosen[place] for of, place in zip(eliminations, places, strict=True)])
+
+
+def coefficients(seen: Increments, chosen: Chosen) -> Array:
+    """Least squares of each environment's changes on the chosen terms, equation after equation [environment, term]."""
+    columns = []
+    for equation, terms in enumerate(chosen):
+        for_terms = seen.integrals[..., terms]
+        lengths = np.sqrt(np.square(for_terms).sum((0, 1), keepdims=True))
+        lengths = np.where(lengths > 0, lengths, 1.0)
+        scaled = for_terms / lengths
+        gram = np.einsum("est,esu->etu", scaled, scaled) + _RIDGE * np.eye(scaled.shape[2])
+        right = np.einsum("est,es->et", scaled, seen.changes[..., equation])
+        columns.append(np.linalg.solve(gram, right[..., None])[..., 0] / lengths[:, 0])
+    return np.concatenate(columns, axis=1)
+
+
+def described_terms(chosen: Chosen, monomials: Monomials) -> list[tuple[int, list[int]]]:
+    """The chosen terms as :class:`weightcast.core.nets.polynomial_field.PolynomialField` is told them."""
+    return [
+        (equation, [component for component, power in enumerate(monomials.powers[term]) for _ in range(power)])
+        for equation, terms in enumerate(chosen)
+        for term in np.flatnonzero(terms)
+    ]

@@ -1,0 +1,71 @@
+"""The stage ``train_in_context``: a larger network that sees frames of an environment beside the state."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from weightcast.core.nets.build import build_predictor, describe_architecture
+from weightcast.core.run import Run
+from weightcast.core.seeds import derive_seed
+from weightcast.core.stage import stage
+from weightcast.environments.base import BaseNetwork, describe_weight_map
+from weightcast.environments.baselines.in_context import contexts, in_context_loss, rollout_error
+from weightcast.environments.conditions import new_condition
+from weightcast.environments.conditions.condition import Known
+from weightcast.environments.config.weight_map import PooledMap
+from weightcast.environments.dataset import Normalisation, TrajectoryFolder, any_trajectory, tensor_digest
+from weightcast.environments.gaps import FrameSpace
+from weightcast.environments.jobs import TrainInContext
+from weightcast.environments.predictor import StackedPredictor
+from weightcast.environments.stages.train_base import record_environments
+from weightcast.environments.weight_maps import build_weight_map
+
+
+@stage("train_in_context")
+def train_in_context(run: Run, settings: TrainInContext, trajectories: TrajectoryFolder) -> BaseNetwork:
+    """Train one network on all visible environments together, each window with an observation of its environment."""
+    record_environments(run, settings.ids)
+    data, ids, chosen = settings.data, settings.ids, settings.in_context
+    physical = trajectories.read(ids, data, "train", data.trained_frames)
+    normalisation = Normalisation.of(physical)
+    frames = run.place(normalisation.apply(physical))
+    held_out = run.place(normalisation.apply(trajectories.read(ids, data, "validation", data.trained_frames)))
+    space = FrameSpace.of(frames)
+
+    seed = derive_seed(settings.seed, "base", "in-context")
+    wider = settings.predictor.model_copy(update={"width": chosen.width})
+    architecture = describe_architecture(wider, len(data.channels))
+    architecture["constants"] = chosen.frames * len(data.channels)
+    network = run.place(build_predictor(architecture, seed))
+
+    def validation() -> Tensor:
+        """Mean over environments, shown the first frames of a training trajectory."""
+        fields = contexts(frames[:, 0, : chosen.frames], chosen.frames, space)
+        windows = held_out[:, :, : chosen.training.unroll + 1]
+        rows = fields.repeat_interleave(windows.shape[1], 0)
+        errors = rollout_error(network, windows.flatten(0, 1), rows)
+        return errors.unflatten(0, windows.shape[:2]).mean(1).sqrt().mean()
+
+    result = run.fit(
+        list(network.parameters()),
+        in_context_loss(network, frames, space, chosen.frames, chosen.training, settings.frames, seed),
+        chosen.training,
+        name="in-context",
+        validation=validation if any_trajectory(held_out) else None,
+    )
+    condition = new_condition("parameters", [Known(parameters={}) for _ in ids])  # told nothing but frames
+    predictor = StackedPredictor(network.cpu())
+    weight_map = build_weight_map(PooledMap(), condition, predictor.graph.read(network), predictor.graph)
+    metadata = {
+        "weight_map": describe_weight_map(PooledMap(), condition),
+        "architecture": architecture,
+        "normalisation": normalisation.metadata(),
+        "condition": condition.describe(),
+        "environments": ids,
+        "seed": seed,
+        "settings": settings.model_dump(mode="json", exclude={"environments"}),
+        "data_digest": tensor_digest(physical),
+        "seconds": result.seconds,
+        "metrics": {"last_loss": result.last_loss},
+    }
+    return BaseNetwork(weight_map, predictor, normalisation, metadata | run.described())
