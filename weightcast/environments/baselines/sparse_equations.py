@@ -43,7 +43,7 @@ class Increments:
 
     @classmethod
     def of(cls, states: Array, monomials: Monomials) -> Increments:
-        """Of states [environment, trajectory, frame, component], two frames or more."""
+        """The increments of states [environment, trajectory, frame, component], two frames or more."""
         frames = states.shape[2]
         steps = np.arange(frames, dtype=float)
         fine = np.linspace(0.0, frames - 1, _POINTS * (frames - 1) + 1)

@@ -51,6 +51,9 @@ environments: $pooled}
   polish: {iterations: 40, most_residuals: $most_residuals}  # second-order training after it; null: none
   refine: {iterations: 20}
 """
+EQUATIONS = """\
+  equations: {degree: 2, frames: $choice_frames}  # sparse, refitted to the frames; null: none
+"""
 EXPLAIN_FIELDS = """\
 explain: {equations: false, attention: true}  # where the encoder of weights looks
 
@@ -118,6 +121,8 @@ OF_FIELDS = {
     "functional_batch": 2,
     "tuning_steps": 500,
     "tuning_rate": 0.0005,
+    "in_context_width": 24,
+    "in_context_steps": 2000,
 }
 OF_STATES = {
     "batch": 16,
@@ -130,6 +135,8 @@ OF_STATES = {
     "functional_batch": 16,
     "tuning_steps": 1500,
     "tuning_rate": 0.001,
+    "in_context_width": 96,
+    "in_context_steps": 6000,
 }
 
 
@@ -190,6 +197,7 @@ def fill_template(name: str, directory: Path, table: EnvironmentTable, found: Su
         study=_yaml(name),
         output=output,
         predictor=MLP if state else Template(FNO).substitute(modes=modes),
+        equations=Template(EQUATIONS).substitute(written) if state else "",
         explain=EXPLAIN_STATES if state else EXPLAIN_FIELDS,
         grid_comment="a state without a grid" if state else "points along y, x",
         settings_comment="  # time between frames, which the files do not hold" if npy else "",

@@ -40,10 +40,11 @@ from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.refinement import Windows
 from weightcast.environments.weight_maps import WeightMap, build_weight_map
 
-REFINE = RefineSettings(iterations=20)
-"""The search for coefficients, of visible environments and of others."""
-UNROLL, WINDOWS = 8, 64
-"""Steps and number of the rollouts that visible environments' coefficients are fitted to."""
+REFINE = RefineSettings(iterations=10)
+"""The search for coefficients behind a few frames."""
+UNROLL, WINDOWS, ITERATIONS = 8, 32, 8
+"""Steps and number of the rollouts that visible environments' coefficients are fitted to, and of the iterations: they
+begin where the regression ends."""
 WORST = 10.0
 """Standard deviations that what blows up counts as."""
 
@@ -53,19 +54,21 @@ def find_equations(run: Run, settings: FindEquations, trajectories: TrajectoryFo
     """Find the terms that visible environments need, and the coefficients of each; left-out ones choose how many."""
     started = time.monotonic()
     search = _Search(run, settings, trajectories)
-    tried: dict[bytes, tuple[Chosen, float]] = {}
+    candidates: dict[bytes, Chosen] = {}
     for tolerance in settings.equations.tolerances:
         chosen = search.structure(tolerance)
-        if chosen.any() and chosen.tobytes() not in tried:
-            score = search.judge(chosen) if len(settings.equations.tolerances) > 1 else 0.0
-            tried[chosen.tobytes()] = chosen, score
-            print(f"tolerance {tolerance:g}: {int(chosen.sum())} terms, score {score:.4g}", flush=True)
-    if not tried:  # nothing ever changes: the constant of each equation, which will be 0
+        if chosen.any():
+            candidates.setdefault(chosen.tobytes(), chosen)
+    if not candidates:  # nothing ever changes: the constant of each equation, which will be 0
         chosen = np.zeros((len(settings.data.channels), len(search.monomials.names)), bool)
         chosen[:, 0] = True
-        tried[b""] = chosen, 0.0
-    chosen, _ = min(tried.values(), key=lambda one: one[1])
-    context = search.context(chosen, [*range(len(settings.ids))])
+        candidates[b""] = chosen
+    structures = list(candidates.values())
+    scores = [search.judge(chosen) for chosen in structures] if len(structures) > 1 else [0.0]
+    for chosen, score in zip(structures, scores, strict=True):
+        print(f"{int(chosen.sum())} terms: score {score:.4g}", flush=True)
+    best = structures[int(np.argmin(scores))]
+    context = search.context(best, [*range(len(settings.ids))])
     metadata = dict(context.base.metadata) | {"seconds": time.monotonic() - started}
     return replace(context, base=replace(context.base, metadata=metadata))
 
@@ -125,7 +128,7 @@ class _Search:
         def residuals(unknowns: Tensor) -> Tensor:
             return windows.residuals(unknowns, of, predictor)
 
-        found = levenberg_marquardt(residuals, start, REFINE.iterations).unknowns
+        found = levenberg_marquardt(residuals, start, ITERATIONS).unknowns
         weight_map = self.run.place(_identity(found.cpu(), predictor))
         shown = frames[:, :1, : settings.equations.frames]
         least = trained_residuals(weight_map, found, predictor, shown, REFINE)
