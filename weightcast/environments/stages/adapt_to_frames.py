@@ -391,7 +391,7 @@ class Rivals:
         words = f"{best.steps} steps at {best.learning_rate:g}, chosen on {len(self.choosing)} visible environments"
         print(f"{name}: {words}", flush=True)
         before = base.metadata["seconds"] + spent
-        methods = []
+        methods = list[MethodWeights]()
         for one in budgets:
             weights, result = finetune_windows(
                 self.run, start, observed, predictor, one.steps, one.learning_rate, f"{name} unseen", rank

@@ -38,7 +38,7 @@ from weightcast.environments.gaps import FrameSpace
 from weightcast.environments.jobs import FindEquations
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.refinement import Windows
-from weightcast.environments.weight_maps import WeightMap, build_weight_map
+from weightcast.environments.weight_maps import LinearWeights, WeightMap, build_weight_map
 
 REFINE = RefineSettings(iterations=10)
 """The search for coefficients behind a few frames."""
@@ -153,6 +153,7 @@ def _identity(codes: Tensor, predictor: StackedPredictor) -> WeightMap:
     """Coefficients -> the same coefficients, as weights of the field."""
     count = codes.shape[1]
     weight_map = build_weight_map(LinearMap(), CodeCondition(codes), torch.zeros(count), predictor.graph.to("cpu"))
+    assert isinstance(weight_map, LinearWeights)
     with torch.no_grad():
         weight_map.directions.copy_(torch.eye(count))
     return weight_map.requires_grad_(False)
