@@ -83,7 +83,13 @@ class ObservationLayout:
 
 
 def draw_observations(
-    layout: ObservationLayout, pool: Tensor, rows: Tensor, spread: Tensor, settings: FramesSettings, draws: Draws
+    layout: ObservationLayout,
+    pool: Tensor,
+    rows: Tensor,
+    spread: Tensor,
+    settings: FramesSettings,
+    draws: Draws,
+    start_share: float = 0.0,
 ) -> Tensor:
     """Random short observations of environments, as somebody might make them.
 
@@ -98,6 +104,7 @@ def draw_observations(
         spread: of the channels, which noise is relative to [channel].
         settings: which noise, how many points.
         draws: source of the draw.
+        start_share: of the observations that begin with a trajectory's first frame, beside those that do by chance.
 
     Returns:
         Coordinates [observation, coordinate].
@@ -115,6 +122,8 @@ def draw_observations(
     most = torch.div(available - 1, stride, rounding_mode="floor").add(1).clamp(max=layout.slots)
     frames = 1 + (draws.uniform(count) * most).long()
     start = (draws.uniform(count) * (available - (frames - 1) * stride)).long()
+    if start_share:
+        start = torch.where(draws.uniform(count) < start_share, 0, start)
     slot = torch.arange(layout.slots, device=device)
     times = slot * stride[:, None]  # [observation, slot]
     used = slot < frames[:, None]

@@ -23,6 +23,9 @@ from weightcast.environments.gaps import FrameSpace
 from weightcast.environments.losses import environment_loss
 from weightcast.environments.observation import ObservationLayout, draw_observations
 
+FIRST_FRAMES = 0.5
+"""Share of what is shown in training that begins a trajectory, as what is observed of an unknown environment does."""
+
 
 def contexts(observed: Tensor, count: int, space: FrameSpace) -> Tensor:
     """What the network is shown of environments.
@@ -43,8 +46,8 @@ def contexts(observed: Tensor, count: int, space: FrameSpace) -> Tensor:
 def draw_contexts(
     frames: Tensor, rows: Tensor, count: int, space: FrameSpace, settings: FramesSettings, draws: Draws
 ) -> Tensor:
-    """Random observations of environments, as the network may be shown them: 1 to ``count`` consecutive frames from a
-    random place, with noise and gaps.
+    """Random observations of environments, as the network may be shown them: 1 to ``count`` consecutive frames, half of
+    them from the start of a trajectory and half from a random place, with noise and gaps.
 
     Args:
         frames: normalised [environment, trajectory, frame, channel, y, x].
@@ -60,7 +63,8 @@ def draw_contexts(
     layout = ObservationLayout(count, frames.shape[3], (frames.shape[4], frames.shape[5]))
     consecutive = settings.model_copy(update={"frames": count, "strides": [1]})
     spread = torch.ones(frames.shape[3], device=frames.device)
-    times, values = layout.unpack(draw_observations(layout, frames, rows, spread, consecutive, draws))
+    drawn = draw_observations(layout, frames, rows, spread, consecutive, draws, FIRST_FRAMES)
+    times, values = layout.unpack(drawn)
     seen = torch.isfinite(times[:, 0]).sum(1)  # frames come first, empty slots after them
     slot = torch.arange(count, device=frames.device) - (count - seen[:, None])
     every = torch.arange(len(rows), device=frames.device)[:, None]
@@ -75,6 +79,7 @@ def in_context_loss(
     training: PooledTraining,
     shown: FramesSettings,
     seed: int,
+    start_share: float,
 ) -> Callable[[int], Tensor]:
     """The loss of a step: rollout error in a few visible environments, each window with an observation of its own.
 
@@ -86,12 +91,13 @@ def in_context_loss(
         training: unroll, batch, environments a step.
         shown: which noise, how many points.
         seed: of the draws.
+        start_share: of the windows that begin with a trajectory's first frame.
     """
 
     def loss(step: int) -> Tensor:
         draws = Draws(frames.device, seed, "step", step)
         chosen = draws.permutation(len(frames))[: training.environments]
-        windows = draw_windows(frames, chosen, training.batch, training.unroll + 1, draws)
+        windows = draw_windows(frames, chosen, training.batch, training.unroll + 1, draws, start_share)
         rows = chosen.repeat_interleave(training.batch)
         fields = draw_contexts(frames, rows, count, space, shown, draws)
         errors = rollout_error(network, windows.flatten(0, 1), fields).unflatten(0, windows.shape[:2])

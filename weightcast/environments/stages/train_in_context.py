@@ -48,7 +48,9 @@ def train_in_context(run: Run, settings: TrainInContext, trajectories: Trajector
 
     result = run.fit(
         list(network.parameters()),
-        in_context_loss(network, frames, space, chosen.frames, chosen.training, settings.frames, seed),
+        in_context_loss(
+            network, frames, space, chosen.frames, chosen.training, settings.frames, seed, data.start_share
+        ),
         chosen.training,
         name="in-context",
         validation=validation if any_trajectory(held_out) else None,
