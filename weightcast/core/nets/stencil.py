@@ -28,15 +28,21 @@ class Stencil(nn.Module):
         depth: hidden layers; the first one sees 3 x 3 points, the others a single one.
         substeps: how often the rule is applied between two frames.
         padding: what lies beyond the edge: the opposite side (a periodic domain) or zeros.
+        constants: constant fields that it is shown beside the frame; see :class:`weightcast.core.nets.fno.FNO`.
 
     Inside, the channel axis leads, as in :mod:`weightcast.core.nets.fno`.
     """
 
-    def __init__(self, channels: int, width: int, depth: int, substeps: int, padding: Padding) -> None:
+    def __init__(
+        self, channels: int, width: int, depth: int, substeps: int, padding: Padding, constants: int = 0
+    ) -> None:
         super().__init__()
+        self.channels = channels
         self.substeps = substeps
         self.padding = padding
-        self.layers = nn.ModuleList(nn.Linear(width if index else 9 * channels, width) for index in range(depth))
+        self.layers = nn.ModuleList(
+            nn.Linear(width if index else 9 * channels + constants, width) for index in range(depth)
+        )
         self.output = nn.Linear(width, channels, bias=False)
 
     def hidden_neurons(self) -> list[list[tuple[str, int]]]:
@@ -49,9 +55,10 @@ class Stencil(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """[batch, channel, y, x] -> [batch, channel, y, x]."""
-        fields = frames.transpose(0, 1)  # [channel, batch, y, x]
+        shown = frames.transpose(0, 1)  # [channel, batch, y, x]
+        fields, constants = shown[: self.channels], shown[self.channels :]
         for _ in range(self.substeps):
-            inside = self._neighbours(fields)
+            inside = torch.cat([self._neighbours(fields), constants])
             for layer in self.layers:
                 assert isinstance(layer, nn.Linear)
                 inside = F.silu(map_channels(layer, inside))
