@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 from torch import Tensor
+from torch.distributions import MultivariateNormal
 
 from weightcast.core.config.training import TrainingSettings
 from weightcast.core.draws import Draws
 from weightcast.core.run import Run
-from weightcast.environments.code_posteriors import draw_codes, log_prior
+from weightcast.environments.code_posteriors import draw_codes, log_prior, log_solutions
 from weightcast.environments.code_priors import WIDE_SHARE, MixturePrior, fit_mixture, fit_prior
 from weightcast.environments.config.code_prior import CodeDiffusionSettings
 from weightcast.environments.refinement import CodePosterior, CodePrior, TemperedLikelihood, Windows, infer_codes
@@ -229,3 +230,20 @@ def test_the_prior_around_a_single_solution_pulls_no_more_than_the_likelihood_as
     torch.testing.assert_close(slope, torch.zeros_like(slope), rtol=0.0, atol=5e-3)
     pulled = replace(posterior, likelihood=replace(likelihood, temper=1.0))
     assert pulled.likelihood is not None
+
+
+def test_densities_of_solutions_of_several_numbers_are_those_of_normal_distributions() -> None:
+    draws = Draws("cpu", "solutions")
+    modes, root = draws.normal(3, 2, 2), draws.normal(3, 2, 2, 2, dtype=torch.float64)
+    precision = root @ root.mT + torch.eye(2, dtype=torch.float64)
+    shares = torch.tensor([[0.3, 0.7]] * 3).log()
+    prior = CodePrior.of(draws.normal(8, 2), 1.0)
+    posterior = CodePosterior(modes, precision, shares, torch.ones(3), prior)  # single precision beside double
+    codes = draws.normal(3, 5, 2)
+    expected = MultivariateNormal(modes.double()[:, None], precision_matrix=precision[:, None]).log_prob(
+        codes.double()[:, :, None]
+    )
+    constant = -math.log(2 * math.pi)
+    torch.testing.assert_close(
+        log_solutions(posterior, codes).double() + constant, expected + shares.double()[:, None], rtol=1e-4, atol=1e-4
+    )

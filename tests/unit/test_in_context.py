@@ -73,6 +73,7 @@ def test_drawn_observations_are_consecutive_frames_of_their_environment(frames: 
         ({"kind": "fno", "width": 4, "modes": [2, 2], "depth": 2, "projection": 4}, (8, 8)),
         ({"kind": "uno", "width": 3, "modes": [[2, 2]], "projection": 4, "residual": False}, (8, 8)),
         ({"kind": "unet", "width": 3, "levels": 1, "padding": "circular", "downsampling": "pooled"}, (8, 8)),
+        ({"kind": "stencil", "width": 3, "depth": 2, "substeps": 2, "padding": "zeros"}, (8, 8)),
         ({"kind": "mlp", "width": 5, "depth": 2, "activation": "tanh"}, (1, 1)),
         ({"kind": "mlp", "width": 5, "depth": 2, "activation": "tanh", "integrator": "rk4"}, (1, 1)),
     ],
