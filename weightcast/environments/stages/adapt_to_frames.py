@@ -409,7 +409,8 @@ class Rivals:
             )
             if one is best:
                 whole = before + sum(each.seconds for each in budgets)
-                methods.insert(0, replace(of_steps, method=name, train_seconds=whole))
+                own = weights[:, None].cpu().clone()  # a tensor is written under one name
+                methods.insert(0, replace(of_steps, method=name, train_seconds=whole, weights=own))
             if len(budgets) > 1:
                 methods.append(of_steps)
         return methods
