@@ -48,6 +48,10 @@ else:
     include: "rules/evolution/report.smk"
 
 
+onstart:
+    pass_on()
+
+
 rule all:
     default_target: IS_FIRST
     input:

@@ -23,9 +23,12 @@ if (ROOT / "weightcast").is_dir():
 
 from weightcast.core.config.yaml_file import read_yaml
 from weightcast.core.errors import InputError
+from weightcast.core.files import remove_abandoned
+from weightcast.core.interruption import announce, pass_on
 from weightcast.core.job import Job
 from weightcast.core.kept_study import keep_study
 from weightcast.core.provenance import PACKAGE, code_files
+from weightcast.core.run_lock import take_folder
 from weightcast.studies import parse_any_study, stages_of
 
 try:
@@ -34,6 +37,13 @@ try:
     STUDY = parse_any_study(dict(config), "config")
 except InputError as error:
     raise SystemExit(f"weightcast: error: {error}")
+
+if workflow.is_main_process:  # jobs are part of a run that has done so
+    announce()
+    if take_folder(Path(".snakemake")):
+        for folder in (f"results/{STUDY.study}", f"data/{STUDY.study}"):
+            remove_abandoned(folder)
+        print("weightcast: the run before was killed: this one goes on where it was", file=sys.stderr)
 
 RESULTS = f"results/{STUDY.study}"
 LOGS = f"{RESULTS}/logs"

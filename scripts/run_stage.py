@@ -10,11 +10,13 @@ import argparse
 import logging
 import sys
 
-from weightcast.cli.errors import exit_on_input_error
+from weightcast.cli.errors import exit_on_input_error, one_line_for_files
+from weightcast.core.interruption import listen
 from weightcast.runner import run_job
 
 
 @exit_on_input_error()
+@one_line_for_files()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("job", help="JSON, or the path of a file that holds it")
@@ -22,6 +24,7 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     print(f"job: {arguments.job}", file=sys.stderr, flush=True)
+    listen()
     run_job(arguments.job, arguments.device)
 
 

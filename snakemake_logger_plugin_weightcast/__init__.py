@@ -18,6 +18,7 @@ from logging import Handler, LogRecord
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.settings import LogHandlerSettingsBase, OutputSettingsLoggerInterface
 
+from snakemake_logger_plugin_weightcast.cache import keep_beside_run
 from snakemake_logger_plugin_weightcast.screen import Screen
 from snakemake_logger_plugin_weightcast.view import RunView
 
@@ -39,8 +40,11 @@ class LogHandler(LogHandlerBase):
     """Shows a run in few lines, or passes everything on to the handler that Snakemake would have used."""
 
     def __post_init__(self) -> None:
+        said = keep_beside_run()
         self._plain = _snakemakes_own(self.common_settings) if self._is_plain() else None
         self._view = RunView(Screen(sys.stdout if self.common_settings.stdout else sys.stderr))
+        if said is not None and not self.common_settings.quiet:
+            print(said, file=sys.stderr)
         self._stopped = threading.Event()
         if self._plain is None:
             threading.Thread(target=self._tick, name="weightcast-progress", daemon=True).start()

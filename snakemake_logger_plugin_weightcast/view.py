@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from snakemake_logger_plugin_weightcast.job_log import last_lines, last_loss, remaining_seconds
@@ -31,11 +32,17 @@ CHATTER = re.compile(
     r"|Conda environments: ignored|Singularity containers: ignored|Group jobs: inactive|Config file .* is "
     r"|Job stats:|Execute \d+ jobs|Complete log\(s\): |Elapsed time: |Shutting down, this might take some time"
     r"|Exiting because a job execution failed|Removing output files? of failed job|Trying to restart job"
-    r"|Terminating processes on user request|Updating checkpoint dependencies|WorkflowError:\nAt least one job did not"
+    r"|Terminating processes on user request|Will exit after finishing currently running jobs"
+    r"|Updating checkpoint dependencies|WorkflowError:\nAt least one job did not"
     r"|At least one job did not complete|(RuleException:\s*)?CalledProcessError|Job \d+ has been submitted|None$",
     re.S,
 )
 REDIRECTION = re.compile(r"\s+(?:&>|>)\s*\S+(?:\s+2>&1)?\s*$")
+LOCKED = re.compile(r"LockException|Directory cannot be locked")
+STOPPED = ("KeyboardInterrupt", "weightcast: stopped")
+"""What the last line of a job's log begins with that was asked to end; the latter is weightcast.core.interruption's."""
+LOCK = Path(".snakemake", "weightcast.lock")
+"""Names the process that is at work in a folder; weightcast.core.run_lock writes it."""
 NOTES = re.compile(r"Complete log\(s\): (.*)")
 
 
@@ -217,8 +224,8 @@ class RunView:
             job = Job(str(record["rule_name"]), {}, [], None, now)
         log = [str(path) for path in record.get("log") or []] or job.log
         lines = last_lines(log)
-        # A signal from the keyboard reaches jobs as well, sometimes before Snakemake says so.
-        if self._interrupted or (lines and lines[-1].strip() == "KeyboardInterrupt"):
+        # A signal reaches jobs as well, sometimes before Snakemake says so.
+        if self._interrupted or (lines and lines[-1].strip().startswith(STOPPED)):
             self._interrupted = True
             return
         self._failed[number] = job
@@ -239,12 +246,14 @@ class RunView:
 
     def _take_message(self, record: Mapping[str, Any]) -> None:
         text = str(record.get("message") or record.get("msg") or "").strip()
-        if text.startswith("Terminating processes on user request"):
+        if text.startswith(("Terminating processes on user request", "Will exit after finishing currently running")):
             self._interrupted = True
             if self._screen.live:
                 self._screen.status("interrupted: waiting for jobs to end")
         if notes := NOTES.match(text):
             self._notes = notes[1]
+        if LOCKED.search(text):
+            text = f"weightcast: error: another run is at work in {Path.cwd()}{_at_work()}: wait for it, or stop it"
         if text and not CHATTER.match(text):
             self._screen.line(text)
             self._last_line = float(record["created"])
@@ -293,6 +302,15 @@ class RunView:
         text = f"[{bar}] {self._done}/{self._total} {self._percent()} %, {duration(now - self._started)}"
         running = self._running_now(now)
         self._screen.status(f"{text}{self._time_left(now)}{': ' if running else ''}{running}")
+
+
+def _at_work() -> str:
+    """Who is at work in this folder, in brackets; empty where nobody has said so."""
+    try:
+        said = LOCK.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return f" ({said})" if said.isprintable() and said else ""
 
 
 def duration(seconds: float) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 from weightcast.core.config.device import DEVICE_PATTERN
 from weightcast.core.errors import InputError
+from weightcast.core.files import remove_partials_of
 from weightcast.core.job import Job, StageSettings, read_job
 from weightcast.core.run import Run
 from weightcast.studies import load_plan, stages_of
@@ -47,6 +48,8 @@ def run_job(argument: str, device: str | None = None) -> None:
         identity=partial(stage.key, settings, job.inputs),
         outputs={name: Path(path) for name, path in job.outputs.items()},
     )
+    for output in run.outputs.values():
+        remove_partials_of(output)
     made = stage(run, settings, **stage.load(job.inputs))
     _save(made, run.outputs, job.stage)
     run.finish()

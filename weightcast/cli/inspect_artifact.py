@@ -104,7 +104,7 @@ def _members(manifest: list[Mapping[str, Any]]) -> list[tuple[str, str]]:
     if diverged:
         counts = Counter(diverged)
         lines.append(("diverged", _some([f"{name} ({count})" for name, count in counts.items()])))
-    errors = sorted(entry["validation_error"] for entry in manifest if entry["validation_error"] is not None)
+    errors = sorted(error for entry in manifest if (error := entry.get("validation_error")) is not None)
     if errors:
         lines.append(
             ("validation error", f"{errors[0]:.3g} to {errors[-1]:.3g}, median {errors[len(errors) // 2]:.3g}")

@@ -10,8 +10,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from weightcast import __version__
-from weightcast.cli.errors import exit_on_input_error
-from weightcast.core.errors import InputError
+from weightcast.cli.errors import exit_on_input_error, one_line_for_files
 
 # Each module has `add_arguments(parser)` and `run(arguments)`. Named here rather than found, so that `--help` and a
 # command that needs no torch do not wait for those that do.
@@ -50,16 +49,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv = sys.argv[1:] if argv is None else list(argv)
     arguments = _parser(argv).parse_args(argv)
     try:
-        with exit_on_input_error():
+        with exit_on_input_error(), one_line_for_files():
             arguments.run(arguments)
             sys.stdout.flush()  # a reader that has gone shows here, not while the interpreter ends
     except BrokenPipeError:  # the output went to `head` or a pager that was closed: enough was read
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(141) from None  # as a shell reports a process that SIGPIPE ended
-    except OSError as error:  # readers name what they cannot use; what is left is writing: no space, no permission
-        with exit_on_input_error():
-            file = error.filename2 or error.filename
-            raise InputError(f"{file}: {error.strerror}" if file else str(error)) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
 

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from weightcast import __version__
+from weightcast.core.artifact_fields import UNFINISHED
 from weightcast.core.artifact_header import FORMAT, metadata_digest, one_line, read_metadata
 from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
+
+LONGEST_REASON = 300
+"""Characters of what torch says of tensors that do not fit."""
+
+Module = TypeVar("Module", bound=nn.Module)
+_MISFITS = (
+    *(KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, AssertionError),
+    *(ArithmeticError, MemoryError, ImportError),
+)
 
 
 @dataclass(frozen=True)
@@ -76,7 +87,8 @@ def load_artifact(path: str | Path, kind: str | None = None) -> Artifact:
         kind: the kind that is needed; any if None.
 
     Raises:
-        InputError: the file is missing, truncated, altered, foreign, of a newer format or of another kind.
+        InputError: the file is missing, truncated, altered, foreign, of a newer format or of another kind, or has
+            numbers that are none.
     """
     path = Path(path)
     if not path.is_file():
@@ -93,9 +105,58 @@ def load_artifact(path: str | Path, kind: str | None = None) -> Artifact:
             f"{path}: tensors: found digest {found[:12]}, expected {metadata['tensors_digest'][:12]}: "
             "the file is damaged"
         )
+    if metadata["kind"] != UNFINISHED:
+        for name, tensor in tensors.items():
+            if not bool(torch.isfinite(tensor).all()):
+                raise InputError(f"{path}: tensors: {name}: found NaN or infinity, expected finite numbers")
     if kind is not None and metadata["kind"] != kind:
         raise InputError(f"{path}: kind: found {metadata['kind']!r}, expected {kind!r}")
     return Artifact(metadata["kind"], tensors, metadata, path)
+
+
+@contextmanager
+def understood(artifact: Artifact) -> Iterator[None]:
+    """Within the block something is made of an artifact; whatever does not fit is one line that names the file.
+
+    Files come from others as well. What is checked beforehand keeps time and memory bounded (see
+    :mod:`weightcast.core.artifact_fields`, and :func:`load_built`); this keeps the rest from being a traceback.
+
+    Raises:
+        InputError: metadata or tensors are not what this kind of artifact has.
+    """
+    try:
+        yield
+    except InputError as error:
+        said = str(error)
+        raise InputError(said if said.startswith(str(artifact.path)) else f"{artifact.path}: {said}") from None
+    except _MISFITS as error:
+        said = " ".join(str(error).split())[:LONGEST_REASON]
+        raise InputError(
+            f"{artifact.path}: cannot be used as {artifact.kind} ({type(error).__name__}: {said}), expected what "
+            f"weightcast {__version__} writes"
+        ) from None
+
+
+def load_built(build: Callable[[], Module], tensors: Mapping[str, Tensor], further: bool = False) -> Module:
+    """A module with an artifact's tensors, built once it is known that it is as large as these.
+
+    Args:
+        build: makes it, as metadata describe it.
+        tensors: its state, by name.
+        further: whether there may be tensors that are no part of its state.
+
+    Raises:
+        RuntimeError: the state is another module's.
+    """
+    with torch.device("meta"):  # shapes alone
+        announced = {name: list(tensor.shape) for name, tensor in build().state_dict().items()}
+    for name in sorted(announced if further else announced.keys() | tensors.keys()):
+        found, expected = list(tensors[name].shape) if name in tensors else None, announced.get(name)
+        if found != expected:
+            raise RuntimeError(f"tensor {name}: found shape {found or 'none'}, expected {expected or 'none'}")
+    module = build()
+    module.load_state_dict({name: tensors[name] for name in announced})
+    return module
 
 
 def _tensors_digest(tensors: Mapping[str, Tensor]) -> str:

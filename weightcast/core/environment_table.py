@@ -14,6 +14,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from weightcast.core.bounded_text import read_bytes
 from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
 from weightcast.core.names import check_name
@@ -21,6 +22,8 @@ from weightcast.core.names import check_name
 Role = Literal["visible", "interpolation", "extrapolation"]
 # Attributes of a trajectory file that are no parameters.
 RESERVED = ("environment",)
+LARGEST_TABLE = 256 * 1024**2
+"""Bytes of a table, at most: a million environments."""
 ROLES: tuple[Role, ...] = get_args(Role)
 
 
@@ -163,16 +166,15 @@ def write_environments(path: str | Path, table: EnvironmentTable) -> None:
 
 def _read_lines(path: Path) -> list[tuple[int, list[str]]]:
     """The non-empty lines as (line number, stripped cells)."""
+    if not path.exists():
+        raise InputError(f"{path}: found no such file, expected a table of environments (CSV)")
+    content = read_bytes(path, "a table of environments (CSV)", LARGEST_TABLE)
     try:
         # utf-8-sig: spreadsheet programs put a byte-order mark before the first column's name.
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"{path}: found no such file, expected a table of environments (CSV)") from None
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         number = error.object[: error.start].count(b"\n") + 1
         raise InputError(f"{path}: line {number}: found bytes that are not UTF-8, expected UTF-8 text") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}), expected a table of environments (CSV)") from None
     lines = []
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:

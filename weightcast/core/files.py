@@ -1,25 +1,128 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, also where the power fails; and what killed writers leave behind."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import re
+import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+SUFFIX = ".partial"
+ABANDONED_SECONDS = 3600.0
+"""After so long without a byte written, a file whose writer nobody here can know of is taken for abandoned."""
+
+_UNSUPPORTED = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM, errno.EISDIR}
+_PARTIAL = re.compile(r"\..+\.(?P<host>[^.]*)\.(?P<process>\d+)\.partial")
 
 
 @contextmanager
 def written_whole(path: str | Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`; rename it to `path` when the block ends, remove it when the block fails.
 
-    A reader sees the old file or the new one, never half of one. Folders are made as needed. The name is hidden and
-    carries the process id, so that two writers do not meet.
+    A reader sees the old file or the new one, never half of one, also after a loss of power: contents are on the disk
+    before the name is, and the name is when the block has ended. Folders are made as needed. Who may read the file is
+    what the process's umask says, whatever the library that writes it does. The temporary name is hidden and carries
+    host and process, so that two writers do not meet and what a killed one left is known for what it is.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.{_host()}.{os.getpid()}{SUFFIX}")
     try:
+        partial.touch()
+        mode = partial.stat().st_mode & 0o777  # some writers replace the file by one that nobody else may read
         yield partial
+        partial.chmod(mode)
+        _synchronise(partial)
         partial.replace(path)
+        _synchronise_folder(path.parent)
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what went wrong is said already
+            partial.unlink(missing_ok=True)
+
+
+def remove_partials_of(path: str | Path) -> list[Path]:
+    """Remove what killed writers of a file left beside it, and return it. Only for whoever is its only writer now."""
+    path = Path(path)
+    if not path.parent.is_dir():
+        return []
+    prefix = f".{path.name}."
+    found = [one for one in path.parent.iterdir() if one.name.startswith(prefix) and one.name.endswith(SUFFIX)]
+    return _removed(found)
+
+
+def remove_abandoned(folder: str | Path) -> list[Path]:
+    """Remove what killed writers left anywhere in a folder, and return it.
+
+    A file stays while its writer lives. The process is asked for where it is one of this machine; of another machine's,
+    and of a process number that was given out again, a file goes once it is ``ABANDONED_SECONDS`` old.
+    """
+    found = []
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            if name.startswith(".") and name.endswith(SUFFIX) and _is_abandoned(Path(parent, name)):
+                found.append(Path(parent, name))
+    return _removed(found)
+
+
+def _is_abandoned(path: Path) -> bool:
+    named = _PARTIAL.fullmatch(path.name)
+    if named is not None and named["host"] == _host() and not _is_alive(int(named["process"])):
+        return True
+    try:
+        return time.time() - path.stat().st_mtime > ABANDONED_SECONDS
+    except OSError:  # gone meanwhile
+        return False
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # somebody else's, or no number of a process
+        return True
+    return True
+
+
+def _removed(paths: list[Path]) -> list[Path]:
+    removed = []
+    for path in paths:
+        with contextlib.suppress(OSError):
+            path.unlink()
+            removed.append(path)
+    return removed
+
+
+def _synchronise(path: Path) -> None:
+    """Wait until a file's contents are on the disk.
+
+    Raises:
+        OSError: they cannot be written, for instance because the disk is full, which some systems find out only now.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _synchronise_folder(folder: Path) -> None:
+    """Wait until a folder's names are on the disk, where the system can do that for folders."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:32]

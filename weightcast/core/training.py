@@ -12,10 +12,10 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -25,6 +25,8 @@ from weightcast.core.artifact_header import digest_of
 from weightcast.core.artifacts import load_artifact, save_artifact
 from weightcast.core.config.training import TrainingSettings
 from weightcast.core.errors import InputError
+from weightcast.core.files import remove_partials_of
+from weightcast.core.interruption import asked, end, saving
 
 SAVE_EVERY_SECONDS = float(os.environ.get("WEIGHTCAST_SAVE_SECONDS", "20"))
 VALIDATIONS = 20
@@ -211,6 +213,8 @@ def fit(
     first, spent = state.restore(resume) if resume is not None and resume.path.is_file() else (0, 0.0)
     validated_at = _validated_at(settings.steps) if validation is not None else set()
 
+    if resume is not None:
+        remove_partials_of(resume.path)
     started = saved = time.monotonic()
     steps = tqdm(
         range(first, settings.steps),
@@ -220,7 +224,7 @@ def fit(
         mininterval=0.5 if sys.stderr.isatty() else 20.0,  # a log file wants lines, not a moving bar
         file=sys.stderr,
     )
-    for step in steps:
+    for step in _stopping(steps, label, state, resume, lambda: spent + time.monotonic() - started):
         for group in state.optimiser.param_groups:
             group["lr"] = learning_rate(step, settings)
         value = loss(step).reshape(-1)
@@ -256,6 +260,27 @@ def fit(
     print(f"{label}: {settings.steps} steps in {seconds:.1f} s, loss {float(ended):.4g}", file=sys.stderr, flush=True)
     rows = torch.stack(state.validation) if state.validation else torch.zeros(0, members)
     return Fit(state.losses.cpu(), (~state.alive | never).cpu(), seconds, state.validated_steps, rows)
+
+
+def _stopping(
+    steps: Iterable[int], label: str, state: _State, resume: Resume | None, seconds: Callable[[], float]
+) -> Iterator[int]:
+    """Steps, until the process is asked to end: then the state is saved, where one is kept, and it ends."""
+    if resume is None:
+        yield from steps
+        return
+    with saving(label):
+        for step in steps:
+            if asked():
+                _save_and_end(label, state, resume, step, seconds())
+            yield step
+        if asked():
+            _save_and_end(label, state, resume, len(state.losses), seconds())
+
+
+def _save_and_end(label: str, state: _State, resume: Resume, step: int, seconds: float) -> NoReturn:
+    state.save(resume, step, seconds)
+    end(f"in {label} after {step} of {len(state.losses)} steps, with its state saved")
 
 
 def learning_rate(step: int, settings: TrainingSettings) -> float:

@@ -11,7 +11,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from weightcast.core.artifacts import load_artifact, save_artifact
+from weightcast.core.artifacts import load_artifact, load_built, save_artifact, understood
 from weightcast.core.graph import WeightGraph
 from weightcast.environments.conditions import Condition, Known, build_condition
 from weightcast.environments.config.weight_map import AnyWeightMap
@@ -54,21 +54,23 @@ class BaseNetwork:
         """Read a ``base`` artifact.
 
         Raises:
-            InputError: it is missing, damaged or of another kind.
+            InputError: it is missing, damaged or of another kind, or describes what its tensors are not of.
         """
         artifact = load_artifact(path, "base")
         metadata = artifact.metadata
-        predictor = StackedPredictor.of_architecture(metadata["architecture"])
-        weight_map = described_weight_map(metadata["weight_map"], predictor.graph)
-        own = weight_map.state_dict()
-        weight_map.load_state_dict({name: tensor for name, tensor in artifact.tensors.items() if name in own})
-        return cls(
-            weight_map=weight_map.requires_grad_(False),
-            predictor=predictor,
-            normalisation=Normalisation.from_metadata(metadata["normalisation"]),
-            metadata=metadata,
-            further={name: tensor for name, tensor in artifact.tensors.items() if name not in own},
-        )
+        with understood(artifact):
+            predictor = StackedPredictor.of_architecture(metadata["architecture"])
+            weight_map = load_built(
+                lambda: described_weight_map(metadata["weight_map"], predictor.graph), artifact.tensors, further=True
+            )
+            own = weight_map.state_dict()
+            return cls(
+                weight_map=weight_map.requires_grad_(False),
+                predictor=predictor,
+                normalisation=Normalisation.from_metadata(metadata["normalisation"]),
+                metadata=metadata,
+                further={name: tensor for name, tensor in artifact.tensors.items() if name not in own},
+            )
 
     def to(self, device: torch.device) -> BaseNetwork:
         """The same base on a device."""

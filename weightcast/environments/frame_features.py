@@ -22,6 +22,8 @@ from weightcast.environments.observation import ObservationLayout, draw_observat
 
 SAMPLES, CHUNK = 512, 32
 """Observations behind the median and spread of features, and how many of them are looked at together."""
+LARGEST_LAYOUT = 50_000_000
+"""Numbers that looking at an observation takes, at most: channels count twice, since they are compared in pairs."""
 LEVELS = torch.tensor([0.16, 0.5, 0.84])
 """Quantiles that features are scaled by: the median, and half of what lies between the others, a standard deviation of
 what is normal."""
@@ -95,7 +97,10 @@ class FrameFeatures(nn.Module):
     def from_description(cls, description: Mapping[str, Any], settings: FramesSettings) -> FrameFeatures:
         """The inverse of :meth:`describe`."""
         rows, columns = description["grid"]
-        layout = ObservationLayout(settings.frames, description["channels"], (rows, columns))
+        layout = ObservationLayout(settings.frames, int(description["channels"]), (int(rows), int(columns)))
+        if min(layout.frame) < 1 or layout.coordinates * layout.channels > LARGEST_LAYOUT:
+            found = f"{layout.slots} frames of {layout.channels} x {rows} x {columns} numbers"
+            raise InputError(f"condition.features: found {found}, expected fewer")
         normalisation = Normalisation.from_metadata(description["normalisation"])
         return cls(layout, normalisation, settings, description["scales"])
 

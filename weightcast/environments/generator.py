@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 import yaml
-from torch import Tensor
+from torch import Tensor, nn
 
-from weightcast.core.artifacts import load_artifact, save_artifact
+from weightcast.core.artifacts import load_artifact, load_built, save_artifact, understood
 from weightcast.core.device import choose_device
 from weightcast.core.draws import Draws
 from weightcast.core.errors import InputError
@@ -73,17 +73,10 @@ class Generator:
         """
         path = Path(path)
         artifact = load_artifact(_find(path, arm, seed, condition) if path.is_dir() else path, "generator")
-        vae, diffusion, trained = _build(artifact.metadata)
-        for prefix, part in (("vae.", vae), ("diffusion.", diffusion)):
-            part.load_state_dict(
-                {
-                    name.removeprefix(prefix): tensor
-                    for name, tensor in artifact.tensors.items()
-                    if name.startswith(prefix)
-                }
-            )
-            part.eval()
-        return cls(vae, diffusion, trained, artifact.metadata).to(choose_device(device))
+        with understood(artifact):
+            whole = load_built(lambda: _Parts(*_build(artifact.metadata)), artifact.tensors).eval()
+            generator = cls(whole.vae, whole.diffusion, whole.condition[0], artifact.metadata)
+        return generator.to(choose_device(device))
 
     def to(self, device: torch.device) -> Generator:
         """Move the generator to a device, in place."""
@@ -275,6 +268,15 @@ def _build(metadata: Mapping[str, Any]) -> tuple[WeightVAE, LatentDiffusion, Con
     vae = build_vae(metadata, condition, graph)
     settings = DiffusionSettings(**metadata["diffusion"])
     return vae, LatentDiffusion(graph.num_nodes, vae.latent, condition, settings), condition
+
+
+class _Parts(nn.Module):
+    """A generator's networks under the names that its artifact has, and the condition, which is a part of both."""
+
+    def __init__(self, vae: WeightVAE, diffusion: LatentDiffusion, condition: Condition) -> None:
+        super().__init__()
+        self.vae, self.diffusion = vae, diffusion
+        self.condition = (condition,)  # no module of its own: its tensors are saved with the others
 
 
 def _find(results: Path, arm: str | None, seed: int | None, condition: str | None = None) -> Path:

@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from weightcast.core.artifacts import load_artifact, save_artifact
+from weightcast.core.artifacts import load_artifact, load_built, save_artifact, understood
 from weightcast.core.draws import Draws
+from weightcast.core.errors import InputError
 from weightcast.environments.conditions import build_condition
 from weightcast.environments.conditions.label import LabelCondition, label_inputs
 from weightcast.environments.config.condition import ConditionSettings
@@ -67,14 +68,18 @@ class Labels:
             InputError: the artifact is missing, damaged or of another kind.
         """
         artifact = load_artifact(path, "labels")
-        condition = build_condition(artifact.metadata["condition"])
-        assert isinstance(condition, LabelCondition)
-        prefix = "condition."
-        condition.load_state_dict(
-            {name[len(prefix) :]: each for name, each in artifact.tensors.items() if name.startswith(prefix)}
-        )
-        tensors, metadata = artifact.tensors, artifact.metadata
-        return cls(metadata["environments"], tensors["labels"], tensors["distances"], condition, metadata)
+        tensors, metadata, prefix = artifact.tensors, artifact.metadata, "condition."
+        with understood(artifact):
+            condition = load_built(
+                lambda: build_condition(metadata["condition"]),
+                {name[len(prefix) :]: each for name, each in tensors.items() if name.startswith(prefix)},
+            )
+            assert isinstance(condition, LabelCondition)
+            environments, labels, distances = metadata["environments"], tensors["labels"], tensors["distances"]
+            if len(labels) != len(environments) or labels.ndim != 2:
+                found, expected = list(labels.shape), len(environments)
+                raise InputError(f"{path}: tensors: labels: found shape {found}, expected [{expected}, component]")
+            return cls(environments, labels, distances, condition, metadata)
 
 
 @torch.no_grad()

@@ -6,17 +6,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations_with_replacement
+from math import comb
 
 import torch
 from torch import Tensor, nn
 
 from weightcast.core.draws import Draws
+from weightcast.core.errors import InputError
 
 RIDGE = 1e-3
 """Penalty, relative to the mean square of a monomial that is one throughout: regression is then well-defined with any
 number of coordinates. It is not chosen by the error in latents, which wants larger ones: with ten visible environments
 of the default study left out, 0.1 is nearer to their latents (0.29 against 0.37, degree 2) and forecasts worse (0.32
 against 0.22 between the others, 0.92 against 0.43 at the edge), for what decides how a network behaves is little."""
+
+MOST_MONOMIALS = 100_000
+"""Of a regression."""
 
 
 class LatentRegression(nn.Module):
@@ -34,6 +39,11 @@ class LatentRegression(nn.Module):
 
     def __init__(self, coordinates: int, degree: int, shape: tuple[int, ...]) -> None:
         super().__init__()
+        if comb(coordinates + max(degree, 0), coordinates) > MOST_MONOMIALS:
+            found = f"degree {degree} in {coordinates} coordinates"
+            raise InputError(
+                f"diffusion.regression.degrees: found {found}, expected at most {MOST_MONOMIALS} monomials"
+            )
         self.places = [
             list(chosen)
             for order in range(degree + 1)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from weightcast.core.artifacts import Artifact, load_artifact, save_artifact
+from weightcast.core.artifacts import Artifact, load_artifact, save_artifact, understood
 from weightcast.core.errors import InputError
 from weightcast.core.graph import WeightGraph
 from weightcast.core.nets.build import build_predictor
@@ -128,4 +128,11 @@ def load_models(path: str | Path) -> tuple[list[PhysicalPredictor], Artifact]:
     """
     artifact = load_artifact(path, "model")
     metadata = artifact.metadata
-    return physical_predictors(artifact.tensors["weights"], metadata, metadata["environment"]), artifact
+    with understood(artifact):
+        weights, probabilities = artifact.tensors["weights"], artifact.tensors.get("probabilities")
+        if weights.ndim != 2 or not weights.numel():
+            raise InputError(f"{path}: tensors: weights: found shape {list(weights.shape)}, expected [sample, weight]")
+        if probabilities is not None and probabilities.shape != weights.shape[:1]:
+            found = list(probabilities.shape)
+            raise InputError(f"{path}: tensors: probabilities: found shape {found}, expected {[len(weights)]}")
+        return physical_predictors(weights, metadata, metadata["environment"]), artifact

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from weightcast.core.artifacts import load_artifact, save_artifact
+from weightcast.core.artifacts import load_artifact, load_built, save_artifact, understood
 from weightcast.core.graph import WeightGraph
 from weightcast.environments.conditions import Condition, build_condition
 from weightcast.environments.config.vae import VAESettings
@@ -42,16 +42,18 @@ class TrainedVae:
         """Read a ``vae`` artifact.
 
         Raises:
-            InputError: it is missing, damaged or of another kind.
+            InputError: it is missing, damaged or of another kind, or describes what its tensors are not of.
         """
         artifact = load_artifact(path, "vae")
-        predictor = StackedPredictor.of_architecture(artifact.metadata["architecture"])
-        condition = build_condition(artifact.metadata["condition"])
-        vae = build_vae(artifact.metadata, condition, predictor.graph)
-        own = {name for name in artifact.tensors if name.startswith("condition.")}
-        condition.load_state_dict({name.removeprefix("condition."): artifact.tensors[name] for name in own})
-        vae.load_state_dict({name: tensor for name, tensor in artifact.tensors.items() if name not in own})
-        return cls(vae.eval(), condition, predictor, artifact.metadata)
+        metadata, tensors = artifact.metadata, artifact.tensors
+        with understood(artifact):
+            predictor = StackedPredictor.of_architecture(metadata["architecture"])
+            own = {name for name in tensors if name.startswith("condition.")}
+            learned = {name.removeprefix("condition."): tensors[name] for name in own}
+            condition = load_built(lambda: build_condition(metadata["condition"]), learned)
+            rest = {name: tensor for name, tensor in tensors.items() if name not in own}
+            vae = load_built(lambda: build_vae(metadata, condition, predictor.graph), rest)
+            return cls(vae.eval(), condition, predictor, metadata)
 
 
 def build_vae(metadata: Mapping[str, Any], condition: Condition, graph: WeightGraph) -> WeightVAE:

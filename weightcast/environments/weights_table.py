@@ -9,7 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from weightcast.core.artifacts import load_artifact, save_artifact
+from weightcast.core.artifacts import load_artifact, save_artifact, understood
+from weightcast.core.errors import InputError
 from weightcast.core.methods import ENSEMBLE
 from weightcast.environments.dataset import Normalisation
 from weightcast.environments.predictor import StackedPredictor
@@ -111,13 +112,21 @@ class WeightsFile:
         """
         artifact = load_artifact(path, "weights")
         methods = []
-        for described in artifact.metadata["methods"]:
-            own = dict(described)
-            stored = own.pop("normalisation")
-            key = f"{own['method']}.{own['seed']}"
-            weights, shares = artifact.tensors[key], artifact.tensors.get(f"{key}.shares")
-            normalisation = None if stored is None else Normalisation.from_metadata(stored)
-            methods.append(MethodWeights(weights=weights, normalisation=normalisation, shares=shares, **own))
+        with understood(artifact):
+            for described in artifact.metadata["methods"]:
+                own = dict(described)
+                stored = own.pop("normalisation")
+                key = f"{own['method']}.{own['seed']}"
+                weights, shares = artifact.tensors[key], artifact.tensors.get(f"{key}.shares")
+                normalisation = None if stored is None else Normalisation.from_metadata(stored)
+                count = len(own["environments"])
+                if weights.ndim != 3 or len(weights) != count:
+                    found = list(weights.shape)
+                    raise InputError(f"{path}: tensors: {key}: found shape {found}, expected [{count}, sample, weight]")
+                if shares is not None and shares.shape != weights.shape[:2]:
+                    found, expected = list(shares.shape), list(weights.shape[:2])
+                    raise InputError(f"{path}: tensors: {key}.shares: found shape {found}, expected {expected}")
+                methods.append(MethodWeights(weights=weights, normalisation=normalisation, shares=shares, **own))
         return cls(methods, artifact.metadata)
 
     @property

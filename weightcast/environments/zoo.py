@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from weightcast.core.artifacts import Artifact, load_artifact, save_artifact
+from weightcast.core.artifacts import Artifact, load_artifact, save_artifact, understood
 from weightcast.core.errors import InputError
 
 
@@ -32,7 +32,14 @@ class Zoo:
     @classmethod
     def from_artifact(cls, artifact: Artifact) -> Self:
         metadata = dict(artifact.metadata)
-        return cls(artifact.tensors["weights"], metadata.pop("manifest"), metadata)
+        with understood(artifact):
+            weights, manifest = artifact.tensors["weights"], metadata.pop("manifest")
+            if weights.ndim != 2 or len(weights) != len(manifest):
+                found, expected = list(weights.shape), len(manifest)
+                raise InputError(
+                    f"{artifact.path}: tensors: weights: found shape {found}, expected [{expected}, weight]"
+                )
+            return cls(weights, manifest, metadata)
 
     kind: ClassVar[str] = "zoo"
 

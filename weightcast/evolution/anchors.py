@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from weightcast.core.artifacts import load_artifact, save_artifact
-from weightcast.evolution.density import StackedDensity
+from weightcast.core.artifacts import load_artifact, save_artifact, understood
+from weightcast.core.errors import InputError
+from weightcast.evolution.density import StackedDensity, described_density
 
 
 @dataclass(frozen=True)
@@ -52,5 +53,9 @@ class Anchors:
             InputError: the file is missing, damaged or of another kind.
         """
         artifact = load_artifact(path, "anchors")
-        density = StackedDensity(artifact.metadata["architecture"])
-        return cls(artifact.tensors["times"].numpy(), artifact.tensors["weights"], density, artifact.metadata)
+        with understood(artifact):
+            times, weights = artifact.tensors["times"].numpy(), artifact.tensors["weights"]
+            density = described_density(artifact.metadata["architecture"], weights.shape[-1])
+            if times.ndim != 1 or weights.ndim != 2 or len(times) != len(weights) or not (np.diff(times) > 0).all():
+                raise InputError(f"{path}: tensors: times: expected a time for each anchor, increasing")
+            return cls(times, weights, density, artifact.metadata)

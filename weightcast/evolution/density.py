@@ -185,6 +185,21 @@ def time_key(time: float) -> str:
     return repr(float(time))
 
 
+def described_density(architecture: Mapping[str, Any], weights: int) -> StackedDensity:
+    """The density that an artifact describes, built once it is known that it has as many weights as there are.
+
+    Raises:
+        InputError: it has more or fewer.
+    """
+    with torch.device("meta"):  # shapes alone
+        announced = StackedDensity(architecture).graph.num_parameters
+    if announced != weights:
+        raise InputError(
+            f"metadata: architecture: found one of {announced} weights, expected {weights} as in the tensors"
+        )
+    return StackedDensity(architecture)
+
+
 def _backbone(architecture: Mapping[str, Any], space: StateSpace) -> GRUBackbone | TransformerBackbone:
     shape = {name: int(architecture[name]) for name in ("hidden", "layers")}
     if architecture["backbone"] == "gru":

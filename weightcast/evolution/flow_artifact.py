@@ -8,13 +8,14 @@ from typing import Any
 
 import torch
 
-from weightcast.core.artifacts import load_artifact, save_artifact
+from weightcast.core.artifacts import load_artifact, load_built, save_artifact, understood
+from weightcast.core.errors import InputError
 from weightcast.evolution.config.flow import FlowArm, FlowSettings
 from weightcast.evolution.control_path import ControlPath
-from weightcast.evolution.density import StackedDensity
-from weightcast.evolution.flow import WeightFlow
+from weightcast.evolution.density import StackedDensity, described_density
+from weightcast.evolution.flow import WeightField, WeightFlow
 
-KIND = "flow"
+KIND, FIELD = "flow", "field."
 
 
 @dataclass(frozen=True)
@@ -53,20 +54,26 @@ class FlowArtifact:
         """
         artifact = load_artifact(path, KIND)
         tensors, metadata = artifact.tensors, artifact.metadata
-        density = StackedDensity(metadata["architecture"])
-        settings, arm = FlowSettings(**metadata["flow"]), FlowArm(**metadata["flow_arm"])
-        control = None
-        if "control.codes" in tensors:
-            control = ControlPath(tensors["control.times"], tensors["control.codes"])
-        from_anchors = "spline.codes" in tensors
-        # Statistics and start come with the state; a spline is rebuilt from its codes, which are standardised anchors.
-        anchors = torch.stack([tensors["start"], tensors["start"]])
-        grid = tensors["grid"]
-        with torch.random.fork_rng(devices=[]):
-            flow = WeightFlow(anchors, grid[[0, -1]], density.graph, settings, control, from_anchors)
-        flow.grid = grid
-        if from_anchors:
-            flow.spline = ControlPath(tensors["spline.times"], tensors["spline.codes"])
-        flow.load_state_dict(tensors)
-        flow.requires_grad_(False)
-        return cls(flow.eval(), density, arm, settings, metadata)
+        with understood(artifact):
+            density = described_density(metadata["architecture"], len(tensors["start"]))
+            settings, arm = FlowSettings(**metadata["flow"]), FlowArm(**metadata["flow_arm"])
+            if len(metadata["times"]) < 2 or len(metadata["dimensions"]) != density.space.dimensions:
+                raise InputError(f"{path}: metadata: times, dimensions: expected two times or more, a name a dimension")
+            control = None
+            if "control.codes" in tensors:
+                control = ControlPath(tensors["control.times"], tensors["control.codes"])
+            from_anchors = "spline.codes" in tensors
+            # Statistics and start come with the state; a spline is rebuilt from its codes, standardised anchors.
+            anchors = torch.stack([tensors["start"], tensors["start"]])
+            grid = tensors["grid"]
+            channels = 1 if control is None else control.dimensions
+            with torch.random.fork_rng(devices=[]):
+                field = {name[len(FIELD) :]: each for name, each in tensors.items() if name.startswith(FIELD)}
+                load_built(lambda: WeightField(density.graph, settings, channels, from_anchors), field)  # or refuse
+                flow = WeightFlow(anchors, grid[[0, -1]], density.graph, settings, control, from_anchors)
+            flow.grid = grid
+            if from_anchors:
+                flow.spline = ControlPath(tensors["spline.times"], tensors["spline.codes"])
+            flow.load_state_dict(tensors)
+            flow.requires_grad_(False)
+            return cls(flow.eval(), density, arm, settings, metadata)

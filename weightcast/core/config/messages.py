@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
@@ -12,6 +12,9 @@ from pydantic import ValidationError
 
 from weightcast.core.config.settings import Settings
 from weightcast.core.errors import InputError
+
+LONGEST_SHOWN = 300
+"""Characters of what was found, in a complaint."""
 
 
 def first_line(error: ValidationError, source: str | Path, section: type[Settings], prefix: str = "") -> str:
@@ -26,7 +29,13 @@ def first_line(error: ValidationError, source: str | Path, section: type[Setting
     if first["type"] == "union_tag_invalid":
         return f"{source}: {field}.kind: found {first['ctx']['tag']!r}, expected one of {first['ctx']['expected_tags']}"
     message = first["msg"][0].lower() + first["msg"][1:]
-    return f"{source}: {field}: found {first['input']!r}: {message}"
+    return f"{source}: {field}: found {shown(first['input'])}: {message}"
+
+
+def shown(value: Any) -> str:
+    """What was found, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 def _place(section: type[Settings], location: tuple[int | str, ...]) -> tuple[list[str], Any]:
@@ -59,12 +68,14 @@ def _known_keys(section: Any, unknown: str) -> str:
     return f"{close[0]!r}" if close else f"one of {', '.join(keys)}"
 
 
-def check_once(values: Sequence[object], field: str, source: str | Path) -> None:
+def check_once(values: Sequence[Hashable], field: str, source: str | Path) -> None:
     """Refuse an entry that occurs twice.
 
     Raises:
         InputError: names the field and the entry.
     """
-    for position, value in enumerate(values):
-        if value in values[:position]:
+    seen = set()
+    for value in values:
+        if value in seen:
             raise InputError(f"{source}: {field}: found {value!r} twice, expected every entry once")
+        seen.add(value)

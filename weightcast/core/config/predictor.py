@@ -6,8 +6,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, RootModel
 
-from weightcast.core.config.settings import Settings
+from weightcast.core.config.settings import MOST_LAYERS, WIDEST, Settings
 from weightcast.core.nets.grids import Grid, level_grids
+
+MOST_LEVELS = 16
+"""Of a U: widths double with every level."""
+
+Modes = Annotated[int, Field(le=WIDEST)]
+"""Fourier modes along one axis; how many a grid can have is asked for once the grid is known."""
 
 
 class FNOSettings(Settings):
@@ -15,13 +21,13 @@ class FNOSettings(Settings):
 
     kind: Literal["fno"] = "fno"
     """Fourier neural operator."""
-    width: int = Field(default=12, ge=1)
+    width: int = Field(default=12, ge=1, le=WIDEST)
     """Channels inside the network."""
-    modes: tuple[int, int] = (4, 4)
+    modes: tuple[Modes, Modes] = (4, 4)
     """Fourier modes kept along (y, x), at most half the grid."""
-    depth: int = Field(default=3, ge=1)
+    depth: int = Field(default=3, ge=1, le=MOST_LAYERS)
     """Number of Fourier layers."""
-    projection: int = Field(default=24, ge=1)
+    projection: int = Field(default=24, ge=1, le=WIDEST)
     """Width of the projection's hidden layer."""
     positional: bool = True
     """Show the network the grid's coordinates: for dynamics that depend on the place."""
@@ -39,11 +45,11 @@ class UNOSettings(Settings):
 
     kind: Literal["uno"]
     """U-shaped neural operator."""
-    width: int = Field(default=8, ge=1)
+    width: int = Field(default=8, ge=1, le=WIDEST)
     """Channels inside the network on the finest grid; they double with every level."""
-    modes: list[tuple[int, int]] = Field(default=[(4, 4), (2, 2)], min_length=1)
+    modes: list[tuple[Modes, Modes]] = Field(default=[(4, 4), (2, 2)], min_length=1, max_length=MOST_LEVELS)
     """For each level, from fine to coarse: Fourier modes kept along (y, x), at most half of the grid once halved."""
-    projection: int = Field(default=24, ge=1)
+    projection: int = Field(default=24, ge=1, le=WIDEST)
     """Width of the projection's hidden layer."""
     positional: bool = True
     """Show the network the grid's coordinates: for dynamics that depend on the place."""
@@ -68,9 +74,9 @@ class UNetSettings(Settings):
 
     kind: Literal["unet"]
     """Convolutional U-Net."""
-    width: int = Field(default=8, ge=1)
+    width: int = Field(default=8, ge=1, le=WIDEST)
     """Channels inside the network on the finest grid; they double with every level."""
-    levels: int = Field(default=2, ge=1)
+    levels: int = Field(default=2, ge=1, le=MOST_LEVELS)
     """How often the grid is halved; its sides must be divisible by 2 to this power."""
     padding: Literal["circular", "zeros"] = "circular"
     """What lies beyond the edge: the opposite side, for a periodic domain, or zeros."""
@@ -119,9 +125,9 @@ class MLPSettings(Settings):
 
     kind: Literal["mlp"]
     """Multilayer perceptron."""
-    width: int = Field(default=32, ge=1)
+    width: int = Field(default=32, ge=1, le=WIDEST)
     """Of the hidden layers."""
-    depth: int = Field(default=2, ge=1)
+    depth: int = Field(default=2, ge=1, le=MOST_LAYERS)
     """Number of hidden layers."""
     activation: Literal["tanh", "gelu", "silu"] = "gelu"
     """Of the hidden layers."""
@@ -130,7 +136,7 @@ class MLPSettings(Settings):
     integrator: Literal["map", "rk4"] = "map"
     """``map``: the network is the step from a frame to the next. ``rk4``: it is a vector field, stepped by the
     classical Runge-Kutta method, so that forecasts may have any time step."""
-    substeps: int = Field(default=1, ge=1)
+    substeps: int = Field(default=1, ge=1, le=100_000)
     """Of the integrator, between two frames."""
 
     def misfit(self, grid: Grid) -> str | None:

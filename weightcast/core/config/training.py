@@ -12,7 +12,7 @@ from weightcast.core.config.settings import Settings
 class TrainingSettings(Settings):
     """AdamW with linear warm-up and cosine decay."""
 
-    steps: int = Field(ge=1)
+    steps: int = Field(ge=1, le=100_000_000)
     """Optimiser steps."""
     learning_rate: float = Field(gt=0)
     """Peak learning rate."""

@@ -1,4 +1,4 @@
-"""Reading a configuration file: YAML in which every key of a section stands once."""
+"""Reading a configuration file: YAML in which every key of a section stands once, and that is no trap."""
 
 from __future__ import annotations
 
@@ -7,26 +7,86 @@ from typing import Any
 
 import yaml
 
+from weightcast.core.bounded_text import read_text
 from weightcast.core.errors import InputError
+
+LONGEST = 16 * 1024**2
+"""Bytes of a configuration, at most."""
+DEEPEST = 64
+"""Sections inside of sections, at most."""
+MOST_VALUES = 200_000
+"""Values of a configuration, at most, with those of an anchor counted wherever it is named."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Stops at sections too deep to be a person's, before Python's own stack ends."""
+
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise _TooMuch(f"found sections inside of each other {self._depth} deep, expected at most {DEEPEST}")
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+
+
+class _TooMuch(Exception):
+    """A file that is YAML and no configuration."""
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """A configuration file as it is written, unchecked.
 
     Raises:
-        InputError: the file is missing, is not YAML, or has a key twice in one section.
+        InputError: the file is missing, is not YAML, has a key twice in one section, or is larger, deeper or has more
+            values than any configuration: also one that is short and means endlessly much, by anchors of anchors.
     """
     path = Path(path)
+    text = read_text(path, "a configuration file", "a YAML file", LONGEST)
     try:
-        text = path.read_text(encoding="utf-8")
-        _check_keys(yaml.compose(text, Loader=yaml.SafeLoader), path, set())
-        return yaml.safe_load(text)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}, expected a configuration file") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: found bytes that are not UTF-8, expected a YAML file") from None
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            _count_values(node, {})
+            _check_keys(node, path, set())
+            return None if node is None else loader.construct_document(node)  # type: ignore[no-any-return]
+        finally:
+            loader.dispose()
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    except _TooMuch as error:
+        raise InputError(f"{path}: {error}") from None
+    except (ValueError, OverflowError) as error:  # a date that is none, a number of ten thousand digits
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: not YAML: found a value that cannot be read ({error})") from None
+
+
+def _count_values(node: yaml.Node | None, counted: dict[int, int]) -> int:
+    """How many values a node means; refuses more than there can be, and an anchor that stands inside of itself.
+
+    Args:
+        node: a section, a list or a value, as composed.
+        counted: values by node; 0 while a node is being counted.
+    """
+    if not isinstance(node, yaml.CollectionNode):
+        return 1
+    if id(node) in counted:
+        if counted[id(node)] == 0:
+            raise _TooMuch(f"line {node.start_mark.line + 1}: found an anchor inside of itself, expected an end")
+        return counted[id(node)]
+    counted[id(node)] = 0
+    within = [part for entry in node.value for part in (entry if isinstance(entry, tuple) else (entry,))]
+    total = 1
+    for part in within:
+        total += _count_values(part, counted)
+        if total > MOST_VALUES:
+            raise _TooMuch(f"line {node.start_mark.line + 1}: found more than {MOST_VALUES} values, expected fewer")
+    counted[id(node)] = total
+    return total
 
 
 def _check_keys(node: yaml.Node | None, path: Path, checked: set[int]) -> None:
@@ -35,7 +95,7 @@ def _check_keys(node: yaml.Node | None, path: Path, checked: set[int]) -> None:
     Args:
         node: a section, a list or a value, as composed.
         path: of the file, for the message.
-        checked: nodes that were seen before, for an anchor may stand inside of itself.
+        checked: nodes that were seen before, through another of their names.
     """
     if not isinstance(node, yaml.CollectionNode) or id(node) in checked:
         return

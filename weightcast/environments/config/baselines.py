@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from weightcast.core.config.settings import Settings
+from weightcast.core.config.settings import WIDEST, Settings
 from weightcast.core.config.training import PooledTraining
 from weightcast.environments.config.regression import RegressionSettings
 
@@ -14,9 +14,9 @@ from weightcast.environments.config.regression import RegressionSettings
 class HypernetworkSettings(Settings):
     """Environment parameters -> weights, as a mean and a few learned directions, trained through the predictor."""
 
-    rank: int = Field(default=8, ge=1)
+    rank: int = Field(default=8, ge=1, le=WIDEST)
     """Learned directions in weight space."""
-    width: int = Field(default=64, ge=1)
+    width: int = Field(default=64, ge=1, le=WIDEST)
     """Width of the two hidden layers."""
     training: PooledTraining
 
@@ -32,7 +32,7 @@ class FinetuneSettings(Settings):
     """Learning rates among which visible environments choose."""
     choosing_environments: int = Field(default=6, ge=1)
     """Visible environments on which the choice is made."""
-    lora_rank: int = Field(default=2, ge=1)
+    lora_rank: int = Field(default=2, ge=1, le=WIDEST)
     """Rank of what is added to each layer's weights where a case of observed frames is fine-tuned so (LoRA)."""
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from weightcast.core.config.settings import Settings
+from weightcast.core.config.settings import WIDEST, Settings
 
 ConditionName = Literal["parameters", "code", "frames", "label"]
 """``parameters``: the environment's parameters, scaled to the visible range. ``code``: numbers learned for each visible
@@ -26,7 +26,7 @@ LABELLED: frozenset[str] = frozenset({"label"})
 class FramesSettings(Settings):
     """What kinds that see frames are shown of an environment, and what is made of it (``frames``)."""
 
-    frames: int = Field(default=10, ge=1)
+    frames: int = Field(default=10, ge=1, le=100_000)
     """Most frames of a trajectory that are looked at. So many, from the start of the first training trajectory, are
     shown in the evaluation; a training step shows a random number of them from a random place."""
     noise: list[Annotated[float, Field(ge=0)]] = Field(default=[0.0, 0.0, 0.01, 0.02, 0.05, 0.1], min_length=1)
@@ -44,9 +44,9 @@ class FramesSettings(Settings):
     """Use a least-squares fit of the frames' rates of change by local terms: channels, products, Laplacians."""
     spectra: bool = True
     """Use the frames' low spectra, through a recurrent network."""
-    modes: int = Field(default=3, ge=1)
+    modes: int = Field(default=3, ge=1, le=WIDEST)
     """Fourier modes along each axis, of these spectra."""
-    width: int = Field(default=64, ge=1)
+    width: int = Field(default=64, ge=1, le=WIDEST)
     """Numbers of the embedding and of each branch's layers."""
     auxiliary_weight: float = Field(default=0.0, ge=0)
     """Weight of an additional loss in training: the environment's parameters must be read off the embedding, where the

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from weightcast.core.config.settings import Settings
+from weightcast.core.config.settings import WIDEST, Settings
 from weightcast.core.config.training import PooledTraining
 from weightcast.environments.config.code_prior import CodeDiffusionSettings, CodeDrawName, CodePriorName
 
@@ -75,9 +75,9 @@ class ContextSettings(Settings):
     coefficients of learned directions)."""
     dimensions: list[int] = Field(default=[2], min_length=1)
     """Numbers of a code, likewise."""
-    width: int = Field(default=64, ge=1)
+    width: int = Field(default=64, ge=1, le=WIDEST)
     """Width of the hidden layers of ``film`` and ``deep``."""
-    rank: int = Field(default=8, ge=1)
+    rank: int = Field(default=8, ge=1, le=WIDEST)
     """Learned directions of ``deep``."""
     code_penalty: float = Field(default=1e-3, ge=0)
     """Weight of the codes' mean square in the loss, which keeps their scale: a standard normal prior, weakly."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from weightcast.core.config.settings import Settings
+from weightcast.core.config.settings import MOST_LAYERS, WIDEST, Settings, fitting_layers
 from weightcast.core.config.training import TrainingSettings
 from weightcast.environments.config.regression import RegressionSettings
 
@@ -22,16 +22,16 @@ class DiffusionSettings(Settings):
     left_out: float = Field(default=0.0, ge=0, le=0.5)
     """Share of the visible environments, of those at the edge, that is left out of a first training: the second one, on
     all, takes as many steps as had the least error on them. 0: no first training, and the steps as they are set."""
-    width: int = Field(default=64, ge=1)
-    heads: int = Field(default=4, ge=1)
-    layers: int = Field(default=3, ge=1)
+    width: int = Field(default=64, ge=1, le=WIDEST)
+    heads: int = Field(default=4, ge=1, le=WIDEST)
+    layers: Annotated[int, AfterValidator(fitting_layers)] = Field(default=3, ge=1, le=MOST_LAYERS)
     prediction: Literal["x0", "v", "epsilon"] = "x0"
     """What the network predicts from a noised latent."""
-    noise_steps: int = Field(default=1000, ge=2)
+    noise_steps: int = Field(default=1000, ge=2, le=100_000)
     """Steps of the noise schedule."""
-    sample_steps: int = Field(default=4, ge=1)
+    sample_steps: int = Field(default=4, ge=1, le=100_000)
     """Steps of the deterministic sampler."""
-    frequencies: int = Field(default=2, ge=0)
+    frequencies: int = Field(default=2, ge=0, le=WIDEST)
     """Sinusoidal features of each parameter beside the parameter itself.
     More fit finer dependence and extrapolate worse."""
     parameter_noise: float = Field(default=0.0, ge=0)

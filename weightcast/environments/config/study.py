@@ -16,6 +16,7 @@ from weightcast.core.config.yaml_file import read_yaml
 from weightcast.core.errors import InputError
 from weightcast.core.methods import ENSEMBLE, OBSERVED, WEIGHTS_ONLY
 from weightcast.core.names import check_name
+from weightcast.core.nets.sizes import count_weights
 from weightcast.environments.config.baselines import BaselineSettings
 from weightcast.environments.config.condition import LABELLED, UNREGRESSED, ConditionSettings, FramesSettings
 from weightcast.environments.config.context import ContextSettings
@@ -28,6 +29,9 @@ from weightcast.environments.config.kept_best import check_best
 from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.config.vae import VAESettings
 from weightcast.environments.config.zoo import BaseSettings, ZooSettings
+
+MOST_WEIGHTS = 100_000_000
+"""Of a predictor: ten times the largest published one."""
 
 
 class Study(Settings):
@@ -221,6 +225,10 @@ def _check(study: Study, source: str | Path) -> None:
     if min(study.generator.seeds) < 0:
         raise InputError(f"{source}: generator.seeds: found {min(study.generator.seeds)}, expected 0 or more")
     data, predictor, maps = study.data, study.predictor, trained_maps(study)
+    if (weights := count_weights(predictor, len(data.channels))) > MOST_WEIGHTS:
+        raise InputError(
+            f"{source}: predictor: found settings of {weights:,} weights, expected at most {MOST_WEIGHTS:,}"
+        )
     for base in study.zoo.bases:
         if base == "context":
             if study.context is None:

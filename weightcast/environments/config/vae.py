@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from weightcast.core.config.settings import Settings
+from weightcast.core.config.settings import MOST_LAYERS, WIDEST, Settings, fitting_layers
 from weightcast.core.config.training import TrainingSettings
 
 
@@ -22,10 +22,10 @@ class VAESettings(Settings):
     normalisation: Literal["layer", "min-max", "weight"] = "layer"
     """Units of the weights as they are coded, taken from the zoo: of the mean of each weight and the spread of its
     layer; of the smallest and the largest number of its layer, as published; or of mean and spread of each weight."""
-    width: int = Field(default=64, ge=1)
-    heads: int = Field(default=4, ge=1)
-    layers: int = Field(default=2, ge=1)
-    latent: int = Field(default=8, ge=1)
+    width: int = Field(default=64, ge=1, le=WIDEST)
+    heads: int = Field(default=4, ge=1, le=WIDEST)
+    layers: Annotated[int, AfterValidator(fitting_layers)] = Field(default=2, ge=1, le=MOST_LAYERS)
+    latent: int = Field(default=8, ge=1, le=WIDEST)
     """Latent dimensions of a node."""
     kl_weight: float = Field(default=1e-5, ge=0)
     """Weight of the Kullback-Leibler term (beta)."""

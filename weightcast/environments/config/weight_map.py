@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from weightcast.core.config.settings import Settings
+from weightcast.core.config.settings import WIDEST, Settings
 
 
 class PooledMap(Settings):
@@ -19,7 +19,7 @@ class FilmMap(Settings):
     """Feature-wise linear modulation, folded into plain weights."""
 
     kind: Literal["film"] = "film"
-    width: int = Field(default=64, ge=1)
+    width: int = Field(default=64, ge=1, le=WIDEST)
     """Width of the two hidden layers that turn a condition into scales and shifts."""
 
 
@@ -27,9 +27,9 @@ class HypernetworkMap(Settings):
     """A mean and a few learned directions."""
 
     kind: Literal["hypernetwork"] = "hypernetwork"
-    rank: int = Field(default=8, ge=1)
+    rank: int = Field(default=8, ge=1, le=WIDEST)
     """Learned directions in weight space."""
-    width: int = Field(default=64, ge=1)
+    width: int = Field(default=64, ge=1, le=WIDEST)
     """Width of the two hidden layers."""
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from weightcast.core.config.settings import Settings
+from weightcast.core.config.settings import WIDEST, Settings
 from weightcast.core.config.training import PooledTraining, PredictorTraining
 from weightcast.environments.config.condition import ConditionName
 
@@ -17,7 +17,7 @@ BaseMap = Literal["film", "low-rank", "auto"]
 class FilmSettings(Settings):
     """Feature-wise linear modulation of a pooled network by the environment's parameters."""
 
-    width: int = Field(default=64, ge=1)
+    width: int = Field(default=64, ge=1, le=WIDEST)
     """Width of the two hidden layers that turn parameters into scales and shifts."""
 
 
@@ -71,7 +71,7 @@ class ZooSettings(Settings):
     bases: list[BaseName] = Field(default=["erm", "conditioned"], min_length=1)
     """Bases from which zoos are made, of those that there are: ``context`` is the section of that name, each expert
     starting from the weights of its environment's code."""
-    members: int = Field(default=4, ge=1)
+    members: int = Field(default=4, ge=1, le=100_000)
     """Experts of each visible environment. Unseen ones get one, for reference only."""
     shard_environments: int = Field(default=6, ge=1)
     """Environments whose experts one job trains together, stacked."""

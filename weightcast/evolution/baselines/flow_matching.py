@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torchdiffeq import odeint
 
-from weightcast.core.artifacts import load_artifact, save_artifact
+from weightcast.core.artifacts import load_artifact, load_built, save_artifact, understood
 from weightcast.core.config.training import TrainingSettings
 from weightcast.core.draws import Draws
 from weightcast.core.errors import InputError
@@ -136,17 +136,15 @@ class FlowMatching:
             InputError: the file is missing, damaged or of another kind.
         """
         artifact = load_artifact(path, KIND)
-        times, mean, deviation = (artifact.tensors[name].numpy() for name in ("times", "mean", "deviation"))
-        with torch.random.fork_rng(devices=[]):
-            field = VectorField(len(mean), int(artifact.metadata["width"]), duration=len(times) - 1)
-        field.load_state_dict(
-            {
-                name.removeprefix("field."): tensor
-                for name, tensor in artifact.tensors.items()
-                if name.startswith("field.")
-            }
-        )
-        return cls(times, mean, deviation, field.requires_grad_(False), artifact.metadata)
+        tensors, prefix = artifact.tensors, "field."
+        with understood(artifact), torch.random.fork_rng(devices=[]):
+            times, mean, deviation = (tensors[name].numpy() for name in ("times", "mean", "deviation"))
+            width = int(artifact.metadata["width"])
+            field = load_built(
+                lambda: VectorField(len(mean), width, duration=len(times) - 1),
+                {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)},
+            )
+            return cls(times, mean, deviation, field.requires_grad_(False), artifact.metadata)
 
 
 def match_flow(

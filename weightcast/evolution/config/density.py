@@ -6,19 +6,19 @@ from typing import Literal
 
 from pydantic import Field
 
-from weightcast.core.config.settings import Settings
+from weightcast.core.config.settings import MOST_LAYERS, WIDEST, Settings
 
 
 class DensitySettings(Settings):
     """p(x) as a product over dimensions of p(next dimension | those before it)."""
 
     backbone: Literal["gru", "transformer"] = "gru"
-    hidden: int = Field(default=16, ge=1)
+    hidden: int = Field(default=16, ge=1, le=WIDEST)
     """Width of the backbone."""
-    layers: int = Field(default=1, ge=1)
-    heads: int = Field(default=2, ge=1)
+    layers: int = Field(default=1, ge=1, le=MOST_LAYERS)
+    heads: int = Field(default=2, ge=1, le=WIDEST)
     """Attention heads of the Transformer; must divide ``hidden``."""
-    components: int = Field(default=8, ge=1)
+    components: int = Field(default=8, ge=1, le=WIDEST)
     """Gaussians that each dimension of a real state is a mixture of."""
     order: Literal["sequential", "random"] = "sequential"
     """In which order dimensions are drawn: as in the data, or a random order, fixed by the seed."""

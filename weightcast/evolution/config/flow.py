@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from weightcast.core.config.overlay import null_leaves_out, overlaid
-from weightcast.core.config.settings import Settings
+from weightcast.core.config.settings import MOST_LAYERS, WIDEST, Settings, fitting_layers
 from weightcast.core.config.training import TrainingSettings
 from weightcast.evolution.config.anchors import AnchorKind
 
@@ -69,9 +69,9 @@ class FlowSettings(Settings):
     arms: Annotated[dict[str, FlowArm], null_leaves_out(FlowArm)] = Field(min_length=1)
     """The first is what ``weightcast evolve`` and WeightPath.load use. In a file laid over another, null takes an arm
     away."""
-    width: int = Field(default=32, ge=2)
-    heads: int = Field(default=4, ge=1)
-    layers: int = Field(default=2, ge=1)
+    width: int = Field(default=32, ge=2, le=WIDEST)
+    heads: int = Field(default=4, ge=1, le=WIDEST)
+    layers: Annotated[int, AfterValidator(fitting_layers)] = Field(default=2, ge=1, le=MOST_LAYERS)
     control_path: ControlPathSettings = ControlPathSettings()
     energy: float = Field(default=1e-6, ge=0)
     """Weight of the path's energy, half of the squared speed of the weights, integrated over the path's own time from

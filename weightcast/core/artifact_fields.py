@@ -1,0 +1,283 @@
+"""What the metadata of an artifact may say: the types of its fields, and how large what it describes can be.
+
+A digest tells that a file is as it was written, not that it was written by somebody who means well. So metadata are
+checked before anything is built from them: by type, for numbers that are none, for nesting that no writer makes, and
+against the tensors that are in the file, since a network of which the file holds no weights would only fill memory.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from weightcast.core.config.messages import shown
+from weightcast.core.config.predictor import AnyPredictor
+from weightcast.core.errors import InputError
+from weightcast.core.nets.sizes import count_weights
+
+DEEPEST = 32
+"""Values inside of values, at most."""
+DTYPES = frozenset({"F32", "F64"})
+"""Types of numbers that are written."""
+HARMLESS = 1_000_000
+"""Numbers that may be announced whatever the file holds: what is built of them does not fit, and takes no time."""
+UNFINISHED = "resume"
+"""The kind of the states of trainings, whose losses may be missing, and whose counts are whole numbers."""
+
+_MOST = 2**63
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_RECORDS = ("curves", "metrics", "manifest", "context")
+"""Fields that report how a training went: of one that broke down, a number may be missing (NaN). Nothing is computed
+with these."""
+
+Finite = Annotated[float, Field(allow_inf_nan=False, strict=True)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
+Text = Annotated[str, Field(strict=True)]
+Whole = Annotated[int, Field(strict=True)]
+Scale = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
+
+
+class _Fields(BaseModel):
+    """Fields that are known; others are left as they are."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class _Normalisation(_Fields):
+    mean: list[Finite] = Field(min_length=1)
+    scale: list[Scale] = Field(min_length=1)
+
+
+class _Scaling(_Fields):
+    names: list[Text]
+    low: list[Finite]
+    high: list[Finite]
+    logarithmic: list[Text] = []
+
+
+class _Condition(_Fields):
+    kind: Text
+    scaling: _Scaling | None = None
+
+
+class _Curve(_Fields):
+    steps: list[Whole]
+    training: list[float | None]
+    validated_steps: list[Whole]
+    validation: list[float | None]
+
+
+class _Member(_Fields):
+    environment: Text
+    member: Whole
+    diverged: Annotated[bool, Field(strict=True)]
+    seconds: Seconds
+    validation_error: float | None = None
+    seed: Whole | None = None
+    data_digest: Text | None = None
+
+
+class _Method(_Fields):
+    method: Text
+    seed: Whole
+    environments: list[Text]
+    train_seconds: Seconds
+    adapt_seconds: Seconds
+    parameters: Whole
+    diverged: list[Text] = []
+    normalisation: _Normalisation | None = None
+    model_error: list[list[Finite]] | None = None
+
+
+class _Metadata(_Fields):
+    kind: Text
+    code_version: Text
+    numbers: Whole
+    architecture: dict[str, Any] | None = None
+    normalisation: _Normalisation | None = None
+    condition: _Condition | None = None
+    curves: dict[str, _Curve] | None = None
+    manifest: list[_Member] | None = None
+    methods: list[_Method] | None = None
+    metrics: dict[str, Any] | None = None
+    environments: list[Text] | None = None
+    channels: list[Text] | None = None
+    dimensions: list[Text] | None = None
+    times: list[Finite] | None = None
+    seconds: Seconds | None = None
+    seconds_before: Seconds | None = None
+    seed: Whole | None = None
+    arm: Text | None = None
+    config_digest: Text | None = None
+    data_digest: Text | None = None
+
+
+_PREDICTOR: TypeAdapter[AnyPredictor] = TypeAdapter(AnyPredictor)
+
+
+def check_values(metadata: Mapping[str, Any], path: Path) -> None:
+    """Check every value of metadata, whatever field it stands in, without going deep into Python's stack.
+
+    Raises:
+        InputError: values are nested too deep, a number is not finite or has more than 64 bits, or a text has
+            characters that cannot be printed.
+    """
+    for place, value, depth in _all(metadata):
+        where = ".".join(place[:4])
+        if depth > DEEPEST:
+            raise InputError(f"{path}: metadata: {where}: found values nested {depth} deep, expected at most {DEEPEST}")
+        if isinstance(value, str):
+            if _CONTROL.search(value):
+                raise InputError(f"{path}: metadata: {where}: found {shown(value)}, expected text that can be printed")
+        elif isinstance(value, int):
+            if not -_MOST <= value <= 2 * _MOST:
+                raise InputError(
+                    f"{path}: metadata: {where}: found a number of more than 64 bits, expected a smaller one"
+                )
+        elif isinstance(value, float) and not math.isfinite(value):
+            infinite = math.isinf(value) and place[0] == "context"
+            if metadata.get("kind") != UNFINISHED and (place[0] not in _RECORDS or infinite):
+                raise InputError(f"{path}: metadata: {where}: found {value}, expected a finite number")
+
+
+def check_fields(metadata: Mapping[str, Any], path: Path) -> None:
+    """Check the fields that are known, by type.
+
+    Raises:
+        InputError: names the first field that is of another type, or whose lists do not fit together.
+    """
+    if metadata.get("kind") == UNFINISHED:
+        return
+    try:
+        checked = _Metadata.model_validate(metadata)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "missing":
+            raise InputError(f"{path}: metadata: {field}: missing, expected a value") from None
+        said = f"found {shown(first['input'])}: {first['msg'][0].lower()}{first['msg'][1:]}"
+        raise InputError(f"{path}: metadata: {field}: {said}") from None
+    for place, normalisation in _normalisations(checked):
+        found, expected = len(normalisation.scale), len(normalisation.mean)
+        if found != expected:
+            raise InputError(f"{path}: metadata: {place}.scale: found {found} numbers, expected {expected} as of mean")
+    if checked.condition is not None and (scaling := checked.condition.scaling) is not None:
+        for name in ("low", "high"):
+            if len(getattr(scaling, name)) != len(scaling.names):
+                raise InputError(f"{path}: metadata: condition.scaling.{name}: expected {len(scaling.names)} numbers")
+    for name, curve in (checked.curves or {}).items():
+        if (len(curve.steps), len(curve.validated_steps)) != (len(curve.training), len(curve.validation)):
+            raise InputError(f"{path}: metadata: curves.{name}: expected as many values as steps")
+
+
+def check_sizes(metadata: Mapping[str, Any], shapes: Mapping[str, tuple[list[int], str]], path: Path) -> None:
+    """Check the tensors that a file announces, and what its metadata describe against them.
+
+    Args:
+        metadata: checked by type.
+        shapes: of the tensors, and their types of numbers, by name.
+        path: of the file.
+
+    Raises:
+        InputError: an unknown type of numbers, a length beyond all there is in the file, or an architecture that has
+            more weights than the file has numbers.
+    """
+    if metadata.get("kind") == UNFINISHED:
+        return
+    numbers = sum(math.prod(shape) for shape, _ in shapes.values())
+    for name, (shape, dtype) in shapes.items():
+        if dtype not in DTYPES:
+            raise InputError(f"{path}: tensors: {name}: found numbers of type {dtype}, expected {' or '.join(DTYPES)}")
+        if max(shape, default=0) > max(numbers, 1):
+            raise InputError(f"{path}: tensors: {name}: found shape {shape}, expected one that holds numbers")
+    if metadata["numbers"] != numbers:
+        raise InputError(
+            f"{path}: metadata: numbers: found {metadata['numbers']}, expected {numbers} as in the tensors"
+        )
+    architecture = metadata.get("architecture")
+    if architecture is None:
+        return
+    if "kind" in architecture:
+        _check_predictor(architecture, metadata, max(numbers, HARMLESS), path)
+    else:
+        _check_density(architecture, max(numbers, HARMLESS), path)
+
+
+def _check_predictor(architecture: Mapping[str, Any], metadata: Mapping[str, Any], numbers: int, path: Path) -> None:
+    described = dict(architecture)
+    channels = described.pop("channels", None)
+    if not _is_whole(channels) or not 1 <= channels <= numbers:
+        raise InputError(f"{path}: metadata: architecture.channels: found {shown(channels)}, expected 1 to {numbers}")
+    try:
+        settings = _PREDICTOR.validate_python(described)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(["architecture", *(str(part) for part in first["loc"][1:])])
+        raise InputError(f"{path}: metadata: {field}: found {shown(first['input'])}: {first['msg']}") from None
+    weights = count_weights(settings, channels)
+    if weights > numbers:
+        raise InputError(
+            f"{path}: metadata: architecture: found one of {weights:,} weights, expected at most {numbers:,}, "
+            "as many as the tensors hold"
+        )
+    normalisation = metadata.get("normalisation")
+    if normalisation is not None and len(normalisation["mean"]) != channels:
+        found = len(normalisation["mean"])
+        raise InputError(
+            f"{path}: metadata: normalisation.mean: found {found} numbers, expected {channels}, one a channel"
+        )
+
+
+def _check_density(architecture: Mapping[str, Any], numbers: int, path: Path) -> None:
+    """A density's backbone has at least a square matrix a layer, and a row for each value of a dimension."""
+    space = architecture.get("space")
+    if not isinstance(space, Mapping):
+        raise InputError(f"{path}: metadata: architecture.space: found {shown(space)}, expected a mapping")
+    counts = {name: architecture.get(name) for name in ("hidden", "layers", "heads")}
+    counts |= {name: space[name] for name in ("states", "dimensions", "components") if name in space}
+    for name, count in counts.items():
+        if not _is_whole(count) or not 1 <= count <= numbers:
+            raise InputError(f"{path}: metadata: architecture: {name}: found {shown(count)}, expected 1 to {numbers}")
+    values = max(space.get("states", 1), space.get("components", 1))
+    least = counts["hidden"] * max(counts["layers"] * counts["hidden"], values)
+    if least > numbers:
+        raise InputError(
+            f"{path}: metadata: architecture: found one of {least:,} weights or more, expected at most {numbers:,}, "
+            "as many as the tensors hold"
+        )
+    order, dimensions = architecture.get("order"), space.get("dimensions", len(space.get("mean", [])))
+    if not isinstance(order, list) or not all(map(_is_whole, order)) or sorted(order) != list(range(dimensions)):
+        raise InputError(f"{path}: metadata: architecture.order: found {shown(order)}, expected each dimension once")
+
+
+def _normalisations(checked: _Metadata) -> Iterator[tuple[str, _Normalisation]]:
+    if checked.normalisation is not None:
+        yield "normalisation", checked.normalisation
+    for number, method in enumerate(checked.methods or []):
+        if method.normalisation is not None:
+            yield f"methods.{number}.normalisation", method.normalisation
+
+
+def _all(metadata: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any, int]]:
+    """Every value with its place and depth, names included as values, a part before what is in it."""
+    waiting: list[tuple[tuple[str, ...], Any]] = [((name,), value) for name, value in metadata.items()]
+    yield from (((str(name)[:64],), name, 1) for name in metadata)
+    while waiting:
+        place, value = waiting.pop()
+        yield place, value, len(place)
+        if len(place) > DEEPEST:
+            continue
+        if isinstance(value, dict):
+            yield from ((place, name, len(place)) for name in value)
+            waiting += [((*place, name), entry) for name, entry in value.items()]
+        elif isinstance(value, list):
+            waiting += [((*place, str(number)), entry) for number, entry in enumerate(value)]
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
