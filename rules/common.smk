@@ -61,6 +61,14 @@ os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(32 * 1024**2))
 os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(4 * 1024**3))
 
 
+def kept(*study):
+    """Where the study's resolved configuration lies, for its jobs; one line where it cannot be written."""
+    try:
+        return keep_study(*study)
+    except OSError as error:
+        raise SystemExit(f"weightcast: error: {error.filename2 or error.filename}: {error.strerror}")
+
+
 def named(file, root):
     """A file of the workflow or the library as rules name it: as it lies in a clone, where that is where jobs run."""
     return str(file) if Path.cwd().resolve() == root else str(root / file)

@@ -41,6 +41,8 @@ REDIRECTION = re.compile(r"\s+(?:&>|>)\s*\S+(?:\s+2>&1)?\s*$")
 LOCKED = re.compile(r"LockException|Directory cannot be locked")
 STOPPED = ("KeyboardInterrupt", "weightcast: stopped")
 """What the last line of a job's log begins with that was asked to end; the latter is weightcast.core.interruption's."""
+ERROR = "WorkflowError:\nFailed to create"
+"""What Snakemake's complaint about a folder that cannot be written begins with; it has several lines."""
 LOCK = Path(".snakemake", "weightcast.lock")
 """Names the process that is at work in a folder; weightcast.core.run_lock writes it."""
 NOTES = re.compile(r"Complete log\(s\): (.*)")
@@ -254,6 +256,8 @@ class RunView:
             self._notes = notes[1]
         if LOCKED.search(text):
             text = f"weightcast: error: another run is at work in {Path.cwd()}{_at_work()}: wait for it, or stop it"
+        elif text.startswith(ERROR):
+            text = f"weightcast: error: {' '.join(text.removeprefix('WorkflowError:').split())}"
         if text and not CHATTER.match(text):
             self._screen.line(text)
             self._last_line = float(record["created"])

@@ -31,7 +31,7 @@ except InputError as error:
     raise SystemExit(f"weightcast: error: {error}")
 
 PLAN = Plan(STUDY, TABLE)
-CONFIG = keep_study(Path(STATE, "studies"), STUDY, TABLE)
+CONFIG = kept(Path(STATE, "studies"), STUDY, TABLE)
 TRAJECTORIES = str(STUDY.trajectories)
 VISIBLE = [environment.id for environment in TABLE.visible]
 UNSEEN = [environment.id for environment in TABLE.unseen]

@@ -8,7 +8,7 @@ from weightcast.evolution.memory import memory_mb
 from weightcast.evolution.plan import evaluation_sources, folds
 
 PLAN = TimePlan(STUDY)
-CONFIG = keep_study(Path(STATE, "studies"), STUDY)
+CONFIG = kept(Path(STATE, "studies"), STUDY)
 SNAPSHOTS = str(STUDY.snapshots)
 ARMS = STUDY.flow.arms
 SEEDS = STUDY.flow.seeds

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from weightcast.core.artifact_header import digest_of
-from weightcast.core.artifacts import Artifact, load_artifact
+from weightcast.core.artifacts import Artifact, load_artifact, understood
 
 SHOWN_NAMES = 4
 # Shown in lines of their own; everything else in the metadata is shown as it is.
@@ -45,7 +45,16 @@ def as_json(artifact: Artifact) -> dict[str, Any]:
 
 
 def described(artifact: Artifact) -> list[tuple[str, str]]:
-    """The artifact in words: (subject, text) a line."""
+    """The artifact in words: (subject, text) a line.
+
+    Raises:
+        InputError: its metadata are not what artifacts have.
+    """
+    with understood(artifact):
+        return _described(artifact)
+
+
+def _described(artifact: Artifact) -> list[tuple[str, str]]:
     metadata = artifact.metadata
     lines = [
         ("file", str(artifact.path)),

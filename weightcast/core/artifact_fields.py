@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from weightcast.core.config.messages import shown
+from weightcast.core.config.messages import LONGEST_SHOWN, shown
 from weightcast.core.config.predictor import AnyPredictor
 from weightcast.core.errors import InputError
 from weightcast.core.nets.sizes import count_weights
@@ -105,6 +105,7 @@ class _Metadata(_Fields):
     manifest: list[_Member] | None = None
     methods: list[_Method] | None = None
     metrics: dict[str, Any] | None = None
+    environment: dict[Text, Finite] | None = None
     environments: list[Text] | None = None
     channels: list[Text] | None = None
     dimensions: list[Text] | None = None
@@ -218,7 +219,8 @@ def _check_predictor(architecture: Mapping[str, Any], metadata: Mapping[str, Any
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(["architecture", *(str(part) for part in first["loc"][1:])])
-        raise InputError(f"{path}: metadata: {field}: found {shown(first['input'])}: {first['msg']}") from None
+        said = first["msg"][:LONGEST_SHOWN]
+        raise InputError(f"{path}: metadata: {field}: found {shown(first['input'])}: {said}") from None
     weights = count_weights(settings, channels)
     if weights > numbers:
         raise InputError(

@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from weightcast import __version__
 from weightcast.core.artifact_fields import UNFINISHED
 from weightcast.core.artifact_header import FORMAT, metadata_digest, one_line, read_metadata
+from weightcast.core.bounded_memory import BoundedMemory
+from weightcast.core.config.messages import shown
 from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
 
@@ -110,7 +112,7 @@ def load_artifact(path: str | Path, kind: str | None = None) -> Artifact:
             if not bool(torch.isfinite(tensor).all()):
                 raise InputError(f"{path}: tensors: {name}: found NaN or infinity, expected finite numbers")
     if kind is not None and metadata["kind"] != kind:
-        raise InputError(f"{path}: kind: found {metadata['kind']!r}, expected {kind!r}")
+        raise InputError(f"{path}: kind: found {shown(metadata['kind'])}, expected {kind!r}")
     return Artifact(metadata["kind"], tensors, metadata, path)
 
 
@@ -138,7 +140,7 @@ def understood(artifact: Artifact) -> Iterator[None]:
 
 
 def load_built(build: Callable[[], Module], tensors: Mapping[str, Tensor], further: bool = False) -> Module:
-    """A module with an artifact's tensors, built once it is known that it is as large as these.
+    """A module with an artifact's tensors, which may not be larger than these while it is built.
 
     Args:
         build: makes it, as metadata describe it.
@@ -146,16 +148,16 @@ def load_built(build: Callable[[], Module], tensors: Mapping[str, Tensor], furth
         further: whether there may be tensors that are no part of its state.
 
     Raises:
+        InputError: more is described than there are tensors.
         RuntimeError: the state is another module's.
     """
-    with torch.device("meta"):  # shapes alone
-        announced = {name: list(tensor.shape) for name, tensor in build().state_dict().items()}
-    for name in sorted(announced if further else announced.keys() | tensors.keys()):
-        found, expected = list(tensors[name].shape) if name in tensors else None, announced.get(name)
-        if found != expected:
-            raise RuntimeError(f"tensor {name}: found shape {found or 'none'}, expected {expected or 'none'}")
-    module = build()
-    module.load_state_dict({name: tensors[name] for name in announced})
+    with BoundedMemory(sum(tensor.numel() for tensor in tensors.values())):
+        module = build()
+    state = dict(tensors)
+    if further:
+        own = module.state_dict()
+        state = {name: tensor for name, tensor in tensors.items() if name in own}
+    module.load_state_dict(state)
     return module
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 import yaml
 
 from weightcast.core.files import written_whole
+from weightcast.core.netcdf_file import write_netcdf
 from weightcast.core.tables import write_table
 
 if TYPE_CHECKING:
@@ -60,8 +61,7 @@ class Dataset:
     encoding: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def save(self, path: str | Path) -> None:
-        with written_whole(path) as partial:
-            self.dataset.to_netcdf(partial, format="NETCDF4", engine="netcdf4", encoding=dict(self.encoding))
+        write_netcdf(self.dataset, path, dict(self.encoding))
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     Placed = TypeVar("Placed", bound=Tensor | nn.Module)
 
+Kept = tuple["Mapping[str, Tensor]", Mapping[str, Any]]
+"""Tensors by name, and JSON values by name."""
 Identity = Callable[[], tuple[str, Mapping[str, Any]]]
 """Computes the key of everything that a run's results depend on, and the parts that it is made of."""
 
@@ -150,6 +152,33 @@ class Run:
         if state is not None:
             self._states.append(state)
         return result
+
+    def kept(self, name: str, compute: Callable[[], Kept]) -> Kept:
+        """What a computation that is no training gives: kept, like the state of one, until the stage is over.
+
+        For stages that go through many methods, each in its turn: one that is killed goes on with the next one.
+
+        Args:
+            name: of the computation, its own within the stage.
+            compute: gives tensors by name, and JSON values by name.
+        """
+        if self.resume is None:
+            return compute()
+        from weightcast.core.artifacts import load_artifact, save_artifact
+        from weightcast.core.errors import InputError
+
+        state = self.resume.part("kept", name)
+        self._states.append(state)
+        if state.path.is_file():
+            try:
+                found = load_artifact(state.path, "resume")
+            except InputError:  # damaged: computed again
+                state.clear()
+            else:
+                return {key: self.place(tensor) for key, tensor in found.tensors.items()}, found.metadata["values"]
+        tensors, values = compute()
+        save_artifact(state.path, "resume", tensors, {"values": dict(values)})
+        return tensors, values
 
     def described(self) -> dict[str, Any]:
         """Provenance and curves, as the metadata of this run's artifacts hold them."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from weightcast.core.bounded_memory import BoundedMemory
 from weightcast.core.draws import Draws
 from weightcast.core.errors import InputError
 from weightcast.core.graph import WeightGraph
@@ -186,18 +187,18 @@ def time_key(time: float) -> str:
 
 
 def described_density(architecture: Mapping[str, Any], weights: int) -> StackedDensity:
-    """The density that an artifact describes, built once it is known that it has as many weights as there are.
+    """The density that an artifact describes, which may not be larger than what there are weights for.
 
     Raises:
         InputError: it has more or fewer.
     """
-    with torch.device("meta"):  # shapes alone
-        announced = StackedDensity(architecture).graph.num_parameters
-    if announced != weights:
+    with BoundedMemory(weights):
+        density = StackedDensity(architecture)
+    if (announced := density.graph.num_parameters) != weights:
         raise InputError(
             f"metadata: architecture: found one of {announced} weights, expected {weights} as in the tensors"
         )
-    return StackedDensity(architecture)
+    return density
 
 
 def _backbone(architecture: Mapping[str, Any], space: StateSpace) -> GRUBackbone | TransformerBackbone:

@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from weightcast.core.errors import InputError
-from weightcast.core.files import written_whole
+from weightcast.core.netcdf_file import write_netcdf
 
 FEWEST_SAMPLES = 20
 """Training samples that a snapshot needs."""
@@ -179,8 +179,7 @@ def write_snapshots(path: str | Path, snapshots: Snapshots) -> None:
         },
     )
     encoding = {name: {"_FillValue": None} for name in dataset.variables}
-    with written_whole(path) as partial:
-        dataset.to_netcdf(partial, format="NETCDF4", engine="netcdf4", encoding=encoding)
+    write_netcdf(dataset, path, encoding)
 
 
 def read_snapshots(path: str | Path) -> Snapshots:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.io import netcdf_file
 
 from weightcast.core.errors import InputError
-from weightcast.core.files import written_whole
+from weightcast.core.netcdf_file import write_netcdf
 from weightcast.trajectories import checks
 from weightcast.trajectories.record import Trajectories
 
@@ -55,8 +55,7 @@ def write_trajectories(path: str | Path, trajectories: Trajectories) -> None:
     attributes |= {name: np.float64(value) for name, value in trajectories.parameters.items()}
     dataset = xr.Dataset(variables, coordinates, attributes)
     encoding = {name: {"_FillValue": None} for name in dataset.variables}  # no value stands for a missing one
-    with written_whole(path) as partial:
-        dataset.to_netcdf(partial, format="NETCDF4", engine="netcdf4", encoding=encoding)
+    write_netcdf(dataset, path, encoding)
 
 
 def read_trajectories(

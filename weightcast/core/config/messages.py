@@ -27,8 +27,9 @@ def first_line(error: ValidationError, source: str | Path, section: type[Setting
     if first["type"] == "missing":
         return f"{source}: {field}: missing, expected a value"
     if first["type"] == "union_tag_invalid":
-        return f"{source}: {field}.kind: found {first['ctx']['tag']!r}, expected one of {first['ctx']['expected_tags']}"
-    message = first["msg"][0].lower() + first["msg"][1:]
+        found, expected = shown(first["ctx"]["tag"]), first["ctx"]["expected_tags"]
+        return f"{source}: {field}.kind: found {found}, expected one of {expected}"
+    message = (first["msg"][0].lower() + first["msg"][1:])[:LONGEST_SHOWN]
     return f"{source}: {field}: found {shown(first['input'])}: {message}"
 
 

@@ -27,9 +27,9 @@ class DiffusionSettings(Settings):
     layers: Annotated[int, AfterValidator(fitting_layers)] = Field(default=3, ge=1, le=MOST_LAYERS)
     prediction: Literal["x0", "v", "epsilon"] = "x0"
     """What the network predicts from a noised latent."""
-    noise_steps: int = Field(default=1000, ge=2, le=100_000)
+    noise_steps: int = Field(default=1000, ge=2, le=10_000)
     """Steps of the noise schedule."""
-    sample_steps: int = Field(default=4, ge=1, le=100_000)
+    sample_steps: int = Field(default=4, ge=1, le=10_000)
     """Steps of the deterministic sampler."""
     frequencies: int = Field(default=2, ge=0, le=WIDEST)
     """Sinusoidal features of each parameter beside the parameter itself.

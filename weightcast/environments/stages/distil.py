@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterable
+from functools import partial
 
 import pandas as pd
 
@@ -39,10 +41,19 @@ def distil(run: Run, settings: Distil, weights: list[WeightsFile], trajectories:
         for method in file.methods:
             if method.method in settings.methods:
                 predictor, normalisation = file.predictor_of(method).to(run.device), file.normalisation_of(method)
-                rows += equation_rows(method, predictor, normalisation, states, data.channels, explain, steps, run)
+                distilled = partial(
+                    equation_rows, method, predictor, normalisation, states, data.channels, explain, steps, run
+                )
+                rows += _kept_rows(run, method.key, distilled)
                 _log.info("%s, seed %d: %d environments", method.method, method.seed, len(method.environments))
     truth = {row.id: known_terms(data.source, row, settings.system, data.channels) for row in table}
     explanation = pd.DataFrame(with_truth(rows, truth))
     explanation["study"] = settings.study
     explanation["split"] = explanation["environment"].map({row.id: row.role for row in table})
     return Table(explanation[list(EXPLANATION_COLUMNS)])
+
+
+def _kept_rows(run: Run, name: str, distilled: Callable[[], Iterable[Row]]) -> list[Row]:
+    """Rows of one method, which a stage that was killed does not distil again."""
+    _, values = run.kept(name, lambda: ({}, {"rows": list(distilled())}))
+    return list(values["rows"])
