@@ -76,10 +76,47 @@ def test_a_run_that_is_killed_ends_in_the_weights_of_an_undisturbed_one(finished
     states = kill_in_the_middle(again, command, results / ".state/training")
     assert not (results / "base/conditioned.safetensors").exists()
     assert any(0 < read_metadata(state)["step"] < 100 for state in states)
-    again.run(*command, "--unlock")
-    again.run(*command)
+    done = again.run(*command)  # the same, and nothing in between
+    assert "weightcast: the run before was killed: this one goes on where it was" in done.stderr
 
     for name in ("base/conditioned", "base/erm", "zoo/conditioned", "zoo/erm"):
         one, other = (load_artifact(folder / f"{name}.safetensors") for folder in (undisturbed, results))
         assert one.tensors_digest == other.tensors_digest
     assert not list((results / ".state/training").glob("[!.]*"))
+    assert not list(again.folder.rglob(".*.partial"))
+
+
+def test_of_two_runs_in_one_folder_the_second_says_so_in_a_line_and_touches_nothing(tmp_path):
+    checkout = copy_repository(tmp_path)
+    command = checkout.snakemake_command("--until", "simulate_environment")
+    first = subprocess.Popen(
+        command, cwd=checkout.folder, env=checkout.environment, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 120
+        while not list((checkout.folder / ".snakemake/locks").glob("*")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.killpg(first.pid, signal.SIGSTOP)  # so that it is at work for as long as the second one looks
+        before = {path: path.stat().st_mtime_ns for path in (checkout.folder / "data").rglob("*")}
+        second = checkout.run(*command, ok=False)
+        beside = checkout.run(*command, "-n", "--quiet", "rules")  # to look is no work
+        assert {path: path.stat().st_mtime_ns for path in (checkout.folder / "data").rglob("*")} == before
+    finally:
+        os.killpg(first.pid, signal.SIGKILL)
+        first.wait()
+    said = [line for line in second.stderr.splitlines() if line.startswith("weightcast")]
+    assert second.returncode == 1 and "Traceback" not in second.stderr and "--unlock" not in second.stderr
+    assert len(said) == 1 and "another run is at work" in said[0] and f"process {first.pid} on" in said[0]
+    assert "dry-run" in beside.stdout + beside.stderr
+
+
+def test_a_home_that_cannot_be_written_is_no_hindrance(tmp_path):
+    checkout = copy_repository(tmp_path)
+    (tmp_path / "file").touch()
+    environment = checkout.environment | {"HOME": str(tmp_path / "file")}
+    environment.pop("XDG_CACHE_HOME", None)
+    command = checkout.snakemake_command("-n")
+    done = subprocess.run(command, cwd=checkout.folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"weightcast: {tmp_path / 'file'}/.cache/snakemake cannot be written" in done.stderr

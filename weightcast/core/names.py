@@ -8,6 +8,7 @@ from pathlib import Path
 from weightcast.core.errors import InputError
 
 LONGEST_NAME = 64
+SHOWN = 200
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -25,8 +26,9 @@ def check_name(value: str, field: str, file: str | Path) -> str:
     """
     fits = _NAME.fullmatch(value) is not None and len(value) <= LONGEST_NAME and not value.endswith(".")
     if not fits:
+        found = repr(value if len(value) <= SHOWN else f"{value[:SHOWN]}...")
         raise InputError(
-            f"{file}: {field}: found {value!r}, expected a name of at most {LONGEST_NAME} letters, digits, '.', '_' or "
+            f"{file}: {field}: found {found}, expected a name of at most {LONGEST_NAME} letters, digits, '.', '_' or "
             "'-' that begins with a letter or a digit and does not end in '.'"
         )
     return value

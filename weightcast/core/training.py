@@ -12,7 +12,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -263,7 +263,7 @@ def fit(
 
 
 def _stopping(
-    steps: Iterable[int], label: str, state: _State, resume: Resume | None, seconds: Callable[[], float]
+    steps: tqdm[int], label: str, state: _State, resume: Resume | None, seconds: Callable[[], float]
 ) -> Iterator[int]:
     """Steps, until the process is asked to end: then the state is saved, where one is kept, and it ends."""
     if resume is None:
@@ -272,6 +272,7 @@ def _stopping(
     with saving(label):
         for step in steps:
             if asked():
+                steps.close()  # its bar's last line comes before what is said
                 _save_and_end(label, state, resume, step, seconds())
             yield step
         if asked():
