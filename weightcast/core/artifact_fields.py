@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -119,6 +119,11 @@ class _Metadata(_Fields):
 
 
 _PREDICTOR: TypeAdapter[AnyPredictor] = TypeAdapter(AnyPredictor)
+_PREDICTORS = {
+    get_args(kind.model_fields["kind"].annotation)[0]: frozenset(kind.model_fields)
+    for kind in get_args(get_args(AnyPredictor)[0])
+}
+"""Names of the fields of each kind of predictor."""
 
 
 def check_values(metadata: Mapping[str, Any], path: Path) -> None:
@@ -210,10 +215,17 @@ def check_sizes(metadata: Mapping[str, Any], shapes: Mapping[str, tuple[list[int
 
 
 def _check_predictor(architecture: Mapping[str, Any], metadata: Mapping[str, Any], numbers: int, path: Path) -> None:
-    described = dict(architecture)
-    channels = described.pop("channels", None)
-    if not _is_whole(channels) or not 1 <= channels <= numbers:
+    for place, value, _ in _all(architecture):
+        if _is_whole(value) and abs(value) > numbers:
+            where = ".".join(("architecture", *place[:3]))
+            raise InputError(f"{path}: metadata: {where}: found {value}, expected at most {numbers}")
+    fields = _PREDICTORS.get(architecture["kind"]) if isinstance(architecture["kind"], str) else None
+    if fields is None:  # a network of a method's own: whoever builds it knows it, or refuses it
+        return
+    channels: Any = architecture.get("channels")
+    if not _is_whole(channels) or channels < 1:
         raise InputError(f"{path}: metadata: architecture.channels: found {shown(channels)}, expected 1 to {numbers}")
+    described = {name: value for name, value in architecture.items() if name in fields}
     try:
         settings = _PREDICTOR.validate_python(described)
     except ValidationError as error:
@@ -228,7 +240,8 @@ def _check_predictor(architecture: Mapping[str, Any], metadata: Mapping[str, Any
             "as many as the tensors hold"
         )
     normalisation = metadata.get("normalisation")
-    if normalisation is not None and len(normalisation["mean"]) != channels:
+    has_more = architecture.keys() - fields - {"channels"}  # fields of an environment beside the frame, say
+    if normalisation is not None and not has_more and len(normalisation["mean"]) != channels:
         found = len(normalisation["mean"])
         raise InputError(
             f"{path}: metadata: normalisation.mean: found {found} numbers, expected {channels}, one a channel"
@@ -240,7 +253,7 @@ def _check_density(architecture: Mapping[str, Any], numbers: int, path: Path) ->
     space = architecture.get("space")
     if not isinstance(space, Mapping):
         raise InputError(f"{path}: metadata: architecture.space: found {shown(space)}, expected a mapping")
-    counts = {name: architecture.get(name) for name in ("hidden", "layers", "heads")}
+    counts: dict[str, Any] = {name: architecture.get(name) for name in ("hidden", "layers", "heads")}
     counts |= {name: space[name] for name in ("states", "dimensions", "components") if name in space}
     for name, count in counts.items():
         if not _is_whole(count) or not 1 <= count <= numbers:

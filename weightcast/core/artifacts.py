@@ -120,14 +120,15 @@ def load_artifact(path: str | Path, kind: str | None = None) -> Artifact:
 def understood(artifact: Artifact) -> Iterator[None]:
     """Within the block something is made of an artifact; whatever does not fit is one line that names the file.
 
-    Files come from others as well. What is checked beforehand keeps time and memory bounded (see
-    :mod:`weightcast.core.artifact_fields`, and :func:`load_built`); this keeps the rest from being a traceback.
+    Files come from others as well. What is checked beforehand (:mod:`weightcast.core.artifact_fields`), and a limit on
+    what is made here, keep time and memory bounded; this keeps the rest from being a traceback.
 
     Raises:
         InputError: metadata or tensors are not what this kind of artifact has.
     """
     try:
-        yield
+        with BoundedMemory(sum(tensor.numel() for tensor in artifact.tensors.values())):
+            yield
     except InputError as error:
         said = str(error)
         raise InputError(said if said.startswith(str(artifact.path)) else f"{artifact.path}: {said}") from None

@@ -30,7 +30,7 @@ _can_save: list[str] = []
 
 
 def listen() -> None:
-    """From now on a request to end is heard in this process: SIGTERM, or the end of the run that started it.
+    """Hear requests to end from now on: SIGTERM, or the end of the run that started this process.
 
     Jobs outlive a run that is killed outright. Two of them would then work on the same files, the old one and that of
     the next run; so a job looks whether its run is still there, where both are on one machine.
@@ -47,7 +47,7 @@ def announce() -> None:
 
 
 def pass_on() -> None:
-    """From now on a request to end that reaches this run alone reaches its jobs too, so that they save and end."""
+    """Let a request to end that reaches this run alone reach its jobs too, so that they save and end."""
     before = signal.getsignal(signal.SIGTERM)
 
     def take(number: int, frame: FrameType | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-def write_netcdf(dataset: xr.Dataset, path: str | Path, encoding: Mapping[Hashable, Mapping[str, Any]]) -> None:
+def write_netcdf(dataset: xr.Dataset, path: str | Path, encoding: Mapping[Any, Mapping[str, Any]]) -> None:
     """Write a dataset.
 
     Args:

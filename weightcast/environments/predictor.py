@@ -9,6 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from weightcast.core.bounded_memory import BoundedMemory
+from weightcast.core.config.messages import LONGEST_SHOWN
+from weightcast.core.config.settings import MOST_WEIGHTS
+from weightcast.core.errors import InputError
 from weightcast.core.graph import WeightGraph
 from weightcast.core.nets.build import build_predictor
 from weightcast.core.run import Run
@@ -27,8 +31,17 @@ class StackedPredictor:
 
     @classmethod
     def of_architecture(cls, architecture: Mapping[str, Any]) -> StackedPredictor:
-        """The architecture that an artifact describes."""
-        return cls(build_predictor(dict(architecture)))
+        """The architecture that an artifact describes.
+
+        Raises:
+            InputError: there is none like it, or none of a size that anything could hold.
+        """
+        try:
+            with BoundedMemory(MOST_WEIGHTS):
+                return cls(build_predictor(dict(architecture)))
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            said = " ".join(str(error).split())[:LONGEST_SHOWN]
+            raise InputError(f"architecture: cannot be built ({said}), expected a predictor's") from None
 
     def to(self, device: torch.device) -> StackedPredictor:
         """The same architecture, for weights and frames on a device."""

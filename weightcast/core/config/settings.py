@@ -8,6 +8,8 @@ WIDEST = 8192
 """Greatest width of any layer: what is beyond it is a slip, or meant to exhaust a machine's memory."""
 MOST_LAYERS = 128
 """Greatest number of layers, or levels, of any network."""
+MOST_WEIGHTS = 100_000_000
+"""Of a predictor: ten times the largest published one."""
 MOST_NUMBERS = 10**9
 """Most numbers that a network that works on weights may consist of."""
 

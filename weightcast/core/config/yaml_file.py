@@ -52,7 +52,8 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
             node = loader.get_single_node()
             _count_values(node, {})
             _check_keys(node, path, set())
-            return None if node is None else loader.construct_document(node)  # type: ignore[no-any-return]
+            read: Any = None if node is None else loader.construct_document(node)
+            return read
         finally:
             loader.dispose()
     except yaml.YAMLError as error:

@@ -11,7 +11,7 @@ from weightcast.core.config.device import AccelerationSettings, DeviceName
 from weightcast.core.config.messages import check_once, first_line
 from weightcast.core.config.overlay import overlaid
 from weightcast.core.config.predictor import AnyPredictor
-from weightcast.core.config.settings import Settings
+from weightcast.core.config.settings import MOST_WEIGHTS, Settings
 from weightcast.core.config.yaml_file import read_yaml
 from weightcast.core.errors import InputError
 from weightcast.core.methods import ENSEMBLE, OBSERVED, WEIGHTS_ONLY
@@ -29,9 +29,6 @@ from weightcast.environments.config.kept_best import check_best
 from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.config.vae import VAESettings
 from weightcast.environments.config.zoo import BaseSettings, ZooSettings
-
-MOST_WEIGHTS = 100_000_000
-"""Of a predictor: ten times the largest published one."""
 
 
 class Study(Settings):
