@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -18,6 +19,8 @@ from weightcast.core.config.training import TrainingSettings
 from weightcast.core.run import Run
 from weightcast.core.run_lock import FILE
 from weightcast.core.training import Resume
+from weightcast.environments.dataset import Normalisation
+from weightcast.environments.weights_table import MethodWeights, kept_methods
 
 TRAINING = """
 import os, signal, sys, time
@@ -157,6 +160,19 @@ def test_what_one_method_gave_is_kept_until_the_stage_is_over(tmp_path: Path) ->
     assert not list(tmp_path.iterdir())
     Run().kept("a", compute)  # nothing is kept where no state is
     assert len(computed) == 3 and not list(tmp_path.iterdir())
+
+
+def test_methods_are_kept_with_everything_that_is_known_of_them(tmp_path: Path) -> None:
+    weights, shares = torch.rand(2, 3, 4), torch.full((2, 3), 1 / 3)
+    plain = MethodWeights("film (observed)", 0, ["a", "b"], weights, 1.5, 0.1, 4, ["b"])
+    full = replace(plain, seed=1, normalisation=Normalisation((0.1,), (0.3,)), shares=shares, model_error=[[1 / 3]])
+    made = []
+    for _ in range(2):  # before and after a kill
+        run = Run(resume=Resume(tmp_path, "1" * 64))
+        made.append(kept_methods(run, "film", lambda: [plain, full]))
+    for one, other in zip(*made, strict=True):
+        assert repr(one) == repr(other) and torch.equal(one.weights, other.weights)
+    assert repr(made[0]) == repr([plain, full])
 
 
 def test_a_damaged_one_is_computed_again(tmp_path: Path) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -14,6 +14,9 @@ from weightcast.core.errors import InputError
 from weightcast.core.methods import ENSEMBLE
 from weightcast.environments.dataset import Normalisation
 from weightcast.environments.predictor import StackedPredictor
+
+if TYPE_CHECKING:  # what reads such a file alone does not depend on what trains
+    from weightcast.core.run import Run
 
 
 @dataclass(frozen=True)
@@ -99,9 +102,13 @@ class WeightsFile:
 
     def save(self, path: str | Path) -> None:
         """Write as one artifact."""
+        save_artifact(path, "weights", self.tensors, self.metadata)
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights of all methods, and shares of those that have some, by name."""
         tensors = {method.key: method.weights for method in self.methods}
-        tensors |= {f"{method.key}.shares": method.shares for method in self.methods if method.shares is not None}
-        save_artifact(path, "weights", tensors, self.metadata)
+        return tensors | {f"{one.key}.shares": one.shares for one in self.methods if one.shares is not None}
 
     @classmethod
     def load(cls, path: str | Path) -> WeightsFile:
@@ -111,22 +118,8 @@ class WeightsFile:
             InputError: the artifact is missing, damaged or of another kind.
         """
         artifact = load_artifact(path, "weights")
-        methods = []
         with understood(artifact):
-            for described in artifact.metadata["methods"]:
-                own = dict(described)
-                stored = own.pop("normalisation")
-                key = f"{own['method']}.{own['seed']}"
-                weights, shares = artifact.tensors[key], artifact.tensors.get(f"{key}.shares")
-                normalisation = None if stored is None else Normalisation.from_metadata(stored)
-                count = len(own["environments"])
-                if weights.ndim != 3 or len(weights) != count:
-                    found = list(weights.shape)
-                    raise InputError(f"{path}: tensors: {key}: found shape {found}, expected [{count}, sample, weight]")
-                if shares is not None and shares.shape != weights.shape[:2]:
-                    found, expected = list(shares.shape), list(weights.shape[:2])
-                    raise InputError(f"{path}: tensors: {key}.shares: found shape {found}, expected {expected}")
-                methods.append(MethodWeights(weights=weights, normalisation=normalisation, shares=shares, **own))
+            methods = _methods(artifact.metadata["methods"], artifact.tensors, path)
         return cls(methods, artifact.metadata)
 
     @property
@@ -141,3 +134,43 @@ class WeightsFile:
     def normalisation_of(self, method: MethodWeights) -> Normalisation:
         """The units that a method's predictors see: its own, where bases were trained on different environments."""
         return method.normalisation or Normalisation.from_metadata(self.metadata["normalisation"])
+
+
+def kept_methods(run: Run, name: str, make: Callable[[], list[MethodWeights]]) -> list[MethodWeights]:
+    """Methods as they are made, which a stage that was killed meanwhile does not make again.
+
+    Args:
+        run: which keeps them until its stage is over.
+        name: of what is made, its own within the stage.
+        make: makes them.
+    """
+
+    def made() -> tuple[dict[str, Tensor], dict[str, Any]]:
+        file = WeightsFile.of(make(), {})
+        return file.tensors, dict(file.metadata)
+
+    tensors, described = run.kept(name, made)
+    on_cpu = {key: tensor.cpu() for key, tensor in tensors.items()}
+    return _methods(described["methods"], on_cpu, name)
+
+
+def _methods(
+    described: Iterable[Mapping[str, Any]], tensors: Mapping[str, Tensor], source: str | Path
+) -> list[MethodWeights]:
+    """Methods from their descriptions and tensors."""
+    methods = []
+    for one in described:
+        own = dict(one)
+        stored = own.pop("normalisation")
+        key = f"{own['method']}.{own['seed']}"
+        weights, shares = tensors[key], tensors.get(f"{key}.shares")
+        normalisation = None if stored is None else Normalisation.from_metadata(stored)
+        count = len(own["environments"])
+        if weights.ndim != 3 or len(weights) != count:
+            found = list(weights.shape)
+            raise InputError(f"{source}: tensors: {key}: found shape {found}, expected [{count}, sample, weight]")
+        if shares is not None and shares.shape != weights.shape[:2]:
+            found, expected = list(shares.shape), list(weights.shape[:2])
+            raise InputError(f"{source}: tensors: {key}.shares: found shape {found}, expected {expected}")
+        methods.append(MethodWeights(weights=weights, normalisation=normalisation, shares=shares, **own))
+    return methods

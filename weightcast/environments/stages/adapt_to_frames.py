@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -49,7 +50,7 @@ from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.refinement import NOISE_ROUNDS, Windows
 from weightcast.environments.stages.finetune_bases import rollout_rmse
 from weightcast.environments.weight_maps import PooledWeights
-from weightcast.environments.weights_table import MethodWeights, WeightsFile
+from weightcast.environments.weights_table import MethodWeights, WeightsFile, kept_methods
 from weightcast.environments.zoo import Zoo
 
 
@@ -98,15 +99,15 @@ def adapt_to_frames(
             drawn.append(generated_ensemble(conditioned[-1], generator, environments, observed, settings.members))
     if context is not None:
         context = context.to(run.device)
-        of_context = adapt_context(context, environments, observed, settings.members, settings.seed)
+        inferring = partial(adapt_context, context, environments, observed, settings.members, settings.seed)
+        of_context = kept_methods(run, "context", inferring)
     shared = context.base if context else finetuned[0]
     space = _frame_space(context, shared, trajectories, settings, run)
     predictor = shared.predictor.to(run.device)
-    methods += [
-        adapt(method, environments, observed, predictor, space)
-        for method in conditioned
-        if settings.case.frames > 1 or method.condition.shown_frames  # a search needs a residual, of two frames
-    ]
+    for told in conditioned:
+        if settings.case.frames > 1 or told.condition.shown_frames:  # a search needs a residual, of two frames
+            searching = partial(_adapted, told, environments, observed, predictor, space)
+            methods += kept_methods(run, f"{told.method}.{told.seed}", searching)
     methods += drawn
     methods += of_context
     methods += _of_rivals(run, settings, context, space, observed, trajectories, zoo, finetuned)
@@ -117,6 +118,10 @@ def adapt_to_frames(
     for method in methods:
         print(f"{method.method}, seed {method.seed}: {method.adapt_seconds:.2g} s an environment", flush=True)
     return WeightsFile.of(methods, shared.shared | {"case": settings.case.model_dump()} | run.described())
+
+
+def _adapted(*arguments: Any) -> list[MethodWeights]:
+    return [adapt(*arguments)]
 
 
 def _of_rivals(
