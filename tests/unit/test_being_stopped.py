@@ -165,7 +165,14 @@ def test_what_one_method_gave_is_kept_until_the_stage_is_over(tmp_path: Path) ->
 def test_methods_are_kept_with_everything_that_is_known_of_them(tmp_path: Path) -> None:
     weights, shares = torch.rand(2, 3, 4), torch.full((2, 3), 1 / 3)
     plain = MethodWeights("film (observed)", 0, ["a", "b"], weights, 1.5, 0.1, 4, ["b"])
-    full = replace(plain, seed=1, normalisation=Normalisation((0.1,), (0.3,)), shares=shares, model_error=[[1 / 3]])
+    full = replace(
+        plain,
+        seed=1,
+        weights=weights + 1,
+        normalisation=Normalisation((0.1,), (0.3,)),
+        shares=shares,
+        model_error=[[1 / 3]],
+    )
     made = []
     for _ in range(2):  # before and after a kill
         run = Run(resume=Resume(tmp_path, "1" * 64))
