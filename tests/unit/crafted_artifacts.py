@@ -35,8 +35,10 @@ from weightcast.core.nets.build import build_predictor
 from weightcast.core.training_curves import training_curves
 from weightcast.environments.base import BaseNetwork, describe_weight_map
 from weightcast.environments.conditions import Known, new_condition
-from weightcast.environments.config.weight_map import FilmMap
+from weightcast.environments.config.weight_map import FilmMap, LinearMap
+from weightcast.environments.context import Context
 from weightcast.environments.dataset import Normalisation
+from weightcast.environments.gaps import FrameSpace
 from weightcast.environments.generator import Generator, new_generator
 from weightcast.environments.model import load_models, save_models
 from weightcast.environments.predictor import StackedPredictor
@@ -62,6 +64,7 @@ SECONDS = 20
 
 READERS: dict[str, Callable[[Path], Any]] = {
     "base": BaseNetwork.load,
+    "context": Context.load,
     "zoo": Zoo.load,
     "experts": ExpertShard.load,
     "weights": WeightsFile.load,
@@ -100,6 +103,18 @@ def write_valid(folder: Path) -> dict[str, Path]:
     ids = ["a", "b", "c"]
     of_base = shared | trained | {"weight_map": described_map, "environments": ids}
     BaseNetwork(weight_map, predictor, NORMALISATION, of_base).save(paths["base"])
+
+    codes = new_condition("code", [Known(code=code) for code in torch.tensor([[0.1], [0.2], [0.4]])])
+    of_codes = build_weight_map(LinearMap(), codes, weights, predictor.graph)
+    calibration = {"temper": 0.3, "least_noise": [0.1, 0.2], "usual_residual": 3.0, "model_error": [[0.1, 0.2]]}
+    of_context = of_base | {
+        "weight_map": describe_weight_map(LinearMap(), codes),
+        "condition": codes.describe(),
+        "context": {"refine": {"members": 4}, "calibration": calibration, "choice": {"inside": float("nan")}},
+    }
+    frames = torch.randn(3, 2, 5, 2, 1, 1, generator=torch.Generator().manual_seed(0))
+    further = FrameSpace.of(frames).tensors()
+    BaseNetwork(of_codes, predictor, NORMALISATION, of_context, further).save(paths["context"])
 
     manifest = [
         {"environment": id, "member": 0, "seed": 5, "diverged": False, "train_error": 0.1, "validation_error": 0.2}

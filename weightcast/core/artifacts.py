@@ -126,16 +126,27 @@ def understood(artifact: Artifact) -> Iterator[None]:
     Raises:
         InputError: metadata or tensors are not what this kind of artifact has.
     """
+    bounded = BoundedMemory(sum(tensor.numel() for tensor in artifact.tensors.values()))
+    with one_line_for(artifact.path, artifact.kind), bounded:
+        yield
+
+
+@contextmanager
+def one_line_for(path: str | Path, kind: str) -> Iterator[None]:
+    """Make one line that names a file of whatever goes wrong in the block, where something is made of it.
+
+    Raises:
+        InputError: the file does not have what this kind of artifact has.
+    """
     try:
-        with BoundedMemory(sum(tensor.numel() for tensor in artifact.tensors.values())):
-            yield
+        yield
     except InputError as error:
         said = str(error)
-        raise InputError(said if said.startswith(str(artifact.path)) else f"{artifact.path}: {said}") from None
+        raise InputError(said if said.startswith(str(path)) else f"{path}: {said}") from None
     except _MISFITS as error:
         said = " ".join(str(error).split())[:LONGEST_REASON]
         raise InputError(
-            f"{artifact.path}: cannot be used as {artifact.kind} ({type(error).__name__}: {said}), expected what "
+            f"{path}: cannot be used as {kind} ({type(error).__name__}: {said}), expected what "
             f"weightcast {__version__} writes"
         ) from None
 

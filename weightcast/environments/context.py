@@ -15,6 +15,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from weightcast.core.artifacts import one_line_for
 from weightcast.core.draws import Draws
 from weightcast.core.errors import InputError
 from weightcast.core.graph import WeightGraph
@@ -120,7 +121,11 @@ class Context:
         Raises:
             InputError: it is missing, damaged or of another kind.
         """
-        return cls.of(BaseNetwork.load(path))
+        base = BaseNetwork.load(path)
+        with one_line_for(path, "context"):
+            context = cls.of(base)
+            _ = context.prior  # of tensors that must be there
+            return context
 
     def save(self, path: str | Path) -> None:
         """Write as a ``base`` artifact."""
