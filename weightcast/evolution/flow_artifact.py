@@ -9,7 +9,6 @@ from typing import Any
 import torch
 
 from weightcast.core.artifacts import load_artifact, load_built, save_artifact, understood
-from weightcast.core.errors import InputError
 from weightcast.evolution.config.flow import FlowArm, FlowSettings
 from weightcast.evolution.control_path import ControlPath
 from weightcast.evolution.density import StackedDensity, described_density
@@ -57,8 +56,6 @@ class FlowArtifact:
         with understood(artifact):
             density = described_density(metadata["architecture"], len(tensors["start"]))
             settings, arm = FlowSettings(**metadata["flow"]), FlowArm(**metadata["flow_arm"])
-            if len(metadata["times"]) < 2 or len(metadata["dimensions"]) != density.space.dimensions:
-                raise InputError(f"{path}: metadata: times, dimensions: expected two times or more, a name a dimension")
             control = None
             if "control.codes" in tensors:
                 control = ControlPath(tensors["control.times"], tensors["control.codes"])

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from weightcast.core.artifacts import one_line_for
 from weightcast.core.config.yaml_file import read_yaml
 from weightcast.core.device import choose_device
 from weightcast.core.errors import InputError
@@ -57,8 +58,13 @@ class WeightPath:
             InputError: there is none, its file cannot be used, or there is no such device.
         """
         path = Path(path)
-        read = FlowArtifact.load(_find(path, arm, seed) if path.is_dir() else path)
-        return cls(read.flow, read.density, read.metadata).to(device)
+        file = _find(path, arm, seed) if path.is_dir() else path
+        read = FlowArtifact.load(file)
+        with one_line_for(file, "flow"):
+            found = cls(read.flow, read.density, read.metadata)
+            if not found.first < found.last or len(found.dimensions) != read.density.space.dimensions:
+                raise InputError("metadata: times, dimensions: expected increasing times and a name for each dimension")
+        return found.to(device)
 
     def to(self, device: torch.device | str) -> WeightPath:
         """Compute on a device from now on; returns itself."""
