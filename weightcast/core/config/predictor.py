@@ -104,11 +104,11 @@ class StencilSettings(Settings):
 
     kind: Literal["stencil"]
     """Local rule."""
-    width: int = Field(default=16, ge=1)
+    width: int = Field(default=16, ge=1, le=WIDEST)
     """Channels inside the rule."""
-    depth: int = Field(default=2, ge=1)
+    depth: int = Field(default=2, ge=1, le=MOST_LAYERS)
     """Hidden layers; the first one sees 3 x 3 points, the others a single one."""
-    substeps: int = Field(default=16, ge=1)
+    substeps: int = Field(default=16, ge=1, le=100_000)
     """How often the rule is applied between two frames: what happens in a frame must not come from farther away than so
     many points."""
     padding: Literal["circular", "zeros"] = "circular"
