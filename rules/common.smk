@@ -1,7 +1,8 @@
 """What all rules share: the study, its paths, and jobs. No rules here.
 
-A job is one line of JSON (weightcast.core.job): its stage, its wildcards, the paths of its inputs and outputs, and a
-digest of the settings that its stage cuts out of the configuration. The settings themselves travel as a file, the
+A job is one line of JSON (weightcast.core.job), or a file that holds it where it names very many files: its stage, its
+wildcards, the paths of its inputs and outputs, and a digest of the settings that its stage cuts out of the
+configuration. The settings themselves travel as a file, the
 resolved configuration (CONFIG, weightcast.core.kept_study), so an edit reruns the jobs whose slice it changes and
 nothing else. What only studies of one kind need is in rules/environments and rules/evolution.
 
@@ -25,9 +26,9 @@ from weightcast.core.config.yaml_file import read_yaml
 from weightcast.core.errors import InputError
 from weightcast.core.files import remove_abandoned
 from weightcast.core.interruption import announce, pass_on
-from weightcast.core.job import Job
+from weightcast.core.job import Job, keep_long_job
 from weightcast.core.kept_study import keep_study
-from weightcast.core.provenance import PACKAGE, code_files
+from weightcast.core.provenance import PACKAGE, keep_code
 from weightcast.core.run_lock import take_folder
 from weightcast.studies import parse_any_study, stages_of
 
@@ -86,9 +87,11 @@ RUN = f"python {RUNNER} {{params.job:q}} > {{log:q}} 2>&1"
 
 @cache
 def code(stage, *further):
-    """The library files that a stage imports: inputs, so that editing one reruns the stages that use it."""
+    """A list of the library files that a stage imports, with their digests: an input, so that editing one reruns the
+    stages that use it. As inputs of their own, fifty files of each of a thousand jobs were most of what planning
+    takes."""
     package = next(package for package, jobs in stages_of().items() if stage in jobs)
-    return [named(file, PACKAGE.parent) for file in code_files(f"{package}.{stage}", *further)]
+    return str(keep_code(Path(STATE, "code"), f"{package}.{stage}", *further))
 
 
 @cache
@@ -118,7 +121,7 @@ def job(stage, **fixed):
         for folder in ("trajectories", "observed"):
             if inputs.get(folder):
                 inputs[folder] = TRAJECTORIES
-        return Job(
+        described = Job(
             stage=stage,
             of=of(wildcards),
             inputs={name: found for name, found in inputs.items() if found},
@@ -126,7 +129,8 @@ def job(stage, **fixed):
             config=str(CONFIG),
             settings_digest=settings(wildcards),
             state=f"{STATE}/training",
-        ).to_json()
+        )
+        return keep_long_job(Path(STATE, "jobs"), described)
 
     return {"settings": settings, "job": described}
 

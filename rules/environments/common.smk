@@ -18,11 +18,11 @@ from weightcast.environments.plan import (
     observed_sources,
     pictured_environments,
     pictured_unknown,
-    shards,
     trained_rivals,
     tuned_arms,
     weight_sources,
 )
+from weightcast.environments.trajectory_manifest import forget_incomplete
 
 try:
     TABLE = read_environments(STUDY.environments)
@@ -35,7 +35,9 @@ CONFIG = kept(Path(STATE, "studies"), STUDY, TABLE)
 TRAJECTORIES = str(STUDY.trajectories)
 VISIBLE = [environment.id for environment in TABLE.visible]
 UNSEEN = [environment.id for environment in TABLE.unseen]
-SHARDS = shards(STUDY, TABLE)
+SHARDS = PLAN.shards
+MADE_TOGETHER = PLAN.trajectory_shards
+MANIFEST_OF = {id: f"{TRAJECTORIES}/{shard}.csv" for shard, ids in MADE_TOGETHER.items() for id in ids}
 MAPS = list(trained_maps(STUDY))  # networks trained on all visible environments together: bases, and methods alone
 ARMS = STUDY.generator.arms
 SEEDS = STUDY.generator.seeds
@@ -48,8 +50,18 @@ RIVALS = trained_rivals(STUDY, TABLE)  # what is trained for these, and predicts
 WEIGHTS = [f"{RESULTS}/weights/{source}.safetensors" for source in SOURCES]
 
 
+if workflow.is_main_process:  # in jobs of a cluster, files that others have made may not be seen yet
+    forget_incomplete(Path(TRAJECTORIES), MADE_TOGETHER)
+
+
+@cache
+def manifests(ids):
+    return list(dict.fromkeys(MANIFEST_OF[id] for id in ids))
+
+
 def trajectories(ids):
-    return [f"{TRAJECTORIES}/{environment}.nc" for environment in ids]
+    """Manifests of the jobs that make these environments' trajectories: each stands for many files."""
+    return manifests(tuple(ids))
 
 
 def observed(ids):
@@ -107,7 +119,7 @@ def generators(wildcards):
 
 
 wildcard_constraints:
-    environment="[A-Za-z0-9][A-Za-z0-9._-]*",
+    shard="(visible|unseen)-[0-9]+",
     base="|".join(map(re.escape, dict.fromkeys([*MAPS, *STUDY.zoo.bases]))),
     part="zoo|reference",
     arm="|".join(map(re.escape, ARMS)) or "(?!)",  # none

@@ -26,11 +26,12 @@ ERA5_RECEIPT = f"{RESULTS}/era5/{{area}}/{{month}}.json"
 
 
 def era5_files(wildcards):
-    """Receipts of the months that an environment needs, or the user's own files where nothing is downloaded."""
+    """Receipts of the months that environments need, or the user's own files where nothing is downloaded."""
+    ids = MADE_TOGETHER[wildcards.shard]
     if not DOWNLOADS:
-        return [str(path) for path in OWN_FILES[wildcards.environment]]
-    requests = requests_of(TABLE[wildcards.environment], ERA5)
-    return [ERA5_RECEIPT.format(area=request.area.name, month=request.month) for request in requests]
+        return list(dict.fromkeys(str(path) for id in ids for path in OWN_FILES[id]))
+    requests = [request for id in ids for request in requests_of(TABLE[id], ERA5)]
+    return list(dict.fromkeys(ERA5_RECEIPT.format(area=request.area.name, month=request.month) for request in requests))
 
 
 def generation(wildcards):
@@ -58,14 +59,14 @@ rule download_era5:
         RUN
 
 
-# In place of simulate_environment, which waits for no files. They have no name: the stage finds them in their folder.
-use rule simulate_environment as cut_era5 with:
+# In place of simulate_environments, which waits for no files. They have no name: the stage finds them in their folder.
+use rule simulate_environments as cut_era5 with:
     input:
         era5_files,
         code=code("simulate", SIMULATOR),
 
 
-ruleorder: cut_era5 > simulate_environment
+ruleorder: cut_era5 > simulate_environments
 
 
 rule download:

@@ -1,6 +1,7 @@
 """Trajectories: simulated, cut from a package's data, or imported from the user's files; one NetCDF an environment.
 
-A job makes one environment's file and no more, so that an environment that joins the table is simulated alone.
+A job makes the files of a shard's environments, and of them those that are not there, so that an environment that joins
+the table is simulated alone. What rules know is its manifest, beside the files.
 """
 
 if STUDY.data.imported:
@@ -14,12 +15,12 @@ if STUDY.data.imported:
     rule import_trajectories:
         input:
             code=code("import_trajectories"),
-            source=lambda wildcards: str(FILES[wildcards.environment][0]),
-            test=lambda wildcards: [str(file) for file in FILES[wildcards.environment][1:]],
+            source=lambda wildcards: [str(FILES[id][0]) for id in MADE_TOGETHER[wildcards.shard]],
+            test=lambda wildcards: [str(file) for id in MADE_TOGETHER[wildcards.shard] for file in FILES[id][1:]],
         output:
-            f"{TRAJECTORIES}/{{environment}}.nc",
+            f"{TRAJECTORIES}/{{shard}}.csv",
         log:
-            f"{LOGS}/simulate/{{environment}}.log",
+            f"{LOGS}/simulate/{{shard}}.log",
         conda:
             ENVIRONMENT
         threads: 1
@@ -33,13 +34,13 @@ if STUDY.data.imported:
 else:
     SIMULATOR = f"weightcast.systems.{STUDY.data.source.replace('-', '_')}"  # imported by its name at run time
 
-    rule simulate_environment:
+    rule simulate_environments:
         input:
             code=code("simulate", SIMULATOR),
         output:
-            f"{TRAJECTORIES}/{{environment}}.nc",
+            f"{TRAJECTORIES}/{{shard}}.csv",
         log:
-            f"{LOGS}/simulate/{{environment}}.log",
+            f"{LOGS}/simulate/{{shard}}.log",
         conda:
             ENVIRONMENT
         threads: 1

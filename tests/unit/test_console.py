@@ -115,15 +115,15 @@ def test_parallel_jobs_end_in_any_order():
 
 def test_many_equal_jobs_are_gathered_in_two_lines():
     run = Run()
-    run.begin(simulate_environment=42, all=1)
+    run.begin(simulate_environments=42, all=1)
     for jobid in range(1, 43):
-        run.start(jobid, "simulate_environment", environment=f"e{jobid}")
+        run.start(jobid, "simulate_environments", environment=f"e{jobid}")
         run.finish(jobid, 1)
     run.stop()
 
     assert len(run.lines) == 4
-    assert run.lines[1] == "[ 0/43] simulate_environment: 42 jobs, started"
-    assert run.lines[2].startswith("[42/43] simulate_environment: 42 jobs, 1 s each (97 %")
+    assert run.lines[1] == "[ 0/43] simulate_environments: 42 jobs, started"
+    assert run.lines[2].startswith("[42/43] simulate_environments: 42 jobs, 1 s each (97 %")
 
 
 def test_without_a_terminal_only_long_jobs_have_a_line_for_their_start():

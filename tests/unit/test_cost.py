@@ -249,7 +249,7 @@ def default_jobs() -> list[PlannedJob]:
 def test_jobs_of_the_default_study(default_jobs: list[PlannedJob], monkeypatch: pytest.MonkeyPatch) -> None:
     counts = {rule: sum(planned.rule == rule for planned in default_jobs) for rule in ("train_vae", "train_experts")}
     assert counts == {"train_vae": 2 * 3, "train_experts": 2 * (4 + 3)}
-    assert sum(planned.rule == "simulate_environment" for planned in default_jobs) == 42
+    assert sum(planned.rule == "simulate_environments" for planned in default_jobs) == 42
     # Whatever takes long enough to be noted is noted beside its output.
     noted = {planned.rule for planned in default_jobs if planned.benchmark is not None}
     assert {"train_experts", "train_vae", "evaluate_weights", "regress_weights"} <= noted

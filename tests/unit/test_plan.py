@@ -330,7 +330,7 @@ def test_downloads_are_planned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     jobs = Counter(planned.rule for planned in planned_jobs(Path("config/era5.yaml")))
     assert (jobs["download_era5"], jobs["cut_era5"]) == (204, 34)
-    assert "simulate_environment" not in jobs
+    assert "simulate_environments" not in jobs
 
 
 def test_planning_is_light() -> None:

@@ -24,7 +24,7 @@ def ode(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 
 def test_jobs_are_those_that_the_study_asks_for(ode: Checkout) -> None:
     further = {
-        "simulate_environment": 5,
+        "simulate_environments": 5,
         "tune_generator": 1,
         "generate_weights": 2,  # before the generator is fine-tuned, too
         "train_context": 1,

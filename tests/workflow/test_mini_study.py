@@ -25,7 +25,7 @@ METHODS = {
     "decoded-conditioned", "decoded-paper", "latent-regression-conditioned", "latent-regression-paper",
 }  # fmt: skip
 BEFORE_DIFFUSION = {
-    "simulate_environment", "train_erm", "train_conditioned", "train_film_matched", "train_hypernetwork",
+    "simulate_environments", "train_erm", "train_conditioned", "train_film_matched", "train_hypernetwork",
     "train_experts", "gather_zoo", "gather_reference", "train_vae", "regress_weights", "finetune_bases", "fold_bases",
     "regress_latents", "map_weights", "evaluate_without_network", "show_environments",
 }  # fmt: skip
@@ -118,8 +118,8 @@ def test_a_diffusion_setting_reruns_the_diffusion_and_what_follows(study):
         (f"{STAGES}/train_diffusion.py", {"train_diffusion", *AFTER_DIFFUSION}, BEFORE_DIFFUSION),
         (f"{STAGES}/train_vae.py", {"train_vae", "train_diffusion"}, {"train_erm", "train_experts"}),
         ("weightcast/environments/forecast_metrics.py", {"evaluate_weights", "summarise"}, {"train_diffusion"}),
-        ("weightcast/systems/lambda_omega.py", {"simulate_environment", "train_erm", "write_report"}, set()),
-        ("weightcast/systems/era5_sample.py", set(), {"simulate_environment", "write_report"}),
+        ("weightcast/systems/lambda_omega.py", {"simulate_environments", "train_erm", "write_report"}, set()),
+        ("weightcast/systems/era5_sample.py", set(), {"simulate_environments", "write_report"}),
         ("weightcast/environments/report/verdict.py", {"write_report"}, {"summarise", "evaluate_weights"}),
     ],
 )  # fmt: skip
@@ -140,7 +140,7 @@ def test_adding_an_environment_trains_that_environment_alone(study):
     table.write_text(table.read_text() + "late,visible,1.2,0.6\n")
 
     planned = study.planned()
-    assert planned["simulate_environment"] == 1
+    assert planned["simulate_environments"] == 1
     assert planned["train_experts"] == 2  # the last shard of each base
     assert not set(planned) & {"train_erm", "train_conditioned", "train_film_matched", "train_hypernetwork"}
     study.snakemake("zoo")
@@ -161,7 +161,7 @@ def test_a_second_study_on_the_users_own_files_plans_an_import(finished, tmp_pat
     planned = finished.planned(config=str(path))
 
     assert planned["import_trajectories"] == 8
-    assert "simulate_environment" not in planned
+    assert "simulate_environments" not in planned
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,12 @@ class Environment:
     id: str
     parameters: Mapping[str, float]
     role: Role
+
+    @cached_property
+    def text(self) -> str:
+        """The row as JSON with sorted keys, as it stands in what jobs are told."""
+        row = {"id": self.id, "parameters": {name: float(value) for name, value in self.parameters.items()}}
+        return json.dumps(row | {"role": self.role}, sort_keys=True)
 
 
 @dataclass(frozen=True)
@@ -80,11 +87,11 @@ class EnvironmentTable:
         """Write the table; see :func:`write_environments`."""
         write_environments(path, self)
 
-    @property
+    @cached_property
     def ids(self) -> tuple[str, ...]:
         return tuple(environment.id for environment in self)
 
-    @property
+    @cached_property
     def visible(self) -> tuple[Environment, ...]:
         return self._with_role("visible")
 
@@ -96,7 +103,7 @@ class EnvironmentTable:
     def extrapolation(self) -> tuple[Environment, ...]:
         return self._with_role("extrapolation")
 
-    @property
+    @cached_property
     def unseen(self) -> tuple[Environment, ...]:
         """Interpolation and extrapolation together, in table order."""
         return tuple(environment for environment in self if environment.role != "visible")

@@ -15,6 +15,10 @@ from typing import Any
 
 from weightcast.core.config.settings import Settings
 from weightcast.core.errors import InputError
+from weightcast.core.files import written_whole
+
+LONG_JOB = 16 * 1024
+"""Characters from which on a job is a file."""
 
 Paths = Mapping[str, str | list[str]]
 
@@ -85,6 +89,25 @@ class Job:
         if not parts.get("outputs"):
             raise InputError(f"{source}: outputs: missing, expected where the outputs go")
         return cls(**parts)
+
+
+def keep_long_job(folder: Path, job: Job) -> str:
+    """What the command of a job is given: its JSON, or, where that is long, the path of a file that holds it.
+
+    Linux refuses a program an argument of more than 128 KiB.
+
+    Args:
+        folder: where files are kept, under names made of their content.
+        job: of the pipeline.
+    """
+    text = job.to_json()
+    if len(text) <= LONG_JOB:
+        return text
+    path = folder / f"{job.stage}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
+    if not path.is_file():
+        with written_whole(path) as partial:
+            partial.write_text(text, encoding="utf-8")
+    return str(path)
 
 
 def read_job(argument: str) -> Job:

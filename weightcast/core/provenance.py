@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from weightcast.core.errors import InputError
+from weightcast.core.files import written_whole
 
 PACKAGE = Path(__file__).parents[1]
 UNTRACED = {PACKAGE / "environments" / "jobs.py", PACKAGE / "evolution" / "jobs.py"}
@@ -41,11 +42,37 @@ def code_files(module: str, *further: str) -> list[str]:
     return sorted(str(file.relative_to(PACKAGE.parent)) for file in found)
 
 
+def keep_code(folder: Path, module: str, *further: str) -> Path:
+    """Write the list of :func:`code_files` with the digests of their contents, unless it is there; return its path.
+
+    Args:
+        folder: where lists are kept.
+        module: as for :func:`code_files`.
+        further: likewise.
+    """
+    names = (module, *further)
+    path = folder / f"{'+'.join(name.rpartition('.')[2] for name in names)}.txt"
+    text = "".join(f"{_digest(name)}  {name}\n" for name in code_files(*names))
+    try:
+        kept = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        kept = None
+    if kept != text:
+        with written_whole(path) as partial:
+            partial.write_text(text, encoding="utf-8")
+    return path
+
+
 @cache
-def code_digest(module: str) -> str:
+def _digest(name: str) -> str:
+    return file_digest(PACKAGE.parent / name)
+
+
+@cache
+def code_digest(module: str, *further: str) -> str:
     """Digest of the contents of :func:`code_files`: part of the key of cached and resumable state."""
     total = hashlib.sha256()
-    for name in code_files(module):
+    for name in code_files(module, *further):
         total.update(name.encode() + b"\0" + (PACKAGE.parent / name).read_bytes())
     return total.hexdigest()
 

@@ -13,7 +13,7 @@ import torch
 from weightcast.core.environment_table import ROLES, EnvironmentTable, Role, write_environments
 from weightcast.core.job import StageSettings
 from weightcast.core.methods import WEIGHTS_ONLY
-from weightcast.cost.jobs import PlannedJob
+from weightcast.cost.jobs import MAKING_TRAJECTORIES, PlannedJob
 from weightcast.cost.measure import Work
 from weightcast.cost.rehearsal import Told
 from weightcast.cost.simulation import simulation_seconds
@@ -34,8 +34,6 @@ from weightcast.environments.jobs import (
 from weightcast.environments.zoo import ExpertShard
 from weightcast.trajectories import Trajectories, write_trajectories
 
-ONE_ENVIRONMENT = ("simulate", "import_trajectories")
-"""Stages whose jobs are of one environment each, of which it is no matter which."""
 OF_ALL = ("summarise",)
 """Stages that have no environments in their settings, and yet more to do the more there are."""
 SHOWN = ("show_rollouts", "show_environments", "show_observed")
@@ -76,7 +74,10 @@ class EnvironmentsPart:
 
     def told(self, planned: PlannedJob) -> list[Told]:
         whole, stage = planned.settings(self.plan), planned.job.stage
-        if stage in ONE_ENVIRONMENT or planned.job.settings is not None:
+        if stage in MAKING_TRAJECTORIES:
+            first = whole.model_copy(update={"environments": whole.environments[:1]})  # type: ignore[attr-defined]
+            return [Told(first, grows=_count(whole))]
+        if planned.job.settings is not None:
             return [Told(whole)]
         part = self._shard(whole) if isinstance(whole, TrainExperts) else planned.settings(self.few)
         there, here = _count(whole), _count(part)
@@ -115,12 +116,16 @@ class EnvironmentsPart:
     def instead(self, planned: PlannedJob) -> Work | None:
         if planned.job.stage == "download_era5":
             return Work()  # the network has its own pace
-        return self._simulation if planned.job.stage == "simulate" else None
+        if planned.job.stage != "simulate":
+            return None
+        return self._simulation * _count(planned.settings(self.plan))
 
     def inputs(self, planned: PlannedJob, found: dict[str, Any]) -> Mapping[str, str | list[str]]:
         for name in ("trajectories", "observed"):
             if name in found:
                 found[name] = str(self.folder / "trajectories")
+        if planned.job.stage == "import_trajectories":
+            found = {name: files if isinstance(files, str) else files[:1] for name, files in found.items()}
         if "table" in found:
             found["table"] = str(self._table)
         if planned.job.stage == "gather_zoo":

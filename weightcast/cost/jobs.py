@@ -15,9 +15,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from weightcast.core.errors import InputError
-from weightcast.core.job import Job, StageSettings
+from weightcast.core.job import Job, StageSettings, read_job
 from weightcast.studies import stages_of
 from weightcast.workflow import snakefile
+
+
+MAKING_TRAJECTORIES = ("simulate", "import_trajectories")
+"""Stages whose jobs make the files of a few environments each, of which it is no matter which."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,14 +69,19 @@ def planned_jobs(config: Path, everything: bool = True) -> list[PlannedJob]:
     command += ["--configfile", str(config.resolve())]
     with _folder(everything) as folder:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    said = done.stdout + done.stderr
-    if done.returncode:
-        raise InputError(f"{config}: Snakemake cannot plan it: {_reason(said)}")
-    return parse_dry_run(said)
+        said = done.stdout + done.stderr
+        if done.returncode:
+            raise InputError(f"{config}: Snakemake cannot plan it: {_reason(said)}")
+        return parse_dry_run(said, folder)
 
 
-def parse_dry_run(text: str) -> list[PlannedJob]:
-    """Jobs from what Snakemake prints: the lines of a job, its command among them, follow the name of its rule."""
+def parse_dry_run(text: str, folder: Path = Path()) -> list[PlannedJob]:
+    """Jobs from what Snakemake prints: the lines of a job, its command among them, follow the name of its rule.
+
+    Args:
+        text: what it prints.
+        folder: in which it ran: long jobs are files there.
+    """
     jobs = []
     for block in re.split(r"^(?=(?:local)?rule \w+:$)", text, flags=re.MULTILINE)[1:]:
         rule = block.partition(":")[0].split()[1]
@@ -83,24 +92,30 @@ def parse_dry_run(text: str) -> list[PlannedJob]:
         script = next(place for place, word in enumerate(words) if word.endswith("run_stage.py"))
         found = re.search(r"^\s+benchmark: (.+)$", block, re.MULTILINE)
         benchmark = None if found is None else Path(found[1])
-        jobs.append(PlannedJob(rule, Job.from_json(words[script + 1], f"rule {rule}"), benchmark))
+        jobs.append(PlannedJob(rule, _job(words[script + 1], rule, folder), benchmark))
     return jobs
 
 
+def _job(argument: str, rule: str, folder: Path) -> Job:
+    return Job.from_json(argument, f"rule {rule}") if argument.startswith("{") else read_job(str(folder / argument))
+
+
 def producers(jobs: Sequence[PlannedJob]) -> dict[str, tuple[PlannedJob, str]]:
-    """The job that makes a file, and the name of the output there, by the file's path."""
-    return {path: (planned, name) for planned in jobs for name, path in planned.job.outputs.items()}
+    """The job that makes a file, and the name of the output there, by the file's path.
+
+    Trajectories are read from their folder, which stands for the first of the jobs that make files there.
+    """
+    made_by = {path: (planned, name) for planned in jobs for name, path in planned.job.outputs.items()}
+    for planned in reversed(jobs):
+        if planned.job.stage in MAKING_TRAJECTORIES:
+            for name, path in planned.job.outputs.items():
+                made_by[str(Path(path).parent)] = (planned, name)
+    return made_by
 
 
 def inputs_from(planned: PlannedJob, made_by: dict[str, tuple[PlannedJob, str]]) -> list[tuple[PlannedJob, str]]:
     """The jobs whose outputs a job reads; of trajectories, which it reads from their folder, one."""
-    found = []
-    for path in planned.inputs:
-        if path in made_by:
-            found.append(made_by[path])
-        elif path in (planned.job.inputs.get("trajectories"), planned.job.inputs.get("observed")):
-            found += [made for file, made in made_by.items() if Path(file).parent == Path(path)][:1]
-    return found
+    return [made_by[path] for path in planned.inputs if path in made_by]
 
 
 def _reason(said: str) -> str:

@@ -6,7 +6,10 @@ imported: Snakemake reads this file in every process that it starts.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,10 +45,11 @@ from weightcast.environments.plan import (
     shards,
     shown_methods,
     source_settings,
+    trajectory_shards,
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plan:
     """A study and its table of environments, from which every job's settings are cut.
 
@@ -70,6 +74,16 @@ class Plan:
     @property
     def results(self) -> Path:
         return self.study.results
+
+    @cached_property
+    def shards(self) -> dict[str, list[str]]:
+        """Environments whose experts one job trains together, by the shard's name."""
+        return shards(self.study, self.table)
+
+    @cached_property
+    def trajectory_shards(self) -> dict[str, list[str]]:
+        """Environments whose trajectories one job makes, by the shard's name."""
+        return trajectory_shards(self.study, self.table)
 
     @property
     def shown(self) -> ShownFrames | None:
@@ -99,7 +113,16 @@ class Rows(StageSettings):
 
     environments: tuple[Environment, ...]
 
-    @property
+    @cached_property
+    def digest(self) -> str:
+        """The same as of any settings; of many environments, which are in many jobs' settings, each is written once."""
+        mark = "environments of the table"
+        plain = self.model_dump(mode="json", exclude={"environments"}) | {"environments": mark}
+        rows = ", ".join([environment.text for environment in self.environments])
+        text = json.dumps(plain, sort_keys=True).replace(f'"environments": "{mark}"', f'"environments": [{rows}]')
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @cached_property
     def table(self) -> EnvironmentTable:
         names = tuple(self.environments[0].parameters) if self.environments else ()
         return EnvironmentTable(self.environments, names, Path("environments.csv"))
@@ -135,18 +158,18 @@ class ResolveConfig(StageSettings):
 
 
 class Simulate(Rows):
-    """Trajectories of one environment from a simulator or a package."""
+    """Trajectories of the environments of a shard from a simulator or a package."""
 
     source: str
     settings: dict[str, Any]
     seed: int
 
     @classmethod
-    def of(cls, plan: Plan, environment: str) -> Simulate:
-        row = plan.table[environment]
-        data = plan.study.data.of_role(row.role)
+    def of(cls, plan: Plan, shard: str) -> Simulate:
+        rows = tuple(plan.table[id] for id in plan.trajectory_shards[shard])
+        data = plan.study.data.of_role(rows[0].role)  # a shard is of visible environments or of unseen ones
         return cls(
-            environments=(row,),
+            environments=rows,
             source=data.source,
             settings=source_settings(data),
             seed=plan.study.seed,
@@ -154,7 +177,7 @@ class Simulate(Rows):
 
 
 class ImportTrajectories(Rows):
-    """Trajectories of one environment from the user's own files, and what is expected of these.
+    """Trajectories of the environments of a shard from the user's own files, and what is expected of these.
 
     Attributes:
         trajectories: all that its role needs.
@@ -169,11 +192,11 @@ class ImportTrajectories(Rows):
     frame_step: float
 
     @classmethod
-    def of(cls, plan: Plan, environment: str) -> ImportTrajectories:
-        row = plan.table[environment]
-        data = plan.study.data.of_role(row.role)
+    def of(cls, plan: Plan, shard: str) -> ImportTrajectories:
+        rows = tuple(plan.table[id] for id in plan.trajectory_shards[shard])
+        data = plan.study.data.of_role(rows[0].role)
         return cls(
-            environments=(row,),
+            environments=rows,
             channels=data.channels,
             grid=data.grid,
             frames=data.frames,
@@ -353,7 +376,7 @@ class TrainExperts(Told):
     @classmethod
     def of(cls, plan: Plan, base: str, shard: str) -> TrainExperts:
         zoo = plan.study.zoo
-        rows = tuple(plan.table[id] for id in shards(plan.study, plan.table)[shard])
+        rows = tuple(plan.table[id] for id in plan.shards[shard])
         return cls(
             shown=plan.shown,
             environments=rows,

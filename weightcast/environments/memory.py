@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from weightcast.core.environment_table import ROLES
 from weightcast.core.nets.sizes import (
@@ -32,7 +33,6 @@ from weightcast.environments.plan import (
     attended_arms,
     compared_frames,
     finetuned_maps,
-    shards,
     source_settings,
     tuned_arms,
 )
@@ -85,6 +85,7 @@ class _Sizes:
     unseen: int
 
     @classmethod
+    @lru_cache(maxsize=4)
     def of(cls, plan: Plan) -> _Sizes:
         study = plan.study
         predictor, channels, grid = study.predictor, len(study.data.channels), study.data.grid
@@ -321,7 +322,7 @@ def _find_equations(sizes: _Sizes, of: Mapping[str, str]) -> int:
 
 def _train_experts(sizes: _Sizes, of: Mapping[str, str]) -> int:
     study, data = sizes.study, sizes.study.data
-    ids = shards(study, sizes.plan.table)
+    ids = sizes.plan.shards
 
     def of_shard(name: str) -> int:
         members = len(ids[name]) * (study.zoo.members if name.startswith("visible") else 1)

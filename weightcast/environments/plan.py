@@ -19,6 +19,8 @@ from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.config.zoo import BaseName
 
 FEWEST_VISIBLE = 2
+MANY = 64
+"""Of what a study has so many of, one more is little."""
 
 
 def check_plan(study: Study, table: EnvironmentTable) -> None:
@@ -120,6 +122,23 @@ def reference_shards(study: Study, table: EnvironmentTable) -> dict[str, list[st
 def shards(study: Study, table: EnvironmentTable) -> dict[str, list[str]]:
     """Both kinds of shards: ids by the shard's name."""
     return expert_shards(study, table) | reference_shards(study, table)
+
+
+def trajectory_shards(study: Study, table: EnvironmentTable) -> dict[str, list[str]]:
+    """Environments whose trajectories one job makes: ids by the shard's name, all of one role.
+
+    Consecutive rows, so that appending one changes the last shard or adds one; but environments that joined the table
+    after the training of a base was begun are in shards of their own: what a base was trained on stays as it is.
+    """
+    fixed = study.simulated_together
+    visible = [environment.id for environment in table.visible]
+    known = [set(recorded_environments(study, base) or ()) for base in (*trained_maps(study), "context")]
+    classes: dict[tuple[bool, ...], list[str]] = {}
+    for id in visible:
+        classes.setdefault(tuple(id in ids for ids in known), []).append(id)
+    return _growing_shards("visible", list(classes.values()), fixed) | _growing_shards(
+        "unseen", [[environment.id for environment in table.unseen]], fixed
+    )
 
 
 def base_environments(study: Study, table: EnvironmentTable, base: str) -> list[str]:
@@ -270,3 +289,17 @@ def _shards(prefix: str, ids: Sequence[str], size: int) -> dict[str, list[str]]:
     """Consecutive chunks of at most ``size`` ids, by a name that only the chunk's position decides."""
     starts = range(0, len(ids), size)
     return {f"{prefix}-{number:03d}": list(ids[start : start + size]) for number, start in enumerate(starts)}
+
+
+def _growing_shards(prefix: str, classes: Sequence[Sequence[str]], size: int | None) -> dict[str, list[str]]:
+    """Consecutive chunks of each class, of ``size`` ids; if None, of so many that a chunk is one in ``MANY`` of those
+    before it: the first ones are of a single id, and however many there are, none takes much longer than the rest."""
+    found: dict[str, list[str]] = {}
+    before = 0
+    for ids in classes:
+        start = 0
+        while start < len(ids):
+            count = min(size or max(1, before // MANY), len(ids) - start)
+            found[f"{prefix}-{len(found):03d}"] = list(ids[start : start + count])
+            start, before = start + count, before + count
+    return found

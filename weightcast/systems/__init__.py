@@ -39,6 +39,7 @@ class System:
             seed alone. Raises `InputError` for settings or environments that cannot be used.
         terms: if it is an ordinary differential equation of polynomials: (an environment's parameters, settings) ->
             coefficients by equation and term; see `weightcast.environments.explain.known_terms`.
+        reads_files: whether trajectories also depend on files, which may be exchanged.
     """
 
     name: str
@@ -47,6 +48,7 @@ class System:
     settings: type[SystemSettings]
     trajectories: Callable[[Sequence[Environment], Mapping[str, Any], int], Iterator[Trajectories]]
     terms: Callable[[Mapping[str, float], Mapping[str, Any]], dict[str, dict[str, float]]] | None = None
+    reads_files: bool = False
 
     @property
     def default_settings(self) -> dict[str, Any]:

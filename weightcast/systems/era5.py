@@ -96,4 +96,4 @@ def _cut_environment(environment: Environment, settings: ERA5Settings) -> Trajec
     )
 
 
-SYSTEM = System(NAME, PARAMETERS, CHANNELS, ERA5Settings, trajectories)
+SYSTEM = System(NAME, PARAMETERS, CHANNELS, ERA5Settings, trajectories, reads_files=True)

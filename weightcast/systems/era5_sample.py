@@ -183,4 +183,4 @@ def _check_settings(settings: ERA5SampleSettings, frames: int) -> None:
         )
 
 
-SYSTEM = System(NAME, PARAMETERS, CHANNELS, ERA5SampleSettings, trajectories)
+SYSTEM = System(NAME, PARAMETERS, CHANNELS, ERA5SampleSettings, trajectories, reads_files=True)

@@ -141,7 +141,7 @@ def evaluated_networks(study: Study, table: EnvironmentTable) -> int:
 
 def _results(study: Study, table: EnvironmentTable) -> Lines:
     """What the bases that are there were trained on, and what they have not seen."""
-    visible = [environment.id for environment in table.visible]
+    visible = {environment.id: True for environment in table.visible}
     lines = []
     for name in trained_maps(study):
         recorded = recorded_environments(study, name)
@@ -149,7 +149,8 @@ def _results(study: Study, table: EnvironmentTable) -> Lines:
             continue
         lines.append(f"base {name} was trained on {len(recorded)} visible environments: {_some(recorded)}")
         gone = [id for id in recorded if id not in visible]
-        new = [id for id in visible if id not in recorded]
+        known = set(recorded)
+        new = [id for id in visible if id not in known]
         if gone:
             lines.append(f"note: {_some(gone)} no longer visible: {name} will be trained again, on {len(visible)}")
         elif new:

@@ -1,21 +1,28 @@
-"""The stage ``import_trajectories``: one environment's trajectories in a form that users have, checked."""
+"""The stage ``import_trajectories``: trajectories of a few environments in a form that users have, checked."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from weightcast.core.artifact_header import digest_of
+from weightcast.core.environment_table import Environment
+from weightcast.core.errors import InputError
 from weightcast.core.job import StageSettings
-from weightcast.core.provenance import file_digest
+from weightcast.core.provenance import code_digest, file_digest
 from weightcast.core.stage import stage
 from weightcast.environments.jobs import ImportTrajectories
+from weightcast.environments.trajectory_manifest import MadeFiles, Manifest
 from weightcast.trajectories import (
-    TrajectoryFile,
+    Trajectories,
     read_archive,
     read_npy_environment,
     read_npz_environment,
     read_trajectories,
+    write_trajectories,
 )
 from weightcast.trajectories.npz_folder import environment_index
 
@@ -37,25 +44,53 @@ class UserFiles:
     @classmethod
     def input_digest(cls, path: Path, settings: StageSettings) -> list[str]:
         """Digests of the file, or of the folder's files in the order of their names."""
-        return [file_digest(file) for file in (sorted(path.glob("*.npy")) if path.is_dir() else [path])]
+        return cls(path).digests()
+
+    def digests(self) -> list[str]:
+        """The same."""
+        return [_digest(file) for file in (sorted(self.path.glob("*.npy")) if self.path.is_dir() else [self.path])]
 
 
 @stage("import_trajectories")
 def import_trajectories(
-    run: Run, settings: ImportTrajectories, source: UserFiles, test: UserFiles | None = None
-) -> TrajectoryFile:
-    """Read and check one environment's trajectories.
+    run: Run, settings: ImportTrajectories, source: list[UserFiles], test: list[UserFiles]
+) -> Manifest:
+    """Read and check one environment's trajectories after the other, but for those whose files are there.
+
+    Each file is written as soon as its environment is read, beside the output.
 
     Args:
-        run: not used.
+        run: whose output they lie beside.
         settings: what is expected of them.
-        source: the user's files; of ``.npz`` that of trajectories to train.
-        test: that of trajectories to test; None unless they are ``.npz``.
+        source: the user's files of each environment; of ``.npz`` those of trajectories to train.
+        test: those of trajectories to test; none unless they are ``.npz``.
 
     Raises:
         InputError: they cannot be read, or are not what the study expects.
     """
-    (environment,) = settings.environments
+    if len(source) != len(settings.ids) or len(test) not in (0, len(source)):
+        raise InputError(
+            f"job import_trajectories: inputs: found {len(source)} and {len(test)} files, expected {len(settings.ids)} "
+            "and, of .npz files, as many: of each environment"
+        )
+    own = {row.id: (row, *files) for row, *files in zip(settings.environments, source, *([test] if test else []))}
+    shared = settings.model_dump(mode="json", exclude={"environments"}) | {"code": code_digest(__name__)}
+    files = MadeFiles(
+        run.outputs["output"],
+        {
+            id: digest_of(shared | {"environment": row.text, "files": [one.digests() for one in given]})
+            for id, (row, *given) in own.items()
+        },
+    )
+    for id, (row, *given) in own.items():
+        if id not in files:
+            write_trajectories(files.path(id), _read(settings, row, [one.path for one in given]))
+            files.note(id)
+    return files.manifest(settings.ids)
+
+
+def _read(settings: ImportTrajectories, environment: Environment, paths: Sequence[Path]) -> Trajectories:
+    """One environment's trajectories, from one file or folder, or from two ``.npz`` files."""
     expected: dict[str, Any] = {
         "channels": settings.channels,
         "grid": settings.grid,
@@ -63,12 +98,17 @@ def import_trajectories(
         "parameters": environment.parameters,
         "minimum_frames": settings.frames,
     }
-    path = source.path
-    if test is not None:
+    if len(paths) > 1:
         expected |= {"trajectories": settings.trajectories, "test_trajectories": settings.test_trajectories}
-        archives = read_archive(path), read_archive(test.path)
-        return TrajectoryFile(read_npz_environment(*archives, environment_index(environment.id), **expected))
+        archives = (_archive(path) for path in paths)
+        return read_npz_environment(*archives, environment_index(environment.id), **expected)
+    (path,) = paths
     expected["minimum_trajectories"] = settings.trajectories
     if path.is_dir() or path.suffix == ".npy":
-        return TrajectoryFile(read_npy_environment(path, frame_step=settings.frame_step, **expected))
-    return TrajectoryFile(read_trajectories(path, **expected))
+        return read_npy_environment(path, frame_step=settings.frame_step, **expected)
+    return read_trajectories(path, **expected)
+
+
+_digest = lru_cache(file_digest)
+"""A pair of ``.npz`` files holds many environments: each file is digested, and read, once."""
+_archive = lru_cache(maxsize=2)(read_archive)
