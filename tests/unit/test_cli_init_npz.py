@@ -33,9 +33,11 @@ def imported(study: Study, table: EnvironmentTable, id: str) -> np.ndarray:
     """What the pipeline's copy of an environment's trajectories holds."""
     assert study.data.directory is not None
     train, test = find_source_files(study.data.directory, table, "npz")[id]
-    settings = ImportTrajectories.of(Plan(study, table), id).model_dump(mode="json")
-    job = {"stage": "import_trajectories", "settings": settings, "outputs": {"output": f"{id}.nc"}, "device": "cpu"}
-    run_job(json.dumps(job | {"inputs": {"source": str(train), "test": str(test)}}))
+    plan = Plan(study, table)
+    shard = next(shard for shard, ids in plan.trajectory_shards.items() if ids == [id])
+    settings = ImportTrajectories.of(plan, shard).model_dump(mode="json")
+    job = {"stage": "import_trajectories", "settings": settings, "outputs": {"output": f"{shard}.csv"}, "device": "cpu"}
+    run_job(json.dumps(job | {"inputs": {"source": [str(train)], "test": [str(test)]}}))
     return read_trajectories(f"{id}.nc", channels=study.data.channels, grid=study.data.grid, environment=id).values
 
 

@@ -51,6 +51,13 @@ def rows(*ids: str) -> list[dict[str, Any]]:
     return [{"id": row.id, "parameters": dict(row.parameters), "role": row.role} for row in chosen]
 
 
+def manifest(folder: Path) -> dict[str, str]:
+    """The digest of each environment's file, as the shard's manifest says."""
+    header, *lines = (folder / "shard.csv").read_text().splitlines()
+    assert header == "environment,sha256"
+    return dict(line.split(",") for line in lines)
+
+
 def run(stage: str, settings: dict[str, Any], outputs: dict[str, Path] | Path, **inputs: Any) -> None:
     """A job as the pipeline hands it over."""
     named = outputs if isinstance(outputs, dict) else {"output": outputs}
@@ -92,21 +99,28 @@ def weights(tmp_path: Path) -> Path:
 def test_a_simulated_environment_is_the_same_alone_and_told_by_name(tmp_path: Path) -> None:
     settings = {"source": "lotka-volterra", "seed": 3, "settings": {"frames": 4, "trajectories": 2}}
     environment = {"id": "x", "parameters": {"beta": 0.5, "delta": 0.5}, "role": "visible"}
-    run("simulate", settings | {"environments": [environment]}, tmp_path / "x.nc")
-    first = read_trajectories(tmp_path / "x.nc", environment="x", channels=["prey", "predator"])
+    other = environment | {"id": "y", "parameters": {"beta": 0.6, "delta": 0.5}}
+    run("simulate", settings | {"environments": [environment]}, tmp_path / "alone" / "shard.csv")
+    first = read_trajectories(tmp_path / "alone" / "x.nc", environment="x", channels=["prey", "predator"])
     assert first.values.shape[:3] == (2, 4, 2)
-    run("simulate", settings | {"environments": [environment]}, tmp_path / "again.nc")
-    assert (tmp_path / "x.nc").read_bytes() == (tmp_path / "again.nc").read_bytes()
+    run("simulate", settings | {"environments": [other, environment]}, tmp_path / "together" / "shard.csv")
+    assert (tmp_path / "alone" / "x.nc").read_bytes() == (tmp_path / "together" / "x.nc").read_bytes()
+    assert manifest(tmp_path / "together")["x"] == manifest(tmp_path / "alone")["x"]
+    assert list(manifest(tmp_path / "together")) == ["y", "x"]
 
 
 def test_imported_files_are_checked(trajectories: Path, tmp_path: Path) -> None:
     expected = {"channels": ["u"], "grid": GRID, "frames": 9, "trajectories": 5, "frame_step": 1.0}
-    settings = {"environments": rows("a"), **expected}
-    run("import_trajectories", settings, tmp_path / "a.nc", source=trajectories / "a.nc")
-    assert (tmp_path / "a.nc").read_bytes() == (trajectories / "a.nc").read_bytes()
+    settings, output = {"environments": rows("a", "b"), **expected}, tmp_path / "made" / "shard.csv"
+    source = [str(trajectories / f"{id}.nc") for id in ("a", "b")]
+    run("import_trajectories", settings, output, source=source)
+    for id in ("a", "b"):
+        assert (tmp_path / "made" / f"{id}.nc").read_bytes() == (trajectories / f"{id}.nc").read_bytes()
     with refused("a.nc", "6"):
-        run("import_trajectories", settings | {"trajectories": 6}, tmp_path / "no.nc", source=trajectories / "a.nc")
-    assert not (tmp_path / "no.nc").exists()
+        run("import_trajectories", settings | {"trajectories": 6}, tmp_path / "no" / "shard.csv", source=source)
+    assert not (tmp_path / "no").exists()
+    with refused("import_trajectories", "found 1", "expected 2"):
+        run("import_trajectories", settings, tmp_path / "no" / "shard.csv", source=source[:1])
 
 
 def test_a_folder_of_arrays_is_imported(tmp_path: Path) -> None:
@@ -114,8 +128,8 @@ def test_a_folder_of_arrays_is_imported(tmp_path: Path) -> None:
     for number in range(2):
         np.save(tmp_path / "a" / f"{number}.npy", np.full((9, 1, *GRID), number, np.float32))
     settings = {"environments": rows("a"), "channels": ["u"], "grid": GRID, "frames": 9, "trajectories": 2}
-    run("import_trajectories", settings | {"frame_step": 0.25}, tmp_path / "a.nc", source=tmp_path / "a")
-    found = read_trajectories(tmp_path / "a.nc")
+    run("import_trajectories", settings | {"frame_step": 0.25}, tmp_path / "made" / "shard.csv", source=tmp_path / "a")
+    found = read_trajectories(tmp_path / "made" / "a.nc")
     assert found.values[:, 0, 0, 0, 0].tolist() == [0, 1] and found.time[1] == 0.25
 
 

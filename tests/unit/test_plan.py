@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -38,6 +39,7 @@ from weightcast.environments.plan import (
     reference_shards,
     regressions,
     source_settings,
+    trajectory_shards,
     tuned_arms,
     weight_sources,
 )
@@ -90,6 +92,64 @@ def test_appending_a_row_changes_or_adds_the_last_shard_alone(study: Study, coun
 
 def test_no_unseen_environment_no_reference(study: Study) -> None:
     assert reference_shards(study, visible("a", "b")) == {}
+
+
+# --- shards of trajectories
+
+
+def many(count: int) -> EnvironmentTable:
+    return table_of(*((f"e{number}", "interpolation" if number % 10 == 5 else "visible") for number in range(count)))
+
+
+@pytest.mark.parametrize("count", [2, 100, 1000, 10_000])
+def test_shards_of_trajectories_are_as_many_as_a_few_hundred(study: Study, count: int) -> None:
+    table = many(count)
+    found = trajectory_shards(study, table)
+    assert [id for ids in found.values() for id in ids] == [row.id for row in (*table.visible, *table.unseen)]
+    assert len({table[id].role for id in next(iter(found.values()))}) == 1
+    assert len(found) == count if count <= 100 else len(found) < 700
+    # No job is much longer than the rest: at most one in 64 of what comes before it.
+    for role in ("visible", "unseen"):
+        sizes = [len(ids) for name, ids in found.items() if name.startswith(role)]
+        assert all(size == 1 or size <= sum(sizes[:place]) / 64 for place, size in enumerate(sizes))
+
+
+def test_shards_of_trajectories_are_as_large_as_asked_for(study: Study) -> None:
+    fixed = study.model_copy(update={"simulated_together": 4})
+    assert [len(ids) for ids in trajectory_shards(fixed, many(30)).values()] == [4] * 6 + [3, 3]
+
+
+@pytest.mark.parametrize("count", [3, 300, 1234])
+def test_appending_a_row_changes_or_adds_the_last_shard_of_trajectories_alone(study: Study, count: int) -> None:
+    ids = [f"e{number}" for number in range(count + 1)]
+    before, after = trajectory_shards(study, visible(*ids[:-1])), trajectory_shards(study, visible(*ids))
+    assert [name for name in after if after[name] != before.get(name)] == [list(after)[-1]]
+
+
+@pytest.mark.parametrize("place", [0, 150, 300])
+def test_an_environment_that_joins_after_a_base_was_begun_changes_none_of_its_shards(study: Study, place: int) -> None:
+    ids = [f"e{number}" for number in range(300)]
+    write_record(study, "erm", ids)
+    before = trajectory_shards(study, visible(*ids))
+    after = trajectory_shards(study, visible(*ids[:place], "joined", *ids[place:]))
+    assert {name: after[name] for name in before} == before
+    assert [after[name] for name in after if name not in before] == [["joined"]]
+
+
+def test_a_record_that_does_not_hold_any_more_divides_no_shards(study: Study) -> None:
+    write_record(study, "erm", ["a", "gone"])
+    assert trajectory_shards(study.model_copy(update={"simulated_together": 9}), visible("b", "a", "c")) == {
+        "visible-000": ["b", "a", "c"]
+    }
+
+
+# --- what jobs are told
+
+
+def test_the_digest_of_settings_is_that_of_their_json(study: Study) -> None:
+    settings = TrainBase.of(Plan(study, many(20)), "conditioned")
+    plain = json.dumps(settings.model_dump(mode="json"), sort_keys=True)
+    assert settings.digest == hashlib.sha256(plain.encode()).hexdigest()
 
 
 # --- environments of the bases

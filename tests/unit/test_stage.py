@@ -19,13 +19,22 @@ from tiny_study import ROOT, tiny_config, write_config, write_data, write_table
 from weightcast.core import stage as stage_module
 from weightcast.core.artifacts import load_artifact, save_artifact
 from weightcast.core.files import written_whole
-from weightcast.core.job import Job, StageSettings, read_job
+from weightcast.core.job import Job, StageSettings, keep_long_job, read_job
 from weightcast.core.run import Run
 from weightcast.core.stage import Stage, stage
 from weightcast.environments.jobs import GatherZoo, Plan
 from weightcast.environments.zoo import ExpertShard
 from weightcast.runner import find_stage, run_job
 from weightcast.studies import load_plan, stages_of
+
+
+def test_a_long_job_is_a_file(tmp_path: Path) -> None:
+    short, long = (Job("gather_zoo", inputs={"shards": ["s"] * times}, config="c.yaml") for times in (3, 30_000))
+    assert keep_long_job(tmp_path / "jobs", short) == short.to_json()
+    argument = keep_long_job(tmp_path / "jobs", long)
+    assert keep_long_job(tmp_path / "jobs", long) == argument and len(list((tmp_path / "jobs").iterdir())) == 1
+    kept = json.loads(Path(argument).read_text())
+    assert len(kept["inputs"]["shards"]) == 30_000 and len(argument) < 300
 
 
 class Told(StageSettings):

@@ -410,7 +410,7 @@ def test_tables_and_files_must_match(tmp_path: Path, table: EnvironmentTable) ->
 
 def test_import_stage(tmp_path: Path, table: EnvironmentTable, array: np.ndarray) -> None:
     np.save(tmp_path / "Re_210.npy", array)
-    output = tmp_path / "study" / "trajectories" / "slow.nc"
+    output = tmp_path / "study" / "trajectories" / "visible-000.csv"
 
     def run(*channels: str) -> subprocess.CompletedProcess[str]:
         told = ImportTrajectories(
@@ -438,5 +438,5 @@ def test_import_stage(tmp_path: Path, table: EnvironmentTable, array: np.ndarray
     assert not output.parent.exists()
 
     assert run("u", "v").returncode == 0
-    written = read_trajectories(output, channels=("u", "v"), environment="slow", parameters={"Re": 210.0})
+    written = read_trajectories(output.with_name("slow.nc"), channels=("u", "v"), environment="slow", parameters={"Re": 210.0})
     assert written.values.shape == (1, 5, 2, 4, 6)

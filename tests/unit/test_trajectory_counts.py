@@ -119,9 +119,11 @@ def test_jobs_are_told_the_counts_of_their_role(chain: Chain) -> None:
     assert TrainBase.of(plan, "erm").data.trajectories == equal
     assert TrainExperts.of(plan, "erm", "visible-000").data.trajectories == equal
     assert TrainExperts.of(plan, "erm", "unseen-000").data.trajectories.train == 1
-    assert [ImportTrajectories.of(plan, id).trajectories for id, _, _ in ROWS] == [4, 4, 4, 3, 3]
+    assert list(plan.trajectory_shards.values()) == [[id] for id, _, _ in ROWS]
+    assert [ImportTrajectories.of(plan, shard).trajectories for shard in plan.trajectory_shards] == [4, 4, 4, 3, 3]
     simulated = with_data(plan, source="lambda-omega", directory=None)
-    assert [Simulate.of(simulated, id).settings["trajectories"] for id, _, _ in ROWS] == [4, 4, 4, 3, 3]
+    told = [Simulate.of(simulated, shard) for shard in simulated.trajectory_shards]
+    assert [settings.settings["trajectories"] for settings in told] == [4, 4, 4, 3, 3]
 
 
 def test_a_change_for_unseen_environments_trains_nothing_else_again(chain: Chain) -> None:

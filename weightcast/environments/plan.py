@@ -131,14 +131,13 @@ def trajectory_shards(study: Study, table: EnvironmentTable) -> dict[str, list[s
     after the training of a base was begun are in shards of their own: what a base was trained on stays as it is.
     """
     fixed = study.simulated_together
-    visible = [environment.id for environment in table.visible]
-    known = [set(recorded_environments(study, base) or ()) for base in (*trained_maps(study), "context")]
+    seen = [set(base_environments(study, table, base)) for base in (*trained_maps(study), "context")]
     classes: dict[tuple[bool, ...], list[str]] = {}
-    for id in visible:
-        classes.setdefault(tuple(id in ids for ids in known), []).append(id)
-    return _growing_shards("visible", list(classes.values()), fixed) | _growing_shards(
-        "unseen", [[environment.id for environment in table.unseen]], fixed
-    )
+    for environment in table.visible:
+        classes.setdefault(tuple(environment.id in ids for ids in seen), []).append(environment.id)
+    by_age = [classes[by] for by in sorted(classes, key=sum, reverse=True)]  # seen by more bases: longer in the table
+    unseen = [environment.id for environment in table.unseen]
+    return _growing_shards("visible", by_age, fixed) | _growing_shards("unseen", [unseen], fixed)
 
 
 def base_environments(study: Study, table: EnvironmentTable, base: str) -> list[str]:
