@@ -1,10 +1,10 @@
 """What planning a study costs as its table grows: CPU seconds, memory and jobs of a dry run, and the longest command.
 
-``python benchmarks/planning.py [--environments 100 1000 10000] [--shard 64] [--check] [-o FILE.csv]``. The study is that
-of predator and prey, config/lotka-volterra.yaml, with a table written by this script in a temporary folder, of which
-nothing has run yet. Two lines come first: a Snakefile of one rule without inputs, which is Snakemake's own share, and
-the same behind what reads a study. ``--check`` measures ``weightcast check --no-timing`` as well, and ``--profile`` says
-where the time goes.
+``python benchmarks/planning.py [--environments 100 1000 10000] [--shard 64] [--commands] [--check] [-o FILE.csv]``. The
+study is that of predator and prey, config/lotka-volterra.yaml, with a table written by this script in a temporary
+folder, where nothing has run yet. Two lines come first: a Snakefile of one rule without inputs, which is Snakemake's own
+share, and the same with what reads a study imported. ``--commands`` plans once more to see how long commands are;
+``--check`` measures ``weightcast check --no-timing`` as well.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,7 +40,7 @@ class Cost:
         cpu: seconds, of the command and what it started.
         memory: megabytes at most.
         jobs: that would run.
-        command: bytes of the longest command of a job.
+        command: bytes of the longest command of a job; 0: not looked at.
     """
 
     what: str
@@ -85,7 +86,7 @@ def measured(command: list[str], folder: Path) -> tuple[float, float, str]:
 
 def planning(snakefile: Path, folder: Path, *options: str) -> list[str]:
     """The command of a dry run."""
-    snakemake = [sys.executable, "-P", "-m", "snakemake", "--dry-run", "--printshellcmds", "--cores", "2", "--nocolor"]
+    snakemake = [sys.executable, "-P", "-m", "snakemake", "--dry-run", "--cores", "2", "--nocolor"]
     profile = ["--workflow-profile", str(ROOT / "profiles/default")]
     return [*snakemake, *profile, "--snakefile", str(snakefile), "--directory", str(folder), *options]
 
@@ -99,15 +100,16 @@ def floor(name: str, text: str) -> Cost:
     return Cost(name, 0, cpu, memory, 1)
 
 
-def dry_run(environments: int, shard: int | None) -> Cost:
+def dry_run(environments: int, shard: int | None, commands: bool) -> Cost:
     """What a dry run of a study costs."""
     with TemporaryDirectory() as name:
         folder = Path(name)
-        config = write_study(folder, environments, shard)
-        cpu, memory, said = measured(planning(ROOT / "Snakefile", folder, "--configfile", str(config)), folder)
+        command = planning(ROOT / "Snakefile", folder, "--configfile", str(write_study(folder, environments, shard)))
+        cpu, memory, said = measured(command, folder)
+        printed = measured([*command, "--printshellcmds"], folder)[2] if commands else ""
     jobs = len(re.findall(r"^(?:local)?rule \w+:$", said, re.MULTILINE))
-    commands = (len(line.encode()) for line in said.splitlines() if "run_stage.py" in line)
-    return Cost("dry run", environments, cpu, memory, jobs, max(commands))
+    lengths = (len(line.encode()) for line in printed.splitlines() if "run_stage.py" in line)
+    return Cost("dry run", environments, cpu, memory, jobs, max(lengths, default=0))
 
 
 def check(environments: int, shard: int | None) -> Cost:
@@ -124,6 +126,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--environments", nargs="+", type=int, default=[100, 1000, 10_000], metavar="NUMBER")
     parser.add_argument("--shard", type=int, metavar="NUMBER", help="zoo.shard_environments; default: the study's")
+    parser.add_argument("--commands", action="store_true", help="how long the longest command is, too")
     parser.add_argument("--check", action="store_true", help="weightcast check as well")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="CSV to write")
     arguments = parser.parse_args()
@@ -138,11 +141,11 @@ def main() -> None:
             rows.writerows(map(asdict, costs))
 
 
-def _costs(arguments: argparse.Namespace):
+def _costs(arguments: argparse.Namespace) -> Iterator[Cost]:
     yield floor("Snakemake alone", NOTHING)
     yield floor("and what reads a study", READS_STUDIES)
     for environments in arguments.environments:
-        yield dry_run(environments, arguments.shard)
+        yield dry_run(environments, arguments.shard, arguments.commands)
         if arguments.check:
             yield check(environments, arguments.shard)
 

@@ -438,5 +438,7 @@ def test_import_stage(tmp_path: Path, table: EnvironmentTable, array: np.ndarray
     assert not output.parent.exists()
 
     assert run("u", "v").returncode == 0
-    written = read_trajectories(output.with_name("slow.nc"), channels=("u", "v"), environment="slow", parameters={"Re": 210.0})
+    written = read_trajectories(
+        output.with_name("slow.nc"), channels=("u", "v"), environment="slow", parameters={"Re": 210.0}
+    )
     assert written.values.shape == (1, 5, 2, 4, 6)

@@ -104,12 +104,13 @@ def _imported(file: Path) -> tuple[Path, ...]:
 
 
 def _run_nodes(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes below ``node`` but those under ``if TYPE_CHECKING``."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
-            continue
-        yield child
-        yield from _run_nodes(child)
+    """All statements below ``node`` but those under ``if TYPE_CHECKING``; no import stands within an expression."""
+    for blocks in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for child in getattr(node, blocks, ()):
+            if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
+                continue
+            yield child
+            yield from _run_nodes(child)
 
 
 def _files_of(module: str) -> list[Path]:

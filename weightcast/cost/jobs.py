@@ -19,7 +19,6 @@ from weightcast.core.job import Job, StageSettings, read_job
 from weightcast.studies import stages_of
 from weightcast.workflow import snakefile
 
-
 MAKING_TRAJECTORIES = ("simulate", "import_trajectories")
 """Stages whose jobs make the files of a few environments each, of which it is no matter which."""
 

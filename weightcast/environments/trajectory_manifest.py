@@ -1,8 +1,8 @@
 """Trajectories that one job makes: a manifest, which the pipeline knows as its output, and files, which it does not.
 
 Snakemake deletes a rule's outputs before it runs the rule again, and looks at every input of every rule whenever it
-plans. Ten thousand files of trajectories are therefore outputs and inputs of no rule: manifests stand for them, each for
-the environments of a job. A job makes those files alone that are not there as they would be made.
+plans. Ten thousand files of trajectories are therefore outputs and inputs of no rule: manifests stand for them, each
+for the environments of a job. A job makes those files alone that are not there as they would be made.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def forget_incomplete(folder: Path, shards: Mapping[str, Sequence[str]]) -> None
 class MadeFiles:
     """Files of trajectories that a job makes, and what it knows of those that were made before.
 
-    Each file is noted as soon as it is there, with a digest of all that it was made from, so that a job that was killed,
-    or whose shard was cut anew, makes no file twice.
+    Each file is noted as soon as it is there, with a digest of all that it was made from: a job that was killed, or
+    whose shard was cut anew, makes no file twice.
 
     Args:
         manifest: where it will lie; files lie beside it.

@@ -45,7 +45,7 @@ class Study(Settings):
     known."""
     simulated_together: int | None = Field(default=None, ge=1)
     """Environments whose trajectories one job simulates or imports, one after the other. null: one, of the first 128
-    of the table, and ever more of those that follow, so that 10,000 environments take 412 jobs."""
+    of the table, and ever more of those that follow, so that 10,000 environments take some 700 jobs."""
     logarithmic_parameters: list[str] = Field(default_factory=list)
     """Parameters whose ratios count rather than their differences, such as a Reynolds number over a wide range: every
     method that uses parameters is given their logarithm."""

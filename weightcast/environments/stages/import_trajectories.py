@@ -73,18 +73,19 @@ def import_trajectories(
             f"job import_trajectories: inputs: found {len(source)} and {len(test)} files, expected {len(settings.ids)} "
             "and, of .npz files, as many: of each environment"
         )
-    own = {row.id: (row, *files) for row, *files in zip(settings.environments, source, *([test] if test else []))}
+    given = [source, test] if test else [source]
+    own = {row.id: (row, *files) for row, *files in zip(settings.environments, *given, strict=True)}
     shared = settings.model_dump(mode="json", exclude={"environments"}) | {"code": code_digest(__name__)}
     files = MadeFiles(
         run.outputs["output"],
         {
-            id: digest_of(shared | {"environment": row.text, "files": [one.digests() for one in given]})
-            for id, (row, *given) in own.items()
+            id: digest_of(shared | {"environment": row.text, "files": [one.digests() for one in mine]})
+            for id, (row, *mine) in own.items()
         },
     )
-    for id, (row, *given) in own.items():
+    for id, (row, *mine) in own.items():
         if id not in files:
-            write_trajectories(files.path(id), _read(settings, row, [one.path for one in given]))
+            write_trajectories(files.path(id), _read(settings, row, [one.path for one in mine]))
             files.note(id)
     return files.manifest(settings.ids)
 
@@ -100,7 +101,7 @@ def _read(settings: ImportTrajectories, environment: Environment, paths: Sequenc
     }
     if len(paths) > 1:
         expected |= {"trajectories": settings.trajectories, "test_trajectories": settings.test_trajectories}
-        archives = (_archive(path) for path in paths)
+        archives = _archive(paths[0]), _archive(paths[1])
         return read_npz_environment(*archives, environment_index(environment.id), **expected)
     (path,) = paths
     expected["minimum_trajectories"] = settings.trajectories
