@@ -2,8 +2,8 @@
 
 ``python benchmarks/planning.py [--environments 100 1000 10000] [--shard 64] [--commands] [--check] [-o FILE.csv]``. The
 study is that of predator and prey, config/lotka-volterra.yaml, with a table written by this script in a temporary
-folder, where nothing has run yet. Two lines come first: a Snakefile of one rule without inputs, which is Snakemake's own
-share, and the same with what reads a study imported. ``--commands`` plans once more to see how long commands are;
+folder, where nothing has run yet. Two lines come first: a Snakefile of one rule without inputs, which is Snakemake's
+own share, and the same with what reads a study imported. ``--commands`` plans once more to see how long commands are;
 ``--check`` measures ``weightcast check --no-timing`` as well.
 """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, cast
 
@@ -52,8 +52,9 @@ def find_environment_files(directory: str | Path, table: EnvironmentTable, forma
         raise InputError(f"{directory}: found no such folder, expected the trajectories of {table.path}")
     found: dict[str, Path] = {}
     strangers: list[str] = []
+    exact = {frozenset(environment.parameters.items()): environment for environment in table}
     for path in _candidates(directory, format):
-        environment = _match(path, table, format)
+        environment = _match(path, table, format, exact)
         if environment is None:
             strangers.append(path.name)
         elif environment.id in found:
@@ -90,12 +91,17 @@ def _candidates(directory: Path, format: FileFormat) -> list[Path]:
     return [path for path in visible if path.suffix == ".npy" or (path.is_dir() and npy_files(path))]
 
 
-def _match(path: Path, table: EnvironmentTable, format: FileFormat) -> Environment | None:
+def _match(
+    path: Path, table: EnvironmentTable, format: FileFormat, exact: Mapping[frozenset[tuple[str, float]], Environment]
+) -> Environment | None:
+    """The environment of a file: looked up by its parameters, then looked for among all that nearly have them."""
     name = _name(path, format)
     if name in table:
         return table[name]
     if format == "npy":
         stated = parameters_in_name(name)
+        if (environment := exact.get(frozenset(stated.items()))) is not None and stated:
+            return environment
         return next((environment for environment in table if _agree(stated, environment)), None)
     return None
 
