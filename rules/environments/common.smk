@@ -22,7 +22,7 @@ from weightcast.environments.plan import (
     tuned_arms,
     weight_sources,
 )
-from weightcast.environments.trajectory_manifest import forget_incomplete
+from weightcast.environments.trajectory_manifest import forget_incomplete, list_name
 
 try:
     TABLE = read_environments(STUDY.environments)
@@ -33,6 +33,7 @@ except InputError as error:
 PLAN = Plan(STUDY, TABLE)
 CONFIG = kept(Path(STATE, "studies"), STUDY, TABLE)
 TRAJECTORIES = str(STUDY.trajectories)
+FEW_MANIFESTS = 150  # that a rule may have as inputs of their own
 VISIBLE = [environment.id for environment in TABLE.visible]
 UNSEEN = [environment.id for environment in TABLE.unseen]
 SHARDS = PLAN.shards
@@ -54,14 +55,22 @@ if workflow.is_main_process:  # in jobs of a cluster, files that others have mad
     forget_incomplete(Path(TRAJECTORIES), MADE_TOGETHER)
 
 
+LISTED = {}  # manifests by the name of their list
+
+
 @cache
-def manifests(ids):
-    return list(dict.fromkeys(MANIFEST_OF[id] for id in ids))
+def listed(ids):
+    manifests = list(dict.fromkeys(MANIFEST_OF[id] for id in ids))
+    if len(manifests) <= FEW_MANIFESTS:
+        return manifests
+    name = list_name(ids)
+    LISTED[name] = manifests
+    return [f"{TRAJECTORIES}/{name}.csv"]
 
 
 def trajectories(ids):
-    """Manifests of the jobs that make these environments' trajectories: each stands for many files."""
-    return manifests(tuple(ids))
+    """Manifests of the jobs that make these environments' trajectories, each of many files; of very many, their list."""
+    return listed(tuple(ids))
 
 
 def observed(ids):
@@ -120,6 +129,7 @@ def generators(wildcards):
 
 wildcard_constraints:
     shard="(visible|unseen)-[0-9]+",
+    ids="list-[0-9a-f]+",
     base="|".join(map(re.escape, dict.fromkeys([*MAPS, *STUDY.zoo.bases]))),
     part="zoo|reference",
     arm="|".join(map(re.escape, ARMS)) or "(?!)",  # none

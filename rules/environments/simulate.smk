@@ -52,6 +52,23 @@ else:
             RUN
 
 
+rule list_trajectories:
+    input:
+        code=code("list_trajectories"),
+        manifests=lambda wildcards: LISTED[wildcards.ids],
+    output:
+        f"{TRAJECTORIES}/{{ids}}.csv",
+    log:
+        f"{LOGS}/simulate/{{ids}}.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        **job("list_trajectories"),
+    shell:
+        RUN
+
+
 rule simulate:
     input:
         trajectories(TABLE.ids),

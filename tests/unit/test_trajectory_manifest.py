@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from refusals import refused
 
-from weightcast.environments.trajectory_manifest import RECORDS, MadeFiles, forget_incomplete
+from weightcast.core.run import Run
+from weightcast.environments.jobs import ListTrajectories
+from weightcast.environments.stages.list_trajectories import list_trajectories
+from weightcast.environments.trajectory_manifest import RECORDS, MadeFiles, Manifest, forget_incomplete, list_name
 
 IDS = ("a", "b", "c")
 
@@ -83,9 +87,26 @@ def test_a_killed_job_goes_on(tmp_path: Path, made_from: dict[str, str]) -> None
 def test_manifests_of_files_that_are_gone_are_forgotten(folder: Path, made_from: dict[str, str]) -> None:
     make(folder, "unseen-000", {"p": "digest of p"}, ("p",))
     shards = {"visible-000": IDS, "unseen-000": ("p",), "unseen-001": ("q",)}
+    (folder / f"{list_name(['a', 'p'])}.csv").touch()
     forget_incomplete(folder, shards)
+    assert (folder / f"{list_name(['a', 'p'])}.csv").is_file() and not (
+        folder / f"{list_name(['p', 'a'])}.csv"
+    ).exists()
     assert (folder / "visible-000.csv").is_file() and (folder / "unseen-000.csv").is_file()
     (folder / "c.nc").unlink()
     forget_incomplete(folder, shards)
+    assert not list(folder.glob("list-*.csv"))
     assert not (folder / "visible-000.csv").exists() and (folder / "unseen-000.csv").is_file()
     forget_incomplete(folder / "none", shards)
+
+
+def test_manifests_are_joined(folder: Path, made_from: dict[str, str]) -> None:
+    make(folder, "unseen-000", {"p": "digest of p"}, ("p",))
+    parts = [Manifest.load(folder / f"{shard}.csv") for shard in ("visible-000", "unseen-000")]
+    whole = list_trajectories(Run(), ListTrajectories(), parts)
+    whole.save(folder / "list-0.csv")
+    assert Manifest.load(folder / "list-0.csv").digests == parts[0].digests | parts[1].digests
+    for damaged in ("", "environment\n", "environment,sha256\na\n"):
+        (folder / "list-0.csv").write_text(damaged)
+        with refused(folder / "list-0.csv", "expected a manifest"):
+            Manifest.load(folder / "list-0.csv")

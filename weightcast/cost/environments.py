@@ -114,8 +114,8 @@ class EnvironmentsPart:
         return Work(simulation_seconds(self.plan.study, self.plan.table))
 
     def instead(self, planned: PlannedJob) -> Work | None:
-        if planned.job.stage == "download_era5":
-            return Work()  # the network has its own pace
+        if planned.job.stage in ("download_era5", "list_trajectories"):
+            return Work()  # the network has its own pace; and a list of manifests is nothing
         if planned.job.stage != "simulate":
             return None
         return self._simulation * _count(planned.settings(self.plan))

@@ -206,6 +206,14 @@ class ImportTrajectories(Rows):
         )
 
 
+class ListTrajectories(StageSettings):
+    """Manifests are joined as they are: which ones, is said by the job's inputs."""
+
+    @classmethod
+    def of(cls, plan: Plan, ids: str) -> ListTrajectories:
+        return cls()
+
+
 class DownloadEra5(StageSettings):
     """One month of one area of ERA5.
 
@@ -836,6 +844,7 @@ JOBS: dict[str, type[StageSettings]] = {
     "resolve_config": ResolveConfig,
     "simulate": Simulate,
     "import_trajectories": ImportTrajectories,
+    "list_trajectories": ListTrajectories,
     "download_era5": DownloadEra5,
     "train_base": TrainBase,
     "train_context": TrainContext,

@@ -7,14 +7,19 @@ for the environments of a job. A job makes those files alone that are not there 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
 from weightcast.core.provenance import file_digest
 
+HEADER = "environment,sha256"
+LIST = "list-"
+"""What names of lists of manifests begin with."""
 RECORDS = ".made"
 """Folder beside manifests, in which stands what files were made from."""
 
@@ -29,21 +34,46 @@ class Manifest:
 
     digests: Mapping[str, str]
 
+    @classmethod
+    def load(cls, path: Path) -> Manifest:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            InputError: it is none.
+        """
+        try:
+            header, *lines = path.read_text(encoding="utf-8").splitlines()
+            if header != HEADER:
+                raise ValueError
+            return cls(dict(_pair(line) for line in lines))
+        except (OSError, ValueError):
+            raise InputError(
+                f"{path}: cannot be read, expected a manifest of trajectories: delete it, and run again"
+            ) from None
+
     def save(self, path: Path) -> None:
         """Write as CSV: environment, sha256."""
-        lines = ["environment,sha256", *(f"{id},{digest}" for id, digest in self.digests.items())]
+        lines = [HEADER, *(f"{id},{digest}" for id, digest in self.digests.items())]
         with written_whole(path) as partial:
             partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def forget_incomplete(folder: Path, shards: Mapping[str, Sequence[str]]) -> None:
-    """Delete manifests of files that are gone: what is missing is then made again, once it is needed."""
+    """Delete manifests of files that are gone, and lists of manifests: what is missing is made again, once it is needed."""
     if not folder.is_dir():
         return
     there = {path.name for path in folder.iterdir()}
-    for shard, ids in shards.items():
-        if f"{shard}.csv" in there and not all(f"{id}.nc" in there for id in ids):
-            (folder / f"{shard}.csv").unlink(missing_ok=True)
+    gone = [shard for shard, ids in shards.items() if not all(f"{id}.nc" in there for id in ids)]
+    forgotten = [f"{shard}.csv" for shard in gone if f"{shard}.csv" in there]
+    if forgotten:
+        forgotten += [name for name in there if name.startswith(LIST) and name.endswith(".csv")]
+    for name in forgotten:
+        (folder / name).unlink(missing_ok=True)
+
+
+def list_name(ids: Sequence[str]) -> str:
+    """The name of the list of manifests of some environments: the same for the same ones in the same order."""
+    return f"{LIST}{hashlib.sha256(' '.join(ids).encode()).hexdigest()[:12]}"
 
 
 class MadeFiles:
@@ -97,6 +127,11 @@ class MadeFiles:
             path = self.path(id)
             if self._made_from.get(id) == made_from and path.is_file() and file_digest(path) == digest:
                 self._digests[id] = digest
+
+
+def _pair(line: str) -> tuple[str, str]:
+    id, digest = line.split(",")
+    return id, digest
 
 
 def _entries(record: Path) -> list[tuple[str, str, str]]:
