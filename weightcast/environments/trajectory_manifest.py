@@ -59,7 +59,7 @@ class Manifest:
 
 
 def forget_incomplete(folder: Path, shards: Mapping[str, Sequence[str]]) -> None:
-    """Delete manifests of files that are gone, and lists of manifests: what is missing is made again, once it is needed."""
+    """Delete manifests of files that are gone, and lists of them: what is missing is made again, once it is needed."""
     if not folder.is_dir():
         return
     there = {path.name for path in folder.iterdir()}
