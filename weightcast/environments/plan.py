@@ -131,7 +131,7 @@ def trajectory_shards(study: Study, table: EnvironmentTable) -> dict[str, list[s
     after the training of a base was begun are in shards of their own: what a base was trained on stays as it is.
     """
     fixed = study.simulated_together
-    seen = [set(base_environments(study, table, base)) for base in (*trained_maps(study), "context")]
+    seen = [set(base_environments(study, table, base)) for base in (*trained_maps(study), "context", "in-context")]
     classes: dict[tuple[bool, ...], list[str]] = {}
     for environment in table.visible:
         classes.setdefault(tuple(environment.id in ids for ids in seen), []).append(environment.id)
