@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from weightcast.core import files
-from weightcast.core.artifacts import save_artifact
+from weightcast.core.artifacts import load_artifact, save_artifact
 from weightcast.core.files import ABANDONED_SECONDS, remove_abandoned, remove_partials_of, written_whole
 
 
@@ -111,3 +111,12 @@ def test_whoever_is_the_only_writer_removes_what_was_left_of_that_file_alone(tmp
         path.touch()
     assert remove_partials_of(tmp_path / "a.txt") == [own]
     assert remove_partials_of(tmp_path / "none/a.txt") == []
+
+
+def test_tensors_that_share_memory_are_written_apart(tmp_path: Path) -> None:
+    whole = torch.arange(6.0)
+    save_artifact(tmp_path / "a.safetensors", "weights", {"one": whole, "again": whole, "part": whole[:3]}, {})
+    read = load_artifact(tmp_path / "a.safetensors").tensors
+    assert (
+        torch.equal(read["one"], whole) and torch.equal(read["again"], whole) and torch.equal(read["part"], whole[:3])
+    )

@@ -69,7 +69,7 @@ def save_artifact(path: str | Path, kind: str, tensors: Mapping[str, Tensor], me
         tensors: any shapes and dtypes; saved from the CPU, contiguous.
         metadata: JSON values only.
     """
-    stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    stored = _apart({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
     described = dict(metadata) | {"kind": kind, "format": FORMAT, "code_version": __version__}
     described["numbers"] = sum(tensor.numel() for tensor in stored.values())
     described["tensors_digest"] = _tensors_digest(stored)
@@ -79,6 +79,17 @@ def save_artifact(path: str | Path, kind: str, tensors: Mapping[str, Tensor], me
             save_file(stored, partial, metadata={"weightcast": json.dumps(described, sort_keys=True)})
         except SafetensorError as error:  # a full disk, a folder that went away: not a defect of the tensors
             raise OSError(f"{path}: cannot be written: {one_line(error)}") from None
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors that share no memory, which a file cannot hold: copies of those that share that of an earlier one."""
+    apart: dict[str, Tensor] = {}
+    seen = set()
+    for name, tensor in tensors.items():
+        place = tensor.untyped_storage().data_ptr()
+        apart[name] = tensor.clone() if place in seen else tensor
+        seen.add(place)
+    return apart
 
 
 def load_artifact(path: str | Path, kind: str | None = None) -> Artifact:
