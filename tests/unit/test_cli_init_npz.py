@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import refused, run
-from npz_folder_files import states, write_npz_folder
+from npz_folder_files import SHAPES, states, write_npz_folder
 
 from weightcast.core.environment_table import EnvironmentTable, read_environments
+from weightcast.environments.commands.data_survey import Edges
 from weightcast.environments.config.data import TrajectoryCounts
 from weightcast.environments.config.study import Study, load_study
 from weightcast.environments.jobs import ImportTrajectories, Plan
@@ -177,3 +178,30 @@ def test_edits_of_the_configuration_that_the_files_do_not_fit(folder: Path, caps
     ):
         Path("bad.yaml").write_text(text.replace(found, instead), encoding="utf-8")
         refused(capsys, "check", "--config", "bad.yaml", "--no-timing", words=words)
+
+
+# --- what fields say of their domain
+
+
+def test_fields_that_go_on_at_the_opposite_side_are_told_from_those_that_end() -> None:
+    y, x = np.meshgrid(np.arange(16) / 16, np.arange(16) / 16, indexing="ij")
+    wave = np.sin(2 * np.pi * (x + 2 * y))[None, None]
+    for fields, periodic in ((wave, True), (wave + x, False), (wave + 2 * y, False), (np.zeros((1, 1, 16, 16)), False)):
+        edges = Edges()
+        edges.see(fields)
+        assert edges.periodic is periodic
+
+
+def test_a_few_periodic_fields_get_convolutions(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    y, x = np.meshgrid(np.arange(16), np.arange(16), indexing="ij")
+    wave = np.sin(2 * np.pi * (x + y) / 16).reshape(-1)
+    archives = {name: {"X": states(name, (256,)) * 0.01 * wave} for name in SHAPES}
+    write_npz_folder(folder / "published", (256,), **archives)
+    run(capsys, *init())
+    predictor = load_study("my.yaml").predictor
+    assert (predictor.kind, predictor.positional) == ("unet", False)
+    write_npz_folder(folder / "published", (256,))  # the first point differs from the last by more than neighbours do
+    Path("my.yaml").unlink()
+    Path("my-environments.csv").unlink()
+    run(capsys, *init())
+    assert load_study("my.yaml").predictor.kind == "fno"

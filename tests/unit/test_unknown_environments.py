@@ -12,6 +12,7 @@ from refusals import refused
 from tiny_chain import Chain, tiny_plan
 
 from weightcast.core.tables import ATTENTION_COLUMNS
+from weightcast.environments.base import BaseNetwork
 from weightcast.environments.conditions import Known
 from weightcast.environments.config.study import parse_study
 from weightcast.environments.generator import Generator
@@ -87,7 +88,9 @@ def test_unknown_environments_go_the_whole_way(chain: tuple[Chain, str, str]) ->
         generator.sample(environment={"beta": 1.0})
 
     spoilt = torch.stack([frames[None, :1], frames[None, 1:2]])  # two environments, a single frame of each
-    weights_of = Conditioned.of_generator("generator-unknown-observed", generator, 0.0)
+    weights_of = Conditioned.of_generator(
+        "generator-unknown-observed", generator, BaseNetwork.load(results / f"base/{base}.safetensors")
+    )
     adapted = adapt(weights_of, ["one", "other"], spoilt, generator.predictor)
     prepared = generator.condition.prepare([Known(frames=one) for one in spoilt])
     with torch.no_grad():

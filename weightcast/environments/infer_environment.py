@@ -16,6 +16,8 @@ from weightcast.environments.refinement import CodePrior, Windows, infer_codes
 
 LEAST_NOISE = 1e-3
 """Residual that a conditioned method is taken to leave, in standard deviations: it has no calibration of its own."""
+FEW_ITERATIONS = 3
+"""Where a search begins near its end."""
 TOGETHER = 8
 """Environments that are searched for in one batch."""
 
@@ -26,6 +28,7 @@ def infer_environments(
     frames: Tensor,
     candidates: Tensor,
     space: FrameSpace | None = None,
+    begun: Tensor | None = None,
 ) -> Tensor:
     """Search from the best candidates, then refine.
 
@@ -37,11 +40,14 @@ def infer_environments(
         frames: normalised [environment, trajectory, frame, channel, y, x], two frames or more; NaN in gaps.
         candidates: coordinates to start from [candidate, coordinate] (`Condition.candidates`).
         space: how frames vary, to fill gaps; None where there are none.
+        begun: coordinates that something cheaper found [environment, coordinate], from the best of which a few steps
+            are then enough; None searches from the candidates.
 
     Returns:
         Coordinates [environment, coordinate].
     """
     search, candidates = RefineSettings(), candidates.to(frames.device)
+    starts, iterations = (search.starts, search.iterations) if begun is None else (1, FEW_ITERATIONS)
     found = []
     for part in frames.split(TOGETHER):
         whole = part if space is None else space.complete(part)
@@ -50,9 +56,9 @@ def infer_environments(
             predictor,
             Windows.of(part, whole, search.unroll, search.windows),
             CodePrior.of(candidates, PRIOR_WIDENED),
-            candidates,
-            starts=search.starts,
-            iterations=search.iterations,
+            candidates if begun is None else begun,
+            starts=starts,
+            iterations=iterations,
             temper=1.0,
             least_noise=LEAST_NOISE,
         )

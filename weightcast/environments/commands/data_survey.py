@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from weightcast.core.console.progress import progress
 from weightcast.core.environment_table import EnvironmentTable
@@ -21,6 +22,8 @@ from weightcast.trajectories.npz_folder import FILES
 FEWEST_TRAJECTORIES = 3
 FEWEST_FRAMES = 3
 FEWEST_POINTS = 2
+EDGE_FACTOR = 2.0
+"""Mean square difference between opposite edges over that of neighbours, up to which a domain is taken as periodic."""
 NO_GRID = (1, 1)
 """How a state without a grid is stored: as a field on one point."""
 
@@ -37,6 +40,7 @@ class Survey:
         frames: least and greatest number in a trajectory.
         counts: which trajectories train and test, where files say so themselves; they are then those of an adaptation
             benchmark, which trains on all frames (docs/adaptation.md).
+        periodic: whether fields go on at the opposite side.
     """
 
     format: FileFormat | Literal["npz"]
@@ -45,11 +49,30 @@ class Survey:
     trajectories: tuple[int, int]
     frames: tuple[int, int]
     counts: TrajectoryCounts | None = None
+    periodic: bool = False
 
     @property
     def without_grid(self) -> bool:
         """Whether a frame is a state vector, as of an ordinary differential equation, with a channel a component."""
         return self.grid == NO_GRID
+
+
+class Edges:
+    """Whether fields go on at the opposite side: whether they differ from it by no more than neighbours do."""
+
+    def __init__(self) -> None:
+        self.across, self.inside = np.zeros(2), np.zeros(2)  # mean squares along y and x, summed over what was seen
+
+    def see(self, fields: NDArray[np.floating[Any]]) -> None:
+        """Fields [..., y, x]."""
+        for side in range(2):
+            lines = np.moveaxis(fields, side - 2, 0).astype(np.float64)
+            self.across[side] += np.square(lines[0] - lines[-1]).mean()
+            self.inside[side] += np.square(np.diff(lines, axis=0)).mean() if len(lines) > 1 else 0.0
+
+    @property
+    def periodic(self) -> bool:
+        return bool((self.across <= EDGE_FACTOR * self.inside).all() and (self.inside > 0).all())
 
 
 def survey(directory: Path, table: EnvironmentTable, channels: Sequence[str] | None = None) -> Survey:
@@ -65,7 +88,7 @@ def survey(directory: Path, table: EnvironmentTable, channels: Sequence[str] | N
     """
     format = recognise_format(directory)
     grid: tuple[int, int] | None = None
-    trajectories, frames = [], []
+    trajectories, frames, edges = [], [], Edges()
     for id, file in progress(find_environment_files(directory, table, format).items(), "reading data"):
         if channels is None and format == "npy":
             channels = _numbered_channels(file)
@@ -73,9 +96,17 @@ def survey(directory: Path, table: EnvironmentTable, channels: Sequence[str] | N
         channels, grid = found.channels, (len(found.y), len(found.x))
         trajectories.append(len(found.values))
         frames.append(len(found.time))
+        edges.see(found.values)
         _check_enough(file, grid, trajectories[-1], frames[-1])
     assert channels is not None and grid is not None  # a table has at least one environment
-    return Survey(format, tuple(channels), grid, (min(trajectories), max(trajectories)), (min(frames), max(frames)))
+    return Survey(
+        format,
+        tuple(channels),
+        grid,
+        (min(trajectories), max(trajectories)),
+        (min(frames), max(frames)),
+        periodic=edges.periodic,
+    )
 
 
 def recognise_format(directory: Path) -> FileFormat:

@@ -19,7 +19,10 @@ from weightcast.environments.config.data import TrajectoryCounts
 TEMPLATE = Path(__file__).with_suffix(".yaml")
 MEMBERS = 2
 MANY_TRAJECTORIES = 8
+FEW_ENVIRONMENTS = 8
 MOST_MODES = 8
+FEWEST_MODES = 4
+MANY_FRAMES = 2000
 
 FNO = """\
   kind: fno
@@ -29,6 +32,13 @@ FNO = """\
   projection: 24
   positional: true  # false where the system is the same everywhere, as on a periodic domain
   residual: true  # predict the increment of a frame"""
+UNET = """\
+  kind: unet  # fields go on at the opposite side, and there are few: convolutions see each frame as a thousand places
+  width: 6
+  levels: 2
+  padding: circular
+  positional: false  # the system is taken to be the same everywhere
+  residual: true  # predict the increment of a frame"""
 MLP = """\
   kind: mlp  # for a state without a grid
   width: 32  # of the hidden layers; more for rich dynamics, at the square of the weights
@@ -37,7 +47,7 @@ MLP = """\
   integrator: rk4  # the network is the rate of change; or map: it is the step from a frame to the next"""
 CONTEXT_OF_FIELDS = """\
   maps: [linear, film]  # from codes to weights; visible environments that are left out choose
-  dimensions: [2, 4]  # numbers of a code, likewise
+  dimensions: $dimensions  # numbers of a code, likewise
   training: {steps: 4000, learning_rate: $base_rate, unroll: $unroll, last_unroll: $last_unroll, batch: $batch, \
 environments: $pooled}
   choice: {steps: 1000, frames: $choice_frames}
@@ -156,7 +166,13 @@ def fill_template(name: str, directory: Path, table: EnvironmentTable, found: Su
     train, validation, test = split_trajectories(found.trajectories[0])
     counts = found.counts or TrajectoryCounts(train=train, validation=validation, test=test)
     npy, state = found.format == "npy", found.without_grid
-    modes = [choose_modes(points) for points in found.grid]
+    # More modes than few frames can tell are learned by heart.
+    scarce = counts.train * trained_frames * visible < MANY_FRAMES
+    modes = [min(choose_modes(points), FEWEST_MODES if scarce else MOST_MODES) for points in found.grid]
+    # Of few trajectories a network that knows the place learns where things happened to be; convolutions see each frame
+    # as a thousand places.
+    halved = all(points % 4 == 0 and points >= 16 for points in found.grid)
+    local = benchmark and found.periodic and halved and counts.train < MANY_TRAJECTORIES
     values: dict[str, Any] = {
         "table": str(table.path),
         "logarithmic": logarithmic_parameters(table),
@@ -171,7 +187,9 @@ def fill_template(name: str, directory: Path, table: EnvironmentTable, found: Su
         "start_share": 0.3 if counts.train >= MANY_TRAJECTORIES else 0.0,
         "trajectories": counts.model_dump(exclude_none=True),
         "unroll": min(4, trained_frames - 1) if state else 2,
-        "last_unroll": min(trained_frames - 1, 20 if state else 4),
+        # A benchmark scores all of its few frames.
+        "last_unroll": min(trained_frames - 1, 20 if state or benchmark else 4),
+        "dimensions": [2, 4] if visible >= FEW_ENVIRONMENTS else [2],
         # A benchmark's trajectories are all needed: polished on 13 of the oscillator's 32, the others got worse.
         "most_residuals": 40000 if benchmark else 16000,
         "choice_frames": min(trained_frames, 20 if state else 10),
@@ -196,7 +214,7 @@ def fill_template(name: str, directory: Path, table: EnvironmentTable, found: Su
         name=name,
         study=_yaml(name),
         output=output,
-        predictor=MLP if state else Template(FNO).substitute(modes=modes),
+        predictor=MLP if state else UNET if local else Template(FNO).substitute(modes=modes),
         equations=Template(EQUATIONS).substitute(written) if state else "",
         explain=EXPLAIN_STATES if state else EXPLAIN_FIELDS,
         grid_comment="a state without a grid" if state else "points along y, x",

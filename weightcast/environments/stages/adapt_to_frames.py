@@ -94,7 +94,7 @@ def adapt_to_frames(
     for generator, base in zip(generators, started_from, strict=True):
         name = f"generator-{generator.metadata['arm']}{OBSERVED}"
         generator.to(run.device)
-        conditioned.append(Conditioned.of_generator(name, generator, base.metadata["seconds"]))
+        conditioned.append(Conditioned.of_generator(name, generator, base.to(run.device)))
         if generator.condition.shown_frames:
             drawn.append(generated_ensemble(conditioned[-1], generator, environments, observed, settings.members))
     if context is not None:
@@ -104,9 +104,10 @@ def adapt_to_frames(
     shared = context.base if context else finetuned[0]
     space = _frame_space(context, shared, trajectories, settings, run)
     predictor = shared.predictor.to(run.device)
+    begun: dict[str, Begun] = {}
     for told in conditioned:
         if settings.case.frames > 1 or told.condition.shown_frames:  # a search needs a residual, of two frames
-            searching = partial(_adapted, told, environments, observed, predictor, space)
+            searching = partial(_adapted, told, environments, observed, predictor, space, begun)
             methods += kept_methods(run, f"{told.method}.{told.seed}", searching)
     methods += drawn
     methods += of_context
@@ -120,8 +121,24 @@ def adapt_to_frames(
     return WeightsFile.of(methods, shared.shared | {"case": settings.case.model_dump()} | run.described())
 
 
-def _adapted(*arguments: Any) -> list[MethodWeights]:
-    return [adapt(*arguments)]
+def _adapted(
+    told: Conditioned,
+    environments: list[str],
+    observed: Tensor,
+    predictor: StackedPredictor,
+    space: FrameSpace,
+    begun: dict[str, Begun],
+) -> list[MethodWeights]:
+    """One method's; what a base finds serves all generators on it, which would take a hundred times as long."""
+    base, first = told.base, None
+    if base is not None:
+        digest = str(base.metadata["digest"])
+        if digest not in begun:
+            started = time.monotonic()
+            found = Conditioned.of_base("", base).search(observed, predictor, space)
+            begun[digest] = Begun(found, time.monotonic() - started)
+        first = begun[digest]
+    return [adapt(told, environments, observed, predictor, space, first)]
 
 
 def _of_rivals(
@@ -431,6 +448,14 @@ class Rivals:
 
 
 @dataclass(frozen=True)
+class Begun:
+    """Coordinates [environment, coordinate] that a base found, and the seconds that it took."""
+
+    coordinates: Tensor
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Conditioned:
     """A trained map from a condition to weights, whatever it is made of.
 
@@ -442,6 +467,7 @@ class Conditioned:
         normalisation: of the frames that its predictors see.
         train_seconds: spent before any new environment is seen.
         parameters: numbers that were learned and must be kept.
+        base: told the same, in which searches begin; None if there is none.
     """
 
     method: str
@@ -451,6 +477,7 @@ class Conditioned:
     normalisation: Normalisation
     train_seconds: float
     parameters: int
+    base: BaseNetwork | None = None
 
     @classmethod
     def of_base(cls, method: str, base: BaseNetwork) -> Conditioned:
@@ -459,14 +486,16 @@ class Conditioned:
         return cls(method, 0, base.weight_map, base.condition, base.normalisation, seconds, base.learned)
 
     @classmethod
-    def of_generator(cls, method: str, generator: Generator, base_seconds: float) -> Conditioned:
+    def of_generator(cls, method: str, generator: Generator, base: BaseNetwork) -> Conditioned:
         """A generator, whose noise stays the same while coordinates are searched.
 
         Args:
             method: name in metrics.csv.
             generator: as loaded.
-            base_seconds: of the base that its zoo started from.
+            base: that its zoo started from.
         """
+        alike = generator.condition.describe() == base.condition.describe()
+        alike = alike and not isinstance(base.weight_map, PooledWeights) and not generator.condition.shown_frames
         seed = int(generator.metadata["seed"])
         noise = generator.draw_noise(1, derive_seed(seed, "observed"))
         return cls(
@@ -475,9 +504,17 @@ class Conditioned:
             lambda prepared: generator.weights(prepared, noise.expand(len(prepared), -1, -1)),
             generator.condition,
             generator.normalisation,
-            base_seconds + generator.seconds,
+            base.metadata["seconds"] + generator.seconds,
             generator.learned,
+            base if alike else None,
         )
+
+    def search(
+        self, observed: Tensor, predictor: StackedPredictor, space: FrameSpace | None, begun: Tensor | None = None
+    ) -> Tensor:
+        """Coordinates of the environments that frames in physical units come from [environment, coordinate]."""
+        frames = self.normalisation.apply(observed)
+        return infer_environments(self.weights_of, predictor, frames, self.condition.candidates(), space, begun)
 
 
 @torch.no_grad()
@@ -517,6 +554,7 @@ def adapt(
     observed: Tensor,
     predictor: StackedPredictor,
     space: FrameSpace | None = None,
+    begun: Begun | None = None,
 ) -> MethodWeights:
     """Weights of a method for environments of which some frames are all that is known.
 
@@ -527,13 +565,13 @@ def adapt(
             gaps.
         predictor: whose weights they are.
         space: of frames, to fill gaps; None where there are none.
+        begun: where its search begins; None: among the visible environments.
     """
-    started = time.monotonic()
+    started = time.monotonic() - (begun.seconds if begun else 0.0)
     if method.condition.shown_frames:
         prepared = method.condition.prepare([Known(frames=frames.cpu()) for frames in observed]).to(observed.device)
     else:
-        frames = method.normalisation.apply(observed)
-        prepared = infer_environments(method.weights_of, predictor, frames, method.condition.candidates(), space)
+        prepared = method.search(observed, predictor, space, begun.coordinates if begun else None)
     with torch.no_grad():
         weights = method.weights_of(prepared).clone()[:, None]
     return MethodWeights(
