@@ -138,14 +138,14 @@ class Page:
 
     def command(self, words: str) -> None:
         """Run a command of weightcast, and show it with what it printed, files and study under their plain names."""
-        real = [
-            str(self.work / word) if word.endswith((".nc", ".safetensors")) else word for word in shlex.split(words)
-        ]
-        real = [str(self.study) if word == "results/from-frames" else word for word in real]
+        study = str(self.study.resolve())
+        real = [study if word == "results/from-frames" else word for word in shlex.split(words)]
         started = time.process_time()
-        printed = _printed(lambda: command_line(real[1:]))
+        self.work.mkdir(parents=True, exist_ok=True)
+        with contextlib.chdir(self.work):
+            printed = _printed(lambda: command_line(real[1:]))
         self.seconds.append(time.process_time() - started)
-        printed = printed.replace(f"{self.work}/", "").replace(str(self.study), "results/from-frames")
+        printed = printed.replace(study, "results/from-frames")
         self.parts.append(f"```\n$ {words}\n{printed}\n```")
 
     def draw(self, name: str, figure: Figure, says: str) -> None:

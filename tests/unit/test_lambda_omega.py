@@ -219,7 +219,7 @@ def test_simulate_stage(tmp_path: Path) -> None:
     done = run(chosen)
     assert done.returncode == 0, done.stderr
     assert done.stderr.startswith("job: {")
-    assert [path.name for path in output.parent.iterdir()] == ["b.nc"]
+    assert sorted(path.name for path in output.parent.iterdir()) == [".made", "b.nc"]
     (expected,) = load_system("lambda-omega").trajectories([wanted], chosen, 3)
     np.testing.assert_array_equal(read_trajectories(output).values, expected.values)
 

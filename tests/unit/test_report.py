@@ -146,7 +146,7 @@ def test_page_asks_nothing_of_the_network(built):
 
 def test_every_image_has_words_and_a_size(built):
     images = [attributes for tag, attributes in Elements(built[0]).found if tag == "img"]
-    assert len(images) == 15
+    assert len(images) == 17
     assert all(len(image["alt"]) > 30 and image["width"] and image["height"] for image in images)
 
 

@@ -69,7 +69,7 @@ def test_report_opens_without_errors_and_without_the_network(report, tmp_path):
     seen = visit(report, tmp_path)
     assert seen.console == []
     assert seen.requests == []
-    assert seen.document.count("<img") == 12
+    assert seen.document.count("<img") == 14
     assert "<h1>synthetic</h1>" in seen.document
 
 
@@ -90,7 +90,7 @@ def test_errors_and_requests_would_be_noticed(tmp_path):
 def test_every_image_is_shown(report, tmp_path):
     script = "document.title = Array.from(document.images, (i) => i.complete && i.naturalWidth > 300).join()"
     seen = visit(with_script(report, f'addEventListener("load", () => {{ {script} }})', tmp_path), tmp_path)
-    assert re.search(r"<title>(.*?)</title>", seen.document).group(1) == ",".join(["true"] * 12)
+    assert re.search(r"<title>(.*?)</title>", seen.document).group(1) == ",".join(["true"] * 14)
 
 
 @pytest.mark.parametrize(("clicks", "order"), [(1, "descending"), (2, "ascending")])

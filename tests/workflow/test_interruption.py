@@ -88,7 +88,7 @@ def test_a_run_that_is_killed_ends_in_the_weights_of_an_undisturbed_one(finished
 
 def test_of_two_runs_in_one_folder_the_second_says_so_in_a_line_and_touches_nothing(tmp_path):
     checkout = copy_repository(tmp_path)
-    command = checkout.snakemake_command("--until", "simulate_environment")
+    command = checkout.snakemake_command("--until", "simulate_environments")
     first = subprocess.Popen(
         command, cwd=checkout.folder, env=checkout.environment, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

@@ -32,8 +32,8 @@ UNFINISHED = "resume"
 _MOST = 2**63
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _RECORDS = ("curves", "metrics", "manifest")
-"""Fields that report how a training went, as a context's choice does too: of one that broke down, a number may be
-missing (NaN). Nothing is computed with these."""
+"""Fields that report how a training went, as the choice of a base or a context does too: of one that broke down, a
+number may be missing (NaN). Nothing is computed with these."""
 
 Finite = Annotated[float, Field(allow_inf_nan=False, strict=True)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
@@ -146,7 +146,7 @@ def check_values(metadata: Mapping[str, Any], path: Path) -> None:
                     f"{path}: metadata: {where}: found a number of more than 64 bits, expected a smaller one"
                 )
         elif isinstance(value, float) and not math.isfinite(value):
-            is_record = place[0] in _RECORDS or place[:2] == ("context", "choice")
+            is_record = place[0] in _RECORDS or place[:1] == ("choice",) or place[:2] == ("context", "choice")
             if metadata.get("kind") != UNFINISHED and not is_record:
                 raise InputError(f"{path}: metadata: {where}: found {value}, expected a finite number")
 
