@@ -254,7 +254,7 @@ def test_a_search_for_the_environment_keeps_to_its_device(
     monkeypatch.setattr(adapting, "_of_rivals", lambda *_: [])
     monkeypatch.setattr(adapting, "observe", lambda whole, case, ids, seed: whole)
     chain.call("adapt_to_frames", inputs, case="3-frames")
-    assert len(searched) == 3
+    assert len(searched) == 4  # that of the generator's base among them
 
 
 def test_rollouts_keep_to_their_device(chain: Chain) -> None:

@@ -207,7 +207,7 @@ def test_an_unknown_system_is_refused() -> None:
 
 
 def test_simulate_stage(tmp_path: Path) -> None:
-    wanted, output = environment("b", 1.2), tmp_path / "out" / "b.nc"
+    wanted, output = environment("b", 1.2), tmp_path / "out" / "shard.csv"
 
     def run(chosen: dict[str, object]) -> subprocess.CompletedProcess[str]:
         told = Simulate(environments=(wanted,), source="lambda-omega", settings=chosen, seed=3)
@@ -219,9 +219,9 @@ def test_simulate_stage(tmp_path: Path) -> None:
     done = run(chosen)
     assert done.returncode == 0, done.stderr
     assert done.stderr.startswith("job: {")
-    assert sorted(path.name for path in output.parent.iterdir()) == [".made", "b.nc"]
+    assert sorted(path.name for path in output.parent.iterdir()) == [".made", "b.nc", "shard.csv"]
     (expected,) = load_system("lambda-omega").trajectories([wanted], chosen, 3)
-    np.testing.assert_array_equal(read_trajectories(output).values, expected.values)
+    np.testing.assert_array_equal(read_trajectories(output.with_name("b.nc")).values, expected.values)
 
     refusal = run({"frame_stp": 1.0})
     assert refusal.returncode == 1
