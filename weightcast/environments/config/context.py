@@ -70,9 +70,9 @@ class ContextSettings(Settings):
     """Codes learned for each visible environment together with a map from codes to weights (an auto-decoder)."""
 
     maps: list[ContextMap] = Field(default=["linear", "film"], min_length=1)
-    """Kinds of maps, among which left-out visible environments choose: ``linear`` (all weights are linear in the code),
-    ``output`` (those of the last layer are), ``film`` (scales and shifts from a network), ``deep`` (a network's
-    coefficients of learned directions)."""
+    """Kinds of maps, among which left-out visible environments choose, the first of those that are within 5 % of the
+    best: ``linear`` (all weights are linear in the code), ``output`` (those of the last layer are), ``film`` (scales
+    and shifts from a network), ``deep`` (a network's coefficients of learned directions)."""
     dimensions: list[int] = Field(default=[2], min_length=1)
     """Numbers of a code, likewise."""
     width: int = Field(default=64, ge=1, le=WIDEST)

@@ -42,6 +42,9 @@ from weightcast.environments.rollout_jacobian import rollout, rollout_jacobian
 from weightcast.environments.stages.train_base import record_environments
 from weightcast.environments.weight_maps import LinearWeights
 
+AS_GOOD = 0.05
+"""Difference of mean log errors that a few left-out environments do not decide: the first candidate is then taken."""
+
 
 @stage("train_context")
 def train_context(run: Run, settings: TrainContext, trajectories: TrajectoryFolder) -> Context:
@@ -57,7 +60,8 @@ def train_context(run: Run, settings: TrainContext, trajectories: TrajectoryFold
     for candidate in candidates:
         tried[candidate] = training.train(candidate, f"choice {candidate.name}", inner, short=True)
         choice[candidate.name] = training.judge(tried[candidate], edge, inside)
-    chosen = min(candidates, key=lambda candidate: choice[candidate.name]["score"])
+    least = min(judged["score"] for judged in choice.values())
+    chosen = next(candidate for candidate in candidates if choice[candidate.name]["score"] <= least + AS_GOOD)
     described: dict[str, Any] = {"candidates": choice, "edge": [settings.ids[one] for one in edge]}
     polish, judge = settings.context.polish, tried[chosen]
     polished = polish is not None and isinstance(judge.weight_map, LinearWeights)
