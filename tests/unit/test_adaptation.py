@@ -8,9 +8,9 @@ from tiny_conditions import on_parameters
 
 from weightcast.core.methods import method
 from weightcast.core.nets.build import build_predictor
+from weightcast.environments.conditioned import Conditioned, adapt
 from weightcast.environments.dataset import Normalisation
 from weightcast.environments.predictor import StackedPredictor
-from weightcast.environments.stages.adapt_to_frames import Conditioned, adapt
 
 ARCHITECTURE = {
     "kind": "fno", "channels": 1, "width": 4, "modes": [2, 2], "depth": 2, "projection": 4,

@@ -25,6 +25,7 @@ from weightcast.core.device import choose_device
 from weightcast.core.draws import Draws
 from weightcast.core.run import Run
 from weightcast.core.training import Fit
+from weightcast.environments import conditioned
 from weightcast.environments.base import BaseNetwork
 from weightcast.environments.conditions import Known
 from weightcast.environments.dataset import TrajectoryFolder
@@ -245,7 +246,7 @@ def test_a_search_for_the_environment_keeps_to_its_device(
         searched.append(error)
         return asked.detach()[:1].expand(len(frames), -1)
 
-    monkeypatch.setattr(adapting, "infer_environments", one_step)
+    monkeypatch.setattr(conditioned, "infer_environments", one_step)
     monkeypatch.setattr(Tensor, "cpu", lambda tensor: tensor)  # weights are kept on the CPU
     chain, _ = on_meta
     inputs = chain.inputs_of("adapt_to_frames")

@@ -13,13 +13,13 @@ from tiny_chain import Chain, tiny_plan
 
 from weightcast.core.tables import ATTENTION_COLUMNS
 from weightcast.environments.base import BaseNetwork
+from weightcast.environments.conditioned import Conditioned, adapt, generated_ensemble
 from weightcast.environments.conditions import Known
 from weightcast.environments.config.study import parse_study
 from weightcast.environments.generator import Generator
 from weightcast.environments.jobs import GenerateWeights, TrainDiffusion, TrainVae
 from weightcast.environments.labels import Labels
 from weightcast.environments.plan import adapted_arms
-from weightcast.environments.stages.adapt_to_frames import Conditioned, adapt, generated_ensemble
 from weightcast.environments.weights_table import WeightsFile
 
 

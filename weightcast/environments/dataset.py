@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 from weightcast.core.draws import Draws
 from weightcast.core.environment_table import Environment
 from weightcast.core.provenance import file_digest
+from weightcast.core.run import Run
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.jobs import Rows
 from weightcast.trajectories import read_trajectories
@@ -147,6 +148,33 @@ def any_trajectory(frames: Tensor | None) -> bool:
     """Whether there is a trajectory in frames [environment, trajectory, frame, channel, y, x], of which there may be no
     such tensor at all."""
     return frames is not None and frames.shape[1] > 0
+
+
+class TrainingFrames(NamedTuple):
+    """What a network of all visible environments is trained on, all [environment, trajectory, frame, channel, y, x].
+
+    Attributes:
+        physical: training frames in physical units, on the CPU.
+        normalisation: of these.
+        frames: the same, normalised, on the run's device.
+        held_out: validation's, likewise.
+    """
+
+    physical: Tensor
+    normalisation: Normalisation
+    frames: Tensor
+    held_out: Tensor
+
+    @classmethod
+    def read(cls, run: Run, trajectories: TrajectoryFolder, ids: Sequence[str], data: DataSettings) -> Self:
+        """The trained frames of environments."""
+        physical, held_out = (
+            trajectories.read(ids, data, part, data.trained_frames) for part in ("train", "validation")
+        )
+        normalisation = Normalisation.of(physical)
+        return cls(
+            physical, normalisation, run.place(normalisation.apply(physical)), run.place(normalisation.apply(held_out))
+        )
 
 
 def draw_windows(

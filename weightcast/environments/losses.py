@@ -68,3 +68,16 @@ def held_out_errors(weights: Tensor, predictor: StackedPredictor, frames: Tensor
     trajectory = torch.arange(trajectories, device=frames.device).expand(count, -1)
     windows = windows_at(frames, every, trajectory, torch.zeros_like(trajectory), unroll + 1)
     return environment_loss(predictor.rollout_error(weights, windows))
+
+
+@torch.no_grad()
+def rollout_rmse(weights: Tensor, frames: Tensor, predictor: StackedPredictor) -> float:
+    """Median over environments of the root mean square error of rollouts.
+
+    Args:
+        weights: [environment, weight].
+        frames: normalised [environment, trajectory, frame, channel, y, x]; rollouts start at the first frame.
+        predictor: whose weights they are.
+    """
+    errors = torch.nan_to_num(predictor.rollout_error(weights, frames), nan=torch.inf).mean(1)
+    return float(errors.sqrt().median())

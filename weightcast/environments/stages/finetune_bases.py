@@ -19,7 +19,7 @@ from weightcast.environments.config.baselines import FinetuneSettings
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.jobs import FinetuneBases
 from weightcast.environments.known import known_of
-from weightcast.environments.losses import environment_loss
+from weightcast.environments.losses import environment_loss, rollout_rmse
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.weights_table import MethodWeights, WeightsFile
 
@@ -151,16 +151,3 @@ def choose_settings(
         if error < lowest:
             lowest, best = error, (steps, rate)
     return best[0], best[1], spent
-
-
-@torch.no_grad()
-def rollout_rmse(weights: Tensor, frames: Tensor, predictor: StackedPredictor) -> float:
-    """Median over environments of the root mean square error of rollouts.
-
-    Args:
-        weights: [environment, weight].
-        frames: normalised [environment, trajectory, frame, channel, y, x]; rollouts start at the first frame.
-        predictor: whose weights they are.
-    """
-    errors = torch.nan_to_num(predictor.rollout_error(weights, frames), nan=torch.inf).mean(1)
-    return float(errors.sqrt().median())

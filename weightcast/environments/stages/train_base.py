@@ -21,7 +21,12 @@ from weightcast.environments.conditions import new_condition
 from weightcast.environments.config.weight_map import AnyWeightMap
 from weightcast.environments.config.zoo import MapChoiceSettings
 from weightcast.environments.context import forecast_errors
-from weightcast.environments.dataset import Normalisation, TrajectoryFolder, any_trajectory, tensor_digest
+from weightcast.environments.dataset import (
+    TrainingFrames,
+    TrajectoryFolder,
+    any_trajectory,
+    tensor_digest,
+)
 from weightcast.environments.examples import Examples
 from weightcast.environments.jobs import TrainBase
 from weightcast.environments.known import known_of, training_known_of
@@ -79,11 +84,9 @@ class _Training:
     def __init__(self, run: Run, settings: TrainBase, trajectories: TrajectoryFolder) -> None:
         self.run, self.settings = run, settings
         data, ids = settings.data, settings.ids
-        self.physical = trajectories.read(ids, data, "train", data.trained_frames)
-        self.normalisation = Normalisation.of(self.physical)
-        self.frames = run.place(self.normalisation.apply(self.physical))
-        held_out = trajectories.read(ids, data, "validation", data.trained_frames)
-        self.held_out = run.place(self.normalisation.apply(held_out))
+        self.physical, self.normalisation, self.frames, self.held_out = TrainingFrames.read(
+            run, trajectories, ids, data
+        )
         known, self.taught = known_of(settings, trajectories), training_known_of(settings, trajectories)
         self.condition = new_condition(
             settings.condition, self.taught, settings.logarithmic_parameters, settings.conditions

@@ -32,7 +32,12 @@ from weightcast.environments.context import (
     train_codes,
     trained_residuals,
 )
-from weightcast.environments.dataset import Normalisation, TrajectoryFolder, any_trajectory, tensor_digest
+from weightcast.environments.dataset import (
+    TrainingFrames,
+    TrajectoryFolder,
+    any_trajectory,
+    tensor_digest,
+)
 from weightcast.environments.gaps import FrameSpace
 from weightcast.environments.jobs import TrainContext
 from weightcast.environments.polish import LinearContext, Polish, choose_penalty
@@ -86,11 +91,9 @@ class _Training:
     def __init__(self, run: Run, settings: TrainContext, trajectories: TrajectoryFolder) -> None:
         self.run, self.settings = run, settings
         data, ids = settings.data, settings.ids
-        self.physical = trajectories.read(ids, data, "train", data.trained_frames)
-        self.normalisation = Normalisation.of(self.physical)
-        self.frames = run.place(self.normalisation.apply(self.physical))
-        held_out = trajectories.read(ids, data, "validation", data.trained_frames)
-        self.held_out = run.place(self.normalisation.apply(held_out))
+        self.physical, self.normalisation, self.frames, self.held_out = TrainingFrames.read(
+            run, trajectories, ids, data
+        )
         self.space = FrameSpace.of(self.frames)
         self.seed = derive_seed(settings.seed, "base", "context")
         self.architecture = describe_architecture(settings.predictor, len(data.channels))

@@ -13,7 +13,12 @@ from weightcast.environments.baselines.in_context import contexts, in_context_lo
 from weightcast.environments.conditions import new_condition
 from weightcast.environments.conditions.condition import Known
 from weightcast.environments.config.weight_map import PooledMap
-from weightcast.environments.dataset import Normalisation, TrajectoryFolder, any_trajectory, tensor_digest
+from weightcast.environments.dataset import (
+    TrainingFrames,
+    TrajectoryFolder,
+    any_trajectory,
+    tensor_digest,
+)
 from weightcast.environments.gaps import FrameSpace
 from weightcast.environments.jobs import TrainInContext
 from weightcast.environments.predictor import StackedPredictor
@@ -26,10 +31,7 @@ def train_in_context(run: Run, settings: TrainInContext, trajectories: Trajector
     """Train one network on all visible environments together, each window with an observation of its environment."""
     record_environments(run, settings.ids)
     data, ids, chosen = settings.data, settings.ids, settings.in_context
-    physical = trajectories.read(ids, data, "train", data.trained_frames)
-    normalisation = Normalisation.of(physical)
-    frames = run.place(normalisation.apply(physical))
-    held_out = run.place(normalisation.apply(trajectories.read(ids, data, "validation", data.trained_frames)))
+    physical, normalisation, frames, held_out = TrainingFrames.read(run, trajectories, ids, data)
     space = FrameSpace.of(frames)
 
     seed = derive_seed(settings.seed, "base", "in-context")
