@@ -1,0 +1,120 @@
+"""What jobs are told that bring trajectories."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from weightcast.core.job import StageSettings
+from weightcast.environments.jobs.told import Plan, Rows
+from weightcast.environments.plan import (
+    source_settings,
+)
+
+
+class ResolveConfig(StageSettings):
+    """The whole configuration. This job alone is told its settings themselves: the others find them in its output."""
+
+    config: dict[str, Any]
+
+
+class Simulate(Rows):
+    """Trajectories of the environments of a shard from a simulator or a package."""
+
+    source: str
+    settings: dict[str, Any]
+    seed: int
+
+    @classmethod
+    def of(cls, plan: Plan, shard: str) -> Simulate:
+        rows = tuple(plan.table[id] for id in plan.trajectory_shards[shard])
+        data = plan.study.data.of_role(rows[0].role)  # a shard is of visible environments or of unseen ones
+        return cls(
+            environments=rows,
+            source=data.source,
+            settings=source_settings(data),
+            seed=plan.study.seed,
+        )
+
+
+class ImportTrajectories(Rows):
+    """Trajectories of the environments of a shard from the user's own files, and what is expected of these.
+
+    Attributes:
+        trajectories: all that its role needs.
+        test_trajectories: of these, which ``.npz`` files hold apart.
+    """
+
+    channels: list[str]
+    grid: tuple[int, int]
+    frames: int
+    trajectories: int
+    test_trajectories: int = 1
+    frame_step: float
+
+    @classmethod
+    def of(cls, plan: Plan, shard: str) -> ImportTrajectories:
+        rows = tuple(plan.table[id] for id in plan.trajectory_shards[shard])
+        data = plan.study.data.of_role(rows[0].role)
+        return cls(
+            environments=rows,
+            channels=data.channels,
+            grid=data.grid,
+            frames=data.frames,
+            trajectories=data.trajectories.total,
+            test_trajectories=data.trajectories.test,
+            frame_step=float(source_settings(data).get("frame_step", 1.0)),
+        )
+
+
+class ListTrajectories(StageSettings):
+    """Manifests are joined as they are: which ones, is said by the job's inputs."""
+
+    @classmethod
+    def of(cls, plan: Plan, ids: str) -> ListTrajectories:
+        return cls()
+
+
+class DownloadEra5(StageSettings):
+    """One month of one area of ERA5.
+
+    Attributes:
+        area: its edges: north, west, south, east.
+        spacing: degrees between the points that are needed.
+        variables: their names in NetCDF.
+        archive_names: their names in the archive.
+        hours: of the day.
+        origin: where what is missing comes from.
+        generation: as what the job was planned (`weightcast.era5.receipt.generation_of`).
+    """
+
+    month: str
+    area: tuple[float, float, float, float]
+    spacing: float
+    variables: tuple[str, ...]
+    archive_names: tuple[str, ...]
+    hours: tuple[int, ...]
+    origin: str
+    zarr_store: str
+    directory: str
+    generation: int
+
+    @classmethod
+    def of(cls, plan: Plan, area: str, month: str, generation: str) -> DownloadEra5:
+        from weightcast.era5.request import plan_downloads
+        from weightcast.era5.settings import ERA5Settings
+        from weightcast.systems import read_settings
+
+        settings = read_settings(ERA5Settings, source_settings(plan.study.data), "era5")
+        request = plan_downloads(list(plan.table), settings)[area, month]
+        return cls(
+            month=month,
+            area=(request.area.north, request.area.west, request.area.south, request.area.east),
+            spacing=request.spacing,
+            variables=request.variables,
+            archive_names=request.archive_names,
+            hours=request.hours,
+            origin=settings.download,
+            zarr_store=settings.zarr_store,
+            directory=settings.directory,
+            generation=int(generation),
+        )
