@@ -86,10 +86,13 @@ class Conditioned:
             base if alike else None,
         )
 
-    def search(
+    def coordinates(
         self, observed: Tensor, predictor: StackedPredictor, space: FrameSpace | None, begun: Tensor | None = None
     ) -> Tensor:
-        """Coordinates of the environments that frames in physical units come from [environment, coordinate]."""
+        """Coordinates [environment, coordinate] that a search finds for frames in physical units, or that a condition
+        makes of frames which it sees itself."""
+        if self.condition.shown_frames:
+            return self.condition.prepare([Known(frames=frames.cpu()) for frames in observed]).to(observed.device)
         frames = self.normalisation.apply(observed)
         return infer_environments(self.weights_of, predictor, frames, self.condition.candidates(), space, begun)
 
@@ -112,7 +115,7 @@ class Searches:
         digest = str(base.metadata["digest"])
         if digest not in self._found:
             started = time.monotonic()
-            coordinates = Conditioned.of_base("", base).search(self.observed, base.predictor, self.space)
+            coordinates = Conditioned.of_base("", base).coordinates(self.observed, base.predictor, self.space)
             self._found[digest] = Begun(coordinates, time.monotonic() - started)
         return self._found[digest]
 
@@ -168,10 +171,7 @@ def adapt(
         begun: where its search begins; None: among the visible environments.
     """
     started = time.monotonic() - (begun.seconds if begun else 0.0)
-    if method.condition.shown_frames:
-        prepared = method.condition.prepare([Known(frames=frames.cpu()) for frames in observed]).to(observed.device)
-    else:
-        prepared = method.search(observed, predictor, space, begun.coordinates if begun else None)
+    prepared = method.coordinates(observed, predictor, space, begun.coordinates if begun else None)
     with torch.no_grad():
         weights = method.weights_of(prepared).clone()[:, None]
     return MethodWeights(
