@@ -110,7 +110,7 @@ def frames_table(observed: pd.DataFrame, cases: Sequence[ObservedCase], summary:
         if name in FROM_FRAMES:
             reference = method(name).family == "reference"
             cells = [_both(rows, name) if not reference or rows is by_case[0] else "" for rows in by_case]
-            cost = "" if reference or name not in seconds.index else f"{seconds[name]:.2g}"
+            cost = "" if reference or name not in seconds.index else f"{seconds[name]:.1f}"
             lines.append(f"| {label(name)} | {' | '.join(cells)} | {cost} |")
     covered = observed[(observed.metric == "coverage_90") & (observed.method == CONTEXT + ENSEMBLE)]
     if len(covered):

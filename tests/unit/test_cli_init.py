@@ -187,7 +187,7 @@ def test_states_get_the_sizes_of_the_study_of_lotka_and_volterra(
     of_this_data = {
         "base": ("environments", "map"),
         "zoo": ("shard_environments",),
-        "generator": ("environments", "batch", "paper"),
+        "generator": ("environments", "batch", "paper", "relative_to"),
         "baselines": ("environments", "folds", "choosing_environments", "frames"),
     }
     # A vector field forecasts any time step, and its context is trained to the bottom.

@@ -12,7 +12,7 @@ from command_line import refused, run
 from npz_folder_files import SHAPES, states, write_npz_folder
 
 from weightcast.core.environment_table import EnvironmentTable, read_environments
-from weightcast.environments.commands.data_survey import Edges
+from weightcast.environments.commands.data_survey import Edges, Pace
 from weightcast.environments.config.data import TrajectoryCounts
 from weightcast.environments.config.study import Study, load_study
 from weightcast.environments.jobs import ImportTrajectories, Plan
@@ -190,6 +190,23 @@ def test_fields_that_go_on_at_the_opposite_side_are_told_from_those_that_end() -
         edges = Edges()
         edges.see(fields)
         assert edges.periodic is periodic
+
+
+@pytest.mark.parametrize(("rate", "substeps"), [(0.1, 1), (0.85, 1), (1.5, 2), (2.5, 3), (8.0, 4)])
+def test_what_decays_within_a_frame_gets_substeps(rate: float, substeps: int) -> None:
+    """Increments of a decay at some rate shrink by 1 - exp(-rate); a slow component beside it changes nothing."""
+    frames = np.arange(6)
+    decay, slow = np.exp(-rate * frames), np.exp(-0.01 * frames)
+    pace = Pace()
+    for size in (1.0, 0.2):
+        pace.see(size * np.stack([slow, decay], 1)[None, :, :, None, None])
+    assert pace.substeps == substeps
+
+
+def test_what_stands_still_gets_one_substep() -> None:
+    pace = Pace()
+    pace.see(np.ones((2, 5, 2, 1, 1)))
+    assert pace.substeps == 1
 
 
 def test_a_few_periodic_fields_get_convolutions(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

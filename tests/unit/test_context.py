@@ -9,16 +9,18 @@ import numpy as np
 import pytest
 import torch
 
+from weightcast.core.draws import Draws
 from weightcast.core.environment_table import Environment
 from weightcast.core.run import Run
 from weightcast.core.tables import OPENNESS_COLUMNS
 from weightcast.core.training import Resume
 from weightcast.environments.code_priors import MixturePrior
 from weightcast.environments.config.evaluation import ObservedCase
-from weightcast.environments.context import PRIOR_WIDENED, Context, forecast_errors
+from weightcast.environments.context import PRIOR_WIDENED, Context, forecast_errors, left_out_environments
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.jobs import DescribePosteriors, ShowObserved, TrainContext
 from weightcast.environments.observe import observe
+from weightcast.environments.second_order_training import shorter_windows
 from weightcast.environments.stages.adapt_to_frames import adapt_context
 from weightcast.environments.stages.describe_posteriors import describe_posteriors
 from weightcast.environments.stages.show_observed import show_observed
@@ -162,6 +164,44 @@ def test_an_interrupted_stage_goes_on_and_ends_in_the_same_context(folder, tmp_p
     assert again.calibration == whole.calibration
     run.finish()
     assert not list(tmp_path.iterdir())
+
+
+def test_windows_that_grow_find_what_few_first_order_steps_do_not(folder) -> None:
+    """Few steps leave the rotations unlearned; windows of one step are a regression, and 3 iterations of it do more."""
+    begin = [{"steps": 1, "iterations": 3}, {"steps": 4, "iterations": 2}]
+    short = {"iterations": 1, "penalties": [1e-4], "choosing_iterations": 1}
+    found = {}
+    for name, polish in (("whole", short), ("begin", short | {"begin": begin})):
+        made = train_context(Run(), settings(10, polish=polish), folder)
+        frames = torch.stack([torch.from_numpy(states(rate, 90)) for rate in VISIBLE])
+        normalised = made.base.normalisation.apply(frames)
+        found[name] = forecast_errors(made.weights(made.codes), made.base.predictor, normalised).median()
+    assert found["begin"] < 0.5 * found["whole"], found
+
+
+def test_folds_leave_out_others_each_time(folder) -> None:
+    """Candidates are judged by more environments, and the choice says by which."""
+    steps = settings(10).context.choice.steps
+    made = train_context(Run(), settings(10, choice={"steps": steps, "frames": 6, "folds": 3}, polish=POLISH), folder)
+    choice = made.base.metadata["context"]["choice"]
+    assert len(set(choice["edge"])) == 3
+    assert len(choice["polish"]["errors"]) == 2
+    codes = torch.linspace(-1.0, 1.0, 8)[:, None]
+    folds = left_out_environments(codes, 0.25, Draws("cpu", "folds"), 3)
+    assert [fold.edge for fold in folds] in ([[0], [7], [1]], [[0], [7], [6]], [[7], [0], [1]], [[7], [0], [6]])
+    assert [fold.edge for fold in left_out_environments(codes, 0.25, Draws("cpu", "folds"))] == [folds[0].edge]
+    assert len({fold.inside[0] for fold in folds}) == 3
+    for fold in folds:
+        assert not set(fold.edge) & set(fold.inside)
+        assert sorted([*fold.judges, *fold.others(8)]) == list(range(8))
+    assert len(left_out_environments(codes, 0.25, Draws("cpu", "folds"), 50)) == 4  # as far as there are environments
+
+
+def test_windows_share_the_frames_where_they_meet() -> None:
+    frames = torch.arange(12.0).view(1, 2, 6)
+    found = shorter_windows(frames, 2)
+    assert found.tolist() == [[[0, 1, 2], [6, 7, 8], [2, 3, 4], [8, 9, 10]]]
+    assert torch.equal(shorter_windows(frames, 5), frames)
 
 
 def test_what_frames_leave_open_shrinks_with_what_is_seen(trained, folder) -> None:

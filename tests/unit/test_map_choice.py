@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,11 +14,14 @@ from tiny_study import default_config
 
 from weightcast.core.draws import Draws
 from weightcast.core.methods import OBSERVED, method
+from weightcast.core.nets.build import build_predictor
 from weightcast.environments.base import BaseNetwork
 from weightcast.environments.config.study import parse_study
 from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.config.weight_map import FilmMap, HypernetworkMap
 from weightcast.environments.map_choice import MapChoice, choose_map
+from weightcast.environments.origin import choose_origin
+from weightcast.environments.predictor import StackedPredictor
 
 GRID = torch.cartesian_prod(torch.linspace(-1, 1, 5), torch.linspace(-1, 1, 5))
 CORNERS = {0, 4, 20, 24}
@@ -113,6 +117,53 @@ def test_maps_and_names_of_the_settings() -> None:
     assert (training.learning_rate, trained.training.learning_rate) == (0.002, 0.01)
     for called in ("conditioned", "finetune-conditioned", "finetune-conditioned" + OBSERVED):
         assert method(called).told_parameters != called.endswith(OBSERVED)
+
+
+def linear_experts(bent: float) -> tuple[torch.Tensor, torch.Tensor, StackedPredictor, torch.Tensor]:
+    """Experts on a line of seven environments, whose steps bend along it, with the trajectories that they forecast
+    exactly: weights, coordinates, predictor, frames."""
+    module = build_predictor({"kind": "mlp", "width": 1, "depth": 1, "activation": "silu", "channels": 1}, 0)
+    predictor = StackedPredictor(module)
+    places = torch.linspace(-1.0, 1.0, 7)[:, None]
+    weights = predictor.graph.read(module).repeat(7, 1)
+    weights[:, -1] = (places + bent * places.abs().pow(5))[:, 0]  # the bias of the output: what a step adds
+    frames = [torch.randn(7, 2, 1, 1, 1, generator=torch.Generator().manual_seed(0))]
+    with torch.no_grad():
+        for _ in range(3):
+            frames.append(predictor(weights, frames[-1]))
+    return weights, places, predictor, torch.stack(frames, 2)
+
+
+@pytest.mark.parametrize(("score_of_base", "expected"), [(-3.0, "base"), (0.5, "mean")])
+def test_left_out_environments_choose_what_weights_are_relative_to(score_of_base: float, expected: str) -> None:
+    weights, places, predictor, frames = linear_experts(bent=0.5)
+    ids = [f"e{number}" for number in range(7)]
+    candidates = {"film": {"score": score_of_base}}
+    choice = {"chosen": "film", "candidates": candidates, "edge": ["e0", "e6"], "inside": ["e3"]}
+    found = choose_origin(
+        SimpleNamespace(metadata={"choice": choice}), ids, weights, torch.arange(7), places, predictor, frames
+    )
+    assert found["chosen"] == expected
+    assert found["scores"]["base"] == score_of_base
+    assert -3.0 < found["scores"]["mean"] < 0.0  # the bend makes the edges wrong, not the middle
+
+
+def test_experts_that_lie_on_a_line_are_regressed_exactly() -> None:
+    weights, places, predictor, frames = linear_experts(bent=0.0)
+    ids = [f"e{number}" for number in range(7)]
+    choice = {"chosen": "film", "candidates": {"film": {"score": -1.0}}, "edge": ["e0", "e6"], "inside": []}
+    base = SimpleNamespace(metadata={"choice": choice})
+    found = choose_origin(base, ids, weights, torch.arange(7), places, predictor, frames)
+    assert found["scores"]["mean"] < -4.0  # the ridge's share, below 2 % of a step
+
+
+def test_relative_to_auto_needs_environments_that_were_left_out() -> None:
+    config = default_config()
+    config["generator"]["vae"]["relative_to"] = "auto"
+    with refused("generator.vae.relative_to", "'auto'", "base.map 'film'", "base.map: auto"):
+        parse_study(config)
+    config["base"]["map"] = "auto"
+    parse_study(config)
 
 
 def test_an_edge_needs_parameters() -> None:

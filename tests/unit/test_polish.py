@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from weightcast.core.draws import Draws
-from weightcast.environments.polish import LinearContext, Polish, _Normal, choose_penalty
+from weightcast.environments.polish import LinearContext, Polish, _Normal, try_penalties
 
 WEIGHTS, ENVIRONMENTS = 5, 3
 
@@ -118,9 +118,11 @@ def test_the_penalty_that_the_noise_asks_for_is_chosen() -> None:
         return float((context.mean - truth).square().sum())
 
     penalties = [1e-3 * variance, variance, 1e3 * variance]
-    best, errors, found = choose_penalty(start, linear, data, judge, penalties, 20)
-    assert best == variance
-    assert len(errors) == 3 and judge(found) == min(errors)
+    tried = try_penalties(start, linear, data, judge, penalties, 20)
+    assert [one.penalty for one in tried] == sorted(penalties, reverse=True)
+    best = min(tried, key=lambda one: one.error)
+    assert best.penalty == variance
+    assert all(judge(one.context) == one.error for one in tried)
 
 
 def test_what_is_not_finite_is_no_step() -> None:

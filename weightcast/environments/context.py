@@ -342,16 +342,36 @@ def train_codes(
     return TrainedCodes(weight_map.requires_grad_(False), codes, rows, fit)
 
 
-def left_out_environments(codes: Tensor, share: float, draws: Draws) -> tuple[list[int], list[int]]:
+@dataclass(frozen=True)
+class LeftOut:
+    """Visible environments that judge what was trained on the others, by position.
+
+    Attributes:
+        edge: those that lie farthest outside of the others.
+        inside: as many of the others, at random.
+    """
+
+    edge: list[int]
+    inside: list[int]
+
+    @property
+    def judges(self) -> list[int]:
+        """All, those at the edge first."""
+        return [*self.edge, *self.inside]
+
+    def others(self, count: int) -> list[int]:
+        """Those of ``count`` environments that are trained on."""
+        return [one for one in range(count) if one not in self.judges]
+
+
+def left_out_environments(codes: Tensor, share: float, draws: Draws, folds: int = 1) -> list[LeftOut]:
     """Which environments judge: those whose codes lie farthest outside, and as many of the others at random.
 
     Args:
         codes: of all visible environments [environment, dimension].
-        share: of them that is left out; at least one, at most all but two.
+        share: of them that each fold leaves out; at least one, at most all but two.
         draws: source of the others.
-
-    Returns:
-        Positions of those at the edge, and of the others.
+        folds: so often others are left out, those farther inside with every fold, as far as there are environments.
     """
     count = len(codes)
     wanted = max(1, min(round(share * count), count - 2))
@@ -359,8 +379,13 @@ def left_out_environments(codes: Tensor, share: float, draws: Draws) -> tuple[li
     prior = CodePrior.of(codes, 1.0)
     order = prior.whitened(codes).norm(dim=1).argsort(descending=True).tolist()
     inside = order[edge:]
-    chosen = [inside[position] for position in draws.permutation(len(inside)).tolist()[: wanted - edge]]
-    return sorted(order[:edge]), sorted(chosen)
+    shuffled = [inside[position] for position in draws.permutation(len(inside)).tolist()]
+    found = []
+    for fold in range(max(1, min(folds, count // wanted))):
+        outside = order[fold * edge : (fold + 1) * edge]
+        rest = [one for one in shuffled if one not in outside]
+        found.append(LeftOut(sorted(outside), sorted(rest[fold * (wanted - edge) :][: wanted - edge])))
+    return found
 
 
 @torch.no_grad()

@@ -13,6 +13,8 @@ from weightcast.environments.context import left_out_environments
 
 WORST = 10.0
 """Error in standard deviations of the channels from which on a forecast is as bad as any."""
+AS_GOOD = 0.05
+"""Difference of scores (mean logarithms of errors) that a few left-out environments do not decide."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,12 @@ class MapChoice:
         return {"chosen": self.chosen, "candidates": errors, "edge": edge, "inside": inside}
 
 
+def mean_logarithm(errors: Tensor) -> float:
+    """Score of errors [environment] in standard deviations: factors count, not differences, and what blows up is as bad
+    as ten standard deviations."""
+    return float(errors.clamp(1e-9, WORST).log().mean())
+
+
 def choose_map(
     kinds: Sequence[str],
     errors_of: Callable[[str, Sequence[int], Sequence[int]], Tensor],
@@ -61,15 +69,15 @@ def choose_map(
         left_out: share of the environments that judge, half of them at the edge.
         draws: source of those that are not at the edge.
     """
-    edge, inside = left_out_environments(prepared, left_out, draws)
-    judges = [*edge, *inside]
-    seen = [one for one in range(len(prepared)) if one not in judges]
+    (fold,) = left_out_environments(prepared, left_out, draws)
+    edge, inside = fold.edge, fold.inside
+    seen = fold.others(len(prepared))
     errors = {}
     for kind in kinds:
-        of_kind = errors_of(kind, seen, judges)
+        of_kind = errors_of(kind, seen, fold.judges)
         errors[kind] = {
             "edge": float(of_kind[: len(edge)].median()),
             "inside": float(of_kind[len(edge) :].median()) if inside else float("nan"),
-            "score": float(of_kind.clamp(1e-9, WORST).log().mean()),  # factors count, not differences
+            "score": mean_logarithm(of_kind),
         }
     return MapChoice(min(kinds, key=lambda kind: errors[kind]["score"]), errors, edge, inside)

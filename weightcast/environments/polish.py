@@ -225,7 +225,22 @@ def _norm(parts: Sequence[Tensor]) -> float:
     return float(sum(part.square().sum() for part in parts)) ** 0.5
 
 
-def choose_penalty(
+@dataclass(frozen=True)
+class Tried:
+    """What a penalty led to.
+
+    Attributes:
+        penalty: on weights and codes.
+        error: as it was judged.
+        context: where its training ended.
+    """
+
+    penalty: float
+    error: float
+    context: LinearContext
+
+
+def try_penalties(
     start: LinearContext,
     residual: Errors,
     frames: Tensor,
@@ -233,10 +248,10 @@ def choose_penalty(
     penalties: Sequence[float],
     iterations: int,
     jacobian: Errors | None = None,
-) -> tuple[float, list[float], LinearContext]:
-    """The penalty whose training is judged best, the errors of all, and what the best led to.
+) -> list[Tried]:
+    """Train with each penalty, from the greatest to the least and back, each from where the one before ended.
 
-    From the greatest to the least, each from where the one before ended.
+    The way back counts: on the way there the least penalties have the longest trainings behind them, and win by that.
 
     Args:
         start: before any.
@@ -247,15 +262,14 @@ def choose_penalty(
         iterations: for each.
         jacobian: as `Polish.jacobian`.
     """
-    ordered, errors, found, context = sorted(penalties, reverse=True), list[float](), list[LinearContext](), start
-    for penalty in ordered:
+    found, context = dict[float, Tried](), start
+    ordered = sorted(penalties, reverse=True)
+    for penalty in [*ordered, *reversed(ordered[:-1])]:
         polish = Polish(context, residual, frames, penalty, jacobian=jacobian)
         for _ in range(iterations):
             if not polish.iterate():
                 break
         context = polish.context
-        found.append(context)
-        errors.append(judge(context))
-        print(f"polish: penalty {penalty:g}, error {errors[-1]:.4g}", flush=True)
-    best = min(range(len(ordered)), key=errors.__getitem__)
-    return ordered[best], errors, found[best]
+        found[penalty] = Tried(penalty, judge(context), context)
+        print(f"polish: penalty {penalty:g}, error {found[penalty].error:.4g}", flush=True)
+    return [found[penalty] for penalty in ordered]

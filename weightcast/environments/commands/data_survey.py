@@ -24,6 +24,9 @@ FEWEST_FRAMES = 3
 FEWEST_POINTS = 2
 EDGE_FACTOR = 2.0
 """Mean square difference between opposite edges over that of neighbours, up to which a domain is taken as periodic."""
+MOST_RATE = 0.9
+"""Of what a component decays at, in a substep of an integrator."""
+MOST_SUBSTEPS = 4
 NO_GRID = (1, 1)
 """How a state without a grid is stored: as a field on one point."""
 
@@ -41,6 +44,7 @@ class Survey:
         counts: which trajectories train and test, where files say so themselves; they are then those of an adaptation
             benchmark, which trains on all frames (docs/adaptation.md).
         periodic: whether fields go on at the opposite side.
+        substeps: of an integrator between two frames of a state, as much as it changes between them.
     """
 
     format: FileFormat | Literal["npz"]
@@ -50,6 +54,7 @@ class Survey:
     frames: tuple[int, int]
     counts: TrajectoryCounts | None = None
     periodic: bool = False
+    substeps: int = 1
 
     @property
     def without_grid(self) -> bool:
@@ -75,6 +80,30 @@ class Edges:
         return bool((self.across <= EDGE_FACTOR * self.inside).all() and (self.inside > 0).all())
 
 
+class Pace:
+    """How much of what a component does is over within a frame: by how much increments change from frame to frame.
+
+    Of what decays at the rate k, increments do by the share 1 - exp(-k) from one frame to the next.
+    """
+
+    def __init__(self) -> None:
+        self.increments, self.changes = 0.0, 0.0  # mean squares of each channel, summed over what was seen
+
+    def see(self, fields: NDArray[np.floating[Any]]) -> None:
+        """Fields [trajectory, frame, channel, ...]."""
+        increments = np.diff(fields.astype(np.float64), axis=1)
+        others = (0, 1, *range(3, fields.ndim))
+        self.increments = self.increments + np.square(increments[:, :-1]).mean(others)
+        self.changes = self.changes + np.square(np.diff(increments, axis=1)).mean(others)
+
+    @property
+    def substeps(self) -> int:
+        """So many that the fastest component decays by at most 60 % in each; 4 at most, for noise is fast as well."""
+        share = np.sqrt(np.max(self.changes / np.maximum(self.increments, np.finfo(np.float64).tiny)))
+        rate = -np.log1p(-min(share, 0.999))
+        return int(np.clip(np.ceil(rate / MOST_RATE), 1, MOST_SUBSTEPS))
+
+
 def survey(directory: Path, table: EnvironmentTable, channels: Sequence[str] | None = None) -> Survey:
     """Read every environment's file, to its end, and check that they fit each other.
 
@@ -88,7 +117,7 @@ def survey(directory: Path, table: EnvironmentTable, channels: Sequence[str] | N
     """
     format = recognise_format(directory)
     grid: tuple[int, int] | None = None
-    trajectories, frames, edges = [], [], Edges()
+    trajectories, frames, edges, pace = [], [], Edges(), Pace()
     for id, file in progress(find_environment_files(directory, table, format).items(), "reading data"):
         if channels is None and format == "npy":
             channels = _numbered_channels(file)
@@ -98,6 +127,8 @@ def survey(directory: Path, table: EnvironmentTable, channels: Sequence[str] | N
         frames.append(len(found.time))
         edges.see(found.values)
         _check_enough(file, grid, trajectories[-1], frames[-1])
+        if table[id].role == "visible":
+            pace.see(found.values)
     assert channels is not None and grid is not None  # a table has at least one environment
     return Survey(
         format,
@@ -106,6 +137,7 @@ def survey(directory: Path, table: EnvironmentTable, channels: Sequence[str] | N
         (min(trajectories), max(trajectories)),
         (min(frames), max(frames)),
         periodic=edges.periodic,
+        substeps=pace.substeps,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from weightcast.core.console.progress import progress
-from weightcast.environments.commands.data_survey import NO_GRID, Edges, Survey, check_sizes
+from weightcast.environments.commands.data_survey import NO_GRID, Edges, Pace, Survey, check_sizes
 from weightcast.environments.config.data import TrajectoryCounts
 from weightcast.trajectories.npz import STATES, read_archive
 from weightcast.trajectories.npz_folder import NpzFolder
@@ -30,11 +30,14 @@ def survey_npz(folder: NpzFolder, channels: Sequence[str] | None, grid: tuple[in
         channels = [f"x{index}" if grid == NO_GRID else f"channel_{index}" for index in range(number)]
     frames = len(train.time)
     check_sizes(train.file, grid, frames)
-    edges = Edges()
+    edges, pace = Edges(), Pace()
     for head in progress([head for pair in folder.pairs.values() for head in pair], "reading data"):
         archive = read_archive(head.file)
         for environment in range(head.environments):
-            edges.see(archive.fields(environment, head.trajectories, channels, grid))
+            fields = archive.fields(environment, head.trajectories, channels, grid)
+            edges.see(fields)
+            if head is train:
+                pace.see(fields)
     pairs = list(folder.pairs.values())
     counts = TrajectoryCounts(
         train=train.trajectories,
@@ -44,4 +47,13 @@ def survey_npz(folder: NpzFolder, channels: Sequence[str] | None, grid: tuple[in
         unseen_train=folder.pairs["adapt"][0].trajectories if "adapt" in folder.pairs else None,
     )
     totals = [trained.trajectories + tested.trajectories for trained, tested in pairs]
-    return Survey("npz", tuple(channels), grid, (min(totals), max(totals)), (frames, frames), counts, edges.periodic)
+    return Survey(
+        "npz",
+        tuple(channels),
+        grid,
+        (min(totals), max(totals)),
+        (frames, frames),
+        counts,
+        edges.periodic,
+        pace.substeps,
+    )

@@ -20,6 +20,8 @@ TEMPLATE = Path(__file__).with_suffix(".yaml")
 MEMBERS = 2
 MANY_TRAJECTORIES = 8
 FEW_ENVIRONMENTS = 8
+FEW_JUDGES = 16
+"""Visible environments up to which the quarter that is left out is too few to choose by at once."""
 MOST_MODES = 8
 FEWEST_MODES = 4
 MANY_FRAMES = 2000
@@ -44,7 +46,8 @@ MLP = """\
   width: 32  # of the hidden layers; more for rich dynamics, at the square of the weights
   depth: 2  # hidden layers
   activation: silu  # or tanh, gelu
-  integrator: rk4  # the network is the rate of change; or map: it is the step from a frame to the next"""
+  integrator: rk4  # the network is the rate of change; or map: it is the step from a frame to the next
+  substeps: $substeps  # of the integrator, between two frames; more for what changes much within a frame"""
 CONTEXT_OF_FIELDS = """\
   maps: [linear, film]  # from codes to weights; visible environments that are left out choose
   dimensions: $dimensions  # numbers of a code, likewise
@@ -57,8 +60,14 @@ CONTEXT_OF_STATES = """\
   dimensions: [2, 3]  # numbers of a code, likewise
   training: {steps: 4000, learning_rate: 0.003, unroll: $unroll, last_unroll: $last_unroll, batch: 4, \
 environments: $pooled}
-  choice: {steps: 1000, frames: $choice_frames}
-  polish: {iterations: 40, most_residuals: $most_residuals}  # second-order training after it; null: none
+  choice: {steps: 300, folds: $choice_folds, frames: $choice_frames}
+  polish:  # second-order training after it; null: none
+    begin: [{steps: 1, iterations: 15}, {steps: 3, iterations: 8}]  # windows of trajectories, before whole ones
+    iterations: 40
+    penalties: [0.1, 0.03, 0.01, 0.003, 0.001, 0.0003]  # on weights; trajectories and environments left out choose
+    choosing_iterations: 10
+    choosing_residuals: 8000
+    most_residuals: $most_residuals
   refine: {iterations: 20}
 """
 EQUATIONS = """\
@@ -98,6 +107,8 @@ environments: $pooled}
       base: erm
       end_to_end: false
       diffusion: {relative_to: regression, left_out: 0.25, width: 32, layers: 2, batch: 8, training: {steps: 400}}""",
+    "relative_to": "relative_to: auto  # to the base's weights in the same environment, or to the zoo's mean, or what "
+    "serves left-out visible environments better",
     "told_baselines": """\
   film_matched: {steps: $film_steps, learning_rate: $base_rate, unroll: $unroll, batch: $batch, environments: $pooled}
   hypernetwork:
@@ -113,6 +124,7 @@ WITHOUT_PARAMETERS = {
     "bases": "[erm]",
     "arms": """\
   arms: {}  # configurations that are compared; vae and diffusion may override single keys below""",
+    "relative_to": "relative_to: base  # what is generated is how experts deviate from the base; or: mean",
     "told_baselines": """\
   film_matched: null
   hypernetwork: null""",
@@ -192,6 +204,7 @@ def fill_template(name: str, directory: Path, table: EnvironmentTable, found: Su
         "dimensions": [2, 4] if visible >= FEW_ENVIRONMENTS else [2],
         # A benchmark's trajectories are all needed: polished on 13 of the oscillator's 32, the others got worse.
         "most_residuals": 40000 if benchmark else 16000,
+        "choice_folds": 3 if visible <= FEW_JUDGES else 1,
         "choice_frames": min(trained_frames, 20 if state else 10),
         "observed": observed_cases(trained_frames, benchmark),
         "pooled": min(12 if state else 8, visible),
@@ -214,7 +227,11 @@ def fill_template(name: str, directory: Path, table: EnvironmentTable, found: Su
         name=name,
         study=_yaml(name),
         output=output,
-        predictor=MLP if state else UNET if local else Template(FNO).substitute(modes=modes),
+        predictor=Template(MLP).substitute(substeps=found.substeps)
+        if state
+        else UNET
+        if local
+        else Template(FNO).substitute(modes=modes),
         equations=Template(EQUATIONS).substitute(written) if state else "",
         explain=EXPLAIN_STATES if state else EXPLAIN_FIELDS,
         grid_comment="a state without a grid" if state else "points along y, x",

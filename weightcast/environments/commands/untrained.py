@@ -39,7 +39,7 @@ def untrained_generator(study: Study, table: EnvironmentTable, arm: str) -> Gene
         "architecture": describe_architecture(study.predictor, channels),
         "normalisation": {"mean": [0.0] * channels, "scale": [1.0] * channels},
         "condition": condition.describe(),
-        "origin": describe_weight_map(origin, condition) if vae.relative_to == "base" else None,
+        "origin": describe_weight_map(origin, condition) if vae.relative_to != "mean" else None,
         "vae": vae.model_dump(mode="json"),
         "diffusion": diffusion.model_dump(mode="json"),
     }

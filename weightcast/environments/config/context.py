@@ -28,22 +28,36 @@ class ChoiceSettings(Settings):
     """Optimiser steps of a candidate."""
     left_out: float = Field(default=0.25, gt=0, lt=1)
     """Share of the visible environments that is left out; half of them are those whose codes lie farthest outside."""
+    folds: int = Field(default=1, ge=1)
+    """So often candidates are trained, others left out each time: of few environments, few judge by a single time."""
     frames: int = Field(default=10, ge=2)
     """Frames that are shown of each."""
+
+
+class BeginSettings(Settings):
+    """Iterations on windows that are shorter than a trajectory."""
+
+    steps: int = Field(ge=1)
+    """Of a window's rollout."""
+    iterations: int = Field(ge=1)
 
 
 class PolishSettings(Settings):
     """Second-order training of all weights and codes after the first-order one, for small predictors and little data:
     Levenberg-Marquardt on the whole rollouts, with a penalty on weights that is chosen on held-out trajectories."""
 
+    begin: list[BeginSettings] = Field(default=[])
+    """Before whole rollouts: windows of the trajectories, in this order. Those of one step are a regression, which
+    finds its way from a first-order training that got nowhere, as those of stiff systems do."""
     iterations: int = Field(default=40, ge=1)
     penalties: list[float] = Field(default=[1e-2, 5e-3, 2e-3, 1e-3, 5e-4, 2e-4], min_length=1)
     """Among which held-out trajectories and left-out environments choose."""
     most_residuals: int = Field(default=16000, ge=1)
-    """Numbers that forecasts are compared with, at most: further training trajectories are left out, half of them while
-    penalties are chosen."""
+    """Numbers that forecasts are compared with, at most: further training trajectories are left out."""
+    choosing_residuals: int = Field(default=16000, ge=1)
+    """The same, while maps and penalties are chosen."""
     choosing_iterations: int = Field(default=15, ge=1)
-    """For each penalty, from the one before."""
+    """For each penalty, from the one before: from the greatest to the least, and back."""
 
 
 class RefineSettings(Settings):

@@ -119,7 +119,14 @@ def load_study(path: str | Path) -> Study:
 def _check_condition(study: Study, arm: str, vae: VAESettings, source: str | Path) -> None:
     """Weights relative to a conditioned base are a function of what that base is told."""
     chosen, told = study.generator.arms[arm], study.base.condition
-    if chosen.base == "conditioned" and vae.relative_to == "base" and chosen.condition != told:
+    if chosen.base != "conditioned" or vae.relative_to == "mean":
+        return
+    if vae.relative_to == "auto" and study.base.map != "auto":
+        raise InputError(
+            f"{source}: generator.vae.relative_to: found 'auto' with base.map {study.base.map!r}, expected 'base' or "
+            "'mean', or base.map: auto, which leaves out the environments that choose"
+        )
+    if chosen.condition != told:
         raise InputError(
             f"{source}: generator.arms.{arm}.condition: found {chosen.condition!r}, expected {told!r} as "
             "base.condition, or generator.vae.relative_to: mean"

@@ -13,10 +13,11 @@ from weightcast.core.config.training import TrainingSettings
 class VAESettings(Settings):
     """Coder of weights: to a latent at each node of the weight graph, and back."""
 
-    relative_to: Literal["base", "mean"] = "base"
-    """What weights are modelled relative to: those that the base gives in the same environment, or the zoo's mean.
-    Relative to a conditioned base, what is generated is how an expert deviates from it; with a pooled base, which is
-    the same everywhere, both are the same."""
+    relative_to: Literal["base", "mean", "auto"] = "base"
+    """What weights are modelled relative to: those that the base gives in the same environment, the zoo's mean, or
+    what serves those visible environments better that ``base.map: auto`` leaves out. Relative to a conditioned base,
+    what is generated is how an expert deviates from it; with a pooled base, which is the same everywhere, all are the
+    same."""
     coder: Literal["attention", "flat"] = "attention"
     """What encodes and decodes: attention over the nodes, or fully connected layers over all weights in a row."""
     normalisation: Literal["layer", "min-max", "weight"] = "layer"

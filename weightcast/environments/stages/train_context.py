@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,12 +19,12 @@ from weightcast.environments.calibration import calibrate
 from weightcast.environments.code_priors import fit_prior
 from weightcast.environments.conditions.codes import CodeCondition
 from weightcast.environments.config.code_prior import CodePriorName
-from weightcast.environments.config.context import PolishSettings
 from weightcast.environments.context import (
     PRIOR_WIDENED,
     Calibration,
     Candidate,
     Context,
+    LeftOut,
     TrainedCodes,
     describe_context,
     forecast_errors,
@@ -40,15 +41,13 @@ from weightcast.environments.dataset import (
 )
 from weightcast.environments.gaps import FrameSpace
 from weightcast.environments.jobs import TrainContext
-from weightcast.environments.polish import LinearContext, Polish, choose_penalty
+from weightcast.environments.map_choice import AS_GOOD, mean_logarithm
+from weightcast.environments.polish import Tried
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.refinement import CodePrior
-from weightcast.environments.rollout_jacobian import rollout, rollout_jacobian
+from weightcast.environments.second_order_training import SecondOrderTraining
 from weightcast.environments.stages.train_base import record_environments
 from weightcast.environments.weight_maps import LinearWeights
-
-AS_GOOD = 0.05
-"""Difference of mean log errors that a few left-out environments do not decide: the first candidate is then taken."""
 
 
 @stage("train_context")
@@ -60,23 +59,35 @@ def train_context(run: Run, settings: TrainContext, trajectories: TrajectoryFold
     candidates = [
         Candidate(kind, dimensions) for kind in settings.context.maps for dimensions in settings.context.dimensions
     ]
-    inner, edge, inside = training.split(candidates[0])
+    folds, every = training.split(candidates[0]), range(len(settings.ids))
     choice, tried = {}, {}
     for candidate in candidates:
-        tried[candidate] = training.train(candidate, f"choice {candidate.name}", inner, short=True)
-        choice[candidate.name] = training.judge(tried[candidate], edge, inside)
+        name = f"choice {candidate.name}"
+        tried[candidate] = [
+            training.try_out(candidate, f"{name}, fold {number}" if number else name, fold.others(len(every)))
+            for number, fold in enumerate(folds)
+        ]
+        choice[candidate.name] = training.judge(tried[candidate], folds)
     least = min(judged["score"] for judged in choice.values())
     chosen = next(candidate for candidate in candidates if choice[candidate.name]["score"] <= least + AS_GOOD)
-    described: dict[str, Any] = {"candidates": choice, "edge": [settings.ids[one] for one in edge]}
-    polish, judge = settings.context.polish, tried[chosen]
-    polished = polish is not None and isinstance(judge.weight_map, LinearWeights)
-    if polish is not None and polished:
-        described["polish"] = training.choose_penalty(judge, polish, edge, inside)
-    prior, calibration = training.choose_prior(judge, [*edge, *inside])
+    described: dict[str, Any] = {
+        "candidates": choice,
+        "edge": [settings.ids[one] for fold in folds for one in fold.edge],
+    }
+    judge = tried[chosen][0]
+    second_order = training.second_order(judge)
+    if second_order:
+        described["polish"] = training.choose_penalty(second_order, tried[chosen], folds)
+    prior, calibration = training.choose_prior(judge, folds[0].judges)
     described["prior"] = prior
-    trained = training.train(chosen, f"context {chosen.name}", range(len(settings.ids)), short=polished)
-    if polish is not None and polished:
-        described["polish"]["iterations"] = training.polish(trained, described["polish"]["penalty"], polish)
+    if second_order:
+        trained = training.train_codes(chosen, f"context {chosen.name}", every, short=True)
+        frames = training.held(second_order, every, second_order.settings.most_residuals)
+        penalty = described["polish"]["penalty"]
+        second_order.begin(trained, frames, penalty)
+        described["polish"]["iterations"] = second_order.finish(trained, frames, penalty)
+    else:
+        trained = training.train_codes(chosen, f"context {chosen.name}", every)
     calibration = calibration.of_better_map(
         training.residual(trained), training.own_error(trained) / training.own_error(judge)
     )
@@ -106,8 +117,23 @@ class _Training:
     def has_validation(self) -> bool:
         return any_trajectory(self.held_out)
 
-    def train(self, candidate: Candidate, name: str, environments: Sequence[int], short: bool = False) -> TrainedCodes:
-        """Train on some environments, by position."""
+    def second_order(self, trained: TrainedCodes) -> SecondOrderTraining | None:
+        """The second-order training of a map, where it is linear and the settings have one."""
+        polish = self.settings.context.polish
+        linear = isinstance(trained.weight_map, LinearWeights)
+        return SecondOrderTraining(self.predictor, polish) if polish is not None and linear else None
+
+    def try_out(self, candidate: Candidate, name: str, environments: Sequence[int]) -> TrainedCodes:
+        """A short training on some environments, by position."""
+        trained = self.train_codes(candidate, name, environments, short=True)
+        if second_order := self.second_order(trained):
+            second_order.begin(trained, self.held(second_order, environments, second_order.settings.choosing_residuals))
+        return trained
+
+    def train_codes(
+        self, candidate: Candidate, name: str, environments: Sequence[int], short: bool = False
+    ) -> TrainedCodes:
+        """A first-order training on some environments, by position."""
         context = self.settings.context
         training = context.training
         if short:
@@ -128,24 +154,23 @@ class _Training:
             self.settings.data.start_share,
         )
 
-    def split(self, first: Candidate) -> tuple[list[int], list[int], list[int]]:
-        """Environments to train candidates on, and those that judge: at the edge, by codes of a first training on all,
-        and inside."""
-        count = len(self.settings.ids)
-        codes = self.train(first, "choice", range(count), short=True).codes
-        edge, inside = left_out_environments(
-            codes, self.settings.context.choice.left_out, self.run.draws(self.seed, "left out")
-        )
-        return [one for one in range(count) if one not in (*edge, *inside)], edge, inside
+    def split(self, first: Candidate) -> list[LeftOut]:
+        """Environments that judge what was trained on the others: at the edge, by codes of a first training on all, and
+        inside."""
+        choice, draws = self.settings.context.choice, self.run.draws(self.seed, "left out")
+        codes = self.try_out(first, "choice", range(len(self.settings.ids))).codes
+        return left_out_environments(codes, choice.left_out, draws, choice.folds)
 
-    def judge(self, trained: TrainedCodes, edge: list[int], inside: list[int]) -> dict[str, float]:
+    def judge(self, trained: Sequence[TrainedCodes], folds: Sequence[LeftOut]) -> dict[str, float]:
         """Errors of forecasts for left-out environments, whose code was inferred from a few frames; medians, and the
         mean logarithm, which decides."""
-        errors = self.errors(trained, [*edge, *inside])
+        errors = [self.errors(one, fold.judges) for one, fold in zip(trained, folds, strict=True)]
+        edge = torch.cat([of_fold[: len(fold.edge)] for of_fold, fold in zip(errors, folds, strict=True)])
+        inside = torch.cat([of_fold[len(fold.edge) :] for of_fold, fold in zip(errors, folds, strict=True)])
         return {
-            "edge": float(errors[: len(edge)].median()),
-            "inside": float(errors[len(edge) :].median()) if inside else float("nan"),
-            "score": _mean_logarithm(errors),
+            "edge": float(edge.median()),
+            "inside": float(inside.median()) if len(inside) else float("nan"),
+            "score": mean_logarithm(torch.cat(errors)),
         }
 
     def errors(self, trained: TrainedCodes, rows: list[int]) -> Tensor:
@@ -214,66 +239,41 @@ class _Training:
         return errors.median(0).values.clamp(1e-9, 1e9)
 
     def choose_penalty(
-        self, trained: TrainedCodes, settings: PolishSettings, edge: list[int], inside: list[int]
+        self, second_order: SecondOrderTraining, trained: Sequence[TrainedCodes], folds: Sequence[LeftOut]
     ) -> dict[str, Any]:
-        """The penalty of a second-order training that serves left-out environments best; the training that judged it
-        ends where that penalty led."""
+        """The penalty of a second-order training that serves left-out environments best; the trainings that judged it
+        end where that penalty led."""
+        tried = [self.try_penalties(second_order, one, fold.judges) for one, fold in zip(trained, folds, strict=True)]
+        errors = [
+            float(np.sqrt(np.mean([np.square(one.error) for one in of_penalty])))
+            for of_penalty in zip(*tried, strict=True)
+        ]
+        best = int(np.argmin(errors))
+        for one, of_fold in zip(trained, tried, strict=True):
+            second_order.take(one, of_fold[best].context)
+        return {"penalty": tried[0][best].penalty, "errors": errors}
 
-        frames, held_out = self.frames[trained.rows], self.held_out[trained.rows]
-        frames = frames[:, : self.polished(settings)]
-        if not self.has_validation and frames.shape[1] > 1:
-            kept = frames.shape[1] // 2
-            frames, held_out = frames[:, :kept], frames[:, kept:]
+    def try_penalties(self, second_order: SecondOrderTraining, trained: TrainedCodes, judges: list[int]) -> list[Tried]:
+        """Each penalty's error for the environments that judge, and on held-out trajectories of the others."""
+        held_out = self.held_out[trained.rows]
+        frames = self.held(second_order, trained.rows, second_order.settings.choosing_residuals)
+        if not self.has_validation:
+            own = self.frames[trained.rows]
+            frames = frames[:, : max(1, own.shape[1] // 2)]
+            held_out = own[:, frames.shape[1] :]
 
-        def judge(context: LinearContext) -> float:
-            _write(trained, context)
-            errors = self.errors(trained, [*edge, *inside])
+        def judge() -> float:
+            errors = self.errors(trained, judges)
             if held_out.shape[1]:
                 known = forecast_errors(trained.weight_map(trained.codes), self.predictor, held_out)
                 errors = torch.cat([errors, known])
             return float(errors.clamp(max=10.0).square().mean().sqrt())
 
-        penalty, errors, best = choose_penalty(
-            _read(trained),
-            self._rollout_residual,
-            frames.double(),
-            judge,
-            settings.penalties,
-            settings.choosing_iterations,
-            self._rollout_jacobian,
-        )
-        _write(trained, best)
-        return {"penalty": penalty, "errors": errors}
+        return second_order.try_penalties(trained, frames, judge)
 
-    def polished(self, settings: PolishSettings) -> int:
-        """Training trajectories of each environment that second-order training can hold."""
-        environments, _, frames = self.frames.shape[:3]
-        of_trajectory = environments * (frames - 1) * self.frames[0, 0, 0].numel()
-        return max(1, settings.most_residuals // of_trajectory)
-
-    def polish(self, trained: TrainedCodes, penalty: float, settings: PolishSettings) -> int:
-        """Second-order training in place, in double precision; how many iterations helped."""
-        frames, iterations = self.frames[:, : self.polished(settings)].double(), settings.iterations
-        polish = Polish(_read(trained), self._rollout_residual, frames, penalty, jacobian=self._rollout_jacobian)
-        done = 0
-        while done < iterations and polish.iterate():
-            done += 1
-            if done % 10 == 0:
-                print(f"polish: {done} of {iterations}, {polish.objective(polish.context):.4g}", flush=True)
-        _write(trained, polish.context)
-        return done
-
-    def _rollout_residual(self, weights: Tensor, frames: Tensor) -> Tensor:
-        """Weights [weight], frames [trajectory, frame, ...] -> errors of whole rollouts [residual]."""
-        return (rollout(self._step, weights, frames[:, 0], frames.shape[1] - 1) - frames[:, 1:]).flatten()
-
-    def _rollout_jacobian(self, weights: Tensor, frames: Tensor) -> Tensor:
-        """The same -> derivative of the errors by the weights [residual, weight]."""
-        return rollout_jacobian(self._step, weights, frames[:, 0], frames.shape[1] - 1).flatten(0, 2)
-
-    def _step(self, weights: Tensor, states: Tensor) -> Tensor:
-        """Weights [weight], states [state, channel, y, x] -> those a frame later."""
-        return self.predictor(weights[None], states[None])[0]
+    def held(self, second_order: SecondOrderTraining, rows: Sequence[int], most_residuals: int) -> Tensor:
+        """Training frames of some environments, of as many trajectories as second-order training can hold."""
+        return second_order.held(self.frames[list(rows)], most_residuals)
 
     def base(
         self,
@@ -304,27 +304,3 @@ class _Training:
         metadata |= self.run.described()
         further = self.space.tensors() | prior.tensors()
         return BaseNetwork(trained.weight_map, self.predictor, self.normalisation, metadata, further)
-
-
-def _mean_logarithm(errors: Tensor) -> float:
-    """Factors count; what blows up is as bad as ten standard deviations."""
-    return float(errors.clamp(1e-9, 10.0).log().mean())
-
-
-def _read(trained: TrainedCodes) -> LinearContext:
-    """The numbers of a linear map and its codes, in double precision."""
-    weight_map = trained.weight_map
-    assert isinstance(weight_map, LinearWeights)
-    mean, directions = weight_map.weights.detach().double(), weight_map.directions.detach().double()
-    return LinearContext(mean, directions, trained.codes.double(), weight_map.entries)
-
-
-@torch.no_grad()
-def _write(trained: TrainedCodes, context: LinearContext) -> None:
-    """The inverse of :func:`_read`, in place."""
-    weight_map, condition = trained.weight_map, trained.weight_map.condition
-    assert isinstance(weight_map, LinearWeights) and isinstance(condition, CodeCondition)
-    weight_map.weights.copy_(context.mean)
-    weight_map.directions.copy_(context.directions)
-    trained.codes.copy_(context.codes)
-    condition.codes.copy_(context.codes)

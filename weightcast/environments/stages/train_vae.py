@@ -19,7 +19,7 @@ from weightcast.environments.jobs import TrainVae
 from weightcast.environments.known import training_known_of
 from weightcast.environments.labels import Labels
 from weightcast.environments.losses import environment_loss
-from weightcast.environments.origin import Origin
+from weightcast.environments.origin import Origin, choose_origin
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.training_zoo import TrainingZoo
 from weightcast.environments.vae import WeightVAE, new_vae
@@ -52,7 +52,10 @@ def train_vae(
     training = TrainingZoo.of(zoo, settings, trajectories)
     seed = derive_seed(settings.seed, "vae", settings.generator_seed)
     taught = training_known_of(settings, trajectories, training.environments, labels)
-    relative = settings.vae.relative_to == "base"
+    predictor = base.predictor.on(run)
+    weights, environment_of = run.place(training.zoo.weights), run.place(training.environment_of)
+    frames = run.place(training.frames(trajectories, settings.data))
+    relative_to, choice = settings.vae.relative_to, None
     with run.initialised(seed):
         if settings.condition == "code":
             condition = deepcopy(base.condition)  # with the codes that its map was trained with
@@ -60,17 +63,22 @@ def train_vae(
             condition = new_condition(settings.condition, taught, settings.logarithmic_parameters, settings.conditions)
         else:
             condition = labels.condition
-        vae = new_vae(base.predictor.graph, settings.vae, Origin.of(base, condition) if relative else None)
-    prepared = condition.prepare(training.known if labels is None else taught)
-    predictor = base.predictor.on(run)
+        prepared = run.place(condition.prepare(training.known if labels is None else taught))
+        if relative_to == "auto":
+            if "choice" in base.metadata:
+                choice = choose_origin(
+                    base, training.environments, weights, environment_of, prepared, predictor, frames
+                )
+            relative_to = choice["chosen"] if choice else "base"  # a base without a choice is pooled: the same anyway
+        vae = new_vae(base.predictor.graph, settings.vae, Origin.of(base, condition) if relative_to == "base" else None)
     result = train_weight_vae(
         run,
         run.place(vae),
         predictor,
-        run.place(training.zoo.weights),
-        run.place(prepared),
-        run.place(training.environment_of),
-        run.place(training.frames(trajectories, settings.data)),
+        weights,
+        prepared,
+        environment_of,
+        frames,
         settings.vae,
         seed,
         held_out=run.place(training.frames(trajectories, settings.data, "validation")),
@@ -81,7 +89,7 @@ def train_vae(
         "normalisation": zoo.metadata["normalisation"],
         "condition": condition.describe(),
         "vae": settings.vae.model_dump(mode="json"),
-        "origin": base.metadata["weight_map"] if relative else None,
+        "origin": base.metadata["weight_map"] if relative_to == "base" else None,
         "base": zoo.metadata["base"],
         "zoo_digest": zoo.metadata["digest"],
         "zoo_members": len(training.zoo.manifest),
@@ -89,6 +97,8 @@ def train_vae(
         "seconds": result.seconds,
         "metrics": {"last_loss": result.last_loss},
     }
+    if choice is not None:
+        metadata["choice"] = choice
     return TrainedVae(vae, condition, predictor, metadata | run.described())
 
 
