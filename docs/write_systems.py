@@ -4,8 +4,9 @@ python docs/write_systems.py results/lotka-volterra results/adaptation-lotka-vol
 
 A study is named by its folder; what stands between the markers of that name is replaced, so that numbers are copied by
 no hand. One that was scored as CoDA and GEPS score has markers in docs/adaptation.md, any other in
-docs/across-environments.md. Of two studies or more, in the order given, each also has a row in the overview and in the
-table of paired comparisons there. The default study has docs/write_results.py.
+docs/across-environments.md, and some have others there, `<name>-frames`, for what was shown frames. Of two studies or
+more, in the order given, each also has a row in the overview and in the table of paired comparisons there. The default
+study has docs/write_results.py.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import yaml
-from write_results import ROOT, fill, label, table
+from write_results import ROOT, fill, frames_table, label, read, table
 
 from weightcast.core.methods import method
 from weightcast.core.significance import bootstrap_median, environment_errors
 from weightcast.environments.adaptation_scores import SCORES
 from weightcast.environments.adaptation_table import ADAPTATION, IN_DOMAIN
+from weightcast.environments.config.study import load_study
 
 _HEADINGS = {"mse": "MSE", "relative_error": "relative error", "relative_l2": "relative L2, in-t"}
 _HEADINGS["relative_l2_beyond"] = "relative L2, out-t"
@@ -50,6 +52,13 @@ def summary_block(results: Path) -> str:
         expert = min(rmse[name, split] for name, of in rmse.index if of == split and name.startswith("one-per-env-"))
         ratios.append(f"{rmse['erm', split] / expert:.2g} times {words}")
     return f"An expert of the very environment is better than ERM {' and '.join(ratios)}.\n\n{table(summary)}"
+
+
+def frames_block(results: Path) -> str:
+    """The methods that are shown frames, case by case."""
+    cases = load_study(results / "config.yaml").evaluation.observed
+    observed, summary = read(results / "report" / "observed_summary.csv"), read(results / "summary.csv")
+    return frames_table(observed, cases, summary)
 
 
 def adaptation_block(results: Path) -> str:
@@ -111,6 +120,8 @@ def main() -> None:
             fill(adaptation, folder.name, adaptation_block(folder))
         else:
             fill(systems, folder.name, summary_block(folder))
+            if f"<!-- {folder.name}-frames:begin -->" in systems.read_text(encoding="utf-8"):
+                fill(systems, f"{folder.name}-frames", frames_block(folder))
             studies.append(folder)
     if len(studies) > 1:
         fill(systems, "systems", overview(studies))

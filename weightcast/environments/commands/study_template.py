@@ -60,13 +60,13 @@ CONTEXT_OF_STATES = """\
   dimensions: [2, 3]  # numbers of a code, likewise
   training: {steps: 4000, learning_rate: 0.003, unroll: $unroll, last_unroll: $last_unroll, batch: 4, \
 environments: $pooled}
-  choice: {steps: 300, folds: $choice_folds, frames: $choice_frames}
+  choice: {steps: 100, folds: $choice_folds, frames: $choice_frames}
   polish:  # second-order training after it; null: none
-    begin: [{steps: 1, iterations: 15}, {steps: 3, iterations: 8}]  # windows of trajectories, before whole ones
-    iterations: 40
-    penalties: [0.1, 0.03, 0.01, 0.003, 0.001, 0.0003]  # on weights; trajectories and environments left out choose
-    choosing_iterations: 10
-    choosing_residuals: 8000
+    begin: [{steps: 1, iterations: 12}, {steps: 3, iterations: 6}]  # windows of trajectories, before whole ones
+    iterations: 30
+    penalties: [0.1, 0.03, 0.01, 0.003, 0.001]  # on weights; trajectories and environments left out choose
+    choosing_iterations: 8
+    choosing_residuals: 6000
     most_residuals: $most_residuals
   refine: {iterations: 20}
 """

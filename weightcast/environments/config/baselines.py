@@ -42,7 +42,7 @@ class InContextSettings(Settings):
 
     frames: int = Field(default=10, ge=1)
     """Frames that it sees: the last ones that were observed; the earliest is repeated where there are fewer."""
-    width: int = Field(default=24, ge=1)
+    width: int = Field(default=24, ge=1, le=WIDEST)
     """Of the network; all else is as in `predictor`."""
     training: PooledTraining
 

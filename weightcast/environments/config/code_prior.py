@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from weightcast.core.config.settings import Settings
+from weightcast.core.config.settings import WIDEST, Settings
 from weightcast.core.config.training import TrainingSettings
 
 CodePriorName = Literal["gaussian", "mixture", "diffusion"]
@@ -27,7 +27,7 @@ class CodeDiffusionSettings(Settings):
     """Normal distributions of a mixture, chosen likewise."""
     folds: int = Field(default=3, ge=2)
     """Of the visible codes, each left out once."""
-    width: int = Field(default=64, ge=1)
+    width: int = Field(default=64, ge=1, le=WIDEST)
     """Width of the denoiser's two hidden layers."""
     batch: int = Field(default=128, ge=1)
     """Codes of a training step."""

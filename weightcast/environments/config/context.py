@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -87,7 +87,7 @@ class ContextSettings(Settings):
     """Kinds of maps, among which left-out visible environments choose, the first of those that are within 5 % of the
     best: ``linear`` (all weights are linear in the code), ``output`` (those of the last layer are), ``film`` (scales
     and shifts from a network), ``deep`` (a network's coefficients of learned directions)."""
-    dimensions: list[int] = Field(default=[2], min_length=1)
+    dimensions: list[Annotated[int, Field(ge=1, le=WIDEST)]] = Field(default=[2], min_length=1)
     """Numbers of a code, likewise."""
     width: int = Field(default=64, ge=1, le=WIDEST)
     """Width of the hidden layers of ``film`` and ``deep``."""

@@ -24,9 +24,9 @@ class FilmSettings(Settings):
 class LowRankSettings(Settings):
     """A mean and a few learned directions of all weights, with coefficients from the environment's parameters."""
 
-    rank: int = Field(default=8, ge=1)
+    rank: int = Field(default=8, ge=1, le=WIDEST)
     """Learned directions in weight space."""
-    width: int = Field(default=64, ge=1)
+    width: int = Field(default=64, ge=1, le=WIDEST)
     """Width of the two hidden layers that turn parameters into coefficients."""
     learning_rate: float = Field(default=0.003, gt=0)
     """Peak learning rate of its training, in the place of that of ``conditioned``: a step moves all weights at once."""

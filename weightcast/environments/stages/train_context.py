@@ -241,14 +241,14 @@ class _Training:
     def choose_penalty(
         self, second_order: SecondOrderTraining, trained: Sequence[TrainedCodes], folds: Sequence[LeftOut]
     ) -> dict[str, Any]:
-        """The penalty of a second-order training that serves left-out environments best; the trainings that judged it
-        end where that penalty led."""
+        """The penalty of a second-order training that serves left-out environments best, the greatest of those that are
+        as good; the trainings that judged it end where that penalty led."""
         tried = [self.try_penalties(second_order, one, fold.judges) for one, fold in zip(trained, folds, strict=True)]
         errors = [
             float(np.sqrt(np.mean([np.square(one.error) for one in of_penalty])))
             for of_penalty in zip(*tried, strict=True)
         ]
-        best = int(np.argmin(errors))
+        best = next(place for place, error in enumerate(errors) if error <= (1.0 + AS_GOOD) * min(errors))
         for one, of_fold in zip(trained, tried, strict=True):
             second_order.take(one, of_fold[best].context)
         return {"penalty": tried[0][best].penalty, "errors": errors}
