@@ -25,6 +25,12 @@ FEW_JUDGES = 16
 MOST_MODES = 8
 FEWEST_MODES = 4
 MANY_FRAMES = 2000
+CODES = (2, 3)
+"""Numbers of a code, of states."""
+HIDDEN = 32
+"""Width of the two hidden layers of a state's predictor."""
+MOST_EQUATIONS = 5000
+"""So many take seconds to solve, hundreds of times; a map whose last layer alone depends on the code has fewer."""
 
 FNO = """\
   kind: fno
@@ -43,7 +49,7 @@ UNET = """\
   residual: true  # predict the increment of a frame"""
 MLP = """\
   kind: mlp  # for a state without a grid
-  width: 32  # of the hidden layers; more for rich dynamics, at the square of the weights
+  width: $hidden  # of the hidden layers; more for rich dynamics, at the square of the weights
   depth: 2  # hidden layers
   activation: silu  # or tanh, gelu
   integrator: rk4  # the network is the rate of change; or map: it is the step from a frame to the next
@@ -56,8 +62,8 @@ environments: $pooled}
   choice: {steps: 1000, frames: $choice_frames}
 """
 CONTEXT_OF_STATES = """\
-  maps: [output, linear]  # from codes to weights; visible environments that are left out choose
-  dimensions: [2, 3]  # numbers of a code, likewise
+  maps: $maps  # from codes to weights; visible environments that are left out choose
+  dimensions: $codes  # numbers of a code, likewise
   training: {steps: 4000, learning_rate: 0.003, unroll: $unroll, last_unroll: $last_unroll, batch: 4, \
 environments: $pooled}
   choice: {steps: 100, folds: $choice_folds, frames: $choice_frames}
@@ -185,6 +191,10 @@ def fill_template(name: str, directory: Path, table: EnvironmentTable, found: Su
     # as a thousand places.
     halved = all(points % 4 == 0 and points >= 16 for points in found.grid)
     local = benchmark and found.periodic and halved and counts.train < MANY_TRAJECTORIES
+    # Second-order training solves as many equations as there are unknowns or residuals, whichever are fewer.
+    components = len(found.channels)
+    unknowns = (1 + max(CODES)) * (HIDDEN * (components + HIDDEN + components + 2) + components)
+    equations = min(unknowns, visible * counts.train * (trained_frames - 1) * components)
     values: dict[str, Any] = {
         "table": str(table.path),
         "logarithmic": logarithmic_parameters(table),
@@ -204,6 +214,9 @@ def fill_template(name: str, directory: Path, table: EnvironmentTable, found: Su
         "dimensions": [2, 4] if visible >= FEW_ENVIRONMENTS else [2],
         # A benchmark's trajectories are all needed: polished on 13 of the oscillator's 32, the others got worse.
         "most_residuals": 40000 if benchmark else 16000,
+        "codes": list(CODES),
+        "hidden": HIDDEN,
+        "maps": ["output", "linear"] if equations <= MOST_EQUATIONS else ["output"],
         "choice_folds": 3 if visible <= FEW_JUDGES else 1,
         "choice_frames": min(trained_frames, 20 if state else 10),
         "observed": observed_cases(trained_frames, benchmark),
@@ -227,11 +240,9 @@ def fill_template(name: str, directory: Path, table: EnvironmentTable, found: Su
         name=name,
         study=_yaml(name),
         output=output,
-        predictor=Template(MLP).substitute(substeps=found.substeps)
-        if state
-        else UNET
-        if local
-        else Template(FNO).substitute(modes=modes),
+        predictor=Template(MLP if state else UNET if local else FNO).substitute(
+            modes=modes, hidden=HIDDEN, substeps=found.substeps
+        ),
         equations=Template(EQUATIONS).substitute(written) if state else "",
         explain=EXPLAIN_STATES if state else EXPLAIN_FIELDS,
         grid_comment="a state without a grid" if state else "points along y, x",
