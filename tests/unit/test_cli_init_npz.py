@@ -33,12 +33,13 @@ def init(*options: str, output: str = "my.yaml") -> list[str]:
 def imported(study: Study, table: EnvironmentTable, id: str) -> np.ndarray:
     """What the pipeline's copy of an environment's trajectories holds."""
     assert study.data.directory is not None
-    train, test = find_source_files(study.data.directory, table, "npz")[id]
+    files = find_source_files(study.data.directory, table, "npz")
     plan = Plan(study, table)
-    shard = next(shard for shard, ids in plan.trajectory_shards.items() if ids == [id])
+    shard, ids = next((shard, ids) for shard, ids in plan.trajectory_shards.items() if id in ids)
     settings = ImportTrajectories.of(plan, shard).model_dump(mode="json")
     job = {"stage": "import_trajectories", "settings": settings, "outputs": {"output": f"{shard}.csv"}, "device": "cpu"}
-    run_job(json.dumps(job | {"inputs": {"source": [str(train)], "test": [str(test)]}}))
+    source, test = ([str(files[one][part]) for one in ids] for part in (0, 1))
+    run_job(json.dumps(job | {"inputs": {"source": source, "test": test}}))
     return read_trajectories(f"{id}.nc", channels=study.data.channels, grid=study.data.grid, environment=id).values
 
 

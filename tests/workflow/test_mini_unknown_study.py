@@ -16,7 +16,7 @@ from weightcast.trajectories import Trajectories, write_trajectories
 CONFIG = "tests/workflow/mini-unknown.yaml"
 NOT_THERE = ("train_conditioned", "train_film_matched", "train_hypernetwork")
 JOBS = {rule: count for rule, count in JOBS_OF_ONE_ARM.items() if rule not in NOT_THERE}
-JOBS |= {"evaluate_weights": 9, "import_trajectories": 4}
+JOBS |= {"evaluate_weights": 9, "import_trajectories": 2}
 JOBS |= {"train_experts": 4, "gather_zoo": 2, "gather_reference": 2, "regress_weights": 2}  # of two bases
 JOBS |= {"generate_weights": 2, "tune_generator": 1}
 JOBS |= {"find_equations": 1, "train_context": 1, "adapt_to_frames": 2, "summarise_observed": 1, "show_observed": 1}
