@@ -2,9 +2,10 @@
 open around them.
 
 A code is judged by rollouts: from observed frames the predictor that the code stands for is stepped, and what it
-forecasts is compared with the frames that followed. Only the few numbers of a code are unknown, never the weights
-themselves, so that a gradient-free pass for each of them gives the whole Jacobian, and all environments and starts are
-solved in one batch.
+forecasts is compared with the frames that followed. Where these are states of few numbers, and noisy, the true first
+frames are unknown as well: an error there is no noise of the frames that follow, and would bias the code. Only the few
+numbers of a code, and of such frames, are unknown, never the weights themselves, so that a gradient-free pass for each
+of them gives the whole Jacobian, and all environments and starts are solved in one batch.
 """
 
 from __future__ import annotations
@@ -23,6 +24,11 @@ NOISE_ROUNDS = 2
 """How often the noise is estimated, and the codes refined under it."""
 SAME_MODE = 0.5
 """Solutions closer than this, in standard deviations, are one and the same."""
+FEW_NUMBERS = 64
+"""Numbers that the first frames of rollouts may consist of to be unknown as well. Noise in those of a state is an error
+that the whole rollout carries on; in those of a field it averages out."""
+NOISY = 1.5
+"""Residual over what the map leaves where it was trained, from which on first frames are taken to be noisy."""
 STACKED_NUMBERS = 3e7
 """Numbers of frames that are stepped at once."""
 
@@ -72,18 +78,30 @@ class Windows:
         """Numbers that are compared [environment]."""
         return self.observed.flatten(1).sum(1)
 
-    def residuals(self, weights: Tensor, of: Tensor, predictor: StackedPredictor) -> Tensor:
+    @property
+    def start_numbers(self) -> int:
+        """Numbers of the frames that rollouts start from, where these are few enough to be unknown; else 0."""
+        numbers = self.start[0].numel()
+        return numbers if numbers <= FEW_NUMBERS else 0
+
+    def residuals(
+        self, weights: Tensor, of: Tensor, predictor: StackedPredictor, offsets: Tensor | None = None
+    ) -> Tensor:
         """Errors of rollouts.
 
         Args:
             weights: [problem, weight].
             of: whose frames each problem's are, long [problem].
             predictor: whose weights they are.
+            offsets: of the frames that rollouts start from [problem, number]; None: they are as observed.
 
         Returns:
             [problem, residual]; 0 where nothing was observed.
         """
-        forecast = predictor.rollout(weights, self.start[of], self.target.shape[2])
+        start = self.start[of]
+        if offsets is not None:
+            start = start + offsets.view_as(start)
+        forecast = predictor.rollout(weights, start, self.target.shape[2])
         return ((forecast - self.target[of]) * self.observed[of]).flatten(1)
 
 
@@ -292,24 +310,60 @@ def infer_codes(
     chosen, parts = prior.starts(candidates, errors, starts)
     problems = of.repeat_interleave(chosen.shape[1])
     local = prior.parts(parts.repeat(environments))
-    whitened = local.whitened(chosen.flatten(0, 1))  # [environment * start, dimension]
-    noise = windows.start.new_full((environments,), max(least_noise, 1e-6))
-    found: Solution | None = None
-    for _ in range(NOISE_ROUNDS):
+    unknowns = local.whitened(chosen.flatten(0, 1))  # [environment * start, dimension]
+    dimensions = unknowns.shape[1]
+    least = max(least_noise, 1e-6)
+    noise = windows.start.new_full((environments,), least)
+
+    def refined(unknowns: Tensor, noise: Tensor, freed: Tensor) -> tuple[Solution, Tensor]:
+        """Solutions under a noise [environment], and what they leave of each environment's frames, root mean square.
+
+        Behind the codes stand offsets of first frames, in units of the noise, where they are unknown; they have no
+        effect in environments that are not freed.
+        """
         scale = (1.0 / noise)[problems][:, None]
+        unit = (freed * noise)[problems][:, None]
 
-        def rows(white: Tensor, of: Tensor = problems, scale: Tensor = scale) -> Tensor:
-            errors = windows.residuals(weights_of(local.codes(white)), of, predictor)
-            return torch.cat([scale * errors, white], 1)
+        def rows(unknowns: Tensor) -> Tensor:
+            white, offsets = unknowns[:, :dimensions], unknowns[:, dimensions:]
+            moved = offsets * unit if offsets.shape[1] else None
+            errors = windows.residuals(weights_of(local.codes(white)), problems, predictor, moved)
+            return torch.cat([scale * errors, unknowns], 1)
 
-        found = levenberg_marquardt(rows, whitened, iterations)
-        whitened = found.unknowns
-        misfit = (found.cost - whitened.square().sum(1)).clamp(min=0.0) / scale[:, 0].square() / counts[problems]
-        lowest = misfit.unflatten(0, (environments, -1)).amin(1).sqrt()
-        noise = torch.where(torch.isfinite(lowest), lowest, noise).clamp(min=max(least_noise, 1e-6))
-    assert found is not None
-    posterior = _posterior(tempered(found, temper), environments, noise, lowest, prior, parts)
+        found = levenberg_marquardt(rows, unknowns, iterations)
+        own = found.unknowns[:, :dimensions].square().sum(1)  # what offsets say is of the frames, as errors are
+        misfit = (found.cost - own).clamp(min=0.0) / scale[:, 0].square() / counts[problems]
+        return found, misfit.unflatten(0, (environments, -1)).amin(1).sqrt()
+
+    def noise_of(residual: Tensor, before: Tensor) -> Tensor:
+        return torch.where(torch.isfinite(residual), residual, before).clamp(min=least)
+
+    nowhere = torch.zeros_like(noise)
+    for _ in range(NOISE_ROUNDS):
+        found, residual = refined(unknowns, noise, nowhere)
+        unknowns, noise = found.unknowns, noise_of(residual, noise)
+    noisy = (noise > NOISY * least).to(noise)
+    if windows.start_numbers and bool(noisy.any()):
+        unknowns = torch.cat([unknowns, unknowns.new_zeros(len(unknowns), windows.start_numbers)], 1)
+        for _ in range(NOISE_ROUNDS):
+            found, residual = refined(unknowns, noise, noisy)
+            before, noise = noise, noise_of(residual, noise)
+            unknowns = found.unknowns.clone()
+            unknowns[:, dimensions:] *= (before / noise)[problems][:, None]
+        best = found.cost.unflatten(0, (environments, -1)).argmin(1)
+        offsets = unknowns[:, dimensions:].unflatten(0, (environments, -1))[of, best] * (noisy * noise)[:, None]
+        windows = replace(windows, start=windows.start + torch.nan_to_num(offsets).view_as(windows.start))
+        found = marginal(found, dimensions)
+    posterior = _posterior(tempered(found, temper), environments, noise, residual, prior, parts)
     return replace(posterior, likelihood=TemperedLikelihood(weights_of, predictor, windows, noise, temper))
+
+
+def marginal(found: Solution, dimensions: int) -> Solution:
+    """Solutions as they are in the first so many unknowns, whatever the others are (Schur complement)."""
+    own, others = slice(None, dimensions), slice(dimensions, None)
+    crossed = found.normal[:, own, others]
+    within = torch.linalg.solve_ex(found.normal[:, others, others], crossed.mT).result
+    return Solution(found.unknowns[:, own], found.cost, found.normal[:, own, own] - crossed @ within)
 
 
 def tempered(found: Solution, temper: float) -> Solution:
