@@ -191,6 +191,47 @@ def test_frames_that_are_very_sure_of_one_direction_alone_leave_a_posterior() ->
     assert (posterior.spread <= 1.0 + 1e-4).all() and float(posterior.spread.max()) == pytest.approx(1.0, abs=0.01)
 
 
+@dataclass(frozen=True)
+class Drift:
+    """A predictor whose one channel grows by its only weight in every step."""
+
+    def rollout(self, weights: Tensor, initial: Tensor, steps: int) -> Tensor:
+        grown = weights[:, :, None] * torch.arange(1.0, steps + 1)  # [problem, window, step]
+        return initial[:, :, None] + grown[..., None, None, None]
+
+
+def test_a_noisy_first_frame_is_unknown_as_well() -> None:
+    """Slopes of noisy lines: that of least squares with an intercept, as sure as it is; not the one through the first
+    point, whose noise all others would seem to share."""
+    environments, steps, noise = 400, 20, 0.3
+    draws, times = Draws("cpu", "noisy lines"), torch.arange(float(steps + 1))
+    slopes = draws.normal(environments)
+    values = slopes[:, None] * times + noise * draws.normal(environments, steps + 1)
+    frames = values[:, None, :, None, None, None]
+    posterior = infer_codes(
+        lambda codes: codes,
+        Drift(),
+        Windows.of(frames, frames, None, 1),
+        CodePrior(torch.zeros(1), 10.0 * torch.eye(1)),
+        torch.zeros(1, 1),
+        starts=1,
+        iterations=20,
+        temper=1.0,
+        least_noise=0.01,
+    )
+    centred = times - times.mean()
+    expected = (values * centred).sum(1) / centred.square().sum()
+    torch.testing.assert_close(posterior.best[:, 0], expected, rtol=1e-3, atol=1e-3)
+    residual = (values - values.mean(1, keepdim=True) - expected[:, None] * centred).square().sum(1)
+    error = (residual / steps / centred.square().sum()).sqrt()
+    found = posterior.sample(2000, Draws("cpu", "slopes")).std(1)[:, 0]
+    torch.testing.assert_close(found, error, rtol=0.1, atol=0.0)
+    held = ((posterior.best[:, 0] - slopes).abs() < 1.645 * found).float().mean()
+    assert 0.85 < float(held) < 0.95
+    first_point = (values - values[:, :1]) @ times / times.square().sum()
+    assert ((first_point - slopes).square().mean() > 2.0 * (expected - slopes).square().mean()).all()
+
+
 def test_one_frame_gives_the_prior() -> None:
     from weightcast.environments.config.context import RefineSettings
     from weightcast.environments.context import PRIOR_WIDENED, Calibration, infer
