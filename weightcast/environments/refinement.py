@@ -313,7 +313,6 @@ def infer_codes(
     unknowns = local.whitened(chosen.flatten(0, 1))  # [environment * start, dimension]
     dimensions = unknowns.shape[1]
     least = max(least_noise, 1e-6)
-    noise = windows.start.new_full((environments,), least)
 
     def refined(unknowns: Tensor, noise: Tensor, freed: Tensor) -> tuple[Solution, Tensor]:
         """Solutions under a noise [environment], and what they leave of each environment's frames, root mean square.
@@ -338,24 +337,38 @@ def infer_codes(
     def noise_of(residual: Tensor, before: Tensor) -> Tensor:
         return torch.where(torch.isfinite(residual), residual, before).clamp(min=least)
 
-    nowhere = torch.zeros_like(noise)
-    for _ in range(NOISE_ROUNDS):
-        found, residual = refined(unknowns, noise, nowhere)
-        unknowns, noise = found.unknowns, noise_of(residual, noise)
-    noisy = (noise > NOISY * least).to(noise)
-    if windows.start_numbers and bool(noisy.any()):
-        unknowns = torch.cat([unknowns, unknowns.new_zeros(len(unknowns), windows.start_numbers)], 1)
+    def searched(unknowns: Tensor, freed: Tensor) -> tuple[Solution, Tensor, Tensor, Tensor]:
+        """Solutions, residuals, the noise in the end and offsets of first frames [problem, number]."""
+        noise = windows.start.new_full((environments,), least)
         for _ in range(NOISE_ROUNDS):
-            found, residual = refined(unknowns, noise, noisy)
+            found, residual = refined(unknowns, noise, freed)
             before, noise = noise, noise_of(residual, noise)
             unknowns = found.unknowns.clone()
             unknowns[:, dimensions:] *= (before / noise)[problems][:, None]
-        best = found.cost.unflatten(0, (environments, -1)).argmin(1)
-        offsets = unknowns[:, dimensions:].unflatten(0, (environments, -1))[of, best] * (noisy * noise)[:, None]
-        windows = replace(windows, start=windows.start + torch.nan_to_num(offsets).view_as(windows.start))
-        found = marginal(found, dimensions)
+        return found, residual, noise, unknowns[:, dimensions:] * (freed * noise)[problems][:, None]
+
+    found, residual, noise, _ = searched(unknowns, windows.start.new_zeros(environments))
+    noisy = noise > NOISY * least
+    if windows.start_numbers and bool(noisy.any()):
+        # Each environment's solution is its own: what others are like decides nothing.
+        further = torch.cat([unknowns, unknowns.new_zeros(len(unknowns), windows.start_numbers)], 1)
+        freed, freed_residual, freed_noise, offsets = searched(further, noisy.to(noise))
+        best = freed.cost.unflatten(0, (environments, -1)).argmin(1)
+        moved = torch.nan_to_num(offsets.unflatten(0, (environments, -1))[of, best])
+        windows = replace(windows, start=windows.start + moved.view_as(windows.start))
+        found = where(noisy[problems], marginal(freed, dimensions), found)
+        residual, noise = torch.where(noisy, freed_residual, residual), torch.where(noisy, freed_noise, noise)
     posterior = _posterior(tempered(found, temper), environments, noise, residual, prior, parts)
     return replace(posterior, likelihood=TemperedLikelihood(weights_of, predictor, windows, noise, temper))
+
+
+def where(chosen: Tensor, one: Solution, other: Solution) -> Solution:
+    """Some problems' solutions from one search, the others' from another; ``chosen`` bool [problem]."""
+    return Solution(
+        torch.where(chosen[:, None], one.unknowns, other.unknowns),
+        torch.where(chosen, one.cost, other.cost),
+        torch.where(chosen[:, None, None], one.normal, other.normal),
+    )
 
 
 def marginal(found: Solution, dimensions: int) -> Solution:
