@@ -41,7 +41,7 @@ from weightcast.environments.dataset import (
 )
 from weightcast.environments.gaps import FrameSpace
 from weightcast.environments.jobs import TrainContext
-from weightcast.environments.map_choice import AS_GOOD, mean_logarithm
+from weightcast.environments.map_choice import AS_GOOD, WORST, mean_logarithm
 from weightcast.environments.polish import Tried
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.refinement import CodePrior
@@ -267,7 +267,7 @@ class _Training:
             if held_out.shape[1]:
                 known = forecast_errors(trained.weight_map(trained.codes), self.predictor, held_out)
                 errors = torch.cat([errors, known])
-            return float(errors.clamp(max=10.0).square().mean().sqrt())
+            return float(errors.clamp(max=WORST).square().mean().sqrt())
 
         return second_order.try_penalties(trained, frames, judge)
 
