@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from refusals import refused
-from tiny_study import tiny_config
 
 from weightcast.core.environment_table import Environment
 from weightcast.core.methods import EQUATIONS, method
@@ -17,12 +15,11 @@ from weightcast.core.run import Run
 from weightcast.environments.baselines.sparse_equations import (
     Elimination,
     Increments,
+    StateTerms,
     coefficients,
-    described_terms,
     eliminate,
     structure,
 )
-from weightcast.environments.config.study import parse_study
 from weightcast.environments.context import Context
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.explain.polynomials import Monomials
@@ -114,7 +111,7 @@ def test_the_true_terms_are_found_for_all_environments_together() -> None:
     values = coefficients(seen, chosen) / STEP
     expected = np.stack([RATES, *np.broadcast_to([[-1.0], [-1.0], [1.0]], (3, len(RATES)))], 1)
     np.testing.assert_allclose(values, expected, atol=0.01)
-    assert described_terms(chosen, monomials) == [(0, [0]), (0, [0, 1]), (1, [1]), (1, [0, 1])]
+    assert StateTerms(monomials).architecture(chosen, 4)["terms"] == [(0, [0]), (0, [0, 1]), (1, [1]), (1, [0, 1])]
 
 
 def test_tolerance_and_number_of_terms_decide() -> None:
@@ -193,9 +190,5 @@ def test_a_single_frame_and_gaps_are_no_obstacle(found: Context) -> None:
     assert torch.isfinite(adapt_equations(found, ["a"], one).weights).all()
 
 
-def test_equations_are_told_no_parameters_and_are_of_no_field(tmp_path: Path) -> None:
+def test_equations_are_told_no_parameters() -> None:
     assert method(EQUATIONS).family == "baseline" and not method(EQUATIONS).told_parameters
-    config = tiny_config(tmp_path)
-    config["baselines"]["equations"] = {"degree": 2}
-    with refused("baselines.equations: found this section for a grid of", "expected null", "no places"):
-        parse_study(config)

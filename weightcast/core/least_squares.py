@@ -12,13 +12,15 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.func import jvp
+from torch.func import jvp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 FIRST_DAMPING = 1e-2
 EASIER, HARDER = 0.2, 4.0
 """What the damping is multiplied with after a step that helped, and after one that did not."""
 LEAST_DAMPING, MOST_DAMPING = 1e-8, 1e8
+TOGETHER = 300_000
+"""Residuals whose derivatives are computed at once: with more of them a cache is left, and time lost."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,14 @@ def levenberg_marquardt(residuals: Callable[[Tensor], Tensor], start: Tensor, it
     unknowns, damping = start.clone(), start.new_full((len(start),), FIRST_DAMPING)
     # Of the ways to compute attention, one alone has a forward-mode derivative.
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
-        values, jacobian = _linearised(residuals, unknowns)
+        size = residuals(unknowns).numel()
+        values, jacobian = _linearised(residuals, unknowns, size)
         cost = _cost(values)
         for _ in range(iterations):
             normal = jacobian.mT @ jacobian  # [problem, unknown, unknown]
             gradient = (jacobian.mT @ values[..., None])[..., 0]
             trial = unknowns - _step(normal, gradient, damping)
-            trial_values, trial_jacobian = _linearised(residuals, trial)
+            trial_values, trial_jacobian = _linearised(residuals, trial, size)
             trial_cost = _cost(trial_values)
             better = trial_cost < cost  # false where the trial is not finite
             unknowns = torch.where(better[:, None], trial, unknowns)
@@ -67,15 +70,19 @@ def levenberg_marquardt(residuals: Callable[[Tensor], Tensor], start: Tensor, it
         return Solution(unknowns, cost, exact.mT @ exact)
 
 
-def _linearised(residuals: Callable[[Tensor], Tensor], unknowns: Tensor) -> tuple[Tensor, Tensor]:
-    """Residuals [problem, residual] and their Jacobian [problem, residual, unknown]."""
-    columns, values = [], None
-    for direction in torch.eye(unknowns.shape[1], dtype=unknowns.dtype, device=unknowns.device):
-        with sdpa_kernel(SDPBackend.MATH):  # fused attention has no forward-mode derivative
-            values, column, *_ = jvp(residuals, (unknowns,), (direction.expand_as(unknowns).contiguous(),))
-        columns.append(column)
-    assert values is not None, "a problem without unknowns"
-    return values, torch.stack(columns, dim=2)
+def _linearised(residuals: Callable[[Tensor], Tensor], unknowns: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Residuals [problem, residual], so many in all, and their Jacobian [problem, residual, unknown]."""
+    count = unknowns.shape[1]
+    directions = torch.eye(count, dtype=unknowns.dtype, device=unknowns.device)[:, None].expand(-1, len(unknowns), -1)
+
+    def along(direction: Tensor) -> tuple[Tensor, Tensor]:
+        values, column, *_ = jvp(residuals, (unknowns,), (direction,))
+        return values, column
+
+    # What does not depend on the direction, the rollout itself, is computed once for several of them.
+    together = max(1, min(count, TOGETHER // max(1, size)))
+    values, columns = vmap(along, out_dims=(0, 2), chunk_size=together)(directions.contiguous())
+    return values[0], columns
 
 
 def _cost(values: Tensor) -> Tensor:

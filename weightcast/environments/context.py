@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
@@ -239,11 +239,11 @@ class Candidate:
     """A kind of map and a size of codes.
 
     Attributes:
-        kind: of the map.
+        kind: of the map; equations have a code of coefficients.
         dimensions: numbers of a code.
     """
 
-    kind: ContextMap
+    kind: ContextMap | Literal["sparse-equations"]
     dimensions: int
 
     @property
@@ -261,6 +261,8 @@ class Candidate:
                 return FilmMap(width=settings.width)
             case "deep":
                 return HypernetworkMap(rank=settings.rank, width=settings.width)
+            case "sparse-equations":
+                return LinearMap()
 
 
 @dataclass(frozen=True)
@@ -402,6 +404,24 @@ def forecast_errors(weights: Tensor, predictor: StackedPredictor, frames: Tensor
     """
     errors = predictor.rollout_error(weights, frames).mean(1).sqrt()
     return torch.nan_to_num(errors, nan=torch.inf, posinf=torch.inf)
+
+
+@torch.no_grad()
+def own_errors(weights: Tensor, predictor: StackedPredictor, frames: Tensor) -> Tensor:
+    """Error of forecasts for environments that were trained on, step by step of the horizon: the median environment's
+    root mean square.
+
+    Args:
+        weights: [environment, weight].
+        predictor: whose weights they are.
+        frames: normalised [environment, trajectory, frame, channel, y, x].
+
+    Returns:
+        [step, channel].
+    """
+    forecast = predictor.rollout(weights, frames[:, :, 0], frames.shape[2] - 1)
+    errors = torch.nan_to_num(forecast - frames[:, :, 1:], nan=torch.inf).square().mean((1, 4, 5)).sqrt()
+    return errors.median(0).values.clamp(1e-9, 1e9)
 
 
 def describe_context(

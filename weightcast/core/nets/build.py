@@ -11,6 +11,7 @@ from weightcast.core.config.predictor import AnyPredictor, PredictorSettings
 from weightcast.core.nets.fno import FNO
 from weightcast.core.nets.in_context import InContext
 from weightcast.core.nets.mlp import MLP
+from weightcast.core.nets.partial_differential_field import PartialDifferentialField
 from weightcast.core.nets.polynomial_field import PolynomialField
 from weightcast.core.nets.stencil import Stencil
 from weightcast.core.nets.unet import UNet
@@ -18,7 +19,11 @@ from weightcast.core.nets.uno import UNO
 
 _KINDS: dict[str, type[nn.Module]] = {"fno": FNO, "uno": UNO, "unet": UNet, "mlp": MLP, "stencil": Stencil}
 # Architectures of methods of their own, which no configuration names.
-_RIVALS: dict[str, type[nn.Module]] = {"in-context": InContext, "polynomial-field": PolynomialField}
+_RIVALS: dict[str, type[nn.Module]] = {
+    "in-context": InContext,
+    "polynomial-field": PolynomialField,
+    "partial-differential-field": PartialDifferentialField,
+}
 
 
 def describe_architecture(settings: AnyPredictor | PredictorSettings, channels: int) -> dict[str, Any]:

@@ -123,6 +123,7 @@ class Rivals:
             adapt_seconds=(time.monotonic() - started) / len(self.environments),
             parameters=base.learned,
             normalisation=base.normalisation,
+            architecture=base.metadata["architecture"],
         )
 
     def finetuned(self, name: str, base: BaseNetwork, rank: int | None = None) -> list[MethodWeights]:

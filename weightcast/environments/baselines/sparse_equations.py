@@ -13,17 +13,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import simpson
 from scipy.interpolate import CubicSpline
+from torch import Tensor
 
+from weightcast.core.least_squares import Solution
 from weightcast.environments.explain.polynomials import Array, Monomials
 
 RESOLUTION = 1e-3
 """Part of the increments (root mean square) that does not count as unexplained: splines are no truer."""
-_POINTS = 8  # of the integrals between two frames
+POINTS_BETWEEN = 8
+"""Of the integrals between two frames."""
 _RIDGE = 1e-10  # on columns of unit length
 
 Chosen = NDArray[np.bool_]  # [equation, term]
@@ -46,10 +50,10 @@ class Increments:
         """The increments of states [environment, trajectory, frame, component], two frames or more."""
         frames = states.shape[2]
         steps = np.arange(frames, dtype=float)
-        fine = np.linspace(0.0, frames - 1, _POINTS * (frames - 1) + 1)
+        fine = np.linspace(0.0, frames - 1, POINTS_BETWEEN * (frames - 1) + 1)
         path = CubicSpline(steps, states, axis=2)(fine)
-        places = np.arange(frames - 1)[:, None] * _POINTS + np.arange(_POINTS + 1)
-        integrals = simpson(monomials(path)[:, :, places], dx=1 / _POINTS, axis=3)
+        places = np.arange(frames - 1)[:, None] * POINTS_BETWEEN + np.arange(POINTS_BETWEEN + 1)
+        integrals = simpson(monomials(path)[:, :, places], dx=1 / POINTS_BETWEEN, axis=3)
         environments, components = len(states), states.shape[3]
         return cls(
             integrals.reshape(environments, -1, len(monomials.names)),
@@ -91,11 +95,11 @@ def eliminate(seen: Increments, held_out: Increments, equation: int) -> Eliminat
         left[np.flatnonzero(left)[loss.argmin()]] = False
 
 
-def _fit(gram: Array, right: Array, left: Chosen) -> tuple[Array, Array]:
+def _fit(gram: Array, right: Array, left: Chosen, ridge: float = _RIDGE) -> tuple[Array, Array]:
     """Coefficients of the terms that are left [environment, term], and the rise of all environments' squared errors,
     each over its own least one, if one more of them went [term]."""
     part = gram[:, left][:, :, left]
-    part = part + _RIDGE * np.eye(part.shape[1])
+    part = part + ridge * np.eye(part.shape[1])
     inverse = np.linalg.inv(part)
     values = np.einsum("etu,eu->et", inverse, right[:, left])
     rises = np.square(values) / np.maximum(np.diagonal(inverse, axis1=1, axis2=2), 1e-300)
@@ -123,24 +127,86 @@ def structure(eliminations: Sequence[Elimination], tolerance: float, most: int) 
     return np.stack([of.chosen[place] for of, place in zip(eliminations, places, strict=True)])
 
 
-def coefficients(seen: Increments, chosen: Chosen) -> Array:
-    """Least squares of each environment's changes on the chosen terms, equation after equation [environment, term]."""
+def parts_of(solution: Solution, tolerances: Sequence[float], most: int) -> list[tuple[Chosen, Array]]:
+    """Fewer terms than a fit had, for all environments together.
+
+    Terms go one by one, the one first whose loss raises the squared errors of all environments least, as they are to
+    second order around the fit.
+
+    Args:
+        solution: the fit, one problem an environment.
+        tolerances: how much larger the errors may become.
+        most: terms.
+
+    Returns:
+        For each tolerance, where it makes a difference, which terms are left [unknown], and their coefficients
+        [environment, term].
+    """
+    normal, values = solution.normal.cpu().numpy(), solution.unknowns.double().cpu().numpy()
+    cost = np.maximum(solution.cost.double().cpu().numpy(), 1e-12)
+    lengths = np.sqrt(np.maximum(np.diagonal(normal, axis1=1, axis2=2), 1e-300))
+    gram, scaled = normal / lengths[:, :, None] / lengths[:, None], values * lengths
+    right = np.einsum("etu,eu->et", gram, scaled)
+    whole = np.einsum("et,et->e", right, scaled)
+    left = np.ones(values.shape[1], bool)
+    parts, errors = [], []
+    while left.any():
+        fitted, rises = _fit(gram / cost[:, None, None], right / cost[:, None], left, 1e-9 / cost.max())
+        lost = whole / cost - np.einsum("et,et->e", fitted, right[:, left] / cost[:, None])
+        parts.append((left.copy(), fitted / lengths[:, left]))
+        errors.append(float(np.sqrt((1.0 + np.maximum(lost, 0.0)).max())))
+        left[np.flatnonzero(left)[rises.argmin()]] = False
+    found: dict[bytes, tuple[Chosen, Array]] = {}
+    for tolerance in tolerances:
+        place = max(number for number, error in enumerate(errors) if error <= tolerance)
+        place = max(place, values.shape[1] - most)
+        found.setdefault(parts[place][0].tobytes(), parts[place])
+    return list(found.values())
+
+
+def coefficients(seen: Increments, chosen: Chosen, ridge: float = _RIDGE) -> Array:
+    """Least squares of each environment's changes on the chosen terms, equation after equation [environment, term],
+    with a penalty on columns of unit length."""
     columns = []
     for equation, terms in enumerate(chosen):
         for_terms = seen.integrals[..., terms]
         lengths = np.sqrt(np.square(for_terms).sum((0, 1), keepdims=True))
         lengths = np.where(lengths > 0, lengths, 1.0)
         scaled = for_terms / lengths
-        gram = np.einsum("est,esu->etu", scaled, scaled) + _RIDGE * np.eye(scaled.shape[2])
+        gram = np.einsum("est,esu->etu", scaled, scaled) + ridge / len(scaled) * np.eye(scaled.shape[2])
         right = np.einsum("est,es->et", scaled, seen.changes[..., equation])
         columns.append(np.linalg.solve(gram, right[..., None])[..., 0] / lengths[:, 0])
     return np.concatenate(columns, axis=1)
 
 
-def described_terms(chosen: Chosen, monomials: Monomials) -> list[tuple[int, list[int]]]:
-    """The chosen terms as :class:`weightcast.core.nets.polynomial_field.PolynomialField` is told them."""
-    return [
-        (equation, [component for component, power in enumerate(monomials.powers[term]) for _ in range(power)])
-        for equation, terms in enumerate(chosen)
-        for term in np.flatnonzero(terms)
-    ]
+@dataclass(frozen=True)
+class StateTerms:
+    """Monomials, as terms of ordinary differential equations.
+
+    Attributes:
+        monomials: of the components.
+    """
+
+    monomials: Monomials
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Of the terms."""
+        return self.monomials.names
+
+    def increments(self, frames: Tensor) -> Increments:
+        """Of states as frames [environment, trajectory, frame, component, 1, 1]."""
+        return Increments.of(frames.flatten(3).double().cpu().numpy(), self.monomials)
+
+    def families(self) -> list[Chosen]:
+        """One: all terms [term]."""
+        return [np.ones(len(self.names), bool)]
+
+    def architecture(self, chosen: Chosen, substeps: int) -> dict[str, Any]:
+        """Of :class:`weightcast.core.nets.polynomial_field.PolynomialField`."""
+        terms = [
+            (equation, [component for component, power in enumerate(self.monomials.powers[term]) for _ in range(power)])
+            for equation, of in enumerate(chosen)
+            for term in np.flatnonzero(of)
+        ]
+        return {"kind": "polynomial-field", "channels": len(chosen), "terms": terms, "substeps": substeps}

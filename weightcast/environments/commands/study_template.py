@@ -29,6 +29,8 @@ CODES = (2, 3)
 """Numbers of a code, of states."""
 HIDDEN = 32
 """Width of the two hidden layers of a state's predictor."""
+FORCES = 2
+"""Periods along a side, up to which forces that depend on the place are looked for."""
 MOST_EQUATIONS = 5000
 """So many take seconds to solve, hundreds of times; a map whose last layer alone depends on the code has fewer."""
 
@@ -75,6 +77,10 @@ environments: $pooled}
     choosing_residuals: 6000
     most_residuals: $most_residuals
   refine: {iterations: 20}
+"""
+OF_EQUATIONS = """\
+  # Sparse equations are a further candidate, whose code is their coefficients. null: networks alone
+  equations: $equations_of_context
 """
 EQUATIONS = """\
   equations: {degree: 2, frames: $choice_frames}  # sparse, refitted to the frames; null: none
@@ -217,6 +223,7 @@ def fill_template(name: str, directory: Path, table: EnvironmentTable, found: Su
         "codes": list(CODES),
         "hidden": HIDDEN,
         "maps": ["output", "linear"] if equations <= MOST_EQUATIONS else ["output"],
+        "equations_of_context": {"degree": 2} if state else {"degree": 3, "waves": FORCES},
         "choice_folds": 3 if visible <= FEW_JUDGES else 1,
         "choice_frames": min(trained_frames, 20 if state else 10),
         "observed": observed_cases(trained_frames, benchmark),
@@ -236,7 +243,13 @@ def fill_template(name: str, directory: Path, table: EnvironmentTable, found: Su
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         written,
         **{key: Template(text).substitute(written) for key, text in told.items()},
-        context=Template(CONTEXT_OF_STATES if state else CONTEXT_OF_FIELDS).substitute(written),
+        context="".join(
+            Template(part).substitute(written)
+            for part in (
+                CONTEXT_OF_STATES if state else CONTEXT_OF_FIELDS,
+                OF_EQUATIONS if state or found.periodic else "",
+            )
+        ),
         name=name,
         study=_yaml(name),
         output=output,

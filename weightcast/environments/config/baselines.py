@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from pydantic import Field
 
 from weightcast.core.config.settings import WIDEST, Settings
 from weightcast.core.config.training import PooledTraining
+from weightcast.environments.config.equations import EquationsSettings
 from weightcast.environments.config.regression import RegressionSettings
 
 
@@ -47,32 +46,6 @@ class InContextSettings(Settings):
     training: PooledTraining
 
 
-class EquationsSettings(Settings):
-    """Sparse polynomial equations, for states without a grid: their terms are those that visible environments need
-    together, their coefficients are refitted to the frames of an unseen one."""
-
-    degree: int = Field(default=2, ge=1)
-    """The highest one of the terms that are looked for."""
-    tolerances: list[Annotated[float, Field(ge=1)]] = Field(default=[1.2, 2.0, 5.0], min_length=1)
-    """How much larger an equation's error on held-out trajectories may be for the sake of fewer terms: left-out visible
-    environments choose among these by what is made of their frames."""
-    most_terms: int = Field(default=24, ge=1)
-    """Of all equations together: each is an unknown of the search."""
-    frames: int = Field(default=10, ge=2)
-    """Frames of left-out visible environments that are shown for the choice."""
-    substeps: int = Field(default=4, ge=1)
-    """Runge-Kutta steps between two frames."""
-
-    def misfit(self, grid: tuple[int, int]) -> str | None:
-        """Why these settings cannot be used with a grid (y, x): ``found ..., expected ...``; None if they can."""
-        if grid == (1, 1):
-            return None
-        return (
-            f"found this section for a grid of {grid[0]} x {grid[1]} points (y, x), expected null: ordinary "
-            "differential equations have no places"
-        )
-
-
 class BaselineSettings(Settings):
     film_matched: PooledTraining | None = None
     """FiLM trained with the predictor evaluations of base, zoo and generator together. null: not."""
@@ -84,5 +57,4 @@ class BaselineSettings(Settings):
     in_context: InContextSettings | None = None
     """A larger network that sees the observed frames of an unknown environment as channels. null: none."""
     equations: EquationsSettings | None = None
-    """Sparse equations, refitted to the observed frames of an unknown environment; for states without a grid. null:
-    none."""
+    """Sparse equations, refitted to the observed frames of an unknown environment. null: none."""

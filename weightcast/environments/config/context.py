@@ -9,6 +9,7 @@ from pydantic import Field
 from weightcast.core.config.settings import WIDEST, Settings
 from weightcast.core.config.training import PooledTraining
 from weightcast.environments.config.code_prior import CodeDiffusionSettings, CodeDrawName, CodePriorName
+from weightcast.environments.config.equations import EquationsSettings
 
 ContextMap = Literal["linear", "output", "film", "deep"]
 
@@ -93,6 +94,9 @@ class ContextSettings(Settings):
     """Width of the hidden layers of ``film`` and ``deep``."""
     rank: int = Field(default=8, ge=1, le=WIDEST)
     """Learned directions of ``deep``."""
+    equations: EquationsSettings | None = None
+    """Sparse equations as a further candidate, whose code is their coefficients: they stand in the place of networks
+    where left-out visible environments are forecast better by them. null: none."""
     code_penalty: float = Field(default=1e-3, ge=0)
     """Weight of the codes' mean square in the loss, which keeps their scale: a standard normal prior, weakly."""
     prior: CodePriorName | Literal["auto"] = "gaussian"

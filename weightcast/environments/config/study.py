@@ -240,6 +240,11 @@ def _check(study: Study, source: str | Path) -> None:
         if base == "context":
             if study.context is None:
                 raise InputError(f"{source}: zoo.bases: found 'context', expected a section context beside it")
+            if study.context.equations is not None:
+                raise InputError(
+                    f"{source}: context.equations: found settings, and 'context' among zoo.bases, expected null: "
+                    "experts are networks, and equations may stand in the place of these"
+                )
         elif base not in maps:
             known = ", ".join(name for name, trained in maps.items() if trained.is_base)
             raise InputError(
@@ -270,9 +275,6 @@ def _check(study: Study, source: str | Path) -> None:
     misfit = study.explain.misfit(data.grid) if study.explain else None
     if misfit is not None:
         raise InputError(f"{source}: explain: {misfit}")
-    misfit = study.baselines.equations.misfit(data.grid) if study.baselines.equations else None
-    if misfit is not None:
-        raise InputError(f"{source}: baselines.equations: {misfit}")
     check_once([case.name for case in study.evaluation.observed], "evaluation.observed", source)
     for position, case in enumerate(study.evaluation.observed):
         if case.frames > data.frames:

@@ -7,10 +7,11 @@ from typing import Literal
 from weightcast.core.config.predictor import AnyPredictor
 from weightcast.core.config.training import PooledTraining, PredictorTraining
 from weightcast.core.job import StageSettings
-from weightcast.environments.config.baselines import EquationsSettings, InContextSettings
+from weightcast.environments.config.baselines import InContextSettings
 from weightcast.environments.config.condition import ConditionName, FramesSettings
 from weightcast.environments.config.context import ContextSettings
 from weightcast.environments.config.data import DataSettings
+from weightcast.environments.config.equations import EquationsSettings
 from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.config.weight_map import AnyWeightMap
 from weightcast.environments.config.zoo import MapChoiceSettings, Perturbation

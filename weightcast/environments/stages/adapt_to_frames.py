@@ -82,7 +82,7 @@ def adapt_to_frames(
         context = context.to(run.device)
         inferring = partial(adapt_context, context, environments, observed, settings.members, settings.seed)
         of_context = kept_methods(run, "context", inferring)
-    shared = context.base if context else finetuned[0]
+    shared = finetuned[0]  # of the study's predictor, which a context of equations has not
     space = _frame_space(context, shared, trajectories, settings, run)
     predictor = shared.predictor.to(run.device)
     searches = Searches(observed, space)
@@ -146,7 +146,7 @@ def _frame_space(
     context: Context | None, shared: BaseNetwork, trajectories: TrajectoryFolder, settings: AdaptToFrames, run: Run
 ) -> FrameSpace:
     """How frames vary, to fill gaps: the context's, or else that of the visible environments that choose."""
-    if context is not None:
+    if context is not None and context.base.normalisation == shared.normalisation:
         return context.space
     visible = settings.with_role("visible")
     frames = trajectories.read(visible, settings.data, "train", settings.data.trained_frames)
@@ -186,6 +186,7 @@ def adapt_context(
         "train_seconds": base.metadata["seconds"],
         "parameters": base.learned,
         "normalisation": base.normalisation,
+        "architecture": base.metadata["architecture"],
     }
     return [
         MethodWeights(

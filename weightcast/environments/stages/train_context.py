@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from weightcast.core.methods import EQUATIONS
 from weightcast.core.nets.build import build_predictor, describe_architecture
 from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
 from weightcast.environments.base import BaseNetwork, describe_weight_map
+from weightcast.environments.baselines.sparse_equations import Chosen
 from weightcast.environments.calibration import calibrate
 from weightcast.environments.code_priors import fit_prior
 from weightcast.environments.conditions.codes import CodeCondition
 from weightcast.environments.config.code_prior import CodePriorName
+from weightcast.environments.config.equations import EquationsSettings
 from weightcast.environments.context import (
     PRIOR_WIDENED,
     Calibration,
@@ -30,6 +34,7 @@ from weightcast.environments.context import (
     forecast_errors,
     infer,
     left_out_environments,
+    own_errors,
     train_codes,
     trained_residuals,
 )
@@ -39,6 +44,7 @@ from weightcast.environments.dataset import (
     any_trajectory,
     tensor_digest,
 )
+from weightcast.environments.equation_search import EquationSearch
 from weightcast.environments.gaps import FrameSpace
 from weightcast.environments.jobs import TrainContext
 from weightcast.environments.map_choice import AS_GOOD, WORST, mean_logarithm
@@ -74,6 +80,11 @@ def train_context(run: Run, settings: TrainContext, trajectories: TrajectoryFold
         "candidates": choice,
         "edge": [settings.ids[one] for fold in folds for one in fold.edge],
     }
+    if settings.context.equations is not None:
+        found = training.equations(settings.context.equations, folds)
+        choice[EQUATIONS] = found.judged
+        if found.judged["score"] < least - AS_GOOD:
+            return found.context(described, time.monotonic() - started)
     judge = tried[chosen][0]
     second_order = training.second_order(judge)
     if second_order:
@@ -100,7 +111,7 @@ class _Training:
     """What all trainings of the stage share: data, predictor, seed."""
 
     def __init__(self, run: Run, settings: TrainContext, trajectories: TrajectoryFolder) -> None:
-        self.run, self.settings = run, settings
+        self.run, self.settings, self.trajectories = run, settings, trajectories
         data, ids = settings.data, settings.ids
         self.physical, self.normalisation, self.frames, self.held_out = TrainingFrames.read(
             run, trajectories, ids, data
@@ -164,14 +175,7 @@ class _Training:
     def judge(self, trained: Sequence[TrainedCodes], folds: Sequence[LeftOut]) -> dict[str, float]:
         """Errors of forecasts for left-out environments, whose code was inferred from a few frames; medians, and the
         mean logarithm, which decides."""
-        errors = [self.errors(one, fold.judges) for one, fold in zip(trained, folds, strict=True)]
-        edge = torch.cat([of_fold[: len(fold.edge)] for of_fold, fold in zip(errors, folds, strict=True)])
-        inside = torch.cat([of_fold[len(fold.edge) :] for of_fold, fold in zip(errors, folds, strict=True)])
-        return {
-            "edge": float(edge.median()),
-            "inside": float(inside.median()) if len(inside) else float("nan"),
-            "score": mean_logarithm(torch.cat(errors)),
-        }
+        return scored([self.errors(one, fold.judges) for one, fold in zip(trained, folds, strict=True)], folds)
 
     def errors(self, trained: TrainedCodes, rows: list[int]) -> Tensor:
         """Of forecasts for environments that were not trained on, by the most probable code [environment]."""
@@ -181,6 +185,13 @@ class _Training:
             trained.weight_map, self.predictor, trained.codes, self.shown(rows), self.space, refine, calibration
         )
         return forecast_errors(trained.weight_map(posterior.best), self.predictor, self.judged(rows))
+
+    def equations(self, settings: EquationsSettings, folds: Sequence[LeftOut]) -> FoundEquations:
+        """Sparse equations, and what the environments say of them that judge maps."""
+        told, every = self.settings, len(self.settings.ids)
+        search = EquationSearch(self.run, self.trajectories, told.ids, told.data, settings)
+        chosen, known, errors = search.best([(fold.others(every), fold.judges) for fold in folds])
+        return FoundEquations(self, search, chosen, known, scored(errors, folds), folds[0])
 
     def prior(self, trained: TrainedCodes, kind: CodePriorName, name: str) -> CodePrior:
         """What codes are like, by those of a map."""
@@ -231,12 +242,9 @@ class _Training:
     def own_error(self, trained: TrainedCodes) -> Tensor:
         """Of forecasts for the environments that were trained on, by their own codes; the median environment's root
         mean square, step by step of the trained horizon [step, channel]."""
-        frames = self.judged(trained.rows)
         with torch.no_grad():
             weights = trained.weight_map(trained.codes)
-            forecast = self.predictor.rollout(weights, frames[:, :, 0], frames.shape[2] - 1)
-        errors = torch.nan_to_num(forecast - frames[:, :, 1:], nan=torch.inf).square().mean((1, 4, 5)).sqrt()
-        return errors.median(0).values.clamp(1e-9, 1e9)
+        return own_errors(weights, self.predictor, self.judged(trained.rows))
 
     def choose_penalty(
         self, second_order: SecondOrderTraining, trained: Sequence[TrainedCodes], folds: Sequence[LeftOut]
@@ -304,3 +312,62 @@ class _Training:
         metadata |= self.run.described()
         further = self.space.tensors() | prior.tensors()
         return BaseNetwork(trained.weight_map, self.predictor, self.normalisation, metadata, further)
+
+
+def scored(errors: Sequence[Tensor], folds: Sequence[LeftOut]) -> dict[str, float]:
+    """Medians of the errors of those that judged, at the edge and inside, and the mean logarithm, which decides.
+
+    Args:
+        errors: of each fold [judge], those at the edge first.
+        folds: what was left out.
+    """
+    edge = torch.cat([of_fold[: len(fold.edge)] for of_fold, fold in zip(errors, folds, strict=True)])
+    inside = torch.cat([of_fold[len(fold.edge) :] for of_fold, fold in zip(errors, folds, strict=True)])
+    return {
+        "edge": float(edge.median()),
+        "inside": float(inside.median()) if len(inside) else float("nan"),
+        "score": mean_logarithm(torch.cat(list(errors))),
+    }
+
+
+@dataclass(frozen=True)
+class FoundEquations:
+    """Equations that may stand in the place of a map.
+
+    Attributes:
+        training: whose stage it is.
+        search: with the visible environments' data.
+        chosen: which terms.
+        known: coefficients to begin with; see :meth:`EquationSearch.context`.
+        judged: as maps are.
+        fold: whose judges calibrate.
+    """
+
+    training: _Training
+    search: EquationSearch
+    chosen: Chosen
+    known: Tensor | None
+    judged: dict[str, float]
+    fold: LeftOut
+
+    def context(self, described: dict[str, Any], seconds_before: float) -> Context:
+        """Their coefficients in all visible environments, calibrated on those that judged."""
+        started, told = time.monotonic(), self.training.settings
+        every = range(len(told.ids))
+        others = self.fold.others(len(every))
+        without = self.search.context(self.chosen, others, self.known)
+        refine = self.search.refine.model_copy(update={"tempers": told.context.refine.tempers})
+        seed = derive_seed(self.training.seed, "calibration")
+        calibration = self.search.calibrated(without, self.fold.judges, refine, seed)
+        found = self.search.context(self.chosen, every, self.known)
+        share = self.search.own_error(found, every) / self.search.own_error(without, others)
+        calibration = calibration.of_better_map(found.calibration.least_noise, share)
+        chosen = Candidate("sparse-equations", int(self.chosen.sum()))
+        settings = told.context.model_copy(update={"refine": refine})
+        metadata = dict(found.base.metadata) | {
+            "seed": self.training.seed,
+            "settings": told.model_dump(mode="json", exclude={"environments"}),
+            "seconds": seconds_before + time.monotonic() - started,
+            "context": describe_context(settings, calibration, chosen, described | {"prior": "gaussian"}),
+        }
+        return Context.of(replace(found.base, metadata=metadata))

@@ -1,0 +1,136 @@
+"""Which terms a partial differential equation may have, and what they amount to between the frames of a field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations_with_replacement
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.integrate import simpson
+from scipy.interpolate import CubicSpline
+from torch import Tensor
+
+from weightcast.core.nets.partial_differential_field import Factor, FieldProducts
+from weightcast.environments.baselines.sparse_equations import POINTS_BETWEEN, Chosen, Increments
+from weightcast.environments.explain.polynomials import Array
+
+MOST_ROWS = 20_000
+"""Points of an environment's steps that are regressed on: a term that they do not show is not there."""
+
+
+@dataclass(frozen=True)
+class FieldTerms:
+    """Terms of each equation, the same for all.
+
+    Attributes:
+        names: ``1``, ``u``, ``u v``, ``u dv/dx``, ``laplacian(u)``.
+        factors: of each term.
+        grid: points along (y, x).
+        channels: number of physical channels.
+    """
+
+    names: list[str]
+    factors: list[tuple[Factor, ...]]
+    grid: tuple[int, int]
+    channels: int
+
+    @classmethod
+    def of(cls, channels: Sequence[str], grid: tuple[int, int], degree: int, waves: int) -> FieldTerms:
+        """Products of values up to a degree, first derivatives alone and times a value, Laplacians, how flows carry.
+
+        Args:
+            channels: their names.
+            grid: points along (y, x).
+            degree: the highest of products of values.
+            waves: greatest number of periods along a side of constant forces; 0 for none but the constant.
+        """
+        count = range(len(channels))
+        found: list[tuple[str, tuple[Factor, ...]]] = [("1", ())]
+        for size in range(1, degree + 1):
+            for chosen in combinations_with_replacement(count, size):
+                name = " ".join(channels[one] for one in chosen)
+                found.append((name, tuple(("value", one, 0) for one in chosen)))
+        for one, name in enumerate(channels):
+            slopes = [(f"d{name}/d{axis}", (axis, one, 0)) for axis in ("x", "y")]
+            found += [(said, (slope,)) for said, slope in slopes]
+            found += [(f"{kind}({name})", ((kind, one, 0),)) for kind in ("laplacian", "differences")]
+            for other in count:
+                found += [(f"{channels[other]} {said}", (("value", other, 0), slope)) for said, slope in slopes]
+                found.append((f"flow({channels[other]}) grad({name})", (("carried", other, one),)))
+        for along_y in range(-waves, waves + 1):
+            for along_x in range(waves + 1):
+                if along_x or along_y > 0:
+                    for kind in ("cos", "sin"):
+                        said = f"{kind}({along_y} y + {along_x} x)"
+                        found.append((said, ((kind, along_y, along_x),)))
+        return cls([name for name, _ in found], [of for _, of in found], grid, len(channels))
+
+    def increments(self, frames: Tensor, paths: Paths | None = None) -> Increments:
+        """What fields change by between frames, and what terms amount to meanwhile.
+
+        Args:
+            frames: [environment, trajectory, frame, channel, y, x]; two frames or more.
+            paths: an environment and its frames [trajectory, frame, channel, y, x] -> the field at ``POINTS_BETWEEN``
+                equal parts of every step [trajectory, fine, channel, y, x]; None: splines through the frames.
+        """
+        few, rows = self._few(frames)
+        found = [self._of_one(of, (paths or _splines)(number, of), rows) for number, of in enumerate(few)]
+        integrals, changes = zip(*found, strict=True)
+        return Increments(np.stack(integrals), np.stack(changes))
+
+    def architecture(self, chosen: Chosen, substeps: int) -> dict[str, Any]:
+        """Of :class:`weightcast.core.nets.partial_differential_field.PartialDifferentialField`."""
+        terms = [
+            [equation, [list(factor) for factor in self.factors[term]]]
+            for equation, of in enumerate(chosen)
+            for term in np.flatnonzero(of)
+        ]
+        return {
+            "kind": "partial-differential-field",
+            "channels": self.channels,
+            "grid": list(self.grid),
+            "terms": terms,
+            "substeps": substeps,
+        }
+
+    def families(self) -> list[Chosen]:
+        """Transport, diffusion, forces and reactions, each bool [term]."""
+        kinds = [{factor[0] for factor in of} for of in self.factors]
+        transport = [bool(of & {"x", "y", "carried"}) for of in kinds]
+        diffusion = [bool(of & {"laplacian", "differences"}) for of in kinds]
+        forces = [bool(of & {"cos", "sin"}) for of in kinds]
+        found = np.array([transport, diffusion, forces])
+        return [*found, ~found.any(0)]
+
+    def _of_one(self, frames: Tensor, path: Tensor, every: int) -> tuple[Array, Array]:
+        """An environment's integrals [row, term] and changes [row, channel]."""
+        products = FieldProducts(self.grid, self.factors).to(path.device)
+        steps = frames.shape[1] - 1
+        between = np.arange(steps)[:, None] * POINTS_BETWEEN + np.arange(POINTS_BETWEEN + 1)
+        integrals = []
+        for trajectory in path:
+            values = products(torch.fft.rfft2(trajectory)).flatten(2)[:, :, ::every]  # [fine, term, point]
+            fine = values.cpu().double().numpy()
+            integrals.append(simpson(fine[between], dx=1 / POINTS_BETWEEN, axis=1))  # [step, term, point]
+        changes = frames.diff(dim=1).flatten(3)[..., ::every].transpose(2, 3)  # [trajectory, step, point, channel]
+        stacked = np.stack(integrals).transpose(0, 1, 3, 2)
+        return stacked.reshape(-1, len(self.names)), changes.reshape(-1, self.channels).cpu().double().numpy()
+
+    def _few(self, frames: Tensor) -> tuple[Tensor, int]:
+        """As many trajectories as there are rows to be, and which points of each."""
+        points, steps = self.grid[0] * self.grid[1], frames.shape[2] - 1
+        trajectories = min(frames.shape[1], max(1, -(-MOST_ROWS * 4 // (points * steps))))
+        return frames[:, :trajectories], max(1, trajectories * points * steps // MOST_ROWS)
+
+
+Paths = Callable[[int, Tensor], Tensor]
+
+
+def _splines(_: int, frames: Tensor) -> Tensor:
+    """Cubic ones, through every frame."""
+    count = frames.shape[1]
+    fine = np.linspace(0.0, count - 1, POINTS_BETWEEN * (count - 1) + 1)
+    return torch.from_numpy(CubicSpline(np.arange(count), frames.cpu().numpy(), axis=1)(fine)).to(frames)

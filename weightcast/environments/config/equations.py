@@ -1,0 +1,29 @@
+"""Settings of sparse equations: a method of the table, and what a context may be in the place of networks."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from weightcast.core.config.settings import Settings
+
+
+class EquationsSettings(Settings):
+    """Sparse equations: their terms are those that visible environments need together, their coefficients are fitted to
+    each, and to the frames of an unseen one. States have polynomials; fields, which are taken as periodic, have
+    products of values, first derivatives, Laplacians, and what a flow carries whose vorticity they are."""
+
+    degree: int = Field(default=2, ge=1, le=8)
+    """The highest one of the products of values that are looked for."""
+    waves: int = Field(default=0, ge=0, le=8)
+    """Of fields: forces that depend on the place are looked for with up to so many periods along a side."""
+    tolerances: list[Annotated[float, Field(ge=1)]] = Field(default=[1.2, 2.0, 5.0], min_length=1)
+    """How much larger an equation's error on held-out trajectories may be for the sake of fewer terms: left-out visible
+    environments choose among these by what is made of their frames."""
+    most_terms: int = Field(default=24, ge=1)
+    """Of all equations together: each is an unknown of the search."""
+    frames: int = Field(default=10, ge=2)
+    """Frames of left-out visible environments that are shown for the choice."""
+    substeps: int = Field(default=4, ge=1)
+    """Runge-Kutta steps between two frames; of fields doubled until they are enough."""

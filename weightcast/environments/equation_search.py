@@ -1,0 +1,352 @@
+"""Sparse equations of all visible environments: one structure, with coefficients of each.
+
+They are a context whose code is the coefficients themselves: of a new environment these are inferred from frames by the
+same search as codes are, under the prior of the visible environments' coefficients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from weightcast.core.least_squares import Solution, levenberg_marquardt
+from weightcast.core.nets.build import build_predictor
+from weightcast.core.run import Run
+from weightcast.environments.base import BaseNetwork, describe_weight_map
+from weightcast.environments.baselines.field_terms import FieldTerms
+from weightcast.environments.baselines.sparse_equations import (
+    Chosen,
+    Elimination,
+    Increments,
+    StateTerms,
+    coefficients,
+    eliminate,
+    parts_of,
+    structure,
+)
+from weightcast.environments.calibration import calibrate
+from weightcast.environments.conditions.codes import CodeCondition
+from weightcast.environments.config.context import RefineSettings
+from weightcast.environments.config.data import DataSettings
+from weightcast.environments.config.equations import EquationsSettings
+from weightcast.environments.config.weight_map import LinearMap
+from weightcast.environments.context import (
+    Calibration,
+    Context,
+    forecast_errors,
+    infer,
+    own_errors,
+    trained_residuals,
+)
+from weightcast.environments.dataset import Normalisation, TrajectoryFolder, any_trajectory, tensor_digest
+from weightcast.environments.explain.polynomials import Monomials
+from weightcast.environments.gaps import FrameSpace
+from weightcast.environments.map_choice import mean_logarithm
+from weightcast.environments.predictor import StackedPredictor
+from weightcast.environments.refinement import Windows
+from weightcast.environments.weight_maps import LinearWeights, WeightMap, build_weight_map
+
+UNROLL, WINDOWS, ITERATIONS = 8, 32, 8
+"""Steps and number of the rollouts that visible environments' coefficients are fitted to, and of the iterations: they
+begin where the regression ends."""
+OF_STATES = RefineSettings(iterations=10)
+"""The search for coefficients behind a few frames of a state."""
+OF_FIELDS = RefineSettings(starts=1, iterations=6, windows=4)
+"""The same of a field, every point of which says as much."""
+FIELD_NUMBERS = 1_000_000
+"""Numbers of fields that coefficients are fitted to, of all environments together."""
+COARSE = 0.15
+"""Part of the increments that is unexplained by all terms together, from which on splines between frames are not what
+happened there."""
+ROUGH_ITERATIONS, ROUGH_ENVIRONMENTS = 12, 2
+"""Of the fit that then takes the place of the regression; environments whose terms it finds."""
+MOST_ROUGH = 80
+"""Terms of all equations together, beyond which that fit would take hours."""
+RIDGES = (1e-4, 1e-3, 1e-2, 0.1, 0.3, 1.0)
+"""Penalties on the regression that the rough fit begins with, on columns of unit length: which is stable shows."""
+ENOUGH = 0.05
+"""Share of the increments that twice as many substeps may change."""
+MOST_SUBSTEPS = 16
+
+
+class Terms(Protocol):
+    """Terms that equations may have, the same for each."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Of the terms."""
+
+    def increments(self, frames: Tensor) -> Increments:
+        """What frames change by, and what terms amount to meanwhile."""
+
+    def architecture(self, chosen: Chosen, substeps: int) -> dict[str, Any]:
+        """Of the predictor whose weights are the chosen terms' coefficients, equation after equation."""
+
+    def families(self) -> list[Chosen]:
+        """Terms that are there for the same reason, and go together, bool [term]."""
+
+
+class EquationSearch:
+    """What all structures share: data, terms, and what is left as terms go.
+
+    Args:
+        run: whose device is used.
+        trajectories: of the visible environments.
+        ids: of these.
+        data: of the study.
+        settings: of the equations.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        trajectories: TrajectoryFolder,
+        ids: Sequence[str],
+        data: DataSettings,
+        settings: EquationsSettings,
+    ) -> None:
+        self.run, self.ids, self.data, self.settings = run, list(ids), data, settings
+        self.physical = trajectories.read(self.ids, data, "train", data.trained_frames)
+        # Without a shift: a sum of powers of one variable is no sum of as few powers of another.
+        scale = Normalisation.of(self.physical).scale
+        self.normalisation = Normalisation((0.0,) * len(scale), scale)
+        self.frames = run.place(self.normalisation.apply(self.physical))
+        self.space = FrameSpace.of(self.frames)
+        held_out = trajectories.read(self.ids, data, "validation", data.trained_frames)
+        self.has_validation = any_trajectory(held_out)
+        self.held_out = run.place(self.normalisation.apply(held_out)) if self.has_validation else None
+        self.is_field = tuple(data.grid) != (1, 1)
+        self.terms: Terms
+        if self.is_field:
+            self.terms = FieldTerms.of(data.channels, data.grid, settings.degree, settings.waves)
+        else:
+            self.terms = StateTerms(Monomials(data.channels, settings.degree))
+        self.refine = OF_FIELDS if self.is_field else OF_STATES
+
+    def structures(self) -> list[tuple[Chosen, Tensor | None]]:
+        """Those that the tolerances lead to, each once; at least one. With coefficients of every environment
+        [environment, term], where a regression does not give them."""
+        seen = self.terms.increments(self.frames)
+        other = seen if self.held_out is None else self.terms.increments(self.held_out)
+        eliminations = [eliminate(seen, other, equation) for equation in range(len(self.data.channels))]
+        self._seen = seen
+        if self.is_field and max(of.errors[0] for of in eliminations) > COARSE:
+            rough = self._rough(eliminations)
+            if rough:
+                return rough
+        found: dict[bytes, Chosen] = {}
+        for tolerance in self.settings.tolerances:
+            chosen = structure(eliminations, tolerance, self.settings.most_terms)
+            if chosen.any():
+                found.setdefault(chosen.tobytes(), chosen)
+        if not found:  # nothing ever changes: the constant of each equation, which will be 0
+            chosen = np.zeros((len(self.data.channels), len(self.terms.names)), bool)
+            chosen[:, 0] = True
+            found[b""] = chosen
+        return [(chosen, None) for chosen in found.values()]
+
+    def best(
+        self, left_out: Sequence[tuple[Sequence[int], Sequence[int]]]
+    ) -> tuple[Chosen, Tensor | None, list[Tensor]]:
+        """The structure whose forecasts are best for environments whose coefficients were inferred from a few frames.
+
+        Args:
+            left_out: environments that coefficients are known of, and those that judge, by position; the first time
+                chooses.
+
+        Returns:
+            The structure, its coefficients as `structures` has them, and the errors of each time [judge].
+        """
+        structures = self.structures()
+
+        def judged(place: int, of: tuple[Sequence[int], Sequence[int]]) -> Tensor:
+            chosen, known = structures[place]
+            errors = self.errors(self.context(chosen, of[0], known), list(of[1]))
+            print(f"equations: {int(chosen.sum())} terms, score {mean_logarithm(errors):.4g}", flush=True)
+            return errors
+
+        first = [judged(place, left_out[0]) for place in range(len(structures))]
+        least = int(np.argmin([mean_logarithm(errors) for errors in first]))
+        return (*structures[least], [first[least], *(judged(least, of) for of in left_out[1:])])
+
+    def errors(self, context: Context, rows: list[int]) -> Tensor:
+        """Of forecasts for some environments, by the most probable coefficients that a few frames give
+        [environment]."""
+        base = context.base
+        posterior = infer(
+            base.weight_map,
+            base.predictor,
+            context.codes,
+            self.shown(rows),
+            self.space,
+            self.refine,
+            context.calibration,
+        )
+        return forecast_errors(base.weight_map(posterior.best), base.predictor, self.judged(rows))
+
+    def shown(self, rows: list[int]) -> Tensor:
+        """The first frames of the first training trajectory."""
+        return self.frames[rows][:, :1, : self.settings.frames]
+
+    def judged(self, rows: list[int]) -> Tensor:
+        """Trajectories that forecasts are compared with: validation's, or all further ones of the training."""
+        if self.held_out is not None:
+            return self.held_out[rows]
+        return self.frames[rows][:, 1:] if self.frames.shape[1] > 1 else self.frames[rows]
+
+    def context(self, chosen: Chosen, rows: Sequence[int], known: Tensor | None = None) -> Context:
+        """Equations of these terms, with the coefficients of some visible environments, by position.
+
+        Args:
+            chosen: the terms.
+            rows: the environments.
+            known: coefficients of all environments to begin with [environment, term]; None: by regression.
+        """
+        frames = self.frames[list(rows)]
+        start = torch.from_numpy(coefficients(self._seen, chosen)) if known is None else known
+        start = start.to(frames)[list(rows)]
+        architecture = self.terms.architecture(chosen, self._substeps(chosen, frames, start))
+        predictor, found = self._predictor(architecture), start
+        for steps, windows, iterations in self._stages(frames):
+            found = self._fitted(predictor, frames, found, steps, windows, iterations).unknowns
+        weight_map = self.run.place(_identity(found.cpu(), predictor))
+        shown = frames[:, :1, : self.settings.frames]
+        least = trained_residuals(weight_map, found, predictor, shown, self.refine)
+        metadata = {
+            "weight_map": describe_weight_map(LinearMap(), weight_map.condition),
+            "architecture": architecture,
+            "normalisation": self.normalisation.metadata(),
+            "condition": weight_map.condition.describe(),
+            "environments": [self.ids[row] for row in rows],
+            "settings": self.settings.model_dump(mode="json"),
+            "data_digest": tensor_digest(self.physical),
+            "seconds": 0.0,
+            "metrics": {},
+            "context": {
+                "refine": self.refine.model_dump(mode="json"),
+                "calibration": asdict(Calibration(1.0, least, [], 0.0)),
+            },
+        }
+        metadata |= self.run.described()
+        return Context.of(BaseNetwork(weight_map, predictor, self.normalisation, metadata, self.space.tensors()))
+
+    def calibrated(self, context: Context, rows: list[int], settings: RefineSettings, seed: int) -> Calibration:
+        """Temper and model error of equations whose coefficients are not known of these environments.
+
+        Args:
+            context: of the others.
+            rows: the environments, by position.
+            settings: of the search, among whose tempers is chosen.
+            seed: of the draws.
+        """
+        base = context.base
+        return calibrate(
+            base.weight_map,
+            base.predictor,
+            context.codes,
+            self.shown(rows),
+            self.judged(rows),
+            self.space,
+            settings,
+            context.calibration.least_noise,
+            seed,
+        )
+
+    def own_error(self, context: Context, rows: Sequence[int]) -> Tensor:
+        """Of forecasts for environments whose coefficients are known; the median environment's root mean square
+        [step, channel]."""
+        return own_errors(context.weights(context.codes), context.base.predictor, self.judged(list(rows)))
+
+    def _stages(self, frames: Tensor) -> list[tuple[int, int, int]]:
+        """Steps and number of the rollouts that coefficients are fitted to, one after the other, and iterations."""
+        if not self.is_field:
+            return [(UNROLL, WINDOWS, ITERATIONS)]
+        steps, field = min(UNROLL, frames.shape[2] - 1), frames[:, 0, 0].numel()
+        return [
+            (length, max(1, min(WINDOWS, FIELD_NUMBERS // (field * length))), iterations)
+            for length, iterations in ((1, 3), (steps, 2))
+        ]
+
+    def _fitted(
+        self, predictor: StackedPredictor, frames: Tensor, start: Tensor, steps: int, windows: int, iterations: int
+    ) -> Solution:
+        """Coefficients of each environment by the errors of rollouts, from a start [environment, term]."""
+        seen = Windows.of(frames, frames, steps, windows)
+        of = torch.arange(len(frames), device=frames.device)
+        return levenberg_marquardt(lambda unknowns: seen.residuals(unknowns, of, predictor), start, iterations)
+
+    def _predictor(self, architecture: dict[str, Any]) -> StackedPredictor:
+        return StackedPredictor(build_predictor(architecture)).to(self.run.device)
+
+    @torch.no_grad()
+    def _substeps(self, chosen: Chosen, frames: Tensor, start: Tensor) -> int:
+        """Of a field so many that twice as many make no difference, and its rollouts stay finite."""
+        substeps = self.settings.substeps
+        if not self.is_field:
+            return substeps
+        changes = frames.diff(dim=2).square().mean().sqrt()
+        first, steps = frames[:, :1, 0], min(UNROLL, frames.shape[2] - 1)
+        coarse = self._predictor(self.terms.architecture(chosen, substeps)).rollout(start, first, steps)
+        while substeps < MOST_SUBSTEPS:
+            fine = self._predictor(self.terms.architecture(chosen, 2 * substeps)).rollout(start, first, steps)
+            difference = (fine - coarse)[:, :, 0].square().mean().sqrt()
+            if bool(torch.isfinite(coarse).all()) and bool(difference < ENOUGH * changes):
+                break
+            substeps, coarse = 2 * substeps, fine
+        return substeps
+
+    def _rough(self, eliminations: Sequence[Elimination]) -> list[tuple[Chosen, Tensor | None]]:
+        """Structures of a field whose frames lie far apart: all terms of the families that the regression leaves are
+        fitted to steps between frames, and go by what errors of these steps would become. None where they are too
+        many."""
+        rows = np.unique(np.linspace(0, len(self.ids) - 1, ROUGH_ENVIRONMENTS).round().astype(int))
+        frames = self.frames[rows.tolist()]
+        nearly: Chosen = np.any(structure(eliminations, min(self.settings.tolerances), 10**6), axis=0)
+        families = [family for family in self.terms.families() if np.any(nearly & family)]
+        chosen = np.repeat(np.any(families, axis=0)[None], len(self.data.channels), 0) if families else nearly[None]
+        if not 0 < chosen.sum() <= MOST_ROUGH:
+            return []
+        substeps = self.settings.substeps
+        predictor = self._predictor(self.terms.architecture(chosen, 2 * substeps))
+        start = self._stable_start(chosen, predictor, frames, rows.tolist())
+        rough = self._fitted(predictor, frames, start, 1, WINDOWS, ROUGH_ITERATIONS)
+        found: list[tuple[Chosen, Tensor | None]] = []
+        for part, values in parts_of(rough, self.settings.tolerances, self.settings.most_terms):
+            fewer = chosen.copy()
+            fewer[chosen] = part
+            predictor = self._predictor(self.terms.architecture(fewer, 2 * substeps))
+            begun = torch.from_numpy(values).to(frames)
+            fitted = self._fitted(predictor, frames, begun, 1, WINDOWS, 4).unknowns
+            known = fitted.mean(0).repeat(len(self.ids), 1)
+            known[rows.tolist()] = fitted
+            found.append((fewer, known))
+        return found
+
+    @torch.no_grad()
+    def _stable_start(self, chosen: Chosen, predictor: StackedPredictor, frames: Tensor, rows: Sequence[int]) -> Tensor:
+        """Coefficients by the regression, shrunk as much as errors of steps ask for [environment, term]."""
+        seen = Windows.of(frames, frames, 1, WINDOWS)
+        of = torch.arange(len(frames), device=frames.device)
+        starts, errors = [], []
+        for ridge in RIDGES:
+            start = torch.from_numpy(coefficients(self._seen, chosen, ridge)).to(frames)[list(rows)]
+            left = seen.residuals(start, of, predictor).square().mean(1)
+            starts.append(start)
+            errors.append(torch.nan_to_num(left, nan=torch.inf))
+        best = torch.stack(errors).argmin(0)
+        return torch.stack(starts)[best, of]
+
+
+def _identity(codes: Tensor, predictor: StackedPredictor) -> WeightMap:
+    """Coefficients -> the same coefficients, as weights of the equations."""
+    count = codes.shape[1]
+    weight_map = build_weight_map(LinearMap(), CodeCondition(codes), torch.zeros(count), predictor.graph.to("cpu"))
+    assert isinstance(weight_map, LinearWeights)
+    with torch.no_grad():
+        weight_map.directions.copy_(torch.eye(count))
+    return weight_map.requires_grad_(False)
