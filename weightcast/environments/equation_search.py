@@ -87,8 +87,8 @@ class Terms(Protocol):
     def architecture(self, chosen: Chosen, substeps: int) -> dict[str, Any]:
         """Of the predictor whose weights are the chosen terms' coefficients, equation after equation."""
 
-    def families(self) -> list[Chosen]:
-        """Terms that are there for the same reason, and go together, bool [term]."""
+    def doubtful(self) -> list[Chosen]:
+        """Families of terms, each bool [term], that are there together or not at all."""
 
 
 class EquationSearch:
@@ -301,22 +301,26 @@ class EquationSearch:
         return substeps
 
     def _rough(self, eliminations: Sequence[Elimination]) -> list[tuple[Chosen, Tensor | None]]:
-        """Structures of a field whose frames lie far apart: all terms of the families that the regression leaves are
-        fitted to steps between frames, and go by what errors of these steps would become. None where they are too
-        many."""
+        """Structures of a field whose frames lie far apart: all terms, but for families of which the regression leaves
+        none, are fitted to steps between frames, and go by what errors of these steps would become. None where they
+        are too many."""
         rows = np.unique(np.linspace(0, len(self.ids) - 1, ROUGH_ENVIRONMENTS).round().astype(int))
         frames = self.frames[rows.tolist()]
         nearly: Chosen = np.any(structure(eliminations, min(self.settings.tolerances), 10**6), axis=0)
-        families = [family for family in self.terms.families() if np.any(nearly & family)]
-        chosen = np.repeat(np.any(families, axis=0)[None], len(self.data.channels), 0) if families else nearly[None]
-        if not 0 < chosen.sum() <= MOST_ROUGH:
+        kept = np.ones(len(self.terms.names), bool)
+        for family in self.terms.doubtful():
+            if not np.any(nearly & family):
+                kept &= ~family
+        chosen = np.repeat(kept[None], len(self.data.channels), 0)
+        if chosen.sum() > MOST_ROUGH:
             return []
         substeps = self.settings.substeps
         predictor = self._predictor(self.terms.architecture(chosen, 2 * substeps))
         start = self._stable_start(chosen, predictor, frames, rows.tolist())
         rough = self._fitted(predictor, frames, start, 1, WINDOWS, ROUGH_ITERATIONS)
         found: list[tuple[Chosen, Tensor | None]] = []
-        for part, values in parts_of(rough, self.settings.tolerances, self.settings.most_terms):
+        changes = frames.diff(dim=2).square().flatten(1).sum(1).double().cpu().numpy()
+        for part, values in parts_of(rough, changes, self.settings.tolerances, self.settings.most_terms):
             fewer = chosen.copy()
             fewer[chosen] = part
             predictor = self._predictor(self.terms.architecture(fewer, 2 * substeps))

@@ -96,14 +96,10 @@ class FieldTerms:
             "substeps": substeps,
         }
 
-    def families(self) -> list[Chosen]:
-        """Transport, diffusion, forces and reactions, each bool [term]."""
+    def doubtful(self) -> list[Chosen]:
+        """Transport and forces, each bool [term]: what a field may well do without; diffusion and reactions it has."""
         kinds = [{factor[0] for factor in of} for of in self.factors]
-        transport = [bool(of & {"x", "y", "carried"}) for of in kinds]
-        diffusion = [bool(of & {"laplacian", "differences"}) for of in kinds]
-        forces = [bool(of & {"cos", "sin"}) for of in kinds]
-        found = np.array([transport, diffusion, forces])
-        return [*found, ~found.any(0)]
+        return [np.array([bool(of & family) for of in kinds]) for family in ({"x", "y", "carried"}, {"cos", "sin"})]
 
     def _of_one(self, frames: Tensor, path: Tensor, every: int) -> tuple[Array, Array]:
         """An environment's integrals [row, term] and changes [row, channel]."""

@@ -127,7 +127,9 @@ def structure(eliminations: Sequence[Elimination], tolerance: float, most: int) 
     return np.stack([of.chosen[place] for of, place in zip(eliminations, places, strict=True)])
 
 
-def parts_of(solution: Solution, tolerances: Sequence[float], most: int) -> list[tuple[Chosen, Array]]:
+def parts_of(
+    solution: Solution, changes: Array, tolerances: Sequence[float], most: int
+) -> list[tuple[Chosen, Array]]:
     """Fewer terms than a fit had, for all environments together.
 
     Terms go one by one, the one first whose loss raises the squared errors of all environments least, as they are to
@@ -135,6 +137,7 @@ def parts_of(solution: Solution, tolerances: Sequence[float], most: int) -> list
 
     Args:
         solution: the fit, one problem an environment.
+        changes: sum of squares of what was fitted, by which errors count [environment].
         tolerances: how much larger the errors may become.
         most: terms.
 
@@ -143,7 +146,7 @@ def parts_of(solution: Solution, tolerances: Sequence[float], most: int) -> list
         [environment, term].
     """
     normal, values = solution.normal.cpu().numpy(), solution.unknowns.double().cpu().numpy()
-    cost = np.maximum(solution.cost.double().cpu().numpy(), 1e-12)
+    cost = np.maximum(solution.cost.double().cpu().numpy(), RESOLUTION**2 * changes)
     lengths = np.sqrt(np.maximum(np.diagonal(normal, axis1=1, axis2=2), 1e-300))
     gram, scaled = normal / lengths[:, :, None] / lengths[:, None], values * lengths
     right = np.einsum("etu,eu->et", gram, scaled)
@@ -158,7 +161,7 @@ def parts_of(solution: Solution, tolerances: Sequence[float], most: int) -> list
         left[np.flatnonzero(left)[rises.argmin()]] = False
     found: dict[bytes, tuple[Chosen, Array]] = {}
     for tolerance in tolerances:
-        place = max(number for number, error in enumerate(errors) if error <= tolerance)
+        place = max(number for number, error in enumerate(errors) if error <= tolerance * errors[0])
         place = max(place, values.shape[1] - most)
         found.setdefault(parts[place][0].tobytes(), parts[place])
     return list(found.values())
@@ -198,9 +201,9 @@ class StateTerms:
         """Of states as frames [environment, trajectory, frame, component, 1, 1]."""
         return Increments.of(frames.flatten(3).double().cpu().numpy(), self.monomials)
 
-    def families(self) -> list[Chosen]:
-        """One: all terms [term]."""
-        return [np.ones(len(self.names), bool)]
+    def doubtful(self) -> list[Chosen]:
+        """None: polynomials are of one kind."""
+        return []
 
     def architecture(self, chosen: Chosen, substeps: int) -> dict[str, Any]:
         """Of :class:`weightcast.core.nets.polynomial_field.PolynomialField`."""

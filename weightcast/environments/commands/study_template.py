@@ -239,17 +239,14 @@ def fill_template(name: str, directory: Path, table: EnvironmentTable, found: Su
         **(OF_STATES if state else OF_FIELDS),
     }
     written = {key: _yaml(value) for key, value in values.items()}
+    context = CONTEXT_OF_STATES if state else CONTEXT_OF_FIELDS
+    if state or found.periodic:
+        context += OF_EQUATIONS
     told = WITH_PARAMETERS if table.parameter_names else WITHOUT_PARAMETERS
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         written,
         **{key: Template(text).substitute(written) for key, text in told.items()},
-        context="".join(
-            Template(part).substitute(written)
-            for part in (
-                CONTEXT_OF_STATES if state else CONTEXT_OF_FIELDS,
-                OF_EQUATIONS if state or found.periodic else "",
-            )
-        ),
+        context=Template(context).substitute(written),
         name=name,
         study=_yaml(name),
         output=output,
