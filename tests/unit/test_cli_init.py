@@ -100,6 +100,7 @@ def test_written_config_has_the_keys_of_the_default_one(folder: Path, capsys: py
     written, default = yaml.safe_load(text), default_config()
     written["data"].pop("directory")
     assert written.pop("simulated_together") == 16  # the default study's simulations are jobs of their own
+    assert written["context"].pop("equations") == {"degree": 3, "waves": 2}  # the default study shows networks
     written["data"]["settings"] = default["data"]["settings"] = {}
     assert keys(written) == keys(default)
     assert text.count("#") > 30

@@ -33,7 +33,7 @@ from weightcast.environments.calibration import calibrate
 from weightcast.environments.conditions.codes import CodeCondition
 from weightcast.environments.config.context import RefineSettings
 from weightcast.environments.config.data import DataSettings
-from weightcast.environments.config.equations import EquationsSettings
+from weightcast.environments.config.equations import FIELD_NUMBERS, UNROLL, EquationsSettings
 from weightcast.environments.config.weight_map import LinearMap
 from weightcast.environments.context import (
     Calibration,
@@ -51,15 +51,13 @@ from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.refinement import Windows
 from weightcast.environments.weight_maps import LinearWeights, WeightMap, build_weight_map
 
-UNROLL, WINDOWS, ITERATIONS = 8, 32, 8
-"""Steps and number of the rollouts that visible environments' coefficients are fitted to, and of the iterations: they
-begin where the regression ends."""
+WINDOWS, ITERATIONS = 32, 8
+"""Rollouts of ``UNROLL`` steps that visible environments' coefficients are fitted to, and iterations: they begin where
+the regression ends."""
 OF_STATES = RefineSettings(iterations=10)
 """The search for coefficients behind a few frames of a state."""
 OF_FIELDS = RefineSettings(starts=1, iterations=6, windows=4)
 """The same of a field, every point of which says as much."""
-FIELD_NUMBERS = 1_000_000
-"""Numbers of fields that coefficients are fitted to, of all environments together."""
 COARSE = 0.15
 """Part of the increments that is unexplained by all terms together, from which on splines between frames are not what
 happened there."""
@@ -69,6 +67,10 @@ MOST_ROUGH = 80
 """Terms of all equations together, beyond which that fit would take hours."""
 RIDGES = (1e-4, 1e-3, 1e-2, 0.1, 0.3, 1.0)
 """Penalties on the regression that the rough fit begins with, on columns of unit length: which is stable shows."""
+FEW_ENVIRONMENTS = 3
+"""Environments up to which nothing is said of how coefficients vary together."""
+MATTERS = 1e-3
+"""Part of the greatest variation of what terms amount to, below which there is none."""
 ENOUGH = 0.05
 """Share of the increments that twice as many substeps may change."""
 MOST_SUBSTEPS = 16
@@ -79,13 +81,13 @@ class Terms(Protocol):
 
     @property
     def names(self) -> Sequence[str]:
-        """Of the terms."""
+        """What terms are called."""
 
     def increments(self, frames: Tensor) -> Increments:
         """What frames change by, and what terms amount to meanwhile."""
 
     def architecture(self, chosen: Chosen, substeps: int) -> dict[str, Any]:
-        """Of the predictor whose weights are the chosen terms' coefficients, equation after equation."""
+        """Describe the predictor whose weights are the chosen terms' coefficients, equation after equation."""
 
     def doubtful(self) -> list[Chosen]:
         """Families of terms, each bool [term], that are there together or not at all."""
@@ -175,7 +177,7 @@ class EquationSearch:
         return (*structures[least], [first[least], *(judged(least, of) for of in left_out[1:])])
 
     def errors(self, context: Context, rows: list[int]) -> Tensor:
-        """Of forecasts for some environments, by the most probable coefficients that a few frames give
+        """What forecasts for some environments err by, with the most probable coefficients that a few frames give
         [environment]."""
         base = context.base
         posterior = infer(
@@ -214,9 +216,9 @@ class EquationSearch:
         predictor, found = self._predictor(architecture), start
         for steps, windows, iterations in self._stages(frames):
             found = self._fitted(predictor, frames, found, steps, windows, iterations).unknowns
-        weight_map = self.run.place(_identity(found.cpu(), predictor))
+        weight_map, codes = self._map(chosen, found, predictor)
         shown = frames[:, :1, : self.settings.frames]
-        least = trained_residuals(weight_map, found, predictor, shown, self.refine)
+        least = trained_residuals(weight_map, codes, predictor, shown, self.refine)
         metadata = {
             "weight_map": describe_weight_map(LinearMap(), weight_map.condition),
             "architecture": architecture,
@@ -258,9 +260,34 @@ class EquationSearch:
         )
 
     def own_error(self, context: Context, rows: Sequence[int]) -> Tensor:
-        """Of forecasts for environments whose coefficients are known; the median environment's root mean square
-        [step, channel]."""
+        """What forecasts err by for environments whose coefficients are known; see
+        :func:`weightcast.environments.context.own_errors`."""
         return own_errors(context.weights(context.codes), context.base.predictor, self.judged(list(rows)))
+
+    def _map(self, chosen: Chosen, found: Tensor, predictor: StackedPredictor) -> tuple[WeightMap, Tensor]:
+        """Codes -> coefficients: the coefficients themselves, or of fields of many environments their principal
+        components, as far as these matter: each number of a code costs the search a rollout of a field."""
+        count, mean = found.shape[1], torch.zeros(found.shape[1])
+        codes, directions = found.cpu(), torch.eye(count)
+        if self.is_field and len(found) > FEW_ENVIRONMENTS:
+            mean = codes.mean(0)
+            lengths = (
+                torch.from_numpy(
+                    np.concatenate([np.square(self._seen.integrals[..., terms]).mean((0, 1)) for terms in chosen])
+                )
+                .sqrt()
+                .to(mean)
+                .clamp(min=1e-12)
+            )
+            left, sizes, right = torch.linalg.svd((codes - mean) * lengths, full_matrices=False)
+            kept = max(1, int((sizes > MATTERS * sizes[0]).sum()))
+            codes = left[:, :kept] * len(found) ** 0.5
+            directions = (sizes[:kept, None] / len(found) ** 0.5) * right[:kept] / lengths
+        weight_map = build_weight_map(LinearMap(), CodeCondition(codes), mean, predictor.graph.to("cpu"))
+        assert isinstance(weight_map, LinearWeights)
+        with torch.no_grad():
+            weight_map.directions.copy_(directions)
+        return self.run.place(weight_map.requires_grad_(False)), codes.to(found)
 
     def _stages(self, frames: Tensor) -> list[tuple[int, int, int]]:
         """Steps and number of the rollouts that coefficients are fitted to, one after the other, and iterations."""
@@ -344,13 +371,3 @@ class EquationSearch:
             errors.append(torch.nan_to_num(left, nan=torch.inf))
         best = torch.stack(errors).argmin(0)
         return torch.stack(starts)[best, of]
-
-
-def _identity(codes: Tensor, predictor: StackedPredictor) -> WeightMap:
-    """Coefficients -> the same coefficients, as weights of the equations."""
-    count = codes.shape[1]
-    weight_map = build_weight_map(LinearMap(), CodeCondition(codes), torch.zeros(count), predictor.graph.to("cpu"))
-    assert isinstance(weight_map, LinearWeights)
-    with torch.no_grad():
-        weight_map.directions.copy_(torch.eye(count))
-    return weight_map.requires_grad_(False)

@@ -23,13 +23,11 @@ from weightcast.core.nets.sizes import (
     layer_sizes,
     widest_layer,
 )
-from weightcast.environments.baselines.field_terms import MOST_ROWS, FieldTerms
 from weightcast.environments.config.condition import SHOWN_FRAMES
-from weightcast.environments.config.equations import EquationsSettings
+from weightcast.environments.config.equations import FIELD_NUMBERS, MOST_ROWS, UNROLL, EquationsSettings
 from weightcast.environments.config.study import Study
 from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.config.weight_map import FilmMap, HypernetworkMap, PooledMap
-from weightcast.environments.equation_search import FIELD_NUMBERS, UNROLL
 from weightcast.environments.jobs import Plan
 from weightcast.environments.plan import (
     adapted_arms,
@@ -321,12 +319,12 @@ def _find_equations(sizes: _Sizes, of: Mapping[str, str]) -> int:
 def _equations(sizes: _Sizes, equations: EquationsSettings) -> int:
     """What a search for equations holds beside the frames."""
     data = sizes.study.data
-    if tuple(data.grid) == (1, 1):
-        terms = math.comb(sizes.frame + equations.degree, equations.degree)
+    is_field = tuple(data.grid) != (1, 1)
+    terms = equations.terms(len(data.channels), is_field)
+    if not is_field:
         # In double precision: terms along splines of eight points a frame, and their integrals.
         integrals = 2 * (2 * 9 + 4) * terms * sizes.read(sizes.visible, "train") // (COPIES * sizes.frame)
         return integrals + 64 * 8 * sizes.visible * sizes.frame * equations.most_terms
-    terms = len(FieldTerms.of(data.channels, data.grid, equations.degree, equations.waves).names)
     # The same of a trajectory of one environment, and what is kept of all of them.
     along = 2 * (2 * 9 + 4) * terms * data.trained_frames * sizes.frame // len(data.channels)
     kept = 2 * sizes.visible * terms * MOST_ROWS * 4

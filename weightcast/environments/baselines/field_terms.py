@@ -15,10 +15,8 @@ from torch import Tensor
 
 from weightcast.core.nets.partial_differential_field import Factor, FieldProducts
 from weightcast.environments.baselines.sparse_equations import POINTS_BETWEEN, Chosen, Increments
+from weightcast.environments.config.equations import MOST_ROWS
 from weightcast.environments.explain.polynomials import Array
-
-MOST_ROWS = 20_000
-"""Points of an environment's steps that are regressed on: a term that they do not show is not there."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,8 @@ class FieldTerms:
         return Increments(np.stack(integrals), np.stack(changes))
 
     def architecture(self, chosen: Chosen, substeps: int) -> dict[str, Any]:
-        """Of :class:`weightcast.core.nets.partial_differential_field.PartialDifferentialField`."""
+        """Describe the predictor of some terms, a
+        :class:`weightcast.core.nets.partial_differential_field.PartialDifferentialField`."""
         terms = [
             [equation, [list(factor) for factor in self.factors[term]]]
             for equation, of in enumerate(chosen)

@@ -127,9 +127,7 @@ def structure(eliminations: Sequence[Elimination], tolerance: float, most: int) 
     return np.stack([of.chosen[place] for of, place in zip(eliminations, places, strict=True)])
 
 
-def parts_of(
-    solution: Solution, changes: Array, tolerances: Sequence[float], most: int
-) -> list[tuple[Chosen, Array]]:
+def parts_of(solution: Solution, changes: Array, tolerances: Sequence[float], most: int) -> list[tuple[Chosen, Array]]:
     """Fewer terms than a fit had, for all environments together.
 
     Terms go one by one, the one first whose loss raises the squared errors of all environments least, as they are to
@@ -194,11 +192,11 @@ class StateTerms:
 
     @property
     def names(self) -> Sequence[str]:
-        """Of the terms."""
+        """What terms are called."""
         return self.monomials.names
 
     def increments(self, frames: Tensor) -> Increments:
-        """Of states as frames [environment, trajectory, frame, component, 1, 1]."""
+        """What states do, as frames [environment, trajectory, frame, component, 1, 1]."""
         return Increments.of(frames.flatten(3).double().cpu().numpy(), self.monomials)
 
     def doubtful(self) -> list[Chosen]:
@@ -206,7 +204,7 @@ class StateTerms:
         return []
 
     def architecture(self, chosen: Chosen, substeps: int) -> dict[str, Any]:
-        """Of :class:`weightcast.core.nets.polynomial_field.PolynomialField`."""
+        """Describe the :class:`weightcast.core.nets.polynomial_field.PolynomialField` of some terms."""
         terms = [
             (equation, [component for component, power in enumerate(self.monomials.powers[term]) for _ in range(power)])
             for equation, of in enumerate(chosen)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 from pydantic import Field
 
 from weightcast.core.config.settings import Settings
+
+MOST_ROWS = 20_000
+"""Points of the steps of an environment's fields that are regressed on: a term that they do not show is not there."""
+FIELD_NUMBERS = 1_000_000
+"""Numbers of fields that coefficients are fitted to, of all environments together."""
+UNROLL = 8
+"""Steps of the rollouts that coefficients are fitted to."""
 
 
 class EquationsSettings(Settings):
@@ -27,3 +35,11 @@ class EquationsSettings(Settings):
     """Frames of left-out visible environments that are shown for the choice."""
     substeps: int = Field(default=4, ge=1)
     """Runge-Kutta steps between two frames; of fields doubled until they are enough."""
+
+    def terms(self, channels: int, is_field: bool) -> int:
+        """How many terms an equation may have."""
+        products = math.comb(channels + self.degree, self.degree)
+        if not is_field:
+            return products
+        # Of each channel: slopes, Laplacians, and slopes times a value, and what a flow carries.
+        return products + channels * (4 + 3 * channels) + 2 * (2 * self.waves * (self.waves + 1))

@@ -362,7 +362,7 @@ class FoundEquations:
         found = self.search.context(self.chosen, every, self.known)
         share = self.search.own_error(found, every) / self.search.own_error(without, others)
         calibration = calibration.of_better_map(found.calibration.least_noise, share)
-        chosen = Candidate("sparse-equations", int(self.chosen.sum()))
+        chosen = Candidate("sparse-equations", found.codes.shape[1])
         settings = told.context.model_copy(update={"refine": refine})
         metadata = dict(found.base.metadata) | {
             "seed": self.training.seed,
