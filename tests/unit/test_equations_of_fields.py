@@ -122,6 +122,8 @@ def test_equations_stand_in_the_place_of_networks_that_forecast_worse(context: C
     assert described["map"] == "sparse-equations" and described["dimensions"] == context.codes.shape[1]
     candidates = described["choice"]["candidates"]
     assert candidates["sparse-equations"]["score"] < candidates["linear-2"]["score"] - 2
+    (said,) = context.equations
+    assert said.startswith("du/dt = ") and "(-1.2 to -0.4) du/dx" in said and "0.1 laplacian(u)" in said
     assert context.calibration.crps is not None and context.calibration.usual_residual > 0
     wind = 1.5  # outside
     shown, test = carried(wind, 50, 5, 1)[None], carried(wind, 51, count=2)

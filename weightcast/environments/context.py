@@ -147,6 +147,12 @@ class Context:
         return list(self.base.metadata["environments"])
 
     @property
+    def equations(self) -> list[str]:
+        """What the visible environments' rates of change are, a line a channel, where equations stand in the place of
+        networks; else empty."""
+        return list(self.base.metadata["context"]["choice"].get("equations", []))
+
+    @property
     def prior(self) -> CodePrior:
         """What codes of environments are like that were not seen."""
         return MixturePrior.from_tensors(CodePrior.of(self.codes, PRIOR_WIDENED), self.base.further)

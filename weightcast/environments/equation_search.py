@@ -6,6 +6,7 @@ same search as codes are, under the prior of the visible environments' coefficie
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
@@ -91,6 +92,9 @@ class Terms(Protocol):
 
     def doubtful(self) -> list[Chosen]:
         """Families of terms, each bool [term], that are there together or not at all."""
+
+    def factors_of(self, term: int) -> list[int]:
+        """The channels that a term is a product of, repeated where they are powers."""
 
 
 class EquationSearch:
@@ -263,6 +267,27 @@ class EquationSearch:
         """What forecasts err by for environments whose coefficients are known; see
         :func:`weightcast.environments.context.own_errors`."""
         return own_errors(context.weights(context.codes), context.base.predictor, self.judged(list(rows)))
+
+    def described(self, chosen: Chosen, context: Context) -> list[str]:
+        """The equations in physical units a time step between frames, with the coefficients' range over the visible
+        environments: ``du/dt = -0.1 to -0.2 u v + 3 laplacian(u)``.
+
+        Args:
+            chosen: the terms.
+            context: made of them.
+        """
+        coefficients, place, lines = context.weights(context.codes).double().cpu(), 0, []
+        scale = self.normalisation.scale
+        for equation, terms in enumerate(chosen):
+            parts = []
+            for term in np.flatnonzero(terms):
+                factor = scale[equation] / math.prod(scale[one] for one in self.terms.factors_of(int(term)))
+                least, greatest = (f"{float(end) * factor:.3g}" for end in torch.aminmax(coefficients[:, place]))
+                said = least if least == greatest else f"({least} to {greatest})"
+                parts.append(f"{said} {self.terms.names[int(term)]}")
+                place += 1
+            lines.append(f"d{self.data.channels[equation]}/dt = {' + '.join(parts) or '0'}")
+        return lines
 
     def _map(self, chosen: Chosen, found: Tensor, predictor: StackedPredictor) -> tuple[WeightMap, Tensor]:
         """Codes -> coefficients: the coefficients themselves, or of fields of many environments their principal

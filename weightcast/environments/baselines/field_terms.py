@@ -95,6 +95,13 @@ class FieldTerms:
             "substeps": substeps,
         }
 
+    def factors_of(self, term: int) -> list[int]:
+        """The channels that a term is a product of, repeated where they are powers."""
+        found: list[int] = []
+        for kind, first, second in self.factors[term]:
+            found += {"carried": [first, second], "cos": [], "sin": []}.get(kind, [first])
+        return found
+
     def doubtful(self) -> list[Chosen]:
         """Transport and forces, each bool [term]: what a field may well do without; diffusion and reactions it has."""
         kinds = [{factor[0] for factor in of} for of in self.factors]

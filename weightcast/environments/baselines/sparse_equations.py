@@ -199,6 +199,10 @@ class StateTerms:
         """What states do, as frames [environment, trajectory, frame, component, 1, 1]."""
         return Increments.of(frames.flatten(3).double().cpu().numpy(), self.monomials)
 
+    def factors_of(self, term: int) -> list[int]:
+        """The components that a term is a product of, repeated where they are powers."""
+        return [one for one, power in enumerate(self.monomials.powers[term]) for _ in range(power)]
+
     def doubtful(self) -> list[Chosen]:
         """None: polynomials are of one kind."""
         return []
@@ -206,8 +210,6 @@ class StateTerms:
     def architecture(self, chosen: Chosen, substeps: int) -> dict[str, Any]:
         """Describe the :class:`weightcast.core.nets.polynomial_field.PolynomialField` of some terms."""
         terms = [
-            (equation, [component for component, power in enumerate(self.monomials.powers[term]) for _ in range(power)])
-            for equation, of in enumerate(chosen)
-            for term in np.flatnonzero(of)
+            (equation, self.factors_of(int(term))) for equation, of in enumerate(chosen) for term in np.flatnonzero(of)
         ]
         return {"kind": "polynomial-field", "channels": len(chosen), "terms": terms, "substeps": substeps}

@@ -228,6 +228,14 @@ def _advice(results: StudyResults, summary: pd.DataFrame) -> list[str]:
         held = {str(split): float(share) for split, share in zip(covered["split"], covered["median"], strict=True)}
         shares = ", ".join(f"{100 * held[split]:.0f} % {where}" for split, where in _SPLITS.items() if split in held)
         sentences.append(f"Intervals of the ensemble that should hold 90 % of the truths hold {shares} (medians).")
+    found = "" if results.observed is None else str(results.observed.attrs.get("equations", ""))
+    if found:
+        sentences.append(
+            "Predictors are equations here, which forecast left-out visible environments better than networks, with a "
+            f"code of coefficients (per time step between frames, over the visible environments): {found}.".replace(
+                "\n", "; "
+            )
+        )
     return [
         *sentences,
         "Whoever cannot name an environment should use a method that is shown frames, and its ensemble where decisions "

@@ -68,6 +68,7 @@ def show_observed(
                 "visible": context.environments,
                 "deviation": deviations,
             },
+            attrs={"equations": "\n".join(context.equations)},
         )
     )
 
@@ -81,7 +82,7 @@ def _forecast(weights: WeightsFile, environment: str, truth: Tensor, run: Run) -
     normalisation, steps = weights.normalisation_of(method), len(truth) - 1
     networks = run.place(method.weights[method.environments.index(environment)])
     start = truth[None, :1].expand(len(networks), -1, -1, -1, -1)
-    rolled = roll_out(networks, start, steps, weights.predictor.to(run.device), normalisation)
+    rolled = roll_out(networks, start, steps, weights.predictor_of(method).to(run.device), normalisation)
     members = torch.stack([forecast[0] for forecast in rolled]).cpu()  # [member, step, channel, y, x]
     members = members[torch.isfinite(members).flatten(1).all(1)]
     true = truth[1:].cpu()

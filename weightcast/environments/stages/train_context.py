@@ -364,10 +364,11 @@ class FoundEquations:
         calibration = calibration.of_better_map(found.calibration.least_noise, share)
         chosen = Candidate("sparse-equations", found.codes.shape[1])
         settings = told.context.model_copy(update={"refine": refine})
+        described |= {"prior": "gaussian", "equations": self.search.described(self.chosen, found)}
         metadata = dict(found.base.metadata) | {
             "seed": self.training.seed,
             "settings": told.model_dump(mode="json", exclude={"environments"}),
             "seconds": seconds_before + time.monotonic() - started,
-            "context": describe_context(settings, calibration, chosen, described | {"prior": "gaussian"}),
+            "context": describe_context(settings, calibration, chosen, described),
         }
         return Context.of(replace(found.base, metadata=metadata))
