@@ -153,6 +153,16 @@ class Run:
             self._states.append(state)
         return result
 
+    @contextmanager
+    def iterations(self, count: int, name: str) -> Iterator[int]:
+        """How many of so many iterations, one as long as the other, the block is to do: all; a rehearsal does fewer.
+
+        Args:
+            count: of the iterations.
+            name: of what they are of.
+        """
+        yield count
+
     def kept(self, name: str, compute: Callable[[], Kept]) -> Kept:
         """What a computation that is no training gives: kept, like the state of one, until the stage is over.
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from weightcast.core.environment_table import ROLES, EnvironmentTable, Role, write_environments
+from weightcast.core.environment_table import ROLES, Environment, EnvironmentTable, Role, write_environments
 from weightcast.core.job import StageSettings
 from weightcast.core.methods import WEIGHTS_ONLY
 from weightcast.cost.jobs import MAKING_TRAJECTORIES, PlannedJob
@@ -40,6 +41,8 @@ SHOWN = ("show_rollouts", "show_environments", "show_observed")
 """Stages that draw a few environments, however many there are."""
 FEWEST, MOST = 6, 12
 """Visible environments of the part, if the study has so many; a step of some training may need more than the fewest."""
+WAVES = 4
+"""Of which each field of a rehearsal is a sum."""
 
 FEW_NETWORKS = 4
 """Samples of the larger of two batches, of VAE and diffusion: most of a step with few is the optimiser's."""
@@ -87,11 +90,14 @@ class EnvironmentsPart:
         if isinstance(whole, GenerateWeights) and self._large:
             grows = there / here * self._sample_steps(whole)
         if isinstance(whole, FinetuneBases | AdaptToFrames) and isinstance(part, FinetuneBases | AdaptToFrames):
+            if isinstance(part, AdaptToFrames) and self.few.study.data.grid != (1, 1):
+                part = part.model_copy(update={"environments": _first_of_roles(part.environments)})
+                grows = self._frames * there / _count(part)  # a search is long, and as long for each environment
             return [Told(part, grows, _finetuned(whole, part))]
         if self._large and (sized := _sized(part, whole)):
             return [Told(settings, grows, {}, size, of) for settings, size, of in sized]
         stacked = there / here if isinstance(whole, TrainExperts) else 1.0
-        return [Told(part, grows, {"": stacked})]
+        return [Told(part, grows, {"equations": there / here if here else 1.0, "": stacked})]
 
     def _shard(self, whole: TrainExperts) -> TrainExperts:
         """A shard of as many environments, of those of the part that have its role."""
@@ -226,6 +232,12 @@ def _sized(part: StageSettings, whole: StageSettings) -> list[tuple[StageSetting
     return []
 
 
+def _first_of_roles(rows: Sequence[Environment]) -> tuple[Environment, ...]:
+    """A visible environment, and an unseen one."""
+    visible = [row for row in rows if row.role == "visible"]
+    return (*visible[:1], *[row for row in rows if row.role != "visible"][:1])
+
+
 def _finetuned(whole: FinetuneBases | AdaptToFrames, part: FinetuneBases | AdaptToFrames) -> dict[str, float]:
     """How much larger the stacks of the fine-tuning are, by a word of its trainings' names."""
     counts = []
@@ -240,8 +252,7 @@ def _finetuned(whole: FinetuneBases | AdaptToFrames, part: FinetuneBases | Adapt
 def write_random_frames(folder: Path, plan: Plan) -> None:
     """Trajectories of a study's sizes for each environment: how long computing with them takes is the same."""
     data, random = plan.study.data, np.random.default_rng(0)
-    shape = (data.trajectories.most, data.frames, len(data.channels), *data.grid)
-    values = random.standard_normal(shape, dtype=np.float32)
+    values = _waves(random, (data.trajectories.most, data.frames, len(data.channels), *data.grid))
     folder.mkdir(parents=True)
     for environment in plan.table:
         trajectories = Trajectories(
@@ -254,6 +265,20 @@ def write_random_frames(folder: Path, plan: Plan) -> None:
             parameters=environment.parameters,
         )
         write_trajectories(folder / f"{environment.id}.nc", trajectories)
+
+
+def _waves(random: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Sums of a few waves that go on from frame to frame [trajectory, frame, channel, y, x]: noise would make of every
+    search for equations the longest that there is."""
+    trajectories, frames, channels, rows, columns = shape
+    values = np.zeros(shape, np.float32)
+    time, y, x = np.arange(frames), np.arange(rows) / rows, np.arange(columns) / columns
+    for _ in range(WAVES):
+        size, phase = random.standard_normal((2, trajectories, 1, channels, 1, 1), dtype=np.float32)
+        periods_y, periods_x, pace = random.integers(0, 3), random.integers(0, 3), random.uniform(0.1, 0.6)
+        angle = 2 * np.pi * (periods_y * y[:, None] + periods_x * x) - pace * time[:, None, None, None]
+        values += size * np.cos(angle[None] + 6 * phase, dtype=np.float32)
+    return values
 
 
 def _of_role(table: EnvironmentTable, role: Role) -> list[Any]:
