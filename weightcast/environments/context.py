@@ -150,7 +150,7 @@ class Context:
     def equations(self) -> list[str]:
         """What the visible environments' rates of change are, a line a channel, where equations stand in the place of
         networks; else empty."""
-        return list(self.base.metadata["context"]["choice"].get("equations", []))
+        return list(self.base.metadata["context"].get("choice", {}).get("equations", []))
 
     @property
     def prior(self) -> CodePrior:

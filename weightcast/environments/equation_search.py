@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -124,8 +125,7 @@ class EquationSearch:
         self.frames = run.place(self.normalisation.apply(self.physical))
         self.space = FrameSpace.of(self.frames)
         held_out = trajectories.read(self.ids, data, "validation", data.trained_frames)
-        self.has_validation = any_trajectory(held_out)
-        self.held_out = run.place(self.normalisation.apply(held_out)) if self.has_validation else None
+        self.held_out = run.place(self.normalisation.apply(held_out)) if any_trajectory(held_out) else None
         self.is_field = tuple(data.grid) != (1, 1)
         self.terms: Terms
         if self.is_field:
@@ -134,13 +134,15 @@ class EquationSearch:
             self.terms = StateTerms(Monomials(data.channels, settings.degree))
         self.refine = OF_FIELDS if self.is_field else OF_STATES
 
+    @cached_property
+    def _seen(self) -> Increments:
+        return self.terms.increments(self.frames)
+
     def structures(self) -> list[tuple[Chosen, Tensor | None]]:
         """Those that the tolerances lead to, each once; at least one. With coefficients of every environment
         [environment, term], where a regression does not give them."""
-        seen = self.terms.increments(self.frames)
-        other = seen if self.held_out is None else self.terms.increments(self.held_out)
-        eliminations = [eliminate(seen, other, equation) for equation in range(len(self.data.channels))]
-        self._seen = seen
+        other = self._seen if self.held_out is None else self.terms.increments(self.held_out)
+        eliminations = [eliminate(self._seen, other, equation) for equation in range(len(self.data.channels))]
         if self.is_field and max(of.errors[0] for of in eliminations) > COARSE:
             rough = self._rough(eliminations)
             if rough:
@@ -276,13 +278,13 @@ class EquationSearch:
             chosen: the terms.
             context: made of them.
         """
-        coefficients, place, lines = context.weights(context.codes).double().cpu(), 0, []
+        values, place, lines = context.weights(context.codes).double().cpu(), 0, []
         scale = self.normalisation.scale
         for equation, terms in enumerate(chosen):
             parts = []
             for term in np.flatnonzero(terms):
                 factor = scale[equation] / math.prod(scale[one] for one in self.terms.factors_of(int(term)))
-                least, greatest = (f"{float(end) * factor:.3g}" for end in torch.aminmax(coefficients[:, place]))
+                least, greatest = (f"{float(end) * factor:.3g}" for end in torch.aminmax(values[:, place]))
                 said = least if least == greatest else f"({least} to {greatest})"
                 parts.append(f"{said} {self.terms.names[int(term)]}")
                 place += 1
@@ -296,14 +298,8 @@ class EquationSearch:
         codes, directions = found.cpu(), torch.eye(count)
         if self.is_field and len(found) > FEW_ENVIRONMENTS:
             mean = codes.mean(0)
-            lengths = (
-                torch.from_numpy(
-                    np.concatenate([np.square(self._seen.integrals[..., terms]).mean((0, 1)) for terms in chosen])
-                )
-                .sqrt()
-                .to(mean)
-                .clamp(min=1e-12)
-            )
+            squares = [np.square(self._seen.integrals[..., terms]).mean((0, 1)) for terms in chosen]
+            lengths = torch.from_numpy(np.concatenate(squares)).sqrt().to(mean).clamp(min=1e-12)
             left, sizes, right = torch.linalg.svd((codes - mean) * lengths, full_matrices=False)
             kept = max(1, int((sizes > MATTERS * sizes[0]).sum()))
             codes = left[:, :kept] * len(found) ** 0.5
