@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,12 @@ from test_partial_differential_field import GRID, equation
 from tiny_study import tiny_config
 from torch import Tensor
 
+from weightcast.core.draws import Draws
 from weightcast.core.environment_table import Environment
 from weightcast.core.run import Run
 from weightcast.environments.baselines.field_terms import FieldTerms
 from weightcast.environments.baselines.sparse_equations import coefficients, eliminate, structure
+from weightcast.environments.code_posteriors import draw_codes
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.equations import EquationsSettings
 from weightcast.environments.config.study import parse_study
@@ -23,6 +26,7 @@ from weightcast.environments.context import Context
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.equation_search import EquationSearch
 from weightcast.environments.jobs import TrainContext
+from weightcast.environments.refinement import BOUND, CodePosterior, CodePrior, TemperedLikelihood, Windows
 from weightcast.environments.stages.adapt_to_frames import adapt_context
 from weightcast.environments.stages.train_context import train_context
 from weightcast.environments.weights_table import WeightsFile
@@ -124,6 +128,8 @@ def test_equations_stand_in_the_place_of_networks_that_forecast_worse(context: C
     assert candidates["sparse-equations"]["score"] < candidates["linear-2"]["score"] - 2
     (said,) = context.equations
     assert said.startswith("du/dt = ") and "(-1.2 to -0.4) du/dx" in said and "0.1 laplacian(u)" in said
+    posterior = context.infer(carried(0.8, 70, 3, 1)[None])
+    assert posterior.likelihood is not None and posterior.likelihood.bounded == FRAMES - 1
     assert context.calibration.crps is not None and context.calibration.usual_residual > 0
     wind = 1.5  # outside
     shown, test = carried(wind, 50, 5, 1)[None], carried(wind, 51, count=2)
@@ -142,6 +148,23 @@ def test_gaps_in_frames_are_no_obstacle(context: Context) -> None:
     found = context.weights(context.infer(shown).best)
     whole = context.weights(context.infer(torch.nan_to_num(carried(0.7, 60, 5, 1)[None])).best)
     assert float((found - whole).abs().max()) < 0.3
+
+
+def test_what_is_drawn_forecasts_nothing_that_blows_up() -> None:
+    """u' = z u: what is drawn around z = 0 with a standard deviation of 2 grows beyond all bounds in five steps."""
+    predictor = equation([(0, [("value", 0, 0)])])
+    start = torch.ones(1, 1, 1, *GRID)
+    windows = Windows(start, start[:, :, None], torch.ones_like(start[:, :, None]))
+    likelihood = TemperedLikelihood(lambda codes: codes, predictor, windows, torch.ones(1), 1.0, bounded=5)
+    prior = CodePrior(torch.zeros(1), torch.eye(1))
+    precision = torch.full((1, 1, 1, 1), 0.25, dtype=torch.double)
+    posterior = CodePosterior(torch.zeros(1, 1, 1), precision, torch.zeros(1, 1), torch.ones(1), prior)
+    wild = draw_codes("laplace", replace(posterior, likelihood=replace(likelihood, bounded=0)), 32, Draws("cpu", 0))
+    drawn = draw_codes("laplace", replace(posterior, likelihood=likelihood), 32, Draws("cpu", 0))
+    kept = likelihood.within_bounds(wild)
+    assert kept.tolist() == (torch.exp(5 * wild[..., 0]) <= BOUND).tolist() and 5 < int(kept.sum()) < 32
+    assert bool(likelihood.within_bounds(drawn).all())
+    torch.testing.assert_close(drawn[kept], wild[kept])
 
 
 def test_frames_far_apart_are_fitted_by_steps_between_them(tmp_path: Path) -> None:

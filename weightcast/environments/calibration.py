@@ -21,6 +21,7 @@ from weightcast.environments.config.context import RefineSettings
 from weightcast.environments.context import Calibration, infer
 from weightcast.environments.ensemble_metrics import ensemble_metrics
 from weightcast.environments.gaps import FrameSpace
+from weightcast.environments.map_choice import WORST
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.refinement import CodePrior
 from weightcast.environments.weight_maps import WeightMap
@@ -47,6 +48,7 @@ def calibrate(
     least_noise: list[float],
     seed: int,
     prior: CodePrior | None = None,
+    bounded: int = 0,
 ) -> Calibration:
     """Choose the temper and how codes are drawn, and note what errors the ensembles leave.
 
@@ -61,6 +63,7 @@ def calibrate(
         least_noise: residuals where the map was trained, for rollouts of 1, 2, ... steps.
         seed: of the draws.
         prior: of codes; None for the widened normal distribution of the visible ones.
+        bounded: steps for which what a drawn code forecasts must stay within bounds; 0 where anything may be drawn.
     """
     cases = observations(shown, seed)
 
@@ -77,6 +80,7 @@ def calibrate(
                 trial,
                 Draws(codes.device, seed, number),
                 prior,
+                bounded,
             )
             for number, frames in enumerate(cases)
         ]
@@ -140,9 +144,10 @@ def _ensemble(
     calibration: Calibration,
     draws: Draws,
     prior: CodePrior | None = None,
+    bounded: int = 0,
 ) -> tuple[Tensor, Tensor]:
     """Forecasts [environment, member, trajectory, step, channel, y, x], and the residuals' scale [environment]."""
-    posterior = infer(weight_map, predictor, codes, frames, space, settings, calibration, prior)
+    posterior = infer(weight_map, predictor, codes, frames, space, settings, calibration, prior, bounded)
     drawn = draw_codes(calibration.draw, posterior, MEMBERS, draws)  # [environment, member, dimension]
     forecasts = []
     with torch.no_grad():
@@ -169,7 +174,11 @@ def _believable(cases: Sequence[Tensor], test: Tensor) -> tuple[Tensor, float, f
     error, _ = min(tried, key=lambda one: abs(one[1] - INTENDED_COVERAGE))
     scores = [_scores(case, test, error) for case in cases]
     crps, coverage = (
-        sum(math.log(score["crps"] + 1e-9) if name == "crps" else score[name] for of in scores for score in of)
+        sum(
+            math.log(min(score["crps"], WORST) + 1e-9) if name == "crps" else score[name]
+            for of in scores
+            for score in of
+        )
         / sum(len(of) for of in scores)
         for name in ("crps", "coverage_90")
     )

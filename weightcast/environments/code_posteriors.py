@@ -21,6 +21,8 @@ CANDIDATES = 8
 """Drawn for each code that is kept, where importance decides."""
 STEPS = 20
 """Langevin steps of each code."""
+HALVINGS = 4
+"""Of the distance from the best code, where a drawn one's forecasts leave the bounds."""
 KEPT = 4
 """Times the memory that a gradient takes over a forecast's."""
 
@@ -83,11 +85,29 @@ def draw_codes(kind: CodeDrawName, posterior: CodePosterior, count: int, draws: 
         draws: source of randomness.
     """
     likelihood = posterior.likelihood
+    if likelihood is not None and likelihood.bounded:
+        return _drawn_back(_drawn(kind, posterior, count, draws), posterior, likelihood)
+    return _drawn(kind, posterior, count, draws)
+
+
+def _drawn(kind: CodeDrawName, posterior: CodePosterior, count: int, draws: Draws) -> Tensor:
+    likelihood = posterior.likelihood
     if kind == "laplace" or likelihood is None:
         return posterior.sample(count, draws)
     if kind == "weighted":
         return _weighted(posterior, likelihood, count, draws)
     return _moved(posterior, likelihood, count, draws)
+
+
+def _drawn_back(codes: Tensor, posterior: CodePosterior, likelihood: TemperedLikelihood) -> Tensor:
+    """Halve the distance of codes from the best one until their forecasts stay within the bounds, or they are it."""
+    best = posterior.best[:, None]
+    for _ in range(HALVINGS):
+        within = likelihood.within_bounds(codes)[..., None]
+        if bool(within.all()):
+            return codes
+        codes = torch.where(within, codes, 0.5 * (codes + best))
+    return torch.where(likelihood.within_bounds(codes)[..., None], codes, best)
 
 
 def _weighted(posterior: CodePosterior, likelihood: TemperedLikelihood, count: int, draws: Draws) -> Tensor:

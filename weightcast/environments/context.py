@@ -179,6 +179,7 @@ class Context:
             self.settings,
             self.calibration,
             self.prior,
+            len(self.calibration.model_error) if self.equations else 0,
         )
 
     def sample(self, posterior: CodePosterior, count: int, seed: int) -> Tensor:
@@ -195,6 +196,7 @@ def infer(
     settings: RefineSettings,
     calibration: Calibration,
     prior: CodePrior | None = None,
+    bounded: int = 0,
 ) -> CodePosterior:
     """Infer codes under the prior that visible codes make.
 
@@ -207,6 +209,7 @@ def infer(
         settings: of the search.
         calibration: temper and least noise.
         prior: of codes; None for the widened normal distribution of the visible ones.
+        bounded: steps for which what a drawn code forecasts must stay within bounds; 0 where anything may be drawn.
     """
     prior = CodePrior.of(codes, PRIOR_WIDENED) if prior is None else prior
     if frames.shape[2] < 2:
@@ -223,6 +226,7 @@ def infer(
         iterations=settings.iterations,
         temper=calibration.temper,
         least_noise=calibration.noise_of(windows.target.shape[2]),
+        bounded=bounded,
     )
 
 

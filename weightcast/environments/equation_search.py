@@ -263,6 +263,7 @@ class EquationSearch:
             settings,
             context.calibration.least_noise,
             seed,
+            bounded=self.data.trained_frames - 1,
         )
 
     def own_error(self, context: Context, rows: Sequence[int]) -> Tensor:

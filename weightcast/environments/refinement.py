@@ -29,6 +29,8 @@ FEW_NUMBERS = 64
 that the whole rollout carries on; in those of a field it averages out."""
 NOISY = 1.5
 """Residual over what the map leaves where it was trained, from which on first frames are taken to be noisy."""
+BOUND = 5.0
+"""Times the greatest value that was observed."""
 STACKED_NUMBERS = 3e7
 """Numbers of frames that are stepped at once."""
 
@@ -204,6 +206,7 @@ class TemperedLikelihood:
         windows: observed.
         noise: standard deviation of the residuals, normalised units [environment].
         temper: weight of the logarithm.
+        bounded: steps for which what a drawn code forecasts must stay within the bounds; 0 where anything may be drawn.
     """
 
     weights_of: Callable[[Tensor], Tensor]
@@ -211,6 +214,7 @@ class TemperedLikelihood:
     windows: Windows
     noise: Tensor
     temper: float
+    bounded: int = 0
 
     @property
     def together(self) -> int:
@@ -224,6 +228,18 @@ class TemperedLikelihood:
         errors = self.windows.residuals(self.weights_of(codes.flatten(0, 1)), of, self.predictor)
         misfit = errors.square().sum(1).unflatten(0, (environments, count))
         return -0.5 * self.temper * misfit / self.noise[:, None].square()
+
+    @torch.no_grad()
+    def within_bounds(self, codes: Tensor) -> Tensor:
+        """Which codes [environment, sample, dimension] forecast nothing beyond ``BOUND`` times the greatest value that was
+        observed, bool [environment, sample]: equations, unlike networks, blow up where coefficients are a little off."""
+        environments, count = codes.shape[:2]
+        start = self.windows.start[:, :1].repeat_interleave(count, 0)
+        forecast = self.predictor.rollout(self.weights_of(codes.flatten(0, 1)), start, self.bounded)
+        greatest = (
+            torch.nan_to_num(forecast.abs(), nan=torch.inf).flatten(1).amax(1).unflatten(0, (environments, count))
+        )
+        return greatest <= BOUND * self.windows.start.abs().flatten(1).amax(1)[:, None]
 
 
 @dataclass(frozen=True)
@@ -289,6 +305,7 @@ def infer_codes(
     iterations: int,
     temper: float,
     least_noise: float,
+    bounded: int = 0,
 ) -> CodePosterior:
     """The codes of environments of which windows of frames are known.
 
@@ -302,6 +319,7 @@ def infer_codes(
         iterations: of Levenberg-Marquardt, in each round.
         temper: weight of the likelihood in what is left open around the solutions, from 0 to 1.
         least_noise: root mean square of the residual that the map leaves where it was trained, in normalised units.
+        bounded: see `TemperedLikelihood`.
     """
     environments = len(windows.start)
     of = torch.arange(environments, device=candidates.device)
@@ -359,7 +377,7 @@ def infer_codes(
         found = where(noisy[problems], marginal(freed, dimensions), found)
         residual, noise = torch.where(noisy, freed_residual, residual), torch.where(noisy, freed_noise, noise)
     posterior = _posterior(tempered(found, temper), environments, noise, residual, prior, parts)
-    return replace(posterior, likelihood=TemperedLikelihood(weights_of, predictor, windows, noise, temper))
+    return replace(posterior, likelihood=TemperedLikelihood(weights_of, predictor, windows, noise, temper, bounded))
 
 
 def where(chosen: Tensor, one: Solution, other: Solution) -> Solution:
