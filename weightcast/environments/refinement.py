@@ -231,8 +231,8 @@ class TemperedLikelihood:
 
     @torch.no_grad()
     def within_bounds(self, codes: Tensor) -> Tensor:
-        """Which codes [environment, sample, dimension] forecast nothing beyond ``BOUND`` times the greatest value that was
-        observed, bool [environment, sample]: equations, unlike networks, blow up where coefficients are a little off."""
+        """Which codes [environment, sample, dimension] forecast nothing beyond ``BOUND`` times the greatest value that
+        was observed, bool [environment, sample]: equations blow up where coefficients are a little off."""
         environments, count = codes.shape[:2]
         start = self.windows.start[:, :1].repeat_interleave(count, 0)
         forecast = self.predictor.rollout(self.weights_of(codes.flatten(0, 1)), start, self.bounded)
