@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from typing import Any
@@ -66,17 +66,17 @@ class FieldTerms:
                         found.append((said, ((kind, along_y, along_x),)))
         return cls([name for name, _ in found], [of for _, of in found], grid, len(channels))
 
-    def increments(self, frames: Tensor, paths: Paths | None = None) -> Increments:
-        """What fields change by between frames, and what terms amount to meanwhile.
+    def increments(self, frames: Tensor) -> Increments:
+        """What fields change by between frames, and what terms amount to meanwhile, along cubic splines through them.
 
         Args:
             frames: [environment, trajectory, frame, channel, y, x]; two frames or more.
-            paths: an environment and its frames [trajectory, frame, channel, y, x] -> the field at ``POINTS_BETWEEN``
-                equal parts of every step [trajectory, fine, channel, y, x]; None: splines through the frames.
         """
-        few, rows = self._few(frames)
-        found = [self._of_one(of, (paths or _splines)(number, of), rows) for number, of in enumerate(few)]
-        integrals, changes = zip(*found, strict=True)
+        points, steps = self.grid[0] * self.grid[1], frames.shape[2] - 1
+        # As many trajectories as make four times the rows, of which every fourth is taken.
+        trajectories = min(frames.shape[1], max(1, -(-MOST_ROWS * 4 // (points * steps))))
+        every = max(1, trajectories * points * steps // MOST_ROWS)
+        integrals, changes = zip(*(self._of_one(of[:trajectories], every) for of in frames), strict=True)
         return Increments(np.stack(integrals), np.stack(changes))
 
     def architecture(self, chosen: Chosen, substeps: int) -> dict[str, Any]:
@@ -107,10 +107,13 @@ class FieldTerms:
         kinds = [{factor[0] for factor in of} for of in self.factors]
         return [np.array([bool(of & family) for of in kinds]) for family in ({"x", "y", "carried"}, {"cos", "sin"})]
 
-    def _of_one(self, frames: Tensor, path: Tensor, every: int) -> tuple[Array, Array]:
-        """An environment's integrals [row, term] and changes [row, channel]."""
-        products = FieldProducts(self.grid, self.factors).to(path.device)
+    def _of_one(self, frames: Tensor, every: int) -> tuple[Array, Array]:
+        """An environment's integrals [row, term] and changes [row, channel], a row each so-many-th point of a step."""
+        products = FieldProducts(self.grid, self.factors).to(frames.device)
         steps = frames.shape[1] - 1
+        fine_times = np.linspace(0.0, steps, POINTS_BETWEEN * steps + 1)
+        spline = CubicSpline(np.arange(steps + 1), frames.cpu().numpy(), axis=1)
+        path = torch.from_numpy(spline(fine_times)).to(frames)  # [trajectory, fine, channel, y, x]
         between = np.arange(steps)[:, None] * POINTS_BETWEEN + np.arange(POINTS_BETWEEN + 1)
         integrals = []
         for trajectory in path:
@@ -120,19 +123,3 @@ class FieldTerms:
         changes = frames.diff(dim=1).flatten(3)[..., ::every].transpose(2, 3)  # [trajectory, step, point, channel]
         stacked = np.stack(integrals).transpose(0, 1, 3, 2)
         return stacked.reshape(-1, len(self.names)), changes.reshape(-1, self.channels).cpu().double().numpy()
-
-    def _few(self, frames: Tensor) -> tuple[Tensor, int]:
-        """As many trajectories as there are rows to be, and which points of each."""
-        points, steps = self.grid[0] * self.grid[1], frames.shape[2] - 1
-        trajectories = min(frames.shape[1], max(1, -(-MOST_ROWS * 4 // (points * steps))))
-        return frames[:, :trajectories], max(1, trajectories * points * steps // MOST_ROWS)
-
-
-Paths = Callable[[int, Tensor], Tensor]
-
-
-def _splines(_: int, frames: Tensor) -> Tensor:
-    """Cubic ones, through every frame."""
-    count = frames.shape[1]
-    fine = np.linspace(0.0, count - 1, POINTS_BETWEEN * (count - 1) + 1)
-    return torch.from_numpy(CubicSpline(np.arange(count), frames.cpu().numpy(), axis=1)(fine)).to(frames)
