@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from weightcast.core.nets.build import build_predictor
+from weightcast.environments.dataset import Normalisation
+from weightcast.environments.model import PhysicalPredictor
 from weightcast.environments.predictor import StackedPredictor
 
 GRID = (12, 16)
@@ -48,6 +50,17 @@ def test_waves_decay_by_diffusion_as_they_should(kind: str) -> None:
     if kind == "differences":
         rate = 4 - 2 * math.cos(phase_y) - 2 * math.cos(phase_x)
     torch.testing.assert_close(after(predictor, [0.3], wave(2, 3))[0], math.exp(-0.3 * rate) * wave(2, 3))
+
+
+def test_any_time_is_known_not_whole_steps_alone() -> None:
+    network = equation([(0, [("laplacian", 0, 0)])], substeps=1).module
+    torch.nn.init.constant_(network.coefficients, 0.3)
+    model = PhysicalPredictor(network, Normalisation((0.0,), (2.0,)), {})
+    assert model.integrates
+    rate = (2 * math.pi / GRID[0]) ** 2
+    found = model.rollout(wave(1, 0)[None, None], times=[0.5, 1.7])[0, :, 0]
+    expected = torch.stack([math.exp(-0.3 * rate * time) * wave(1, 0) for time in (0.5, 1.7)])
+    torch.testing.assert_close(found, expected)
 
 
 def test_what_is_carried_with_the_wind_moves_by_it() -> None:

@@ -97,6 +97,7 @@ class PartialDifferentialField(nn.Module):
     equations: Tensor
     local: Tensor
     kept: Tensor
+    integrator = "rk4"
 
     def __init__(
         self, channels: int, grid: tuple[int, int], terms: Sequence[tuple[int, Sequence[Factor]]], substeps: int
@@ -125,9 +126,9 @@ class PartialDifferentialField(nn.Module):
         """A coefficient is a node of its own (see :class:`weightcast.core.graph.WeightGraph`)."""
         return {"coefficients": 0}
 
-    def forward(self, frames: Tensor) -> Tensor:
-        """[batch, channel, y, x] -> [batch, channel, y, x]."""
-        step, spectra = 1.0 / self.substeps, torch.fft.rfft2(frames)
+    def forward(self, frames: Tensor, length: float = 1.0) -> Tensor:
+        """[batch, channel, y, x] -> [batch, channel, y, x], by a step of so many times that between frames."""
+        step, spectra = length / self.substeps, torch.fft.rfft2(frames)
         growth = self._growth(spectra.dtype) * step
         half, whole = torch.exp(0.5 * growth), torch.exp(growth)
         for _ in range(self.substeps):

@@ -24,6 +24,7 @@ class PolynomialField(nn.Module):
 
     factors: Tensor
     equations: Tensor
+    integrator = "rk4"
 
     def __init__(self, channels: int, terms: Sequence[tuple[int, Sequence[int]]], substeps: int) -> None:
         super().__init__()
@@ -40,9 +41,9 @@ class PolynomialField(nn.Module):
         """A coefficient is a node of its own (see :class:`weightcast.core.graph.WeightGraph`)."""
         return {"coefficients": 0}
 
-    def forward(self, frames: Tensor) -> Tensor:
-        """[batch, channel, 1, 1] -> [batch, channel, 1, 1]."""
-        state, step = frames.flatten(1), 1.0 / self.substeps
+    def forward(self, frames: Tensor, length: float = 1.0) -> Tensor:
+        """[batch, channel, 1, 1] -> [batch, channel, 1, 1], by a step of so many times that between frames."""
+        state, step = frames.flatten(1), length / self.substeps
         for _ in range(self.substeps):
             first = self._rate(state)
             second = self._rate(state + 0.5 * step * first)
