@@ -140,8 +140,13 @@ class TrajectoryFolder:
         held_out = self.read(environments, settings, "validation", frames)
         if any_trajectory(held_out):
             return held_out
-        trained = self.read(environments, settings, "train", frames)
-        return trained[:, 1:] if trained.shape[1] > 1 else trained
+        return without_first(self.read(environments, settings, "train", frames))
+
+
+def without_first(frames: Tensor) -> Tensor:
+    """The trajectories of frames [environment, trajectory, frame, channel, y, x] but for the first, of which something
+    was shown; it alone where there is no other."""
+    return frames[:, 1:] if frames.shape[1] > 1 else frames
 
 
 def any_trajectory(frames: Tensor | None) -> bool:

@@ -45,7 +45,13 @@ from weightcast.environments.context import (
     own_errors,
     trained_residuals,
 )
-from weightcast.environments.dataset import Normalisation, TrajectoryFolder, any_trajectory, tensor_digest
+from weightcast.environments.dataset import (
+    Normalisation,
+    TrajectoryFolder,
+    any_trajectory,
+    tensor_digest,
+    without_first,
+)
 from weightcast.environments.explain.polynomials import Monomials
 from weightcast.environments.gaps import FrameSpace
 from weightcast.environments.map_choice import mean_logarithm
@@ -205,7 +211,7 @@ class EquationSearch:
         """Trajectories that forecasts are compared with: validation's, or all further ones of the training."""
         if self.held_out is not None:
             return self.held_out[rows]
-        return self.frames[rows][:, 1:] if self.frames.shape[1] > 1 else self.frames[rows]
+        return without_first(self.frames[rows])
 
     def context(self, chosen: Chosen, rows: Sequence[int], known: Tensor | None = None) -> Context:
         """Equations of these terms, with the coefficients of some visible environments, by position.

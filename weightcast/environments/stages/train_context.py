@@ -43,6 +43,7 @@ from weightcast.environments.dataset import (
     TrajectoryFolder,
     any_trajectory,
     tensor_digest,
+    without_first,
 )
 from weightcast.environments.equation_search import EquationSearch
 from weightcast.environments.gaps import FrameSpace
@@ -231,7 +232,7 @@ class _Training:
         """Trajectories that forecasts are compared with: validation's, or all further ones of the training."""
         if self.has_validation:
             return self.held_out[rows]
-        return self.frames[rows][:, 1:] if self.frames.shape[1] > 1 else self.frames[rows]
+        return without_first(self.frames[rows])
 
     def residual(self, trained: TrainedCodes) -> list[float]:
         """What the map leaves of frames of the environments that it was trained on."""

@@ -1,0 +1,201 @@
+"""What the jobs of a study hold, in numbers of four bytes: frames, weights, activations that are kept for the gradient.
+
+Memory is computed from these (:mod:`weightcast.environments.memory`), before anything is there; as there, only light
+modules are imported.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from weightcast.core.environment_table import ROLES
+from weightcast.core.nets.sizes import BACKWARD, count_nodes, count_weights, kept_activations, layer_sizes, widest_layer
+from weightcast.environments.config.condition import SHOWN_FRAMES
+from weightcast.environments.config.study import Study
+from weightcast.environments.config.trained_maps import trained_maps
+from weightcast.environments.config.weight_map import FilmMap, HypernetworkMap, PooledMap
+from weightcast.environments.jobs import Plan
+
+COPIES = 3
+"""Of frames: as they are read file by file, together, and normalised."""
+
+
+@dataclass(frozen=True)
+class StudySizes:
+    """What the counts are made of; all are numbers of four bytes.
+
+    Attributes:
+        plan: the study.
+        study: its configuration.
+        weights: of a predictor.
+        nodes: of its weight graph.
+        frame: of the data.
+        kept: of a frame's step, for the gradient.
+        widest: of a frame inside the predictor.
+        visible: count of environments.
+        unseen: count of environments.
+    """
+
+    plan: Plan
+    study: Study
+    weights: int
+    nodes: int
+    frame: int
+    kept: int
+    widest: int
+    visible: int
+    unseen: int
+
+    @classmethod
+    @lru_cache(maxsize=4)
+    def of(cls, plan: Plan) -> StudySizes:
+        """Count what a study has."""
+        study = plan.study
+        predictor, channels, grid = study.predictor, len(study.data.channels), study.data.grid
+        return cls(
+            plan=plan,
+            study=study,
+            weights=count_weights(predictor, channels),
+            nodes=count_nodes(predictor, channels),
+            frame=channels * math.prod(grid),
+            kept=kept_activations(predictor, channels, grid),
+            widest=widest_layer(predictor, channels, grid),
+            visible=len(plan.table.visible),
+            unseen=len(plan.table.unseen),
+        )
+
+    @property
+    def environments(self) -> int:
+        """Visible and unseen ones."""
+        return self.visible + self.unseen
+
+    @property
+    def experts(self) -> int:
+        """Members of a zoo."""
+        return self.visible * self.study.zoo.members
+
+    def read(self, environments: int, *parts: str, frames: int | None = None) -> int:
+        """Frames of parts of the trajectories of some environments, as stages read and normalise them."""
+        data = self.study.data
+        counts = map(data.trajectories.of_role, ROLES)
+        trajectories = max(sum(getattr(each, part) for part in parts) for each in counts)
+        return COPIES * environments * trajectories * (frames or data.trained_frames) * self.frame
+
+    def trained(self, *parts: str) -> int:
+        """The same of all visible environments, of the training's frames."""
+        return self.read(self.visible, *parts)
+
+    @property
+    def in_context(self) -> int:
+        """Weights of the network in context, and the frames that it holds."""
+        chosen = self.study.baselines.in_context
+        if chosen is None:
+            return 0
+        wider = self.study.predictor.model_copy(update={"width": chosen.width})
+        fields = chosen.frames * len(self.study.data.channels)
+        return count_weights(wider, len(self.study.data.channels) + fields) + chosen.frames * self.frame
+
+    @property
+    def shown(self) -> int:
+        """What a training draws observations from, where a condition sees frames."""
+        return self.trained("train") if self.plan.shown else 0
+
+    def step(self, networks: int, windows: int, unroll: int) -> int:
+        """A training step through the predictor."""
+        return round(BACKWARD * networks * (windows * unroll * self.kept + (1 + unroll) * 2 * self.weights))
+
+    def ahead(self, networks: int, frames: int) -> int:
+        """A step without gradient."""
+        return networks * (frames * 4 * self.widest + 2 * self.weights)
+
+    def weight_map(self, name: str) -> int:
+        """What a map from a condition to weights learns."""
+        if name == "context":
+            context = self.study.context
+            return 0 if context is None else self.weights * (1 + max([*context.dimensions, context.rank]))
+        trained = trained_maps(self.study)[name]
+        return max(map(self._learned, (trained.weight_map, *(rival for rival, _ in trained.rivals))))
+
+    def _learned(self, weight_map: PooledMap | FilmMap | HypernetworkMap) -> int:
+        match weight_map:
+            case FilmMap(width=width):
+                return self.weights + width * (width + 2 * self.nodes)
+            case HypernetworkMap(rank=rank, width=width):
+                return self.weights * (1 + rank) + width * (width + rank)
+        return self.weights
+
+    def weight_maps(self, names: Iterable[str] | None = None) -> int:
+        """The same of several maps together; of all that the study trains if None."""
+        return sum(map(self.weight_map, trained_maps(self.study) if names is None else names))
+
+    def vae(self, arm: str) -> tuple[int, int]:
+        """Numbers that an arm's weight VAE learns, and those kept for the gradient of one network coded and decoded."""
+        settings = self.study.generator.of_arm(arm)[0]
+        width, data = settings.width, self.study.data
+        ends = sum(of_node for _, of_node in layer_sizes(self.study.predictor, len(data.channels)))
+        if settings.coder == "flat":
+            latents = self.nodes * settings.latent
+            return 2 * settings.layers * width**2 + width * (2 * self.weights + 3 * latents), 8 * self.weights
+        learned = 2 * settings.layers * 12 * width**2 + 2 * width * (ends + self.nodes + settings.latent)
+        return learned, 2 * self._blocks(width, settings.heads, settings.layers) + 4 * self.weights
+
+    def encoded(self, arm: str) -> int:
+        """All experts at once inside a block of an arm's VAE, without gradient: tokens, and four times their width."""
+        return self.experts * self.nodes * 10 * self.study.generator.of_arm(arm)[0].width
+
+    def diffusion(self, arm: str) -> tuple[int, int]:
+        """The same of an arm's diffusion, for one evaluation of its network."""
+        settings = self.study.generator.of_arm(arm)[1]
+        learned = settings.layers * 18 * settings.width**2 + settings.width * (self.nodes + 10 * settings.width)
+        return learned, self._blocks(settings.width, settings.heads, settings.layers)
+
+    def generator(self, arm: str) -> int:
+        """Numbers of a whole generator, with what its weights are relative to."""
+        return self.vae(arm)[0] + self.diffusion(arm)[0] + self.weight_map(self.study.generator.arms[arm].base)
+
+    def _blocks(self, width: int, heads: int, layers: int) -> int:
+        """Kept for the gradient of attention blocks over the nodes: maps of the width, and attention itself."""
+        return layers * (self.nodes * 18 * width + heads * self.nodes**2)
+
+    def source(self, name: str) -> int:
+        """Weights in a file of weights."""
+        study, seeds = self.study, len(self.study.generator.seeds)
+        if name.startswith("generator-"):
+            networks = seeds * study.generator.samples * self.environments
+        elif name.startswith("latents-"):
+            networks = 2 * seeds * self.environments
+        elif name.startswith("observed"):
+            tuned = 3 * len(study.baselines.finetune.steps)  # each for every number of steps, beside the chosen one
+            networks = (8 + tuned + seeds * len(study.generator.arms)) * self.unseen + self.visible
+            shown = [arm for arm in study.generator.arms.values() if arm.condition in SHOWN_FRAMES]
+            networks += (2 + seeds * len(shown)) * study.evaluation.members * self.unseen
+            return networks * self.weights + self.unseen * self.in_context
+        elif name == "finetuned":
+            networks = 2 * (self.unseen or self.visible)
+        else:
+            networks = 4 * self.environments
+        return networks * self.weights
+
+    def sources(self) -> int:
+        """Weights of all files, of each the most that one of its kind may hold."""
+        study = self.study
+        files = ["bases", "finetuned", "observed", *(f"zoo-{base}" for base in study.zoo.bases)]
+        files += 2 * [f"generator-{arm}" for arm in study.generator.arms]
+        files += [f"latents-{arm}" for arm in study.generator.arms]
+        return sum(map(self.source, files))
+
+    def rows(self) -> int:
+        """Rows of metrics.csv, at most."""
+        study = self.study
+        networks = 16 + 6 * len(study.generator.arms) * len(study.generator.seeds)
+        return networks * self.environments * len(study.evaluation.horizons) * 8
+
+    def rollouts(self, networks: int) -> int:
+        """Test trajectories of all environments, and forecasts of some networks from them."""
+        data, horizon = self.study.data, max(self.study.evaluation.horizons)
+        test = self.environments * data.trajectories.test * (horizon + 1) * self.frame
+        # Read, joined, chosen, repeated; single forecasts are compared in double precision.
+        return 5 * test + networks * data.trajectories.test * (4 * horizon * self.frame + 4 * self.widest)
