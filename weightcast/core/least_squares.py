@@ -19,6 +19,8 @@ FIRST_DAMPING = 1e-2
 EASIER, HARDER = 0.2, 4.0
 """What the damping is multiplied with after a step that helped, and after one that did not."""
 LEAST_DAMPING, MOST_DAMPING = 1e-8, 1e8
+SETTLED = 1e-8
+"""Share of its cost that a problem may still lose, by its linearisation, to be settled."""
 TOGETHER = 300_000
 """Residuals whose derivatives are computed at once: with more of them a cache is left, and time lost."""
 
@@ -39,54 +41,69 @@ class Solution:
     normal: Tensor
 
 
-def levenberg_marquardt(residuals: Callable[[Tensor], Tensor], start: Tensor, iterations: int) -> Solution:
-    """Minimise each problem's sum of squared residuals.
+def levenberg_marquardt(residuals: Callable[[Tensor, Tensor], Tensor], start: Tensor, iterations: int) -> Solution:
+    """Minimise each problem's sum of squared residuals. Problems that are settled are left out of further steps.
 
     Args:
-        residuals: unknowns [problem, unknown] -> residuals [problem, residual]; a problem's depend on its own unknowns
-            alone. Written in operations that have a forward-mode derivative.
-        start: [problem, unknown], floating point, on any device.
-        iterations: trial steps of every problem.
+        residuals: unknowns [problem, unknown] of some problems, and which ones these are, long [problem] -> residuals
+            [problem, residual]; a problem's depend on its own unknowns alone. Written in operations that have a
+            forward-mode derivative.
+        start: of all problems [problem, unknown], floating point, on any device.
+        iterations: trial steps of a problem, at most.
     """
     unknowns, damping = start.clone(), start.new_full((len(start),), FIRST_DAMPING)
     # Of the ways to compute attention, one alone has a forward-mode derivative.
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
-        size = residuals(unknowns).numel()
-        values, jacobian = _linearised(residuals, unknowns, size)
+        open_ = torch.arange(len(start), device=start.device)
+        size = residuals(unknowns[:1], open_[:1]).numel()
+        values, jacobian = _linearised(residuals, unknowns, open_, size)
         cost = _cost(values)
         for _ in range(iterations):
-            normal = jacobian.mT @ jacobian  # [problem, unknown, unknown]
-            gradient = (jacobian.mT @ values[..., None])[..., 0]
-            trial = unknowns - _step(normal, gradient, damping)
-            trial_values, trial_jacobian = _linearised(residuals, trial, size)
+            normal = jacobian[open_].mT @ jacobian[open_]  # [open problem, unknown, unknown]
+            gradient = (jacobian[open_].mT @ values[open_][..., None])[..., 0]
+            still = _gain(normal, gradient) > SETTLED * cost[open_]
+            open_, normal, gradient = open_[still], normal[still], gradient[still]
+            if not len(open_):
+                break
+            trial = unknowns[open_] - _step(normal, gradient, damping[open_])
+            trial_values, trial_jacobian = _linearised(residuals, trial, open_, size)
             trial_cost = _cost(trial_values)
-            better = trial_cost < cost  # false where the trial is not finite
-            unknowns = torch.where(better[:, None], trial, unknowns)
-            values = torch.where(better[:, None], trial_values, values)
-            jacobian = torch.where(better[:, None, None], trial_jacobian, jacobian)
-            cost = torch.where(better, trial_cost, cost)
-            damping = torch.where(better, damping * EASIER, damping * HARDER).clamp(LEAST_DAMPING, MOST_DAMPING)
+            better = trial_cost < cost[open_]  # false where the trial is not finite
+            moved = open_[better]
+            unknowns[moved], values[moved] = trial[better], trial_values[better]
+            jacobian[moved], cost[moved] = trial_jacobian[better], trial_cost[better]
+            factor = torch.where(better, EASIER, HARDER).to(damping)
+            damping[open_] = (damping[open_] * factor).clamp(LEAST_DAMPING, MOST_DAMPING)
         exact = torch.nan_to_num(jacobian).double()
         return Solution(unknowns, cost, exact.mT @ exact)
 
 
-def _linearised(residuals: Callable[[Tensor], Tensor], unknowns: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Residuals [problem, residual], so many in all, and their Jacobian [problem, residual, unknown]."""
+def _linearised(
+    residuals: Callable[[Tensor, Tensor], Tensor], unknowns: Tensor, which: Tensor, size: int
+) -> tuple[Tensor, Tensor]:
+    """Residuals of these problems [problem, residual], so many of each, and their Jacobian [problem, residual,
+    unknown]."""
     count = unknowns.shape[1]
     directions = torch.eye(count, dtype=unknowns.dtype, device=unknowns.device)[:, None].expand(-1, len(unknowns), -1)
 
     def along(direction: Tensor) -> tuple[Tensor, Tensor]:
-        values, column, *_ = jvp(residuals, (unknowns,), (direction,))
+        values, column, *_ = jvp(lambda trial: residuals(trial, which), (unknowns,), (direction,))
         return values, column
 
     # What does not depend on the direction, the rollout itself, is computed once for several of them.
-    together = max(1, min(count, TOGETHER // max(1, size)))
+    together = max(1, min(count, TOGETHER // max(1, size * len(unknowns))))
     values, columns = vmap(along, out_dims=(0, 2), chunk_size=together)(directions.contiguous())
     return values[0], columns
 
 
 def _cost(values: Tensor) -> Tensor:
     return torch.nan_to_num(values.square().sum(1), nan=torch.inf, posinf=torch.inf)
+
+
+def _gain(normal: Tensor, gradient: Tensor) -> Tensor:
+    """What each problem's cost may lose at most, by its linearisation [problem]."""
+    step = _step(normal, gradient, gradient.new_full((len(gradient),), LEAST_DAMPING))
+    return (step * gradient).sum(1)
 
 
 def _step(normal: Tensor, gradient: Tensor, damping: Tensor) -> Tensor:

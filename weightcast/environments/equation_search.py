@@ -332,9 +332,8 @@ class EquationSearch:
     ) -> Solution:
         """Coefficients of each environment by the errors of rollouts, from a start [environment, term]."""
         seen = Windows.of(frames, frames, steps, windows)
-        of = torch.arange(len(frames), device=frames.device)
         with self.run.iterations(iterations, "equations") as count:
-            return levenberg_marquardt(lambda unknowns: seen.residuals(unknowns, of, predictor), start, count)
+            return levenberg_marquardt(lambda unknowns, of: seen.residuals(unknowns, of, predictor), start, count)
 
     def _predictor(self, architecture: dict[str, Any]) -> StackedPredictor:
         return StackedPredictor(build_predictor(architecture)).to(self.run.device)

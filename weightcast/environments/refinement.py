@@ -327,8 +327,8 @@ def infer_codes(
     errors = _candidate_errors(weights_of, predictor, windows, candidates)
     chosen, parts = prior.starts(candidates, errors, starts)
     problems = of.repeat_interleave(chosen.shape[1])
-    local = prior.parts(parts.repeat(environments))
-    unknowns = local.whitened(chosen.flatten(0, 1))  # [environment * start, dimension]
+    parts_of = parts.repeat(environments)
+    unknowns = prior.parts(parts_of).whitened(chosen.flatten(0, 1))  # [environment * start, dimension]
     dimensions = unknowns.shape[1]
     least = max(least_noise, 1e-6)
 
@@ -341,11 +341,12 @@ def infer_codes(
         scale = (1.0 / noise)[problems][:, None]
         unit = (freed * noise)[problems][:, None]
 
-        def rows(unknowns: Tensor) -> Tensor:
+        def rows(unknowns: Tensor, which: Tensor) -> Tensor:
             white, offsets = unknowns[:, :dimensions], unknowns[:, dimensions:]
-            moved = offsets * unit if offsets.shape[1] else None
-            errors = windows.residuals(weights_of(local.codes(white)), problems, predictor, moved)
-            return torch.cat([scale * errors, unknowns], 1)
+            moved = offsets * unit[which] if offsets.shape[1] else None
+            weights = weights_of(prior.parts(parts_of[which]).codes(white))
+            errors = windows.residuals(weights, problems[which], predictor, moved)
+            return torch.cat([scale[which] * errors, unknowns], 1)
 
         found = levenberg_marquardt(rows, unknowns, iterations)
         own = found.unknowns[:, :dimensions].square().sum(1)  # what offsets say is of the frames, as errors are

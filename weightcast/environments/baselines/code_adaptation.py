@@ -34,5 +34,8 @@ def adapt_codes(
     start = codes.mean(0).expand(count, -1).clone()
     if windows is None:
         return start
-    of = torch.arange(count, device=codes.device)
-    return levenberg_marquardt(lambda trial: windows.residuals(weight_map(trial), of, predictor), start, steps).unknowns
+
+    def residuals(trial: Tensor, of: Tensor) -> Tensor:
+        return windows.residuals(weight_map(trial), of, predictor)
+
+    return levenberg_marquardt(residuals, start, steps).unknowns
