@@ -6,7 +6,6 @@ CoDA descends the gradient for many small steps; Levenberg-Marquardt reaches the
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from weightcast.core.least_squares import levenberg_marquardt
