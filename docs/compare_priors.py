@@ -1,7 +1,7 @@
 """From how many environments on does a learned prior over codes beat a normal distribution? Writes
 docs/prior-over-codes.md.
 
-python docs/compare_priors.py           27 small trainings: about SEVEN minutes of one core; continues where it was
+python docs/compare_priors.py           27 small trainings: about five minutes of one core; continues where it was
 python docs/compare_priors.py --write   the page alone, from results/prior-over-codes/scores.csv
 """
 

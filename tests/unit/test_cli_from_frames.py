@@ -18,7 +18,7 @@ from weightcast.core.artifacts import load_artifact
 from weightcast.core.errors import InputError
 from weightcast.environments.context import Context
 from weightcast.environments.ensemble import draw_ensemble, error_at, summarise
-from weightcast.environments.refinement import Windows
+from weightcast.environments.windows import Windows
 from weightcast.trajectories import write_trajectories
 
 Change = Callable[[xr.Dataset], xr.Dataset]

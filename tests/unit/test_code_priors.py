@@ -13,10 +13,17 @@ from torch.distributions import MultivariateNormal
 from weightcast.core.config.training import TrainingSettings
 from weightcast.core.draws import Draws
 from weightcast.core.run import Run
-from weightcast.environments.code_posteriors import draw_codes, log_prior, log_solutions
-from weightcast.environments.code_priors import WIDE_SHARE, MixturePrior, fit_mixture, fit_prior
+from weightcast.environments.code_posteriors import (
+    CodePosterior,
+    TemperedLikelihood,
+    draw_codes,
+    log_prior,
+    log_solutions,
+)
+from weightcast.environments.code_priors import WIDE_SHARE, CodePrior, MixturePrior, fit_mixture, fit_prior
 from weightcast.environments.config.code_prior import CodeDiffusionSettings
-from weightcast.environments.refinement import CodePosterior, CodePrior, TemperedLikelihood, Windows, infer_codes
+from weightcast.environments.refinement import infer_codes
+from weightcast.environments.windows import Windows
 
 NOISE, STEPS = 0.6, 3
 SETTINGS = CodeDiffusionSettings(

@@ -18,7 +18,8 @@ from weightcast.core.environment_table import Environment
 from weightcast.core.run import Run
 from weightcast.environments.baselines.field_terms import FieldTerms
 from weightcast.environments.baselines.sparse_equations import coefficients, eliminate, structure
-from weightcast.environments.code_posteriors import draw_codes
+from weightcast.environments.code_posteriors import BOUND, CodePosterior, TemperedLikelihood, draw_codes
+from weightcast.environments.code_priors import CodePrior
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.equations import EquationsSettings
 from weightcast.environments.config.study import parse_study
@@ -26,10 +27,10 @@ from weightcast.environments.context import Context
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.equation_search import EquationSearch
 from weightcast.environments.jobs import TrainContext
-from weightcast.environments.refinement import BOUND, CodePosterior, CodePrior, TemperedLikelihood, Windows
 from weightcast.environments.stages.adapt_to_frames import adapt_context
 from weightcast.environments.stages.train_context import train_context
 from weightcast.environments.weights_table import WeightsFile
+from weightcast.environments.windows import Windows
 from weightcast.trajectories import Trajectories, write_trajectories
 
 FRAMES, TRAJECTORIES = 9, 4

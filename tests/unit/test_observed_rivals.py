@@ -22,8 +22,8 @@ from weightcast.environments.conditions.codes import CodeCondition
 from weightcast.environments.config.baselines import FinetuneSettings
 from weightcast.environments.config.weight_map import LinearMap
 from weightcast.environments.predictor import StackedPredictor
-from weightcast.environments.refinement import Windows
 from weightcast.environments.weight_maps import WeightMap, build_weight_map
+from weightcast.environments.windows import Windows
 
 ARCHITECTURE = {"kind": "mlp", "channels": 2, "width": 6, "depth": 1, "activation": "silu", "integrator": "rk4"}
 VISIBLE = torch.linspace(-1.5, 1.5, 6)[:, None]

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from weightcast.core.draws import Draws
 from weightcast.environments.code_posteriors import draw_codes
+from weightcast.environments.code_priors import CodePrior
 from weightcast.environments.config.code_prior import CodeDrawName
 from weightcast.environments.config.context import RefineSettings
 from weightcast.environments.context import Calibration, infer
@@ -23,7 +24,6 @@ from weightcast.environments.ensemble_metrics import ensemble_metrics
 from weightcast.environments.gaps import FrameSpace
 from weightcast.environments.map_choice import WORST
 from weightcast.environments.predictor import StackedPredictor
-from weightcast.environments.refinement import CodePrior
 from weightcast.environments.weight_maps import WeightMap
 
 AS_GOOD = 0.01

@@ -8,14 +8,18 @@ itself.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from weightcast.core.draws import Draws
+from weightcast.environments.code_priors import CodePrior
 from weightcast.environments.config.code_prior import CodeDrawName
 from weightcast.environments.langevin import langevin
-from weightcast.environments.refinement import CodePosterior, TemperedLikelihood
+from weightcast.environments.predictor import StackedPredictor
+from weightcast.environments.windows import STACKED_NUMBERS, Windows
 
 CANDIDATES = 8
 """Drawn for each code that is kept, where importance decides."""
@@ -25,6 +29,106 @@ HALVINGS = 4
 """Of the distance from the best code, where a drawn one's forecasts leave the bounds."""
 KEPT = 4
 """Times the memory that a gradient takes over a forecast's."""
+BOUND = 5.0
+"""Times the greatest value that was observed."""
+
+
+@dataclass(frozen=True)
+class TemperedLikelihood:
+    """How likely codes make observed frames.
+
+    Attributes:
+        weights_of: codes [problem, dimension] -> weights [problem, weight]; differentiable.
+        predictor: whose weights they are.
+        windows: observed.
+        noise: standard deviation of the residuals, normalised units [environment].
+        temper: weight of the logarithm.
+        bounded: steps for which what a drawn code forecasts must stay within the bounds; 0 where anything may be drawn.
+    """
+
+    weights_of: Callable[[Tensor], Tensor]
+    predictor: StackedPredictor
+    windows: Windows
+    noise: Tensor
+    temper: float
+    bounded: int = 0
+
+    @property
+    def together(self) -> int:
+        """Codes of each environment that are looked at in one batch."""
+        return max(1, int(STACKED_NUMBERS / max(1, self.windows.target.numel() * 8)))
+
+    def __call__(self, codes: Tensor) -> Tensor:
+        """Codes [environment, sample, dimension] -> log-likelihood, but for a constant [environment, sample]."""
+        environments, count = codes.shape[:2]
+        of = torch.arange(environments, device=codes.device).repeat_interleave(count)
+        errors = self.windows.residuals(self.weights_of(codes.flatten(0, 1)), of, self.predictor)
+        misfit = errors.square().sum(1).unflatten(0, (environments, count))
+        return -0.5 * self.temper * misfit / self.noise[:, None].square()
+
+    @torch.no_grad()
+    def within_bounds(self, codes: Tensor) -> Tensor:
+        """Which codes [environment, sample, dimension] forecast nothing beyond ``BOUND`` times the greatest value that
+        was observed, bool [environment, sample]: equations blow up where coefficients are a little off."""
+        environments, count = codes.shape[:2]
+        start = self.windows.start[:, :1].repeat_interleave(count, 0)
+        forecast = self.predictor.rollout(self.weights_of(codes.flatten(0, 1)), start, self.bounded)
+        greatest = (
+            torch.nan_to_num(forecast.abs(), nan=torch.inf).flatten(1).amax(1).unflatten(0, (environments, count))
+        )
+        return greatest <= BOUND * self.windows.start.abs().flatten(1).amax(1)[:, None]
+
+
+@dataclass(frozen=True)
+class CodePosterior:
+    """What frames say of the code of each environment: a mixture of normal distributions, one a solution.
+
+    In whitened codes, of which the prior, or its widest part, is standard normal.
+
+    Attributes:
+        modes: [environment, mode, dimension].
+        precision: [environment, mode, dimension, dimension]; in double precision.
+        log_weights: normalised [environment, mode]; minus infinity where a solution was found before.
+        noise: root mean square of the residual at the best mode, normalised units [environment].
+        prior: of codes.
+        parts: which part of the prior a solution is in, long [environment, mode]; None: there is only one.
+        likelihood: of the frames; None where they say nothing.
+    """
+
+    modes: Tensor
+    precision: Tensor
+    log_weights: Tensor
+    noise: Tensor
+    prior: CodePrior
+    parts: Tensor | None = None
+    likelihood: TemperedLikelihood | None = None
+
+    @property
+    def best(self) -> Tensor:
+        """The most probable code [environment, dimension]."""
+        chosen = self.log_weights.argmax(1)
+        return self.prior.codes(self.modes[torch.arange(len(chosen), device=chosen.device), chosen])
+
+    @property
+    def spread(self) -> Tensor:
+        """Standard deviations over the prior's, along the principal axes of the best mode, greatest first [environment,
+        dimension]: near 1 is a direction that the frames leave open."""
+        chosen = self.log_weights.argmax(1)
+        precision = self.precision[torch.arange(len(chosen), device=chosen.device), chosen]
+        return torch.linalg.eigvalsh(precision).clamp(min=1e-12).rsqrt().to(self.modes.dtype)
+
+    def sample(self, count: int, draws: Draws) -> Tensor:
+        """Codes [environment, sample, dimension]; modes get their share of the samples as evenly as can be."""
+        environments, modes, dimensions = self.modes.shape
+        noise = draws.normal(environments, count, dimensions, dtype=self.modes.dtype)
+        places = (torch.arange(count, device=self.modes.device) + 0.5) / count
+        upto = self.log_weights.exp().cumsum(1)
+        chosen = torch.searchsorted(upto, places.to(upto.dtype).expand(environments, -1).contiguous())
+        chosen = chosen.clamp(max=modes - 1)
+        factor = torch.linalg.cholesky(self.precision)  # the inverse transpose of it is a factor of the covariance
+        rows = torch.arange(environments, device=chosen.device)[:, None]
+        step = torch.linalg.solve_triangular(factor[rows, chosen].mT, noise[..., None].to(factor), upper=True)[..., 0]
+        return self.prior.codes(self.modes[rows, chosen] + step.to(self.modes.dtype))
 
 
 def log_solutions(posterior: CodePosterior, whitened: Tensor) -> Tensor:

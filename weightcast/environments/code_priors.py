@@ -1,4 +1,4 @@
-"""Priors of codes beside a single normal distribution: mixtures, of the visible codes or of what a diffusion draws.
+"""Priors of codes: a normal distribution, or a mixture of them, of the visible codes or of what a diffusion draws.
 
 A mixture of normal distributions has a density, which a search needs, and in each of its parts a problem with a linear
 forecast is solved exactly. So what a diffusion of codes has learned is put into one as well: fitted to many draws. One
@@ -19,7 +19,6 @@ from weightcast.core.draws import Draws
 from weightcast.core.run import Run
 from weightcast.environments.code_diffusion import train_code_diffusion
 from weightcast.environments.config.code_prior import CodeDiffusionSettings, CodePriorName
-from weightcast.environments.refinement import CodePrior
 
 WIDE_SHARE = 0.1
 """Of the widened normal distribution in a mixture."""
@@ -29,6 +28,95 @@ ITERATIONS = 60
 """Of expectation and maximisation."""
 NARROWEST = 0.05
 """Standard deviation of a mixture's part in any direction, at least, in those of the visible codes."""
+
+
+@dataclass(frozen=True)
+class CodePrior:
+    """What codes are like: normal.
+
+    Attributes:
+        mean: [dimension].
+        factor: lower triangular, whose product with its transpose is the covariance [dimension, dimension].
+    """
+
+    mean: Tensor
+    factor: Tensor
+
+    @classmethod
+    def of(cls, codes: Tensor, widened: float) -> CodePrior:
+        """The normal distribution of the visible environments' codes [environment, dimension], widened.
+
+        Args:
+            codes: learned.
+            widened: what standard deviations are multiplied with; more than 1 since environments are asked for that lie
+                outside of what was visible.
+        """
+        centred = codes - codes.mean(0)
+        covariance = centred.mT @ centred / max(1, len(codes) - 1)
+        # Few environments say little of correlations.
+        share = codes.shape[1] / (codes.shape[1] + len(codes))
+        covariance = (1 - share) * covariance + share * torch.diag(covariance.diagonal())
+        floor = 1e-6 * covariance.diagonal().mean() + 1e-12
+        covariance = widened**2 * covariance + floor * torch.eye(codes.shape[1], device=codes.device)
+        return cls(codes.mean(0), torch.linalg.cholesky(covariance))
+
+    def whitened(self, codes: Tensor) -> Tensor:
+        """[..., dimension] -> standard normal."""
+        return torch.linalg.solve_triangular(self.factor, (codes - self.mean)[..., None], upper=False)[..., 0]
+
+    def codes(self, whitened: Tensor) -> Tensor:
+        """The inverse of :meth:`whitened`."""
+        return self.mean + (self.factor @ whitened[..., None])[..., 0]
+
+    # A mixture (weightcast.environments.code_priors) has several parts, in each of which is searched; this is its own
+    # and only one.
+
+    @property
+    def log_shares(self) -> Tensor:
+        """Logarithms of the parts' shares [part]."""
+        return self.mean.new_zeros(1)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What an artifact holds beside the visible codes."""
+        return {}
+
+    @property
+    def centres_of_parts(self) -> Tensor:
+        """Codes [part, dimension]."""
+        return self.mean[None]
+
+    def starts(self, candidates: Tensor, errors: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """Where searches begin.
+
+        Args:
+            candidates: codes [candidate, dimension].
+            errors: that they leave [environment, candidate].
+            count: searches.
+
+        Returns:
+            Codes [environment, start, dimension] and the part of the prior that each search is in, long [start].
+        """
+        best = errors.topk(min(count, len(candidates)), dim=1, largest=False).indices
+        return candidates[best], torch.zeros(best.shape[1], dtype=torch.long, device=best.device)
+
+    def parts(self, of: Tensor) -> CodePrior:
+        """The normal distributions of these parts, long [problem], with a leading axis where there are several."""
+        return self
+
+    def relative(self) -> tuple[Tensor, Tensor]:
+        """The parts in whitened codes: means [part, dimension], precisions [part, dimension, dimension], in double."""
+        eye = torch.eye(len(self.mean), dtype=torch.float64, device=self.mean.device)
+        return self.mean.new_zeros(1, len(self.mean)), eye[None]
+
+    def from_parts(self, modes: Tensor, precision: Tensor, of: Tensor) -> tuple[Tensor, Tensor]:
+        """Solutions in the whitened codes of their part as they are in those of the whole prior.
+
+        Args:
+            modes: [environment, mode, dimension].
+            precision: [environment, mode, dimension, dimension].
+            of: parts, long [mode].
+        """
+        return modes, precision
 
 
 @dataclass(frozen=True)

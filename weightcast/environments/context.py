@@ -23,8 +23,8 @@ from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.core.training import Fit
 from weightcast.environments.base import BaseNetwork
-from weightcast.environments.code_posteriors import draw_codes
-from weightcast.environments.code_priors import MixturePrior
+from weightcast.environments.code_posteriors import CodePosterior, draw_codes
+from weightcast.environments.code_priors import CodePrior, MixturePrior
 from weightcast.environments.conditions.codes import CodeCondition
 from weightcast.environments.config.code_prior import CodeDrawName
 from weightcast.environments.config.context import ContextMap, ContextSettings, ContextTraining, RefineSettings
@@ -33,8 +33,9 @@ from weightcast.environments.dataset import draw_windows
 from weightcast.environments.gaps import FrameSpace
 from weightcast.environments.losses import environment_loss, held_out_errors
 from weightcast.environments.predictor import StackedPredictor
-from weightcast.environments.refinement import CodePosterior, CodePrior, Windows, infer_codes
+from weightcast.environments.refinement import infer_codes
 from weightcast.environments.weight_maps import WeightMap, build_weight_map
+from weightcast.environments.windows import Windows
 
 PRIOR_WIDENED = 1.5
 """Standard deviations of the prior over those of the visible codes: unseen environments lie outside as well."""

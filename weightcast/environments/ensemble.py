@@ -15,12 +15,12 @@ from torch import Tensor
 
 from weightcast.core.draws import Draws
 from weightcast.core.errors import InputError
-from weightcast.environments.code_posteriors import draw_codes, log_prior, log_solutions
+from weightcast.environments.code_posteriors import CodePosterior, draw_codes, log_prior, log_solutions
 from weightcast.environments.context import Context
 from weightcast.environments.dataset import Normalisation
 from weightcast.environments.ensemble_quantiles import normalised, weighted_quantiles
 from weightcast.environments.model import PhysicalPredictor
-from weightcast.environments.refinement import CodePosterior, Windows
+from weightcast.environments.windows import Windows
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Of the quantiles of a forecast."""

@@ -56,8 +56,8 @@ from weightcast.environments.explain.polynomials import Monomials
 from weightcast.environments.gaps import FrameSpace
 from weightcast.environments.map_choice import mean_logarithm
 from weightcast.environments.predictor import StackedPredictor
-from weightcast.environments.refinement import Windows
 from weightcast.environments.weight_maps import LinearWeights, WeightMap, build_weight_map
+from weightcast.environments.windows import Windows
 
 WINDOWS, ITERATIONS = 32, 8
 """Rollouts of ``UNROLL`` steps that visible environments' coefficients are fitted to, and iterations: they begin where

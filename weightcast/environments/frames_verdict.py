@@ -10,9 +10,9 @@ import torch
 from scipy.stats import chi2
 from torch import Tensor
 
+from weightcast.environments.code_posteriors import CodePosterior
 from weightcast.environments.context import Context
 from weightcast.environments.ensemble import windows_of
-from weightcast.environments.refinement import CodePosterior
 
 CLEARLY = 2.0
 """By this factor a residual exceeds what is usual where frames do not fit."""

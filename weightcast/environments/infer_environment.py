@@ -8,11 +8,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from weightcast.environments.code_priors import CodePrior
 from weightcast.environments.config.context import RefineSettings
 from weightcast.environments.context import PRIOR_WIDENED
 from weightcast.environments.gaps import FrameSpace
 from weightcast.environments.predictor import StackedPredictor
-from weightcast.environments.refinement import CodePrior, Windows, infer_codes
+from weightcast.environments.refinement import infer_codes
+from weightcast.environments.windows import Windows
 
 LEAST_NOISE = 1e-3
 """Residual that a conditioned method is taken to leave, in standard deviations: it has no calibration of its own."""

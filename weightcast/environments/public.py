@@ -13,6 +13,7 @@ from weightcast.core.device import choose_device
 from weightcast.core.errors import InputError
 from weightcast.environments import context as trained
 from weightcast.environments import generator as arms
+from weightcast.environments.code_posteriors import CodePosterior
 from weightcast.environments.ensemble import (
     Ensemble,
     EnsembleForecast,
@@ -24,7 +25,6 @@ from weightcast.environments.ensemble import (
 )
 from weightcast.environments.frames_verdict import FramesVerdict
 from weightcast.environments.model import PhysicalPredictor, physical_predictors
-from weightcast.environments.refinement import CodePosterior
 
 ARM = "context"
 """The context's name among arms."""

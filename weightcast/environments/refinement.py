@@ -3,7 +3,8 @@ open around them.
 
 A code is judged by rollouts: from observed frames the predictor that the code stands for is stepped, and what it
 forecasts is compared with the frames that followed. Where these are states of few numbers, and noisy, the true first
-frames are unknown as well: an error there is no noise of the frames that follow, and would bias the code. Only the few
+frames are unknown as well: an error there is no noise of the frames that follow, and would bias the code. Those of
+fields stay as observed, and what their noise does to the code is counted when it is said how sure it is. Only the few
 numbers of a code, and of such frames, are unknown, never the weights themselves, so that a gradient-free pass for each
 of them gives the whole Jacobian, and all environments and starts are solved in one batch.
 """
@@ -15,283 +16,21 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.func import jvp
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from weightcast.core.draws import Draws
 from weightcast.core.least_squares import Solution, levenberg_marquardt
+from weightcast.environments.code_posteriors import CodePosterior, TemperedLikelihood
+from weightcast.environments.code_priors import CodePrior
 from weightcast.environments.predictor import StackedPredictor
+from weightcast.environments.windows import STACKED_NUMBERS, Windows
 
 NOISE_ROUNDS = 2
 """How often the noise is estimated, and the codes refined under it."""
 SAME_MODE = 0.5
 """Solutions closer than this, in standard deviations, are one and the same."""
-FEW_NUMBERS = 64
-"""Numbers that the first frames of rollouts may consist of to be unknown as well. Noise in those of a state is an error
-that the whole rollout carries on; in those of a field it averages out."""
 NOISY = 1.5
 """Residual over what the map leaves where it was trained, from which on first frames are taken to be noisy."""
-BOUND = 5.0
-"""Times the greatest value that was observed."""
-STACKED_NUMBERS = 3e7
-"""Numbers of frames that are stepped at once."""
-
-
-@dataclass(frozen=True)
-class Windows:
-    """Observed frames as rollouts to be compared with.
-
-    Attributes:
-        start: [environment, window, channel, y, x], normalised.
-        target: the frames that followed [environment, window, step, channel, y, x]; 0 where nothing was observed.
-        observed: 1 where something was, else 0; same shape.
-    """
-
-    start: Tensor
-    target: Tensor
-    observed: Tensor
-
-    @classmethod
-    def of(cls, frames: Tensor, whole: Tensor, unroll: int | None, most: int) -> Windows:
-        """Cut frames into rollouts. None starts at a frame of which nothing was observed, unless all would.
-
-        Args:
-            frames: normalised [environment, trajectory, frame, channel, y, x]; NaN where nothing was observed.
-            whole: the same without gaps, for rollouts to start from: see :mod:`weightcast.environments.gaps`.
-            unroll: steps of a rollout; as many as there are frames if None.
-            most: rollouts of an environment; evenly chosen where there would be more.
-        """
-        trajectories, length = frames.shape[1:3]
-        steps = length - 1 if unroll is None else min(unroll, length - 1)
-        starts = torch.arange(length - steps, device=frames.device)
-        trajectory = torch.arange(trajectories, device=frames.device).repeat_interleave(len(starts))
-        starts = starts.repeat(trajectories)
-        seen = torch.isfinite(frames).flatten(3).any(3).all(0)[trajectory, starts]  # in every environment
-        if bool(seen.any()):
-            trajectory, starts = trajectory[seen], starts[seen]
-        if len(starts) > most:
-            chosen = torch.linspace(0, len(starts) - 1, most, device=frames.device).round().long()
-            trajectory, starts = trajectory[chosen], starts[chosen]
-        after = starts[:, None] + torch.arange(1, steps + 1, device=frames.device)
-        target = frames[:, trajectory[:, None], after]
-        observed = torch.isfinite(target)
-        return cls(whole[:, trajectory, starts], torch.nan_to_num(target), observed.to(frames.dtype))
-
-    @property
-    def counts(self) -> Tensor:
-        """Numbers that are compared [environment]."""
-        return self.observed.flatten(1).sum(1)
-
-    @property
-    def start_numbers(self) -> int:
-        """Numbers of the frames that rollouts start from, where these are few enough to be unknown; else 0."""
-        numbers = self.start[0].numel()
-        return numbers if numbers <= FEW_NUMBERS else 0
-
-    def residuals(
-        self, weights: Tensor, of: Tensor, predictor: StackedPredictor, offsets: Tensor | None = None
-    ) -> Tensor:
-        """Errors of rollouts.
-
-        Args:
-            weights: [problem, weight].
-            of: whose frames each problem's are, long [problem].
-            predictor: whose weights they are.
-            offsets: of the frames that rollouts start from [problem, number]; None: they are as observed.
-
-        Returns:
-            [problem, residual]; 0 where nothing was observed.
-        """
-        start = self.start[of]
-        if offsets is not None:
-            start = start + offsets.view_as(start)
-        forecast = predictor.rollout(weights, start, self.target.shape[2])
-        return ((forecast - self.target[of]) * self.observed[of]).flatten(1)
-
-
-@dataclass(frozen=True)
-class CodePrior:
-    """What codes are like: normal.
-
-    Attributes:
-        mean: [dimension].
-        factor: lower triangular, whose product with its transpose is the covariance [dimension, dimension].
-    """
-
-    mean: Tensor
-    factor: Tensor
-
-    @classmethod
-    def of(cls, codes: Tensor, widened: float) -> CodePrior:
-        """The normal distribution of the visible environments' codes [environment, dimension], widened.
-
-        Args:
-            codes: learned.
-            widened: what standard deviations are multiplied with; more than 1 since environments are asked for that lie
-                outside of what was visible.
-        """
-        centred = codes - codes.mean(0)
-        covariance = centred.mT @ centred / max(1, len(codes) - 1)
-        # Few environments say little of correlations.
-        share = codes.shape[1] / (codes.shape[1] + len(codes))
-        covariance = (1 - share) * covariance + share * torch.diag(covariance.diagonal())
-        floor = 1e-6 * covariance.diagonal().mean() + 1e-12
-        covariance = widened**2 * covariance + floor * torch.eye(codes.shape[1], device=codes.device)
-        return cls(codes.mean(0), torch.linalg.cholesky(covariance))
-
-    def whitened(self, codes: Tensor) -> Tensor:
-        """[..., dimension] -> standard normal."""
-        return torch.linalg.solve_triangular(self.factor, (codes - self.mean)[..., None], upper=False)[..., 0]
-
-    def codes(self, whitened: Tensor) -> Tensor:
-        """The inverse of :meth:`whitened`."""
-        return self.mean + (self.factor @ whitened[..., None])[..., 0]
-
-    # A mixture (weightcast.environments.code_priors) has several parts, in each of which is searched; this is its own
-    # and only one.
-
-    @property
-    def log_shares(self) -> Tensor:
-        """Logarithms of the parts' shares [part]."""
-        return self.mean.new_zeros(1)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """What an artifact holds beside the visible codes."""
-        return {}
-
-    @property
-    def centres_of_parts(self) -> Tensor:
-        """Codes [part, dimension]."""
-        return self.mean[None]
-
-    def starts(self, candidates: Tensor, errors: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """Where searches begin.
-
-        Args:
-            candidates: codes [candidate, dimension].
-            errors: that they leave [environment, candidate].
-            count: searches.
-
-        Returns:
-            Codes [environment, start, dimension] and the part of the prior that each search is in, long [start].
-        """
-        best = errors.topk(min(count, len(candidates)), dim=1, largest=False).indices
-        return candidates[best], torch.zeros(best.shape[1], dtype=torch.long, device=best.device)
-
-    def parts(self, of: Tensor) -> CodePrior:
-        """The normal distributions of these parts, long [problem], with a leading axis where there are several."""
-        return self
-
-    def relative(self) -> tuple[Tensor, Tensor]:
-        """The parts in whitened codes: means [part, dimension], precisions [part, dimension, dimension], in double."""
-        eye = torch.eye(len(self.mean), dtype=torch.float64, device=self.mean.device)
-        return self.mean.new_zeros(1, len(self.mean)), eye[None]
-
-    def from_parts(self, modes: Tensor, precision: Tensor, of: Tensor) -> tuple[Tensor, Tensor]:
-        """Solutions in the whitened codes of their part as they are in those of the whole prior.
-
-        Args:
-            modes: [environment, mode, dimension].
-            precision: [environment, mode, dimension, dimension].
-            of: parts, long [mode].
-        """
-        return modes, precision
-
-
-@dataclass(frozen=True)
-class TemperedLikelihood:
-    """How likely codes make observed frames.
-
-    Attributes:
-        weights_of: codes [problem, dimension] -> weights [problem, weight]; differentiable.
-        predictor: whose weights they are.
-        windows: observed.
-        noise: standard deviation of the residuals, normalised units [environment].
-        temper: weight of the logarithm.
-        bounded: steps for which what a drawn code forecasts must stay within the bounds; 0 where anything may be drawn.
-    """
-
-    weights_of: Callable[[Tensor], Tensor]
-    predictor: StackedPredictor
-    windows: Windows
-    noise: Tensor
-    temper: float
-    bounded: int = 0
-
-    @property
-    def together(self) -> int:
-        """Codes of each environment that are looked at in one batch."""
-        return max(1, int(STACKED_NUMBERS / max(1, self.windows.target.numel() * 8)))
-
-    def __call__(self, codes: Tensor) -> Tensor:
-        """Codes [environment, sample, dimension] -> log-likelihood, but for a constant [environment, sample]."""
-        environments, count = codes.shape[:2]
-        of = torch.arange(environments, device=codes.device).repeat_interleave(count)
-        errors = self.windows.residuals(self.weights_of(codes.flatten(0, 1)), of, self.predictor)
-        misfit = errors.square().sum(1).unflatten(0, (environments, count))
-        return -0.5 * self.temper * misfit / self.noise[:, None].square()
-
-    @torch.no_grad()
-    def within_bounds(self, codes: Tensor) -> Tensor:
-        """Which codes [environment, sample, dimension] forecast nothing beyond ``BOUND`` times the greatest value that
-        was observed, bool [environment, sample]: equations blow up where coefficients are a little off."""
-        environments, count = codes.shape[:2]
-        start = self.windows.start[:, :1].repeat_interleave(count, 0)
-        forecast = self.predictor.rollout(self.weights_of(codes.flatten(0, 1)), start, self.bounded)
-        greatest = (
-            torch.nan_to_num(forecast.abs(), nan=torch.inf).flatten(1).amax(1).unflatten(0, (environments, count))
-        )
-        return greatest <= BOUND * self.windows.start.abs().flatten(1).amax(1)[:, None]
-
-
-@dataclass(frozen=True)
-class CodePosterior:
-    """What frames say of the code of each environment: a mixture of normal distributions, one a solution.
-
-    In whitened codes, of which the prior, or its widest part, is standard normal.
-
-    Attributes:
-        modes: [environment, mode, dimension].
-        precision: [environment, mode, dimension, dimension]; in double precision.
-        log_weights: normalised [environment, mode]; minus infinity where a solution was found before.
-        noise: root mean square of the residual at the best mode, normalised units [environment].
-        prior: of codes.
-        parts: which part of the prior a solution is in, long [environment, mode]; None: there is only one.
-        likelihood: of the frames; None where they say nothing.
-    """
-
-    modes: Tensor
-    precision: Tensor
-    log_weights: Tensor
-    noise: Tensor
-    prior: CodePrior
-    parts: Tensor | None = None
-    likelihood: TemperedLikelihood | None = None
-
-    @property
-    def best(self) -> Tensor:
-        """The most probable code [environment, dimension]."""
-        chosen = self.log_weights.argmax(1)
-        return self.prior.codes(self.modes[torch.arange(len(chosen), device=chosen.device), chosen])
-
-    @property
-    def spread(self) -> Tensor:
-        """Standard deviations over the prior's, along the principal axes of the best mode, greatest first [environment,
-        dimension]: near 1 is a direction that the frames leave open."""
-        chosen = self.log_weights.argmax(1)
-        precision = self.precision[torch.arange(len(chosen), device=chosen.device), chosen]
-        return torch.linalg.eigvalsh(precision).clamp(min=1e-12).rsqrt().to(self.modes.dtype)
-
-    def sample(self, count: int, draws: Draws) -> Tensor:
-        """Codes [environment, sample, dimension]; modes get their share of the samples as evenly as can be."""
-        environments, modes, dimensions = self.modes.shape
-        noise = draws.normal(environments, count, dimensions, dtype=self.modes.dtype)
-        places = (torch.arange(count, device=self.modes.device) + 0.5) / count
-        upto = self.log_weights.exp().cumsum(1)
-        chosen = torch.searchsorted(upto, places.to(upto.dtype).expand(environments, -1).contiguous())
-        chosen = chosen.clamp(max=modes - 1)
-        factor = torch.linalg.cholesky(self.precision)  # the inverse transpose of it is a factor of the covariance
-        rows = torch.arange(environments, device=chosen.device)[:, None]
-        step = torch.linalg.solve_triangular(factor[rows, chosen].mT, noise[..., None].to(factor), upper=True)[..., 0]
-        return self.prior.codes(self.modes[rows, chosen] + step.to(self.modes.dtype))
 
 
 def infer_codes(
@@ -321,64 +60,183 @@ def infer_codes(
         least_noise: root mean square of the residual that the map leaves where it was trained, in normalised units.
         bounded: see `TemperedLikelihood`.
     """
-    environments = len(windows.start)
-    of = torch.arange(environments, device=candidates.device)
-    counts = windows.counts.clamp(min=1.0)
     errors = _candidate_errors(weights_of, predictor, windows, candidates)
     chosen, parts = prior.starts(candidates, errors, starts)
-    problems = of.repeat_interleave(chosen.shape[1])
-    parts_of = parts.repeat(environments)
-    unknowns = prior.parts(parts_of).whitened(chosen.flatten(0, 1))  # [environment * start, dimension]
-    dimensions = unknowns.shape[1]
-    least = max(least_noise, 1e-6)
+    search = _Search(weights_of, predictor, windows, prior, parts, iterations, max(least_noise, 1e-6))
+    found = search.known_starts(chosen)
+    noisy = found.noise > NOISY * search.least
+    if bool(noisy.any()):
+        if windows.start_numbers:
+            # Each environment's solution is its own: what others are like decides nothing.
+            freed, windows = search.freed_starts(chosen, noisy)
+            found = found.where(noisy, freed, len(parts))
+        else:
+            found = replace(found, solution=search.unsure_of_starts(found, noisy))
+    posterior = _posterior(
+        tempered(found.solution, temper), len(windows.start), found.noise, found.residual, prior, parts
+    )
+    likelihood = TemperedLikelihood(weights_of, predictor, windows, found.noise, temper, bounded)
+    return replace(posterior, likelihood=likelihood)
 
-    def refined(unknowns: Tensor, noise: Tensor, freed: Tensor) -> tuple[Solution, Tensor]:
-        """Solutions under a noise [environment], and what they leave of each environment's frames, root mean square.
+
+@dataclass(frozen=True)
+class _Found:
+    """Where a search ended.
+
+    Attributes:
+        solution: of all problems.
+        residual: root mean square that the best of them leaves of each environment's frames [environment].
+        noise: that was estimated [environment].
+    """
+
+    solution: Solution
+    residual: Tensor
+    noise: Tensor
+
+    def where(self, chosen: Tensor, other: _Found, starts: int) -> _Found:
+        """The other's in the chosen environments, bool [environment]."""
+        return _Found(
+            where(chosen.repeat_interleave(starts), other.solution, self.solution),
+            torch.where(chosen, other.residual, self.residual),
+            torch.where(chosen, other.noise, self.noise),
+        )
+
+
+@dataclass(frozen=True)
+class _Search:
+    """Codes of all environments from all starts, a problem each, environment by environment.
+
+    Attributes:
+        weights_of, predictor, windows, prior, iterations: see `infer_codes`.
+        parts: of the prior that searches are in, long [start].
+        least: noise, at least.
+    """
+
+    weights_of: Callable[[Tensor], Tensor]
+    predictor: StackedPredictor
+    windows: Windows
+    prior: CodePrior
+    parts: Tensor
+    iterations: int
+    least: float
+
+    @property
+    def environment(self) -> Tensor:
+        """Of each problem, long [problem]."""
+        every = torch.arange(len(self.windows.start), device=self.parts.device)
+        return every.repeat_interleave(len(self.parts))
+
+    def known_starts(self, codes: Tensor) -> _Found:
+        """From these codes [environment, start, dimension], first frames as they were observed."""
+        found, _ = self._rounds(self._whitened(codes), self.windows.start.new_zeros(len(self.windows.start)))
+        return found
+
+    def freed_starts(self, codes: Tensor, freed: Tensor) -> tuple[_Found, Windows]:
+        """The same with unknown first frames where ``freed``, bool [environment], and the windows with them."""
+        codes = self._whitened(codes)
+        dimensions, windows = codes.shape[1], self.windows
+        unknowns = torch.cat([codes, codes.new_zeros(len(codes), windows.start_numbers)], 1)
+        found, offsets = self._rounds(unknowns, freed.to(codes))
+        best = found.solution.cost.unflatten(0, (len(windows.start), -1)).argmin(1, keepdim=True)
+        offsets = offsets.unflatten(0, (len(windows.start), -1)).take_along_dim(best[..., None], 1)
+        windows = replace(windows, start=windows.start + torch.nan_to_num(offsets).view_as(windows.start))
+        return replace(found, solution=marginal(found.solution, dimensions)), windows
+
+    def unsure_of_starts(self, found: _Found, noisy: Tensor) -> Solution:
+        """Solutions as sure as they may be where first frames are noisy, bool [environment], and too many numbers to be
+        unknown: noise there moves all frames of a rollout at once, which a likelihood of independent residuals takes
+        for information (the sandwich covariance of White, Econometrica 50, 1982)."""
+        solution, starts = found.solution, len(self.parts)
+        best = solution.cost.unflatten(0, (-1, starts)).argmin(1)
+        moved, normal = [], solution.normal.unflatten(0, (-1, starts)).clone()
+        for environment in noisy.nonzero()[:, 0]:
+            problem = environment * starts + best[environment]  # its other solutions are near, or do not matter
+            moved.append(self._moved_by_starts(solution.unknowns, 1.0 / found.noise[environment], problem[None]))
+        own = normal[noisy]
+        normal[noisy] = own @ torch.linalg.solve(own + torch.stack(moved), own)
+        return replace(solution, normal=normal.flatten(0, 1))
+
+    def _moved_by_starts(self, unknowns: Tensor, scale: Tensor, which: Tensor) -> Tensor:
+        """How noise of first frames moves the gradient in the unknowns: its covariance [problem, unknown, unknown].
+
+        With the Jacobians J of the scaled residuals in the unknowns, and F in first frames in units of their noise, it
+        is the Gram matrix of the transpose of F times J.
+
+        Args:
+            unknowns: of all problems [problem, unknown].
+            scale: one over the noise.
+            which: long [problem].
+        """
+        start, unknowns = self.windows.start[self.environment[which]], unknowns[which]
+
+        def rows(unknowns: Tensor, offsets: Tensor) -> Tensor:
+            return self._errors(unknowns, which, offsets)
+
+        offsets, pulled = torch.zeros_like(start).flatten(1), []
+        for direction in torch.eye(unknowns.shape[1], dtype=unknowns.dtype, device=unknowns.device):
+            along = direction.expand_as(unknowns)
+            with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+                _, column, *_ = jvp(lambda trial: rows(trial, offsets), (unknowns,), (along,))
+            with torch.enable_grad():
+                free = offsets.clone().requires_grad_()
+                (pull,) = torch.autograd.grad((rows(unknowns, free) * column).sum(), free)
+            pulled.append(pull)
+        pull = scale * torch.stack(pulled, 2).double()  # of columns in units of the noise
+        return torch.nan_to_num(pull.mT @ pull)
+
+    def _whitened(self, codes: Tensor) -> Tensor:
+        """Codes [environment, start, dimension] -> unknowns [problem, dimension]."""
+        return self._prior_of(None).whitened(codes.flatten(0, 1))
+
+    def _prior_of(self, which: Tensor | None) -> CodePrior:
+        """The parts of the prior that these problems are in; all problems if None."""
+        parts = self.parts.repeat(len(self.windows.start))
+        return self.prior.parts(parts if which is None else parts[which])
+
+    def _errors(self, white: Tensor, which: Tensor, offsets: Tensor | None) -> Tensor:
+        """Of the rollouts of these problems: whitened codes [problem, dimension] -> [problem, residual]."""
+        weights = self.weights_of(self._prior_of(which).codes(white))
+        return self.windows.residuals(weights, self.environment[which], self.predictor, offsets)
+
+    def _rounds(self, unknowns: Tensor, freed: Tensor) -> tuple[_Found, Tensor]:
+        """Search, estimate the noise, and search again under it.
 
         Behind the codes stand offsets of first frames, in units of the noise, where they are unknown; they have no
-        effect in environments that are not freed.
+        effect in environments that are not freed, 0 in ``freed`` [environment].
+
+        Returns:
+            What was found, and offsets of first frames [problem, number].
         """
-        scale = (1.0 / noise)[problems][:, None]
-        unit = (freed * noise)[problems][:, None]
+        dimensions = self._dimensions
+        noise = self.windows.start.new_full((len(freed),), self.least)
+        for _ in range(NOISE_ROUNDS):
+            solution, residual = self._refined(unknowns, noise, freed)
+            before, noise = noise, torch.where(torch.isfinite(residual), residual, noise).clamp(min=self.least)
+            unknowns = solution.unknowns.clone()
+            unknowns[:, dimensions:] *= (before / noise)[self.environment][:, None]
+        offsets = unknowns[:, dimensions:] * (freed * noise)[self.environment][:, None]
+        return _Found(solution, residual, noise), offsets
+
+    @property
+    def _dimensions(self) -> int:
+        return len(self.prior.mean)
+
+    def _refined(self, unknowns: Tensor, noise: Tensor, freed: Tensor) -> tuple[Solution, Tensor]:
+        """Solutions under a noise [environment], and what they leave of each environment's frames, root mean square."""
+        environment, dimensions = self.environment, self._dimensions
+        scale = (1.0 / noise)[environment][:, None]
+        unit = (freed * noise)[environment][:, None]
 
         def rows(unknowns: Tensor, which: Tensor) -> Tensor:
             white, offsets = unknowns[:, :dimensions], unknowns[:, dimensions:]
-            moved = offsets * unit[which] if offsets.shape[1] else None
-            weights = weights_of(prior.parts(parts_of[which]).codes(white))
-            errors = windows.residuals(weights, problems[which], predictor, moved)
+            errors = self._errors(white, which, offsets * unit[which] if offsets.shape[1] else None)
             return torch.cat([scale[which] * errors, unknowns], 1)
 
-        found = levenberg_marquardt(rows, unknowns, iterations)
+        found = levenberg_marquardt(rows, unknowns, self.iterations)
         own = found.unknowns[:, :dimensions].square().sum(1)  # what offsets say is of the frames, as errors are
-        misfit = (found.cost - own).clamp(min=0.0) / scale[:, 0].square() / counts[problems]
-        return found, misfit.unflatten(0, (environments, -1)).amin(1).sqrt()
-
-    def noise_of(residual: Tensor, before: Tensor) -> Tensor:
-        return torch.where(torch.isfinite(residual), residual, before).clamp(min=least)
-
-    def searched(unknowns: Tensor, freed: Tensor) -> tuple[Solution, Tensor, Tensor, Tensor]:
-        """Solutions, residuals, the noise in the end and offsets of first frames [problem, number]."""
-        noise = windows.start.new_full((environments,), least)
-        for _ in range(NOISE_ROUNDS):
-            found, residual = refined(unknowns, noise, freed)
-            before, noise = noise, noise_of(residual, noise)
-            unknowns = found.unknowns.clone()
-            unknowns[:, dimensions:] *= (before / noise)[problems][:, None]
-        return found, residual, noise, unknowns[:, dimensions:] * (freed * noise)[problems][:, None]
-
-    found, residual, noise, _ = searched(unknowns, windows.start.new_zeros(environments))
-    noisy = noise > NOISY * least
-    if windows.start_numbers and bool(noisy.any()):
-        # Each environment's solution is its own: what others are like decides nothing.
-        further = torch.cat([unknowns, unknowns.new_zeros(len(unknowns), windows.start_numbers)], 1)
-        freed, freed_residual, freed_noise, offsets = searched(further, noisy.to(noise))
-        best = freed.cost.unflatten(0, (environments, -1)).argmin(1)
-        moved = torch.nan_to_num(offsets.unflatten(0, (environments, -1))[of, best])
-        windows = replace(windows, start=windows.start + moved.view_as(windows.start))
-        found = where(noisy[problems], marginal(freed, dimensions), found)
-        residual, noise = torch.where(noisy, freed_residual, residual), torch.where(noisy, freed_noise, noise)
-    posterior = _posterior(tempered(found, temper), environments, noise, residual, prior, parts)
-    return replace(posterior, likelihood=TemperedLikelihood(weights_of, predictor, windows, noise, temper, bounded))
+        counts = self.windows.counts.clamp(min=1.0)[environment]
+        misfit = (found.cost - own).clamp(min=0.0) / scale[:, 0].square() / counts
+        return found, misfit.unflatten(0, (len(noise), -1)).amin(1).sqrt()
 
 
 def where(chosen: Tensor, one: Solution, other: Solution) -> Solution:

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from weightcast.core.least_squares import levenberg_marquardt
 from weightcast.environments.predictor import StackedPredictor
-from weightcast.environments.refinement import Windows
 from weightcast.environments.weight_maps import WeightMap
+from weightcast.environments.windows import Windows
 
 
 def adapt_codes(

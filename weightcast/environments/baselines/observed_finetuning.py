@@ -19,7 +19,7 @@ from weightcast.core.run import Run
 from weightcast.core.training import Fit
 from weightcast.environments.config.baselines import FinetuneSettings
 from weightcast.environments.predictor import StackedPredictor
-from weightcast.environments.refinement import Windows
+from weightcast.environments.windows import Windows
 
 
 class LowRank:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from weightcast.environments.ensemble_metrics import ensemble_metrics
 from weightcast.environments.predictor import StackedPredictor
-from weightcast.environments.refinement import STACKED_NUMBERS, Windows
+from weightcast.environments.windows import STACKED_NUMBERS, Windows
 
 TEMPERS = (1.0, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4)
 """Weights of the likelihood among which visible environments choose."""

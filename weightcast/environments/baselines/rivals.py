@@ -23,9 +23,10 @@ from weightcast.environments.context import Context
 from weightcast.environments.dataset import Normalisation
 from weightcast.environments.jobs import AdaptToFrames
 from weightcast.environments.losses import rollout_rmse
-from weightcast.environments.refinement import NOISE_ROUNDS, Windows
+from weightcast.environments.refinement import NOISE_ROUNDS
 from weightcast.environments.weight_maps import PooledWeights
 from weightcast.environments.weights_table import MethodWeights
+from weightcast.environments.windows import Windows
 from weightcast.environments.zoo import Zoo
 
 

@@ -19,7 +19,7 @@ from weightcast.core.stage import stage
 from weightcast.environments.base import BaseNetwork, describe_weight_map
 from weightcast.environments.baselines.sparse_equations import Chosen
 from weightcast.environments.calibration import calibrate
-from weightcast.environments.code_priors import fit_prior
+from weightcast.environments.code_priors import CodePrior, fit_prior
 from weightcast.environments.conditions.codes import CodeCondition
 from weightcast.environments.config.code_prior import CodePriorName
 from weightcast.environments.config.equations import EquationsSettings
@@ -51,7 +51,6 @@ from weightcast.environments.jobs import TrainContext
 from weightcast.environments.map_choice import AS_GOOD, WORST, mean_logarithm
 from weightcast.environments.polish import Tried
 from weightcast.environments.predictor import StackedPredictor
-from weightcast.environments.refinement import CodePrior
 from weightcast.environments.second_order_training import SecondOrderTraining
 from weightcast.environments.stages.train_base import record_environments
 from weightcast.environments.weight_maps import LinearWeights

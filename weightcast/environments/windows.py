@@ -1,0 +1,88 @@
+"""Observed frames as rollouts to be compared with: what codes, experts and rivals are judged by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from weightcast.environments.predictor import StackedPredictor
+
+FEW_NUMBERS = 64
+"""Numbers that the first frames of rollouts may consist of to be unknown as well. Noise in those of a state is an error
+that the whole rollout carries on; in those of a field it averages out."""
+STACKED_NUMBERS = 3e7
+"""Numbers of frames that are stepped at once."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Observed frames as rollouts to be compared with.
+
+    Attributes:
+        start: [environment, window, channel, y, x], normalised.
+        target: the frames that followed [environment, window, step, channel, y, x]; 0 where nothing was observed.
+        observed: 1 where something was, else 0; same shape.
+    """
+
+    start: Tensor
+    target: Tensor
+    observed: Tensor
+
+    @classmethod
+    def of(cls, frames: Tensor, whole: Tensor, unroll: int | None, most: int) -> Windows:
+        """Cut frames into rollouts. None starts at a frame of which nothing was observed, unless all would.
+
+        Args:
+            frames: normalised [environment, trajectory, frame, channel, y, x]; NaN where nothing was observed.
+            whole: the same without gaps, for rollouts to start from: see :mod:`weightcast.environments.gaps`.
+            unroll: steps of a rollout; as many as there are frames if None.
+            most: rollouts of an environment; evenly chosen where there would be more.
+        """
+        trajectories, length = frames.shape[1:3]
+        steps = length - 1 if unroll is None else min(unroll, length - 1)
+        starts = torch.arange(length - steps, device=frames.device)
+        trajectory = torch.arange(trajectories, device=frames.device).repeat_interleave(len(starts))
+        starts = starts.repeat(trajectories)
+        seen = torch.isfinite(frames).flatten(3).any(3).all(0)[trajectory, starts]  # in every environment
+        if bool(seen.any()):
+            trajectory, starts = trajectory[seen], starts[seen]
+        if len(starts) > most:
+            chosen = torch.linspace(0, len(starts) - 1, most, device=frames.device).round().long()
+            trajectory, starts = trajectory[chosen], starts[chosen]
+        after = starts[:, None] + torch.arange(1, steps + 1, device=frames.device)
+        target = frames[:, trajectory[:, None], after]
+        observed = torch.isfinite(target)
+        return cls(whole[:, trajectory, starts], torch.nan_to_num(target), observed.to(frames.dtype))
+
+    @property
+    def counts(self) -> Tensor:
+        """Numbers that are compared [environment]."""
+        return self.observed.flatten(1).sum(1)
+
+    @property
+    def start_numbers(self) -> int:
+        """Numbers of the frames that rollouts start from, where these are few enough to be unknown; else 0."""
+        numbers = self.start[0].numel()
+        return numbers if numbers <= FEW_NUMBERS else 0
+
+    def residuals(
+        self, weights: Tensor, of: Tensor, predictor: StackedPredictor, offsets: Tensor | None = None
+    ) -> Tensor:
+        """Errors of rollouts.
+
+        Args:
+            weights: [problem, weight].
+            of: whose frames each problem's are, long [problem].
+            predictor: whose weights they are.
+            offsets: of the frames that rollouts start from [problem, number]; None: they are as observed.
+
+        Returns:
+            [problem, residual]; 0 where nothing was observed.
+        """
+        start = self.start[of]
+        if offsets is not None:
+            start = start + offsets.view_as(start)
+        forecast = predictor.rollout(weights, start, self.target.shape[2])
+        return ((forecast - self.target[of]) * self.observed[of]).flatten(1)
