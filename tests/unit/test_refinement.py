@@ -287,7 +287,7 @@ class Decaying:
 
 def test_noise_of_a_fields_first_frame_makes_codes_less_sure_as_it_makes_them_less_right() -> None:
     """A field that decays by a known law, noise on all frames alike: codes lie about the truth 0.8 times as far as they
-    say (noise is estimated from residuals, which hold the first frame's as well). Were that not counted, it would be 1.5
+    say (noise is estimated from residuals, which hold the first frame's as well). Not counted, it would be 1.5
     times, and 90 % intervals would hold 74 %."""
     environments, steps, points, rate, noise = 300, 6, 10, 0.1, 0.02
     draws = Draws("cpu", "decay")
