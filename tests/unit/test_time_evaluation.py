@@ -13,7 +13,7 @@ from refusals import refused
 from scipy.stats import wilcoxon
 from tiny_study import ROOT
 
-from weightcast.core.significance import SUMMARY_COLUMNS
+from weightcast.core.tables import SUMMARY_COLUMNS
 from weightcast.evolution.config.density import DensitySettings
 from weightcast.evolution.config.evaluation import TimeEvaluationSettings
 from weightcast.evolution.config.load import parse_time_study

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from weightcast.core.significance import SUMMARY_COLUMNS
+from weightcast.core.tables import SUMMARY_COLUMNS
 
 SAMPLES = 40
 STATES = 64

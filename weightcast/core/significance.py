@@ -26,21 +26,8 @@ from scipy.stats import wilcoxon
 
 from weightcast.core.errors import InputError
 from weightcast.core.methods import method, printing_order
+from weightcast.core.tables import SUMMARY_COLUMNS
 
-SUMMARY_COLUMNS = (
-    "method",
-    "split",
-    "metric",
-    "median",
-    "ci_low",
-    "ci_high",
-    "n",
-    "p_vs_best_baseline",
-    "parameters",
-    "train_seconds",
-    "adapt_seconds",
-)
-COST_COLUMNS = ("parameters", "train_seconds", "adapt_seconds")
 SPLITS = ("visible", "interpolation", "extrapolation", "observed", "unobserved", "held_out", "source")
 """Splits in the order of printing: across environments, then across time."""
 METRICS = ("rmse", "rmse_physical", "nmse", "ssim", "crps", "rmse_mean", "spread_skill", "coverage_50", "coverage_90")

@@ -9,8 +9,21 @@ import pandas as pd
 
 from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
-from weightcast.core.significance import COST_COLUMNS, SUMMARY_COLUMNS
 
+SUMMARY_COLUMNS = (
+    "method",
+    "split",
+    "metric",
+    "median",
+    "ci_low",
+    "ci_high",
+    "n",
+    "p_vs_best_baseline",
+    "parameters",
+    "train_seconds",
+    "adapt_seconds",
+)
+COST_COLUMNS = ("parameters", "train_seconds", "adapt_seconds")
 EXPLANATION_COLUMNS = (
     *("study", "method", "split", "environment", "seed", "sample"),
     *("equation", "term", "coefficient", "truth", "residual"),

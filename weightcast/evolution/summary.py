@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from weightcast.core.methods import printing_order
-from weightcast.core.significance import SUMMARY_COLUMNS, Interval, compare_methods, split_order
+from weightcast.core.significance import Interval, compare_methods, split_order
+from weightcast.core.tables import SUMMARY_COLUMNS
 
 METRICS = (
     "wasserstein",
