@@ -25,6 +25,7 @@ from weightcast.environments.ensemble import (
 )
 from weightcast.environments.frames_verdict import FramesVerdict
 from weightcast.environments.model import PhysicalPredictor, physical_predictors
+from weightcast.environments.smoothing import smoothed_starts
 
 ARM = "context"
 """The context's name among arms."""
@@ -86,24 +87,26 @@ class Context(trained.Context):
     def forecast(
         self,
         frames: Tensor,
-        initial: Tensor,
+        initial: Tensor | None = None,
         steps: int | None = None,
         n: int | None = None,
         seed: int = 0,
         times: Sequence[float] | None = None,
-        initial_noise: float = 0.0,
+        initial_noise: float | None = None,
     ) -> EnsembleForecast:
         """Forecast an environment of which frames were observed.
 
         Args:
             frames: that tell the environment, see the class.
-            initial: whole frames to start from [trajectory, channel, y, x] or [channel, y, x].
+            initial: whole frames to start from [trajectory, channel, y, x] or [channel, y, x]. None: where the observed
+                frames end, from what all of them say of the last one (:mod:`weightcast.environments.smoothing`).
             steps: frames to forecast, or
             times: since the initial frames, in steps: see :meth:`PhysicalPredictor.rollout`.
             n: members; as many as the study says if None.
             seed: of the ensemble.
-            initial_noise: of the initial frames, in standard deviations of the study: every member then starts from
-                what they may have been.
+            initial_noise: of the frames that a forecast starts from, in standard deviations of the study: every member
+                then starts from what they may have been. None: none of ``initial``; of observed frames as much as
+                looks like noise in them.
 
         Returns:
             Members, weighted mean and quantiles (5, 25, 50, 75, 95 %); mean and quantiles with the error that the
@@ -112,17 +115,25 @@ class Context(trained.Context):
         Raises:
             InputError: frames, numbers or times are of no use.
         """
-        initial = torch.as_tensor(initial, dtype=torch.float32)
-        initial = initial[None] if initial.ndim == 3 else initial
-        if initial.ndim != 4 or not bool(torch.isfinite(initial).all()):
-            raise InputError(
-                f"initial: found shape {list(initial.shape)}, expected finite numbers [trajectory, channel, y, x]"
-            )
+        if initial is not None:
+            initial = torch.as_tensor(initial, dtype=torch.float32)
+            initial = initial[None] if initial.ndim == 3 else initial
+            if initial.ndim != 4 or not bool(torch.isfinite(initial).all()):
+                raise InputError(
+                    f"initial: found shape {list(initial.shape)}, expected finite numbers [trajectory, channel, y, x]"
+                )
         ensemble = self.ensemble(frames, n, None, seed)
-        starts = disturbed(initial, len(ensemble.weights), initial_noise, self.base.normalisation, seed)
-        members = forecast_together(self._modules(ensemble), starts, steps, times)
-        at = list(times) if times is not None else [float(step) for step in range(1, members.shape[2] + 1)]
+        models = self._modules(ensemble)
         error = torch.tensor(self.calibration.model_error)
+        if initial is not None:
+            starts = disturbed(initial, len(models), initial_noise or 0.0, self.base.normalisation, seed)
+        else:
+            frames = self._checked(frames)
+            white = self.verdict(frames).white if initial_noise is None else initial_noise
+            lags = [float(frames.shape[1] - 1 - place) for place in range(frames.shape[1])]
+            starts = smoothed_starts(models, frames, lags, white, error, seed)
+        members = forecast_together(models, starts, steps, times)
+        at = list(times) if times is not None else [float(step) for step in range(1, members.shape[2] + 1)]
         noise = error_at(error, at, self.base.normalisation) if error.numel() else None
         mean, quantiles = summarise(members, ensemble.probabilities.cpu(), noise)
         return EnsembleForecast(members, mean, quantiles)

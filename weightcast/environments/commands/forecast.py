@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 import xarray as xr
 from numpy.typing import NDArray
+from torch import Tensor
 
 from weightcast import __version__
 from weightcast.core.artifacts import Artifact
@@ -25,6 +27,7 @@ from weightcast.environments.commands.observed_frames import ObservedFrames, rea
 from weightcast.environments.dataset import Normalisation
 from weightcast.environments.ensemble import LEVELS, disturbed, error_at, forecast_together, summarise
 from weightcast.environments.model import WHOLE, PhysicalPredictor, load_models
+from weightcast.environments.smoothing import smoothed_starts
 
 DIMENSIONS = ("sample", "trajectory", "time", "y", "x")
 MOST_TIMES = 100_000
@@ -57,11 +60,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--initial-noise",
-        default=0.0,
         type=float,
         metavar="S",
         help="of the initial frame, in standard deviations of the study: every predictor then starts from what it may "
         "have been; default: 0",
+    )
+    parser.add_argument(
+        "--smooth",
+        action="store_true",
+        help="start from what all frames of FILE up to that one say of it, each as the predictors forecast it, and not "
+        "from it alone; --initial-noise is then that of all frames, by default what looked like noise in those that "
+        "the predictors were made of",
     )
     parser.add_argument(
         "--members",
@@ -82,14 +91,14 @@ def run(arguments: argparse.Namespace) -> None:
         if key not in artifact.metadata:
             raise InputError(f"{artifact.path}: metadata: found no {key}, expected a model from weightcast generate")
     channels, grid = artifact.metadata["channels"], artifact.metadata["grid"]
-    initial = read_observed_frames(arguments.initial, channels, grid, arguments.frame)
+    initial = read_frames_to_start_from(arguments, channels, grid)
     step = agreed_frame_step(initial, arguments.initial, artifact.metadata)
 
     after = _times(arguments, step)
     _check_steps(models[0], after / step, arguments)
-    forecast = roll_out(
-        cast(list[PhysicalPredictor], models), initial, (after / step).tolist(), device, arguments.initial_noise
-    )
+    predictors = [model.to(device) for model in cast(list[PhysicalPredictor], models)]
+    starts = starts_of(predictors, initial, step, artifact, arguments, device)
+    forecast = forecast_together(predictors, starts, times=(after / step).tolist()).cpu().numpy()
     for warning in replace_blow_ups(forecast):
         warn(warning)
     start = 0.0 if initial.time is None else float(initial.time[-1])
@@ -120,7 +129,8 @@ def _check_times_asked(arguments: argparse.Namespace) -> None:
         raise InputError("forecast: expected either --steps or --times")
     if arguments.steps is not None and arguments.steps < 1:
         raise InputError(f"--steps: found {arguments.steps}, expected 1 or more")
-    if not (math.isfinite(arguments.initial_noise) and arguments.initial_noise >= 0):
+    noise = arguments.initial_noise
+    if noise is not None and not (math.isfinite(noise) and noise >= 0):
         raise InputError(f"--initial-noise: found {arguments.initial_noise:g}, expected a number from 0 on")
     if arguments.step is not None and arguments.times is not None:
         raise InputError("--step: found it beside --times, expected one of them")
@@ -162,26 +172,56 @@ def _check_steps(model: object, steps: NDArray[np.float64], arguments: argparse.
         )
 
 
-def roll_out(
+def read_frames_to_start_from(
+    arguments: argparse.Namespace, channels: Sequence[str], grid: Sequence[int]
+) -> ObservedFrames:
+    """The frame that was asked for, or all up to it where it is to be smoothed."""
+    if not arguments.smooth:
+        return read_observed_frames(arguments.initial, channels, grid, arguments.frame)
+    found = read_observed_frames(arguments.initial, channels, grid, masked=True)
+    count, frame = found.values.shape[1], arguments.frame
+    if not -count <= frame < count:
+        raise InputError(f"{arguments.initial}: time: found {count} frames, expected one with the index {frame}")
+    last = frame % count + 1
+    return replace(found, values=found.values[:, :last], time=None if found.time is None else found.time[:last])
+
+
+def starts_of(
     models: Sequence[PhysicalPredictor],
     initial: ObservedFrames,
-    times: Sequence[float],
-    device: torch.device | None = None,
-    noise: float = 0.0,
-) -> NDArray[np.float32]:
-    """Forecasts [sample, trajectory, step, channel, y, x] of the models, from the last frame that was observed.
+    step: float,
+    artifact: Artifact,
+    arguments: argparse.Namespace,
+    device: torch.device,
+) -> Tensor:
+    """Where each predictor's forecast starts [sample, trajectory, channel, y, x].
 
     Args:
-        models: of one architecture.
-        initial: observed.
-        times: of the forecast since then, in steps.
-        device: where it is computed; the CPU if None.
-        noise: of the last frame, in standard deviations of the study.
+        models: of one architecture, on the device.
+        initial: observed frames.
+        step: between the study's frames, in the unit of the file.
+        artifact: of the models.
+        arguments: of the command.
+        device: where it computes.
     """
-    device = device or torch.device("cpu")
-    start = torch.from_numpy(initial.values[:, -1]).to(device)  # [trajectory, channel, y, x]
-    starts = disturbed(start, len(models), noise, models[0].normalisation, seed=0)
-    return forecast_together([model.to(device) for model in models], starts, times=times).cpu().numpy()
+    frames, noise = torch.from_numpy(initial.values).to(device), arguments.initial_noise
+    if not arguments.smooth:
+        return disturbed(frames[:, -1], len(models), noise or 0.0, models[0].normalisation, seed=0)
+    error = torch.tensor(artifact.metadata.get("model_error") or [], device=device)
+    if noise is None:
+        noise = artifact.metadata.get("white_noise") or 0.0
+    between = np.arange(frames.shape[1]) if initial.time is None else initial.time / step
+    lags = [float(lag) for lag in between[-1] - between]
+    lags = [float(round(lag)) if abs(lag - round(lag)) < WHOLE else lag for lag in lags]
+    if not models[0].integrates and not all(lag.is_integer() for lag in lags):
+        raise InputError(
+            f"{arguments.initial}: time: found frames that are no whole multiples of {step:g} apart, expected such "
+            "with --smooth: the predictors of this study are maps of one step (predictor.integrator)"
+        )
+    try:
+        return smoothed_starts(models, frames, lags, noise, error, seed=0)
+    except InputError as error_of_frames:
+        raise InputError(f"{arguments.initial}: {error_of_frames}") from None
 
 
 def replace_blow_ups(forecast: NDArray[np.float32]) -> list[str]:

@@ -1,0 +1,74 @@
+"""The state that a forecast goes on from, by all frames that were observed up to it.
+
+A noisy frame is a poor start, and the frames before it say something of the same state: what each is forecast to
+become. These forecasts are averaged, each by how sure it is (a lagged average; Hoffman and Kalnay, Tellus 35A, 1983).
+Each member of an ensemble does so by itself, from frames that are disturbed as they may have been: states belong to the
+members' dynamics, and differ as much as they are uncertain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from weightcast.core.errors import InputError
+from weightcast.environments.ensemble import disturbed, error_at
+from weightcast.environments.model import PhysicalPredictor
+
+LEAST_VARIANCE = 1e-12
+
+
+def smoothed_starts(
+    models: Sequence[PhysicalPredictor],
+    frames: Tensor,
+    lags: Sequence[float],
+    noise: float,
+    model_error: Tensor,
+    seed: int,
+) -> Tensor:
+    """What the last frame may have been, for each predictor.
+
+    Args:
+        models: in physical units.
+        frames: observed [trajectory, frame, channel, y, x], physical units. Frames with a NaN are passed over.
+        lags: from each frame to the last one, in steps, decreasing to 0.
+        noise: of the frames, in standard deviations of the study. Without noise the last frame is as it is, if whole.
+        model_error: of forecasts, normalised units [step, channel].
+        seed: of what the frames may have been.
+
+    Returns:
+        [member, trajectory, channel, y, x].
+
+    Raises:
+        InputError: no frame is whole.
+    """
+    whole = torch.isfinite(frames).flatten(2).all(2).all(0)
+    if not bool(whole.any()):
+        raise InputError("frames: found none without NaN, expected one or more to go on from")
+    frames, lags = frames[:, whole], [lag for lag, usable in zip(lags, whole.tolist(), strict=True) if usable]
+    normalisation = models[0].normalisation
+    scale = torch.tensor(normalisation.scale, dtype=frames.dtype, device=frames.device)[:, None, None]
+    starts = disturbed(frames, len(models), noise, normalisation, seed)
+    now = torch.stack([_at_last(model, start, lags) for model, start in zip(models, starts, strict=True)])
+    # Noise that grew on the way, or died away, and what members do not agree on.
+    variance = ((now - now.mean(0)) / scale).square().mean((0, 1, 4, 5))  # [frame, channel]
+    if model_error.numel():
+        variance = variance + (error_at(model_error, lags, normalisation).to(variance) / scale[:, 0, 0]).square()
+    variance = torch.nan_to_num(variance, nan=torch.inf).clamp(min=LEAST_VARIANCE)
+    shares = (1.0 / variance) / (1.0 / variance).sum(0)
+    used = torch.where(shares[..., None, None] > 0, now, torch.zeros_like(now))  # infinity times 0 is no number
+    return (shares[..., None, None] * used).sum(2)
+
+
+def _at_last(model: PhysicalPredictor, frames: Tensor, lags: Sequence[float]) -> Tensor:
+    """What frames are forecast to be at the time of the last one, same shape [trajectory, frame, channel, y, x]."""
+    times = sorted({lag for lag in lags if lag > 0})
+    if not times:
+        return frames
+    ahead = model.rollout(frames.flatten(0, 1), times=times).unflatten(0, frames.shape[:2])
+    return torch.stack(
+        [ahead[:, place, times.index(lag)] if lag > 0 else frames[:, place] for place, lag in enumerate(lags)],
+        1,
+    )
