@@ -307,9 +307,9 @@ def write_page(page: Page) -> None:
     page.say("""
         One study of one trajectory each, so these are checks of this page and no benchmark. They say what to reckon
         with. From exact frames the forecast is off by a few thousandths, and its band is too narrow, outside above all.
-        From noisy frames a band that starts from the last frame as it is forgets the start's noise. Told of it, it holds
-        everything, but the mean over such starts is three to nine times as far off where noise is 5 %. From all frames
-        the forecast is nearly as near as from the last one as it is, and the band holds the truth.
+        From noisy frames a band that starts from the last frame as it is forgets the start's noise. Told of it, it
+        holds everything, but the mean over such starts is three to nine times as far off where noise is 5 %. From all
+        frames the forecast is nearly as near as from the last one as it is, and the band holds the truth.
     """)
     page.write()
 
