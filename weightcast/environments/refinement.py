@@ -147,16 +147,16 @@ class _Search:
         unknown: noise there moves all frames of a rollout at once, which a likelihood of independent residuals takes
         for information (the sandwich covariance of White, Econometrica 50, 1982)."""
         solution, starts = found.solution, len(self.parts)
-        best = solution.cost.unflatten(0, (-1, starts)).argmin(1)
-        moved, normal = [], solution.normal.unflatten(0, (-1, starts)).clone()
-        for environment in noisy.nonzero()[:, 0]:
-            problem = environment * starts + best[environment]  # its other solutions are near, or do not matter
-            moved.append(self._moved_by_starts(solution.unknowns, 1.0 / found.noise[environment], problem[None]))
-        own = normal[noisy]
-        normal[noisy] = own @ torch.linalg.solve(own + torch.stack(moved), own)
+        unsure = noisy.nonzero()[:, 0]
+        best = unsure * starts + solution.cost.unflatten(0, (-1, starts)).argmin(1)[unsure]
+        size = max(1, int(STACKED_NUMBERS / max(1, self.windows.target[0].numel() * 32)))  # gradients keep all steps
+        moved = torch.cat([self._moved_by_starts(solution.unknowns, found.noise, which) for which in best.split(size)])
+        normal = solution.normal.unflatten(0, (-1, starts)).clone()
+        own = normal[noisy]  # other solutions of an environment are near the best one, or do not matter
+        normal[noisy] = own @ torch.linalg.solve(own + moved[:, None], own)
         return replace(solution, normal=normal.flatten(0, 1))
 
-    def _moved_by_starts(self, unknowns: Tensor, scale: Tensor, which: Tensor) -> Tensor:
+    def _moved_by_starts(self, unknowns: Tensor, noise: Tensor, which: Tensor) -> Tensor:
         """How noise of first frames moves the gradient in the unknowns: its covariance [problem, unknown, unknown].
 
         With the Jacobians J of the scaled residuals in the unknowns, and F in first frames in units of their noise, it
@@ -164,7 +164,7 @@ class _Search:
 
         Args:
             unknowns: of all problems [problem, unknown].
-            scale: one over the noise.
+            noise: [environment].
             which: long [problem].
         """
         start, unknowns = self.windows.start[self.environment[which]], unknowns[which]
@@ -181,6 +181,7 @@ class _Search:
                 free = offsets.clone().requires_grad_()
                 (pull,) = torch.autograd.grad((rows(unknowns, free) * column).sum(), free)
             pulled.append(pull)
+        scale = (1.0 / noise)[self.environment[which], None, None]
         pull = scale * torch.stack(pulled, 2).double()  # of columns in units of the noise
         return torch.nan_to_num(pull.mT @ pull)
 
