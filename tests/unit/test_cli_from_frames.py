@@ -15,7 +15,9 @@ from tiny_study import tiny_config, without_parameters, write_config, write_resu
 
 import weightcast
 from weightcast.core.artifacts import load_artifact
+from weightcast.core.draws import Draws
 from weightcast.core.errors import InputError
+from weightcast.environments.code_posteriors import draw_codes
 from weightcast.environments.context import Context
 from weightcast.environments.ensemble import draw_ensemble, error_at, summarise
 from weightcast.environments.windows import Windows
@@ -431,6 +433,21 @@ def test_a_forecast_goes_on_from_what_all_frames_say_of_the_last(
     gone = changed(observed, lambda whole: whole.where(whole["time"] < -1.0))
     command[3] = gone
     refused(capsys, *command, words=(gone, "none without NaN"), output=tmp_path / "out.nc")
+
+
+def test_candidates_are_as_unsure_as_noise_of_the_first_frame_makes_them(context: Context, observed: Path) -> None:
+    """However they are drawn and weighted: the likelihood of independent residuals would be too sure."""
+    frames = tensor(changed(observed, lambda whole: whole.map(with_noise, keep_attrs=True)))
+    posterior = context.infer(frames[None])
+    assert posterior.widened is not None and bool(posterior.widened[0])
+    said = float(posterior.spread[0, 0])
+    for draw in ("laplace", "weighted", "langevin"):
+        drawn = draw_codes(draw, posterior, 400, Draws("cpu", draw))[0]
+        assert float(posterior.prior.whitened(drawn).std()) == pytest.approx(said, rel=0.15), draw
+    ensemble = draw_ensemble(context, posterior, frames, 400, None, seed=0)
+    torch.testing.assert_close(ensemble.probabilities, torch.full_like(ensemble.probabilities, 1 / 400))
+    assert float(posterior.prior.whitened(ensemble.codes).std()) == pytest.approx(said, rel=0.15)
+    assert context.infer(tensor(observed)[None]).widened is None
 
 
 def with_noise(channel: xr.DataArray) -> xr.DataArray:

@@ -54,26 +54,26 @@ def levenberg_marquardt(residuals: Callable[[Tensor, Tensor], Tensor], start: Te
     unknowns, damping = start.clone(), start.new_full((len(start),), FIRST_DAMPING)
     # Of the ways to compute attention, one alone has a forward-mode derivative.
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
-        open_ = torch.arange(len(start), device=start.device)
-        size = residuals(unknowns[:1], open_[:1]).numel()
-        values, jacobian = _linearised(residuals, unknowns, open_, size)
+        active = torch.arange(len(start), device=start.device)
+        size = residuals(unknowns[:1], active[:1]).numel()
+        values, jacobian = _linearised(residuals, unknowns, active, size)
         cost = _cost(values)
         for _ in range(iterations):
-            normal = jacobian[open_].mT @ jacobian[open_]  # [open problem, unknown, unknown]
-            gradient = (jacobian[open_].mT @ values[open_][..., None])[..., 0]
-            still = _gain(normal, gradient) > SETTLED * cost[open_]
-            open_, normal, gradient = open_[still], normal[still], gradient[still]
-            if not len(open_):
+            normal = jacobian[active].mT @ jacobian[active]  # [active problem, unknown, unknown]
+            gradient = (jacobian[active].mT @ values[active][..., None])[..., 0]
+            still = _gain(normal, gradient) > SETTLED * cost[active]
+            active, normal, gradient = active[still], normal[still], gradient[still]
+            if not len(active):
                 break
-            trial = unknowns[open_] - _step(normal, gradient, damping[open_])
-            trial_values, trial_jacobian = _linearised(residuals, trial, open_, size)
+            trial = unknowns[active] - _step(normal, gradient, damping[active])
+            trial_values, trial_jacobian = _linearised(residuals, trial, active, size)
             trial_cost = _cost(trial_values)
-            better = trial_cost < cost[open_]  # false where the trial is not finite
-            moved = open_[better]
+            better = trial_cost < cost[active]  # false where the trial is not finite
+            moved = active[better]
             unknowns[moved], values[moved] = trial[better], trial_values[better]
             jacobian[moved], cost[moved] = trial_jacobian[better], trial_cost[better]
             factor = torch.where(better, EASIER, HARDER).to(damping)
-            damping[open_] = (damping[open_] * factor).clamp(LEAST_DAMPING, MOST_DAMPING)
+            damping[active] = (damping[active] * factor).clamp(LEAST_DAMPING, MOST_DAMPING)
         exact = torch.nan_to_num(jacobian).double()
         return Solution(unknowns, cost, exact.mT @ exact)
 

@@ -93,6 +93,8 @@ class CodePosterior:
         prior: of codes.
         parts: which part of the prior a solution is in, long [environment, mode]; None: there is only one.
         likelihood: of the frames; None where they say nothing.
+        widened: where solutions are less sure than this likelihood, of independent residuals, says, so that it must not
+            weigh what is drawn around them, bool [environment]; None: nowhere.
     """
 
     modes: Tensor
@@ -102,6 +104,7 @@ class CodePosterior:
     prior: CodePrior
     parts: Tensor | None = None
     likelihood: TemperedLikelihood | None = None
+    widened: Tensor | None = None
 
     @property
     def best(self) -> Tensor:
@@ -198,9 +201,10 @@ def _drawn(kind: CodeDrawName, posterior: CodePosterior, count: int, draws: Draw
     likelihood = posterior.likelihood
     if kind == "laplace" or likelihood is None:
         return posterior.sample(count, draws)
-    if kind == "weighted":
-        return _weighted(posterior, likelihood, count, draws)
-    return _moved(posterior, likelihood, count, draws)
+    codes = (_weighted if kind == "weighted" else _moved)(posterior, likelihood, count, draws)
+    if posterior.widened is None:
+        return codes
+    return torch.where(posterior.widened[:, None, None], posterior.sample(count, draws), codes)
 
 
 def _drawn_back(codes: Tensor, posterior: CodePosterior, likelihood: TemperedLikelihood) -> Tensor:

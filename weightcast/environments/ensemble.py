@@ -83,8 +83,11 @@ def draw_ensemble(
     codes = posterior.best
     if count > 1:
         codes = draw_codes("langevin" if moved else "laplace", posterior, count, draws)[0]
-    probable = _log_probable(context, posterior, codes, frames)
-    proposed = _log_proposal(posterior, codes) if frames.shape[1] > 1 else torch.zeros_like(probable)
+    if posterior.widened is not None and bool(posterior.widened[0]):
+        probable = proposed = _log_proposal(posterior, codes)  # the solutions are what is known
+    else:
+        probable = _log_probable(context, posterior, codes, frames)
+        proposed = _log_proposal(posterior, codes) if frames.shape[1] > 1 else torch.zeros_like(probable)
     if moved:  # to where all are as likely as the density says: none counts more
         proposed = torch.where(torch.isfinite(probable), probable, 0.0)
     shares = _truncated((probable - proposed).double())

@@ -64,19 +64,19 @@ def infer_codes(
     chosen, parts = prior.starts(candidates, errors, starts)
     search = _Search(weights_of, predictor, windows, prior, parts, iterations, max(least_noise, 1e-6))
     found = search.known_starts(chosen)
-    noisy = found.noise > NOISY * search.least
+    noisy, widened = found.noise > NOISY * search.least, None
     if bool(noisy.any()):
         if windows.start_numbers:
             # Each environment's solution is its own: what others are like decides nothing.
             freed, windows = search.freed_starts(chosen, noisy)
             found = found.where(noisy, freed, len(parts))
         else:
-            found = replace(found, solution=search.unsure_of_starts(found, noisy))
+            found, widened = replace(found, solution=search.unsure_of_starts(found, noisy)), noisy
     posterior = _posterior(
         tempered(found.solution, temper), len(windows.start), found.noise, found.residual, prior, parts
     )
     likelihood = TemperedLikelihood(weights_of, predictor, windows, found.noise, temper, bounded)
-    return replace(posterior, likelihood=likelihood)
+    return replace(posterior, likelihood=likelihood, widened=widened)
 
 
 @dataclass(frozen=True)
@@ -169,17 +169,14 @@ class _Search:
         """
         start, unknowns = self.windows.start[self.environment[which]], unknowns[which]
 
-        def rows(unknowns: Tensor, offsets: Tensor) -> Tensor:
-            return self._errors(unknowns, which, offsets)
-
         offsets, pulled = torch.zeros_like(start).flatten(1), []
         for direction in torch.eye(unknowns.shape[1], dtype=unknowns.dtype, device=unknowns.device):
             along = direction.expand_as(unknowns)
             with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
-                _, column, *_ = jvp(lambda trial: rows(trial, offsets), (unknowns,), (along,))
+                _, column, *_ = jvp(lambda trial: self._errors(trial, which, offsets), (unknowns,), (along,))
             with torch.enable_grad():
                 free = offsets.clone().requires_grad_()
-                (pull,) = torch.autograd.grad((rows(unknowns, free) * column).sum(), free)
+                (pull,) = torch.autograd.grad((self._errors(unknowns, which, free) * column).sum(), free)
             pulled.append(pull)
         scale = (1.0 / noise)[self.environment[which], None, None]
         pull = scale * torch.stack(pulled, 2).double()  # of columns in units of the noise

@@ -11,7 +11,7 @@ from weightcast.environments.predictor import StackedPredictor
 
 FEW_NUMBERS = 64
 """Numbers that the first frames of rollouts may consist of to be unknown as well. Noise in those of a state is an error
-that the whole rollout carries on; in those of a field it averages out."""
+that the whole rollout carries on; in those of a field most of it averages out, and what is left is counted."""
 STACKED_NUMBERS = 3e7
 """Numbers of frames that are stepped at once."""
 
