@@ -55,7 +55,7 @@ def test_a_map_that_is_right_leaves_no_error(right) -> None:
 
 
 def test_a_map_that_is_wrong_is_believed_less(right) -> None:
-    wrong = calibrated(0.15)
+    wrong = calibrated(0.1)
     assert wrong.temper < right.temper
     assert float(torch.tensor(wrong.model_error).mean()) > 0.05
     assert wrong.usual_residual > 10

@@ -232,10 +232,10 @@ def test_the_prior_around_a_single_solution_pulls_no_more_than_the_likelihood_as
     likelihood = posterior.likelihood
     assert isinstance(likelihood, TemperedLikelihood)
     mode = posterior.modes[:, :1].clone().requires_grad_()
-    total = likelihood(even.codes(mode)) + log_prior(posterior, mode, 0.1)
+    total = likelihood(even.codes(mode)) + log_prior(posterior, mode, likelihood.temper)
     (slope,) = torch.autograd.grad(total.sum(), mode)
     torch.testing.assert_close(slope, torch.zeros_like(slope), rtol=0.0, atol=5e-3)
-    pulled = replace(posterior, likelihood=replace(likelihood, temper=1.0))
+    pulled = replace(posterior, likelihood=replace(likelihood, temper=torch.ones(1)))
     assert pulled.likelihood is not None
 
 

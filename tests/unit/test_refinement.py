@@ -12,7 +12,7 @@ from torch import Tensor
 from weightcast.core.draws import Draws
 from weightcast.environments.code_posteriors import CodePosterior
 from weightcast.environments.code_priors import CodePrior
-from weightcast.environments.refinement import infer_codes
+from weightcast.environments.refinement import infer_codes, less_tempered
 from weightcast.environments.windows import Windows
 
 NOISE = 0.3
@@ -285,10 +285,11 @@ class Decaying:
         return torch.stack(frames[1:], 2)
 
 
-def test_noise_of_a_fields_first_frame_makes_codes_less_sure_as_it_makes_them_less_right() -> None:
-    """A field that decays by a known law, noise on all frames alike: codes lie about the truth 0.8 times as far as they
-    say (noise is estimated from residuals, which hold the first frame's as well). Not counted, it would be 1.5
-    times, and 90 % intervals would hold 74 %."""
+@pytest.mark.parametrize("temper", [1.0, 0.1])
+def test_noise_of_a_fields_first_frame_makes_codes_less_sure_as_it_makes_them_less_right(temper: float) -> None:
+    """A field that decays by a known law, noise on all frames alike: codes lie about the truth as far as they say,
+    whatever a map's own errors ask for, since there are none. Not counted, it would be 1.5 times as far, and 90 %
+    intervals would hold 74 %."""
     environments, steps, points, rate, noise = 300, 6, 10, 0.1, 0.02
     draws = Draws("cpu", "decay")
     first = 1.0 + 0.3 * draws.normal(1, 1, 1, 1, points, points)
@@ -302,7 +303,7 @@ def test_noise_of_a_fields_first_frame_makes_codes_less_sure_as_it_makes_them_le
         torch.tensor([[rate]]),
         starts=1,
         iterations=10,
-        temper=1.0,
+        temper=temper,
         least_noise=1e-4,
     )
     off = posterior.best[:, 0] - rate
@@ -310,3 +311,20 @@ def test_noise_of_a_fields_first_frame_makes_codes_less_sure_as_it_makes_them_le
     assert 0.7 <= float(off.std() / said.mean()) <= 1.0
     held = off.abs() < 1.645 * said
     assert 0.85 <= float(held.float().mean()) <= 0.97
+
+
+def test_noise_is_told_from_what_is_off_alike_from_frame_to_frame() -> None:
+    environments, steps, points, noise = 2, 9, 12, torch.tensor([0.02, 0.1])
+    frames = torch.zeros(environments, 1, steps + 1, 1, points, points)
+    observed = Windows.of(frames, frames, None, 1)
+    draws = Draws("cpu", "white")
+    smooth = 0.3 * torch.sin(torch.arange(1, steps + 1) / 6.0)[:, None, None]
+    residuals = smooth + noise[:, None, None, None] * draws.normal(environments, steps, points, points)
+    white = observed.white_noise(residuals.flatten(1))
+    torch.testing.assert_close(white, noise, rtol=0.1, atol=2e-3)
+    assert bool(Windows.of(frames[:, :, :3], frames[:, :, :3], None, 1).white_noise(residuals[:, :2]).isnan().all())
+
+
+def test_noise_of_the_frames_is_counted_in_full_and_a_maps_own_error_as_its_temper_says() -> None:
+    tempers = less_tempered(0.1, torch.tensor([0.0, 0.5, 1.0, torch.nan]))
+    torch.testing.assert_close(tempers, torch.tensor([0.1, 1.0 / (0.5 / 0.1 + 0.5), 1.0, 0.1]))

@@ -42,7 +42,7 @@ class TemperedLikelihood:
         predictor: whose weights they are.
         windows: observed.
         noise: standard deviation of the residuals, normalised units [environment].
-        temper: weight of the logarithm.
+        temper: weight of the logarithm [environment].
         bounded: steps for which what a drawn code forecasts must stay within the bounds; 0 where anything may be drawn.
     """
 
@@ -50,7 +50,7 @@ class TemperedLikelihood:
     predictor: StackedPredictor
     windows: Windows
     noise: Tensor
-    temper: float
+    temper: Tensor
     bounded: int = 0
 
     @property
@@ -64,7 +64,7 @@ class TemperedLikelihood:
         of = torch.arange(environments, device=codes.device).repeat_interleave(count)
         errors = self.windows.residuals(self.weights_of(codes.flatten(0, 1)), of, self.predictor)
         misfit = errors.square().sum(1).unflatten(0, (environments, count))
-        return -0.5 * self.temper * misfit / self.noise[:, None].square()
+        return -0.5 * (self.temper / self.noise.square())[:, None] * misfit
 
     @torch.no_grad()
     def within_bounds(self, codes: Tensor) -> Tensor:
@@ -150,7 +150,7 @@ def log_solutions(posterior: CodePosterior, whitened: Tensor) -> Tensor:
     return (sizes[:, None] - 0.5 * distance).to(whitened.dtype)
 
 
-def log_prior(posterior: CodePosterior, whitened: Tensor, temper: float) -> Tensor:
+def log_prior(posterior: CodePosterior, whitened: Tensor, temper: Tensor) -> Tensor:
     """Log-density of the prior around the solutions of the untempered likelihood, but for a constant.
 
     A prior that pulled harder than an untempered likelihood asks for would move codes away from the solutions
@@ -159,7 +159,7 @@ def log_prior(posterior: CodePosterior, whitened: Tensor, temper: float) -> Tens
     Args:
         posterior: whose prior and solutions these are.
         whitened: codes [environment, sample, dimension].
-        temper: weight of the likelihood.
+        temper: weight of the likelihood [environment].
 
     Returns:
         [environment, sample].
@@ -172,7 +172,8 @@ def log_prior(posterior: CodePosterior, whitened: Tensor, temper: float) -> Tens
     off = (whitened[:, :, None] - centre[:, None]).to(inner.dtype)  # [environment, sample, mode, dimension]
     pull = torch.einsum("emij,emj->emi", inner, (modes - centre).to(inner.dtype))
     distance = torch.einsum("enmi,emij,enmj->enm", off, inner, off)
-    more = (1.0 - temper) * torch.einsum("emi,enmi->enm", pull, (modes[:, None] - whitened[:, :, None]).to(inner.dtype))
+    back = torch.einsum("emi,enmi->enm", pull, (modes[:, None] - whitened[:, :, None]).to(inner.dtype))
+    more = (1.0 - temper)[:, None, None] * back
     terms = shares[:, None] - 0.5 * distance - more
     # In each part of the prior a code's own solution counts alone.
     near = log_solutions(posterior, whitened).detach()

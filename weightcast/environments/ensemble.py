@@ -20,7 +20,6 @@ from weightcast.environments.context import Context
 from weightcast.environments.dataset import Normalisation
 from weightcast.environments.ensemble_quantiles import normalised, weighted_quantiles
 from weightcast.environments.model import PhysicalPredictor
-from weightcast.environments.windows import Windows
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Of the quantiles of a forecast."""
@@ -41,32 +40,17 @@ class Ensemble:
     codes: Tensor
 
 
-def windows_of(context: Context, frames: Tensor) -> Windows:
-    """Observed frames as the rollouts that codes are judged by.
-
-    Args:
-        context: trained.
-        frames: in physical units [trajectory, frame, channel, y, x], two or more; NaN where nothing was observed.
-    """
-    observed = context.base.normalisation.apply(frames.to(context.codes.device))[None]
-    return Windows.of(observed, context.space.complete(observed), context.settings.unroll, context.settings.windows)
-
-
-def draw_ensemble(
-    context: Context, posterior: CodePosterior, frames: Tensor, count: int, keep: int | None, seed: int
-) -> Ensemble:
+def draw_ensemble(context: Context, posterior: CodePosterior, count: int, keep: int | None, seed: int) -> Ensemble:
     """Candidates drawn from a posterior, weighted by importance, of which the most probable are kept.
 
-    The drawn normal distributions only approximate what frames say. So a candidate has the weight
-    likelihood^temper * prior (around the solutions of the
-    untempered likelihood) / density that it was drawn with, cut off at the mean weight times the square root of
-    their number (Ionides, Journal of Computational and Graphical Statistics, 2008), and ranks by likelihood^temper *
-    prior. With a single frame nothing is weighted.
+    The drawn normal distributions only approximate what frames say. So a candidate has the weight likelihood^temper *
+    prior (around the solutions of the untempered likelihood) / density that it was drawn with, cut off at the mean
+    weight times the square root of their number (Ionides, Journal of Computational and Graphical Statistics, 2008), and
+    ranks by likelihood^temper * prior. With a single frame nothing is weighted.
 
     Args:
         context: trained.
         posterior: of one environment, from its :meth:`Context.infer`.
-        frames: that it was inferred from, physical units [trajectory, frame, channel, y, x].
         count: candidates; the only one is the most probable code.
         keep: how many are kept; all if None.
         seed: of the draw.
@@ -86,8 +70,8 @@ def draw_ensemble(
     if posterior.widened is not None and bool(posterior.widened[0]):
         probable = proposed = _log_proposal(posterior, codes)  # the solutions are what is known
     else:
-        probable = _log_probable(context, posterior, codes, frames)
-        proposed = _log_proposal(posterior, codes) if frames.shape[1] > 1 else torch.zeros_like(probable)
+        probable = _log_probable(posterior, codes)
+        proposed = _log_proposal(posterior, codes) if posterior.likelihood is not None else torch.zeros_like(probable)
     if moved:  # to where all are as likely as the density says: none counts more
         proposed = torch.where(torch.isfinite(probable), probable, 0.0)
     shares = _truncated((probable - proposed).double())
@@ -98,25 +82,15 @@ def draw_ensemble(
     return Ensemble(weights, normalised(shares), codes[order])
 
 
-def _log_probable(context: Context, posterior: CodePosterior, codes: Tensor, frames: Tensor) -> Tensor:
+def _log_probable(posterior: CodePosterior, codes: Tensor) -> Tensor:
     """Tempered log-likelihood and log-prior of codes, but for a constant [member]; 0 where frames say nothing."""
-    if frames.shape[1] < 2:
+    likelihood = posterior.likelihood
+    if likelihood is None:
         return codes.new_zeros(len(codes))
-    windows, predictor = windows_of(context, frames), context.base.predictor
-    own = torch.zeros(1, dtype=torch.long, device=codes.device)
-    # One at a time in memory, all in one batch of the predictor where frames are small.
-    size = max(1, int(1e7 / max(1, windows.target.numel())))
     with torch.no_grad():
-        misfit = torch.cat(
-            [
-                windows.residuals(context.weights(part), own.expand(len(part)), predictor).square().sum(1)
-                for part in codes.split(size)
-            ]
-        )
-    least = context.calibration.noise_of(windows.target.shape[2])
-    noise, temper = float(posterior.noise[0].clamp(min=max(least, 1e-6))), context.calibration.temper
-    likelihood = torch.nan_to_num(-0.5 * temper * misfit / noise**2, nan=-torch.inf, neginf=-torch.inf)
-    return likelihood + log_prior(posterior, posterior.prior.whitened(codes)[None], temper)[0]
+        found = torch.cat([likelihood(part[None])[0] for part in codes.split(likelihood.together)])
+    found = torch.nan_to_num(found, nan=-torch.inf, neginf=-torch.inf)
+    return found + log_prior(posterior, posterior.prior.whitened(codes)[None], likelihood.temper)[0]
 
 
 def _log_proposal(posterior: CodePosterior, codes: Tensor) -> Tensor:

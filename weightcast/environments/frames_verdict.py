@@ -12,7 +12,6 @@ from torch import Tensor
 
 from weightcast.environments.code_posteriors import CodePosterior
 from weightcast.environments.context import Context
-from weightcast.environments.ensemble import windows_of
 
 CLEARLY = 2.0
 """By this factor a residual exceeds what is usual where frames do not fit."""
@@ -65,7 +64,7 @@ class FramesVerdict:
         usual = calibration.usual_residual * calibration.noise_of(steps)
         if frames.shape[1] < 2:
             return cls(math.nan, usual, 0.0, True, spread, [])
-        noise, white = float(posterior.noise[0]), _white(context, posterior, frames)
+        noise, white = float(posterior.noise[0]), _white(context, posterior)
         varied = _deviation(context.base.normalisation.apply(frames))
         # Noise is in the frames that forecasts start from as well as in those that they are compared with.
         expected = math.hypot(usual, math.sqrt(2.0) * white)
@@ -131,27 +130,14 @@ class FramesVerdict:
         return f"of {directions}, the frames {' and '.join(parts)} ({largest:.2g} of the prior's spread is left)"
 
 
-def _white(context: Context, posterior: CodePosterior, frames: Tensor) -> float:
-    """Standard deviation of the residual's part that is independent from frame to frame.
-
-    From second differences in time along each rollout, which smooth errors, as those of a wrong code, hardly have; 0
-    where no three frames that follow each other were observed at a point.
-    """
-    windows = windows_of(context, frames)
+def _white(context: Context, posterior: CodePosterior) -> float:
+    """Standard deviation of the residual's part that is independent from frame to frame; 0 where too few frames follow
+    each other to tell."""
+    assert posterior.likelihood is not None  # of two frames or more
+    windows = posterior.likelihood.windows
     own = torch.zeros(1, dtype=torch.long, device=context.codes.device)
     residuals = windows.residuals(context.weights(posterior.best), own, context.base.predictor)
-    residuals = residuals.reshape(windows.target[0].shape)  # [window, step, channel, y, x]
-    seen = windows.observed[0] > 0
-    steps = [
-        int(step) for step in seen.flatten(2).any(2).any(0).nonzero()[:, 0]
-    ]  # every k-th, where only those were seen
-    if len(steps) < 3:
-        return 0.0
-    residuals, seen = residuals[:, steps], seen[:, steps]
-    second = residuals[:, 2:] - 2 * residuals[:, 1:-1] + residuals[:, :-2]
-    complete = seen[:, 2:] & seen[:, 1:-1] & seen[:, :-2]
-    found = second[complete & torch.isfinite(second)]
-    return float((found.square().mean() / 6.0).sqrt()) if len(found) else 0.0
+    return float(torch.nan_to_num(windows.white_noise(residuals)))
 
 
 def _deviation(frames: Tensor) -> float:

@@ -76,7 +76,7 @@ class Context(trained.Context):
         """
         frames = self._checked(frames)
         count = self.settings.members if n is None else n
-        return draw_ensemble(self, self.infer(frames), frames, count, keep, seed)
+        return draw_ensemble(self, self.infer(frames), count, keep, seed)
 
     def predictors(
         self, frames: Tensor, n: int | None = None, keep: int | None = None, seed: int = 0

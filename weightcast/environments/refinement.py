@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.func import jvp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from weightcast.core.draws import Draws
 from weightcast.core.least_squares import Solution, levenberg_marquardt
 from weightcast.environments.code_posteriors import CodePosterior, TemperedLikelihood
 from weightcast.environments.code_priors import CodePrior
@@ -65,17 +66,21 @@ def infer_codes(
     search = _Search(weights_of, predictor, windows, prior, parts, iterations, max(least_noise, 1e-6))
     found = search.known_starts(chosen)
     noisy, widened = found.noise > NOISY * search.least, None
+    tempers = torch.full_like(found.noise, temper)
     if bool(noisy.any()):
         if windows.start_numbers:
             # Each environment's solution is its own: what others are like decides nothing.
             freed, windows = search.freed_starts(chosen, noisy)
             found = found.where(noisy, freed, len(parts))
+            explained = replace(search, windows=windows).white_noise(found).square()
         else:
-            found, widened = replace(found, solution=search.unsure_of_starts(found, noisy)), noisy
-    posterior = _posterior(
-        tempered(found.solution, temper), len(windows.start), found.noise, found.residual, prior, parts
-    )
-    likelihood = TemperedLikelihood(weights_of, predictor, windows, found.noise, temper, bounded)
+            white, widened = search.white_noise(found), noisy
+            explained = white.square() * (1.0 + search.carried(found))
+            found = replace(found, solution=search.unsure_of_starts(found, white, noisy))
+        tempers = torch.where(noisy, less_tempered(temper, explained / found.noise.square()), tempers)
+    solution = tempered(found.solution, tempers.repeat_interleave(len(parts)))
+    posterior = _posterior(solution, len(windows.start), found.noise, found.residual, prior, parts)
+    likelihood = TemperedLikelihood(weights_of, predictor, windows, found.noise, tempers, bounded)
     return replace(posterior, likelihood=likelihood, widened=widened)
 
 
@@ -142,21 +147,61 @@ class _Search:
         windows = replace(windows, start=windows.start + torch.nan_to_num(offsets).view_as(windows.start))
         return replace(found, solution=marginal(found.solution, dimensions)), windows
 
-    def unsure_of_starts(self, found: _Found, noisy: Tensor) -> Solution:
+    def white_noise(self, found: _Found) -> Tensor:
+        """The part of the residuals that is independent from frame to frame, at most all of them [environment]; NaN
+        where too few frames follow each other to tell."""
+        best = self._best(found)
+        with torch.no_grad():
+            errors = self._errors(found.solution.unknowns[best], best, None)
+        return torch.minimum(self.windows.white_noise(errors), found.noise)
+
+    def carried(self, found: _Found) -> Tensor:
+        """Mean square of what a rollout makes of noise in its first frame, of variance 1 [environment].
+
+        The mean diagonal of F F^T, with the Jacobian F of rollouts in their first frames, by one random direction
+        (Hutchinson, Communications in Statistics 18, 1989): of thousands of numbers, another one says the same.
+        """
+        best = self._best(found)
+        start = self.windows.start.flatten(1)
+        noise = Draws(start.device, "noise of first frames").normal(*start.shape).to(start)
+
+        def errors(offsets: Tensor) -> Tensor:
+            return self._errors(found.solution.unknowns[best], best, offsets)
+
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+            _, along, *_ = jvp(errors, (torch.zeros_like(start),), (noise,))
+        return torch.nan_to_num(along).square().sum(1) / self.windows.counts.clamp(min=1.0)
+
+    def unsure_of_starts(self, found: _Found, white: Tensor, noisy: Tensor) -> Solution:
         """Solutions as sure as they may be where first frames are noisy, bool [environment], and too many numbers to be
         unknown: noise there moves all frames of a rollout at once, which a likelihood of independent residuals takes
-        for information (the sandwich covariance of White, Econometrica 50, 1982)."""
+        for information (the sandwich covariance of White, Econometrica 50, 1982).
+
+        Args:
+            found: solutions from first frames as they were observed.
+            white: noise of the frames [environment]; all of the residuals where it is NaN.
+            noisy: bool [environment].
+        """
         solution, starts = found.solution, len(self.parts)
-        unsure = noisy.nonzero()[:, 0]
-        best = unsure * starts + solution.cost.unflatten(0, (-1, starts)).argmin(1)[unsure]
+        unsure, white = noisy.nonzero()[:, 0], torch.where(torch.isfinite(white), white, found.noise)
         size = max(1, int(STACKED_NUMBERS / max(1, self.windows.target[0].numel() * 32)))  # gradients keep all steps
-        moved = torch.cat([self._moved_by_starts(solution.unknowns, found.noise, which) for which in best.split(size)])
+        moved = torch.cat(
+            [
+                self._moved_by_starts(solution.unknowns, found.noise, white, which)
+                for which in self._best(found)[unsure].split(size)
+            ]
+        )
         normal = solution.normal.unflatten(0, (-1, starts)).clone()
         own = normal[noisy]  # other solutions of an environment are near the best one, or do not matter
         normal[noisy] = own @ torch.linalg.solve(own + moved[:, None], own)
         return replace(solution, normal=normal.flatten(0, 1))
 
-    def _moved_by_starts(self, unknowns: Tensor, noise: Tensor, which: Tensor) -> Tensor:
+    def _best(self, found: _Found) -> Tensor:
+        """The problem with the best solution of each environment, long [environment]."""
+        own = found.solution.cost.unflatten(0, (-1, len(self.parts))).argmin(1)
+        return own + len(self.parts) * torch.arange(len(own), device=own.device)
+
+    def _moved_by_starts(self, unknowns: Tensor, noise: Tensor, white: Tensor, which: Tensor) -> Tensor:
         """How noise of first frames moves the gradient in the unknowns: its covariance [problem, unknown, unknown].
 
         With the Jacobians J of the scaled residuals in the unknowns, and F in first frames in units of their noise, it
@@ -164,7 +209,8 @@ class _Search:
 
         Args:
             unknowns: of all problems [problem, unknown].
-            noise: [environment].
+            noise: of the residuals [environment].
+            white: of first frames [environment].
             which: long [problem].
         """
         start, unknowns = self.windows.start[self.environment[which]], unknowns[which]
@@ -178,8 +224,9 @@ class _Search:
                 free = offsets.clone().requires_grad_()
                 (pull,) = torch.autograd.grad((self._errors(unknowns, which, free) * column).sum(), free)
             pulled.append(pull)
-        scale = (1.0 / noise)[self.environment[which], None, None]
-        pull = scale * torch.stack(pulled, 2).double()  # of columns in units of the noise
+        # A row of F is in units of white / noise, a column of J in units of 1 / noise.
+        scale = (white / noise.square())[self.environment[which], None, None]
+        pull = scale * torch.stack(pulled, 2).double()
         return torch.nan_to_num(pull.mT @ pull)
 
     def _whitened(self, codes: Tensor) -> Tensor:
@@ -254,8 +301,19 @@ def marginal(found: Solution, dimensions: int) -> Solution:
     return Solution(found.unknowns[:, own], found.cost, found.normal[:, own, own] - crossed @ within)
 
 
-def tempered(found: Solution, temper: float) -> Solution:
-    """Solutions of the whole likelihood as they are under a part of it: as likely, and as narrow, as it says.
+def less_tempered(temper: float, explained: Tensor) -> Tensor:
+    """Temper of residuals of whose variance a share is noise of the frames [environment].
+
+    A likelihood is tempered since a map's errors are alike from point to point and from frame to frame. Noise of the
+    frames is not, and is counted in full: variances of the two, the first over the temper, add up. Where the share is
+    NaN, none of it is known to be noise.
+    """
+    share = torch.nan_to_num(explained).clamp(max=1.0)
+    return 1.0 / ((1.0 - share) / temper + share)
+
+
+def tempered(found: Solution, temper: Tensor) -> Solution:
+    """Solutions of the whole likelihood as they are under a part of it [problem]: as likely, and as narrow, as it says.
 
     Where the solutions lie stays: a prior that pulled harder than the noise asks for would bias them.
     """
@@ -264,7 +322,7 @@ def tempered(found: Solution, temper: float) -> Solution:
     return Solution(
         found.unknowns,
         temper * (found.cost - prior) + prior,
-        temper * (found.normal - eye) + eye,  # the prior's rows are residuals as well
+        temper[:, None, None] * (found.normal - eye) + eye,  # the prior's rows are residuals as well
     )
 
 

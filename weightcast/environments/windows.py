@@ -86,3 +86,24 @@ class Windows:
             start = start + offsets.view_as(start)
         forecast = predictor.rollout(weights, start, self.target.shape[2])
         return ((forecast - self.target[of]) * self.observed[of]).flatten(1)
+
+    def white_noise(self, residuals: Tensor) -> Tensor:
+        """Standard deviation of the residuals' part that is independent from frame to frame [environment].
+
+        From second differences in time along each rollout, which smooth errors, as those of a wrong code, hardly have.
+
+        Args:
+            residuals: one problem of each environment [environment, residual].
+
+        Returns:
+            NaN where no three frames that follow each other were observed at a point.
+        """
+        seen = self.observed > 0  # [environment, window, step, channel, y, x]
+        steps = seen.flatten(3).any(3).any(1).any(0).nonzero()[:, 0]  # every k-th, where only those were seen
+        residuals, seen = residuals.view_as(self.target)[:, :, steps], seen[:, :, steps]
+        if len(steps) < 3:
+            return residuals.new_full((len(residuals),), torch.nan)
+        second = residuals[:, :, 2:] - 2 * residuals[:, :, 1:-1] + residuals[:, :, :-2]
+        complete = seen[:, :, 2:] & seen[:, :, 1:-1] & seen[:, :, :-2] & torch.isfinite(second)
+        squares = torch.where(complete, second, 0.0).square().flatten(1).sum(1)
+        return (squares / complete.flatten(1).sum(1) / 6.0).sqrt()

@@ -88,7 +88,7 @@ def generate_from_frames(arguments: argparse.Namespace, study: Study, described:
     base = context.base
     observed = read_gappy_frames(file, described["channels"], described["grid"], described, base.normalisation)
     posterior = context.infer(observed.values[None])
-    ensemble = draw_ensemble(context, posterior, observed.values, count, arguments.keep, arguments.seed)
+    ensemble = draw_ensemble(context, posterior, count, arguments.keep, arguments.seed)
     verdict = FramesVerdict.of(context, posterior, observed.values)
     print(f"{file}: {observed.words}")
     for line in verdict.words():
