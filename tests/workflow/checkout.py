@@ -44,8 +44,8 @@ class Checkout:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Of commands: the copy's own library, and trainings that save their state after every step."""
-        return os.environ | {"PYTHONPATH": str(self.folder), "WEIGHTCAST_SAVE_SECONDS": "0"}
+        """Of commands: the copy's own library."""
+        return os.environ | {"PYTHONPATH": str(self.folder)}
 
     def run(self, *command: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command in the copy, with the copy's own library."""

@@ -19,8 +19,9 @@ from weightcast.core.job import Job
 
 
 def kill_in_the_middle(checkout: Checkout, command: Sequence[str], states: Path) -> list[Path]:
-    """Start a command, kill it and all that it started once a training has saved its state; the files of states."""
-    environment = checkout.environment | {"OMP_NUM_THREADS": "1"}
+    """Start a command, kill it and all that it started once a training has saved its state, which they do after every
+    step; the files of states."""
+    environment = checkout.environment | {"OMP_NUM_THREADS": "1", "WEIGHTCAST_SAVE_SECONDS": "0"}
     started = subprocess.Popen(
         command, cwd=checkout.folder, env=environment, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

@@ -24,17 +24,17 @@ def ode(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 
 def test_jobs_are_those_that_the_study_asks_for(ode: Checkout) -> None:
     further = {
-        "simulate_environments": 5,
+        "simulate_environments": 2,
         "tune_generator": 1,
         "generate_weights": 2,  # before the generator is fine-tuned, too
         "train_context": 1,
         "train_in_context": 1,
         "find_equations": 1,
-        "adapt_to_frames": 3,
+        "adapt_to_frames": 2,
         "summarise_observed": 1,
         "show_observed": 1,
         "describe_posteriors": 1,
-        "evaluate_weights": 9,  # so are they evaluated; and weights from frames, of three cases
+        "evaluate_weights": 8,  # so are they evaluated; and weights from frames, of two cases
         "distil": 1,
     }
     assert ode.announced() == JOBS_OF_ONE_ARM | further

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from weightcast.core.config.settings import documented_keys
 from weightcast.environments.config.study import Study
 from weightcast.evolution.config.study import TimeStudy
 from weightcast.systems import SYSTEM_NAMES, load_system
@@ -108,9 +109,10 @@ def _sections(annotation: Any) -> Iterator[tuple[type[BaseModel], str]]:
 
 def _table(model: type[BaseModel], places: dict[type[BaseModel], list[str]], left_out: tuple[str, ...] = ()) -> str:
     rows = ["| key | value | default | meaning |", "|---|---|---|---|"]
+    documented = documented_keys(model)
     for name, field in model.model_fields.items():
         if name not in left_out:
-            cells = (f"`{name}`", _value(field, places), _default(field), _meaning(field))
+            cells = (f"`{name}`", _value(field, places), _default(field), _meaning(documented.get(name), field))
             rows.append(f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |")
     return "\n".join(rows) + "\n"
 
@@ -156,8 +158,9 @@ def _default(field: FieldInfo) -> str:
     return f"`{json.dumps(value)}`"
 
 
-def _meaning(field: FieldInfo) -> str:
-    return _markdown(field.description or next((model.__doc__ or "" for model, _ in _sections(field.annotation)), ""))
+def _meaning(documented: str | None, field: FieldInfo) -> str:
+    said = documented or field.description
+    return _markdown(said or next((model.__doc__ or "" for model, _ in _sections(field.annotation)), ""))
 
 
 def _text(docstring: str | None) -> str:

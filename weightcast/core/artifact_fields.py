@@ -45,7 +45,7 @@ Scale = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 class _Fields(BaseModel):
     """Fields that are known; others are left as they are."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
 
 class _Normalisation(_Fields):

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from scipy.io import netcdf_file
 
 from weightcast.core.errors import InputError
 from weightcast.core.netcdf_file import write_netcdf
@@ -150,6 +149,8 @@ def check_whole(path: Path) -> None:
         if file.read(4) not in (b"CDF\x01", b"CDF\x02"):
             return
     try:
+        from scipy.io import netcdf_file  # slow to import, and of old files alone
+
         netcdf_file(path, mmap=True).close()
     except (ValueError, IndexError, TypeError, KeyError):
         raise unreadable(path, ValueError("the file ends too early")) from None

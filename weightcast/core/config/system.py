@@ -26,4 +26,4 @@ SystemName = Literal[
 class SystemSettings(BaseModel):
     """Settings of a system: known keys only, numbers finite and not written as text."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True)
