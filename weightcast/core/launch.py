@@ -68,6 +68,7 @@ def _ending(codes: Mapping[int, int], count: int) -> SystemExit | InputError:
     for rank, code in codes.items():
         if code < 0:
             name = signal.Signals(-code).name
+            print(file=sys.stderr)  # its last line may not have been over
             memory = ": there may be too little memory" if -code == signal.SIGKILL else ""
             return InputError(f"process {rank} of {count} was ended by {name}{memory}")
     return SystemExit(_STOPPED if set(codes.values()) == {_STOPPED} else 1)

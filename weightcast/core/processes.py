@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from weightcast.core.errors import InputError
-from weightcast.core.interruption import asked, end, say_only_if
+from weightcast.core.interruption import asked, say_only_if
 from weightcast.core.share import Share
 
 if TYPE_CHECKING:
@@ -245,9 +245,11 @@ class Processes:
         except OthersGone as error:
             _let_be_ended(self, str(error))
         except Exception:
-            if _is_first_to_fail():
-                raise
-            raise SystemExit(1) from None
+            if not _is_first_to_fail():
+                raise SystemExit(1) from None
+            if not self.leads:
+                print(file=sys.stderr)  # the first one's line may not have been over
+            raise
 
 
 def _is_sent_as_it_is(tensor: Tensor) -> bool:
@@ -305,8 +307,8 @@ def _has_failed() -> bool:
 
 def _let_be_ended(processes: Processes, why: str) -> NoReturn:
     """End, now that others are gone; whoever is at fault says why, and only if nobody does, this process."""
-    if asked():
-        end("with the other processes gone")
+    if asked():  # by whoever started the processes, who has seen it, too
+        raise SystemExit(1)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     time.sleep(GRACE_SECONDS)
     if _is_first_to_fail():
