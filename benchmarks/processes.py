@@ -4,9 +4,10 @@
 
 Timed are the functions that the stages call, with the sizes of the default study and of a larger diffusion. In every
 round one process trains alone while the others wait, and then all train together, for as many steps of the same
-batches; the ratio of each round is what counts, so a machine that slows down slows both. "adding up" is the time of a
-step in which the first process sends, receives and waits for the others: sending gradients during the backward pass, as
-DistributedDataParallel does, could hide no more of a step than that.
+batches; the ratio of each round is what counts, so a machine that slows down slows both. Beside the time on the clock
+stands that of the processor, in which a process that waits spends nothing: on a machine with fewer free cores than
+processes it is what tells. "adding up" is the time of a step in which the first process sends, receives and waits for
+the others: sending gradients during the backward pass, as DistributedDataParallel does, could hide no more of a step.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import io
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -80,13 +81,14 @@ def main() -> None:
     processes.meet(torch.device("cpu"))
     say = print if processes.leads else lambda *_, **__: None
     say(f"torch {torch.__version__}, {processes.count} processes of {torch.get_num_threads()} thread(s), gloo")
-    say(f"{'milliseconds a step':46s} {'alone':>8s} {'together':>9s} {'adding up':>10s} {'numbers':>9s}  gain")
+    say(f"{'milliseconds a step':42s} {'alone':>7s} {'together':>8s}  {'gain':20s} {'adding up':>9s} {'numbers':>8s}")
     for name, prepare in cases().items():
         measured = measure(prepare, processes, arguments.rounds, arguments.seconds)
-        alone, together, adding = (1e3 * statistics.median(times) for times in measured[:3])
-        ratios = [one / all_of_them for one, all_of_them in zip(*measured[:2], strict=True)]
-        gain = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        say(f"{name:46s} {alone:8.1f} {together:9.1f} {adding:10.2f} {measured[3]:9d}  {gain}", flush=True)
+        for label, alone, together in (("", measured.alone, measured.together), ("  processor", *measured.processor)):
+            gain = f"{_shown(one / several for one, several in zip(alone, together, strict=True))}"
+            one, several = (1e3 * statistics.median(times) for times in (alone, together))
+            adding = "" if label else f"{1e3 * statistics.median(measured.adding):9.2f} {measured.numbers:8d}"
+            say(f"{label or name:42s} {one:7.1f} {several:8.1f}  {gain:20s} {adding}", flush=True)
     say("\nadding up alone, no training:")
     for numbers in (10_000, 1_000_000, 10_000_000, 50_000_000):
         spent = []
@@ -113,10 +115,28 @@ def cases() -> dict[str, Prepare]:
     }
 
 
-def measure(
-    prepare: Prepare, processes: TimedProcesses, rounds: int, seconds: float
-) -> tuple[list[float], list[float], list[float], int]:
-    """Seconds a step alone, together and in adding up, of each round; and the numbers that are added up in a step."""
+@dataclass
+class Measured:
+    """Of each round, seconds a step.
+
+    Attributes:
+        alone: on the clock, of one process.
+        together: of all.
+        processor: the same of the processor: of one, and of the busiest of all.
+        adding: of adding up.
+        numbers: that are added up in a step.
+    """
+
+    alone: list[float] = field(default_factory=list)
+    together: list[float] = field(default_factory=list)
+    processor: tuple[list[float], list[float]] = field(default_factory=lambda: ([], []))
+    adding: list[float] = field(default_factory=list)
+    numbers: int = 0
+
+
+def measure(prepare: Prepare, processes: TimedProcesses, rounds: int, seconds: float) -> Measured:
+    """Train alone and together in turns."""
+    measured = Measured()
     with quietly():
         by_one = prepare(Run()) if processes.leads else None
         by_all = prepare(Run(processes=processes))
@@ -124,26 +144,35 @@ def measure(
         one_step = 0.0
         if by_one is not None:
             by_one(3)
-            one_step = _seconds(by_one, 3)
+            one_step = _seconds(by_one, 3)[0]
         steps = int(processes.agreed(max(3, int(seconds / max(one_step, 1e-6)))))
-        alone, together, adding = [], [], []
-        numbers = 0
         for _ in range(rounds):
             processes.wait()
-            alone.append(_seconds(by_one, steps) if by_one is not None else 0.0)
+            alone = _seconds(by_one, steps) if by_one is not None else (0.0, 0.0)
             processes.wait()
             processes.spent.clear()
             processes.numbers.clear()
-            together.append(_seconds(by_all, steps))
-            adding.append(sum(processes.spent) / steps)
-            numbers = max(processes.numbers)
-    return alone, together, adding, numbers
+            together = _seconds(by_all, steps)
+            measured.adding.append(sum(processes.spent) / steps)
+            measured.numbers = max(processes.numbers)
+            busiest = -processes.least(-round(1e9 * together[1]))
+            measured.alone.append(alone[0])
+            measured.together.append(together[0])
+            measured.processor[0].append(alone[1])
+            measured.processor[1].append(1e-9 * busiest)
+    return measured
 
 
-def _seconds(work: Callable[[int], object], steps: int) -> float:
-    started = time.perf_counter()
+def _seconds(work: Callable[[int], object], steps: int) -> tuple[float, float]:
+    """Of a step, on the clock and of the processor."""
+    started, processor = time.perf_counter(), time.process_time()
     work(steps)
-    return (time.perf_counter() - started) / steps
+    return (time.perf_counter() - started) / steps, (time.process_time() - processor) / steps
+
+
+def _shown(ratios: Iterable[float]) -> str:
+    each = list(ratios)
+    return f"{statistics.median(each):.2f} ({min(each):.2f} to {max(each):.2f})"
 
 
 def expert_steps(

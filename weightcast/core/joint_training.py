@@ -65,11 +65,11 @@ class OneProcess:
         return validation().detach().reshape(-1).expand(members)
 
     def whole(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """In the first process a state of everything that is trained, from the state of what this process trains."""
+        """Join the states of what each process trains to one of everything, in the first process."""
         return dict(tensors)
 
     def own(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The inverse of :meth:`whole`, in every process."""
+        """Take of a state of everything what this process trains: the inverse of :meth:`whole`."""
         return dict(tensors)
 
 

@@ -163,7 +163,7 @@ class Processes:
         return json.loads(bytes(sent.tolist()))
 
     def joined(self, part: Tensor, rows: int, axis: int = 0) -> Tensor:
-        """In the first process the shares of all, one after the other, on the CPU; in the others what they have.
+        """Put the shares of all one after the other, on the CPU, in the first process; the others get what they have.
 
         Args:
             part: this process's share.
@@ -188,7 +188,7 @@ class Processes:
         return torch.cat(parts).movedim(0, axis).to(part.dtype)
 
     def listed(self, own: Sequence[Any]) -> list[Any]:
-        """In the first process the entries of all, one process's after the other's; in the others their own.
+        """Put the entries of all one after the other, in the first process; the others get their own.
 
         Args:
             own: of this process, of what JSON can hold.

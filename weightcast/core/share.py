@@ -44,7 +44,7 @@ class Share:
 
     @property
     def weight(self) -> float:
-        """Of the share's mean in the mean of the whole; 1 for all of it."""
+        """What the share's mean counts in the mean of the whole; 1 for all of it."""
         return len(self) / self.whole
 
     def draws(self, draws: Draws) -> Draws:

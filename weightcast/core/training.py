@@ -277,7 +277,7 @@ def fit(
 
 
 def joined(result: Fit, processes: Processes) -> Fit:
-    """In the first process how a stack's training went with the members of all; in the others that of their own."""
+    """Put together how a stack's training went with the members of all, in the first process; not in the others."""
     count = torch.tensor([result.losses.shape[1]])
     processes.add([count])
     losses, validation = (processes.joined(rows, int(count), axis=1) for rows in (result.losses, result.validation))
