@@ -26,7 +26,6 @@ def test_processes_are_started_by_the_rule_and_an_edit_of_their_number_reruns_no
     assert after.tensors_digest != before.tensors_digest  # within rounding, not to the bit
     one, two = (curves(artifact) for artifact in (before, after))
     assert (one - two).abs().max() < 2e-3 * one.abs().max()
-    assert study.run(*command[:-1], "-n", "--cores", "2", "--configfile", mini).returncode == 0
 
 
 def curves(artifact):
