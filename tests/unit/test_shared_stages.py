@@ -24,8 +24,8 @@ from weightcast.core.job import Job
 from weightcast.core.kept_study import keep_study
 from weightcast.core.processes import Processes
 from weightcast.core.run import Run
-from weightcast.environments.jobs import JOBS
-from weightcast.runner import count_processes, run_job
+from weightcast.environments.jobs import JOBS, TrainExperts
+from weightcast.runner import count_processes, find_stage, run_job
 from weightcast.studies import load_plan
 
 STEPS = 12
@@ -130,6 +130,25 @@ def test_experts_are_told_apart_as_by_one_process(chain: Chain, shared: Path) ->
         assert {key: entry[key] for key in same} == {key: other[key] for key in same}
         assert other["train_error"] == pytest.approx(entry["train_error"], rel=1e-4)
         assert other["validation_error"] == pytest.approx(entry["validation_error"], rel=1e-4)
+
+
+def train_one_expert(processes: Processes, config: Path, folder: Path, output: Path) -> None:
+    """What is left of a shard, with less members than processes."""
+    settings = TrainExperts.of(load_plan(config), "conditioned", "visible-000")
+    settings = settings.model_copy(update={"environments": settings.environments[:1], "members": 1})
+    inputs = {"base": folder / "results/base/conditioned.safetensors", "trajectories": folder / "trajectories"}
+    stage = find_stage("train_experts")
+    made = stage(Run(processes=processes), settings, **stage.load({name: str(path) for name, path in inputs.items()}))
+    assert (made is None) == (not processes.leads)
+    if processes.leads:
+        made.save(output / "one.safetensors")
+
+
+def test_a_single_expert_is_trained_by_the_first_process(chain: Chain, shared: Path, tmp_path: Path) -> None:
+    (config,) = shared.glob("*/config.yaml")
+    assert side_by_side(train_one_expert, config, chain.folder, tmp_path) == [0, 0]
+    (_, two), found = both(chain, shared, "train_experts"), load_artifact(tmp_path / "one.safetensors")
+    torch.testing.assert_close(found.tensors["weights"][0], two.tensors["weights"][0], rtol=1e-5, atol=1e-6)
 
 
 # --- through the script that every job runs
