@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 import torch
+from refusals import refused
 from side_by_side import side_by_side
 from tiny_chain import Chain, tiny_plan
-from tiny_study import ROOT
+from tiny_study import ROOT, tiny_config
 
 from weightcast.core.artifact_header import read_metadata
 from weightcast.core.artifacts import Artifact, load_artifact
@@ -24,7 +25,9 @@ from weightcast.core.job import Job
 from weightcast.core.kept_study import keep_study
 from weightcast.core.processes import Processes
 from weightcast.core.run import Run
-from weightcast.environments.jobs import JOBS, TrainExperts
+from weightcast.environments.config.acceleration import SharedAcceleration
+from weightcast.environments.config.study import parse_study
+from weightcast.environments.jobs import JOBS, Plan, TrainExperts
 from weightcast.runner import count_processes, find_stage, run_job
 from weightcast.studies import load_plan
 
@@ -149,6 +152,26 @@ def test_a_single_expert_is_trained_by_the_first_process(chain: Chain, shared: P
     assert side_by_side(train_one_expert, config, chain.folder, tmp_path) == [0, 0]
     (_, two), found = both(chain, shared, "train_experts"), load_artifact(tmp_path / "one.safetensors")
     torch.testing.assert_close(found.tensors["weights"][0], two.tensors["weights"][0], rtol=1e-5, atol=1e-6)
+
+
+# --- how many
+
+
+@pytest.mark.parametrize("found", [0, "many", 2.5, None, True, 1025])
+def test_what_is_no_number_of_processes_is_refused_in_one_line(found: Any, tmp_path: Path) -> None:
+    config = tiny_config(tmp_path) | {"acceleration": {"expert_processes": found}}
+    with refused(f"acceleration.expert_processes: found {found!r}", "a number from 1 to 1024, or 'auto'"):
+        parse_study(config)
+
+
+def test_stages_are_told_nothing_of_the_number_of_processes(chain: Chain) -> None:
+    study = chain.plan.study
+    several = study.model_copy(update={"acceleration": SharedAcceleration(processes=4, expert_processes="auto")})
+    assert several.acceleration.processes_of("train_vae") == several.acceleration.processes_of("tune_generator") == 4
+    assert several.acceleration.processes_of("train_experts") == "auto"
+    for stage, (of, _) in SHARED.items():
+        told, before = (JOBS[stage].of(plan, **of) for plan in (Plan(several, chain.plan.table), chain.plan))
+        assert told.digest == before.digest
 
 
 # --- through the script that every job runs

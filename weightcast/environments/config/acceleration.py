@@ -4,14 +4,28 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from weightcast.core.config.device import AccelerationSettings
 
 MOST_PROCESSES = 1024
 """On one machine: what is beyond it is a slip."""
 
-ProcessCount = Annotated[int, Field(ge=1, le=MOST_PROCESSES)] | Literal["auto"]
+
+def _number_or_auto(value: object) -> object:
+    """Refuse what is neither, in words that name no type.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if value == "auto" or (str(value).isdecimal() and 1 <= int(str(value)) <= MOST_PROCESSES):
+        return value
+    raise ValueError(f"input should be a number from 1 to {MOST_PROCESSES}, or 'auto'")
+
+
+ProcessCount = Annotated[
+    Annotated[int, Field(ge=1, le=MOST_PROCESSES)] | Literal["auto"], BeforeValidator(_number_or_auto)
+]
 """How many processes share a training: a number, or ``auto``, one for each GPU that its job sees."""
 
 
