@@ -22,7 +22,8 @@ _STOPPED = 128 + signal.SIGTERM
 def launch(command: Sequence[str], count: int) -> None:
     """Run a Python program in so many processes, which find each other, and wait for them.
 
-    They share this process's threads. SIGTERM is passed on to them. When one fails, the others are asked to end.
+    They share this process's threads. SIGTERM and Ctrl-C are passed on to them, so that they save. When one fails, the
+    others are asked to end.
 
     Args:
         command: the program's path and its arguments.
@@ -58,6 +59,8 @@ def launch(command: Sequence[str], count: int) -> None:
         elastic_launch(config, sys.executable)("-u", *command)
     except SignalException:
         raise SystemExit(_STOPPED) from None
+    except KeyboardInterrupt:  # which the launcher passes on as SIGTERM
+        raise SystemExit(128 + signal.SIGINT) from None
     except ChildFailedError as error:
         codes = {rank: failure.exitcode for rank, failure in error.failures.items()}
         raise _ending(codes, count) from None
