@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from weightcast.core.nets.build import build_predictor, describe_architecture
 from weightcast.core.nets.fno import FNO
+from weightcast.core.run import Run
 from weightcast.environments.config.study import load_study
 from weightcast.environments.experts import plan_members, starting_weights, train_experts
 from weightcast.environments.predictor import StackedPredictor
@@ -74,6 +75,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     torch.set_num_threads(1)
+    run = Run()
     study = load_study("config.yaml")
     training = study.zoo.training.model_copy(update={"steps": arguments.steps})
     architecture = describe_architecture(study.predictor, len(study.data.channels))
@@ -85,11 +87,11 @@ def main() -> None:
     frames = torch.randn(arguments.experts, 2, study.data.trained_frames, len(study.data.channels), *study.data.grid)
 
     def stacked() -> None:
-        train_experts(start, members, frames, range(arguments.experts), predictor, training)
+        train_experts(run, start, members, frames, range(arguments.experts), predictor, training)
 
     def one_by_one() -> None:
         for row, member in enumerate(members):
-            train_experts(start[row : row + 1], [member], frames, [row], predictor, training)
+            train_experts(run, start[row : row + 1], [member], frames, [row], predictor, training)
 
     def plain_loop() -> None:
         for row in range(arguments.experts):
@@ -110,10 +112,10 @@ def main() -> None:
 
     seconds: dict[str, list[float]] = {"stacked": [], "one by one": [], "plain loop": []}
     for round_ in range(arguments.rounds + 1):
-        for name, run in (("stacked", stacked), ("one by one", one_by_one), ("plain loop", plain_loop)):
+        for name, train in (("stacked", stacked), ("one by one", one_by_one), ("plain loop", plain_loop)):
             with contextlib.redirect_stderr(io.StringIO()):  # progress bars
                 started = time.perf_counter()
-                run()
+                train()
             if round_:  # the first round warms up
                 seconds[name].append(time.perf_counter() - started)
     print(

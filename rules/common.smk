@@ -83,6 +83,8 @@ def templates(*files):
 # The command of every rule. Braces in a path are not for Snakemake to fill.
 RUNNER = shlex.quote(named("scripts/run_stage.py", ROOT)).replace("{", "{{").replace("}", "}}")
 RUN = f"python {RUNNER} {{params.job:q}} > {{log:q}} 2>&1"
+# Of rules whose trainings several processes may share. How many is a resource: an edit of it reruns nothing.
+RUN_SHARED = f"python {RUNNER} {{params.job:q}} --processes {{resources.processes}} > {{log:q}} 2>&1"
 
 
 @cache

@@ -11,22 +11,24 @@ from collections.abc import Mapping
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from weightcast.core.config.device import DEVICE_PATTERN
 from weightcast.core.errors import InputError
 from weightcast.core.files import remove_partials_of
 from weightcast.core.job import Job, StageSettings, read_job
+from weightcast.core.processes import Processes
 from weightcast.core.run import Run
 from weightcast.studies import load_plan, stages_of
 
 
-def run_job(argument: str, device: str | None = None) -> None:
-    """Run a job.
+def run_job(argument: str, device: str | None = None, processes: Processes | None = None) -> None:
+    """Run a job, or this process's part in it.
 
     Args:
         argument: JSON, or the path of a file.
         device: replaces the study's.
+        processes: that run the job together, each of which calls this; this one alone if None.
 
     Raises:
         InputError: the job, its settings or its inputs cannot be used.
@@ -37,8 +39,10 @@ def run_job(argument: str, device: str | None = None) -> None:
 
         choose_device(device, "--device")
     settings, execution = _settings(job)
+    processes = processes or Processes()
+    _check_processes(job, settings, processes.count)
     stage = find_stage(job.stage)
-    name = device or job.device or execution.get("device", "cpu")
+    name = _device(job, execution, device)
     if re.fullmatch(DEVICE_PATTERN, name) is None:  # whether it is there, is asked when something is to be placed there
         raise InputError(f"device: found {name!r}, expected auto, cpu, cuda or cuda:<number>")
     run = Run(
@@ -47,12 +51,52 @@ def run_job(argument: str, device: str | None = None) -> None:
         state=None if job.state is None else Path(job.state),
         identity=partial(stage.key, settings, job.inputs),
         outputs={name: Path(path) for name, path in job.outputs.items()},
+        processes=processes,
     )
-    for output in run.outputs.values():
-        remove_partials_of(output)
+    if not processes.alone:
+        processes.meet(run.device)
+    if processes.leads:
+        for output in run.outputs.values():
+            remove_partials_of(output)
     made = stage(run, settings, **stage.load(job.inputs))
-    _save(made, run.outputs, job.stage)
-    run.finish()
+    if processes.leads:
+        _save(made, run.outputs, job.stage)
+        run.finish()
+    processes.leave()
+
+
+def count_processes(argument: str, wanted: int | Literal["auto"], device: str | None = None) -> int:
+    """How many processes are to run a job together.
+
+    Args:
+        argument: JSON, or the path of a file.
+        wanted: so many; ``auto``: one for each GPU that the job may use, as far as its stage can be shared.
+        device: replaces the study's.
+
+    Raises:
+        InputError: the job or its settings cannot be used, or it cannot be shared by so many.
+    """
+    if wanted == 1:
+        return 1
+    job = read_job(argument)
+    settings, execution = _settings(job)
+    if wanted == "auto":
+        from weightcast.core.device import gpus_of
+
+        return max(1, min(settings.most_processes, gpus_of(_device(job, execution, device))))
+    _check_processes(job, settings, wanted)
+    return wanted
+
+
+def _device(job: Job, execution: Mapping[str, Any], device: str | None) -> str:
+    return str(device or job.device or execution.get("device", "cpu"))
+
+
+def _check_processes(job: Job, settings: StageSettings, count: int) -> None:
+    most = settings.most_processes
+    if count > most:
+        why = "this stage cannot be shared" if most == 1 else f"a step of its training has {most} rows to share"
+        raise InputError(f"job {job.stage}: --processes: found {count}, expected at most {most}: {why}")
 
 
 def find_stage(name: str) -> Any:

@@ -3,8 +3,8 @@
 from weightcast.core.environment_table import read_environments
 from weightcast.environments.config.condition import LABELLED
 from weightcast.environments.config.trained_maps import trained_maps
-from weightcast.environments.jobs import Plan
-from weightcast.environments.memory import memory_mb
+from weightcast.environments.jobs import JOBS, Plan
+from weightcast.environments.memory import LEAST_MB, memory_mb
 from weightcast.environments.plan import (
     adapted_arms,
     adapted_maps,
@@ -85,6 +85,33 @@ def bases(*names):
 def memory(stage):
     """Megabytes that a job of a stage asks for; more at every further attempt."""
     return lambda wildcards, attempt: attempt * memory_mb(stage, PLAN, dict(wildcards.items()))
+
+
+def shared(stage):
+    """Threads of a job whose training several processes share: one for each, as many as the job is to have.
+
+    Snakemake gives it no more than there are cores. With `auto` only the job finds out, and asks for one.
+    """
+    chosen = STUDY.acceleration.processes_of(stage)
+    if chosen in (1, "auto"):
+        return 1
+    return lambda wildcards: min(chosen, JOBS[stage].of(PLAN, **dict(wildcards.items())).most_processes)
+
+
+def shared_resources(stage):
+    """What such a job asks for: a GPU for each process, and the memory of one, or of a shard's experts, for all."""
+    is_auto = STUDY.acceleration.processes_of(stage) == "auto"
+
+    def megabytes(wildcards, attempt, threads):
+        one = memory_mb(stage, PLAN, dict(wildcards.items()))
+        split = stage == "train_experts"  # of whose members each process holds some
+        return attempt * (one + (threads - 1) * (LEAST_MB if split else one) + (LEAST_MB if threads > 1 else 0))
+
+    return {
+        "mem_mb": megabytes,
+        "gpu": lambda wildcards, threads: GPU * threads,
+        "processes": lambda wildcards, threads: "auto" if is_auto else threads,
+    }
 
 
 def base_priority(kind):

@@ -43,14 +43,13 @@ rule train_vae:
     priority: 70
     conda:
         ENVIRONMENT
-    threads: 1
+    threads: shared("train_vae")
     resources:
-        mem_mb=memory("train_vae"),
-        gpu=GPU,
+        **shared_resources("train_vae"),
     params:
         **job("train_vae"),
     shell:
-        RUN
+        RUN_SHARED
 
 
 rule train_diffusion:
@@ -69,14 +68,13 @@ rule train_diffusion:
     priority: 80
     conda:
         ENVIRONMENT
-    threads: 1
+    threads: shared("train_diffusion")
     resources:
-        mem_mb=memory("train_diffusion"),
-        gpu=GPU,
+        **shared_resources("train_diffusion"),
     params:
         **job("train_diffusion"),
     shell:
-        RUN
+        RUN_SHARED
 
 
 rule tune_generator:
@@ -94,14 +92,13 @@ rule tune_generator:
     priority: 90
     conda:
         ENVIRONMENT
-    threads: 1
+    threads: shared("tune_generator")
     resources:
-        mem_mb=memory("tune_generator"),
-        gpu=GPU,
+        **shared_resources("tune_generator"),
     params:
         **job("tune_generator"),
     shell:
-        RUN
+        RUN_SHARED
 
 
 rule generate_weights:

@@ -41,14 +41,13 @@ rule train_experts:
     priority: 60
     conda:
         ENVIRONMENT
-    threads: 1
+    threads: shared("train_experts")
     resources:
-        mem_mb=memory("train_experts"),
-        gpu=GPU,
+        **shared_resources("train_experts"),
     params:
         **job("train_experts"),
     shell:
-        RUN
+        RUN_SHARED
 
 
 rule gather_zoo:

@@ -8,6 +8,7 @@ import torch
 
 from weightcast.core.config.device import DEVICE_PATTERN, AccelerationSettings
 from weightcast.core.errors import InputError
+from weightcast.core.processes import Processes
 
 
 def choose_device(name: str = "auto", source: str = "device") -> torch.device:
@@ -30,6 +31,36 @@ def choose_device(name: str = "auto", source: str = "device") -> torch.device:
         found = "no GPU" if not there else f"{there} GPU{'s' if there > 1 else ''}, numbered from 0"
         raise InputError(f"{source}: found {name!r}, expected a device of this machine: torch sees {found}")
     return torch.device("cuda", number)
+
+
+def device_of_process(device: torch.device, name: str, processes: Processes) -> torch.device:
+    """The device of one of several processes: a CPU they have together, of GPUs each has its own.
+
+    Args:
+        device: that the name stands for.
+        name: as :func:`choose_device` takes it.
+        processes: of the job.
+
+    Raises:
+        InputError: there are not so many GPUs, or a single one was named.
+    """
+    if processes.alone or device.type == "cpu":
+        return device
+    there = torch.cuda.device_count()
+    if ":" in name:
+        raise InputError(f"device: found {name!r} with {processes.count} processes, expected cuda: each has a GPU")
+    if processes.count > there:
+        gpus = f"{there} GPU{'s' if there > 1 else ''}"
+        raise InputError(f"--processes: found {processes.count}, expected at most {there}: torch sees {gpus}")
+    return torch.device("cuda", processes.rank)
+
+
+def gpus_of(name: str) -> int:
+    """How many GPUs a job may use on devices of a name, as :func:`choose_device` takes it; 0 on a CPU."""
+    device = choose_device(name)
+    if device.type == "cpu":
+        return 0
+    return 1 if ":" in name else torch.cuda.device_count()
 
 
 def set_precision(acceleration: AccelerationSettings) -> None:

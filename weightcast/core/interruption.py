@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -27,6 +27,7 @@ STOPPED = "weightcast: stopped"
 
 _asked: list[str] = []
 _can_save: list[str] = []
+_conditions: list[Callable[[], bool]] = []
 
 
 def listen() -> None:
@@ -82,6 +83,16 @@ def saving(what: str) -> Iterator[None]:
         end(f"after {what}")
 
 
+@contextmanager
+def say_only_if(condition: Callable[[], bool]) -> Iterator[None]:
+    """Within the block the line with which the process ends is said only if this holds then."""
+    _conditions.append(condition)
+    try:
+        yield
+    finally:
+        _conditions.remove(condition)
+
+
 def end(where: str) -> NoReturn:
     """End the process, as one that a signal ended, with a line that says where.
 
@@ -89,7 +100,8 @@ def end(where: str) -> NoReturn:
         SystemExit: always, of status 143.
     """
     why = _asked[0] if _asked else "asked to"
-    print(f"{STOPPED} {where}, {why}: the same command goes on from there", file=sys.stderr, flush=True)
+    if all(condition() for condition in _conditions):
+        print(f"{STOPPED} {where}, {why}: the same command goes on from there", file=sys.stderr, flush=True)
     raise SystemExit(128 + signal.SIGTERM)
 
 

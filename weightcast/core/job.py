@@ -35,6 +35,11 @@ class StageSettings(Settings):
         plain = self.model_dump(mode="json")
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
+    @property
+    def most_processes(self) -> int:
+        """How many processes may share the stage's trainings: 1 where they cannot, else as many as a step has rows."""
+        return 1
+
 
 @dataclass(frozen=True)
 class Job:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from weightcast.core.config.device import AccelerationSettings
+from weightcast.core.processes import Processes
 
 if TYPE_CHECKING:
     import torch
@@ -44,6 +46,7 @@ class Run:
         identity: computed when it is needed, since digesting all inputs takes a moment.
         provenance: replaces the parts of the identity in what artifacts say of where they come from.
         outputs: where the stage's outputs go, by name.
+        processes: that share its trainings, each of which has such a run; this one alone if None.
 
     Attributes:
         curves: training and validation errors of what has been trained, by name.
@@ -59,6 +62,7 @@ class Run:
         identity: Identity | None = None,
         provenance: Mapping[str, Any] | None = None,
         outputs: Mapping[str, Path] | None = None,
+        processes: Processes | None = None,
     ) -> None:
         self._device = device
         self.acceleration = acceleration or AccelerationSettings()
@@ -67,6 +71,7 @@ class Run:
         self._identity = identity
         self._provenance = provenance
         self.outputs = dict(outputs or {})
+        self.processes = processes or Processes()
         self.curves: dict[str, Any] = {}
         self._states: list[Resume] = []
 
@@ -77,10 +82,12 @@ class Run:
         Raises:
             InputError: there is no such device.
         """
-        from weightcast.core.device import choose_device, set_precision
+        from weightcast.core.device import choose_device, device_of_process, set_precision
 
         set_precision(self.acceleration)
-        return choose_device(self._device) if isinstance(self._device, str) else self._device
+        if not isinstance(self._device, str):
+            return self._device
+        return device_of_process(choose_device(self._device), self._device, self.processes)
 
     @cached_property
     def resume(self) -> Resume | None:
@@ -133,9 +140,10 @@ class Run:
     ) -> Fit:
         """Train as :func:`weightcast.core.training.fit`, and note the curve under this name.
 
-        A training's state is kept under the run's key and this name, which must be its own within the stage.
+        A training's state is kept under the run's key and this name, which must be its own within the stage. Several
+        processes share the training, each with its share of the loss, or of a stack's members.
         """
-        from weightcast.core.training import fit
+        from weightcast.core.training import fit, joined
 
         state = None if self.resume is None else self.resume.part(name)
         result = fit(
@@ -147,11 +155,18 @@ class Run:
             validation=validation,
             resume=state,
             label=name,
+            processes=self.processes,
         )
-        self.curves[name] = result.curve()
+        self.curves[name] = (joined(result, self.processes) if stacked else result).curve()
         if state is not None:
             self._states.append(state)
         return result
+
+    def alone(self) -> Run:
+        """This run as one whose trainings no other process shares; curves and states are this run's."""
+        own = copy(self)
+        own.processes = Processes()
+        return own
 
     @contextmanager
     def iterations(self, count: int, name: str) -> Iterator[int]:

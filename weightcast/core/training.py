@@ -13,7 +13,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,11 +22,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from weightcast.core.artifact_header import digest_of
-from weightcast.core.artifacts import load_artifact, save_artifact
+from weightcast.core.artifacts import Artifact, load_artifact, save_artifact
 from weightcast.core.config.training import TrainingSettings
 from weightcast.core.errors import InputError
 from weightcast.core.files import remove_partials_of
-from weightcast.core.interruption import asked, end, saving
+from weightcast.core.interruption import end, saving
+from weightcast.core.joint_training import OneProcess, joint_training
+from weightcast.core.processes import Processes
 
 SAVE_EVERY_SECONDS = float(os.environ.get("WEIGHTCAST_SAVE_SECONDS", "20"))
 VALIDATIONS = 20
@@ -70,7 +72,7 @@ class Fit:
     Attributes:
         losses: [step, member] loss before each step; NaN where a member had diverged.
         diverged: [member] bool; such a member's parameters were left at their last finite value.
-        seconds: time spent in training, over all interruptions.
+        seconds: time spent in training, over all interruptions, of all processes together.
         validated_steps: after how many steps each validation was.
         validation: [validation, member] error on data that is not trained on; no rows where there is none.
     """
@@ -132,7 +134,14 @@ class _State:
             validation=[],
         )
 
-    def save(self, resume: Resume, step: int, seconds: float) -> None:
+    def save(self, resume: Resume, step: int, seconds: float, joint: OneProcess) -> None:
+        """Write one file of everything that is trained, whatever the number of processes."""
+        tensors = joint.whole(self._tensors())
+        metadata = {"step": step, "seconds": seconds, "validated_steps": self.validated_steps}
+        if joint.processes.leads:
+            save_artifact(resume.path, "resume", tensors, metadata)
+
+    def _tensors(self) -> dict[str, Tensor]:
         tensors = {"losses": self.losses, "alive": self.alive, "lowest": self.lowest}
         if self.validation:
             tensors["validation"] = torch.stack(self.validation)
@@ -142,36 +151,28 @@ class _State:
                 tensors[f"state.{index}.{name}"] = torch.as_tensor(value)
         for kind, copies in (("average", self.averages), ("best", self.best)):
             tensors |= {f"{kind}.{index}": copy for index, copy in enumerate(copies)}
-        metadata = {"step": step, "seconds": seconds, "validated_steps": self.validated_steps}
-        save_artifact(resume.path, "resume", tensors, metadata)
+        return tensors
 
     @torch.no_grad()
-    def restore(self, resume: Resume) -> tuple[int, float]:
-        """Steps that are done and the seconds that they took; none and zero where there is no usable state."""
-        try:
-            state = load_artifact(resume.path, "resume")
-        except InputError:  # damaged, for instance by a full disk: start over rather than stop the study
-            resume.clear()
-            return 0, 0.0
-        self.losses.copy_(state.tensors["losses"])
-        self.alive.copy_(state.tensors["alive"])
-        self.lowest.copy_(state.tensors["lowest"])
+    def restore(self, state: Artifact, joint: OneProcess) -> None:
+        """Go on from what :meth:`save` wrote."""
+        tensors = joint.own(state.tensors)
+        self.losses.copy_(tensors["losses"])
+        self.alive.copy_(tensors["alive"])
+        self.lowest.copy_(tensors["lowest"])
         self.validated_steps = [int(step) for step in state.metadata["validated_steps"]]
-        self.validation = list(state.tensors.get("validation", torch.zeros(0, 1)))
+        self.validation = list(tensors.get("validation", torch.zeros(0, 1)))
         for kind, copies in (("average", self.averages), ("best", self.best)):
             for index, copy in enumerate(copies):
-                copy.copy_(state.tensors[f"{kind}.{index}"])
+                copy.copy_(tensors[f"{kind}.{index}"])
         for index, parameter in enumerate(self.parameters):
-            parameter.copy_(state.tensors[f"parameter.{index}"])
+            parameter.copy_(tensors[f"parameter.{index}"])
             prefix = f"state.{index}."
-            saved = {
-                name.removeprefix(prefix): state.tensors[name] for name in state.tensors if name.startswith(prefix)
-            }
+            saved = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
             if saved:  # the count of steps stays on the CPU, as the optimiser has it
                 self.optimiser.state[parameter] = {
                     name: value if name == "step" else value.to(parameter.device) for name, value in saved.items()
                 }
-        return int(state.metadata["step"]), float(state.metadata["seconds"])
 
 
 def fit(
@@ -184,13 +185,16 @@ def fit(
     validation: Callable[[], Tensor] | None = None,
     resume: Resume | None = None,
     label: str = "training",
+    processes: Processes | None = None,
 ) -> Fit:
     """Minimise ``loss`` in place over ``parameters`` with AdamW, linear warm-up and cosine decay.
 
     Args:
         parameters: leaf tensors, all on one device. If ``stacked``, each has a leading member axis, and members are
             independent: the gradient is clipped, and divergence handled, for each alone.
-        loss: step -> scalar, or [member] if ``stacked``.
+        loss: step -> scalar, or [member] if ``stacked``. Where several processes train: the share of it that this one
+            computes, so that the loss is the sum of the shares (:class:`weightcast.core.share.Share`); of a stack, the
+            members of this process.
         settings: steps, learning rate, weight decay, clip, average, what to keep.
         stacked: whether there is a member axis.
         may_diverge: whether a member whose loss or gradient stops being finite is frozen from then on and flagged,
@@ -199,6 +203,10 @@ def fit(
             random numbers of the training's. It is looked at ``VALIDATIONS`` times.
         resume: where to keep state; None trains in one go.
         label: shown in the progress bar and in messages.
+        processes: that train together, all of which call this; None: this one alone. The first one keeps the state.
+
+    Returns:
+        How it went; of a stack, with the members of this process alone (:func:`joined` has all).
 
     Raises:
         TrainingDiverged: a loss or gradient is not finite, or no validation is where the best is to be kept, unless
@@ -209,13 +217,18 @@ def fit(
         raise InputError(f"{label}: training.keep: found 'best', expected 'last': this training has no validation")
     parameters = list(parameters)
     members = parameters[0].shape[0] if stacked else 1
+    processes = processes or Processes()
+    joint = joint_training(processes, stacked, members)
+    joint.begin(parameters)
     state = _State.new(parameters, settings, members)
-    first, spent = state.restore(resume) if resume is not None and resume.path.is_file() else (0, 0.0)
+    first, spent = _restored(state, resume, joint)
     validated_at = _validated_at(settings.steps) if validation is not None else set()
 
-    if resume is not None:
-        remove_partials_of(resume.path)
     started = saved = time.monotonic()
+
+    def seconds() -> float:
+        return spent + processes.count * (time.monotonic() - started)
+
     steps = tqdm(
         range(first, settings.steps),
         initial=first,
@@ -224,13 +237,13 @@ def fit(
         mininterval=0.5 if sys.stderr.isatty() else 20.0,  # a log file wants lines, not a moving bar
         file=sys.stderr,
     )
-    for step in _stopping(steps, label, state, resume, lambda: spent + time.monotonic() - started):
+    for step in _stopping(steps, label, state, resume, seconds, joint):
         for group in state.optimiser.param_groups:
             group["lr"] = learning_rate(step, settings)
         value = loss(step).reshape(-1)
         state.optimiser.zero_grad()
         value.sum().backward()
-        value = value.detach()
+        value = joint.step(parameters, value.detach(), time.monotonic() - saved > SAVE_EVERY_SECONDS)
         state.losses[step] = torch.where(state.alive, value, torch.nan)
         state.alive &= _clip_each(parameters, value, settings.clip, stacked, state.alive)
         if bool(state.alive.all()):  # the one look at numbers in a step: on a GPU it waits for all that is queued
@@ -242,13 +255,13 @@ def fit(
         if settings.average is not None:
             _average(state.averages, parameters, settings.average, step)
         if validation is not None and step + 1 in validated_at:
-            _validate(state, validation, step + 1, members)
-        if resume is not None and time.monotonic() - saved > SAVE_EVERY_SECONDS:
-            state.save(resume, step + 1, spent + time.monotonic() - started)
+            _validate(state, validation, step + 1, members, joint)
+        if resume is not None and joint.saves:
+            state.save(resume, step + 1, seconds(), joint)
             saved = time.monotonic()
-    seconds = spent + time.monotonic() - started
+    took = seconds()
     if resume is not None:
-        state.save(resume, settings.steps, seconds)
+        state.save(resume, settings.steps, took, joint)
     never = torch.zeros_like(state.alive) if settings.keep == "last" else ~torch.isfinite(state.lowest)
     if bool(never.any()) and not may_diverge:
         raise TrainingDiverged(
@@ -257,13 +270,51 @@ def fit(
         )
     _keep(state, settings)
     ended = state.losses[-max(1, settings.steps // 50) :].nanmean()
-    print(f"{label}: {settings.steps} steps in {seconds:.1f} s, loss {float(ended):.4g}", file=sys.stderr, flush=True)
+    of = "" if processes.alone else f" of {processes.count} processes"
+    print(f"{label}: {settings.steps} steps in {took:.1f} s{of}, loss {float(ended):.4g}", file=sys.stderr, flush=True)
     rows = torch.stack(state.validation) if state.validation else torch.zeros(0, members)
-    return Fit(state.losses.cpu(), (~state.alive | never).cpu(), seconds, state.validated_steps, rows)
+    return Fit(state.losses.cpu(), (~state.alive | never).cpu(), took, state.validated_steps, rows)
+
+
+def joined(result: Fit, processes: Processes) -> Fit:
+    """Put together how a stack's training went with the members of all, in the first process; not in the others."""
+    count = torch.tensor([result.losses.shape[1]])
+    processes.add([count])
+    losses, validation = (processes.joined(rows, int(count), axis=1) for rows in (result.losses, result.validation))
+    diverged = processes.joined(result.diverged, int(count))
+    return replace(result, losses=losses, diverged=diverged, validation=validation)
+
+
+def _restored(state: _State, resume: Resume | None, joint: OneProcess) -> tuple[int, float]:
+    """Steps that are done and the seconds that they took; none and zero where there is no usable state.
+
+    The first process looks and says what it found, so that all go on from the same step; none writes a newer state
+    before all have read this one.
+    """
+    found = None
+    if resume is not None and joint.processes.leads:
+        remove_partials_of(resume.path)
+        if resume.path.is_file():
+            try:
+                found = load_artifact(resume.path, "resume")
+            except InputError:  # damaged, for instance by a full disk: start over rather than stop the study
+                resume.clear()
+    step, seconds = joint.processes.agreed(
+        [0, 0.0] if found is None else [int(found.metadata["step"]), float(found.metadata["seconds"])]
+    )
+    if step and resume is not None:
+        state.restore(found or load_artifact(resume.path, "resume"), joint)
+    joint.processes.wait()
+    return step, seconds
 
 
 def _stopping(
-    steps: tqdm[int], label: str, state: _State, resume: Resume | None, seconds: Callable[[], float]
+    steps: tqdm[int],
+    label: str,
+    state: _State,
+    resume: Resume | None,
+    seconds: Callable[[], float],
+    joint: OneProcess,
 ) -> Iterator[int]:
     """Steps, until the process is asked to end: then the state is saved, where one is kept, and it ends."""
     if resume is None:
@@ -271,16 +322,17 @@ def _stopping(
         return
     with saving(label):
         for step in steps:
-            if asked():
+            if joint.stops:
                 steps.close()  # its bar's last line comes before what is said
-                _save_and_end(label, state, resume, step, seconds())
+                _save_and_end(label, state, resume, step, seconds(), joint)
             yield step
-        if asked():
-            _save_and_end(label, state, resume, len(state.losses), seconds())
+        if joint.stops:
+            _save_and_end(label, state, resume, len(state.losses), seconds(), joint)
 
 
-def _save_and_end(label: str, state: _State, resume: Resume, step: int, seconds: float) -> NoReturn:
-    state.save(resume, step, seconds)
+def _save_and_end(label: str, state: _State, resume: Resume, step: int, seconds: float, joint: OneProcess) -> NoReturn:
+    state.save(resume, step, seconds, joint)
+    joint.processes.wait()  # one that ended now would take the others with it, before the state is written
     end(f"in {label} after {step} of {len(state.losses)} steps, with its state saved")
 
 
@@ -297,10 +349,10 @@ def _validated_at(steps: int) -> set[int]:
 
 
 @torch.no_grad()
-def _validate(state: _State, validation: Callable[[], Tensor], step: int, members: int) -> None:
+def _validate(state: _State, validation: Callable[[], Tensor], step: int, members: int, joint: OneProcess) -> None:
     """Note the validation error, of the average where there is one, and keep the best parameters of each member."""
     with _Averaged(state):
-        error = validation().detach().reshape(-1).expand(members)
+        error = joint.validated(validation, members)
         better = error < state.lowest
         state.lowest = torch.where(better, error, state.lowest)
         for kept, parameter in zip(state.best, state.parameters, strict=bool(state.best)):

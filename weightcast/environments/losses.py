@@ -9,6 +9,7 @@ from torch import Tensor
 
 from weightcast.core.config.training import PooledTraining
 from weightcast.core.draws import Draws
+from weightcast.core.share import Share
 from weightcast.environments.dataset import draw_windows, windows_at
 from weightcast.environments.predictor import StackedPredictor
 
@@ -29,6 +30,7 @@ def pooled_loss(
     settings: PooledTraining,
     seed: int,
     start_share: float,
+    share: Share | None = None,
 ) -> Callable[[int], Tensor]:
     """The loss of a step: rollout error over a few visible environments drawn for it.
 
@@ -39,11 +41,15 @@ def pooled_loss(
         settings: unroll, batch, environments a step.
         seed: of the draws.
         start_share: of the windows that begin with a trajectory's first frame.
+        share: of these environments, of which the mean error is; all if None.
     """
+    count = min(settings.environments, len(frames))
+    share = Share(0, count, count) if share is None else share
 
     def loss(step: int) -> Tensor:
         draws = Draws(frames.device, seed, "step", step)
-        chosen = draws.permutation(len(frames))[: settings.environments]
+        chosen = share.take(draws.permutation(len(frames))[:count])
+        draws = share.draws(draws)
         windows = draw_windows(frames, chosen, settings.batch, settings.unroll + 1, draws, start_share)
         return environment_loss(predictor.rollout_error(weights_of(chosen), windows)).mean()
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from weightcast.core.config.device import AccelerationSettings, DeviceName
+from weightcast.core.config.device import DeviceName
 from weightcast.core.config.messages import check_once, first_line
 from weightcast.core.config.overlay import overlaid
 from weightcast.core.config.predictor import AnyPredictor
@@ -17,6 +17,7 @@ from weightcast.core.errors import InputError
 from weightcast.core.methods import ENSEMBLE, OBSERVED, WEIGHTS_ONLY
 from weightcast.core.names import check_name
 from weightcast.core.nets.sizes import count_weights
+from weightcast.environments.config.acceleration import SharedAcceleration
 from weightcast.environments.config.baselines import BaselineSettings
 from weightcast.environments.config.condition import LABELLED, UNREGRESSED, ConditionSettings, FramesSettings
 from weightcast.environments.config.context import ContextSettings
@@ -65,8 +66,8 @@ class Study(Settings):
     """Distil predictors into differential equations, for states without a grid; show where encoders look. null: not."""
 
     device: DeviceName = "auto"
-    acceleration: AccelerationSettings = AccelerationSettings()
-    """Less exact arithmetic and compiled steps."""
+    acceleration: SharedAcceleration = SharedAcceleration()
+    """Less exact arithmetic, compiled steps, several processes for a training."""
 
     @property
     def results(self) -> Path:

@@ -45,6 +45,11 @@ class TrainVae(Told):
             generator_seed=int(seed),
         )
 
+    @property
+    def most_processes(self) -> int:
+        """Experts of a step."""
+        return self.vae.batch
+
 
 class TrainDiffusion(Told):
     """The latent diffusion of one arm and seed."""
@@ -65,6 +70,11 @@ class TrainDiffusion(Told):
             generator_seed=int(seed),
         )
 
+    @property
+    def most_processes(self) -> int:
+        """Latents of a step."""
+        return self.diffusion.batch
+
 
 class TuneGenerator(Told):
     """The end-to-end fine-tuning of one arm and seed."""
@@ -84,3 +94,8 @@ class TuneGenerator(Told):
             seed=plan.study.seed,
             generator_seed=int(seed),
         )
+
+    @property
+    def most_processes(self) -> int:
+        """Environments of a step."""
+        return min(self.end_to_end.environments, len(self.environments))

@@ -159,6 +159,11 @@ class TrainExperts(Told):
             seed=plan.study.seed,
         )
 
+    @property
+    def most_processes(self) -> int:
+        """Experts of the shard."""
+        return len(self.environments) * self.members
+
 
 class GatherZoo(StageSettings):
     """Which environments' experts are gathered, in this order."""

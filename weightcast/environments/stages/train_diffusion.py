@@ -169,14 +169,16 @@ def train_latent_diffusion(
         diffusion.fit_regression(latents, of_members, settings)
         residuals = diffusion.residuals(latents, of_members)
 
+    share = run.processes.share(settings.batch)
+
     def loss(step: int) -> Tensor:
-        draws = run.draws(seed, "diffusion", step)
-        chosen = draws.integers(len(latents), settings.batch)
+        draws = share.draws(run.draws(seed, "diffusion", step))
+        chosen = draws.integers(len(latents), len(share))
         rows = chosen if environment_of is None else environment_of[chosen]
-        condition = shown.draw(rows, run.draws(seed, "condition", step))
+        condition = shown.draw(rows, share.draws(run.draws(seed, "condition", step)))
         auxiliary = shown.auxiliary_loss(condition, rows)
         if settings.parameter_noise > 0.0:
             condition = condition + settings.parameter_noise * draws.normal(*condition.shape)
-        return diffusion.loss(residuals[chosen], condition, draws) + auxiliary
+        return share.weight * (diffusion.loss(residuals[chosen], condition, draws) + auxiliary)
 
     return run.fit(list(diffusion.parameters()), loss, settings.training, name=name, validation=validation)

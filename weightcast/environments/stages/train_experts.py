@@ -15,6 +15,7 @@ from weightcast.core.config.predictor import PredictorSettings
 from weightcast.core.device import stack_size
 from weightcast.core.errors import InputError
 from weightcast.core.nets.sizes import BACKWARD, STATES, kept_activations
+from weightcast.core.processes import Processes
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
 from weightcast.environments.base import BaseNetwork
@@ -34,24 +35,30 @@ from weightcast.environments.zoo import ExpertShard
 
 
 @stage("train_experts")
-def train_experts(run: Run, settings: TrainExperts, base: BaseNetwork, trajectories: TrajectoryFolder) -> ExpertShard:
-    """Train ``settings.members`` experts of each environment, stacked.
+def train_experts(
+    run: Run, settings: TrainExperts, base: BaseNetwork, trajectories: TrajectoryFolder
+) -> ExpertShard | None:
+    """Train ``settings.members`` experts of each environment, stacked; several processes have some of the members each.
 
     An environment whose experts were trained before, from the same base, data, settings and code, in whatever shard,
-    is taken from a cache: a shard that gains an environment trains that one alone.
+    is taken from a cache: a shard that gains an environment trains that one alone. The first process has the cache and
+    returns the shard, the others return nothing.
     """
     base = base.to(run.device)
     cache = ExpertCache(run, settings, base, trajectories)
-    missing = [environment for environment in settings.ids if not cache.has(environment)]
+    leads = run.processes.leads
+    missing = run.processes.agreed([one for one in settings.ids if not cache.has(one)] if leads else None)
     if missing:
         stacks = stacked_environments(run, settings, base, missing)
-        if len(stacks[0]) < len(settings.ids) and run.resume is not None:
+        if len(stacks[0]) < len(settings.ids) and run.resume is not None and leads:
             run.resume.part("experts").clear()
         for stack in stacks:
             # A part of the shard has a state of its own: a kill between two saves of the cache leaves fewer missing.
             name = "experts" if len(stack) == len(settings.ids) else f"experts {digest_of(stack)[:8]}"
             for environment, weights, manifest in _train(run, settings, base, trajectories, stack, name):
                 cache.save(environment, weights, manifest)
+    if not leads:
+        return None
     weights, manifest = cache.load(settings.ids)
     shared = base.shared | {
         "base": base.metadata["weight_map"]["kind"],
@@ -66,7 +73,8 @@ def stacked_environments(
 ) -> list[list[str]]:
     """Which environments' experts are trained together: all of them on a CPU, as many as memory holds on a GPU.
 
-    Members are independent of each other, so that the size of a stack changes no more than rounding.
+    Members are independent of each other, so that the size of a stack changes no more than rounding. Several processes
+    train as many times what the GPU with the least free memory holds.
     """
     data, training = settings.data, settings.training
     architecture = dict(base.metadata["architecture"])
@@ -75,6 +83,7 @@ def stacked_environments(
     own = STATES * base.predictor.graph.num_parameters + BACKWARD * kept * training.batch * training.unroll
     frames = data.trajectories.total * data.trained_frames * channels * data.grid[0] * data.grid[1]
     size = stack_size(run.device, int(4 * (settings.members * own + frames)), on_cpu=len(environments))
+    size = run.processes.count * run.processes.least(size)
     return [list(environments[first : first + size]) for first in range(0, len(environments), size)]
 
 
@@ -148,18 +157,24 @@ def _train(
     environments: Sequence[str],
     name: str,
 ) -> list[tuple[str, Tensor, list[dict[str, Any]]]]:
-    """(environment, weights [member, weight], manifest) of each environment, freshly trained."""
-    data, count = settings.data, settings.members
+    """(environment, weights [member, weight], manifest) of each environment, freshly trained; in the first process."""
+    data, count, processes = settings.data, settings.members, run.processes
+    planned = plan_members(environments, count, settings.seed)
+    if len(planned) < processes.count:  # what is left of a shard: not worth a second process
+        if not processes.leads:
+            return []
+        run, processes = run.alone(), Processes()
+    members = planned[processes.share(len(planned)).rows]
+    own = list(dict.fromkeys(member.environment for member in members))
     frames, held_out = (
-        run.place(base.normalisation.apply(trajectories.read(environments, data, part, data.trained_frames)))
+        run.place(base.normalisation.apply(trajectories.read(own, data, part, data.trained_frames)))
         for part in ("train", "validation")
     )
-    members = plan_members(environments, count, settings.seed)
-    of = [list(environments).index(member.environment) for member in members]
+    of = [own.index(member.environment) for member in members]
     if settings.initialisation == "random":
         start = run.place(random_weights(members, base.metadata["architecture"]))
     else:
-        folded = base.weights(coded(base, known_of(settings, trajectories, environments)))[of]
+        folded = base.weights(coded(base, known_of(settings, trajectories, own)))[of]
         start = starting_weights(folded, members, base.predictor, settings.perturbation)
     weights, result = train_together(
         run, start, members, frames, of, base.predictor.on(run), settings.training, held_out, name, data.start_share
@@ -181,10 +196,13 @@ def _train(
             "diverged": bool(diverged[row]),
             "train_error": _number(train_error[row]),
             "validation_error": None if validation_error is None else _number(validation_error[row]),
-            "seconds": result.seconds / len(members),
+            "seconds": result.seconds / len(planned),
         }
         for row, member in enumerate(members)
     ]
+    weights, entries = processes.joined(weights, len(planned)), processes.listed(entries)
+    if not processes.leads:
+        return []
     return [
         (
             environment,

@@ -148,9 +148,11 @@ def train_weight_vae(
         difference = predictor(origins[chosen] + vae.deviations(tokens), states) - wanted
         return environment_loss(difference.square()).mean() / increment
 
+    share = run.processes.share(settings.batch)
+
     def loss(step: int) -> Tensor:
-        draws = run.draws(seed, "vae", step)
-        chosen = draws.integers(len(weights), settings.batch)
+        draws = share.draws(run.draws(seed, "vae", step))
+        chosen = draws.integers(len(weights), len(share))
         mean, log_variance = vae.posterior(deviations[chosen])
         latents = mean + torch.exp(0.5 * log_variance) * draws.normal(*mean.shape)
         decoded = vae.decode_tokens(latents)
@@ -161,7 +163,7 @@ def train_weight_vae(
             windows = draw_windows(frames, environment_of[chosen], settings.functional_batch, 1, draws, start_share)
             states = windows[:, :, 0]
             total = total + settings.functional_weight * behaviour(decoded, chosen, states)
-        return total
+        return share.weight * total
 
     shown = torch.arange(min(len(weights), VALIDATED_EXPERTS), device=weights.device) * max(
         1, len(weights) // VALIDATED_EXPERTS

@@ -91,6 +91,7 @@ def tune_end_to_end(
         examples: what steps are shown of the environments; ``prepared`` in every step if None.
         start_share: of the windows that begin with a trajectory's first frame (`DataSettings.start_share`).
     """
+    share = run.processes.share(min(settings.environments, len(frames)))
     noise = {"draws": run.draws(seed)}
     shown, auxiliary = examples or Examples(None, prepared), list[Tensor]()
     predictor = generator.predictor.on(run)
@@ -103,16 +104,16 @@ def tune_end_to_end(
         return generator.weights(told, drawn)
 
     training = PooledTraining(**settings.training.model_dump(), environments=settings.environments)
-    over_environments = pooled_loss(weights_of, predictor, frames, training, seed, start_share)
+    over_environments = pooled_loss(weights_of, predictor, frames, training, seed, start_share, share)
 
     def loss(step: int) -> Tensor:
         auxiliary.clear()
-        noise["draws"] = run.draws(seed, "end-to-end", step)
+        noise["draws"] = share.draws(run.draws(seed, "end-to-end", step))
         total = over_environments(step)
         for sample in range(1, settings.samples):
-            noise["draws"] = run.draws(seed, "end-to-end", step, sample)
+            noise["draws"] = share.draws(run.draws(seed, "end-to-end", step, sample))
             total = total + over_environments(step)
-        return (total + torch.stack(auxiliary).sum()) / settings.samples
+        return share.weight * (total + torch.stack(auxiliary).sum()) / settings.samples
 
     def validation() -> Tensor:
         assert held_out is not None
