@@ -25,9 +25,10 @@ from weightcast.core.run import Run
 from weightcast.core.significance import paired_p
 from weightcast.environments.code_posteriors import draw_codes
 from weightcast.environments.code_priors import fit_prior
+from weightcast.environments.code_training import Candidate, train_codes
 from weightcast.environments.config.code_prior import CodeDiffusionSettings, CodeDrawName, CodePriorName
 from weightcast.environments.config.context import ContextSettings, ContextTraining, RefineSettings
-from weightcast.environments.context import PRIOR_WIDENED, Calibration, Candidate, infer, train_codes
+from weightcast.environments.context import PRIOR_WIDENED, Calibration, infer
 from weightcast.environments.dataset import Normalisation
 from weightcast.environments.ensemble_metrics import ensemble_metrics
 from weightcast.environments.gaps import FrameSpace

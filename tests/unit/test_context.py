@@ -16,9 +16,11 @@ from weightcast.core.tables import OPENNESS_COLUMNS
 from weightcast.core.training import Resume
 from weightcast.environments.code_priors import MixturePrior
 from weightcast.environments.config.evaluation import ObservedCase
-from weightcast.environments.context import PRIOR_WIDENED, Context, forecast_errors, left_out_environments
+from weightcast.environments.context import PRIOR_WIDENED, Context
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.jobs import DescribePosteriors, ShowObserved, TrainContext
+from weightcast.environments.left_out import left_out_environments
+from weightcast.environments.map_errors import forecast_errors
 from weightcast.environments.observe import observe
 from weightcast.environments.second_order_training import shorter_windows
 from weightcast.environments.stages.adapt_to_frames import adapt_context

@@ -7,10 +7,10 @@ ICML 2022, has the linear one). For a new environment the code alone is unknown.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -18,29 +18,21 @@ from torch import Tensor
 from weightcast.core.artifacts import one_line_for
 from weightcast.core.draws import Draws
 from weightcast.core.errors import InputError
-from weightcast.core.graph import WeightGraph
-from weightcast.core.run import Run
-from weightcast.core.seeds import derive_seed
-from weightcast.core.training import Fit
 from weightcast.environments.base import BaseNetwork
 from weightcast.environments.code_posteriors import CodePosterior, draw_codes
 from weightcast.environments.code_priors import CodePrior, MixturePrior
+from weightcast.environments.code_training import Candidate
 from weightcast.environments.conditions.codes import CodeCondition
 from weightcast.environments.config.code_prior import CodeDrawName
-from weightcast.environments.config.context import ContextMap, ContextSettings, ContextTraining, RefineSettings
-from weightcast.environments.config.weight_map import AnyWeightMap, FilmMap, HypernetworkMap, LinearMap
-from weightcast.environments.dataset import draw_windows
+from weightcast.environments.config.context import ContextSettings, RefineSettings
 from weightcast.environments.gaps import FrameSpace
-from weightcast.environments.losses import environment_loss, held_out_errors
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.refinement import infer_codes
-from weightcast.environments.weight_maps import WeightMap, build_weight_map
+from weightcast.environments.weight_maps import WeightMap
 from weightcast.environments.windows import Windows
 
 PRIOR_WIDENED = 1.5
 """Standard deviations of the prior over those of the visible codes: unseen environments lie outside as well."""
-GROWING = 2 / 3
-"""Share of a training in which rollouts grow."""
 MOST_CANDIDATES = 128
 """Visible codes that a search starts from, at most."""
 
@@ -245,196 +237,6 @@ def _ignorant(prior: CodePrior, environments: int) -> CodePosterior:
     )
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A kind of map and a size of codes.
-
-    Attributes:
-        kind: of the map; equations have a code of coefficients.
-        dimensions: numbers of a code.
-    """
-
-    kind: ContextMap | Literal["sparse-equations"]
-    dimensions: int
-
-    @property
-    def name(self) -> str:
-        return f"{self.kind}-{self.dimensions}"
-
-    def settings(self, settings: ContextSettings) -> AnyWeightMap:
-        """The map's own."""
-        match self.kind:
-            case "linear":
-                return LinearMap()
-            case "output":
-                return LinearMap(scope="output")
-            case "film":
-                return FilmMap(width=settings.width)
-            case "deep":
-                return HypernetworkMap(rank=settings.rank, width=settings.width)
-            case "sparse-equations":
-                return LinearMap()
-
-
-@dataclass(frozen=True)
-class TrainedCodes:
-    """A weight map and the codes that were trained with it.
-
-    Attributes:
-        weight_map: codes -> weights; its condition holds the codes.
-        codes: [environment, dimension].
-        rows: which environments these are, by position.
-        fit: how the training went.
-    """
-
-    weight_map: WeightMap
-    codes: Tensor
-    rows: list[int]
-    fit: Fit
-
-
-def train_codes(
-    run: Run,
-    candidate: Candidate,
-    settings: ContextSettings,
-    training: ContextTraining,
-    initial: Tensor,
-    graph: WeightGraph,
-    predictor: StackedPredictor,
-    frames: Tensor,
-    held_out: Tensor | None,
-    rows: Sequence[int],
-    seed: int,
-    name: str,
-    start_share: float = 0.0,
-) -> TrainedCodes:
-    """Train a map and a code for each environment.
-
-    Args:
-        run: whose device everything is on.
-        candidate: kind of map, size of codes.
-        settings: of the section.
-        training: steps, rate, unroll, batch, environments a step.
-        initial: weights of a freshly initialised predictor [weight].
-        graph: of the predictor.
-        predictor: whose weights they are.
-        frames: normalised training frames [environment, trajectory, frame, channel, y, x].
-        held_out: normalised validation frames of the same environments, for the curve; None without.
-        rows: which environments to train on, by position.
-        seed: of the draws.
-        name: of the training.
-        start_share: of the windows that begin with a trajectory's first frame (`DataSettings.start_share`).
-    """
-    rows = list(rows)
-    frames, held_out = frames[rows], None if held_out is None else held_out[rows]
-    first = run.draws(seed, "codes").normal(len(frames), candidate.dimensions) * 0.1
-    condition = CodeCondition(first.clone())
-    with run.initialised(derive_seed(seed, "map", candidate.name)):
-        weight_map = build_weight_map(candidate.settings(settings), condition, initial.cpu(), graph)
-    weight_map = run.place(weight_map)
-    codes = first.requires_grad_()
-    last = training.last_unroll or training.unroll
-
-    def loss(step: int) -> Tensor:
-        draws = Draws(frames.device, seed, "step", step)
-        share = min(1.0, step / max(1.0, GROWING * training.steps))
-        unroll = round(training.unroll + share * (last - training.unroll))
-        chosen = draws.permutation(len(frames))[: training.environments]
-        windows = draw_windows(frames, chosen, training.batch, unroll + 1, draws, start_share)
-        errors = predictor.rollout_error(weight_map(codes[chosen]), windows)
-        return environment_loss(errors).mean() + settings.code_penalty * codes[chosen].square().mean()
-
-    def validation() -> Tensor:
-        assert held_out is not None
-        return held_out_errors(weight_map(codes), predictor, held_out, training.unroll).mean()
-
-    trained = [*(parameter for parameter in weight_map.parameters() if parameter.requires_grad), codes]
-    fit = run.fit(trained, loss, training, name=name, validation=None if held_out is None else validation)
-    codes = codes.detach()
-    condition.codes.copy_(codes)
-    return TrainedCodes(weight_map.requires_grad_(False), codes, rows, fit)
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """Visible environments that judge what was trained on the others, by position.
-
-    Attributes:
-        edge: those that lie farthest outside of the others.
-        inside: as many of the others, at random.
-    """
-
-    edge: list[int]
-    inside: list[int]
-
-    @property
-    def judges(self) -> list[int]:
-        """All, those at the edge first."""
-        return [*self.edge, *self.inside]
-
-    def others(self, count: int) -> list[int]:
-        """Those of ``count`` environments that are trained on."""
-        return [one for one in range(count) if one not in self.judges]
-
-
-def left_out_environments(codes: Tensor, share: float, draws: Draws, folds: int = 1) -> list[LeftOut]:
-    """Which environments judge: those whose codes lie farthest outside, and as many of the others at random.
-
-    Args:
-        codes: of all visible environments [environment, dimension].
-        share: of them that each fold leaves out; at least one, at most all but two.
-        draws: source of the others.
-        folds: so often others are left out, those farther inside with every fold, as far as there are environments.
-    """
-    count = len(codes)
-    wanted = max(1, min(round(share * count), count - 2))
-    edge = (wanted + 1) // 2
-    prior = CodePrior.of(codes, 1.0)
-    order = prior.whitened(codes).norm(dim=1).argsort(descending=True).tolist()
-    inside = order[edge:]
-    shuffled = [inside[position] for position in draws.permutation(len(inside)).tolist()]
-    found = []
-    for fold in range(max(1, min(folds, count // wanted))):
-        outside = order[fold * edge : (fold + 1) * edge]
-        rest = [one for one in shuffled if one not in outside]
-        found.append(LeftOut(sorted(outside), sorted(rest[fold * (wanted - edge) :][: wanted - edge])))
-    return found
-
-
-@torch.no_grad()
-def forecast_errors(weights: Tensor, predictor: StackedPredictor, frames: Tensor) -> Tensor:
-    """Root mean square error of whole rollouts from first frames, environment by environment.
-
-    Args:
-        weights: [environment, weight].
-        predictor: whose weights they are.
-        frames: normalised [environment, trajectory, frame, channel, y, x].
-
-    Returns:
-        [environment]; infinite where a rollout is not finite.
-    """
-    errors = predictor.rollout_error(weights, frames).mean(1).sqrt()
-    return torch.nan_to_num(errors, nan=torch.inf, posinf=torch.inf)
-
-
-@torch.no_grad()
-def own_errors(weights: Tensor, predictor: StackedPredictor, frames: Tensor) -> Tensor:
-    """Error of forecasts for environments that were trained on, step by step of the horizon: the median environment's
-    root mean square.
-
-    Args:
-        weights: [environment, weight].
-        predictor: whose weights they are.
-        frames: normalised [environment, trajectory, frame, channel, y, x].
-
-    Returns:
-        [step, channel].
-    """
-    forecast = predictor.rollout(weights, frames[:, :, 0], frames.shape[2] - 1)
-    errors = torch.nan_to_num(forecast - frames[:, :, 1:], nan=torch.inf).square().mean((1, 4, 5)).sqrt()
-    return errors.median(0).values.clamp(1e-9, 1e9)
-
-
 def describe_context(
     settings: ContextSettings, calibration: Calibration, chosen: Candidate, choice: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -446,32 +248,3 @@ def describe_context(
         "dimensions": chosen.dimensions,
         "choice": dict(choice),
     }
-
-
-def trained_residuals(
-    weight_map: WeightMap,
-    codes: Tensor,
-    predictor: StackedPredictor,
-    frames: Tensor,
-    settings: RefineSettings,
-) -> list[float]:
-    """What a map leaves of its own environments' frames under their own codes: the median environment's root mean
-    square residual, for rollouts of 1, 2, ... steps.
-
-    Args:
-        weight_map: codes -> weights.
-        codes: of the environments that it was trained on.
-        predictor: whose weights they are.
-        frames: normalised [environment, trajectory, frame, channel, y, x].
-        settings: of the search.
-    """
-    of = torch.arange(len(codes), device=codes.device)
-    longest = frames.shape[2] - 1 if settings.unroll is None else min(settings.unroll, frames.shape[2] - 1)
-    residuals = []
-    with torch.no_grad():
-        weights = weight_map(codes)
-        for steps in range(1, longest + 1):
-            windows = Windows.of(frames, frames, steps, settings.windows)
-            errors = windows.residuals(weights, of, predictor).square().mean(1).sqrt()
-            residuals.append(float(errors.median()))
-    return residuals

@@ -37,14 +37,7 @@ from weightcast.environments.config.context import RefineSettings
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.equations import FIELD_NUMBERS, UNROLL, EquationsSettings
 from weightcast.environments.config.weight_map import LinearMap
-from weightcast.environments.context import (
-    Calibration,
-    Context,
-    forecast_errors,
-    infer,
-    own_errors,
-    trained_residuals,
-)
+from weightcast.environments.context import Calibration, Context, infer
 from weightcast.environments.dataset import (
     Normalisation,
     TrajectoryFolder,
@@ -55,6 +48,7 @@ from weightcast.environments.dataset import (
 from weightcast.environments.explain.polynomials import Monomials
 from weightcast.environments.gaps import FrameSpace
 from weightcast.environments.map_choice import mean_logarithm
+from weightcast.environments.map_errors import forecast_errors, own_errors, trained_residuals
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.weight_maps import LinearWeights, WeightMap, build_weight_map
 from weightcast.environments.windows import Windows

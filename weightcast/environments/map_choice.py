@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from weightcast.core.draws import Draws
-from weightcast.environments.context import left_out_environments
+from weightcast.environments.left_out import left_out_environments
 
 WORST = 10.0
 """Error in standard deviations of the channels from which on a forecast is as bad as any."""

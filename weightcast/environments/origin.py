@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from weightcast.core.graph import WeightGraph
 from weightcast.environments.base import BaseNetwork, described_weight_map
 from weightcast.environments.conditions import Condition
-from weightcast.environments.context import forecast_errors
 from weightcast.environments.latent_regression import LatentRegression
 from weightcast.environments.map_choice import AS_GOOD, mean_logarithm
+from weightcast.environments.map_errors import forecast_errors
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.weight_maps import PooledWeights, WeightMap
 

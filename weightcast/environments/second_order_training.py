@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from weightcast.environments.code_training import TrainedCodes
 from weightcast.environments.conditions.codes import CodeCondition
 from weightcast.environments.config.context import PolishSettings
-from weightcast.environments.context import TrainedCodes
 from weightcast.environments.polish import LinearContext, Polish, Tried, try_penalties
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.rollout_jacobian import rollout, rollout_jacobian

@@ -20,7 +20,6 @@ from weightcast.environments.base import BaseNetwork, describe_weight_map
 from weightcast.environments.conditions import new_condition
 from weightcast.environments.config.weight_map import AnyWeightMap
 from weightcast.environments.config.zoo import MapChoiceSettings
-from weightcast.environments.context import forecast_errors
 from weightcast.environments.dataset import (
     TrainingFrames,
     TrajectoryFolder,
@@ -32,6 +31,7 @@ from weightcast.environments.jobs import TrainBase
 from weightcast.environments.known import known_of, training_known_of
 from weightcast.environments.losses import held_out_errors, pooled_loss
 from weightcast.environments.map_choice import MapChoice, choose_map
+from weightcast.environments.map_errors import forecast_errors
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.weight_maps import WeightMap, build_weight_map
 

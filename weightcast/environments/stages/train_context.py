@@ -20,24 +20,11 @@ from weightcast.environments.base import BaseNetwork, describe_weight_map
 from weightcast.environments.baselines.sparse_equations import Chosen
 from weightcast.environments.calibration import calibrate
 from weightcast.environments.code_priors import CodePrior, fit_prior
+from weightcast.environments.code_training import Candidate, TrainedCodes, train_codes
 from weightcast.environments.conditions.codes import CodeCondition
 from weightcast.environments.config.code_prior import CodePriorName
 from weightcast.environments.config.equations import EquationsSettings
-from weightcast.environments.context import (
-    PRIOR_WIDENED,
-    Calibration,
-    Candidate,
-    Context,
-    LeftOut,
-    TrainedCodes,
-    describe_context,
-    forecast_errors,
-    infer,
-    left_out_environments,
-    own_errors,
-    train_codes,
-    trained_residuals,
-)
+from weightcast.environments.context import PRIOR_WIDENED, Calibration, Context, describe_context, infer
 from weightcast.environments.dataset import (
     TrainingFrames,
     TrajectoryFolder,
@@ -48,7 +35,9 @@ from weightcast.environments.dataset import (
 from weightcast.environments.equation_search import EquationSearch
 from weightcast.environments.gaps import FrameSpace
 from weightcast.environments.jobs import TrainContext
+from weightcast.environments.left_out import LeftOut, left_out_environments
 from weightcast.environments.map_choice import AS_GOOD, WORST, mean_logarithm
+from weightcast.environments.map_errors import forecast_errors, own_errors, trained_residuals
 from weightcast.environments.polish import Tried
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.second_order_training import SecondOrderTraining
