@@ -22,6 +22,7 @@ from weightcast.environments.plan import (
     tuned_arms,
     weight_sources,
 )
+from weightcast.environments.runtime import runtime_minutes
 from weightcast.environments.trajectory_manifest import forget_incomplete, list_name
 
 try:
@@ -80,11 +81,6 @@ def observed(ids):
 
 def bases(*names):
     return [f"{RESULTS}/base/{name}.safetensors" for name in names]
-
-
-def memory(stage):
-    """Megabytes that a job of a stage asks for; more at every further attempt."""
-    return lambda wildcards, attempt: attempt * memory_mb(stage, PLAN, dict(wildcards.items()))
 
 
 def base_priority(kind):

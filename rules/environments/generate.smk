@@ -19,7 +19,7 @@ if LABELS:
             ENVIRONMENT
         threads: 1
         resources:
-            mem_mb=memory("label_environments"),
+            **needs("label_environments"),
             gpu=GPU,
         params:
             **job("label_environments"),
@@ -45,7 +45,7 @@ rule train_vae:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=memory("train_vae"),
+        **needs("train_vae"),
         gpu=GPU,
     params:
         **job("train_vae"),
@@ -71,7 +71,7 @@ rule train_diffusion:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=memory("train_diffusion"),
+        **needs("train_diffusion"),
         gpu=GPU,
     params:
         **job("train_diffusion"),
@@ -96,7 +96,7 @@ rule tune_generator:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=memory("tune_generator"),
+        **needs("tune_generator"),
         gpu=GPU,
     params:
         **job("tune_generator"),
@@ -120,7 +120,7 @@ rule generate_weights:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=memory("generate_weights"),
+        **needs("generate_weights"),
     params:
         **job("generate_weights"),
     shell:
@@ -145,7 +145,7 @@ rule regress_latents:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=memory("regress_latents"),
+        **needs("regress_latents"),
     params:
         **job("regress_latents"),
     shell:

@@ -19,7 +19,7 @@ for base_kind in MAPS:
             ENVIRONMENT
         threads: 1
         resources:
-            mem_mb=memory("train_base"),
+            **needs("train_base", base=base_kind),
             gpu=GPU,
         params:
             **job("train_base", base=base_kind),
@@ -43,7 +43,7 @@ rule train_experts:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=memory("train_experts"),
+        **needs("train_experts"),
         gpu=GPU,
     params:
         **job("train_experts"),
@@ -62,6 +62,9 @@ rule gather_zoo:
     priority: 60
     conda:
         ENVIRONMENT
+    threads: 1
+    resources:
+        **needs("gather_zoo"),
     params:
         **job("gather_zoo", part="zoo"),
     shell:
