@@ -46,6 +46,12 @@ if workflow.is_main_process:  # jobs are part of a run that has done so
             remove_abandoned(folder)
         print("weightcast: the run before was killed: this one goes on where it was", file=sys.stderr)
 
+# Jobs share data and results, of which there are more files than rules know: trajectories, states of trainings. So none of
+# them is moved through a store. The executor for Kubernetes asks for one all the same, and takes the workflow's own files
+# there; what its pods share is a volume (profiles/kubernetes).
+if workflow.storage_settings.default_storage_provider is not None:
+    workflow.modifier.path_modifier.apply_default_storage = lambda path: path
+
 RESULTS = f"results/{STUDY.study}"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"

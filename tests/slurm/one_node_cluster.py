@@ -66,8 +66,8 @@ MinJobAge=900
 ReturnToService=2
 GresTypes=gpu
 NodeName={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=8000 Gres=gpu:1
-PartitionName=cpu Nodes={host} Default=YES MaxTime=60 PriorityTier=1
-PartitionName=gpu Nodes={host} MaxTime=60 PriorityTier=1
+PartitionName=cpu Nodes={host} Default=YES MaxTime=60 PriorityTier=1 GraceTime=10
+PartitionName=gpu Nodes={host} MaxTime=60 PriorityTier=1 GraceTime=10
 PartitionName=urgent Nodes={host} MaxTime=60 PriorityTier=9
 """
 
@@ -242,10 +242,10 @@ def _stop(folder: Path) -> None:
     for daemon in DAEMONS:
         pid = folder / f"run/{daemon}.pid"
         number = pid.read_text().strip() if pid.is_file() else ""
-        if number.isdigit() and int(number) in _processes(folder):
+        if number.isdigit() and int(number) in processes_in(folder):
             os.kill(int(number), signal.SIGTERM)
     deadline = time.monotonic() + END_SECONDS
-    while left := _processes(folder):
+    while left := processes_in(folder):
         if time.monotonic() > deadline:
             for process in left:
                 with suppress(ProcessLookupError):
@@ -253,7 +253,7 @@ def _stop(folder: Path) -> None:
         time.sleep(0.2)
 
 
-def _processes(folder: Path) -> list[int]:
+def processes_in(folder: Path) -> list[int]:
     """Processes whose program lies in the folder."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
