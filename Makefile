@@ -14,7 +14,7 @@ INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 export PYTHONUNBUFFERED := 1
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help run era5-sample gallery ablations frames install test lint schema lock clean
+.PHONY: help run era5-sample gallery ablations frames install test test-slurm lint schema lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -58,6 +58,10 @@ install: $(VENV)/all.stamp ## .venv with everything: tests, lint, ERA5 sample, S
 test: $(VENV)/all.stamp ## all tests
 	$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest tests/workflow tests/unit \
 	  --numprocesses logical --dist loadfile --no-loadscope-reorder
+
+# A real SLURM, unpacked from Debian's packages into a temporary folder; skipped, with the reason, where it cannot be had.
+test-slurm: $(VENV)/all.stamp ## a study on a SLURM that is brought up for it on this machine, in at most 10 minutes
+	$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest tests/slurm -rs
 
 lint: $(VENV)/all.stamp ## style, workflow lint and types
 	$(IN_VENV) ruff check .

@@ -46,7 +46,7 @@ EXPLAINED = {
     OUT_OF_TIME: "it took longer than it had asked for",
     CANCELLED: "by scancel, or by who runs the cluster",
     NODE_LOST: "the machine that it ran on is gone",
-    STOPPED_EARLY: "asked to end, as before a time limit",
+    STOPPED_EARLY: "asked to end, as before a time limit or for a job of higher priority",
 }
 
 

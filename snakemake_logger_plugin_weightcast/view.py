@@ -36,7 +36,8 @@ CHATTER = re.compile(
     r"|Terminating processes on user request|Will exit after finishing currently running jobs"
     r"|Updating checkpoint dependencies|WorkflowError:\nAt least one job did not"
     r"|At least one job did not complete|(RuleException:\s*)?CalledProcessError|Job \d+ has been submitted|None$"
-    r"|SLURM run ID: |Submitted array job with |Array job submission does not allow |Cleaning up SLURM log files ",
+    r"|SLURM run ID: |Auto-selected partition |Submitted array job with |Array job submission does not allow "
+    r"|Cleaning up SLURM log files |Get status with: kubectl",
     re.S,
 )
 REDIRECTION = re.compile(r"\s+(?:&>|>)\s*\S+(?:\s+2>&1)?\s*$")

@@ -66,8 +66,8 @@ MinJobAge=900
 ReturnToService=2
 GresTypes=gpu
 NodeName={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=8000 Gres=gpu:1
-PartitionName=cpu Nodes={host} Default=YES MaxTime=60 PriorityTier=1 GraceTime=10
-PartitionName=gpu Nodes={host} MaxTime=60 PriorityTier=1 GraceTime=10
+PartitionName=cpu Nodes={host} Default=YES MaxTime=60 PriorityTier=1
+PartitionName=gpu Nodes={host} MaxTime=60 PriorityTier=1
 PartitionName=urgent Nodes={host} MaxTime=60 PriorityTier=9
 """
 

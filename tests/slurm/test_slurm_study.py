@@ -27,7 +27,7 @@ CONFIG = "tests/slurm/mini-slurm.yaml"
 RESULTS = "results/mini-slurm"
 LONGEST_SECONDS = 400
 """For the study on the cluster."""
-LONG_SECONDS = 80
+LONG_SECONDS = 65
 """Of the training that ends early: SLURM counts time in minutes, and looks at it twice in each."""
 FEW_STEPS = 1000
 """By which it is measured how many steps that are."""
@@ -37,7 +37,7 @@ OTHERS_STEPS = 100
 # The signal comes 5 to 35 seconds before the minute is over, so that the training has begun by then.
 TOLD = {
     "train_erm": {"runtime": "1 if attempt == 1 else 30", "slurm_extra": "'--signal=TERM@5'"},
-    "train_vae": {"mem_mb": "200 if attempt == 1 else 1500"},
+    "train_conditioned": {"mem_mb": "200 if attempt == 1 else 1500"},
 }
 
 
@@ -194,7 +194,7 @@ def _fingerprints(checkout: Checkout) -> dict[str, str]:
 
 def test_weights_and_numbers_are_the_same_as_on_this_machine_alone(run: Run) -> None:
     found = _fingerprints(run.remote)
-    assert found == _fingerprints(run.local) and len(found) >= 10
+    assert found == _fingerprints(run.local) and len(found) >= 8
     metrics = [(checkout.folder / RESULTS / "metrics.csv").read_bytes() for checkout in (run.local, run.remote)]
     assert metrics[0] == metrics[1]
     assert (run.remote.folder / RESULTS / "report.html").stat().st_size > 100_000
@@ -207,13 +207,17 @@ def test_a_training_went_on_from_its_state_each_time_that_it_ended_early(run: Ru
 
 
 def test_a_job_that_was_out_of_memory_was_given_more(run: Run) -> None:
-    attempts = [job for job in run.jobs if job["comment"].startswith("rule_train_vae")]
+    attempts = [job for job in run.jobs if job["comment"] == "rule_train_conditioned"]
     assert [(job["memory"], job["state"]) for job in attempts] == [("200M", "FAILED"), ("1500M", "COMPLETED")]
 
 
 def test_what_the_scheduler_did_is_told_apart_from_failures(run: Run) -> None:
     told = re.findall(r"\] (train_\w+)[^:]*: (STOPPED|CANCELLED|OUT OF MEMORY|OUT OF TIME) after", run.console)
-    assert sorted(told) == [("train_erm", "CANCELLED"), ("train_erm", "STOPPED"), ("train_vae", "OUT OF MEMORY")]
+    assert sorted(told) == [
+        ("train_conditioned", "OUT OF MEMORY"),
+        ("train_erm", "CANCELLED"),
+        ("train_erm", "STOPPED"),
+    ]
     assert "stopped in erm after" in run.console and "with its state saved" in run.console
     assert "FAILED" not in run.console and "interrupted" not in run.console
 

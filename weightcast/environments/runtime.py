@@ -37,7 +37,7 @@ CELL_SECONDS = 2e-5
 STATE_SECONDS = 4e-4
 """Of a simulated frame of a state without a grid."""
 GPU = 5.0
-"""How many times as fast trainings are at the least where they run on a GPU. A guess, on the safe side: not measured."""
+"""How many times as fast trainings are at the least on a GPU. A guess, on the safe side: not measured."""
 
 
 def runtime_minutes(stage: str, plan: Plan, of: Mapping[str, str]) -> int:

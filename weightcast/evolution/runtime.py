@@ -23,7 +23,7 @@ STEP_SECONDS = 0.03
 TRANSPORT_SECONDS = 5e-7
 """Of an exact transport between samples, for each of their pairs."""
 GPU = 5.0
-"""How many times as fast trainings are at the least where they run on a GPU. A guess, on the safe side: not measured."""
+"""How many times as fast trainings are at the least on a GPU. A guess, on the safe side: not measured."""
 
 
 def runtime_minutes(stage: str, plan: TimePlan, of: Mapping[str, str]) -> int:
