@@ -25,20 +25,46 @@ from weightcast.core.errors import InputError
 
 CONFIG = "tests/slurm/mini-slurm.yaml"
 RESULTS = "results/mini-slurm"
-LONGEST_SECONDS = 400
-"""For the study on the cluster."""
-LONG_SECONDS = 65
-"""Of the training that ends early: SLURM counts time in minutes, and looks at it twice in each."""
+LONGEST_SECONDS = 360
+"""For the study on the cluster, for each minute that the long training is given first."""
 FEW_STEPS = 1000
-"""By which it is measured how many steps that are."""
+"""By which it is measured how fast this machine is."""
+BEGINNING_SECONDS = 15
+"""Within which a job begins to compute on a machine that is given one minute: it is asked to end after 25 to 55 s."""
 OTHERS_STEPS = 100
 """More than any other training of the study has."""
 
-# The signal comes 5 to 35 seconds before the minute is over, so that the training has begun by then.
-TOLD = {
-    "train_erm": {"runtime": "1 if attempt == 1 else 30", "slurm_extra": "'--signal=TERM@5'"},
-    "train_conditioned": {"mem_mb": "200 if attempt == 1 else 1500"},
-}
+
+@dataclass(frozen=True)
+class Pace:
+    """How long things take on this machine, and so what is asked of it.
+
+    Attributes:
+        seconds: of a step of the long training.
+        beginning: seconds of a small run, from its command to its end.
+    """
+
+    seconds: float
+    beginning: float
+
+    @property
+    def minutes(self) -> int:
+        """Of the long training's first attempt: SLURM counts in minutes, and looks at them twice in each."""
+        return 1 + int(self.beginning // BEGINNING_SECONDS)
+
+    @property
+    def steps(self) -> int:
+        """Of the long training, so that it is not done by then."""
+        return round((60 * self.minutes + 5) / self.seconds)
+
+    @property
+    def told(self) -> list[str]:
+        """What rules are told to ask for. The signal comes 5 to 35 seconds before the time is over."""
+        return [
+            f"train_erm:runtime={self.minutes} if attempt == 1 else 30",
+            "train_erm:slurm_extra='--signal=TERM@5'",
+            "train_conditioned:mem_mb=200 if attempt == 1 else 1500",
+        ]
 
 
 @dataclass(frozen=True)
@@ -75,15 +101,15 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OneNodeCluster
 @pytest.fixture(scope="module")
 def run(cluster: OneNodeCluster, tmp_path_factory: pytest.TempPathFactory) -> Run:
     local, remote = (copy_repository(tmp_path_factory.mktemp(name)) for name in ("local", "remote"))
-    steps = _many_steps(local)
+    pace = _pace(local)
     for checkout in (local, remote):
-        _set_steps(checkout, steps)
+        _set_steps(checkout, pace.steps)
     _run_here(local)
     command = _snakemake(
         "--workflow-profile", "profiles/slurm", "--jobs", "8", "--latency-wait", "5",
         "--slurm-partition-config", "tests/slurm/partitions.yaml",
         "--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "3",
-        "--set-resources", *(f"{rule}:{name}={value}" for rule, told in TOLD.items() for name, value in told.items()),
+        "--set-resources", *pace.told,
     )  # fmt: skip
     environment = _environment(remote) | {"PATH": cluster.environment["PATH"]}
     seen = remote.folder / "console.txt"
@@ -92,9 +118,9 @@ def run(cluster: OneNodeCluster, tmp_path_factory: pytest.TempPathFactory) -> Ru
             command, cwd=remote.folder, env=environment, stdout=console, stderr=subprocess.STDOUT
         )
         try:
-            watch = Watch(cluster, remote, process, seen)
+            watch = Watch(cluster, remote, process, seen, pace.minutes * LONGEST_SECONDS)
             watch.disturb()
-            status = process.wait(LONGEST_SECONDS)
+            status = process.wait(pace.minutes * LONGEST_SECONDS)
         finally:
             process.terminate()
             process.wait(60)
@@ -123,13 +149,14 @@ def _set_steps(checkout: Checkout, steps: int) -> None:
     (checkout.folder / "steps.yaml").write_text(yaml.safe_dump({"base": {"erm": {"steps": steps}}}))
 
 
-def _many_steps(checkout: Checkout) -> int:
-    """Steps that take this machine about as long as is wanted."""
+def _pace(checkout: Checkout) -> Pace:
+    """Measured by a few steps of the long training, and the simulation before it."""
     _set_steps(checkout, FEW_STEPS)
+    started = time.monotonic()
     _run_here(checkout, "train_erm")
     log = (checkout.folder / RESULTS / "logs/base/erm.log").read_text()
     seconds = float(re.findall(rf"{FEW_STEPS} steps in ([\d.]+) s", log)[-1])
-    return round(FEW_STEPS * LONG_SECONDS / seconds)
+    return Pace(seconds / FEW_STEPS, time.monotonic() - started - seconds)
 
 
 @dataclass
@@ -140,6 +167,7 @@ class Watch:
     remote: Checkout
     process: subprocess.Popen[bytes]
     console: Path
+    patience: float
     reached: list[int] = field(default_factory=list)
 
     def disturb(self) -> None:
@@ -155,8 +183,8 @@ class Watch:
 
     def _running_again(self) -> str:
         """The number of its job, once that has saved a state of its own."""
-        before = self.reached[-1] if self.reached else 0
-        self._until(lambda: self.reached[-1] > before and self.cluster.job_of("train_erm") is not None, "going on")
+        before = self._last
+        self._until(lambda: self._last > before and self.cluster.job_of("train_erm") is not None, "going on")
         job = self.cluster.job_of("train_erm")
         assert job is not None
         return job["id"]
@@ -165,7 +193,7 @@ class Watch:
         return next(job["state"] for job in self.cluster.jobs() if job["id"] == number)
 
     def _until(self, happened: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + LONGEST_SECONDS
+        deadline = time.monotonic() + self.patience
         while True:
             self._look()
             if happened():
@@ -181,8 +209,12 @@ class Watch:
                 step = int(read_metadata(state)["step"])
             except InputError:  # gone meanwhile
                 continue
-            if step > OTHERS_STEPS and step != (self.reached or [0])[-1]:
+            if step > OTHERS_STEPS and step != self._last:
                 self.reached.append(step)
+
+    @property
+    def _last(self) -> int:
+        return self.reached[-1] if self.reached else 0
 
 
 def _fingerprints(checkout: Checkout) -> dict[str, str]:

@@ -24,8 +24,10 @@ START_SECONDS = 60
 LEAST_MINUTES = 10
 MARGIN = 3.0
 """For slower cores, shared ones, and what is not counted."""
-NUMBERS_A_SECOND = 1e8
-"""Of a training step, kept for the gradient: forward, backward, and the optimiser's share."""
+NUMBERS_A_SECOND = 2e8
+"""Of a training step through the predictor, kept for the gradient: they are moved more than they are multiplied."""
+OPERATIONS_A_SECOND = 5e10
+"""Floating-point, of VAE and diffusion, whose work is products of matrices."""
 STEP_SECONDS = 0.01
 """Of a training step, however small."""
 UNROLLED_SECONDS = 0.004
@@ -38,6 +40,8 @@ STATE_SECONDS = 4e-4
 """Of a simulated frame of a state without a grid."""
 GPU = 5.0
 """How many times as fast trainings are at the least on a GPU. A guess, on the safe side: not measured."""
+PRODUCTS_ON_GPU = 8.0
+"""And products of large matrices once more: in all a third of what `weightcast check` takes a GPU to sustain."""
 
 
 def runtime_minutes(stage: str, plan: Plan, of: Mapping[str, str]) -> int:
@@ -63,6 +67,13 @@ def _nothing(sizes: StudySizes, of: Mapping[str, str]) -> float:
 def _computing(numbers: float) -> float:
     """Seconds for so many numbers, with their gradient."""
     return numbers / NUMBERS_A_SECOND
+
+
+def _attending(sizes: StudySizes, learned: int, networks: int, gradient: bool = True) -> float:
+    """Seconds of a pass of networks through so many learned numbers, each of which meets every node."""
+    operations = (6 if gradient else 2) * learned * sizes.nodes * networks
+    faster = PRODUCTS_ON_GPU if sizes.study.device.startswith("cuda") else 1.0
+    return operations / (OPERATIONS_A_SECOND * faster)
 
 
 def _training(sizes: StudySizes, training: PredictorTraining, networks: int, kept: int | None = None) -> float:
@@ -170,10 +181,10 @@ def _train_experts(sizes: StudySizes, of: Mapping[str, str]) -> float:
 def _train_vae(sizes: StudySizes, of: Mapping[str, str]) -> float:
     def of_arm(arm: str) -> float:
         settings = sizes.study.generator.of_arm(arm)[0]
-        learned, kept = sizes.vae(arm)
+        learned = sizes.vae(arm)[0]
         functional = sizes.step(settings.batch, settings.functional_batch, 1) if settings.functional_weight else 0
-        numbers = BACKWARD * settings.batch * kept + functional + 8 * learned
-        return VALIDATED * settings.training.steps * (STEP_SECONDS + _computing(numbers))
+        passes = _attending(sizes, learned, settings.batch) if settings.coder != "flat" else _computing(8 * learned)
+        return VALIDATED * settings.training.steps * (4 * STEP_SECONDS + passes + _computing(functional + 8 * learned))
 
     return _largest(of_arm, of.get("arm"), list(sizes.study.generator.arms))
 
@@ -181,10 +192,10 @@ def _train_vae(sizes: StudySizes, of: Mapping[str, str]) -> float:
 def _train_diffusion(sizes: StudySizes, of: Mapping[str, str]) -> float:
     def of_arm(arm: str) -> float:
         settings = sizes.study.generator.of_arm(arm)[1]
-        learned, kept = sizes.diffusion(arm)
-        numbers = BACKWARD * settings.batch * kept + 8 * learned
+        learned = sizes.diffusion(arm)[0]
+        step = 4 * STEP_SECONDS + _attending(sizes, learned, settings.batch) + _computing(8 * learned)
         trainings = 2 if settings.left_out else 1
-        return trainings * VALIDATED * settings.training.steps * (STEP_SECONDS + _computing(numbers))
+        return trainings * VALIDATED * settings.training.steps * step
 
     return _largest(of_arm, of.get("arm"), list(sizes.study.generator.arms))
 
@@ -194,8 +205,9 @@ def _tune_generator(sizes: StudySizes, of: Mapping[str, str]) -> float:
         settings = sizes.study.generator.end_to_end
         networks = min(settings.environments, sizes.visible) * settings.samples
         steps = sizes.study.generator.of_arm(arm)[1].sample_steps
-        sampled = BACKWARD * networks * (steps * sizes.diffusion(arm)[1] + sizes.vae(arm)[1]) + 8 * sizes.generator(arm)
-        return _training(sizes, settings.training, networks) + settings.training.steps * _computing(sampled)
+        learned = steps * sizes.diffusion(arm)[0] + sizes.vae(arm)[0]
+        sampled = _attending(sizes, learned, networks) + _computing(8 * sizes.generator(arm))
+        return _training(sizes, settings.training, networks) + settings.training.steps * sampled
 
     return _largest(of_arm, of.get("arm"), tuned_arms(sizes.study))
 
@@ -203,13 +215,12 @@ def _tune_generator(sizes: StudySizes, of: Mapping[str, str]) -> float:
 def _generate_weights(sizes: StudySizes, of: Mapping[str, str]) -> float:
     generator, arms = sizes.study.generator, sizes.study.generator.arms
     networks = len(generator.seeds) * generator.samples * sizes.environments
-    return max(
-        (
-            networks * _computing(generator.of_arm(arm)[1].sample_steps * sizes.diffusion(arm)[1] + sizes.vae(arm)[1])
-            for arm in arms
-        ),
-        default=0.0,
-    )
+
+    def of_arm(arm: str) -> float:
+        learned = generator.of_arm(arm)[1].sample_steps * sizes.diffusion(arm)[0] + sizes.vae(arm)[0]
+        return _attending(sizes, learned, networks, gradient=False)
+
+    return max(map(of_arm, arms), default=0.0)
 
 
 def _finetuned(sizes: StudySizes, networks: int, frames: int) -> float:
@@ -273,7 +284,7 @@ def _label_environments(sizes: StudySizes, of: Mapping[str, str]) -> float:
 def _regress_latents(sizes: StudySizes, of: Mapping[str, str]) -> float:
     def of_arm(arm: str) -> float:
         networks = len(sizes.study.generator.seeds) * (sizes.experts + 2 * sizes.environments)
-        return networks * _computing(sizes.vae(arm)[1]) + 60
+        return _attending(sizes, sizes.vae(arm)[0], networks, gradient=False) + 60
 
     return _largest(of_arm, of.get("arm"), list(sizes.study.generator.arms))
 
