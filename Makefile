@@ -51,7 +51,7 @@ frames: $(VENV)/run.stamp ## error against frames, noise, masks and horizon, to 
 	$(IN_VENV) snakemake evaluate --cores all $(CASES)
 	$(IN_VENV) python docs/write_cases.py
 
-install: $(VENV)/all.stamp ## .venv with everything: tests, lint, ERA5 sample, SLURM
+install: $(VENV)/all.stamp ## .venv with everything: tests, lint, ERA5 sample, SLURM, Kubernetes
 
 # Tests share the cores among themselves, one thread each, a file staying with one worker for the sake of its fixtures.
 # Workflow tests begin, since they are long, and unit tests fill what time they leave.
