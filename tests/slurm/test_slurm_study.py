@@ -8,6 +8,7 @@ skipped.
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -90,11 +91,15 @@ class Run:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OneNodeCluster]:
     pytest.importorskip("snakemake_executor_plugin_slurm", reason="needs the extra slurm")
     folder = tmp_path_factory.mktemp("slurm").resolve()
+    # Whoever asks the tests to end asks as Ctrl-C does, so that the cluster is taken down.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with one_node_cluster(folder) as up:
             yield up
     except Unavailable as reason:
         pytest.skip(str(reason))
+    finally:
+        signal.signal(signal.SIGTERM, before)
     assert not processes_in(folder)
 
 
