@@ -101,12 +101,13 @@ class OneNodeCluster:
         return done.stdout.strip()
 
     def jobs(self) -> list[dict[str, str]]:
-        """All jobs that there are or were: what SLURM knows of each, as text."""
+        """All jobs that there are or were, in the order of their numbers: what SLURM knows of each, as text."""
         columns = {
             "id": "%i", "state": "%T", "partition": "%P", "memory": "%m", "minutes": "%l", "comment": "%k",
         }  # fmt: skip
         lines = self.ask("squeue", "--states=all", "--noheader", f"--format={'|'.join(columns.values())}").splitlines()
-        return [dict(zip(columns, line.split("|"), strict=True)) for line in lines]
+        jobs = [dict(zip(columns, line.split("|"), strict=True)) for line in lines]
+        return sorted(jobs, key=lambda job: int(job["id"]))
 
     def job_of(self, rule: str) -> dict[str, str] | None:
         """The job of a rule that runs, if one does."""
