@@ -14,7 +14,7 @@ INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 export PYTHONUNBUFFERED := 1
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help run era5-sample gallery ablations frames install test lint schema lock clean
+.PHONY: help run era5-sample gallery ablations frames install test test-slurm lint schema lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -51,13 +51,17 @@ frames: $(VENV)/run.stamp ## error against frames, noise, masks and horizon, to 
 	$(IN_VENV) snakemake evaluate --cores all $(CASES)
 	$(IN_VENV) python docs/write_cases.py
 
-install: $(VENV)/all.stamp ## .venv with everything: tests, lint, ERA5 sample, SLURM
+install: $(VENV)/all.stamp ## .venv with everything: tests, lint, ERA5 sample, SLURM, Kubernetes
 
 # Tests share the cores among themselves, one thread each, a file staying with one worker for the sake of its fixtures.
 # Workflow tests begin, since they are long, and unit tests fill what time they leave.
 test: $(VENV)/all.stamp ## all tests
 	$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest tests/workflow tests/unit \
 	  --numprocesses logical --dist loadfile --no-loadscope-reorder
+
+# A real SLURM, unpacked from Debian's packages into a temporary folder; skipped, with the reason, where it cannot be had.
+test-slurm: $(VENV)/all.stamp ## a study on a SLURM that is brought up for it on this machine, in at most 10 minutes
+	$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest tests/slurm -rs
 
 lint: $(VENV)/all.stamp ## style, workflow lint and types
 	$(IN_VENV) ruff check .

@@ -46,11 +46,18 @@ if workflow.is_main_process:  # jobs are part of a run that has done so
             remove_abandoned(folder)
         print("weightcast: the run before was killed: this one goes on where it was", file=sys.stderr)
 
+# Jobs share data and results, of which there are more files than rules know: trajectories, states of trainings. So none of
+# them is moved through a store. The executor for Kubernetes asks for one all the same, and takes the workflow's own files
+# there; what its pods share is a volume (profiles/kubernetes).
+if workflow.storage_settings.default_storage_provider is not None:
+    workflow.modifier.path_modifier.apply_default_storage = lambda path: path
+
 RESULTS = f"results/{STUDY.study}"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 STATE = f"{RESULTS}/.state"  # caches and unfinished trainings; Snakemake never touches it
 ENVIRONMENT = "../../envs/weightcast.yaml"  # used with --sdm conda; otherwise jobs run where Snakemake does
+SNAKEMAKE_MB = 300  # of the two processes by which Snakemake runs a job inside of a cluster's: 130 each were measured
 GPU = int(STUDY.device.startswith("cuda"))  # of jobs that train
 
 # Jobs run the Python that runs Snakemake, also where its environment was not activated.
@@ -135,6 +142,23 @@ def job(stage, **fixed):
         return keep_long_job(Path(STATE, "jobs"), described)
 
     return {"settings": settings, "job": described}
+
+
+def needs(stage, **fixed):
+    """What a job of a stage asks for, for a rule's resources: `**needs("train_vae")` is its memory and its time, computed
+    from the study, and as much again at every further attempt, since a job may be tried again for having had too little.
+
+    `fixed` are wildcards that the rule does not have. Nobody is held to it on one machine; a cluster holds every job to
+    it, and there Snakemake itself runs inside of the job.
+    """
+
+    def mem_mb(wildcards, attempt):
+        return attempt * (memory_mb(stage, PLAN, dict(wildcards.items()) | fixed) + SNAKEMAKE_MB)
+
+    def runtime(wildcards, attempt):
+        return attempt * runtime_minutes(stage, PLAN, dict(wildcards.items()) | fixed)
+
+    return {"mem_mb": mem_mb, "runtime": runtime}
 
 
 def paths(found):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from snakemake_logger_plugin_weightcast.ending import STOPPED, Ending, ending
 from snakemake_logger_plugin_weightcast.job_log import last_lines, last_loss, remaining_seconds
 from snakemake_logger_plugin_weightcast.pace import Pace
 from snakemake_logger_plugin_weightcast.screen import Screen
@@ -34,13 +35,15 @@ CHATTER = re.compile(
     r"|Exiting because a job execution failed|Removing output files? of failed job|Trying to restart job"
     r"|Terminating processes on user request|Will exit after finishing currently running jobs"
     r"|Updating checkpoint dependencies|WorkflowError:\nAt least one job did not"
-    r"|At least one job did not complete|(RuleException:\s*)?CalledProcessError|Job \d+ has been submitted|None$",
+    r"|At least one job did not complete|(RuleException:\s*)?CalledProcessError|Job \d+ has been submitted|None$"
+    r"|SLURM run ID: |Auto-selected partition |Submitted array job with |Array job submission does not allow "
+    r"|Cleaning up SLURM log files |Get status with: kubectl",
     re.S,
 )
 REDIRECTION = re.compile(r"\s+(?:&>|>)\s*\S+(?:\s+2>&1)?\s*$")
 LOCKED = re.compile(r"LockException|Directory cannot be locked")
-STOPPED = ("KeyboardInterrupt", "weightcast: stopped")
-"""What the last line of a job's log begins with that was asked to end; the latter is weightcast.core.interruption's."""
+INTERRUPTED = ("KeyboardInterrupt", STOPPED)
+"""What the last line of a job's log begins with that was asked to end together with its run."""
 ERROR = "WorkflowError:\nFailed to create"
 """What Snakemake's complaint about a folder that cannot be written begins with; it has several lines."""
 LOCK = Path(".snakemake", "weightcast.lock")
@@ -226,11 +229,22 @@ class RunView:
             job = Job(str(record["rule_name"]), {}, [], None, now)
         log = [str(path) for path in record.get("log") or []] or job.log
         lines = last_lines(log)
-        # A signal reaches jobs as well, sometimes before Snakemake says so.
-        if self._interrupted or (lines and lines[-1].strip().startswith(STOPPED)):
+        # A job of a cluster is asked to end by itself. Elsewhere a signal reaches the run as well, sometimes later.
+        submitted = "external_jobid" in (record.get("aux") or {})
+        is_asked = bool(lines) and lines[-1].strip().startswith(INTERRUPTED)
+        if self._interrupted or (is_asked and not submitted):
             self._interrupted = True
             return
         self._failed[number] = job
+        ended = ending(str(record.get("rule_msg") or ""), log) if submitted else None
+        message = self._ended(job, ended, now) if ended else self._failure(job, log, lines, record, now)
+        self._line(now, "\n".join(message))
+
+    def _ended(self, job: Job, ended: Ending, now: float) -> list[str]:
+        """What a scheduler did to a job: nothing that a look at its log would mend."""
+        return [f"{job.label}: {ended.kind} after {duration(now - job.started)}: {ended.words}"]
+
+    def _failure(self, job: Job, log: list[str], lines: list[str], record: Mapping[str, Any], now: float) -> list[str]:
         said = f"the end of {log[0]}:" if lines else f"{log[0]} says nothing" if log else "it has no log"
         message = [f"{job.label}: FAILED after {duration(now - job.started)}, {said}"]
         message += [f"    {line}" for line in lines]
@@ -239,7 +253,7 @@ class RunView:
         command = record.get("shellcmd") or job.command
         if command:  # without where its output went, so that a person sees it
             message.append(f"  to repeat this job alone: {REDIRECTION.sub('', str(command).strip())}")
-        self._line(now, "\n".join(message))
+        return message
 
     def _take_group_error(self, record: Mapping[str, Any]) -> None:
         for info in record.get("job_error_info") or []:

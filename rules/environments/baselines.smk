@@ -14,7 +14,7 @@ rule fold_bases:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=memory("fold_bases"),
+        **needs("fold_bases"),
     params:
         **job("fold_bases"),
     shell:
@@ -36,7 +36,7 @@ rule finetune_bases:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=memory("finetune_bases"),
+        **needs("finetune_bases"),
         gpu=GPU,
     params:
         **job("finetune_bases"),
@@ -61,7 +61,7 @@ rule regress_weights:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=memory("regress_weights"),
+        **needs("regress_weights"),
     params:
         **job("regress_weights"),
     shell:

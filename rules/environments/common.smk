@@ -22,6 +22,7 @@ from weightcast.environments.plan import (
     tuned_arms,
     weight_sources,
 )
+from weightcast.environments.runtime import runtime_minutes
 from weightcast.environments.trajectory_manifest import forget_incomplete, list_name
 
 try:
@@ -82,11 +83,6 @@ def bases(*names):
     return [f"{RESULTS}/base/{name}.safetensors" for name in names]
 
 
-def memory(stage):
-    """Megabytes that a job of a stage asks for; more at every further attempt."""
-    return lambda wildcards, attempt: attempt * memory_mb(stage, PLAN, dict(wildcards.items()))
-
-
 def shared(stage):
     """Threads of a job whose training several processes share: one for each, as many as the job is to have.
 
@@ -100,15 +96,16 @@ def shared(stage):
 
 def shared_resources(stage):
     """What such a job asks for: a GPU for each process, and the memory of one, or of a shard's experts, for all."""
-    is_auto = STUDY.acceleration.processes_of(stage) == "auto"
+    alone, is_auto = needs(stage), STUDY.acceleration.processes_of(stage) == "auto"
 
-    def megabytes(wildcards, attempt, threads):
+    def mem_mb(wildcards, attempt, threads):
         one = memory_mb(stage, PLAN, dict(wildcards.items()))
-        split = stage == "train_experts"  # of whose members each process holds some
-        return attempt * (one + (threads - 1) * (LEAST_MB if split else one) + (LEAST_MB if threads > 1 else 0))
+        each = LEAST_MB if stage == "train_experts" else one  # of a shard's members each process holds some
+        further = (threads - 1) * each + (LEAST_MB if threads > 1 else 0)
+        return alone["mem_mb"](wildcards, attempt) + attempt * further
 
-    return {
-        "mem_mb": megabytes,
+    return alone | {
+        "mem_mb": mem_mb,
         "gpu": lambda wildcards, threads: GPU * threads,
         "processes": lambda wildcards, threads: "auto" if is_auto else threads,
     }

@@ -10,6 +10,7 @@ rule resolve_config:
         environments=f"{RESULTS}/environments.csv",
     log:
         f"{LOGS}/report/config.log",
+    localrule: True
     conda:
         ENVIRONMENT
     params:

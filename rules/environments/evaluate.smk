@@ -16,7 +16,7 @@ rule evaluate_weights:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=memory("evaluate_weights"),
+        **needs("evaluate_weights"),
         gpu=GPU,
     params:
         **job("evaluate_weights"),
@@ -36,7 +36,7 @@ rule evaluate_without_network:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=memory("evaluate_without_network"),
+        **needs("evaluate_without_network"),
         gpu=GPU,
     params:
         **job("evaluate_without_network"),
@@ -67,7 +67,7 @@ rule collect_costs:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=memory("collect_costs"),
+        **needs("collect_costs"),
     params:
         **job("collect_costs"),
     shell:
@@ -89,7 +89,7 @@ rule summarise:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=memory("summarise"),
+        **needs("summarise"),
     params:
         **job("summarise"),
     shell:

@@ -22,7 +22,7 @@ if EQUATIONS:
             ENVIRONMENT
         threads: 1
         resources:
-            mem_mb=memory("distil"),
+            **needs("distil"),
             gpu=GPU,
         params:
             **job("distil"),
@@ -47,7 +47,7 @@ if ATTENTION:
             ENVIRONMENT
         threads: 1
         resources:
-            mem_mb=memory("show_attention"),
+            **needs("show_attention"),
         params:
             **job("show_attention"),
         shell:

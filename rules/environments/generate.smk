@@ -19,7 +19,7 @@ if LABELS:
             ENVIRONMENT
         threads: 1
         resources:
-            mem_mb=memory("label_environments"),
+            **needs("label_environments"),
             gpu=GPU,
         params:
             **job("label_environments"),
@@ -117,7 +117,7 @@ rule generate_weights:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=memory("generate_weights"),
+        **needs("generate_weights"),
     params:
         **job("generate_weights"),
     shell:
@@ -142,7 +142,7 @@ rule regress_latents:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=memory("regress_latents"),
+        **needs("regress_latents"),
     params:
         **job("regress_latents"),
     shell:

@@ -17,7 +17,7 @@ if STUDY.context:
             ENVIRONMENT
         threads: 1
         resources:
-            mem_mb=memory("train_context"),
+            **needs("train_context"),
             gpu=GPU,
         params:
             **job("train_context"),
@@ -42,7 +42,7 @@ if "in-context" in RIVALS:
             ENVIRONMENT
         threads: 1
         resources:
-            mem_mb=memory("train_in_context"),
+            **needs("train_in_context"),
             gpu=GPU,
         params:
             **job("train_in_context"),
@@ -66,7 +66,7 @@ if "equations" in RIVALS:
             ENVIRONMENT
         threads: 1
         resources:
-            mem_mb=memory("find_equations"),
+            **needs("find_equations"),
             gpu=GPU,
         params:
             **job("find_equations"),
@@ -104,7 +104,7 @@ if OBSERVED:
             ENVIRONMENT
         threads: 1
         resources:
-            mem_mb=memory("adapt_to_frames"),
+            **needs("adapt_to_frames"),
             gpu=GPU,
         params:
             **job("adapt_to_frames"),
@@ -125,7 +125,7 @@ if OBSERVED:
             ENVIRONMENT
         threads: 1
         resources:
-            mem_mb=memory("summarise"),
+            **needs("summarise"),
         params:
             **job("summarise_observed"),
         shell:

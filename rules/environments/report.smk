@@ -15,7 +15,7 @@ rule map_weights:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=memory("map_weights"),
+        **needs("map_weights"),
     params:
         **job("map_weights"),
     shell:
@@ -36,7 +36,7 @@ if LABELS:
             ENVIRONMENT
         threads: 1
         resources:
-            mem_mb=memory("correlate_labels"),
+            **needs("correlate_labels"),
         params:
             **job("correlate_labels"),
         shell:
@@ -55,7 +55,7 @@ rule show_environments:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=memory("show_environments"),
+        **needs("show_environments"),
     params:
         **job("show_environments"),
     shell:
@@ -75,7 +75,7 @@ rule show_rollouts:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=memory("show_rollouts"),
+        **needs("show_rollouts"),
         gpu=GPU,
     params:
         **job("show_rollouts"),
@@ -102,7 +102,7 @@ if ARMS or STUDY.context:
             ENVIRONMENT
         threads: 1
         resources:
-            mem_mb=memory("compare_with_experts"),
+            **needs("compare_with_experts"),
             gpu=GPU,
         params:
             **job("compare_with_experts"),
@@ -126,7 +126,7 @@ if STUDY.context and OBSERVED:
             ENVIRONMENT
         threads: 1
         resources:
-            mem_mb=memory("show_observed"),
+            **needs("show_observed"),
             gpu=GPU,
         params:
             **job("show_observed"),
@@ -148,7 +148,7 @@ if STUDY.context and OBSERVED:
             ENVIRONMENT
         threads: 1
         resources:
-            mem_mb=memory("describe_posteriors"),
+            **needs("describe_posteriors"),
             gpu=GPU,
         params:
             **job("describe_posteriors"),
@@ -193,7 +193,7 @@ rule write_report:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=memory("write_report"),
+        **needs("write_report"),
     params:
         **job("write_report"),
     shell:

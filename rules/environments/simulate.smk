@@ -25,7 +25,7 @@ if STUDY.data.imported:
             ENVIRONMENT
         threads: 1
         resources:
-            mem_mb=memory("import_trajectories"),
+            **needs("import_trajectories"),
         params:
             **job("import_trajectories"),
         shell:
@@ -45,7 +45,7 @@ else:
             ENVIRONMENT
         threads: 1
         resources:
-            mem_mb=memory("simulate"),
+            **needs("simulate"),
         params:
             **job("simulate"),
         shell:

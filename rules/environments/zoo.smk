@@ -19,7 +19,7 @@ for base_kind in MAPS:
             ENVIRONMENT
         threads: 1
         resources:
-            mem_mb=memory("train_base"),
+            **needs("train_base", base=base_kind),
             gpu=GPU,
         params:
             **job("train_base", base=base_kind),
@@ -61,6 +61,9 @@ rule gather_zoo:
     priority: 60
     conda:
         ENVIRONMENT
+    threads: 1
+    resources:
+        **needs("gather_zoo"),
     params:
         **job("gather_zoo", part="zoo"),
     shell:

@@ -6,6 +6,7 @@ A fold is what training may see: ``all`` observed snapshots, or all ``without-<k
 from weightcast.evolution.jobs import TimePlan
 from weightcast.evolution.memory import memory_mb
 from weightcast.evolution.plan import evaluation_sources, folds
+from weightcast.evolution.runtime import runtime_minutes
 
 PLAN = TimePlan(STUDY)
 CONFIG = kept(Path(STATE, "studies"), STUDY)
@@ -15,11 +16,6 @@ SEEDS = STUDY.flow.seeds
 FOLDS = folds(STUDY)
 KINDS = STUDY.anchors.kinds
 MATCHING = ["flow-matching"] * STUDY.evaluation.flow_matching
-
-
-def memory(stage):
-    """Megabytes that a job of a stage asks for; more at every further attempt."""
-    return lambda wildcards, attempt: attempt * memory_mb(stage, PLAN, dict(wildcards.items()))
 
 
 def anchors_of_arm(wildcards):

@@ -16,7 +16,7 @@ rule evaluate_anchors:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=memory("evaluate_anchors"),
+        **needs("evaluate_anchors"),
     params:
         **job("evaluate_anchors"),
     shell:
@@ -38,7 +38,7 @@ rule evaluate_flow:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=memory("evaluate_flow"),
+        **needs("evaluate_flow"),
     params:
         **job("evaluate_flow"),
     shell:
@@ -60,7 +60,7 @@ rule evaluate_samples:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=memory("evaluate_samples"),
+        **needs("evaluate_samples"),
     params:
         **job("evaluate_samples"),
     shell:
@@ -84,6 +84,9 @@ rule summarise_times:
         f"{LOGS}/report/summarise.log",
     conda:
         ENVIRONMENT
+    threads: 1
+    resources:
+        **needs("summarise_times"),
     params:
         **job("summarise_times"),
     shell:

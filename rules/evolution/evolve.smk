@@ -16,7 +16,7 @@ rule train_anchors:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=memory("train_anchors"),
+        **needs("train_anchors"),
         gpu=GPU,
     params:
         **job("train_anchors"),
@@ -40,7 +40,7 @@ rule train_flow:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=memory("train_flow"),
+        **needs("train_flow"),
         gpu=GPU,
     params:
         **job("train_flow"),
@@ -63,7 +63,7 @@ rule train_flow_matching:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=memory("train_flow_matching"),
+        **needs("train_flow_matching"),
         gpu=GPU,
     params:
         **job("train_flow_matching"),

@@ -10,6 +10,7 @@ rule resolve_config:
         f"{RESULTS}/config.yaml",
     log:
         f"{LOGS}/report/config.log",
+    localrule: True
     conda:
         ENVIRONMENT
     params:
@@ -34,7 +35,7 @@ rule show_distributions:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory("show_distributions"),
+        **needs("show_distributions"),
     params:
         **job("show_distributions"),
     shell:
@@ -53,7 +54,7 @@ rule map_path:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory("map_path"),
+        **needs("map_path"),
     params:
         **job("map_path"),
     shell:
@@ -80,7 +81,7 @@ rule write_time_report:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory("write_time_report"),
+        **needs("write_time_report"),
     params:
         **job("write_time_report"),
     shell:

@@ -13,7 +13,7 @@ if STUDY.data.imported:
         conda:
             ENVIRONMENT
         resources:
-            mem_mb=memory("import_snapshots"),
+            **needs("import_snapshots"),
         params:
             **job("import_snapshots"),
         shell:
@@ -31,7 +31,7 @@ else:
         conda:
             ENVIRONMENT
         resources:
-            mem_mb=memory("simulate_snapshots"),
+            **needs("simulate_snapshots"),
         params:
             **job("simulate_snapshots"),
         shell:

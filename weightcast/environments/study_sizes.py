@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
+from weightcast.core.config.predictor import MLPSettings, StencilSettings
 from weightcast.core.environment_table import ROLES
 from weightcast.core.nets.sizes import BACKWARD, count_nodes, count_weights, kept_activations, layer_sizes, widest_layer
 from weightcast.environments.config.condition import SHOWN_FRAMES
@@ -87,6 +88,14 @@ class StudySizes:
     def trained(self, *parts: str) -> int:
         """The same of all visible environments, of the training's frames."""
         return self.read(self.visible, *parts)
+
+    @property
+    def substeps(self) -> int:
+        """Evaluations of the network within one step of the predictor."""
+        predictor = self.study.predictor
+        if isinstance(predictor, MLPSettings):
+            return 4 * predictor.substeps if predictor.integrator == "rk4" else 1
+        return predictor.substeps if isinstance(predictor, StencilSettings) else 1
 
     @property
     def in_context(self) -> int:

@@ -46,14 +46,15 @@ def anchor_count(plan: TimePlan, kind: str) -> int:
     return (count - 1) * plan.study.anchors.bridge.per_interval + 1 if kind == "bridged" else count
 
 
-def _times(plan: TimePlan) -> int:
+def times_of(plan: TimePlan) -> int:
+    """Times of the data, as far as the configuration knows."""
     trajectories = plan.study.data.trajectories
     times = None if trajectories is None else trajectories.times
     return times or _DEFAULT_TIMES
 
 
 def _snapshots(plan: TimePlan) -> int:
-    return (_times(plan) - 1) // plan.study.data.observed_every + 1
+    return (times_of(plan) - 1) // plan.study.data.observed_every + 1
 
 
 def _samples_bytes(plan: TimePlan) -> float:
@@ -61,15 +62,20 @@ def _samples_bytes(plan: TimePlan) -> float:
     data = plan.study.data
     known = data.trajectories
     samples = 2 * _DEFAULT_TRAJECTORIES if known is None else known.train + known.held_out
-    return 4.0 * 8 * samples * _times(plan) * len(data.dimensions)
+    return 4.0 * 8 * samples * times_of(plan) * len(data.dimensions)
 
 
-def _likelihood_bytes(plan: TimePlan, members: float, samples: float) -> float:
-    """The likelihood of samples of each of a stack of densities, with what its gradient needs, in single precision."""
+def likelihood_numbers(plan: TimePlan, members: float, samples: float) -> float:
+    """What is kept for the gradient of the likelihood of samples of each of a stack of densities."""
     density, data = plan.study.density, plan.study.data
     outputs = data.states or 3 * density.components
     hidden = density.layers * density.hidden * (12 if density.backbone == "gru" else 24)
-    return 4.0 * members * samples * len(data.dimensions) * (4 * outputs + hidden)
+    return members * samples * len(data.dimensions) * (4 * outputs + hidden)
+
+
+def _likelihood_bytes(plan: TimePlan, members: float, samples: float) -> float:
+    """The same in single precision."""
+    return 4.0 * likelihood_numbers(plan, members, samples)
 
 
 def _parameters(plan: TimePlan) -> float:
@@ -88,25 +94,29 @@ def _anchors_bytes(plan: TimePlan, of: Mapping[str, str]) -> float:
     return _likelihood_bytes(plan, members, anchors.training.batch) + 20.0 * members * _parameters(plan) + pairing
 
 
-def _flow_bytes(plan: TimePlan, of: Mapping[str, str]) -> float:
-    """A step of all stretches of an arm's flow: every stage of its solver keeps what its gradient needs."""
-    settings = plan.study.flow.of_arm(of["arm"])
-    arm, density = settings.arms[of["arm"]], plan.study.density
-    count = anchor_count(plan, arm.anchors)
-    training = settings.anchor_training if arm.objective == "anchors" else settings.likelihood_training
+def flow_numbers(plan: TimePlan, arm: str) -> float:
+    """What a step of all stretches of an arm's flow keeps for its gradient, at every stage of its solver."""
+    settings = plan.study.flow.of_arm(arm)
+    chosen, density = settings.arms[arm], plan.study.density
+    count = anchor_count(plan, chosen.anchors)
+    training = settings.anchor_training if chosen.objective == "anchors" else settings.likelihood_training
     points = max(count - 1, training.segments * min(training.longest, count - 1))
     calls = {"rk4": 4, "midpoint": 2, "euler": 1, "dopri5": 14}[settings.solver.method] * settings.solver.steps
     outputs = plan.study.data.states or 3 * density.components
     nodes = 6 * density.layers * density.hidden + outputs
     attention = settings.layers * (20 * nodes * settings.width + 2 * settings.heads * nodes)
-    kept = 4.0 * points * calls * (attention + 6 * settings.control_path.dimensions * _parameters(plan))
-    likelihood = 0.0 if arm.objective == "anchors" else _likelihood_bytes(plan, points, training.batch)
-    return kept + likelihood + 3 * 8.0 * plan.study.anchors.bridge.pairs**2
+    kept = points * calls * (attention + 6 * settings.control_path.dimensions * _parameters(plan))
+    return kept if chosen.objective == "anchors" else kept + likelihood_numbers(plan, points, training.batch)
+
+
+def _flow_bytes(plan: TimePlan, of: Mapping[str, str]) -> float:
+    """The same in single precision, and the cost matrix of a pairing."""
+    return 4.0 * flow_numbers(plan, of["arm"]) + 3 * 8.0 * plan.study.anchors.bridge.pairs**2
 
 
 def _evaluation_bytes(plan: TimePlan, of: Mapping[str, str]) -> float:
     """Drawing, and the cost matrix and plan of an exact transport between samples and the truth."""
     samples = plan.study.evaluation.samples
     outputs = plan.study.data.states or 3 * plan.study.density.components
-    drawn = min(DRAWN_MB * MEGABYTE, 20.0 * _times(plan) * samples * outputs)
+    drawn = min(DRAWN_MB * MEGABYTE, 20.0 * times_of(plan) * samples * outputs)
     return drawn + 4 * 8.0 * samples**2

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[1]
 CODE = (
     "Snakefile", "config.yaml", "config", "envs", "profiles", "rules", "scripts", "snakemake_logger_plugin_weightcast",
-    "tests/workflow", "weightcast",
+    "tests/slurm", "tests/workflow", "weightcast",
 )  # fmt: skip
 
 
