@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from weightcast.core.config.device import AccelerationSettings, DeviceName
+from weightcast.core.config.device import MEMORY_GB, AccelerationSettings, DeviceName, MemoryBudget
 from weightcast.core.config.messages import check_once, first_line
 from weightcast.core.config.overlay import overlaid
 from weightcast.core.config.predictor import AnyPredictor
@@ -67,6 +67,7 @@ class Study(Settings):
     device: DeviceName = "auto"
     acceleration: AccelerationSettings = AccelerationSettings()
     """Less exact arithmetic and compiled steps."""
+    memory: MemoryBudget = MEMORY_GB
 
     @property
     def results(self) -> Path:
