@@ -48,6 +48,7 @@ def run_job(argument: str, device: str | None = None, processes: Processes | Non
     run = Run(
         name,
         execution.get("acceleration"),
+        memory=execution.get("memory"),
         state=None if job.state is None else Path(job.state),
         identity=partial(stage.key, settings, job.inputs),
         outputs={name: Path(path) for name, path in job.outputs.items()},
@@ -113,7 +114,8 @@ def find_stage(name: str) -> Any:
 
 
 def _settings(job: Job) -> tuple[StageSettings, dict[str, Any]]:
-    """A job's settings, and where and how it computes (``device``, ``acceleration``), which no result depends on."""
+    """A job's settings, and where and how it computes (``device``, ``acceleration``, ``memory``), which no result
+    depends on."""
     kind = next((jobs[job.stage] for jobs in stages_of().values() if job.stage in jobs), None)
     if kind is None:
         find_stage(job.stage)  # says which there are
@@ -139,7 +141,9 @@ def _settings(job: Job) -> tuple[StageSettings, dict[str, Any]]:
             f"{settings.digest[:12]}, expected {job.settings_digest}: was the study run with another configuration "
             "meanwhile? Run it again"
         )
-    return settings, {"device": plan.study.device, "acceleration": plan.study.acceleration}
+    study = plan.study
+    execution = {name: getattr(study, name, None) for name in ("device", "acceleration", "memory")}
+    return settings, execution
 
 
 def _save(made: Any, outputs: Mapping[str, Path], stage: str) -> None:

@@ -3,6 +3,7 @@
 from weightcast.core.environment_table import read_environments
 from weightcast.environments.config.condition import LABELLED
 from weightcast.environments.config.trained_maps import trained_maps
+from weightcast.environments.expert_files import forget_incomplete as forget_incomplete_experts
 from weightcast.environments.jobs import JOBS, Plan
 from weightcast.environments.memory import LEAST_MB, memory_mb
 from weightcast.environments.plan import (
@@ -54,6 +55,9 @@ WEIGHTS = [f"{RESULTS}/weights/{source}.safetensors" for source in SOURCES]
 
 if workflow.is_main_process:  # in jobs of a cluster, files that others have made may not be seen yet
     forget_incomplete(Path(TRAJECTORIES), MADE_TOGETHER)
+    for each in STUDY.zoo.bases:
+        zoos = [Path(RESULTS, part, f"{each}.safetensors") for part in ("zoo", "reference")]
+        forget_incomplete_experts(Path(RESULTS, "zoo/shards", each), SHARDS, zoos)
 
 
 LISTED = {}  # manifests by the name of their list

@@ -1,4 +1,8 @@
-"""Bases trained on all visible environments, and the zoo of experts fine-tuned from them."""
+"""Bases trained on all visible environments, and the zoo of experts fine-tuned from them.
+
+A job trains the experts of a shard's environments, and of them those that are not there. What rules know is its
+manifest, beside the files; a zoo is a manifest as well.
+"""
 
 for base_kind in MAPS:
 

@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.vae_artifact import TrainedVae
 from weightcast.environments.weight_maps import build_weight_map
 from weightcast.environments.weights_table import MethodWeights, WeightsFile
-from weightcast.environments.zoo import ExpertShard, Zoo
+from weightcast.environments.zoo import ExpertFile, ExpertShard, Zoo
 from weightcast.evolution.anchors import Anchors
 from weightcast.evolution.config.density import DensitySettings
 from weightcast.evolution.config.flow import FlowArm, FlowSettings
@@ -62,11 +63,19 @@ FEW = {"steps": 2, "learning_rate": 0.01}
 SECONDS = 20
 """After which a file counts as one that hangs a reader."""
 
+
+def read_zoo(kind: type[Zoo], path: Path) -> Zoo:
+    """A manifest, and the files that it is of."""
+    zoo = kind.load(path)
+    return Zoo(zoo.weights[:], zoo.manifest, zoo.metadata)
+
+
 READERS: dict[str, Callable[[Path], Any]] = {
     "base": BaseNetwork.load,
     "context": Context.load,
-    "zoo": Zoo.load,
-    "experts": ExpertShard.load,
+    "zoo": partial(read_zoo, Zoo),
+    "experts": partial(read_zoo, ExpertShard),
+    "expert-file": lambda path: ExpertFile.open(path)[0][:],
     "weights": WeightsFile.load,
     "model": load_models,
     "vae": TrainedVae.load,
@@ -123,6 +132,7 @@ def write_valid(folder: Path) -> dict[str, Path]:
     ]
     Zoo(weights.repeat(3, 1), manifest, shared).save(paths["zoo"])
     ExpertShard(weights.repeat(3, 1), manifest, shared).save(paths["experts"])
+    ExpertFile.save(paths["expert-file"], weights.repeat(3, 1), manifest, "made from this")
     method = MethodWeights("film", 0, ids, weights.repeat(3, 1, 1), 1.0, 0.5, 20, ["c"], NORMALISATION)
     WeightsFile.of([method], shared).save(paths["weights"])
     save_models(
@@ -167,14 +177,23 @@ class Crafted:
     @classmethod
     def of(cls, path: Path) -> Crafted:
         artifact = load_artifact(path)
-        return cls(dict(artifact.tensors), deepcopy(artifact.metadata))
+        metadata = deepcopy(artifact.metadata)
+        for file in metadata.get("files", []):  # wherever the manifest is written
+            file["file"] = str(path.parent / file["file"])
+        return cls(dict(artifact.tensors), metadata)
 
     def write(self, path: Path) -> None:
         """Write with correct digests, and a correct count of numbers unless that is what was crafted."""
         metadata = dict(self.metadata)
-        metadata["tensors_digest"] = _tensors_digest(self.tensors)
+        files = metadata.get("files")
+        digests = [file for file in files if _has_digest(file)] if isinstance(files, list) else []
+        metadata["tensors_digest"] = _tensors_digest(self.tensors, digests)
         metadata["digest"] = metadata_digest(metadata)
         save_file(self.tensors, path, metadata={"weightcast": json.dumps(metadata, sort_keys=True)})
+
+
+def _has_digest(file: Any) -> bool:
+    return isinstance(file, dict) and "tensors_digest" in file and isinstance(file["tensors_digest"], str)
 
 
 def places_of(value: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -284,10 +303,15 @@ def _same_numbers(made: Any, tensors: Mapping[str, Tensor]) -> None:
         found = made.vae.state_dict()
     elif isinstance(made, WeightPath):
         found = made.flow.state_dict()
-    elif isinstance(made, Zoo | Anchors):
+    elif isinstance(made, Zoo):
+        assert bool(torch.isfinite(made.weights[:]).all())
+        return
+    elif isinstance(made, Tensor):
+        found = {"weights": made}
+    elif isinstance(made, Anchors):
         found = {"weights": made.weights}
     elif isinstance(made, WeightsFile):
-        found = {method.key: method.weights for method in made.methods}
+        found = {method.key: method.weights[:] for method in made.methods}
     else:
         return
     for name, tensor in found.items():
@@ -319,7 +343,7 @@ def damage(content: bytes, draws: random.Random) -> bytes:
 
 def craft(crafted: Crafted, draws: random.Random) -> str:
     """Change something at random; what, in words."""
-    if draws.random() < 0.3:
+    if crafted.tensors and draws.random() < 0.3:
         name, how = draws.choice(sorted(crafted.tensors)), draws.choice(BENDS)
         bend_tensor(crafted, name, how)
         return f"tensor {name} {how}"
@@ -346,7 +370,7 @@ def campaign(damaged: int, crafted: int, seed: int) -> int:
             slowest = 0.0
             for _ in range(count):
                 kind = draws.choice(sorted(paths))
-                path = Path(folder, f"{what}.safetensors")
+                path = Path(folder, f"{what}.safetensors")  # beside the others, where manifests find their files
                 if what == "damaged":
                     path.write_bytes(damage(paths[kind].read_bytes(), draws))
                     said = "bytes"

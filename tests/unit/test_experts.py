@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from refusals import refused
 from tiny_conditions import on_parameters
 
-from weightcast.core.artifacts import load_artifact
+from weightcast.core.artifacts import load_artifact, save_artifact
 from weightcast.core.config.predictor import PredictorSettings
 from weightcast.core.config.training import PredictorTraining
 from weightcast.core.draws import Draws
@@ -21,6 +24,7 @@ from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.weight_map import PooledMap
 from weightcast.environments.config.zoo import Perturbation
 from weightcast.environments.dataset import Normalisation, TrajectoryFolder, draw_windows
+from weightcast.environments.expert_files import forget_incomplete
 from weightcast.environments.experts import (
     permuted_neurons,
     plan_members,
@@ -162,7 +166,7 @@ def study(tmp_path, predictor):
         },
     )
 
-    def train(environments: str, output: str, members: int = 2) -> Zoo:
+    def train(environments: str, output: str, members: int = 2, memory: float | None = None) -> Zoo:
         settings = TrainExperts(
             environments=tuple(row for name in environments for row in rows if row.id == name),
             data=DATA,
@@ -176,6 +180,8 @@ def study(tmp_path, predictor):
         run = Run(
             resume=Resume(tmp_path / "state" / "trainings", settings.digest),
             identity=lambda: (settings.digest, {"code_digest": "c"}),
+            outputs={"output": tmp_path / f"{output}.safetensors"},
+            memory=memory,
         )
         shard = stage_module.train_experts(run, settings, base=base, trajectories=TrajectoryFolder(tmp_path))
         shard.save(tmp_path / f"{output}.safetensors")
@@ -198,10 +204,10 @@ def test_adding_an_environment_trains_that_environment_alone(study, monkeypatch)
     after = study("abc", "second")
 
     assert {member.environment for member in trained} == {"c"}
-    assert torch.equal(after.weights[:4], before.weights)
+    assert torch.equal(after.weights[:4], before.weights[:])
     assert after.environments == ["a", "a", "b", "b", "c", "c"]
     fresh = study("c", "third")
-    assert torch.equal(fresh.weights, after.weights[4:])
+    assert torch.equal(fresh.weights[:], after.weights[4:])
 
 
 def test_a_manifest_says_what_each_member_is(study):
@@ -215,14 +221,83 @@ def test_a_manifest_says_what_each_member_is(study):
         assert 0 < entry["validation_error"] < 1
 
 
-def test_a_damaged_cache_is_trained_again(study, tmp_path):
-    before = study("a", "first")
-    kept = list((tmp_path / "state" / "experts").iterdir())
-    assert kept
-    for file in kept:
-        file.write_bytes(file.read_bytes()[:-20])
+def test_a_damaged_file_is_trained_again(study, tmp_path):
+    before = study("a", "first").weights[:]
+    (file,) = (tmp_path / "experts").iterdir()
+    whole = file.read_bytes()
+    for content in (whole[:-20], whole[:-3] + b"\0\0\0"):
+        file.write_bytes(content)
+        assert torch.equal(study("a", "second").weights[:], before)
 
-    assert torch.equal(study("a", "second").weights, before.weights)
+
+def test_experts_are_written_once_and_a_shard_is_their_manifest(study, tmp_path):
+    shard = study("ab", "first")
+    sizes = {path.name: path.stat().st_size for path in tmp_path.rglob("*.safetensors")}
+    assert set(sizes) == {"a.safetensors", "b.safetensors", "first.safetensors"}
+    assert sizes["first.safetensors"] < sizes["a.safetensors"]
+    zoo = gather([shard], ["b", "a"])
+    zoo.save(tmp_path / "zoo" / "gathered.safetensors")
+    assert (tmp_path / "zoo" / "gathered.safetensors").stat().st_size < sizes["a.safetensors"]
+    assert [path.name for path in (tmp_path / "zoo").iterdir()] == ["gathered.safetensors"]
+    read = Zoo.load(tmp_path / "zoo" / "gathered.safetensors")
+    assert read.environments == ["b", "b", "a", "a"] and read.verify() == 2
+    assert torch.equal(read.weights[:], shard.weights[[2, 3, 0, 1]])
+    assert all(torch.equal(read.weights[row], shard.weights[row - 2]) for row in range(2, 4))
+
+
+def test_members_and_numbers_do_not_depend_on_where_shards_end(study, tmp_path):
+    """What a zoo's digest is made of are the experts, whatever shards they came in."""
+    one, several = gather([study("abc", "one")], "abc"), gather([study("ab", "two"), study("c", "three")], "abc")
+    digests = []
+    for number, zoo in enumerate((one, several)):
+        zoo.save(tmp_path / f"zoo-{number}.safetensors")
+        digests.append(load_artifact(tmp_path / f"zoo-{number}.safetensors").tensors_digest)
+    assert digests[0] == digests[1] and one.manifest == several.manifest
+    assert torch.equal(one.weights[:], several.weights[:])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (Path.unlink, ("no", "b.safetensors", "run it again")),
+        (lambda file: file.write_bytes(file.read_bytes()[:-30]), ("b.safetensors", "damaged")),
+        (lambda file: file.write_bytes(file.read_bytes()[:-4] + b"\0\0\1\0"), ("b.safetensors", "digest", "damaged")),
+        (lambda file: file.write_bytes((file.parent / "a.safetensors").read_bytes()), ("b.safetensors", "manifest")),
+        (lambda file: file.write_bytes(b"something else"), ("b.safetensors", "damaged")),
+    ],
+    ids=["deleted", "cut", "altered", "foreign", "no artifact"],
+)
+def test_files_that_are_not_as_they_were_are_one_line(change, words, study, tmp_path):
+    study("ab", "first")
+    change(tmp_path / "experts" / "b.safetensors")
+    with refused(*words):
+        ExpertShard.load(tmp_path / "first.safetensors").weights[2]
+    if change is not Path.unlink:  # what others' files are does not matter to those who do not ask for them
+        ExpertShard.load(tmp_path / "first.safetensors").weights[0]
+
+
+def test_a_file_that_changes_while_it_is_read_is_one_line(study, tmp_path):
+    shard = study("ab", "first")
+    assert shard.weights[2] is not None
+    study("b", "again", members=3)
+    with refused("b.safetensors", "changed meanwhile"):
+        shard.weights[2]
+
+
+def test_manifests_of_experts_that_are_gone_are_forgotten(study, tmp_path):
+    study("ab", "first")
+    study("cd", "second")
+    zoo, weights = tmp_path / "zoo.safetensors", tmp_path / "old.safetensors"
+    gather([ExpertShard.load(tmp_path / "first.safetensors")], "ab").save(zoo)
+    save_artifact(weights, "zoo", {"weights": torch.ones(2, 3)}, {})  # as zoos were once
+    shards = {"first": ["a", "b"], "second": ["c", "d"], "old": ["e"]}
+    forget_incomplete(tmp_path, shards, [zoo])
+    assert zoo.exists() and (tmp_path / "first.safetensors").exists()
+    (tmp_path / "experts" / "c.safetensors").unlink()
+    forget_incomplete(tmp_path, shards, [zoo])
+    assert not zoo.exists() and not (tmp_path / "second.safetensors").exists()
+    assert (tmp_path / "first.safetensors").exists() and weights.exists()
+    forget_incomplete(tmp_path / "nowhere", shards, [zoo])
 
 
 def test_gathering_follows_the_table_and_names_what_is_missing(study):
@@ -230,7 +305,7 @@ def test_gathering_follows_the_table_and_names_what_is_missing(study):
     zoo = gather([first, second], ["d", "a", "c"])
 
     assert zoo.environments == ["d", "d", "a", "a", "c", "c"]
-    assert torch.equal(zoo.weights[2:4], first.weights[:2])
+    assert torch.equal(zoo.weights[2:4], first.weights[:2]) and not isinstance(zoo.weights, torch.Tensor)
     with pytest.raises(InputError, match="no expert for environment 'z'"):
         gather([first], ["a", "z"])
 
@@ -258,12 +333,14 @@ def test_an_expert_that_blows_up_is_flagged_and_does_not_fail_its_shard(study, t
 
     assert [entry["diverged"] for entry in zoo.manifest] == [True, False, False, False]
     assert load_artifact(tmp_path / "first.safetensors").kind == "experts"
+    assert zoo.healthy().environments == ["a", "b", "b"]
+    assert torch.equal(zoo.healthy().weights[:], zoo.weights[1:])
 
 
 def test_a_stack_that_memory_cuts_gives_the_same_experts(study, monkeypatch, tmp_path):
     """On a GPU as many experts are stacked as its memory holds; members are independent of each other."""
-    whole = study("abcd", "whole")
-    for kept in (tmp_path / "state").rglob("*.safetensors"):
+    whole = study("abcd", "whole").weights[:]
+    for kept in (tmp_path / "experts").iterdir():
         kept.unlink()
     monkeypatch.setattr(stage_module, "stack_size", lambda device, bytes_each, on_cpu: 3)
     sizes = []
@@ -277,9 +354,9 @@ def test_a_stack_that_memory_cuts_gives_the_same_experts(study, monkeypatch, tmp
     )
     cut = study("abcd", "cut")
 
-    assert sizes == [6, 2]  # three environments of two members each, then the last one
-    assert cut.environments == whole.environments
-    assert torch.allclose(cut.weights, whole.weights, atol=1e-6)
+    assert sizes == [3, 3, 2]  # of two members of four environments, whose files hold both whatever the stack
+    assert cut.environments == [name for name in "abcd" for _ in range(2)]
+    assert torch.allclose(cut.weights[:], whole, atol=1e-6)
     assert not torch.equal(cut.weights[0], cut.weights[1])
 
 
@@ -289,9 +366,28 @@ def test_bytes_of_a_stack_grow_with_members_and_steps(study, monkeypatch):
         stage_module, "stack_size", lambda device, bytes_each, on_cpu: asked.append(bytes_each) or on_cpu
     )
     study("a", "one", members=1)
-    study("a", "four", members=4)
+    monkeypatch.setattr(stage_module, "kept_in_step", lambda architecture, grid: 10**6)
+    study("b", "larger", members=1)
     assert asked[0] > 0
     assert asked[1] > 2 * asked[0]
+
+
+def test_as_many_experts_are_stacked_as_the_memory_that_is_set_holds(study, monkeypatch):
+    sizes = []
+    original = stage_module.train_together
+    monkeypatch.setattr(
+        stage_module,
+        "train_together",
+        lambda run, start, members, *rest, **named: (
+            sizes.append(len(members)) or original(run, start, members, *rest, **named)
+        ),
+    )
+    whole = study("ab", "whole", members=3).weights[:]
+    cut = study("ab", "cut", members=3, memory=1e-6)
+    assert sizes == [6]  # the second run found them
+    assert torch.equal(cut.weights[:], whole)
+    study("cd", "small", members=3, memory=1e-6)
+    assert sizes[1:] == [1] * 6
 
 
 def test_windows_begin_where_trajectories_do_as_often_as_asked() -> None:

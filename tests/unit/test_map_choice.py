@@ -15,6 +15,7 @@ from tiny_study import default_config
 from weightcast.core.draws import Draws
 from weightcast.core.methods import OBSERVED, method
 from weightcast.core.nets.build import build_predictor
+from weightcast.core.run import Run
 from weightcast.environments.base import BaseNetwork
 from weightcast.environments.config.study import parse_study
 from weightcast.environments.config.trained_maps import trained_maps
@@ -141,7 +142,7 @@ def test_left_out_environments_choose_what_weights_are_relative_to(score_of_base
     candidates = {"film": {"score": score_of_base}}
     choice = {"chosen": "film", "candidates": candidates, "edge": ["e0", "e6"], "inside": ["e3"]}
     found = choose_origin(
-        SimpleNamespace(metadata={"choice": choice}), ids, weights, torch.arange(7), places, predictor, frames
+        Run(), SimpleNamespace(metadata={"choice": choice}), ids, weights, torch.arange(7), places, predictor, frames
     )
     assert found["chosen"] == expected
     assert found["scores"]["base"] == score_of_base
@@ -153,7 +154,7 @@ def test_experts_that_lie_on_a_line_are_regressed_exactly() -> None:
     ids = [f"e{number}" for number in range(7)]
     choice = {"chosen": "film", "candidates": {"film": {"score": -1.0}}, "edge": ["e0", "e6"], "inside": []}
     base = SimpleNamespace(metadata={"choice": choice})
-    found = choose_origin(base, ids, weights, torch.arange(7), places, predictor, frames)
+    found = choose_origin(Run(), base, ids, weights, torch.arange(7), places, predictor, frames)
     assert found["scores"]["mean"] < -4.0  # the ridge's share, below 2 % of a step
 
 

@@ -63,7 +63,8 @@ def zoo(members: int = MEMBERS) -> Zoo:
             for member in range(members)
         ]
     )
-    manifest = [{"environment": row.id, "member": m, "diverged": False} for row in VISIBLE for m in range(members)]
+    entry = {"diverged": False, "seconds": 1.0}
+    manifest = [entry | {"environment": row.id, "member": m} for row in VISIBLE for m in range(members)]
     return Zoo(weights, manifest, SHARED)
 
 
@@ -121,7 +122,12 @@ def trajectories(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def compared(
-    folder: Path, trajectories: Path, experts: Zoo, rows: list[Environment], made: list[MethodWeights]
+    folder: Path,
+    trajectories: Path,
+    experts: Zoo,
+    rows: list[Environment],
+    made: list[MethodWeights],
+    memory: float | None = None,
 ) -> pd.DataFrame:
     """What the stage makes of methods."""
     file, data = WeightsFile.of(made, SHARED), TrajectoryFolder(trajectories)
@@ -132,7 +138,7 @@ def compared(
     settings = CompareWithExperts.model_validate(
         told | {"bases": ["conditioned"], "arms": ARMS, "logarithmic_parameters": [], "seed": 3}
     )
-    table = compare_with_experts(Run(), settings, [file], [experts], [folder / "mine.csv"], data)
+    table = compare_with_experts(Run(memory=memory), settings, [file], [experts], [folder / "mine.csv"], data)
     assert isinstance(table, Table)
     return table.frame
 
@@ -232,6 +238,22 @@ def test_networks_that_are_no_numbers_are_far_from_everything(trajectories: Path
     assert (novelty[novelty.measure == "rmse"].value > 1e3).all()
 
 
+@pytest.mark.parametrize("members", [1, MEMBERS])
+def test_experts_that_do_not_fit_into_memory_are_compared_alike(
+    members: int, novelty: pd.DataFrame, trajectories: Path, tmp_path: Path
+) -> None:
+    experts = zoo(members)
+    experts.save(tmp_path / "zoo.safetensors")
+    found = [
+        compared(tmp_path, trajectories, one, ROWS, methods(experts), memory)
+        for one, memory in ((experts, None), (Zoo.load(tmp_path / "zoo.safetensors"), 1e-6))
+    ]
+    keys = ["method", "environment", "seed", "reference", "measure"]
+    pd.testing.assert_frame_equal(found[0][keys], found[1][keys])
+    for column in ("value", "yardstick"):
+        np.testing.assert_allclose(found[1][column], found[0][column], rtol=2e-3, atol=1e-5)
+
+
 def test_which_zoo_a_method_is_compared_with() -> None:
     settings = CompareWithExperts.model_validate(
         {"environments": [], "study": "s", "data": DATA, "bases": ["erm", "conditioned"], "logarithmic_parameters": []}
@@ -250,7 +272,7 @@ def test_experts_of_unrelated_environments_are_root_two_apart_whatever_the_size_
     state = PREDICTOR.graph.unflatten(experts)
     scaled = PREDICTOR.graph.flatten({name: 1e3 * v if "output" in name else v for name, v in state.items()})
     for weights in (experts, scaled):
-        distance = WeightDistance.of(weights, PREDICTOR.graph)
+        distance = WeightDistance.of([weights], PREDICTOR.graph)
         apart = distance.between(weights[:200], weights[200:])
         assert float(apart.square().mean()) == pytest.approx(2.0, rel=0.02)
         points = distance.coordinates(weights)
@@ -261,9 +283,9 @@ def test_a_layer_that_no_expert_moves_does_not_divide_by_zero() -> None:
     experts = draw(6, 10, SIZE)
     state = PREDICTOR.graph.unflatten(experts)
     still = PREDICTOR.graph.flatten({name: torch.ones_like(v) if "output" in name else v for name, v in state.items()})
-    assert torch.isfinite(WeightDistance.of(still, PREDICTOR.graph).between(still[0], experts[1]))
+    assert torch.isfinite(WeightDistance.of([still], PREDICTOR.graph).between(still[0], experts[1]))
     same = experts[:1].expand(3, -1)
-    assert torch.isfinite(WeightDistance.of(same, PREDICTOR.graph).between(same[0], experts[1]))
+    assert torch.isfinite(WeightDistance.of([same], PREDICTOR.graph).between(same[0], experts[1]))
 
 
 def test_spread_within_groups_is_that_of_their_pairs() -> None:

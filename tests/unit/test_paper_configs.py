@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from tiny_study import ROOT
 from weightcast.core.environment_table import EnvironmentTable, read_environments
 from weightcast.environments.commands.untrained import untrained_generator, untrained_predictor
 from weightcast.environments.config.study import Study, load_study
+from weightcast.environments.jobs import Plan
+from weightcast.environments.memory import LEAST_MB, memory_mb
 
 PATHS = sorted((ROOT / "config" / "paper").glob("*.yaml"))
 PAPER = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
@@ -42,9 +45,24 @@ def test_check_accepts_it(path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     shown, errors = run(capsys, "check", "--no-timing", "--config", path)
     assert errors == ""
     assert "9600 of visible environments, 100 each" in shown
-    # Two zoos of 4.74 million numbers, of 9600 experts and one of each unseen environment, each three times.
-    assert "   1.1 TB experts" in shown
-    assert "hold a whole zoo in memory: 182.0 GB" in shown
+    # Two zoos of 4.74 million numbers, of 9600 experts and one of each unseen environment, each once.
+    (experts,) = re.findall(r"([0-9.]+) GB experts in .*, each in one file", shown)
+    assert 360 < float(experts) < 400
+    assert re.search(r"a zoo is 18[0-9.]+ GB, more than memory: 4 \(GB\): its weights are read as", shown)
+    assert "at most 4 GB of networks' weights at once (memory)" in shown
+    asked = [float(number) for number in re.findall(r"([0-9.]+) GB [a-z_]+", shown.split("largest jobs:")[1])]
+    assert len(asked) == 3 and max(asked) < 200
+
+
+@PAPER
+def test_no_job_asks_for_a_zoo(path: Path) -> None:
+    """Those that go through it ask for what they train or compare, whatever the zoo's size."""
+    study, table = read(path)
+    more = study.model_copy(update={"zoo": study.zoo.model_copy(update={"members": 10_000})})
+    for stage in ("train_vae", "train_diffusion", "regress_weights", "regress_latents", "compare_with_experts"):
+        asked, of_more = (memory_mb(stage, Plan(one, table), {}) for one in (study, more))
+        assert of_more <= 1.6 * asked, stage
+    assert memory_mb("gather_zoo", Plan(more, table), {}) == LEAST_MB
 
 
 @PAPER

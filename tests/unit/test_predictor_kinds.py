@@ -257,7 +257,7 @@ def test_from_trajectories_to_generated_networks(kind: str, base: str, folder: P
     )
     of_members = prepared[training_zoo.environment_of]
     with torch.no_grad():
-        latents = generator.vae.encode(zoo.weights, of_members)
+        latents = generator.vae.encode(zoo.weights[:], of_members)
     train_latent_diffusion(Run(), generator.diffusion, latents, of_members, diffusion, seed=0)
     tuning = EndToEndSettings(environments=2, training=short.model_dump())
     tune_end_to_end(Run(), generator, frames, prepared, tuning, seed=0)
@@ -311,7 +311,7 @@ def test_its_trainings_are_rehearsed(kind: str, large: float, tmp_path: Path, mo
             "train_experts",
             {"base": "erm", "shard": "visible-000"},
             {"base": "base", "trajectories": "t"},
-            {"output": "experts"},
+            {"output": "visible-000.safetensors"},
             config="c",
         ),
     }

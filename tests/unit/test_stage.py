@@ -23,7 +23,7 @@ from weightcast.core.job import Job, StageSettings, keep_long_job, read_job
 from weightcast.core.run import Run
 from weightcast.core.stage import Stage, stage
 from weightcast.environments.jobs import GatherZoo, Plan
-from weightcast.environments.zoo import ExpertShard
+from weightcast.environments.zoo import ExpertShard, Zoo
 from weightcast.runner import find_stage, run_job
 from weightcast.studies import load_plan, stages_of
 
@@ -307,7 +307,12 @@ def test_a_job_runs_by_hand_from_json_and_from_a_file(study: Path) -> None:
     assert done.stderr.startswith(f"job: {text}\n")
     zoo = load_artifact("out/zoo.safetensors", "zoo")
     assert [entry["environment"] for entry in zoo.metadata["manifest"]] == ["low", "middle", "high"]
-    assert zoo.tensors["weights"].tolist() == [[0.0, 1.0], [2.0, 3.0], [1.0, 2.0]]
+    assert Zoo.from_artifact(zoo).weights[:].tolist() == [[0.0, 1.0], [2.0, 3.0], [1.0, 2.0]]
+    assert [one["file"] for one in zoo.metadata["files"]] == [
+        "../0.experts/low.safetensors",
+        "../0.experts/middle.safetensors",
+        "../1.experts/high.safetensors",
+    ]
     settings = GatherZoo(environments=("low", "middle", "high"))
     assert (zoo.metadata["stage"], zoo.metadata["config_digest"]) == ("gather_zoo", settings.digest)
     assert zoo.metadata["inputs"]["shards"] == [
@@ -315,9 +320,9 @@ def test_a_job_runs_by_hand_from_json_and_from_a_file(study: Path) -> None:
     ]
     assert set(zoo.metadata["curves"]) == {"experts from low", "experts from high"}
 
-    Path("job.json").write_text(json.dumps(gathering(outputs={"output": "again.safetensors"})), encoding="utf-8")
+    Path("job.json").write_text(json.dumps(gathering(outputs={"output": "again/zoo.safetensors"})), encoding="utf-8")
     assert run_script("job.json").returncode == 0
-    assert Path("again.safetensors").read_bytes() == Path("out/zoo.safetensors").read_bytes()
+    assert Path("again/zoo.safetensors").read_bytes() == Path("out/zoo.safetensors").read_bytes()
 
 
 def test_a_job_may_hold_its_settings_itself(study: Path) -> None:

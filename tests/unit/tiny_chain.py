@@ -164,7 +164,7 @@ class Chain:
             shards = [
                 self.run(
                     "train_experts",
-                    f"experts/{base}-{shard}.safetensors",
+                    f"zoo/shards/{base}/{shard}-000.safetensors",
                     inputs("train_experts"),
                     base=base,
                     shard=f"{shard}-000",

@@ -67,11 +67,22 @@ def test_the_report_is_one_offline_page_with_figures_beside_it(finished):
     assert yaml.safe_load((results / "config.yaml").read_text())["study"] == "mini"
 
 
-def test_the_zoo_is_one_tensor_and_a_manifest(finished):
-    artifact = load_artifact(finished.folder / "results/mini/zoo/conditioned.safetensors", "zoo")
+def test_the_zoo_is_a_manifest_of_experts_that_are_written_once(finished):
+    folder = finished.folder / "results/mini"
+    artifact = load_artifact(folder / "zoo/conditioned.safetensors", "zoo")
     zoo = Zoo.from_artifact(artifact)
 
+    assert not artifact.tensors
     assert zoo.weights.shape[0] == len(zoo.manifest) == 10  # five visible environments, two members
+    assert zoo.verify() == 5
+    for base in ("erm", "conditioned"):
+        files = [
+            *(folder / "zoo" / "shards" / base).rglob("*.safetensors"),
+            folder / "reference" / f"{base}.safetensors",
+        ]
+        written = [list(tensor.shape) for path in files for tensor in load_artifact(path).tensors.values()]
+        # Two experts of each visible environment, one of each unseen one, and none of them a second time.
+        assert sorted(written) == sorted([count, zoo.weights.shape[1]] for count in (1, 1, 1, 2, 2, 2, 2, 2))
     assert zoo.environments[:4] == ["slow-small", "slow-small", "slow-large", "slow-large"]
     reference = Zoo.load(finished.folder / "results/mini/reference/conditioned.safetensors")
     assert reference.environments == ["between", "inside", "beyond"]
@@ -134,7 +145,8 @@ def test_editing_library_code_reruns_exactly_the_stages_that_use_it(study, file,
 
 
 def test_adding_an_environment_trains_that_environment_alone(study):
-    before = Zoo.load(study.folder / "results/mini/zoo/conditioned.safetensors")
+    zoo = study.folder / "results/mini/zoo/conditioned.safetensors"
+    before, files = Zoo.load(zoo), load_artifact(zoo).metadata["files"]
     base = load_artifact(study.folder / "results/mini/base/conditioned.safetensors").digest
     table = study.folder / "tests/workflow/mini.csv"
     table.write_text(table.read_text() + "late,visible,1.2,0.6\n")
@@ -145,9 +157,10 @@ def test_adding_an_environment_trains_that_environment_alone(study):
     assert not set(planned) & {"train_erm", "train_conditioned", "train_film_matched", "train_hypernetwork"}
     study.snakemake("zoo")
 
-    after = Zoo.load(study.folder / "results/mini/zoo/conditioned.safetensors")
+    after = Zoo.load(zoo)
     assert after.environments == [*before.environments, "late", "late"]
-    assert (after.weights[:10] == before.weights).all()
+    assert (after.weights[:10] == before.weights[:]).all()
+    assert load_artifact(zoo).metadata["files"][:5] == files
     assert [entry["seconds"] for entry in after.manifest[:10]] == [entry["seconds"] for entry in before.manifest]
     assert load_artifact(study.folder / "results/mini/base/conditioned.safetensors").digest == base
 
@@ -220,3 +233,18 @@ def test_the_forecast_counts_the_very_jobs_that_a_dry_run_announces(finished):
     for job in jobs:
         for path in [*job.job.outputs.values(), *([] if job.benchmark is None else [job.benchmark])]:
             assert (finished.folder / path).exists(), path
+
+
+def test_an_expert_that_is_gone_is_trained_again_and_its_environment_alone(study):
+    """Files of experts are outputs of no rule: manifests of what is gone are forgotten."""
+    results = study.folder / "results/mini"
+    kept = results / "zoo/shards/erm/experts"
+    before = {path.name: path.stat().st_mtime_ns for path in kept.iterdir()}
+    (kept / "middle.safetensors").unlink()
+    planned = study.planned("zoo")
+    assert {rule: planned[rule] for rule in ("train_experts", "gather_zoo")} == {"train_experts": 1, "gather_zoo": 1}
+    assert "train_erm" not in planned
+    study.snakemake("zoo")
+    after = {path.name: path.stat().st_mtime_ns for path in kept.iterdir()}
+    assert [name for name in before if after[name] != before[name]] == ["middle.safetensors"]
+    assert Zoo.load(results / "zoo/erm.safetensors").verify() == 5

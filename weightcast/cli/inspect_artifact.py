@@ -11,13 +11,14 @@ from typing import Any
 
 from weightcast.core.artifact_header import digest_of
 from weightcast.core.artifacts import Artifact, load_artifact, understood
+from weightcast.environments.zoo import ExpertShard, Zoo
 
 SHOWN_NAMES = 4
 # Shown in lines of their own; everything else in the metadata is shown as it is.
 _ELSEWHERE = {
     *("kind", "format", "code_version", "digest", "tensors_digest"),
     *("architecture", "normalisation", "condition", "curves", "environment", "environments"),
-    *("settings", "config_digest", "metrics", "manifest", "methods"),
+    *("settings", "config_digest", "metrics", "manifest", "methods", "files"),
 }
 
 
@@ -28,6 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     artifact = load_artifact(arguments.file)  # which also verifies both digests
+    if "files" in artifact.metadata:  # a manifest, whose weights are verified where they lie
+        zoo_of(artifact).verify()
     if arguments.json:
         print(json.dumps(as_json(artifact), indent=2, sort_keys=True))
     else:
@@ -60,7 +63,7 @@ def _described(artifact: Artifact) -> list[tuple[str, str]]:
         ("file", str(artifact.path)),
         ("kind", artifact.kind),
         ("written by", f"weightcast {metadata['code_version']}"),
-        ("digests", "verified: yes, of metadata and of tensors"),
+        ("digests", f"verified: yes, of metadata and of {_verified(metadata)}"),
         ("digest", metadata["digest"]),
         ("weights digest", metadata["tensors_digest"]),
     ]
@@ -75,9 +78,26 @@ def _described(artifact: Artifact) -> list[tuple[str, str]]:
     lines += [("metrics", _pairs(metadata["metrics"]))] if "metrics" in metadata else []
     lines += _members(metadata.get("manifest", []))
     lines += [("method", _method(method)) for method in metadata.get("methods", [])]
+    if files := metadata.get("files"):
+        lines.append(("weights", f"{[sum(one['shape'][0] for one in files), files[0]['shape'][1]]}, {_files(files)}"))
+        lines.append(("first file", files[0]["file"]))
     for name, tensor in artifact.tensors.items():
         lines.append(("tensor", f"{name}  {str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"))
     return lines
+
+
+def zoo_of(artifact: Artifact) -> Zoo:
+    """The zoo, or the shard of one, that an artifact is the manifest of."""
+    return (ExpertShard if artifact.kind == ExpertShard.kind else Zoo).from_artifact(artifact)
+
+
+def _verified(metadata: Mapping[str, Any]) -> str:
+    files = metadata.get("files")
+    return "tensors" if files is None else f"the weights {_files(files)}"
+
+
+def _files(files: list[Mapping[str, Any]]) -> str:
+    return f"in {len(files)} file{'s' if len(files) > 1 else ''}"
 
 
 def _environments(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:

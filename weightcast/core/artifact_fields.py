@@ -82,6 +82,12 @@ class _Member(_Fields):
     data_digest: Text | None = None
 
 
+class _File(_Fields):
+    file: Text
+    tensors_digest: Text
+    shape: list[Annotated[int, Field(strict=True, ge=0, le=10**12)]] = Field(min_length=2, max_length=2)
+
+
 class _Method(_Fields):
     method: Text
     seed: Whole
@@ -103,6 +109,7 @@ class _Metadata(_Fields):
     condition: _Condition | None = None
     curves: dict[str, _Curve] | None = None
     manifest: list[_Member] | None = None
+    files: list[_File] | None = None
     methods: list[_Method] | None = None
     metrics: dict[str, Any] | None = None
     environment: dict[Text, Finite] | None = None
@@ -208,6 +215,8 @@ def check_sizes(metadata: Mapping[str, Any], shapes: Mapping[str, tuple[list[int
     architecture = metadata.get("architecture")
     if architecture is None:
         return
+    for file in metadata.get("files") or ():  # a manifest: networks are in other files, as it says
+        numbers = max(numbers, file["shape"][1])
     if "kind" in architecture:
         _check_predictor(architecture, metadata, max(numbers, HARMLESS), path)
     else:

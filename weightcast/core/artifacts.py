@@ -1,10 +1,14 @@
-"""Weight artifacts: safetensors with JSON metadata, written atomically, verified on read, never unpickled."""
+"""Weight artifacts: safetensors with JSON metadata, written atomically, verified on read, never unpickled.
+
+Tensors that are larger than memory stay in their file (:func:`open_artifact`), and are written from one.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +26,13 @@ from weightcast.core.bounded_memory import BoundedMemory
 from weightcast.core.config.messages import shown
 from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
+from weightcast.core.stored_tensor import Rows, StoredTensor, dtype_of, pieces, stored_tensors, write_safetensors
 
 LONGEST_REASON = 300
 """Characters of what torch says of tensors that do not fit."""
 
 Module = TypeVar("Module", bound=nn.Module)
+Held = TypeVar("Held", Tensor, StoredTensor)
 _MISFITS = (
     *(KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, AssertionError),
     *(ArithmeticError, MemoryError, ImportError),
@@ -60,23 +66,48 @@ class Artifact:
         return str(self.metadata["tensors_digest"])
 
 
-def save_artifact(path: str | Path, kind: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+@dataclass(frozen=True)
+class OpenArtifact:
+    """An artifact whose tensors stay in its file until some of their rows are asked for.
+
+    Attributes:
+        kind: see :class:`Artifact`.
+        tensors: by name.
+        metadata: see :class:`Artifact`.
+        path: where it lies.
+    """
+
+    kind: str
+    tensors: dict[str, StoredTensor]
+    metadata: dict[str, Any]
+    path: Path
+
+
+def save_artifact(path: str | Path, kind: str, tensors: Mapping[str, Rows], metadata: Mapping[str, Any]) -> None:
     """Write an artifact whole or not at all.
 
     Args:
         path: a ``.safetensors`` file; folders are made as needed.
         kind: what it is (see :class:`Artifact`).
-        tensors: any shapes and dtypes; saved from the CPU, contiguous.
+        tensors: any shapes and dtypes; saved from the CPU, contiguous. Those that lie in files are read some numbers at
+            a time.
         metadata: JSON values only.
     """
-    stored = _apart({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    in_memory = _apart(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items() if isinstance(tensor, Tensor)}
+    )
+    stored = dict(tensors) | in_memory
     described = dict(metadata) | {"kind": kind, "format": FORMAT, "code_version": __version__}
-    described["numbers"] = sum(tensor.numel() for tensor in stored.values())
-    described["tensors_digest"] = _tensors_digest(stored)
+    described["numbers"] = sum(math.prod(tensor.shape) for tensor in stored.values())
+    described["tensors_digest"] = _tensors_digest(stored, described.get("files") or ())
     described["digest"] = metadata_digest(described)
+    written = {"weightcast": json.dumps(described, sort_keys=True)}
     with written_whole(path) as partial:
+        if len(in_memory) < len(stored):
+            write_safetensors(partial, stored, written)
+            return
         try:
-            save_file(stored, partial, metadata={"weightcast": json.dumps(described, sort_keys=True)})
+            save_file(in_memory, partial, metadata=written)
         except SafetensorError as error:  # a full disk, a folder that went away: not a defect of the tensors
             raise OSError(f"{path}: cannot be written: {one_line(error)}") from None
 
@@ -104,31 +135,75 @@ def load_artifact(path: str | Path, kind: str | None = None) -> Artifact:
             numbers that are none.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file, expected a weightcast artifact (.safetensors)")
-    metadata = read_metadata(path)
+    metadata = _metadata(path)
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(f"{path}: not a readable safetensors file ({one_line(error)}): truncated or damaged") from None
-    found = _tensors_digest(tensors)
+    verify_tensors(tensors, metadata, path)
+    _check_kind(metadata, kind, path)
+    return Artifact(metadata["kind"], tensors, metadata, path)
+
+
+def open_artifact(path: str | Path, kind: str | None = None, verified: bool = True) -> OpenArtifact:
+    """Read an artifact's metadata; its tensors are read once, some numbers at a time, to verify their digest.
+
+    Args:
+        path: a ``.safetensors`` file written by :func:`save_artifact`.
+        kind: the kind that is needed; any if None.
+        verified: whether tensors are read now; else whoever uses them calls :func:`verify_tensors` before.
+
+    Raises:
+        InputError: see :func:`load_artifact`.
+    """
+    path = Path(path)
+    metadata = _metadata(path)
+    _check_kind(metadata, kind, path)
+    try:
+        tensors = stored_tensors(path)
+    except (OSError, ValueError, KeyError, TypeError) as error:  # types of numbers that no artifact has
+        raise InputError(f"{path}: not a readable safetensors file ({one_line(error)}): truncated or damaged") from None
+    if verified:
+        verify_tensors(tensors, metadata, path)
+    return OpenArtifact(metadata["kind"], tensors, metadata, path)
+
+
+def verify_tensors(tensors: Mapping[str, Held], metadata: Mapping[str, Any], path: Path) -> None:
+    """Check the tensors of an artifact against the digest in its metadata, and for numbers that are none.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    finished, broken = metadata["kind"] != UNFINISHED, set[str]()
+
+    def look(name: str, piece: Tensor) -> None:
+        if finished and not bool(torch.isfinite(piece).all()):
+            broken.add(name)
+
+    found = _tensors_digest(tensors, (metadata.get("files") if finished else None) or (), look)
     if found != metadata["tensors_digest"]:
         raise InputError(
             f"{path}: tensors: found digest {found[:12]}, expected {metadata['tensors_digest'][:12]}: "
             "the file is damaged"
         )
-    if metadata["kind"] != UNFINISHED:
-        for name, tensor in tensors.items():
-            if not bool(torch.isfinite(tensor).all()):
-                raise InputError(f"{path}: tensors: {name}: found NaN or infinity, expected finite numbers")
+    for name in sorted(broken):
+        raise InputError(f"{path}: tensors: {name}: found NaN or infinity, expected finite numbers")
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file, expected a weightcast artifact (.safetensors)")
+    return read_metadata(path)
+
+
+def _check_kind(metadata: Mapping[str, Any], kind: str | None, path: Path) -> None:
     if kind is not None and metadata["kind"] != kind:
         raise InputError(f"{path}: kind: found {shown(metadata['kind'])}, expected {kind!r}")
-    return Artifact(metadata["kind"], tensors, metadata, path)
 
 
 @contextmanager
-def understood(artifact: Artifact) -> Iterator[None]:
+def understood(artifact: Artifact | OpenArtifact) -> Iterator[None]:
     """Within the block something is made of an artifact; whatever does not fit is one line that names the file.
 
     Files come from others as well. What is checked beforehand (:mod:`weightcast.core.artifact_fields`), and a limit on
@@ -184,10 +259,26 @@ def load_built(build: Callable[[], Module], tensors: Mapping[str, Tensor], furth
     return module
 
 
-def _tensors_digest(tensors: Mapping[str, Tensor]) -> str:
+def _tensors_digest(
+    tensors: Mapping[str, Rows],
+    files: Iterable[Mapping[str, Any]] = (),
+    look: Callable[[str, Tensor], None] | None = None,
+) -> str:
+    """Digest of an artifact's tensors, and of those in the files that it is the manifest of.
+
+    Args:
+        tensors: by name.
+        files: as metadata name them, each with the digest of its tensors; where they lie makes no difference.
+        look: is shown all numbers, by name and piece.
+    """
     total = hashlib.sha256()
     for name in sorted(tensors):
-        tensor = tensors[name].contiguous()
-        total.update(f"{name}:{tensor.dtype}:{list(tensor.shape)}:".encode())
-        total.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+        tensor = tensors[name]
+        total.update(f"{name}:{dtype_of(tensor)}:{list(tensor.shape)}:".encode())
+        for piece in pieces(tensor):
+            total.update(piece.contiguous().view(torch.uint8).numpy().data)
+            if look is not None:
+                look(name, piece)
+    for file in files:
+        total.update(f"file:{file['tensors_digest']}:".encode())
     return total.hexdigest()

@@ -6,6 +6,8 @@ provenance and trainings are looked up when they are asked for.
 
 from __future__ import annotations
 
+import math
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
@@ -13,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from weightcast.core.config.device import AccelerationSettings
+from weightcast.core.config.device import MEMORY_GB, AccelerationSettings
 from weightcast.core.processes import Processes
 
 if TYPE_CHECKING:
@@ -22,11 +24,12 @@ if TYPE_CHECKING:
 
     from weightcast.core.config.training import TrainingSettings
     from weightcast.core.draws import Draws
+    from weightcast.core.stored_tensor import Rows, ScratchTensor
     from weightcast.core.training import Fit, Resume
 
     Placed = TypeVar("Placed", bound=Tensor | nn.Module)
 
-Kept = tuple["Mapping[str, Tensor]", Mapping[str, Any]]
+Kept = tuple["Mapping[str, Rows]", Mapping[str, Any]]
 """Tensors by name, and JSON values by name."""
 Identity = Callable[[], tuple[str, Mapping[str, Any]]]
 """Computes the key of everything that a run's results depend on, and the parts that it is made of."""
@@ -47,8 +50,10 @@ class Run:
         provenance: replaces the parts of the identity in what artifacts say of where they come from.
         outputs: where the stage's outputs go, by name.
         processes: that share its trainings, each of which has such a run; this one alone if None.
+        memory: gigabytes of networks' weights that are held at once; the default of studies if None.
 
     Attributes:
+        memory: in bytes.
         curves: training and validation errors of what has been trained, by name.
     """
 
@@ -63,6 +68,7 @@ class Run:
         provenance: Mapping[str, Any] | None = None,
         outputs: Mapping[str, Path] | None = None,
         processes: Processes | None = None,
+        memory: float | None = None,
     ) -> None:
         self._device = device
         self.acceleration = acceleration or AccelerationSettings()
@@ -72,6 +78,8 @@ class Run:
         self._provenance = provenance
         self.outputs = dict(outputs or {})
         self.processes = processes or Processes()
+        self.memory = int(1e9 * (MEMORY_GB if memory is None else memory))
+        self._promised = 0
         self.curves: dict[str, Any] = {}
         self._states: list[Resume] = []
 
@@ -117,6 +125,30 @@ class Run:
     def place(self, value: Placed) -> Placed:
         """A tensor or module on this device."""
         return cast("Placed", value.to(self.device))
+
+    def holds(self, numbers: int) -> bool:
+        """Whether so many numbers of four bytes may be in memory at once."""
+        return 4 * numbers <= self.memory
+
+    def together(self, numbers_each: int) -> int:
+        """How many networks to compute with at once, of which each takes so many numbers; at least one."""
+        return max(1, self.memory // (4 * max(1, numbers_each)))
+
+    def room(self, *shape: int) -> Tensor | ScratchTensor:
+        """Room for what a stage makes row by row, in memory or, beyond a quarter of what may be there, in a file.
+
+        A quarter, since what is written is copied once, and as much is made meanwhile.
+        """
+        import torch
+
+        from weightcast.core.stored_tensor import ScratchTensor
+
+        size = 4 * math.prod(shape)
+        if self._promised + size <= self.memory // 4:
+            self._promised += size
+            return torch.empty(shape)
+        output = next(iter(self.outputs.values()), None)
+        return ScratchTensor(Path(tempfile.gettempdir()) if output is None else output.parent, shape)
 
     @contextmanager
     def initialised(self, seed: int) -> Iterator[None]:
@@ -189,13 +221,16 @@ class Run:
         """
         if self.resume is None:
             return compute()
-        from weightcast.core.artifacts import load_artifact, save_artifact
+        from weightcast.core.artifacts import load_artifact, open_artifact, save_artifact
         from weightcast.core.errors import InputError
 
         state = self.resume.part("kept", name)
         self._states.append(state)
         if state.path.is_file():
             try:
+                if state.path.stat().st_size > self.memory // 4:  # as it was made, in a file: see `room`
+                    large = open_artifact(state.path, "resume")
+                    return large.tensors, large.metadata["values"]
                 found = load_artifact(state.path, "resume")
             except InputError:  # damaged: computed again
                 state.clear()

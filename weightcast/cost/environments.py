@@ -157,7 +157,7 @@ class EnvironmentsPart:
         ]
         # No two experts are alike, or there would be nothing to learn of how they vary.
         noise = torch.randn(repeated.weights.shape, generator=torch.Generator().manual_seed(0))
-        weights = repeated.weights * (1.0 + 0.01 * noise)
+        weights = repeated.weights[:] * (1.0 + 0.01 * noise)
         ExpertShard(weights, manifest, shard.metadata).save(outputs["output"])
 
 

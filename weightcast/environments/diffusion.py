@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from weightcast.core.draws import Draws
 from weightcast.core.errors import InputError
 from weightcast.core.nets.transformer import ConditionedBlock, sinusoidal_features
+from weightcast.core.run import Run
+from weightcast.core.stored_tensor import Rows
 from weightcast.environments.conditions import Condition
 from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.latent_regression import LatentRegression
@@ -166,18 +168,27 @@ class LatentDiffusion(nn.Module):
             )
         return residuals * self.left_over + self.regression(prepared)
 
-    def fit_regression(self, latents: Tensor, prepared: Tensor, settings: DiffusionSettings) -> None:
+    @torch.no_grad()
+    def fit_regression(
+        self, latents: Rows, prepared: Tensor, settings: DiffusionSettings, run: Run | None = None
+    ) -> None:
         """Regress, where latents are modelled relative to regression.
 
         Args:
             latents: standardised, of the zoo's members [member, node, latent].
             prepared: coordinates of each member's environment [member, coordinate].
             settings: degrees, folds.
+            run: whose memory says how many latents are looked at at once.
         """
         if self.regression is None:
             return
-        chosen = self.regression.fit(prepared, latents, settings.regression.degrees, settings.regression.folds)
-        left_over = (latents - self.regression(prepared)).square().mean().sqrt()
+        run, regressed = run or Run(), settings.regression
+        chosen = self.regression.fit(prepared, latents, regressed.degrees, regressed.folds, run)
+        square = torch.zeros_like(self.left_over)
+        for members in torch.arange(len(latents)).split(run.together(4 * math.prod(self.shape))):
+            rest = latents[members].to(prepared.device) - self.regression(prepared[members])
+            square = square + len(members) / len(latents) * rest.square().mean()
+        left_over = square.sqrt()
         self.left_over.copy_(left_over.clamp(min=1e-8))
         print(f"diffusion: relative to regression ({chosen}), which leaves {float(left_over):.3g} over", flush=True)
 

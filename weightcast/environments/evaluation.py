@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from weightcast.core.device import stack_size
+from weightcast.core.stored_tensor import Rows
 from weightcast.environments.adaptation_scores import adaptation_scores
 from weightcast.environments.dataset import Normalisation, TrajectoryFolder
 from weightcast.environments.ensemble_metrics import ensemble_metrics
@@ -115,13 +116,13 @@ class TestSet:
 
 @torch.no_grad()
 def roll_out(
-    weights: Tensor, initial: Tensor, steps: int, predictor: StackedPredictor, normalisation: Normalisation
+    weights: Rows, initial: Tensor, steps: int, predictor: StackedPredictor, normalisation: Normalisation
 ) -> Iterator[Tensor]:
     """Forecast of each network, in physical units.
 
     Args:
-        weights: [network, weight].
-        initial: first frames of each network [network, trajectory, channel, y, x], in physical units, on the same
+        weights: [network, weight]; of those that lie in files, as many are read as are rolled out at once.
+        initial: first frames of each network [network, trajectory, channel, y, x], in physical units, on the
             device.
         steps: frames to forecast.
         predictor: of the architecture, on that device.
@@ -132,6 +133,7 @@ def roll_out(
     """
     start = normalisation.apply(initial)
     frame_numbers = start[0].numel() * (ACTIVATIONS + steps)
-    stacked = stack_size(weights.device, 4 * (weights.shape[1] + frame_numbers), on_cpu=STACKED)
-    for chunk, first in zip(weights.split(stacked), start.split(stacked), strict=True):
-        yield from normalisation.invert(predictor.rollout(chunk, first, steps))
+    stacked = stack_size(start.device, 4 * (weights.shape[1] + frame_numbers), on_cpu=STACKED)
+    for first in range(0, len(weights), stacked):
+        chunk = weights[first : first + stacked].to(start.device)
+        yield from normalisation.invert(predictor.rollout(chunk, start[first : first + stacked], steps))

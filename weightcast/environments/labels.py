@@ -17,6 +17,7 @@ from torch import Tensor
 from weightcast.core.artifacts import load_artifact, load_built, save_artifact, understood
 from weightcast.core.draws import Draws
 from weightcast.core.errors import InputError
+from weightcast.core.stored_tensor import Rows
 from weightcast.environments.conditions import build_condition
 from weightcast.environments.conditions.label import LabelCondition, label_inputs
 from weightcast.environments.config.condition import ConditionSettings
@@ -83,21 +84,28 @@ class Labels:
 
 
 @torch.no_grad()
-def functional_distances(weights: Tensor, states: Tensor, predictor: StackedPredictor) -> Tensor:
+def functional_distances(
+    weights: Rows, states: Tensor, predictor: StackedPredictor, together: int | None = None
+) -> Tensor:
     """How far experts are from each other in what they predict.
 
     Args:
         weights: an expert of each environment [environment, weight].
         states: normalised states of each environment [environment, state, channel, y, x].
         predictor: whose weights they are.
+        together: experts that are looked at at once; all of them if None.
 
     Returns:
         D [i, j]: the mean over environment i's states of the root mean square difference between the predictions of
         expert i and expert j.
     """
-    rows = []
+    rows, blocks = [], torch.arange(len(weights)).split(together or len(weights))
     for own, of_environment in enumerate(states):
-        predicted = predictor(weights, of_environment.expand(len(weights), *of_environment.shape))
+        parts = [
+            predictor(weights[block].to(states.device), of_environment.expand(len(block), *of_environment.shape))
+            for block in blocks
+        ]
+        predicted = torch.cat(parts)
         rows.append((predicted - predicted[own]).square().flatten(2).mean(2).sqrt().mean(1))
     return torch.stack(rows)
 

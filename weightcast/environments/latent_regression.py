@@ -4,7 +4,7 @@ from.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations_with_replacement
 from math import comb
 
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from weightcast.core.draws import Draws
 from weightcast.core.errors import InputError
+from weightcast.core.run import Run
+from weightcast.core.stored_tensor import Rows, column_blocks
 
 RIDGE = 1e-3
 """Penalty, relative to the mean square of a monomial that is one throughout: regression is then well-defined with any
@@ -20,6 +22,8 @@ number of coordinates. It is not chosen by the error in latents, which wants lar
 of the default study left out, 0.1 is nearer to their latents (0.29 against 0.37, degree 2) and forecasts worse (0.32
 against 0.22 between the others, 0.92 against 0.43 at the edge), for what decides how a network behaves is little."""
 
+COPIES = 12
+"""Numbers that regression takes for each of all members: in double precision, with five times their means at most."""
 MOST_MONOMIALS = 100_000
 """Of a regression."""
 
@@ -61,7 +65,7 @@ class LatentRegression(nn.Module):
         return torch.stack([prepared[:, chosen].prod(1) for chosen in places], dim=1)
 
     @torch.no_grad()
-    def fit(self, prepared: Tensor, latents: Tensor, degrees: Sequence[int], folds: int) -> str:
+    def fit(self, prepared: Tensor, latents: Rows, degrees: Sequence[int], folds: int, run: Run | None = None) -> str:
         """Choose the degree by cross-validation over environments, then regress on all of them.
 
         Args:
@@ -69,27 +73,40 @@ class LatentRegression(nn.Module):
             latents: of the members [member, node, latent]; regression is on their mean in each environment.
             degrees: candidates, at most the highest.
             folds: of the cross-validation; at most one an environment.
+            run: whose memory says how many numbers of all members are looked at at once.
 
         Returns:
             What was chosen, for the log.
         """
+        run = run or Run()
         seen, of = torch.unique(prepared.double(), dim=0, return_inverse=True)
-        wanted = seen.new_zeros(len(seen), latents[0].numel()).index_add_(0, of, latents.flatten(1).double())
-        wanted = wanted / torch.bincount(of, minlength=len(seen))[:, None]
+        counts = torch.bincount(of, minlength=len(seen))[:, None]
         order = Draws(seen.device, "latent-regression", "folds").permutation(len(seen))
         parts = order.tensor_split(max(2, min(folds, len(seen))))
 
-        def error(degree: int) -> float:
+        def means() -> Iterator[Tensor]:
+            """Means of environments, in double precision [environment, number]: some numbers after the others."""
+            for block in column_blocks(latents, run.together(COPIES * len(latents))):
+                whole = seen.new_zeros(len(seen), block.shape[1])
+                yield whole.index_add_(0, of, block.to(seen)) / counts
+
+        def error(degree: int, wanted: Tensor) -> float:
             features, missed = self.monomials(seen, degree), []
             for out in parts:
                 kept = order[~torch.isin(order, out)]
                 missed.append(features[out] @ _ridge_regression(features[kept], wanted[kept]) - wanted[out])
             return float(torch.cat(missed).square().mean())
 
-        degree = min(sorted(degrees), key=error)
-        found = _ridge_regression(self.monomials(seen, degree), wanted)
-        self.coefficients.zero_()
-        self.coefficients[: len(found)] = found.reshape(len(found), *latents.shape[1:]).to(self.coefficients)
+        numbers, errors = self.coefficients[0].numel(), dict.fromkeys(sorted(degrees), 0.0)
+        for wanted in means():
+            for degree in errors:
+                errors[degree] += wanted.shape[1] / numbers * error(degree, wanted)
+        degree = min(errors, key=lambda one: errors[one])
+        features, flat, first = self.monomials(seen, degree), self.coefficients.zero_().flatten(1), 0
+        for wanted in means():
+            last = first + wanted.shape[1]
+            flat[: features.shape[1], first:last] = _ridge_regression(features, wanted).to(flat)
+            first = last
         return f"degree {degree}"
 
 

@@ -1,9 +1,10 @@
 """How much memory a job of each stage asks for, computed from the study.
 
 What is counted is what grows: frames that are read, weights and their optimiser's moments, activations that are kept
-for the gradient. On top of it comes what Python and its libraries take before they do anything, and a margin: where
-the estimate is low, a scheduler kills the job. Measured sizes that the counts were compared with are in the tests. Only
-light modules are imported: Snakemake reads this file in every process that it starts.
+for the gradient. Of networks' weights there are no more at once than the study's ``memory`` allows. On top of it comes
+what Python and its libraries take before they do anything, and a margin: where the estimate is low, a scheduler kills
+the job. Measured sizes that the counts were compared with are in the tests. Only light modules are imported: Snakemake
+reads this file in every process that it starts.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from weightcast.environments.plan import (
     attended_arms,
     compared_frames,
     finetuned_maps,
+    labelled_bases,
+    observed_sources,
     source_settings,
     tuned_arms,
 )
-from weightcast.environments.study_sizes import COPIES, StudySizes
+from weightcast.environments.study_sizes import COPIES, StudySizes, regression_numbers
 
 IDLE_MB = 400
 """Python, torch, and what reads files."""
@@ -42,6 +45,35 @@ def memory_mb(stage: str, plan: Plan, of: Mapping[str, str]) -> int:
     numbers = _NUMBERS.get(stage, _nothing)(StudySizes.of(plan), of)
     megabytes = MARGIN * (IDLE_MB + 4 * numbers / 1e6)
     return max(LEAST_MB, 100 * math.ceil(megabytes / 100))
+
+
+def largest_jobs(plan: Plan, most: int) -> list[tuple[str, int]]:
+    """The stages of a study whose jobs ask for most memory, with the megabytes of the largest job of each.
+
+    Args:
+        plan: the study.
+        most: so many stages.
+    """
+    study = plan.study
+    optional = {
+        "simulate": not study.data.imported,
+        "import_trajectories": study.data.imported,
+        "train_context": study.context is not None,
+        "train_in_context": study.baselines.in_context is not None,
+        "find_equations": study.baselines.equations is not None,
+        "label_environments": bool(labelled_bases(study)),
+        "distil": study.explain is not None and study.data.grid == (1, 1),
+        "show_attention": bool(attended_arms(study)),
+        "tune_generator": bool(tuned_arms(study)),
+        **dict.fromkeys(
+            ("adapt_to_frames", "show_observed", "describe_posteriors"), bool(observed_sources(study, plan.table))
+        ),
+        **dict.fromkeys(
+            ("train_vae", "train_diffusion", "generate_weights", "regress_latents"), bool(study.generator.arms)
+        ),
+    }
+    asked = {stage: memory_mb(stage, plan, {}) for stage in _NUMBERS if optional.get(stage, True)}
+    return sorted(asked.items(), key=lambda one: -one[1])[:most]
 
 
 def _nothing(sizes: StudySizes, of: Mapping[str, str]) -> int:
@@ -146,12 +178,17 @@ def _train_experts(sizes: StudySizes, of: Mapping[str, str]) -> int:
     ids = sizes.plan.shards
 
     def of_shard(name: str) -> int:
-        members = len(ids[name]) * (study.zoo.members if name.startswith("visible") else 1)
+        of_each = study.zoo.members if name.startswith("visible") else 1
         training = study.zoo.training_from(of.get("base", "erm"))
+        own = STATES * sizes.weights + BACKWARD * sizes.kept * training.batch * training.unroll
+        trained_frames = data.trajectories.total * data.trained_frames * sizes.frame
+        members = sizes.together(len(ids[name]) * of_each, int(own + trained_frames / of_each))
+        written = sizes.bounded(2 * of_each * sizes.weights, 0.5) if members < of_each else 0
         pairs = data.trajectories.of_role(sizes.plan.table[ids[name][0]].role).train * (data.trained_frames - 1)
         return (
             sizes.read(len(ids[name]), "train", "validation")
             + members * STATES * sizes.weights
+            + written
             + sizes.step(members, training.batch, training.unroll)
             + max(sizes.ahead(1, pairs) + 2 * pairs * sizes.frame, sizes.ahead(members, data.trajectories.validation))
         )
@@ -159,13 +196,9 @@ def _train_experts(sizes: StudySizes, of: Mapping[str, str]) -> int:
     return _largest(of_shard, of.get("shard"), list(ids))
 
 
-def _zoo(sizes: StudySizes, of: Mapping[str, str]) -> int:
-    return 3 * max(sizes.experts, sizes.unseen) * sizes.weights
-
-
 def _regress_weights(sizes: StudySizes, of: Mapping[str, str]) -> int:
-    regressions = 2 * (10 * sizes.visible + 6 * sizes.environments)  # in double precision, with folds and copies
-    return (2 * sizes.experts + sizes.unseen + regressions) * sizes.weights
+    regressions = regression_numbers(sizes.visible, sizes.environments) + sizes.visible + 6 * sizes.environments
+    return sizes.bounded(regressions * sizes.weights, 1.5) + sizes.bounded(4 * sizes.study.zoo.members * sizes.weights)
 
 
 def _label_environments(sizes: StudySizes, of: Mapping[str, str]) -> int:
@@ -173,15 +206,16 @@ def _label_environments(sizes: StudySizes, of: Mapping[str, str]) -> int:
     states = sizes.visible * settings.states * sizes.frame
     # Points of the regression, twice: a kernel between all of them, and its decomposition.
     points = 4 * 4 * (sizes.visible * settings.observations) ** 2
-    experts = 2 * sizes.experts * sizes.weights + sizes.ahead(sizes.visible, settings.states)
+    experts = sizes.bounded(5 * sizes.visible * sizes.weights) + sizes.ahead(sizes.visible, settings.states)
     return 2 * sizes.shown + states + points + experts
 
 
 def _regress_latents(sizes: StudySizes, of: Mapping[str, str]) -> int:
     def of_arm(arm: str) -> int:
         generators = len(sizes.study.generator.seeds)
-        experts = (2 * sizes.experts + sizes.unseen + 3 * sizes.environments) * sizes.weights
-        return generators * sizes.vae(arm)[0] + experts + sizes.encoded(arm) + 2 * sizes.source(f"latents-{arm}")
+        coded = sizes.encoded(arm) + 6 * sizes.experts * sizes.weights
+        made = sizes.bounded(2 * sizes.source(f"latents-{arm}"), 0.5)
+        return generators * sizes.vae(arm)[0] + sizes.bounded(coded) + sizes.bounded(sizes.latents(arm)) + made
 
     return _largest(of_arm, of.get("arm"), list(sizes.study.generator.arms))
 
@@ -194,9 +228,9 @@ def _train_vae(sizes: StudySizes, of: Mapping[str, str]) -> int:
         return (
             sizes.trained("train", "validation")
             + sizes.shown
-            + 5 * sizes.experts * sizes.weights
+            + sizes.bounded((5 * sizes.experts + sizes.visible) * sizes.weights)
             + STATES * learned
-            + max(round(BACKWARD * settings.batch * kept) + functional, sizes.encoded(arm))
+            + max(round(BACKWARD * settings.batch * kept) + functional, sizes.bounded(sizes.encoded(arm)))
         )
 
     return _largest(of_arm, of.get("arm"), list(sizes.study.generator.arms))
@@ -207,8 +241,8 @@ def _train_diffusion(sizes: StudySizes, of: Mapping[str, str]) -> int:
         settings = sizes.study.generator.of_arm(arm)[1]
         learned, kept = sizes.diffusion(arm)
         step = round(BACKWARD * settings.batch * kept)
-        zoo = 3 * sizes.experts * sizes.weights
-        return sizes.shown + zoo + sizes.vae(arm)[0] + STATES * learned + max(step, sizes.encoded(arm))
+        zoo = sizes.bounded((5 * sizes.experts + sizes.visible) * sizes.weights) + sizes.bounded(sizes.latents(arm))
+        return sizes.shown + zoo + sizes.vae(arm)[0] + STATES * learned + max(step, sizes.bounded(sizes.encoded(arm)))
 
     return _largest(of_arm, of.get("arm"), list(sizes.study.generator.arms))
 
@@ -234,17 +268,19 @@ def _generate_weights(sizes: StudySizes, of: Mapping[str, str]) -> int:
     arms = sizes.study.generator.arms
     largest = max(map(sizes.generator, arms), default=0)
     kept = max((sizes.diffusion(arm)[1] + sizes.vae(arm)[1] for arm in arms), default=0)
-    return generators * largest + sizes.study.generator.samples * kept + 2 * sizes.source("generator-")
+    made = sizes.bounded(2 * sizes.source("generator-"), 0.5)
+    return generators * largest + sizes.study.generator.samples * kept + made
 
 
 def _fold_bases(sizes: StudySizes, of: Mapping[str, str]) -> int:
-    return 2 * sizes.weight_maps() + 3 * sizes.source("bases")
+    return 2 * sizes.weight_maps() + sizes.bounded(4 * sizes.source("bases"), 1.5)
 
 
 def _finetune_bases(sizes: StudySizes, of: Mapping[str, str]) -> int:
     finetune, data = sizes.study.baselines.finetune, sizes.study.data
     wanted, chosen = sizes.unseen or sizes.visible, min(finetune.choosing_environments, sizes.visible)
-    networks = max(wanted, chosen)
+    each = STATES * sizes.weights + sizes.step(1, finetune.frames - 1, 1)
+    networks = max(sizes.together(wanted, each), chosen)
     return (
         2 * sizes.weight_maps(finetuned_maps(sizes.study))
         + sizes.read(wanted + chosen, "train", frames=finetune.frames)
@@ -252,7 +288,7 @@ def _finetune_bases(sizes: StudySizes, of: Mapping[str, str]) -> int:
         + networks * STATES * sizes.weights
         + sizes.step(networks, finetune.frames - 1, 1)
         + sizes.ahead(chosen, data.trajectories.validation)
-        + sizes.source("finetuned")
+        + sizes.bounded(2 * sizes.source("finetuned"), 0.5)
     )
 
 
@@ -264,7 +300,8 @@ def _adapt_to_frames(sizes: StudySizes, of: Mapping[str, str]) -> int:
     visible = min(study.baselines.finetune.choosing_environments, sizes.visible)
     networks = max(sizes.unseen, visible)
     tuned = networks * STATES * sizes.weights + sizes.step(networks, frames - 1, 1)
-    experts = sizes.experts * sizes.weights + sizes.ahead(min(sizes.experts, 7 * study.evaluation.members), 1)
+    experts = sizes.bounded(4 * sizes.experts * sizes.weights)
+    experts += sizes.ahead(min(sizes.experts, 7 * study.evaluation.members), 1)
     refined = max((study.generator.of_arm(arm)[1].sample_steps * sizes.diffusion(arm)[1] for arm in arms), default=0)
     return (
         generators
@@ -278,8 +315,19 @@ def _adapt_to_frames(sizes: StudySizes, of: Mapping[str, str]) -> int:
 
 
 def _evaluate_weights(sizes: StudySizes, of: Mapping[str, str]) -> int:
-    kinds = ["bases", *(["observed"] if sizes.unseen else []), "generator-", "latents-"]
-    return sizes.rollouts(networks=12) + _largest(lambda name: 2 * sizes.source(name), of.get("source"), kinds)
+    study = sizes.study
+    in_environment = {
+        "bases": 1,
+        "generator-": study.generator.samples,
+        "observed": study.evaluation.members if observed_sources(study, sizes.plan.table) else 1,
+    }
+
+    def rolled_out(name: str) -> int:
+        count = next((count for kind, count in in_environment.items() if name.startswith(kind)), 1)
+        initial = 2 * sizes.environments * count * study.data.trajectories.test * sizes.frame
+        return sizes.rollouts(networks=max(12, count)) + initial + 3 * 12 * sizes.weights
+
+    return _largest(rolled_out, of.get("source"), list(in_environment))
 
 
 def _evaluate_without_network(sizes: StudySizes, of: Mapping[str, str]) -> int:
@@ -287,15 +335,16 @@ def _evaluate_without_network(sizes: StudySizes, of: Mapping[str, str]) -> int:
 
 
 def _all_weights(sizes: StudySizes, of: Mapping[str, str]) -> int:
-    return sizes.rollouts(networks=4) + sizes.sources()
+    return sizes.rollouts(networks=4) + 3 * 12 * sizes.weights
 
 
 def _show_observed(sizes: StudySizes, of: Mapping[str, str]) -> int:
-    return sizes.rollouts(networks=sizes.study.evaluation.members) + sizes.weight_maps() + 2 * sizes.source("observed")
+    members = sizes.study.evaluation.members
+    return sizes.rollouts(networks=members) + sizes.weight_maps() + 3 * members * sizes.weights
 
 
 def _distil(sizes: StudySizes, of: Mapping[str, str]) -> int:
-    return sizes.trained("train") + 2 * sizes.sources()
+    return sizes.trained("train") + 3 * 12 * sizes.weights
 
 
 def _show_attention(sizes: StudySizes, of: Mapping[str, str]) -> int:
@@ -311,18 +360,24 @@ def _describe_posteriors(sizes: StudySizes, of: Mapping[str, str]) -> int:
 
 
 def _compare_with_experts(sizes: StudySizes, of: Mapping[str, str]) -> int:
-    zoos = 4 * len(sizes.study.zoo.bases) * sizes.experts * sizes.weights
     frames = compared_frames(sizes.frame)
-    networks = sizes.experts + sizes.sources() // (sizes.weights * sizes.environments)
+    here = sizes.sources() // sizes.environments  # weights of all methods in one environment
+    behaviours = sizes.experts * frames * sizes.frame
+    # Where each environment has one expert alone, they are compared with each other.
+    behaviours = 3 * behaviours if sizes.study.zoo.members == 1 else sizes.bounded(4 * behaviours)
+    experts = sizes.bounded(4 * sizes.experts * sizes.weights)
     test = sizes.read(sizes.environments, "test")
     ahead = sizes.ahead(12, max(frames, sizes.study.data.trajectories.test))
-    return sizes.sources() + zoos + test + ahead + 3 * networks * frames * sizes.frame
+    return 5 * here + 3 * (here // sizes.weights) * frames * sizes.frame + experts + behaviours + test + ahead
 
 
 def _map_weights(sizes: StudySizes, of: Mapping[str, str]) -> int:
-    arms = sizes.study.generator.arms
-    zoos = 4 * len(sizes.study.zoo.bases) * sizes.experts * sizes.weights
-    return zoos + sum(sizes.vae(arm)[0] for arm in arms) + max(map(sizes.encoded, arms), default=0)
+    arms, experts = sizes.study.generator.arms, sizes.experts
+    points = 6 * experts * sizes.weights
+    # Of more points than memory holds, inner products are made, in double precision, and decomposed.
+    points = points if points <= sizes.budget else sizes.budget + 2 * 3 * experts**2
+    coded = max((sizes.bounded(sizes.encoded(arm)) + sizes.bounded(2 * sizes.latents(arm)) for arm in arms), default=0)
+    return max(points, coded) + sum(sizes.vae(arm)[0] for arm in arms)
 
 
 def _tables(sizes: StudySizes, of: Mapping[str, str]) -> int:
@@ -351,7 +406,6 @@ _NUMBERS: dict[str, Callable[[StudySizes, Mapping[str, str]], int]] = {
     "train_in_context": _train_in_context,
     "find_equations": _find_equations,
     "train_experts": _train_experts,
-    "gather_zoo": _zoo,
     "regress_weights": _regress_weights,
     "label_environments": _label_environments,
     "regress_latents": _regress_latents,

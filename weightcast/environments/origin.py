@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from weightcast.core.graph import WeightGraph
+from weightcast.core.run import Run
+from weightcast.core.stored_tensor import Rows, taken
 from weightcast.environments.base import BaseNetwork, described_weight_map
 from weightcast.environments.conditions import Condition
 from weightcast.environments.latent_regression import LatentRegression
@@ -64,9 +66,10 @@ def build_origin(description: Mapping[str, Any] | None, condition: Condition, gr
 
 @torch.no_grad()
 def choose_origin(
+    run: Run,
     base: BaseNetwork,
     environments: Sequence[str],
-    weights: Tensor,
+    weights: Rows,
     environment_of: Tensor,
     prepared: Tensor,
     predictor: StackedPredictor,
@@ -80,6 +83,7 @@ def choose_origin(
     decide is the base's.
 
     Args:
+        run: whose device everything is on but the experts, and whose memory says how many of them are.
         base: conditioned, with a choice of its map.
         environments: ids of the visible environments that have experts.
         weights: of the experts [member, weight].
@@ -97,10 +101,10 @@ def choose_origin(
     seen = [place for place in range(len(environments)) if place not in judges]
     scores = {"base": float(choice["candidates"][choice["chosen"]]["score"]), "mean": float("inf")}
     if judges and len(seen) > 1:
-        members = torch.isin(environment_of, torch.tensor(seen, device=environment_of.device))
-        regression = LatentRegression(prepared.shape[1], max(DEGREES), (1, weights.shape[1])).to(weights)
-        regression.fit(prepared[environment_of[members]], weights[members, None], DEGREES, FOLDS)
-        guessed = regression(prepared[judges].to(weights))[:, 0]
+        members = torch.isin(environment_of, torch.tensor(seen, device=environment_of.device)).nonzero()[:, 0]
+        regression = run.place(LatentRegression(prepared.shape[1], max(DEGREES), (1, weights.shape[1])))
+        regression.fit(prepared[environment_of[members]], taken(weights, members), DEGREES, FOLDS, run)
+        guessed = regression(prepared[judges].float())[:, 0]
         scores["mean"] = mean_logarithm(forecast_errors(guessed, predictor, frames[judges]))
     chosen = "mean" if scores["mean"] < scores["base"] - AS_GOOD else "base"
     print(f"vae: relative to the {chosen}, chosen on {len(judges)} left-out visible environments", flush=True)

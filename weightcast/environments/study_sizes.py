@@ -24,6 +24,11 @@ COPIES = 3
 """Of frames: as they are read file by file, together, and normalised."""
 
 
+def regression_numbers(seen: int, wanted: int) -> int:
+    """Numbers that regressions hold of each weight, in double precision, with folds and copies."""
+    return 2 * (10 * seen + 6 * wanted)
+
+
 @dataclass(frozen=True)
 class StudySizes:
     """What the counts are made of; all are numbers of four bytes.
@@ -77,6 +82,24 @@ class StudySizes:
     def experts(self) -> int:
         """Members of a zoo."""
         return self.visible * self.study.zoo.members
+
+    @property
+    def budget(self) -> int:
+        """Numbers of networks' weights that a job holds at once."""
+        return int(1e9 * self.study.memory) // 4
+
+    def bounded(self, numbers: int, times: float = 1.0) -> int:
+        """So many numbers, or as many as there may be at once where they are more.
+
+        Args:
+            numbers: of weights, and of what is made of each network.
+            times: the budget, where it counts for several purposes.
+        """
+        return min(numbers, int(times * self.budget))
+
+    def together(self, networks: int, numbers_each: int) -> int:
+        """How many of some networks are computed with at once, of which each takes so many numbers."""
+        return min(networks, max(1, self.budget // max(1, numbers_each)))
 
     def read(self, environments: int, *parts: str, frames: int | None = None) -> int:
         """Frames of parts of the trajectories of some environments, as stages read and normalise them."""
@@ -154,6 +177,10 @@ class StudySizes:
     def encoded(self, arm: str) -> int:
         """All experts at once inside a block of an arm's VAE, without gradient: tokens, and four times their width."""
         return self.experts * self.nodes * 10 * self.study.generator.of_arm(arm)[0].width
+
+    def latents(self, arm: str) -> int:
+        """Latents of all experts, which a diffusion is trained on, with what is made of them."""
+        return 4 * self.experts * self.nodes * self.study.generator.of_arm(arm)[0].latent
 
     def diffusion(self, arm: str) -> tuple[int, int]:
         """The same of an arm's diffusion, for one evaluation of its network."""

@@ -7,6 +7,8 @@ over the zoo and in units of their layer's spread. Without an origin that is rel
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +16,7 @@ from weightcast.core.graph import WeightGraph
 from weightcast.core.nets.transformer import Block
 from weightcast.environments.config.vae import VAESettings
 from weightcast.environments.origin import Origin
+from weightcast.environments.weight_statistics import WeightStatistics, by_layer_of, extremes, of_all, of_each_weight
 
 
 class WeightVAE(nn.Module):
@@ -68,38 +71,36 @@ class WeightVAE(nn.Module):
             return self.mean.new_zeros(len(prepared), len(self.mean))
         return self.origin(prepared)
 
-    def fit_statistics(self, deviations: Tensor) -> None:
-        """Take the units of weights from the zoo's deviations [member, weight], as the settings say."""
+    def fit_statistics(self, blocks: Iterable[Tensor]) -> None:
+        """Take the units of weights, as the settings say, from a zoo's deviations, block by block [member, weight]."""
         if self.normalisation == "min-max":
-            tokens = self.graph.tokens(deviations)  # each [member, node, width]
-            ends = [(layer.amin(), layer.amax()) for layer in tokens]
-            middle = [
-                (0.5 * (low + high)).expand(layer.shape[1:]) for (low, high), layer in zip(ends, tokens, strict=True)
-            ]
-            half = [
-                (0.5 * (high - low)).clamp(min=1e-8).expand(layer.shape[1:])
-                for (low, high), layer in zip(ends, tokens, strict=True)
-            ]
-            self.mean.copy_(self.graph.flat(middle))
-            self.spread.copy_(self.graph.flat(half))
+            low, high = extremes(blocks, self.graph)  # each [layer]
+            self.mean.copy_(self._of_layers(0.5 * (low + high)))
+            self.spread.copy_(self._of_layers((0.5 * (high - low)).clamp(min=1e-8)))
             return
-        self.mean.copy_(deviations.mean(0))
-        if self.normalisation == "weight":
-            self.spread.copy_((deviations - self.mean).square().mean(0).sqrt().clamp(min=1e-8))
-            return
-        parts = []
-        for tokens_of_layer in self.graph.tokens(deviations - self.mean):  # [member, node, width]
-            spread = tokens_of_layer.square().mean().sqrt().clamp(min=1e-8)
-            parts.append(spread.expand(tokens_of_layer.shape[1:]))
-        self.spread.copy_(self.graph.flat(parts))
+        squared = of_each_weight if self.normalisation == "weight" else by_layer_of(self.graph)
+        found = WeightStatistics.of(blocks, squared)
+        self.mean.copy_(found.mean)
+        spread = found.square.sqrt().clamp(min=1e-8)
+        self.spread.copy_(spread if self.normalisation == "weight" else self._of_layers(spread))
+
+    def _of_layers(self, values: Tensor) -> Tensor:
+        """A value of each layer [layer] for each of its weights [weight]."""
+        layers = zip(values, self.graph.layers, strict=True)
+        return self.graph.flat([value.expand(layer.nodes, layer.width) for value, layer in layers])
+
+    @property
+    def coding_numbers(self) -> int:
+        """Numbers that coding one network takes, inside a block of attention: tokens, and four times their width."""
+        return self.graph.num_nodes * 10 * self.norm.normalized_shape[0]
 
     @torch.no_grad()
-    def fit_latent_statistics(self, deviations: Tensor) -> None:
-        """Take mean and scale of each latent from the encoded zoo's deviations [member, weight]."""
-        codes = self.posterior(deviations)[0]
-        self.latent_mean.copy_(codes.mean(0))
+    def fit_latent_statistics(self, blocks: Iterable[Tensor]) -> None:
+        """Take mean and scale of each latent from the zoo's deviations, block by block [member, weight]."""
         # One scale for all keeps the latents' relative sizes: a latent that carries nothing must not be blown up.
-        self.latent_scale.copy_((codes - codes.mean(0)).square().mean().sqrt().clamp(min=1e-8))
+        found = WeightStatistics.of((self.posterior(deviations)[0] for deviations in blocks), of_all)
+        self.latent_mean.copy_(found.mean)
+        self.latent_scale.copy_(found.square.sqrt().clamp(min=1e-8))
 
     def standardise(self, deviations: Tensor) -> list[Tensor]:
         """Deviations [batch, weight] -> tokens of each layer [batch, nodes, width], as they are coded."""
@@ -173,6 +174,10 @@ class FlatVAE(WeightVAE):
         hidden = self.encoder((deviations - self.mean) / self.spread)
         mean, log_variance = self.to_latent(hidden).unflatten(-1, (self.graph.num_nodes, -1)).chunk(2, dim=-1)
         return mean, log_variance.clamp(-12.0, 4.0)
+
+    @property
+    def coding_numbers(self) -> int:
+        return self.graph.num_parameters
 
     def decode_tokens(self, latents: Tensor) -> list[Tensor]:
         return self.graph.tokens(self.output(self.decoder(self.from_latent(latents.flatten(1)))))

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from weightcast.core.artifacts import load_artifact, save_artifact, understood
+from weightcast.core.artifacts import open_artifact, save_artifact, understood
 from weightcast.core.errors import InputError
 from weightcast.core.methods import ENSEMBLE
+from weightcast.core.stored_tensor import PIECE, Rows
 from weightcast.environments.dataset import Normalisation
 from weightcast.environments.predictor import StackedPredictor
 
@@ -27,7 +28,7 @@ class MethodWeights:
         method: name as in metrics.csv.
         seed: 0 where the method has none.
         environments: ids, in the order of ``weights``.
-        weights: [environment, sample, weight].
+        weights: [environment, sample, weight]: a tensor, or rows of a file, which are read when they are asked for.
         train_seconds: spent once, before any new environment is seen; includes everything the method builds on.
         adapt_seconds: spent for each new environment.
         parameters: numbers that were learned and must be kept to use the method.
@@ -42,7 +43,7 @@ class MethodWeights:
     method: str
     seed: int
     environments: list[str]
-    weights: Tensor
+    weights: Rows
     train_seconds: float
     adapt_seconds: float
     parameters: int
@@ -105,21 +106,23 @@ class WeightsFile:
         save_artifact(path, "weights", self.tensors, self.metadata)
 
     @property
-    def tensors(self) -> dict[str, Tensor]:
+    def tensors(self) -> dict[str, Rows]:
         """Weights of all methods, and shares of those that have some, by name."""
-        tensors = {method.key: method.weights for method in self.methods}
+        tensors: dict[str, Rows] = {method.key: method.weights for method in self.methods}
         return tensors | {f"{one.key}.shares": one.shares for one in self.methods if one.shares is not None}
 
     @classmethod
     def load(cls, path: str | Path) -> WeightsFile:
-        """Read what :meth:`save` wrote.
+        """Read what :meth:`save` wrote; weights of a large file are verified, and stay there until they are asked for.
 
         Raises:
             InputError: the artifact is missing, damaged or of another kind.
         """
-        artifact = load_artifact(path, "weights")
+        artifact = open_artifact(path, "weights")
+        small = sum(tensor.numel() for tensor in artifact.tensors.values()) <= PIECE
         with understood(artifact):
-            methods = _methods(artifact.metadata["methods"], artifact.tensors, path)
+            tensors = {name: tensor[:] if small else tensor for name, tensor in artifact.tensors.items()}
+            methods = _methods(artifact.metadata["methods"], tensors, path)
         return cls(methods, artifact.metadata)
 
     @property
@@ -145,17 +148,17 @@ def kept_methods(run: Run, name: str, make: Callable[[], list[MethodWeights]]) -
         make: makes them.
     """
 
-    def made() -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def made() -> tuple[dict[str, Rows], dict[str, Any]]:
         file = WeightsFile.of(make(), {})
         return file.tensors, dict(file.metadata)
 
     tensors, described = run.kept(name, made)
-    on_cpu = {key: tensor.cpu() for key, tensor in tensors.items()}
+    on_cpu = {key: tensor.cpu() if isinstance(tensor, Tensor) else tensor for key, tensor in tensors.items()}
     return _methods(described["methods"], on_cpu, name)
 
 
 def _methods(
-    described: Iterable[Mapping[str, Any]], tensors: Mapping[str, Tensor], source: str | Path
+    described: Iterable[Mapping[str, Any]], tensors: Mapping[str, Rows], source: str | Path
 ) -> list[MethodWeights]:
     """Methods from their descriptions and tensors."""
     methods = []
@@ -163,10 +166,11 @@ def _methods(
         own = dict(one)
         stored = own.pop("normalisation")
         key = f"{own['method']}.{own['seed']}"
-        weights, shares = tensors[key], tensors.get(f"{key}.shares")
+        weights, stored_shares = tensors[key], tensors.get(f"{key}.shares")
+        shares = None if stored_shares is None else stored_shares[:]
         normalisation = None if stored is None else Normalisation.from_metadata(stored)
         count = len(own["environments"])
-        if weights.ndim != 3 or len(weights) != count:
+        if len(weights.shape) != 3 or len(weights) != count:
             found = list(weights.shape)
             raise InputError(f"{source}: tensors: {key}: found shape {found}, expected [{count}, sample, weight]")
         if shares is not None and shares.shape != weights.shape[:2]:

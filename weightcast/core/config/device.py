@@ -1,4 +1,4 @@
-"""Where computations run, and how exactly: the keys ``device`` and ``acceleration`` of every study."""
+"""Where computations run, how exactly, and with how much memory: the keys ``device``, ``acceleration``, ``memory``."""
 
 from __future__ import annotations
 
@@ -19,6 +19,21 @@ DeviceName = Annotated[
     ),
 ]
 """The key ``device`` of both kinds of studies."""
+
+MEMORY_GB = 4.0
+"""What ``memory`` is unless somebody says otherwise."""
+
+MemoryBudget = Annotated[
+    float,
+    Field(
+        gt=0,
+        description="Gigabytes of networks' weights that a job holds at once, as they are trained, generated, encoded "
+        "or rolled out. What does not fit stays in files, and is computed with some networks at a time. Beside it a "
+        "job holds frames and what it trains itself: ``weightcast check`` says how much. An edit reruns nothing: "
+        "what is computed with more networks at a time or with fewer agrees within rounding.",
+    ),
+]
+"""The key ``memory`` of studies across environments."""
 
 
 class AccelerationSettings(Settings):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from math import prod
+from typing import Any
 
 from weightcast.core.config.predictor import (
     AnyPredictor,
     FNOSettings,
     MLPSettings,
+    PredictorSettings,
     StencilSettings,
     UNetSettings,
     UNOSettings,
@@ -17,6 +20,13 @@ STATES = 8
 """Numbers held for a trained one: itself, its gradient, two moments, and copies of these while a state is saved."""
 BACKWARD = 1.5
 """What a backward pass holds, over what was kept for it."""
+
+
+def kept_in_step(architecture: Mapping[str, Any], grid: Sequence[int]) -> int:
+    """Numbers that a step of one frame keeps for the gradient, of a predictor as artifacts describe it."""
+    described = dict(architecture)
+    channels = described.pop("channels")
+    return kept_activations(PredictorSettings.model_validate(described).root, channels, (grid[0], grid[1]))
 
 
 def layer_sizes(settings: AnyPredictor, channels: int) -> list[tuple[int, int]]:

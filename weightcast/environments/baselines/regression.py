@@ -1,10 +1,14 @@
-"""Regression of the experts' weights on the environment's parameters: what a generator of weights must beat."""
+"""Regression of the experts' weights on the environment's parameters: what a generator of weights must beat.
+
+Both kinds are linear in the weights, so that these come some columns at a time where they do not fit into memory.
+"""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,18 +22,39 @@ from sklearn.preprocessing import PolynomialFeatures
 
 Array = NDArray[np.float64]
 
+LEAST_COMPONENT = 1e-7
+"""Size of a principal component that is one, relative to the largest."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Weights [environment, weight], some columns at a time.
+
+    Attributes:
+        count: of the columns.
+        blocks: begins again with each call: [environment, column], in their order.
+    """
+
+    count: int
+    blocks: Callable[[], Iterator[Array]]
+
+    @classmethod
+    def of(cls, weights: Array) -> Columns:
+        """All of them at once."""
+        return cls(weights.shape[1], lambda: iter([weights]))
+
 
 @dataclass(frozen=True)
 class Regression:
     """A fitted regression.
 
     Attributes:
-        predict: scaled parameters [environment, parameter] -> weights [environment, weight].
+        predict: scaled parameters [environment, parameter] -> weights [environment, column], some columns at a time.
         numbers: that must be kept to use it.
         choice: what cross-validation chose, for the report.
     """
 
-    predict: Callable[[Array], Array]
+    predict: Callable[[Array], Iterator[Array]]
     numbers: int
     choice: str
 
@@ -40,12 +65,12 @@ def nearest_environment(seen: Array, wanted: Array) -> NDArray[np.intp]:
     return np.asarray(distance.argmin(1))
 
 
-def polynomial_regression(parameters: Array, weights: Array, degrees: Sequence[int], folds: int) -> Regression:
+def polynomial_regression(parameters: Array, weights: Columns, degrees: Sequence[int], folds: int) -> Regression:
     """Least squares on monomials, with the degree of least cross-validated squared error in the weights.
 
     Args:
         parameters: scaled, of the visible environments [environment, parameter].
-        weights: mean expert of each [environment, weight].
+        weights: mean expert of each.
         degrees: candidates; those with more monomials than a fold's environments are left out.
         folds: of the cross-validation over environments; at most one an environment.
     """
@@ -54,27 +79,34 @@ def polynomial_regression(parameters: Array, weights: Array, degrees: Sequence[i
     training = len(parameters) - -(-len(parameters) // folds)
     scores: dict[int, float] = {}
     for degree in degrees:
-        features = PolynomialFeatures(degree)
-        if features.fit(parameters).n_output_features_ > max(training, 1) and scores:
-            continue  # more unknowns than equations
-        model = make_pipeline(features, LinearRegression())
-        error = cross_val_score(model, parameters, weights, cv=split, scoring="neg_mean_squared_error")
-        scores[degree] = float(error.mean())
+        if not scores or PolynomialFeatures(degree).fit(parameters).n_output_features_ <= max(training, 1):
+            scores[degree] = 0.0  # the others have more unknowns than equations
+    for block in weights.blocks():
+        for degree in scores:
+            model = make_pipeline(PolynomialFeatures(degree), LinearRegression())
+            error = cross_val_score(model, parameters, block, cv=split, scoring="neg_mean_squared_error")
+            scores[degree] += block.shape[1] / weights.count * float(error.mean())
     best = max(scores, key=lambda degree: scores[degree])
-    model = make_pipeline(PolynomialFeatures(best), LinearRegression()).fit(parameters, weights)
-    numbers = weights.shape[1] * PolynomialFeatures(best).fit(parameters).n_output_features_
-    return Regression(lambda wanted: np.asarray(model.predict(wanted)), int(numbers), f"degree {best}")
+
+    def predict(wanted: Array) -> Iterator[Array]:
+        for block in weights.blocks():
+            model = make_pipeline(PolynomialFeatures(best), LinearRegression()).fit(parameters, block)
+            yield np.asarray(model.predict(wanted))
+
+    numbers = weights.count * PolynomialFeatures(best).fit(parameters).n_output_features_
+    return Regression(predict, int(numbers), f"degree {best}")
 
 
-def gaussian_process_regression(parameters: Array, weights: Array) -> Regression:
+def gaussian_process_regression(parameters: Array, weights: Columns) -> Regression:
     """A Gaussian process for each principal component of the weights, with a length scale a parameter.
 
     All components of the visible environments are kept, so nothing is lost but what the processes take for noise.
+
+    Args:
+        parameters: scaled, of the visible environments [environment, parameter].
+        weights: mean expert of each.
     """
-    mean = weights.mean(0)
-    _, size, directions = np.linalg.svd(weights - mean, full_matrices=False)
-    directions = directions[size > 1e-7 * size[0]]
-    scores = (weights - mean) @ directions.T  # [environment, component]
+    scores, whole = _principal_components(weights)  # [environment, component]
     processes = []
     for component in range(scores.shape[1]):
         kernel = ConstantKernel(1.0, (1e-3, 1e3)) * RBF(np.ones(parameters.shape[1]), (1e-1, 1e2)) + WhiteKernel(
@@ -86,7 +118,37 @@ def gaussian_process_regression(parameters: Array, weights: Array) -> Regression
             warnings.simplefilter("ignore", ConvergenceWarning)
             processes.append(process.fit(parameters, scores[:, component]))
 
-    def predict(wanted: Array) -> Array:
-        return np.asarray(mean + np.stack([process.predict(wanted) for process in processes], axis=1) @ directions)
+    def predict(wanted: Array) -> Iterator[Array]:
+        yield from whole(np.stack([process.predict(wanted) for process in processes], axis=1))
 
-    return Regression(predict, int(mean.size + directions.size + scores.size), f"{scores.shape[1]} components")
+    numbers = weights.count * (1 + scores.shape[1]) + scores.size
+    return Regression(predict, int(numbers), f"{scores.shape[1]} components")
+
+
+def _principal_components(weights: Columns) -> tuple[Array, Callable[[Array], Iterator[Array]]]:
+    """Scores of the environments [environment, component], and what makes weights of scores, block by block.
+
+    Of a single block they are from its singular value decomposition. Of several, from that of the triangle that QR
+    decompositions of one block after the other leave: as exact, where a Gram matrix would square what is small.
+    """
+    blocks = weights.blocks()
+    first = next(blocks)
+    if first.shape[1] == weights.count:
+        mean = first.mean(0)
+        _, size, directions = np.linalg.svd(first - mean, full_matrices=False)
+        directions = directions[size > LEAST_COMPONENT * size[0]]
+        return (first - mean) @ directions.T, lambda scores: iter([np.asarray(mean + scores @ directions)])
+    triangle = np.zeros((0, len(first)))
+    for block in chain([first], blocks):
+        triangle = np.asarray(np.linalg.qr(np.concatenate([triangle, (block - block.mean(0)).T]), mode="r"))
+    left, size, _ = np.linalg.svd(triangle.T, full_matrices=False)
+    kept = size > LEAST_COMPONENT * size[0]
+    left, size = left[:, kept], size[kept]
+
+    def whole(scores: Array) -> Iterator[Array]:
+        shares = (scores / size) @ left.T  # of the seen environments [environment, seen]
+        for block in weights.blocks():
+            mean = block.mean(0)
+            yield np.asarray(mean + shares @ (block - mean))
+
+    return left * size, whole

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from weightcast.core.stored_tensor import Rows
 from weightcast.environments.ensemble_metrics import ensemble_metrics
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.windows import STACKED_NUMBERS, Windows
@@ -40,24 +41,27 @@ class Weighting:
 
 
 @torch.no_grad()
-def expert_misfits(experts: Tensor, predictor: StackedPredictor, windows: Windows) -> Tensor:
+def expert_misfits(experts: Rows, predictor: StackedPredictor, windows: Windows, together: int | None = None) -> Tensor:
     """What each expert's rollouts leave of each environment's frames.
 
     Args:
         experts: weights [expert, weight].
         predictor: whose weights they are.
         windows: observed.
+        together: experts that are in memory at once; all of them if None.
 
     Returns:
         Sums of squared residuals [environment, expert]; infinite where a rollout is not finite.
     """
-    device = experts.device
-    pairs = torch.cartesian_prod(
-        torch.arange(len(windows.start), device=device), torch.arange(len(experts), device=device)
-    )
+    environments = torch.arange(len(windows.start), device=windows.start.device)
     size = max(1, int(STACKED_NUMBERS / max(1, windows.target[0].numel() * 8 + experts.shape[1])))
-    sums = [windows.residuals(experts[of[:, 1]], of[:, 0], predictor).square().sum(1) for of in pairs.split(size)]
-    return torch.nan_to_num(torch.cat(sums), nan=torch.inf, posinf=torch.inf).unflatten(0, (len(windows.start), -1))
+    found = []
+    for rows in torch.arange(len(experts)).split(together or len(experts)):
+        block = experts[rows].to(environments.device)
+        pairs = torch.cartesian_prod(environments, torch.arange(len(block), device=environments.device))
+        sums = [windows.residuals(block[of[:, 1]], of[:, 0], predictor).square().sum(1) for of in pairs.split(size)]
+        found.append(torch.cat(sums).unflatten(0, (len(environments), -1)))
+    return torch.nan_to_num(torch.cat(found, 1), nan=torch.inf, posinf=torch.inf)
 
 
 def expert_shares(misfits: Tensor, counts: Tensor, temper: float) -> Tensor:
@@ -99,13 +103,14 @@ def weightiest(shares: Tensor, members: int) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def choose_weighting(
-    experts: Tensor,
+    experts: Rows,
     environments: Sequence[str],
     predictor: StackedPredictor,
     windows: Windows | None,
     wanted: Sequence[str],
     judged: Tensor,
     members: int,
+    together: int | None = None,
 ) -> Weighting:
     """The temper with the least CRPS on visible environments, each without its own experts.
 
@@ -117,9 +122,10 @@ def choose_weighting(
         wanted: ids of these.
         judged: frames that forecasts are compared with, normalised [environment, trajectory, frame, channel, y, x].
         members: of an ensemble.
+        together: experts that are in memory at once; all of them if None.
     """
-    none = experts.new_zeros(len(wanted), len(experts))
-    misfits = none if windows is None else expert_misfits(experts, predictor, windows)
+    none = judged.new_zeros(len(wanted), len(experts))
+    misfits = none if windows is None else expert_misfits(experts, predictor, windows, together)
     counts = none[:, 0] if windows is None else windows.counts
     others = [[row for row, one in enumerate(environments) if one != id] for id in wanted]
     tempers = TEMPERS if windows is not None else TEMPERS[:1]  # equal shares whatever the temper
@@ -127,14 +133,14 @@ def choose_weighting(
     for row, (own, frames) in enumerate(zip(others, judged, strict=True)):
         if not own:
             continue
-        rows = torch.tensor(own, device=experts.device)
+        rows = torch.tensor(own, device=judged.device)
         picked = [
             weightiest(expert_shares(misfits[row : row + 1, rows], counts[row : row + 1], temper), members)
             for temper in tempers
         ]
         needed = torch.cat([chosen[0] for chosen, _ in picked]).unique()
         start = frames[None, :, 0].expand(len(needed), -1, -1, -1, -1)
-        rolled = predictor.rollout(experts[rows[needed]], start, frames.shape[1] - 1)
+        rolled = predictor.rollout(experts[rows[needed].cpu()].to(rows.device), start, frames.shape[1] - 1)
         for number, (chosen, shares) in enumerate(picked):
             forecasts = rolled[torch.searchsorted(needed, chosen[0])]
             scores[number] += _log_crps(forecasts, shares[0], frames[:, 1:])

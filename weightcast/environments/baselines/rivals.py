@@ -14,6 +14,7 @@ from torch import Tensor
 
 from weightcast.core.methods import CODE_ADAPTATION, RETRIEVED, WEIGHTED_EXPERTS
 from weightcast.core.run import Run
+from weightcast.core.stored_tensor import grouped
 from weightcast.environments.base import BaseNetwork
 from weightcast.environments.baselines.code_adaptation import adapt_codes
 from weightcast.environments.baselines.observed_finetuning import finetune_windows, judge_budgets
@@ -66,7 +67,8 @@ class Rivals:
         """The best expert of each environment, if more than one frame tells, and an ensemble of weighted experts."""
         run, normalisation = self.run, Normalisation.from_metadata(zoo.metadata["normalisation"])
         healthy = zoo.healthy()
-        experts, predictor = run.place(healthy.weights), base.predictor.to(run.device)
+        experts, predictor = healthy.weights, base.predictor.to(run.device)
+        at_once = run.together(4 * experts.shape[1])
         started = time.monotonic()
         weighting = choose_weighting(
             experts,
@@ -76,31 +78,33 @@ class Rivals:
             self.choosing,
             normalisation.apply(self.held_out[:, :1]),
             self.settings.members,
+            at_once,
         )
         chosen = time.monotonic()
         print(f"{WEIGHTED_EXPERTS}: temper {weighting.temper:g}, chosen on {len(self.choosing)} visible", flush=True)
         windows = self.windows(self.unseen.observed, normalisation)
         if windows is None:
-            misfits = experts.new_zeros(len(self.environments), len(experts))
+            misfits = self.held_out.new_zeros(len(self.environments), len(experts))
             counts = misfits[:, 0]
         else:
-            misfits, counts = expert_misfits(experts, predictor, windows), windows.counts
+            misfits, counts = expert_misfits(experts, predictor, windows, at_once), windows.counts
         members, shares = weightiest(expert_shares(misfits, counts, weighting.temper), self.settings.members)
         seconds = base.metadata["seconds"] + zoo.seconds
         common: dict[str, Any] = {
             "seed": 0,
             "environments": self.environments,
             "adapt_seconds": (time.monotonic() - chosen) / len(self.environments),
-            "parameters": experts.numel(),
+            "parameters": healthy.numbers,
             "normalisation": normalisation,
         }
         methods = []
         if windows is not None:
-            best = experts[misfits.argmin(1)][:, None].cpu()
+            best = grouped(healthy.take(misfits.argmin(1).tolist()).weights, 1)
             methods.append(MethodWeights(method=RETRIEVED, weights=best, train_seconds=seconds, **common))
+        weighted = healthy.take(members.flatten().tolist()).weights
         together = MethodWeights(
             method=WEIGHTED_EXPERTS,
-            weights=experts[members].cpu(),
+            weights=grouped(weighted, members.shape[1]),
             train_seconds=seconds + chosen - started,
             shares=shares.cpu(),
             model_error=weighting.model_error,

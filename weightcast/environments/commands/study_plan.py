@@ -10,6 +10,8 @@ from weightcast.core.environment_table import EnvironmentTable
 from weightcast.environments.commands.untrained import untrained_generator, untrained_predictor
 from weightcast.environments.config.study import Study
 from weightcast.environments.config.trained_maps import trained_maps
+from weightcast.environments.jobs import Plan
+from weightcast.environments.memory import largest_jobs
 from weightcast.environments.plan import (
     expert_shards,
     finetuned_maps,
@@ -20,8 +22,8 @@ from weightcast.environments.plan import (
 
 BYTES_OF_A_NUMBER = 4
 SHOWN_NAMES = 4
-LARGE_ZOO = 10e9
-"""Bytes of a zoo from which on it is said that whole zoos are held in memory."""
+LARGEST_JOBS = 3
+"""Stages of which it is said how much memory their jobs ask for."""
 
 Lines = list[str]
 
@@ -37,6 +39,7 @@ def describe_plan(study: Study, table: EnvironmentTable) -> dict[str, Lines]:
         "experts": _experts(study, table, graph.num_parameters),
         "generator": _generator(study),
         "storage": _storage(study, table, graph.num_parameters),
+        "memory": _memory(study, table),
         "results": _results(study, table),
     }
 
@@ -81,10 +84,9 @@ def _experts(study: Study, table: EnvironmentTable, weights: int) -> Lines:
             kinds = " or ".join(one.kind for one in (trained.weight_map, *(rival for rival, _ in trained.rivals)))
             lines.append(f"{trained.field} is {kinds}, as visible environments choose that are left out")
     numbers = visible * zoo.members * weights
-    if numbers * BYTES_OF_A_NUMBER >= LARGE_ZOO:
-        lines.append(
-            f"note: gathering, VAE, diffusion and regression hold a whole zoo in memory: {_size(numbers).strip()}"
-        )
+    if numbers * BYTES_OF_A_NUMBER > 1e9 * study.memory:
+        held = f"{_size(numbers).strip()}, more than memory: {study.memory:g} (GB)"
+        lines.append(f"a zoo is {held}: its weights are read as they are needed")
     return lines
 
 
@@ -119,13 +121,22 @@ def _storage(study: Study, table: EnvironmentTable, weights: int) -> Lines:
             sum(parameter.numel() for parameter in part.parameters()) for part in (generator.vae, generator.diffusion)
         )
         generators += vae + (vae + diffusion) * (1 + arm.end_to_end)
-    return [
-        f"{_size(trajectories * frame)} trajectories in {study.trajectories}",
-        # An expert lies in the cache of its environment, in its shard and in the gathered zoo.
-        f"{_size(3 * len(study.zoo.bases) * experts * weights)} experts in {study.results}",
-        f"{_size(len(study.generator.seeds) * generators)} generators in {study.results}",
-        f"{_size(evaluated * len(table) * weights)} weights that are evaluated, in {study.results}",
+    parts = [
+        (trajectories * frame, f"trajectories in {study.trajectories}"),
+        (len(study.zoo.bases) * experts * weights, f"experts in {study.results}, each in one file"),
+        (len(study.generator.seeds) * generators, f"generators in {study.results}"),
+        (evaluated * len(table) * weights, f"weights that are evaluated, in {study.results}"),
     ]
+    lines = [f"{_size(numbers)} {what}" for numbers, what in parts]
+    return [*lines, f"{_size(sum(numbers for numbers, _ in parts))} in all"]
+
+
+def _memory(study: Study, table: EnvironmentTable) -> Lines:
+    """What bounds the memory of jobs, and what the largest of them ask for."""
+    plan = Plan(study, table)
+    jobs = [(stage, megabytes / 1e3) for stage, megabytes in largest_jobs(plan, LARGEST_JOBS)]
+    asked = ", ".join(f"{gigabytes:.1f} GB {stage}" for stage, gigabytes in jobs)
+    return [f"at most {study.memory:g} GB of networks' weights at once (memory)", f"largest jobs: {asked}"]
 
 
 def evaluated_networks(study: Study, table: EnvironmentTable) -> int:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from weightcast.core.config.device import DeviceName
+from weightcast.core.config.device import MEMORY_GB, DeviceName, MemoryBudget
 from weightcast.core.config.messages import check_once, first_line
 from weightcast.core.config.overlay import overlaid
 from weightcast.core.config.predictor import AnyPredictor
@@ -68,6 +68,7 @@ class Study(Settings):
     device: DeviceName = "auto"
     acceleration: SharedAcceleration = SharedAcceleration()
     """Less exact arithmetic, compiled steps, several processes for a training."""
+    memory: MemoryBudget = MEMORY_GB
 
     @property
     def results(self) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -14,24 +16,25 @@ TOGETHER = 8
 
 
 @torch.no_grad()
-def encoder_attention(vae: WeightVAE, deviations: Tensor) -> Tensor:
+def encoder_attention(vae: WeightVAE, deviations: Iterable[Tensor], networks: int) -> Tensor:
     """Attention of each block of the encoder, averaged over heads and networks.
 
     Args:
         vae: with attention over the nodes.
-        deviations: of a zoo's weights from their origins [network, weight].
+        deviations: of a zoo's weights from their origins, block by block [network, weight].
+        networks: of all blocks.
 
     Returns:
         [block, node, node]: how much of what a node (second axis) is told comes from each other; these add up to 1.
     """
     blocks = [block for block in vae.encoder if isinstance(block, Block)]
-    attention = deviations.new_zeros(len(blocks), vae.graph.num_nodes, vae.graph.num_nodes)
-    for part in deviations.split(TOGETHER):
+    attention = vae.mean.new_zeros(len(blocks), vae.graph.num_nodes, vae.graph.num_nodes)
+    for part in (part for some in deviations for part in some.split(TOGETHER)):
         tokens = vae.embedded(part)
         for number, block in enumerate(blocks):
             attention[number] += block.attention.weights(block.norm_attention(tokens)).mean(1).sum(0)
             tokens = block(tokens)
-    return attention / len(deviations)
+    return attention / networks
 
 
 def between_layers(attention: Tensor, graph: WeightGraph) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
+from weightcast.core.stored_tensor import flattened
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.explain import ExplainSettings
 from weightcast.environments.dataset import Normalisation, TrajectoryFolder
@@ -83,7 +84,7 @@ def equation_rows(
     Raises:
         InputError: pysindy is not installed.
     """
-    networks = run.place(method.weights.flatten(0, 1))
+    networks = flattened(method.weights)
     starts = run.place(states.starts)[..., None, None].expand(len(networks), -1, -1, 1, 1)
     low, high = states.low.double().numpy(), states.high.double().numpy()
     forecasts = roll_out(networks, starts, steps, predictor, normalisation)

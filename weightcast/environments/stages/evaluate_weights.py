@@ -9,6 +9,7 @@ import torch
 from weightcast.core.outputs import Table
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
+from weightcast.core.stored_tensor import flattened
 from weightcast.environments.dataset import Normalisation, TrajectoryFolder
 from weightcast.environments.evaluation import Row, TestSet, roll_out
 from weightcast.environments.jobs import EvaluateWeights
@@ -57,8 +58,7 @@ def evaluate_method(
     samples = method.weights.shape[1]
     chosen = [position[environment] for environment in method.environments]
     initial = test.frames[chosen][:, :, 0].repeat_interleave(samples, dim=0)
-    weights = method.weights.flatten(0, 1).to(test.frames.device)
-    forecasts = roll_out(weights, initial, max(test.horizons), predictor, normalisation)
+    forecasts = roll_out(flattened(method.weights), initial, max(test.horizons), predictor, normalisation)
     noise = None
     if method.model_error is not None:
         scale = torch.tensor(normalisation.scale)

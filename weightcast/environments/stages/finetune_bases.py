@@ -6,15 +6,19 @@ Where no environment is unseen, it is fine-tuned in all.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from weightcast.core.config.training import TrainingSettings
+from weightcast.core.nets.sizes import BACKWARD, STATES, kept_in_step
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
+from weightcast.core.stored_tensor import Rows, grouped
 from weightcast.core.training import Fit
 from weightcast.environments.base import BaseNetwork
+from weightcast.environments.conditions import Known
 from weightcast.environments.config.baselines import FinetuneSettings
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.jobs import FinetuneBases
@@ -61,10 +65,10 @@ def finetune_bases(
             run, base.weights(known["chosen"]), normalise(seen), normalise(held_out), predictor, chosen_from, name
         )
         print(f"{name}: {steps} steps at {rate:g}, chosen on {len(chosen)} visible environments", flush=True)
-        weights, result = finetune(
-            run, base.weights(known["wanted"]), normalise(observed), predictor, steps, rate, f"{name} unseen"
+        weights, lost, seconds = _finetuned(
+            run, base, known["wanted"], normalise(observed), steps, rate, f"{name} unseen"
         )
-        diverged = [id for id, lost in zip(wanted, result.diverged.tolist(), strict=True) if lost]
+        diverged = [wanted[row] for row in lost]
         if diverged:
             print(f"{name}: diverged in {', '.join(diverged)}: the last finite weights are kept", flush=True)
         methods.append(
@@ -72,15 +76,39 @@ def finetune_bases(
                 method=name,
                 seed=0,
                 environments=wanted,
-                weights=weights[:, None].cpu(),
+                weights=grouped(weights, 1),
                 train_seconds=base.metadata["seconds"] + choosing,
-                adapt_seconds=result.seconds / len(wanted),
+                adapt_seconds=seconds / len(wanted),
                 parameters=weights.shape[1],
                 diverged=diverged,
                 normalisation=base.normalisation,
             )
         )
     return WeightsFile.of(methods, bases[0].shared | run.described())
+
+
+def _finetuned(
+    run: Run, base: BaseNetwork, known: Sequence[Known], observed: Tensor, steps: int, learning_rate: float, name: str
+) -> tuple[Rows, list[int], float]:
+    """Fine-tune a base in as many environments at once as memory holds: environments are independent of each other.
+
+    Returns:
+        Weights [environment, weight], positions of those that diverged, and the seconds that it took.
+    """
+    size, shape = base.predictor.graph.num_parameters, observed.shape
+    step = BACKWARD * ((shape[1] - 1) * kept_in_step(base.metadata["architecture"], shape[-2:]) + 4 * size)
+    together = run.together(int(STATES * size + step))
+    tuned, lost, seconds = run.room(len(known), size), list[int](), 0.0
+    for first in range(0, len(known), together):
+        rows = slice(first, first + together)
+        label = name if together >= len(known) else f"{name} from {first}"
+        weights, result = finetune(
+            run, base.weights(known[rows]), observed[rows], base.predictor, steps, learning_rate, label
+        )
+        tuned[first : first + len(weights)] = weights.cpu()
+        lost += [first + row for row, is_lost in enumerate(result.diverged.tolist()) if is_lost]
+        seconds += result.seconds
+    return tuned, lost, seconds
 
 
 def finetune(

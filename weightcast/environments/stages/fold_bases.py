@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
+from weightcast.core.stored_tensor import Rows, grouped
 from weightcast.environments.base import BaseNetwork
+from weightcast.environments.conditions import Known
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.jobs import FoldBases
 from weightcast.environments.known import known_of
@@ -29,7 +33,7 @@ def fold_bases(
             method=method,
             seed=0,
             environments=settings.ids,
-            weights=base.to(run.device).weights(known)[:, None].cpu(),
+            weights=grouped(_folded(run, base, known), 1),
             train_seconds=base.metadata["seconds"],
             adapt_seconds=0.0,
             parameters=base.learned,
@@ -38,3 +42,13 @@ def fold_bases(
         for method, base in zip(settings.methods, bases, strict=True)
     ]
     return WeightsFile.of(methods, bases[0].shared | run.described())
+
+
+def _folded(run: Run, base: BaseNetwork, known: Sequence[Known]) -> Rows:
+    """A base's weights in each environment [environment, weight]."""
+    base, size = base.to(run.device), base.predictor.graph.num_parameters
+    folded, together = run.room(len(known), size), run.together(4 * size)
+    for first in range(0, len(known), together):
+        part = base.weights(known[first : first + together])
+        folded[first : first + len(part)] = part.cpu()
+    return folded

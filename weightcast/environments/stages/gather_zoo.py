@@ -1,4 +1,4 @@
-"""The stage ``gather_zoo``: shards of experts as one artifact, [member, weight] and a manifest."""
+"""The stage ``gather_zoo``: the manifest of all experts, from those of their shards; no weights are read or copied."""
 
 from __future__ import annotations
 

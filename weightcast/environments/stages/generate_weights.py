@@ -39,19 +39,19 @@ def generate_weights(
     for generator in generators:
         generator.to(run.device)
         started = time.monotonic()
-        weights = []
-        for environment, told in zip(settings.environments, known, strict=True):
+        weights = run.room(len(known), settings.samples, generator.vae.graph.num_parameters)
+        for row, (environment, told) in enumerate(zip(settings.environments, known, strict=True)):
             # Each environment has noise of its own, so that environments are independent samples.
             noise = generator.draw_noise(settings.samples, derive_seed(generator.metadata["seed"], environment.id))
             prepared = run.place(generator.condition.prepare([told]))
             with torch.no_grad():
-                weights.append(generator.weights(prepared.expand(settings.samples, -1), noise))
+                weights[row : row + 1] = generator.weights(prepared.expand(settings.samples, -1), noise)[None].cpu()
         methods.append(
             MethodWeights(
                 method=settings.method,
                 seed=int(generator.metadata["seed"]),
                 environments=settings.ids,
-                weights=torch.stack(weights).cpu(),
+                weights=weights,
                 train_seconds=base.metadata["seconds"] + generator.seconds,
                 adapt_seconds=(time.monotonic() - started) / len(settings.environments),
                 parameters=generator.learned,

@@ -11,6 +11,7 @@ from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
 from weightcast.environments.base import BaseNetwork
 from weightcast.environments.dataset import TrajectoryFolder
+from weightcast.environments.deviations import COPIES
 from weightcast.environments.frame_features import FrameFeatures, pooled_frames
 from weightcast.environments.jobs import LabelEnvironments
 from weightcast.environments.known import training_known_of
@@ -43,9 +44,9 @@ def label_environments(
     normalised = training.frames(trajectories, settings.shown.data).flatten(1, 2)
     count = settings.shown.conditions.label.states
     states = torch.stack([each[draws.integers(len(each), count).cpu()] for each in normalised])
-    distances = functional_distances(
-        run.place(training.zoo.weights[first]), run.place(states), base.predictor.to(run.device)
-    ).cpu()
+    predictor, experts = base.predictor.to(run.device), training.zoo.take(first).weights
+    together = run.together(COPIES * predictor.graph.num_parameters)
+    distances = functional_distances(experts, run.place(states), predictor, together).cpu()
     labels, shares = principal_labels(distances, settings.shown.conditions.label.components)
     features = FrameFeatures.of(known, settings.shown.conditions.frames)
     from_observations = Run().draws(seed, "observations")

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 import torch
 from sklearn.decomposition import PCA
-from torch import Tensor
 
 from weightcast.core.outputs import Table
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
+from weightcast.core.stored_tensor import Rows, column_blocks
 from weightcast.environments.dataset import TrajectoryFolder
+from weightcast.environments.deviations import COPIES
+from weightcast.environments.gram import principal_plane
 from weightcast.environments.jobs import MapWeights
 from weightcast.environments.known import known_of
 from weightcast.environments.vae_artifact import TrainedVae
 from weightcast.environments.zoo import Zoo
+
+DECOMPOSED = 6
+"""Numbers that are held of each number that principal components are made of: three times in double precision."""
 
 
 @stage("map_weights")
@@ -31,7 +38,7 @@ def map_weights(
         observed: trajectories of these environments, where a condition sees frames.
     """
     healthy = {base: zoo.healthy() for base, zoo in zip(settings.bases, zoos, strict=True)}
-    tables = [mapped("weights", base, zoo, zoo.weights) for base, zoo in healthy.items()]
+    tables = [mapped("weights", base, zoo, zoo.weights, run) for base, zoo in healthy.items()]
     shown = set()
     for trained in vaes:
         base = next(name for name, zoo in healthy.items() if zoo.metadata["base"] == trained.metadata["base"])
@@ -41,17 +48,25 @@ def map_weights(
         zoo = healthy[base]
         known = known_of(settings, observed, zoo.environments)
         prepared = run.place(trained.condition.prepare(known))
-        with torch.no_grad():
-            latents = run.place(trained.vae).encode(run.place(zoo.weights), prepared).cpu()
-        tables.append(mapped("latents", base, zoo, latents))
+        vae = run.place(trained.vae)
+        parts = torch.arange(len(prepared)).split(run.together(vae.coding_numbers + COPIES * zoo.weights.shape[1]))
+        latents = run.room(len(prepared), vae.graph.num_nodes * vae.latent)
+        for rows in parts:
+            with torch.no_grad():
+                latents[rows] = vae.encode(run.place(zoo.weights[rows]), prepared[rows]).flatten(1).cpu()
+        tables.append(mapped("latents", base, zoo, latents, run))
     return Table(pd.concat(tables))
 
 
-def mapped(space: str, base: str, zoo: Zoo, points: Tensor) -> pd.DataFrame:
-    """Rows of one space: the first two components of points [member, ...]."""
-    components = PCA(min(2, len(points)), random_state=0)
-    places = components.fit_transform(points.flatten(1).double().numpy())
-    explained = components.explained_variance_ratio_
+def mapped(space: str, base: str, zoo: Zoo, points: Rows, run: Run) -> pd.DataFrame:
+    """Rows of one space: the first two components of points [member, number]."""
+    if run.holds(DECOMPOSED * math.prod(points.shape)):
+        components = PCA(min(2, len(points)), random_state=0)
+        places = components.fit_transform(points[:].double().numpy())
+        explained = components.explained_variance_ratio_
+    else:
+        plane, shares = principal_plane(lambda: column_blocks(points, run.together(DECOMPOSED * len(points))))
+        places, explained = plane.numpy(), shares.numpy()
     return pd.DataFrame(
         {
             "space": space,

@@ -14,6 +14,7 @@ import torch
 from weightcast.core.methods import DECODED_PREFIX, LATENT_REGRESSION_PREFIX
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
+from weightcast.core.stored_tensor import grouped
 from weightcast.environments.base import BaseNetwork
 from weightcast.environments.coded import coded
 from weightcast.environments.dataset import TrajectoryFolder
@@ -24,6 +25,9 @@ from weightcast.environments.training_zoo import TrainingZoo
 from weightcast.environments.vae_artifact import TrainedVae
 from weightcast.environments.weights_table import MethodWeights, WeightsFile
 from weightcast.environments.zoo import Zoo, own_experts
+
+CODED = 6
+"""Copies of a network's weights, while it is encoded and decoded."""
 
 
 @stage("regress_latents")
@@ -57,15 +61,18 @@ def regress_latents(
         vae, prepare = run.place(trained.vae), trained.condition.prepare
         before = base.metadata["seconds"] + training.zoo.seconds + trained.metadata["seconds"]
         own, all_of_them = (run.place(prepare(each)) for each in ([told[one] for one in environments], known))
+        together = run.together(vae.coding_numbers + CODED * vae.graph.num_parameters)
+        decoded = run.room(*experts.shape)
         with torch.no_grad():
-            decoded = vae.decode(vae.encode(run.place(experts), own), own)
+            for rows in torch.arange(len(experts)).split(together):
+                decoded[rows] = vae.decode(vae.encode(run.place(experts[rows]), own[rows]), own[rows]).cpu()
         seed, learned = int(trained.metadata["seed"]), sum(one.numel() for one in vae.parameters())
         methods.append(
             MethodWeights(
                 method=f"{DECODED_PREFIX}{settings.arm}",
                 seed=seed,
                 environments=environments,
-                weights=decoded.cpu()[:, None],
+                weights=grouped(decoded, 1),
                 train_seconds=before,
                 # As of One-per-Env: an environment's own expert is trained first.
                 adapt_seconds=float(np.mean([entry["seconds"] for entry in manifest])),
@@ -78,11 +85,18 @@ def regress_latents(
         with torch.no_grad():
             started = time.monotonic()
             seen = run.place(prepare(training.known))[run.place(members)]
-            latents = vae.encode(run.place(training.zoo.weights), seen)
+            weights = training.zoo.weights
+            parts = torch.arange(len(weights)).split(together)
+            shape = vae.graph.num_nodes, vae.latent
+            latents = run.room(len(weights), *shape)
+            for rows in parts:
+                latents[rows] = vae.encode(run.place(weights[rows]), seen[rows]).cpu()
             degrees, folds = settings.regression.degrees, settings.regression.folds
-            regression = LatentRegression(trained.condition.coordinates, max(degrees), tuple(latents.shape[1:]))
-            choice = run.place(regression).fit(seen, latents, degrees, folds)
-            regressed = vae.decode(regression(all_of_them), all_of_them)
+            regression = LatentRegression(trained.condition.coordinates, max(degrees), shape)
+            choice = run.place(regression).fit(seen, latents, degrees, folds, run)
+            wanted, regressed = regression(all_of_them), run.room(len(all_of_them), weights.shape[1])
+            for rows in torch.arange(len(wanted)).split(together):
+                regressed[rows] = vae.decode(wanted[rows], all_of_them[rows]).cpu()
             seconds = time.monotonic() - started
         print(f"latent regression, seed {seed}: {choice}", flush=True)
         methods.append(
@@ -90,7 +104,7 @@ def regress_latents(
                 method=f"{LATENT_REGRESSION_PREFIX}{settings.arm}",
                 seed=seed,
                 environments=settings.ids,
-                weights=regressed.cpu()[:, None],
+                weights=grouped(regressed, 1),
                 train_seconds=before + seconds,
                 adapt_seconds=0.0,
                 parameters=learned + regression.coefficients.numel(),

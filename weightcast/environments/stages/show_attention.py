@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from weightcast.core.outputs import Table
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
 from weightcast.environments.dataset import TrajectoryFolder
-from weightcast.environments.explain.encoder_attention import between_layers, encoder_attention, received
+from weightcast.environments.deviations import COPIES
+from weightcast.environments.explain.encoder_attention import TOGETHER, between_layers, encoder_attention, received
 from weightcast.environments.jobs import ShowAttention
 from weightcast.environments.known import known_of
+from weightcast.environments.vae import WeightVAE
 from weightcast.environments.vae_artifact import TrainedVae
 from weightcast.environments.zoo import Zoo
 
@@ -35,9 +39,7 @@ def show_attention(
         zoo = next(zoo for zoo in zoos if zoo.metadata["base"] == trained.metadata["base"]).healthy()
         prepared = run.place(trained.condition.prepare(known_of(settings, observed, zoo.environments)))
         vae = run.place(trained.vae)
-        with torch.no_grad():
-            deviations = run.place(zoo.weights) - vae.origins(prepared)
-        attention = encoder_attention(vae, deviations)
+        attention = encoder_attention(vae, _deviations(run, vae, zoo, prepared), len(prepared))
         shares, looked_at = between_layers(attention, vae.graph).tolist(), received(attention).tolist()
         for block in range(len(attention)):
             node = 0
@@ -58,3 +60,12 @@ def show_attention(
                     nodes.append(cell | {"received": looked_at[block][node]})
                     node += 1
     return {"layers": Table.of_rows(layers), "nodes": Table.of_rows(nodes)}
+
+
+@torch.no_grad()
+def _deviations(run: Run, vae: WeightVAE, zoo: Zoo, prepared: Tensor) -> Iterator[Tensor]:
+    """Of a zoo's weights from their origins [member, weight], some members at a time."""
+    together = run.together(COPIES * zoo.weights.shape[1])
+    together = max(TOGETHER, together - together % TOGETHER)  # attention is added up in the same steps
+    for rows in torch.arange(len(zoo.weights)).split(together):
+        yield run.place(zoo.weights[rows]) - vae.origins(prepared[rows])

@@ -34,7 +34,7 @@ def show_rollouts(
     rolled = {"truth": test.frames[chosen, 0, 1 : steps + 1]}
     for name in settings.methods:
         method, file = found[name]
-        networks = torch.stack([method.weights[method.environments.index(environment), 0] for environment in shown])
+        networks = torch.stack([method.weights[method.environments.index(environment)][0] for environment in shown])
         forecast = roll_out(
             run.place(networks),
             test.frames[chosen, :1, 0],

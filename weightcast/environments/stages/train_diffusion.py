@@ -12,9 +12,11 @@ from weightcast.core.errors import InputError
 from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
+from weightcast.core.stored_tensor import Rows, taken
 from weightcast.core.training import Fit
 from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.dataset import TrajectoryFolder
+from weightcast.environments.deviations import Deviations
 from weightcast.environments.diffusion import LatentDiffusion
 from weightcast.environments.examples import Examples
 from weightcast.environments.generator import Generator, new_generator
@@ -66,10 +68,7 @@ def train_diffusion(
     told = taught if labels is not None else training.known
     prepared = run.place(generator.condition.prepare(told))
     environment_of = run.place(training.environment_of)
-    with torch.no_grad():
-        latents = generator.vae.encode_deviations(
-            run.place(training.zoo.weights) - generator.vae.origins(prepared)[environment_of]
-        )  # [member, node, latent]
+    latents = Deviations(run, generator.vae, training.zoo.weights, prepared, environment_of).latents()
     diffusion, chosen = generator.diffusion, settings.diffusion
     seconds_of_choice = 0.0
     if chosen.left_out:
@@ -85,7 +84,7 @@ def train_diffusion(
 
 
 def choose_steps(
-    run: Run, untrained: LatentDiffusion, latents: Tensor, prepared: Tensor, settings: DiffusionSettings, seed: int
+    run: Run, untrained: LatentDiffusion, latents: Rows, prepared: Tensor, settings: DiffusionSettings, seed: int
 ) -> tuple[DiffusionSettings, float]:
     """How many steps of training generate the latents of visible environments best that are left out of it.
 
@@ -115,16 +114,17 @@ def choose_steps(
     left_out = min(max(1, round(settings.left_out * len(environments))), len(environments) - 2)
     distance = (environments - environments.mean(0)).square().sum(1)
     kept = torch.isin(of, distance.argsort(stable=True)[:-left_out])  # [member]
-    noise = run.draws(seed, "diffusion", "left-out").normal(*latents[~kept].shape)
+    seen, judged = taken(latents, kept), run.place(taken(latents, ~kept)[:])
+    noise = run.draws(seed, "diffusion", "left-out").normal(*judged.shape)
     trial = deepcopy(untrained)
 
     def validation() -> Tensor:
         with torch.no_grad():
             sampled = trial.sample(noise, prepared[~kept], settings.sample_steps)
-        return (sampled - latents[~kept]).square().mean().sqrt()
+        return (sampled - judged).square().mean().sqrt()
 
     result = train_latent_diffusion(
-        run, trial, latents[kept], prepared[kept], settings, seed, name="diffusion-left-out", validation=validation
+        run, trial, seen, prepared[kept], settings, seed, name="diffusion-left-out", validation=validation
     )
     steps = settings.training.steps
     if result.validated_steps:  # a rehearsal, which forecasts the cost, has none
@@ -138,7 +138,7 @@ def choose_steps(
 def train_latent_diffusion(
     run: Run,
     diffusion: LatentDiffusion,
-    latents: Tensor,
+    latents: Rows,
     prepared: Tensor,
     settings: DiffusionSettings,
     seed: int,
@@ -151,7 +151,7 @@ def train_latent_diffusion(
     """Train a diffusion in place, after the regression that it may be relative to.
 
     Args:
-        run: whose device everything is on.
+        run: whose device everything is on, but for latents that do not fit into its memory.
         diffusion: to be trained.
         latents: of the zoo's members [member, node, latent].
         prepared: coordinates of the environments [environment, coordinate].
@@ -163,11 +163,14 @@ def train_latent_diffusion(
         validation: its error on what is not trained on.
     """
     shown = examples or Examples(None, prepared)
-    residuals = latents
-    if diffusion.regression is not None:
-        of_members = prepared if environment_of is None else prepared[environment_of]
-        diffusion.fit_regression(latents, of_members, settings)
-        residuals = diffusion.residuals(latents, of_members)
+    of_members = prepared if environment_of is None else prepared[environment_of]
+    diffusion.fit_regression(latents, of_members, settings, run)
+    held = diffusion.residuals(latents, of_members) if isinstance(latents, Tensor) else None
+
+    def residuals(members: Tensor) -> Tensor:
+        if held is not None:
+            return held[members]
+        return diffusion.residuals(run.place(latents[members]), of_members[members])
 
     share = run.processes.share(settings.batch)
 
@@ -179,6 +182,6 @@ def train_latent_diffusion(
         auxiliary = shown.auxiliary_loss(condition, rows)
         if settings.parameter_noise > 0.0:
             condition = condition + settings.parameter_noise * draws.normal(*condition.shape)
-        return share.weight * (diffusion.loss(residuals[chosen], condition, draws) + auxiliary)
+        return share.weight * (diffusion.loss(residuals(chosen), condition, draws) + auxiliary)
 
     return run.fit(list(diffusion.parameters()), loss, settings.training, name=name, validation=validation)

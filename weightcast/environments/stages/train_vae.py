@@ -10,11 +10,13 @@ from torch import Tensor
 from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
+from weightcast.core.stored_tensor import Rows
 from weightcast.core.training import Fit
 from weightcast.environments.base import BaseNetwork
 from weightcast.environments.conditions import new_condition
 from weightcast.environments.config.vae import VAESettings
 from weightcast.environments.dataset import TrajectoryFolder, any_trajectory, draw_windows
+from weightcast.environments.deviations import Deviations
 from weightcast.environments.jobs import TrainVae
 from weightcast.environments.known import training_known_of
 from weightcast.environments.labels import Labels
@@ -26,6 +28,8 @@ from weightcast.environments.vae import WeightVAE, new_vae
 from weightcast.environments.vae_artifact import TrainedVae
 from weightcast.environments.zoo import Zoo
 
+CODED = 12
+"""Copies of a network's weights, while it is encoded, decoded and compared with itself."""
 VALIDATED_EXPERTS, VALIDATED_STATES = 16, 4
 """Most experts, and states of each, on which a validation compares decoded networks with their originals."""
 
@@ -53,7 +57,7 @@ def train_vae(
     seed = derive_seed(settings.seed, "vae", settings.generator_seed)
     taught = training_known_of(settings, trajectories, training.environments, labels)
     predictor = base.predictor.on(run)
-    weights, environment_of = run.place(training.zoo.weights), run.place(training.environment_of)
+    weights, environment_of = training.zoo.weights, run.place(training.environment_of)
     frames = run.place(training.frames(trajectories, settings.data))
     relative_to, choice = settings.vae.relative_to, None
     with run.initialised(seed):
@@ -67,7 +71,7 @@ def train_vae(
         if relative_to == "auto":
             if "choice" in base.metadata:
                 choice = choose_origin(
-                    base, training.environments, weights, environment_of, prepared, predictor, frames
+                    run, base, training.environments, weights, environment_of, prepared, predictor, frames
                 )
             relative_to = choice["chosen"] if choice else "base"  # a base without a choice is pooled: the same anyway
         vae = new_vae(base.predictor.graph, settings.vae, Origin.of(base, condition) if relative_to == "base" else None)
@@ -106,7 +110,7 @@ def train_weight_vae(
     run: Run,
     vae: WeightVAE,
     predictor: StackedPredictor,
-    weights: Tensor,
+    weights: Rows,
     prepared: Tensor,
     environment_of: Tensor,
     frames: Tensor,
@@ -122,7 +126,7 @@ def train_weight_vae(
     standing still" whatever the time step.
 
     Args:
-        run: whose device everything is on.
+        run: whose device everything is on, but for weights that do not fit into its memory.
         vae: to be trained; its statistics are set from ``weights``.
         predictor: whose weights they are.
         weights: the zoo [member, weight].
@@ -135,50 +139,55 @@ def train_weight_vae(
             behave otherwise than their originals on them.
         start_share: of the states, those that a trajectory begins with (`DataSettings.start_share`).
     """
-    with torch.no_grad():
-        origins = vae.origins(prepared)[environment_of]  # [member, weight]
-    deviations = weights - origins
-    vae.fit_statistics(deviations)
+    zoo = Deviations(run, vae, weights, prepared, environment_of)
+    vae.fit_statistics(zoo.blocks())
     increment = (frames[:, :, 1:] - frames[:, :, :-1]).square().mean().sqrt().clamp(min=1e-8)
 
-    def behaviour(tokens: list[Tensor], chosen: Tensor, states: Tensor) -> Tensor:
+    def behaviour(tokens: list[Tensor], originals: Tensor, origins: Tensor, states: Tensor) -> Tensor:
         """How far decoded networks' predictions are from the originals', in units of the mean increment."""
         with torch.no_grad():
-            wanted = predictor(weights[chosen], states)
-        difference = predictor(origins[chosen] + vae.deviations(tokens), states) - wanted
+            wanted = predictor(originals, states)
+        difference = predictor(origins + vae.deviations(tokens), states) - wanted
         return environment_loss(difference.square()).mean() / increment
 
     share = run.processes.share(settings.batch)
 
     def loss(step: int) -> Tensor:
         draws = share.draws(run.draws(seed, "vae", step))
-        chosen = draws.integers(len(weights), len(share))
-        mean, log_variance = vae.posterior(deviations[chosen])
+        chosen = draws.integers(len(zoo), len(share))
+        originals, origins = zoo.weights(chosen), zoo.origins(chosen)
+        deviations = originals - origins
+        mean, log_variance = vae.posterior(deviations)
         latents = mean + torch.exp(0.5 * log_variance) * draws.normal(*mean.shape)
         decoded = vae.decode_tokens(latents)
-        total = _reconstruction(decoded, vae.standardise(deviations[chosen]), settings.balanced)
+        total = _reconstruction(decoded, vae.standardise(deviations), settings.balanced)
         divergence = 0.5 * (mean.square() + log_variance.exp() - log_variance - 1.0).mean()
         total = total + settings.kl_weight * divergence
         if settings.functional_weight > 0.0:
             windows = draw_windows(frames, environment_of[chosen], settings.functional_batch, 1, draws, start_share)
             states = windows[:, :, 0]
-            total = total + settings.functional_weight * behaviour(decoded, chosen, states)
+            total = total + settings.functional_weight * behaviour(decoded, originals, origins, states)
         return share.weight * total
 
-    shown = torch.arange(min(len(weights), VALIDATED_EXPERTS), device=weights.device) * max(
-        1, len(weights) // VALIDATED_EXPERTS
+    shown = torch.arange(min(len(zoo), VALIDATED_EXPERTS), device=prepared.device) * max(
+        1, len(zoo) // VALIDATED_EXPERTS
     )
 
     def validation() -> Tensor:
         assert held_out is not None
-        tokens = vae.decode_tokens(vae.posterior(deviations[shown])[0])
-        return behaviour(tokens, shown, held_out[environment_of[shown], 0, :VALIDATED_STATES])
+        error = increment.new_zeros(())
+        for some in shown.split(run.together(CODED * vae.graph.num_parameters)):
+            originals, origins = zoo.weights(some), zoo.origins(some)
+            tokens = vae.decode_tokens(vae.posterior(originals - origins)[0])
+            states = held_out[environment_of[some], 0, :VALIDATED_STATES]
+            error = error + len(some) / len(shown) * behaviour(tokens, originals, origins, states)
+        return error
 
     trained = [parameter for parameter in vae.parameters() if parameter.requires_grad]  # its origin stays as it is
     result = run.fit(
         trained, loss, settings.training, name="vae", validation=validation if any_trajectory(held_out) else None
     )
-    vae.fit_latent_statistics(deviations)
+    vae.fit_latent_statistics(zoo.blocks(vae.coding_numbers))
     return result
 
 
