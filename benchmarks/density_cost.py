@@ -63,7 +63,13 @@ def stack_rows(members: int, effort: Effort) -> Iterator[Row]:
     def fit(rows: slice) -> None:
         weights = start[rows].clone().requires_grad_()
         with contextlib.redirect_stderr(io.StringIO()):
-            Run().fit([weights], lambda _: -density.log_prob(weights, samples[rows]).mean(1), TRAINING, name="densities", stacked=True)
+            Run().fit(
+                [weights],
+                lambda _: -density.log_prob(weights, samples[rows]).mean(1),
+                TRAINING,
+                name="densities",
+                stacked=True,
+            )
 
     def one_by_one() -> None:
         for row in range(min(LOOPED, members)):

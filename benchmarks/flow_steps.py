@@ -117,7 +117,7 @@ def library_path(flow: WeightFlow, start: Tensor) -> Tensor:
         return flow.field(time[None], weights[None])[0].T  # [parameter, channel]
 
     control = flow.control._spline
-    return torchcde.cdeint(control, matrix, start, flow.grid, adjoint=False, method="rk4").T
+    return torchcde.cdeint(control, matrix, start, flow.grid, adjoint=False, method="rk4")
 
 
 def anchors_of(count: int) -> Anchors:

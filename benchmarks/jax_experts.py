@@ -64,7 +64,7 @@ def experts(
 
     def error(weights: Mapping[str, Any], window: Any) -> Any:
         """Of one member, on windows [batch, frame, channel]."""
-        state, total = window[:, 0], 0.0
+        state, total = window[:, 0], jnp.zeros(())
         for step in range(1, training.unroll + 1):
             state = network(weights, state, depth)
             total = total + jnp.square(state - window[:, step]).mean()
@@ -86,9 +86,7 @@ def experts(
         square = {name: SECOND * square[name] + (1 - SECOND) * one**2 for name, one in gradient.items()}
         moved = {
             name: weights[name]
-            - rate
-            * (mean[name] / (1 - FIRST**count))
-            / (jnp.sqrt(square[name] / (1 - SECOND**count)) + TINY)
+            - rate * (mean[name] / (1 - FIRST**count)) / (jnp.sqrt(square[name] / (1 - SECOND**count)) + TINY)
             for name in weights
         }
         return (moved, mean, square, count), None

@@ -94,8 +94,7 @@ def roofline_rows(
     by_memory = [counted.bytes / one for one in bandwidth]
     by_products = [counted.operations / one for one in rate]
     over = [
-        seconds / per / max(bounds)
-        for seconds, *bounds in zip(turns.seconds[way], by_memory, by_products, strict=True)
+        seconds / per / max(bounds) for seconds, *bounds in zip(turns.seconds[way], by_memory, by_products, strict=True)
     ]
     for measure, spread in {
         "multiply-adds of a step, millions": Spread.exact(counted.operations / 2e6),

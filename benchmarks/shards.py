@@ -41,7 +41,9 @@ def shard_rows(members: int, effort: Effort) -> Iterator[Row]:
         alone_, first, second, threaded = (stack.enter_context(_worker(threads)) for threads in (1, 1, 1, 2))
 
         def two_processes() -> None:
-            halves = [worker.submit(train, members, part) for worker, part in ((first, (0, half)), (second, (half, members)))]
+            halves = [
+                worker.submit(train, members, part) for worker, part in ((first, (0, half)), (second, (half, members)))
+            ]
             for part in halves:
                 part.result()
 

@@ -1,0 +1,104 @@
+"""Put a run of the benchmarks into docs/benchmarks.md: the machine, a table a benchmark, the picture of growth.
+
+python docs/write_benchmarks.py [results/benchmarks]      after `make benchmark`; replaces what stands between the markers
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from write_results import ROOT, fill
+
+from weightcast.cli.errors import exit_on_input_error
+from weightcast.core.errors import InputError
+from weightcast.core.report.number_formats import number
+
+RESULTS = ROOT / "results" / "benchmarks"
+PAGE, PICTURE = ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "benchmarks.svg"
+SKIPPED = "not measured: "
+WHEN = "measured, "
+COLUMNS = ("benchmark", "case", "size", "measure", "value", "low", "high")
+
+Cells = dict[str, str]
+"""One row of the table, as text by column."""
+
+
+def read(path: Path) -> tuple[list[Cells], dict[str, str]]:
+    """Rows of a table of benchmarks, and what its first lines say of the machine.
+
+    Raises:
+        InputError: there is no such table.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file, expected a table of benchmarks, as of `make benchmark`")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    machine = dict(line[2:].split(": ", 1) for line in lines if line.startswith("# "))
+    table = csv.DictReader(line for line in lines if not line.startswith("# "))
+    if tuple(table.fieldnames or ()) != COLUMNS:
+        raise InputError(f"{path}: found columns {table.fieldnames}, expected {', '.join(COLUMNS)}")
+    return list(table), machine
+
+
+def machine_block(machine: dict[str, str]) -> str:
+    """What was measured on, and when each benchmark was."""
+    facts = ", ".join(f"{name} {value}" for name, value in machine.items() if not name.startswith(WHEN))
+    times = "; ".join(f"{name.removeprefix(WHEN)} {value}" for name, value in machine.items() if name.startswith(WHEN))
+    return f"{facts}.\n\nMeasured: {times}."
+
+
+def table_blocks(rows: Sequence[Cells]) -> Iterator[str]:
+    """A heading and a table for each benchmark: a line a case and size, then what was not measured."""
+    for benchmark in dict.fromkeys(row["benchmark"] for row in rows):
+        own = [row for row in rows if row["benchmark"] == benchmark]
+        yield f"## {benchmark[0].upper()}{benchmark[1:]}"
+        for case in dict.fromkeys(row["case"] for row in own):
+            yield "\n".join(case_table(case, [row for row in own if row["case"] == case]))
+
+
+def case_table(case: str, rows: Sequence[Cells]) -> Iterator[str]:
+    """Markdown of one case: columns are measures, of a way whose ratio is there the ratio alone."""
+    measured = [row for row in rows if not row["measure"].startswith(SKIPPED)]
+    compared = {row["measure"].partition(" / ")[0] for row in measured if " / " in row["measure"]}
+    measures = [
+        measure
+        for measure in dict.fromkeys(row["measure"] for row in measured)
+        if measure.rpartition(", ")[0] not in compared or f"{measure.rpartition(', ')[0]} / " in measure
+    ]
+    sizes = dict.fromkeys(row["size"] for row in measured)
+    cells = {(row["size"], row["measure"]): shown(row) for row in measured}
+    if sizes:
+        yield f"| {case} | {' | '.join(measures)} |"
+        yield "|---" * (1 + len(measures)) + "|"
+    for size in sizes:
+        yield f"| {int(size):,} | {' | '.join(cells.get((size, measure), '') for measure in measures)} |"
+    skipped = [row for row in rows if row["measure"].startswith(SKIPPED)]
+    if skipped:
+        yield ""
+    for row in skipped:
+        yield f"- {case}, {int(row['size']):,}: {row['measure']}."
+
+
+def shown(row: Cells) -> str:
+    """A number, with its range over the rounds where it has one."""
+    value, low, high = (float(row[name] or "nan") for name in ("value", "low", "high"))
+    if math.isnan(value) or low == high:
+        return number(value) if value != round(value) or abs(value) >= 1e4 else f"{value:,.0f}"
+    return f"{number(value)} ({number(low)} to {number(high)})"
+
+
+@exit_on_input_error()
+def main() -> None:
+    results = Path(sys.argv[1]) if len(sys.argv) > 1 else RESULTS
+    rows, machine = read(results / "benchmarks.csv")
+    fill(PAGE, "machine", machine_block(machine))
+    fill(PAGE, "tables", "\n\n".join(table_blocks(rows)))
+    shutil.copyfile(results / "growth.svg", PICTURE)
+
+
+if __name__ == "__main__":
+    main()
