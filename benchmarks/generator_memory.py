@@ -3,10 +3,10 @@
     OMP_NUM_THREADS=1 python benchmarks/generator_memory.py [--quick]
 
 Fourier neural operators of width 12 to 64, otherwise those of the default study (config.yaml). For each, a process of
-its own makes a weight VAE and a latent diffusion and trains both for two steps on the default study's number of experts;
-counted is what its memory grew by since everything was imported. Two coders: attention over the nodes of the weight
-graph, and fully connected layers over all weights in a row, which is what one would write first. Beside them what the
-rule of the pipeline's job asks for, with its margin.
+its own makes a weight VAE and a latent diffusion and trains both for two steps, on 48 experts; counted is what its
+memory grew by since everything was imported. Two coders: attention over the nodes of the weight graph, and fully
+connected layers over all weights in a row, which is what one would write first. Beside them stands what the rule of
+the pipeline's job asks for, with its margin and what an idle program takes.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from side_by_side import ROOT, Effort, Row, Spread, alone, one_thread
+from side_by_side import ROOT, Effort, Row, Spread, alone, as_a_job
 
 from weightcast.environments.config.study import Study, load_study
 
 NAME = "generator memory"
 WIDTHS = (12, 24, 36, 48, 64)
 FRAMES = 6
-MEMBERS_AT_MOST = 48
+MEMBERS = 48
 
 Coder = Literal["attention", "flat"]
 
@@ -76,7 +76,7 @@ def train(width: int, coder: Coder) -> dict[str, float]:
     from weightcast.environments.stages.train_vae import train_weight_vae
     from weightcast.environments.vae import new_vae
 
-    one_thread()
+    as_a_job()
     study = _study(width)
     vae_settings, diffusion_settings = study.generator.of_arm(next(iter(study.generator.arms)))
     short = {"training": vae_settings.training.model_copy(update={"steps": 2})}
@@ -89,8 +89,8 @@ def train(width: int, coder: Coder) -> dict[str, float]:
     predictor = StackedPredictor.of_architecture(describe_architecture(study.predictor, len(study.data.channels)))
     graph = predictor.graph
     vae = new_vae(graph, vae_settings)
-    zoo = graph.read(predictor.module) + 0.01 * draws.normal(MEMBERS_AT_MOST, graph.num_parameters)
-    environments = torch.arange(MEMBERS_AT_MOST) // study.zoo.members
+    zoo = graph.read(predictor.module) + 0.01 * draws.normal(MEMBERS, graph.num_parameters)
+    environments = torch.arange(MEMBERS) // study.zoo.members
     count = int(environments.max()) + 1
     frames = draws.normal(count, 2, FRAMES, len(study.data.channels), *study.data.grid)
     prepared = draws.uniform(count, 2)

@@ -1,8 +1,8 @@
 """Experts of ordinary differential equations in JAX: the whole training as one jitted loop over stacked members.
 
 A rival, imported only where somebody has installed JAX; weightcast does not depend on it. The training is that of
-:func:`weightcast.environments.experts.train_experts`: the same windows, AdamW, clipping and learning rates, so that both
-end in the same weights within rounding.
+:func:`weightcast.environments.experts.train_experts`: the same windows, AdamW, clipping and learning rates, so that
+both end in the same weights within rounding.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FIRST, SECOND, TINY = 0.9, 0.999, 1e-8
 
 
 def network(weights: Mapping[str, Any], state: Any, depth: int) -> Any:
-    """A step of one member: the perceptron of weightcast.core.nets.mlp with GELU, as a residual map [batch, channel]."""
+    """A step of one member: the perceptron of weightcast.core.nets.mlp with GELU, a residual map [batch, channel]."""
     hidden = state
     for layer in range(depth):
         mapped = hidden @ weights[f"layers.{layer}.weight"].T + weights[f"layers.{layer}.bias"]

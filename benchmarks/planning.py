@@ -25,7 +25,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import yaml
-from side_by_side import ROOT, Effort, Row, Spread, add_options, effort_of, machine, shown, write_table
+from side_by_side import ROOT, Effort, Row, Spread, add_options, as_a_job, effort_of, machine, shown, write_table
 
 NAME = "planning"
 STUDY = ROOT / "config/lotka-volterra.yaml"
@@ -216,6 +216,7 @@ def main() -> None:
     add_options(parser)
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="CSV to write")
     arguments = parser.parse_args()
+    as_a_job()
     asked = Asked(tuple(arguments.environments), arguments.shard, arguments.commands, arguments.check)
     found = list(shown(rows(effort_of(arguments), asked)))
     if arguments.output is not None:

@@ -24,9 +24,9 @@ from side_by_side import (
     Effort,
     Row,
     add_options,
+    as_a_job,
     effort_of,
     machine,
-    one_thread,
     read_table,
     shown,
     write_table,
@@ -98,7 +98,7 @@ def main() -> None:
     add_options(parser)
     parser.add_argument("-o", "--output", type=Path, default=Path("results/benchmarks"), metavar="FOLDER")
     arguments = parser.parse_args()
-    one_thread()
+    as_a_job()
     if failed(run(arguments.only or list(BENCHMARKS), effort_of(arguments), arguments.output)):
         sys.exit(1)
 

@@ -12,6 +12,7 @@ import csv
 import math
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields, replace
@@ -31,6 +32,13 @@ FEWEST_ROUNDS = 2
 """However long they take: one round has no range."""
 SKIPPED = "not measured: "
 """What the measure of a row begins with that says why there is no number."""
+OF_JOBS = {
+    "OMP_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 1024**2),
+    "MALLOC_TRIM_THRESHOLD_": str(4 * 1024**3),
+}
+"""Environment of the pipeline's jobs."""
 UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6}
 
 
@@ -281,14 +289,18 @@ def alone(rows: Rows, description: str | None) -> None:
     add_options(parser)
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="CSV to write")
     arguments = parser.parse_args()
-    one_thread()
+    as_a_job()
     found = list(shown(rows(effort_of(arguments))))
     if arguments.output is not None:
         write_table(arguments.output, found, machine())
 
 
-def one_thread() -> None:
-    """Compute on one thread from here on, as the pipeline's jobs do."""
+def as_a_job() -> None:
+    """Go on as the pipeline's jobs do: on one thread, with what rules/common.smk says of memory to the C library, which
+    reads it when a program starts; so this program is started anew where it has not been said."""
+    missing = {name: value for name, value in OF_JOBS.items() if name not in os.environ}
+    if missing:
+        os.execve(sys.executable, sys.orig_argv, os.environ | missing)
     import torch
 
     torch.set_num_threads(1)

@@ -3,11 +3,11 @@
     python benchmarks/whole_run.py [--quick]
 
 The study runs from nothing in a temporary folder, as `make run` does it, on all cores: the smallest study that goes
-through every stage (tests/workflow/mini.yaml), and in a run that is not quick the default one (config.yaml). Snakemake's
-share is the processor time of its own process, jobs and everything else that it starts left out; the rest is the jobs',
-of which starting their programs is a part. That is measured by one that imports what a training imports, torch above
-all, and counted for each job: an upper bound, since jobs that only write tables do without. Once each: a run takes
-minutes.
+through every stage (tests/workflow/mini.yaml), and in a run that is not quick the default one (config.yaml).
+Snakemake's share is the processor time of its own process, jobs and everything else that it starts left out. The rest
+is the jobs', of which starting their programs is a part. That is measured by one that imports what a training imports,
+torch above all, and counted for each job: an upper bound, since jobs that only write tables do without. Once each: a
+run takes minutes.
 """
 
 from __future__ import annotations
@@ -82,9 +82,8 @@ def run_study(config: str, folder: Path) -> Taken:
         RuntimeError: the run fails.
     """
     for part in ("data", "tests/workflow"):  # tables that configurations name relative to the folder
-        tables = [file for file in (ROOT / part).glob("*.csv")]
         (folder / part).mkdir(parents=True)
-        for file in tables:
+        for file in (ROOT / part).glob("*.csv"):
             shutil.copy2(file, folder / part)
     command = [sys.executable, "-P", "-m", "snakemake", "--cores", "all", "--snakefile", str(ROOT / "Snakefile")]
     command += ["--directory", str(folder), "--configfile", str(ROOT / config)]

@@ -1,6 +1,6 @@
 """Put a run of the benchmarks into docs/benchmarks.md: the machine, a table a benchmark, the picture of growth.
 
-python docs/write_benchmarks.py [results/benchmarks]      after `make benchmark`; replaces what stands between the markers
+python docs/write_benchmarks.py [results/benchmarks]    after `make benchmark`; replaces what stands between the markers
 """
 
 from __future__ import annotations
