@@ -22,6 +22,8 @@ RESULTS = ROOT / "results" / "benchmarks"
 PAGE, PICTURE = ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "benchmarks.svg"
 SKIPPED = "not measured: "
 WHEN = "measured, "
+ROOFLINE = ("multiply-adds", "moved by", "products of", "copy, ", "bound by ")
+"""What measures begin with that have a table of their own, below the ways that are compared."""
 COLUMNS = ("benchmark", "case", "size", "measure", "value", "low", "high")
 
 Cells = dict[str, str]
@@ -57,11 +59,11 @@ def table_blocks(rows: Sequence[Cells]) -> Iterator[str]:
         own = [row for row in rows if row["benchmark"] == benchmark]
         yield f"## {benchmark[0].upper()}{benchmark[1:]}"
         for case in dict.fromkeys(row["case"] for row in own):
-            yield "\n".join(case_table(case, [row for row in own if row["case"] == case]))
+            yield "\n".join(case_table(case, [row for row in own if row["case"] == case])).strip()
 
 
 def case_table(case: str, rows: Sequence[Cells]) -> Iterator[str]:
-    """Markdown of one case: columns are measures, of a way whose ratio is there the ratio alone."""
+    """Markdown of one case: columns are measures, of a way whose ratio is there the ratio alone; then the roofline."""
     measured = [row for row in rows if not row["measure"].startswith(SKIPPED)]
     compared = {row["measure"].partition(" / ")[0] for row in measured if " / " in row["measure"]}
     measures = [
@@ -69,16 +71,18 @@ def case_table(case: str, rows: Sequence[Cells]) -> Iterator[str]:
         for measure in dict.fromkeys(row["measure"] for row in measured)
         if measure.rpartition(", ")[0] not in compared or f"{measure.rpartition(', ')[0]} / " in measure
     ]
-    sizes = dict.fromkeys(row["size"] for row in measured)
     cells = {(row["size"], row["measure"]): shown(row) for row in measured}
-    if sizes:
-        yield f"| {case} | {' | '.join(measures)} |"
-        yield "|---" * (1 + len(measures)) + "|"
-    for size in sizes:
-        yield f"| {int(size):,} | {' | '.join(cells.get((size, measure), '') for measure in measures)} |"
+    roofline = [measure for measure in measures if measure.startswith(ROOFLINE) or measure.endswith("/ roofline")]
+    for heading, chosen in (case, [one for one in measures if one not in roofline]), (f"{case}, roofline", roofline):
+        sizes = dict.fromkeys(size for size, measure in cells if measure in chosen)
+        if sizes:
+            yield f"| {heading} | {' | '.join(chosen)} |"
+            yield "|---" * (1 + len(chosen)) + "|"
+        for size in sizes:
+            yield f"| {int(size):,} | {' | '.join(cells.get((size, measure), '') for measure in chosen)} |"
+        if sizes:
+            yield ""
     skipped = [row for row in rows if row["measure"].startswith(SKIPPED)]
-    if skipped:
-        yield ""
     for row in skipped:
         yield f"- {case}, {int(row['size']):,}: {row['measure']}."
 
