@@ -99,9 +99,12 @@ def shown(row: Cells) -> str:
 def main() -> None:
     results = Path(sys.argv[1]) if len(sys.argv) > 1 else RESULTS
     rows, machine = read(results / "benchmarks.csv")
+    picture = results / "growth.svg"
+    if not picture.is_file():
+        raise InputError(f"{picture}: no such file, expected the picture of a run that has ended")
     fill(PAGE, "machine", machine_block(machine))
     fill(PAGE, "tables", "\n\n".join(table_blocks(rows)))
-    shutil.copyfile(results / "growth.svg", PICTURE)
+    shutil.copyfile(picture, PICTURE)
 
 
 if __name__ == "__main__":
