@@ -8,14 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from side_by_side import Row
 
-from weightcast.core.plots.style import FAMILY_COLOURS, house_style
+from weightcast.core.plots.style import FAMILY_COLOURS, house_style, log_ticks
 
 UNITS = ("s", "ms", "MB")
 """Of amounts that are drawn; others are of the machine, or counts."""
 COLOURS = (FAMILY_COLOURS["generator"], FAMILY_COLOURS["baseline"], "#1a1a1a", "#009e73", "#cc79a7", "#e69f00")
 MARKERS = "sod^vP"
 COLUMNS, FEWEST_SIZES = 3, 2
-NOT_DRAWN = ("first call of ", "bound by ")
+NOT_DRAWN = ("first call of ", "bound by ", "moved by ")
 
 Panel = dict[str, list[Row]]
 """Rows of each way."""
@@ -56,5 +56,7 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
         axes.plot(sizes, values, marker=marker, color=colour, ms=4, lw=1.4, label=way)
     axes.set_xscale("log")
     axes.set_yscale("log")
+    log_ticks(axes, "x")
+    log_ticks(axes, "y")
     axes.grid()
     axes.legend(fontsize=7)

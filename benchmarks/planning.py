@@ -84,7 +84,8 @@ def rows(effort: Effort, asked: Asked | None = None) -> Iterator[Row]:
     for environments in asked.environments:
         with TemporaryDirectory() as name_of_folder:
             study = PlannedStudy.write(Path(name_of_folder), environments, asked.shard)
-            case = f"shards of {study.shard}, environments"
+            case = "predator and prey, environments"
+            yield Row.of(NAME, case, environments, "environments of a shard", Spread.exact(study.shard))
             dry = [study.dry_run(asked.commands and not turn) for turn in range(rounds)]
             yield from _cost_rows(case, environments, "dry run", dry)
             over = [one.cpu / alone for one, alone in zip(dry, first, strict=True)]
