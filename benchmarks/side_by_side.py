@@ -57,7 +57,7 @@ class Effort:
     seconds: float = 60.0
 
 
-QUICK = Effort(quick=True, rounds=5, seconds=8.0)
+QUICK = Effort(quick=True, rounds=3, seconds=4.0)
 
 
 class Spread(NamedTuple):

@@ -9,6 +9,7 @@ import csv
 import math
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -22,6 +23,8 @@ RESULTS = ROOT / "results" / "benchmarks"
 PAGE, PICTURE = ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "benchmarks.svg"
 SKIPPED = "not measured: "
 WHEN = "measured, "
+STEPS = "ms"
+"""The unit of ways of which the first one's time is shown, and of others how many times as long they take."""
 ROOFLINE = ("multiply-adds", "moved by", "products of", "copy, ", "bound by ")
 """What measures begin with that have a table of their own, below the ways that are compared."""
 COLUMNS = ("benchmark", "case", "size", "measure", "value", "low", "high")
@@ -50,7 +53,9 @@ def machine_block(machine: dict[str, str]) -> str:
     """What was measured on, and when each benchmark was."""
     facts = ", ".join(f"{name} {value}" for name, value in machine.items() if not name.startswith(WHEN))
     times = "; ".join(f"{name.removeprefix(WHEN)} {value}" for name, value in machine.items() if name.startswith(WHEN))
-    return f"{facts}.\n\nMeasured: {times}."
+    return "\n\n".join(
+        textwrap.fill(text, 120, break_on_hyphens=False) for text in (f"{facts}.", f"Measured: {times}.")
+    )
 
 
 def table_blocks(rows: Sequence[Cells]) -> Iterator[str]:
@@ -63,13 +68,12 @@ def table_blocks(rows: Sequence[Cells]) -> Iterator[str]:
 
 
 def case_table(case: str, rows: Sequence[Cells]) -> Iterator[str]:
-    """Markdown of one case: columns are measures, of a way whose ratio is there the ratio alone; then the roofline."""
+    """Markdown of one case: columns are measures, then those of the roofline, then what was not measured."""
     measured = [row for row in rows if not row["measure"].startswith(SKIPPED)]
-    compared = {row["measure"].partition(" / ")[0] for row in measured if " / " in row["measure"]}
+    found = dict.fromkeys(row["measure"] for row in measured)
+    compared = {way for way, _, other in (one.partition(" / ") for one in found) if f"{other}, {STEPS}" in found}
     measures = [
-        measure
-        for measure in dict.fromkeys(row["measure"] for row in measured)
-        if measure.rpartition(", ")[0] not in compared or f"{measure.rpartition(', ')[0]} / " in measure
+        one for one in found if one.removesuffix(f", {STEPS}") == one or one.rpartition(", ")[0] not in compared
     ]
     cells = {(row["size"], row["measure"]): shown(row) for row in measured}
     roofline = [measure for measure in measures if measure.startswith(ROOFLINE) or measure.endswith("/ roofline")]
