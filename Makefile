@@ -14,7 +14,7 @@ INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 export PYTHONUNBUFFERED := 1
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help run era5-sample gallery ablations frames install test test-slurm lint schema lock clean
+.PHONY: help run era5-sample gallery ablations frames benchmark install test test-slurm lint schema lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -50,6 +50,11 @@ CASES := --configfile config.yaml config/observed/cases.yaml
 frames: $(VENV)/run.stamp ## error against frames, noise, masks and horizon, to docs/how-many-frames.md
 	$(IN_VENV) snakemake evaluate --cores all $(CASES)
 	$(IN_VENV) python docs/write_cases.py
+
+# All of it takes an hour or more; `make benchmark QUICK=--quick` ten minutes of two idle cores.
+benchmark: $(VENV)/run.stamp ## speed side by side: results/benchmarks and docs/benchmarks.md
+	$(IN_VENV) OMP_NUM_THREADS=1 python benchmarks/run.py $(QUICK) -o results/benchmarks
+	$(IN_VENV) python docs/write_benchmarks.py results/benchmarks
 
 install: $(VENV)/all.stamp ## .venv with everything: tests, lint, ERA5 sample, SLURM, Kubernetes
 

@@ -12,14 +12,14 @@ by environment    one call for each environment, with all its trajectories; this
 by trajectory     one call for each trajectory
 
 All three call the same function, and each is counted by itself. What it makes of many environments is its own business:
-the table says over what it has an array. Seconds are of processor time; the first round warms up and counts. Ratios
+the table says over what it has an array. Seconds are of processor time; a call before warms up and counts. Ratios
 are those of each round, given as median (least to largest); above 1 the call at once is faster.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -30,6 +30,7 @@ from typing import Any
 from unittest.mock import patch
 
 from scipy.integrate import DOP853
+from side_by_side import ROOT, Effort, Row, Spread, take_turns
 
 from weightcast.core.environment_table import Environment, read_environments
 from weightcast.environments.config.study import load_study
@@ -46,6 +47,9 @@ from weightcast.systems import (
 from weightcast.systems.etdrk4 import ETDRK4
 from weightcast.systems.lattice_boltzmann import LatticeBoltzmann
 
+NAME = "simulators"
+SHAPE, SHORT_SHAPE = (3, 6, 21), (2, 2, 5)
+"""Environments, trajectories of each and frames that `rows` simulates; of a quick run."""
 SEED = 0
 NO_DIFFERENCE = 0.05
 """Below it two ways are called equally fast; a busy machine makes as much of a difference between equal ones."""
@@ -130,11 +134,11 @@ class Case:
 
 def case_of(system: str, environments: int, trajectories: int, frames: int | None = None) -> Case:
     """The system as its study has it: the first visible environments, with so many trajectories of so many frames."""
-    study = load_study(SIMULATORS[system].study)
+    study = load_study(ROOT / SIMULATORS[system].study)
     settings = source_settings(study.data) | {"trajectories": trajectories}
     if frames is not None:
         settings["frames"] = frames
-    return Case(system, list(islice(read_environments(study.environments).visible, environments)), settings)
+    return Case(system, list(islice(read_environments(ROOT / study.environments).visible, environments)), settings)
 
 
 def ways(case: Case) -> dict[str, Callable[[], None]]:
@@ -216,17 +220,23 @@ class Measurement:
         return self.updates["at once"] / self.case.points() / trajectories
 
 
-def measure(case: Case, rounds: int) -> Measurement:
+def measure(case: Case, effort: Effort) -> Measurement:
     """Count and time all ways of a case, in turns."""
     runs = ways(case)
-    updates = {way: count_updates(case, run) for way, run in runs.items()}  # warms up as well
-    seconds: dict[str, list[float]] = {way: [] for way in runs}
-    for _ in range(rounds):
-        for way, run in runs.items():
-            started = time.process_time()
-            run()
-            seconds[way].append(time.process_time() - started)
-    return Measurement(case, updates, seconds)
+    updates = {way: count_updates(case, run) for way, run in runs.items()}
+    return Measurement(case, updates, take_turns(runs, effort).seconds)
+
+
+def rows(effort: Effort) -> Iterator[Row]:
+    """Every system, at its study's size of the grid."""
+    environments, trajectories, frames = SHORT_SHAPE if effort.quick else SHAPE
+    for system in SIMULATORS:
+        case = case_of(system, environments, trajectories, frames)
+        measured = measure(case, effort)
+        rates = [rate / 1e6 for rate in measured.rates("at once")]
+        yield Row.of(NAME, system, case.points(), "cell updates, M/s", Spread.of(rates))
+        for way in ("by environment", "by trajectory"):
+            yield Row.of(NAME, system, case.points(), f"{way} / at once", Spread.of(measured.ratios(way)))
 
 
 HEADER = """\
@@ -283,7 +293,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     for system in arguments.systems:
         case = case_of(system, arguments.environments, arguments.trajectories, arguments.frames)
-        measurements.append(measure(case, arguments.rounds))
+        measurements.append(measure(case, Effort(rounds=arguments.rounds, seconds=math.inf)))
         print(row(measurements[-1]), flush=True)
     print()
     for way in ("by environment", "by trajectory"):

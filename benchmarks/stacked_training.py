@@ -1,135 +1,248 @@
-"""How much faster experts train stacked over a member axis than one by one: a ratio, measured side by side.
+"""How much faster experts train stacked over a member axis than one by one, and what other ways there are.
 
-    python benchmarks/stacked_training.py [--experts 16] [--steps 20] [--rounds 7]
+    OMP_NUM_THREADS=1 python benchmarks/stacked_training.py [--quick]
 
-Both sides train the same experts of the default study (config.yaml) for the same number of steps with the same library
-code, batches and optimiser, on one thread; they take turns, and the ratio of each round is what counts, so a machine
-that slows down slows both. A third column is the loop that most people would write: torch modules, rfft2, torch's Adam.
+Three predictors: the default study's FNO, the published one, and the perceptron of predator and prey. All ways train
+the same number of experts for the same number of steps, batches and unrolled frames, on one thread, by turns:
+
+stacked           what a job does: `train_experts` on all members at once
+one by one        the same function on each member alone
+plain loop        what most people would write: torch modules (the FNO by rfft2), torch's AdamW
+compiled step     stacked, with `acceleration.compile: default`
+compiled loss     stacked, with the whole unrolled loss compiled by torch.compile, which the library does not offer
+jitted JAX        of perceptrons, the whole training as one loop in JAX, where it is installed
+
+Loops are measured on a few members and multiplied. Stacks that memory or time do not suffice for have a row that says
+so. Beside the time of a stacked step stands the least that the machine could do it in (benchmarks/roofline.py).
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
-import statistics
+import shutil
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
 
 import torch
-from torch import nn
-from torch.nn import functional as F
+from device import PUBLISHED, PUBLISHED_GRID, SMALL, SMALL_GRID
+from plain_networks import plain_predictor, train_plainly
+from roofline import count, machine_ways, roofline_rows
+from side_by_side import FEWEST_ROUNDS, Effort, Row, Spread, alone, available_memory, take_turns
+from torch import Tensor
 
-from weightcast.core.nets.build import build_predictor, describe_architecture
-from weightcast.core.nets.fno import FNO
+from weightcast.core.config.device import AccelerationSettings
+from weightcast.core.config.predictor import PredictorSettings
+from weightcast.core.config.training import PredictorTraining
+from weightcast.core.draws import Draws
+from weightcast.core.nets.sizes import BACKWARD, STATES, count_weights, kept_activations
 from weightcast.core.run import Run
-from weightcast.environments.config.study import load_study
-from weightcast.environments.experts import plan_members, starting_weights, train_experts
+from weightcast.environments.dataset import draw_places, windows_at
+from weightcast.environments.experts import Member, plan_members, train_experts
+from weightcast.environments.losses import environment_loss
 from weightcast.environments.predictor import StackedPredictor
 
-
-class PlainFourierLayer(nn.Module):
-    """The usual spectral convolution, by rfft2 and complex weights, with a 1x1 convolution beside it."""
-
-    def __init__(self, width: int, modes: tuple[int, int]) -> None:
-        super().__init__()
-        self.modes = modes
-        self.weights = nn.ParameterList(
-            nn.Parameter(torch.randn(width, width, *modes, dtype=torch.cfloat) / width) for _ in range(2)
-        )
-        self.skip = nn.Conv2d(width, width, 1)
-
-    def forward(self, fields: torch.Tensor) -> torch.Tensor:
-        spectrum = torch.fft.rfft2(fields)
-        out = torch.zeros_like(spectrum)
-        rows, columns = self.modes
-        for weight, block in zip(self.weights, (slice(0, rows), slice(-rows, None)), strict=True):
-            out[..., block, :columns] = torch.einsum("biyx,ioyx->boyx", spectrum[..., block, :columns], weight)
-        return torch.fft.irfft2(out, s=fields.shape[-2:]) + self.skip(fields)
+NAME = "experts"
+PERCEPTRON: dict[str, object] = {"kind": "mlp", "channels": 2, "width": 24, "depth": 2, "activation": "gelu"}
+ENVIRONMENTS, TRAJECTORIES, FRAMES = 8, 2, 8
+MEMBERS = (1, 8, 64, 256, 1024)
+LOOPED = 4
+"""Members of loops that are measured; the others take as long again."""
+MEMORY_SHARE = 0.7
+"""Of what is free that a stack may take."""
+PATIENCE = 5.0
+"""How many times the seconds of an effort the stacked way may take in all."""
 
 
-class PlainFNO(nn.Module):
-    """The same architecture as the study's predictor, written in the usual way."""
+@dataclass(frozen=True)
+class Case:
+    """A predictor and how it is trained.
 
-    def __init__(self, network: FNO, width: int, modes: tuple[int, int], projection: int) -> None:
-        super().__init__()
-        channels = network.channels
-        self.lifting = nn.Conv2d(channels, width, 1)
-        self.layers = nn.ModuleList(PlainFourierLayer(width, modes) for _ in network.layers)
-        self.hidden = nn.Conv2d(width, projection, 1)
-        self.output = nn.Conv2d(projection, channels, 1, bias=False)
+    Attributes:
+        name: in the table.
+        architecture: as artifacts hold it.
+        grid: points along y, x.
+        batch: windows of a step.
+        steps: of a call; fewer of large stacks.
+        compiled: numbers of members at which compiled ways take part.
+        compiled_quickly: of a quick run.
+    """
 
-    def forward(self, frames: torch.Tensor) -> torch.Tensor:
-        fields = self.lifting(frames)
-        for index, layer in enumerate(self.layers):
-            fields = layer(fields)
-            if index < len(self.layers) - 1:
-                fields = F.gelu(fields)
-        return frames + self.output(F.gelu(self.hidden(fields)))
+    name: str
+    architecture: dict[str, object]
+    grid: tuple[int, int]
+    batch: int
+    steps: int
+    compiled: tuple[int, ...] = ()
+    compiled_quickly: tuple[int, ...] = ()
+
+    def training(self, members: int) -> PredictorTraining:
+        """Settings of a call."""
+        steps = max(1, self.steps // max(1, members // 64))
+        return PredictorTraining(steps=steps, learning_rate=1e-4, unroll=4, batch=self.batch)
+
+    def bytes(self, members: int) -> float:
+        """What a stacked step holds, as the memory of jobs is computed."""
+        settings = PredictorSettings.model_validate(
+            {name: value for name, value in self.architecture.items() if name != "channels"}
+        ).root
+        training = self.training(members)
+        kept = BACKWARD * kept_activations(settings, 2, self.grid) * training.batch * training.unroll
+        return 4.0 * members * (kept + STATES * count_weights(settings, 2))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--experts", type=int, default=16)
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--rounds", type=int, default=7)
-    arguments = parser.parse_args()
+CASES = (
+    Case("small FNO", {**SMALL, "positional": False}, SMALL_GRID, 2, 4, (8, 64)),
+    Case("published FNO", {**PUBLISHED, "positional": False}, PUBLISHED_GRID, 2, 1),
+    Case("perceptron of an ODE", PERCEPTRON, (1, 1), 16, 50, (8, 64, 1024), (64,)),
+)
 
-    torch.set_num_threads(1)
-    run = Run()
-    study = load_study("config.yaml")
-    training = study.zoo.training.model_copy(update={"steps": arguments.steps})
-    architecture = describe_architecture(study.predictor, len(study.data.channels))
-    module = build_predictor(architecture)
-    predictor = StackedPredictor(module)
-    members = plan_members([f"environment-{number}" for number in range(arguments.experts)], 1, study_seed=0)
-    base = predictor.graph.read(module).expand(arguments.experts, -1)
-    start = starting_weights(base, members, predictor, study.zoo.perturbation)
-    frames = torch.randn(arguments.experts, 2, study.data.trained_frames, len(study.data.channels), *study.data.grid)
 
-    def stacked() -> None:
-        train_experts(run, start, members, frames, range(arguments.experts), predictor, training)
+class Stack:
+    """Members of a case, ready to be trained in every way."""
 
-    def one_by_one() -> None:
-        for row, member in enumerate(members):
-            train_experts(run, start[row : row + 1], [member], frames, [row], predictor, training)
+    def __init__(self, case: Case, members: int) -> None:
+        self.case, self.members = case, members
+        self.training = case.training(members)
+        self.predictor = StackedPredictor.of_architecture(case.architecture)
+        self.start = self.predictor.graph.read(self.predictor.module).repeat(members, 1)
+        count = min(ENVIRONMENTS, members)
+        self.frames = Draws("cpu", 0, "frames").normal(count, TRAJECTORIES, FRAMES, 2, *case.grid)
+        self.planned: list[Member] = plan_members([f"e{number}" for number in range(members)], 1, 0)
+        self.environments = [number % count for number in range(members)]
 
-    def plain_loop() -> None:
-        for row in range(arguments.experts):
-            assert isinstance(module, FNO)
-            network = PlainFNO(module, study.predictor.width, study.predictor.modes, study.predictor.projection)
-            optimiser = torch.optim.AdamW(network.parameters(), lr=training.learning_rate)
-            for _ in range(arguments.steps):
-                trajectory = torch.randint(2, (training.batch,))
-                begin = torch.randint(frames.shape[2] - training.unroll, (training.batch,))
-                state, loss = frames[row, trajectory, begin], torch.zeros(())
-                for ahead in range(1, training.unroll + 1):
-                    state = network(state)
-                    loss = loss + (state - frames[row, trajectory, begin + ahead]).square().mean()
-                optimiser.zero_grad()
-                (loss / training.unroll).sqrt().backward()
-                nn.utils.clip_grad_norm_(network.parameters(), training.clip)
-                optimiser.step()
+    def train(self, predictor: StackedPredictor, run: Run, rows: slice = slice(None)) -> Tensor:
+        """Train some members together."""
+        chosen = (self.start[rows], self.planned[rows], self.frames, self.environments[rows])
+        return train_experts(run, *chosen, predictor, self.training)[0]
 
-    seconds: dict[str, list[float]] = {"stacked": [], "one by one": [], "plain loop": []}
-    for round_ in range(arguments.rounds + 1):
-        for name, train in (("stacked", stacked), ("one by one", one_by_one), ("plain loop", plain_loop)):
-            with contextlib.redirect_stderr(io.StringIO()):  # progress bars
-                started = time.perf_counter()
-                train()
-            if round_:  # the first round warms up
-                seconds[name].append(time.perf_counter() - started)
-    print(
-        f"{arguments.experts} experts, {arguments.steps} steps of batch {training.batch} and unroll {training.unroll}, "
-        "one thread"
-    )
-    for name, values in seconds.items():
-        ratios = [value / base for value, base in zip(values, seconds["stacked"], strict=True)]
-        per_step = 1e3 * statistics.median(values) / arguments.steps
-        print(
-            f"{name:11s} {per_step:7.1f} ms a step of all; ratio to stacked: "
-            f"median {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        )
+    def one_by_one(self) -> None:
+        """Train a few members, one after the other."""
+        for row in range(min(LOOPED, self.members)):
+            self.train(self.predictor, Run(), slice(row, row + 1))
+
+    def plainly(self) -> None:
+        """Train a few members as torch modules."""
+        networks = (plain_predictor(self.case.architecture) for _ in range(min(LOOPED, self.members)))
+        train_plainly(networks, self.frames, self.training)
+
+    def places(self) -> tuple[Tensor, Tensor]:
+        """The windows that `train_experts` draws: trajectory and first frame, each [step, member, batch]."""
+        shape = (self.training.steps, self.training.batch)
+        drawn = [
+            draw_places(self.frames, shape, self.training.unroll + 1, Draws("cpu", member.seed, "windows"), 0.0)
+            for member in self.planned
+        ]
+        trajectory, begin = (torch.stack(part, dim=1) for part in zip(*drawn, strict=True))
+        return trajectory, begin
+
+    def one_step(self) -> None:
+        """Loss and gradient of a stacked step."""
+        weights = self.start.clone().requires_grad_()
+        first = torch.zeros(self.members, self.training.batch, dtype=torch.long)
+        environments = torch.as_tensor(self.environments)
+        windows = windows_at(self.frames, environments, first, first, self.training.unroll + 1)
+        environment_loss(self.predictor.rollout_error(weights, windows)).sum().backward()
+
+    def ways(self, compiled: bool) -> dict[str, Callable[[], object]]:
+        """All ways that can be had here, quiet ones."""
+        ways: dict[str, Callable[[], object]] = {
+            "stacked": lambda: self.train(self.predictor, Run()),
+            "one by one": self.one_by_one,
+            "plain loop": self.plainly,
+        }
+        if compiled:
+            run = Run(acceleration=AccelerationSettings(compile="default"))
+            step = StackedPredictor.of_architecture(self.case.architecture).on(run)
+            ways["compiled step"] = lambda: self.train(step, run)
+            loss = StackedPredictor.of_architecture(self.case.architecture)
+            loss.rollout_error = torch.compile(loss.rollout_error)  # type: ignore[method-assign]
+            ways["compiled loss"] = lambda: self.train(loss, Run())
+        if self.case.architecture["kind"] == "mlp" and find_spec("jax") is not None:
+            ways["jitted JAX"] = self.in_jax()
+        return {name: _quiet(way) for name, way in ways.items()}
+
+    def in_jax(self) -> Callable[[], object]:
+        """The same training in JAX."""
+        from jax_experts import experts
+
+        start = {name: value.numpy() for name, value in self.predictor.graph.unflatten(self.start).items()}
+        trajectory, begin = (part.numpy() for part in self.places())
+        frames = self.frames.flatten(3).numpy()
+        layers = int(str(self.case.architecture["depth"]))
+        environments = torch.as_tensor(self.environments).numpy()
+        return experts(start, frames, environments, trajectory, begin, layers, self.training)
+
+
+def rows(effort: Effort) -> Iterator[Row]:
+    """Every case at every number of members that there is memory and time for."""
+    for case in CASES:
+        yield from case_rows(case, MEMBERS, effort)
+
+
+def case_rows(case: Case, sizes: tuple[int, ...], effort: Effort) -> Iterator[Row]:
+    """One case at growing numbers of members."""
+    took: dict[int, float] = {}  # seconds of a stacked step
+    for members in sizes:
+        training, wanted, free = case.training(members), case.bytes(members), available_memory()
+        patient = PATIENCE * effort.seconds
+        expected = _extended(took, members) * training.steps * (1 + FEWEST_ROUNDS)
+        if wanted > MEMORY_SHARE * free:
+            why = f"a stack of {wanted / 1e9:.0f} GB, with {free / 1e9:.0f} GB free"
+            yield Row.skipped(NAME, case.name, members, why)
+        elif expected > patient:
+            why = f"{expected:.0f} s of a core for {1 + FEWEST_ROUNDS} calls, with {patient:.0f} s to spend"
+            yield Row.skipped(NAME, case.name, members, why)
+        else:
+            measured = list(stack_rows(Stack(case, members), effort))
+            took[members] = next(row.value for row in measured if row.measure == "stacked, ms") / 1e3
+            yield from measured
+
+
+def _extended(took: dict[int, float], members: int) -> float:
+    """Seconds of a step with more members than were measured, along a line; 0 where there is none yet: a step of few
+    members is mostly what it costs to begin one."""
+    if len(took) < 2:
+        return 0.0
+    (few, short), (many, long) = list(took.items())[-2:]
+    return max(long, long + (members - many) * (long - short) / (many - few))
+
+
+def stack_rows(stack: Stack, effort: Effort) -> Iterator[Row]:
+    """One case at one number of members: times of a step, ratios, roofline."""
+    case, members, steps = stack.case, stack.members, stack.training.steps
+    wanted = case.compiled_quickly if effort.quick else case.compiled
+    compiler = any(map(shutil.which, ("c++", "g++", "clang++")))
+    torch.compiler.reset()  # compiled for one number of members, it would be compiled for any with the next one
+    ways = stack.ways(compiled=members in wanted and compiler)
+    if members in wanted and not compiler:
+        yield Row.skipped(NAME, case.name, members, "compiled ways, found no C++ compiler")
+    if len(ways) > 3:
+        ways["stacked"]()  # fills the tables that compilation reads
+    for name, way in ways.items():
+        if name.startswith(("compiled", "jitted")):
+            started = time.monotonic()
+            way()
+            taken = Spread.exact(time.monotonic() - started)
+            yield Row.of(NAME, case.name, members, f"first call of {name}, s", taken)
+    counted = count(stack.one_step)
+    parts = dict.fromkeys(("one by one", "plain loop"), max(1.0, members / LOOPED))
+    turns = take_turns({**ways, **machine_ways()}, effort, parts=parts)
+    yield from turns.only(ways).rows(NAME, case.name, members, per=steps)
+    yield from roofline_rows(turns, "stacked", counted, steps, NAME, case.name, members)
+
+
+def _quiet(way: Callable[[], object]) -> Callable[[], object]:
+    """Without progress bars."""
+
+    def quiet() -> object:
+        with contextlib.redirect_stderr(io.StringIO()):
+            return way()
+
+    return quiet
 
 
 if __name__ == "__main__":
-    main()
+    alone(rows, __doc__)

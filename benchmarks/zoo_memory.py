@@ -112,7 +112,7 @@ def write_study(folder: Path, gigabytes: float, memory: float) -> Plan:
     start = predictor.graph.read(predictor.module).detach()
     channels = len(study.data.channels)
     condition = new_condition("parameters", [Known(parameters=row.parameters) for row in plan.table.visible])
-    described = {
+    described: dict[str, Any] = {
         "architecture": study.predictor.model_dump(mode="json") | {"channels": channels},
         "normalisation": Normalisation((0.0,) * channels, (1.0,) * channels).metadata(),
         "condition": condition.describe(),
