@@ -211,7 +211,7 @@ class Watch:
     def _look(self) -> None:
         for state in (self.remote.folder / RESULTS / ".state/training").glob("[!.]*.safetensors"):
             try:
-                step = int(read_metadata(state)["step"])
+                step = int(read_metadata(state).get("step", 0))  # not all states are of trainings
             except InputError:  # gone meanwhile
                 continue
             if step > OTHERS_STEPS and step != self._last:

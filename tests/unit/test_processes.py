@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from refusals import refused
-from side_by_side import side_by_side
+from several_processes import side_by_side
 from torch import Tensor
 
 from weightcast.core.artifact_header import read_metadata

@@ -114,7 +114,8 @@ def test_every_rule_that_is_submitted_says_what_it_needs() -> None:
     for file in ROOT.glob("rules/**/*.smk"):
         for block in re.split(r"^(?= *rule\b)", file.read_text(), flags=re.MULTILINE)[1:]:
             if re.search(r"^ +shell:", block, re.MULTILINE) and "localrule: True" not in block:
-                silent += [] if "**needs(" in block else [f"{file.name}: {block.split(':')[0].strip()}"]
+                named = f"{file.name}: {block.split(':')[0].strip()}"
+                silent += [] if re.search(r"\*\*(needs|shared_resources)\(", block) else [named]
     assert not silent
 
 

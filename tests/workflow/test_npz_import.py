@@ -34,7 +34,7 @@ def test_environments_of_a_few_files(tmp_path) -> None:
     config["evaluation"] |= {"horizons": [1, 8]}
     (tmp_path / "npz.yaml").write_text(yaml.safe_dump(config))
 
-    assert checkout.planned(config="npz.yaml")["import_trajectories"] == 5
+    assert checkout.planned(config="npz.yaml")["import_trajectories"] == 2  # visible, unseen
     checkout.snakemake("simulate", config="npz.yaml")
     for id, parts, index in (("visible-2", ("train", "test"), 2), ("adapt-1", ("ood_train", "ood_test"), 1)):
         with xr.open_dataset(tmp_path / f"data/npz/trajectories/{id}.nc") as found:
