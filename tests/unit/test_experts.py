@@ -337,21 +337,27 @@ def test_an_expert_that_blows_up_is_flagged_and_does_not_fail_its_shard(study, t
     assert torch.equal(zoo.healthy().weights[:], zoo.weights[1:])
 
 
-def test_a_stack_that_memory_cuts_gives_the_same_experts(study, monkeypatch, tmp_path):
+@pytest.fixture
+def sizes(monkeypatch):
+    """Of the stacks that are trained, as they come."""
+    found = []
+    original = stage_module.train_together
+
+    def counted(run, start, members, *rest, **named):
+        found.append(len(members))
+        return original(run, start, members, *rest, **named)
+
+    monkeypatch.setattr(stage_module, "train_together", counted)
+    return found
+
+
+def test_a_stack_that_memory_cuts_gives_the_same_experts(study, sizes, monkeypatch, tmp_path):
     """On a GPU as many experts are stacked as its memory holds; members are independent of each other."""
     whole = study("abcd", "whole").weights[:]
     for kept in (tmp_path / "experts").iterdir():
         kept.unlink()
+    sizes.clear()
     monkeypatch.setattr(stage_module, "stack_size", lambda device, bytes_each, on_cpu: 3)
-    sizes = []
-    original = stage_module.train_together
-    monkeypatch.setattr(
-        stage_module,
-        "train_together",
-        lambda run, start, members, *rest, **named: (
-            sizes.append(len(members)) or original(run, start, members, *rest, **named)
-        ),
-    )
     cut = study("abcd", "cut")
 
     assert sizes == [3, 3, 2]  # of two members of four environments, whose files hold both whatever the stack
@@ -372,16 +378,7 @@ def test_bytes_of_a_stack_grow_with_members_and_steps(study, monkeypatch):
     assert asked[1] > 2 * asked[0]
 
 
-def test_as_many_experts_are_stacked_as_the_memory_that_is_set_holds(study, monkeypatch):
-    sizes = []
-    original = stage_module.train_together
-    monkeypatch.setattr(
-        stage_module,
-        "train_together",
-        lambda run, start, members, *rest, **named: (
-            sizes.append(len(members)) or original(run, start, members, *rest, **named)
-        ),
-    )
+def test_as_many_experts_are_stacked_as_the_memory_that_is_set_holds(study, sizes):
     whole = study("ab", "whole", members=3).weights[:]
     cut = study("ab", "cut", members=3, memory=1e-6)
     assert sizes == [6]  # the second run found them

@@ -64,7 +64,7 @@ class FramesVerdict:
         usual = calibration.usual_residual * calibration.noise_of(steps)
         if frames.shape[1] < 2:
             return cls(math.nan, usual, 0.0, True, spread, [])
-        noise, white = float(posterior.noise[0]), _white(context, posterior)
+        noise, white = float(posterior.noise[0]), _white(posterior)
         varied = _deviation(context.base.normalisation.apply(frames))
         # Noise is in the frames that forecasts start from as well as in those that they are compared with.
         expected = math.hypot(usual, math.sqrt(2.0) * white)
@@ -130,14 +130,14 @@ class FramesVerdict:
         return f"of {directions}, the frames {' and '.join(parts)} ({largest:.2g} of the prior's spread is left)"
 
 
-def _white(context: Context, posterior: CodePosterior) -> float:
+def _white(posterior: CodePosterior) -> float:
     """Standard deviation of the residual's part that is independent from frame to frame; 0 where too few frames follow
     each other to tell."""
-    assert posterior.likelihood is not None  # of two frames or more
-    windows = posterior.likelihood.windows
-    own = torch.zeros(1, dtype=torch.long, device=context.codes.device)
-    residuals = windows.residuals(context.weights(posterior.best), own, context.base.predictor)
-    return float(torch.nan_to_num(windows.white_noise(residuals)))
+    likelihood, best = posterior.likelihood, posterior.best
+    assert likelihood is not None  # of two frames or more
+    own = torch.zeros(1, dtype=torch.long, device=best.device)
+    residuals = likelihood.windows.residuals(likelihood.weights_of(best), own, likelihood.predictor)
+    return float(torch.nan_to_num(likelihood.windows.white_noise(residuals)))
 
 
 def _deviation(frames: Tensor) -> float:

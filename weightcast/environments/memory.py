@@ -10,7 +10,7 @@ reads this file in every process that it starts.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 
 from weightcast.core.nets.sizes import BACKWARD, STATES, kept_activations, widest_layer
 from weightcast.environments.config.equations import FIELD_NUMBERS, MOST_ROWS, UNROLL, EquationsSettings
@@ -26,7 +26,7 @@ from weightcast.environments.plan import (
     source_settings,
     tuned_arms,
 )
-from weightcast.environments.study_sizes import COPIES, StudySizes, regression_numbers
+from weightcast.environments.study_sizes import COPIES, Count, StudySizes, largest, needed, regression_numbers
 
 IDLE_MB = 400
 """Python, torch, and what reads files."""
@@ -42,7 +42,7 @@ def memory_mb(stage: str, plan: Plan, of: Mapping[str, str]) -> int:
         plan: the study.
         of: the job's wildcards. Without the one that decides, the largest of the stage's jobs counts.
     """
-    numbers = _NUMBERS.get(stage, _nothing)(StudySizes.of(plan), of)
+    numbers = needed(_NUMBERS, stage, plan, of)
     megabytes = MARGIN * (IDLE_MB + 4 * numbers / 1e6)
     return max(LEAST_MB, 100 * math.ceil(megabytes / 100))
 
@@ -76,10 +76,6 @@ def largest_jobs(plan: Plan, most: int) -> list[tuple[str, int]]:
     return sorted(asked.items(), key=lambda one: -one[1])[:most]
 
 
-def _nothing(sizes: StudySizes, of: Mapping[str, str]) -> int:
-    return 0
-
-
 def _simulate(sizes: StudySizes, of: Mapping[str, str]) -> int:
     data, settings = sizes.study.data, source_settings(sizes.study.data)
     if data.source == "era5":
@@ -110,7 +106,7 @@ def _train_base(sizes: StudySizes, of: Mapping[str, str]) -> int:
             + sizes.ahead(sizes.visible, study.data.trajectories.validation)
         )
 
-    return _largest(of_base, of.get("base"), list(maps))
+    return largest(of_base, of.get("base"), list(maps))
 
 
 def _train_context(sizes: StudySizes, of: Mapping[str, str]) -> int:
@@ -193,7 +189,7 @@ def _train_experts(sizes: StudySizes, of: Mapping[str, str]) -> int:
             + max(sizes.ahead(1, pairs) + 2 * pairs * sizes.frame, sizes.ahead(members, data.trajectories.validation))
         )
 
-    return _largest(of_shard, of.get("shard"), list(ids))
+    return largest(of_shard, of.get("shard"), list(ids))
 
 
 def _regress_weights(sizes: StudySizes, of: Mapping[str, str]) -> int:
@@ -217,7 +213,7 @@ def _regress_latents(sizes: StudySizes, of: Mapping[str, str]) -> int:
         made = sizes.bounded(2 * sizes.source(f"latents-{arm}"), 0.5)
         return generators * sizes.vae(arm)[0] + sizes.bounded(coded) + sizes.bounded(sizes.latents(arm)) + made
 
-    return _largest(of_arm, of.get("arm"), list(sizes.study.generator.arms))
+    return largest(of_arm, of.get("arm"), list(sizes.study.generator.arms))
 
 
 def _train_vae(sizes: StudySizes, of: Mapping[str, str]) -> int:
@@ -233,7 +229,7 @@ def _train_vae(sizes: StudySizes, of: Mapping[str, str]) -> int:
             + max(round(BACKWARD * settings.batch * kept) + functional, sizes.bounded(sizes.encoded(arm)))
         )
 
-    return _largest(of_arm, of.get("arm"), list(sizes.study.generator.arms))
+    return largest(of_arm, of.get("arm"), list(sizes.study.generator.arms))
 
 
 def _train_diffusion(sizes: StudySizes, of: Mapping[str, str]) -> int:
@@ -244,7 +240,7 @@ def _train_diffusion(sizes: StudySizes, of: Mapping[str, str]) -> int:
         zoo = sizes.bounded((5 * sizes.experts + sizes.visible) * sizes.weights) + sizes.bounded(sizes.latents(arm))
         return sizes.shown + zoo + sizes.vae(arm)[0] + STATES * learned + max(step, sizes.bounded(sizes.encoded(arm)))
 
-    return _largest(of_arm, of.get("arm"), list(sizes.study.generator.arms))
+    return largest(of_arm, of.get("arm"), list(sizes.study.generator.arms))
 
 
 def _tune_generator(sizes: StudySizes, of: Mapping[str, str]) -> int:
@@ -260,7 +256,7 @@ def _tune_generator(sizes: StudySizes, of: Mapping[str, str]) -> int:
             sizes.shown + sizes.trained("train", "validation") + trained + round(BACKWARD * sampled) + through + every
         )
 
-    return _largest(of_arm, of.get("arm"), tuned_arms(sizes.study))
+    return largest(of_arm, of.get("arm"), tuned_arms(sizes.study))
 
 
 def _generate_weights(sizes: StudySizes, of: Mapping[str, str]) -> int:
@@ -327,7 +323,7 @@ def _evaluate_weights(sizes: StudySizes, of: Mapping[str, str]) -> int:
         initial = 2 * sizes.environments * count * study.data.trajectories.test * sizes.frame
         return sizes.rollouts(networks=max(12, count)) + initial + 3 * 12 * sizes.weights
 
-    return _largest(rolled_out, of.get("source"), list(in_environment))
+    return largest(rolled_out, of.get("source"), list(in_environment))
 
 
 def _evaluate_without_network(sizes: StudySizes, of: Mapping[str, str]) -> int:
@@ -394,11 +390,7 @@ def _show_environments(sizes: StudySizes, of: Mapping[str, str]) -> int:
     return 3 * 4 * data.trajectories.most * data.frames * sizes.frame + 25_000_000  # a figure
 
 
-def _largest(count: Callable[[str], int], chosen: str | None, every: Sequence[str]) -> int:
-    return count(chosen) if chosen is not None else max(map(count, every), default=0)
-
-
-_NUMBERS: dict[str, Callable[[StudySizes, Mapping[str, str]], int]] = {
+_NUMBERS: dict[str, Count[int]] = {
     "simulate": _simulate,
     "import_trajectories": _import,
     "train_base": _train_base,

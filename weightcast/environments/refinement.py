@@ -142,8 +142,7 @@ class _Search:
         dimensions, windows = codes.shape[1], self.windows
         unknowns = torch.cat([codes, codes.new_zeros(len(codes), windows.start_numbers)], 1)
         found, offsets = self._rounds(unknowns, freed.to(codes))
-        best = found.solution.cost.unflatten(0, (len(windows.start), -1)).argmin(1, keepdim=True)
-        offsets = offsets.unflatten(0, (len(windows.start), -1)).take_along_dim(best[..., None], 1)
+        offsets = offsets[self._best(found)]
         windows = replace(windows, start=windows.start + torch.nan_to_num(offsets).view_as(windows.start))
         return replace(found, solution=marginal(found.solution, dimensions)), windows
 

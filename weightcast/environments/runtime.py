@@ -10,14 +10,14 @@ goes on in its next attempt. Only light modules are imported: Snakemake reads th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 
 from weightcast.core.config.training import PredictorTraining
 from weightcast.core.nets.sizes import BACKWARD, kept_activations
 from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.jobs import Plan
 from weightcast.environments.plan import adapted_arms, tuned_arms
-from weightcast.environments.study_sizes import StudySizes
+from weightcast.environments.study_sizes import Count, StudySizes, largest, needed
 
 START_SECONDS = 60
 """Until a job computes: Snakemake plans it, twice on a cluster; Python and torch are imported, files are read."""
@@ -52,16 +52,11 @@ def runtime_minutes(stage: str, plan: Plan, of: Mapping[str, str]) -> int:
         plan: the study.
         of: the job's wildcards. Without the one that decides, the longest of the stage's jobs counts.
     """
-    sizes = StudySizes.of(plan)
-    seconds = _SECONDS.get(stage, _nothing)(sizes, of)
+    seconds = needed(_SECONDS, stage, plan, of)
     if plan.study.device.startswith("cuda") and stage.startswith(("train_", "tune_")):
         seconds /= GPU
     minutes = MARGIN * (START_SECONDS + seconds) / 60
     return max(LEAST_MINUTES, 5 * math.ceil(minutes / 5))
-
-
-def _nothing(sizes: StudySizes, of: Mapping[str, str]) -> float:
-    return 0.0
 
 
 def _computing(numbers: float) -> float:
@@ -93,7 +88,7 @@ def _training(sizes: StudySizes, training: PredictorTraining, networks: int, kep
 
 def _simulate(sizes: StudySizes, of: Mapping[str, str]) -> float:
     data, shards = sizes.study.data, sizes.plan.trajectory_shards
-    environments = _largest(lambda name: len(shards[name]), of.get("shard"), list(shards))
+    environments = largest(lambda name: len(shards[name]), of.get("shard"), list(shards))
     points = math.prod(data.grid)
     frame = STATE_SECONDS if points == 1 else CELL_SECONDS * points
     return environments * data.trajectories.most * data.frames * frame
@@ -110,7 +105,7 @@ def _train_base(sizes: StudySizes, of: Mapping[str, str]) -> float:
         candidates = 1 + len(maps[name].rivals) if maps[name].rivals else 0
         return whole + candidates * _training(sizes, chosen, networks)
 
-    return _largest(of_base, of.get("base"), list(maps))
+    return largest(of_base, of.get("base"), list(maps))
 
 
 def _train_context(sizes: StudySizes, of: Mapping[str, str]) -> float:
@@ -175,7 +170,7 @@ def _train_experts(sizes: StudySizes, of: Mapping[str, str]) -> float:
         bases = [of["base"]] if "base" in of else zoo.bases
         return max(_training(sizes, zoo.training_from(base), members) for base in bases)
 
-    return _largest(of_shard, of.get("shard"), list(shards))
+    return largest(of_shard, of.get("shard"), list(shards))
 
 
 def _train_vae(sizes: StudySizes, of: Mapping[str, str]) -> float:
@@ -186,7 +181,7 @@ def _train_vae(sizes: StudySizes, of: Mapping[str, str]) -> float:
         passes = _attending(sizes, learned, settings.batch) if settings.coder != "flat" else _computing(8 * learned)
         return VALIDATED * settings.training.steps * (4 * STEP_SECONDS + passes + _computing(functional + 8 * learned))
 
-    return _largest(of_arm, of.get("arm"), list(sizes.study.generator.arms))
+    return largest(of_arm, of.get("arm"), list(sizes.study.generator.arms))
 
 
 def _train_diffusion(sizes: StudySizes, of: Mapping[str, str]) -> float:
@@ -197,7 +192,7 @@ def _train_diffusion(sizes: StudySizes, of: Mapping[str, str]) -> float:
         trainings = 2 if settings.left_out else 1
         return trainings * VALIDATED * settings.training.steps * step
 
-    return _largest(of_arm, of.get("arm"), list(sizes.study.generator.arms))
+    return largest(of_arm, of.get("arm"), list(sizes.study.generator.arms))
 
 
 def _tune_generator(sizes: StudySizes, of: Mapping[str, str]) -> float:
@@ -209,7 +204,7 @@ def _tune_generator(sizes: StudySizes, of: Mapping[str, str]) -> float:
         sampled = _attending(sizes, learned, networks) + _computing(8 * sizes.generator(arm))
         return _training(sizes, settings.training, networks) + settings.training.steps * sampled
 
-    return _largest(of_arm, of.get("arm"), tuned_arms(sizes.study))
+    return largest(of_arm, of.get("arm"), tuned_arms(sizes.study))
 
 
 def _generate_weights(sizes: StudySizes, of: Mapping[str, str]) -> float:
@@ -253,7 +248,7 @@ def _rollouts(sizes: StudySizes, networks: int) -> float:
 
 def _evaluate_weights(sizes: StudySizes, of: Mapping[str, str]) -> float:
     kinds = ["bases", "observed", "generator-", "latents-"]
-    networks = _largest(lambda name: sizes.source(name) // sizes.weights, of.get("source"), kinds)
+    networks = largest(lambda name: sizes.source(name) // sizes.weights, of.get("source"), kinds)
     return _rollouts(sizes, int(networks))
 
 
@@ -286,7 +281,7 @@ def _regress_latents(sizes: StudySizes, of: Mapping[str, str]) -> float:
         networks = len(sizes.study.generator.seeds) * (sizes.experts + 2 * sizes.environments)
         return _attending(sizes, sizes.vae(arm)[0], networks, gradient=False) + 60
 
-    return _largest(of_arm, of.get("arm"), list(sizes.study.generator.arms))
+    return largest(of_arm, of.get("arm"), list(sizes.study.generator.arms))
 
 
 def _describe_posteriors(sizes: StudySizes, of: Mapping[str, str]) -> float:
@@ -306,11 +301,7 @@ def _report(sizes: StudySizes, of: Mapping[str, str]) -> float:
     return 120.0  # some dozen figures
 
 
-def _largest(count: Callable[[str], float], chosen: str | None, every: Sequence[str]) -> float:
-    return count(chosen) if chosen is not None else max(map(count, every), default=0.0)
-
-
-_SECONDS: dict[str, Callable[[StudySizes, Mapping[str, str]], float]] = {
+_SECONDS: dict[str, Count[float]] = {
     "simulate": _simulate,
     "import_trajectories": _simulate,
     "train_base": _train_base,

@@ -7,9 +7,10 @@ modules are imported.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 from weightcast.core.config.predictor import MLPSettings, StencilSettings
 from weightcast.core.environment_table import ROLES
@@ -22,6 +23,8 @@ from weightcast.environments.jobs import Plan
 
 COPIES = 3
 """Of frames: as they are read file by file, together, and normalised."""
+
+Number = TypeVar("Number", int, float)
 
 
 def regression_numbers(seen: int, wanted: int) -> int:
@@ -235,3 +238,24 @@ class StudySizes:
         test = self.environments * data.trajectories.test * (horizon + 1) * self.frame
         # Read, joined, chosen, repeated; single forecasts are compared in double precision.
         return 5 * test + networks * data.trajectories.test * (4 * horizon * self.frame + 4 * self.widest)
+
+
+Count = Callable[[StudySizes, Mapping[str, str]], Number]
+"""What a job of a stage needs of something: sizes of the study, the job's wildcards -> a number."""
+
+
+def needed(counts: Mapping[str, Count[Number]], stage: str, plan: Plan, of: Mapping[str, str]) -> Number | int:
+    """What a job needs, as the stage's own count says; nothing where it has none.
+
+    Args:
+        counts: by the stage's name.
+        stage: its name.
+        plan: the study.
+        of: the job's wildcards.
+    """
+    return counts[stage](StudySizes.of(plan), of) if stage in counts else 0
+
+
+def largest(count: Callable[[str], Number], chosen: str | None, every: Sequence[str]) -> Number | int:
+    """The number of the job that is chosen, or the largest of all where none is."""
+    return count(chosen) if chosen is not None else max(map(count, every), default=0)
