@@ -68,6 +68,9 @@ class Perturbation(Settings):
 
 
 class ZooSettings(Settings):
+    published: str | None = None
+    """Folder of a published zoo (``weightcast zoo import``; docs/zoos.md) whose experts are used, of one base: none are
+    trained, and what the sections ``base`` and ``zoo`` say is how those were. null: experts are trained."""
     bases: list[BaseName] = Field(default=["erm", "conditioned"], min_length=1)
     """Bases from which zoos are made, of those that there are: ``context`` is the section of that name, each expert
     starting from the weights of its environment's code."""
