@@ -11,6 +11,10 @@ from weightcast.core.config.training import PooledTraining, PredictorTraining
 from weightcast.environments.config.condition import ConditionName
 
 BaseName = Literal["erm", "conditioned", "context"]
+PublishedBase = Literal["erm", "conditioned"]
+"""Bases whose experts are published: codes of environments belong to the map that they were learned with."""
+PUBLISHED_ZOO = "zoo.json"
+"""The manifest of a published zoo, in its folder."""
 BaseMap = Literal["film", "low-rank", "auto"]
 
 

@@ -23,8 +23,9 @@ from weightcast.environments.commands.study_template import (
     split_trajectories,
 )
 from weightcast.environments.config.study import Study, parse_study
+from weightcast.environments.config.zoo import PublishedBase
 from weightcast.environments.plan import FEWEST_VISIBLE, check_plan
-from weightcast.environments.published.manifest import PublishedBase, ZooManifest
+from weightcast.environments.published.check import check_published
 from weightcast.environments.published.reading import PublishedZoo
 
 TEMPLATE = Path(__file__).with_name("zoo_template.yaml")
@@ -62,6 +63,7 @@ class Beginning:
         text = self._text()
         study = parse_study(yaml.safe_load(text), self.output)
         check_plan(study, self.table)
+        check_published(study, self.table)
         self.table.save(self.table.path)
         with written_whole(self.output) as partial:
             partial.write_text(text, encoding="utf-8")
@@ -164,47 +166,6 @@ def held_out_table(
         for environment in there
     ]
     return EnvironmentTable(tuple(rows), names, path)
-
-
-def check_published(study: Study, table: EnvironmentTable, manifest: ZooManifest, path: Path) -> None:
-    """Check a study against the zoo that it begins from.
-
-    Args:
-        study: its configuration.
-        table: its environments.
-        manifest: of the zoo.
-        path: of the manifest.
-
-    Raises:
-        InputError: it is of another system or predictor, or has environments that the zoo has no experts of.
-    """
-    experts = next((manifest.zoos[base] for base in manifest.zoos if base == study.zoo.bases[0]), None)
-    if experts is None:
-        found = " and ".join(sorted(manifest.zoos))
-        raise InputError(f"config: zoo.bases: found {study.zoo.bases[0]!r}, expected {found} as in {path}")
-    data, system = study.data, manifest.system
-    if list(data.channels) != system.channels:
-        raise InputError(f"config: data.channels: found {data.channels}, expected {system.channels} as in {path}")
-    if list(data.grid) != system.grid:
-        raise InputError(f"config: data.grid: found {list(data.grid)}, expected {system.grid} as in {path}")
-    if study.predictor != experts.predictor:
-        raise InputError(f"config: predictor: found settings of another network, expected those of {path}")
-    if data.source == "zoo" and data.trajectories.total != len(manifest.states.frames):
-        raise InputError(
-            f"config: data.trajectories: found {data.trajectories.total} in all, expected "
-            f"{len(manifest.states.frames)} as sample states in {path}"
-        )
-    healthy = {expert.environment for expert in experts.experts if not expert.diverged}
-    known = {environment.id: environment.parameters for environment in manifest.environments}
-    for environment in table:
-        if environment.id not in healthy:
-            raise InputError(
-                f"{table.path}: column id: found {environment.id!r}, expected environments of {path} that have experts"
-            )
-        if dict(environment.parameters) != known[environment.id]:
-            raise InputError(
-                f"{table.path}: environment {environment.id}: found other parameters than in {path}, expected those"
-            )
 
 
 def _section(values: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
@@ -19,6 +19,7 @@ from weightcast.core.provenance import file_digest
 from weightcast.core.stored_tensor import Rows, write_safetensors
 from weightcast.core.tables import read_metrics
 from weightcast.environments.config.study import Study, load_study
+from weightcast.environments.config.zoo import PublishedBase
 from weightcast.environments.dataset import tensor_digest
 from weightcast.environments.plan import source_settings
 from weightcast.environments.predictor import StackedPredictor
@@ -28,8 +29,6 @@ from weightcast.environments.published.manifest import (
     BYTES_OF_A_NUMBER,
     CARD,
     NAME,
-    PUBLISHED_BASES,
-    PublishedBase,
     ZooManifest,
     check_licence,
     read_manifest,
@@ -40,6 +39,7 @@ from weightcast.environments.published.reading import STATES, WEIGHTS, row_diges
 from weightcast.environments.published.states import SampledStates, frame_step_of, sample_places
 from weightcast.environments.zoo import Zoo
 
+PUBLISHED_BASES: tuple[PublishedBase, ...] = get_args(PublishedBase)
 SHARD_GB = 5.0
 """Of a file of experts, at most: what hubs of models recommend, and any file system has."""
 HEADER = 1000

@@ -25,8 +25,9 @@ from weightcast.core.config.settings import MOST_WEIGHTS
 from weightcast.core.errors import InputError
 from weightcast.core.names import check_name
 from weightcast.core.nets.sizes import count_weights
+from weightcast.environments.config.zoo import PUBLISHED_ZOO, PublishedBase
 
-NAME = "zoo.json"
+NAME = PUBLISHED_ZOO
 CARD, ATTRIBUTES = "README.md", ".gitattributes"
 TEXTS = (CARD, ATTRIBUTES)
 """Files without numbers: people edit these where they publish a zoo, so that they may differ from what was written."""
@@ -44,9 +45,6 @@ FEWEST_STATES = 3
 _FILE = re.compile(r"(experts/)?[A-Za-z0-9][A-Za-z0-9._-]*\.safetensors")
 _LICENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,63}")
 
-PublishedBase = Literal["erm", "conditioned"]
-"""Bases whose experts are published: codes of environments belong to the map that they were learned with."""
-PUBLISHED_BASES: tuple[PublishedBase, ...] = ("erm", "conditioned")
 
 Text = Annotated[str, Field(max_length=1000)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

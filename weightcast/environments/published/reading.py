@@ -18,12 +18,12 @@ from weightcast.core.errors import InputError
 from weightcast.core.job import StageSettings
 from weightcast.core.provenance import file_digest
 from weightcast.core.stored_tensor import JoinedRows, StoredTensor, stored_tensors
+from weightcast.environments.config.zoo import PublishedBase
 from weightcast.environments.model import PhysicalPredictor, physical_predictors
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.published.manifest import (
     NAME,
     TEXTS,
-    PublishedBase,
     PublishedExpert,
     PublishedExperts,
     ZooManifest,
