@@ -19,7 +19,7 @@ def begun(finished: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Check
     checkout = copy_repository(tmp_path_factory.mktemp("begun"))
     published, config = checkout.folder / "published", checkout.folder / CONFIG
     main(["zoo", "export", str(finished.folder / "results/mini"), "-o", str(published), "--licence", "CC0-1.0"])
-    words = ["--name", "begun", "-o", str(config), "--base", "conditioned", "--hold-out", "b"]
+    words = ["--name", "begun", "-o", str(config), "--base", "conditioned", "--hold-out", "middle"]
     main(["zoo", "import", str(published), *words])
     settings = yaml.safe_load(config.read_text())
     settings["generator"] |= {"seeds": [0], "arms": {"latents": {"base": "conditioned", "end_to_end": False}}}
