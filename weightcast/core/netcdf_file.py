@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +24,16 @@ def write_netcdf(dataset: xr.Dataset, path: str | Path, encoding: Mapping[Any, M
     Raises:
         OSError: it cannot be written, as on a full disk, which the library calls an error of its own.
     """
-    with written_whole(path) as partial:
-        try:
-            dataset.to_netcdf(partial, format="NETCDF4", engine="netcdf4", encoding=dict(encoding))
-        except RuntimeError as error:
-            if "NetCDF" not in str(error):
-                raise
-            raise OSError(f"{path}: cannot be written ({error}), expected room on the disk") from None
+    with written_whole(path) as partial, said_of_disk(path):
+        dataset.to_netcdf(partial, format="NETCDF4", engine="netcdf4", encoding=dict(encoding))
+
+
+@contextmanager
+def said_of_disk(path: str | Path) -> Iterator[None]:
+    """Make an OSError of what the NetCDF library says where a file cannot be written."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "NetCDF" not in str(error):
+            raise
+        raise OSError(f"{path}: cannot be written ({error}), expected room on the disk") from None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
@@ -18,7 +20,9 @@ from weightcast.core.provenance import file_digest
 from weightcast.core.run import Run
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.jobs import Rows
-from weightcast.trajectories import read_trajectories
+from weightcast.environments.trajectory_manifest import TOGETHER, find_files
+from weightcast.trajectories import Trajectories, read_trajectories
+from weightcast.trajectories.grouped import TrajectoryGroup
 
 Part = Literal["train", "validation", "test"]
 
@@ -63,7 +67,10 @@ class Normalisation:
 
 @dataclass(frozen=True)
 class TrajectoryFolder:
-    """The folder with one NetCDF file of trajectories for each environment: an input of most stages."""
+    """The folder with the trajectories of all environments: an input of most stages.
+
+    Manifests in it say which file an environment's lie in; of an environment that none names it is `<id>.nc`.
+    """
 
     path: Path
 
@@ -73,8 +80,24 @@ class TrajectoryFolder:
 
     @classmethod
     def input_digest(cls, path: Path, settings: Rows) -> list[str]:
-        """Digests of the files of the environments that a stage is told of."""
-        return [file_digest(path / f"{environment}.nc") for environment in settings.ids]
+        """Digests of the files that hold the environments that a stage is told of."""
+        folder = cls(path)
+        return [file_digest(file) for file in dict.fromkeys(map(folder.file, settings.ids))]
+
+    def file(self, environment: str) -> Path:
+        """The file that an environment's trajectories lie in; one in the folder `together` has others as well."""
+        return self._files.get(environment, self.path / f"{environment}.nc")
+
+    def trajectories(self, environment: str, channels: Sequence[str] | None = None) -> Trajectories:
+        """All of an environment's trajectories; all channels unless some are named.
+
+        Raises:
+            InputError: the file cannot be used.
+        """
+        file = self.file(environment)
+        if file.parent.name == TOGETHER:
+            return self._group(file).trajectories(environment, channels)
+        return read_trajectories(file, channels=channels)
 
     def read(
         self, environments: Sequence[str], settings: DataSettings, part: Part, frames: int | None = None
@@ -98,18 +121,36 @@ class TrajectoryFolder:
         counts = settings.trajectories
         first = {"train": 0, "validation": counts.train, "test": counts.train + counts.validation}[part]
         chosen = slice(first, first + getattr(counts, part))
+        expected: dict[str, Any] = {
+            "channels": settings.channels,
+            "grid": settings.grid,
+            "minimum_frames": settings.frames,
+            "minimum_trajectories": counts.total,
+        }
         blocks = []
-        for environment in environments:
-            trajectories = read_trajectories(
-                self.path / f"{environment}.nc",
-                channels=settings.channels,
-                grid=settings.grid,
-                environment=environment,
-                minimum_frames=settings.frames,
-                minimum_trajectories=counts.total,
-            )
-            blocks.append(torch.from_numpy(np.ascontiguousarray(trajectories.values[chosen, :frames])))
-        return torch.stack(blocks)
+        for file, together in groupby(environments, self.file):
+            ids = list(together)
+            if file.parent.name == TOGETHER:
+                values = self._group(file).read(ids, trajectories=chosen, frames=frames, **expected)
+                blocks.append(torch.from_numpy(values))
+                continue
+            for environment in ids:
+                trajectories = read_trajectories(file, environment=environment, **expected)
+                blocks.append(torch.from_numpy(np.ascontiguousarray(trajectories.values[None, chosen, :frames])))
+        return torch.cat(blocks)
+
+    @cached_property
+    def _files(self) -> dict[str, Path]:
+        return find_files(self.path)
+
+    @cached_property
+    def _groups(self) -> dict[Path, TrajectoryGroup]:
+        return {}
+
+    def _group(self, file: Path) -> TrajectoryGroup:
+        if file not in self._groups:
+            self._groups[file] = TrajectoryGroup(file)
+        return self._groups[file]
 
     def read_roles(
         self,
@@ -128,7 +169,10 @@ class TrajectoryFolder:
             frames: only the first so many; all if None.
             trajectories: only the first so many of the part; all if None, and then they must be equally many.
         """
-        blocks = [self.read([row.id], settings.of_role(row.role), part, frames)[:, :trajectories] for row in rows]
+        blocks = [
+            self.read([row.id for row in alike], settings.of_role(role), part, frames)[:, :trajectories]
+            for role, alike in groupby(rows, lambda row: row.role)
+        ]
         return torch.cat(blocks)
 
     def read_choosing(self, environments: Sequence[str], settings: DataSettings, frames: int | None = None) -> Tensor:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import xarray as xr
 from torch import Tensor
 
 from weightcast.core.console.outputs import check_output
@@ -23,6 +22,7 @@ from weightcast.environments.commands.observed_frames import read_observed_frame
 from weightcast.environments.conditions import Known
 from weightcast.environments.config.condition import CONDITIONS
 from weightcast.environments.config.study import Study, load_study
+from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.generator import Generator
 from weightcast.environments.model import save_models
 
@@ -184,16 +184,14 @@ def _units(study: Study, results: Path) -> dict[str, Any]:
     """Time between frames, and units of time and channels, as far as a file of the study's trajectories tells them."""
     environment = read_environments(results / "environments.csv").visible[0].id
     # data/STUDY lies beside results/STUDY, wherever the command is run.
-    path = results.absolute().parents[1] / study.trajectories / f"{environment}.nc"
+    folder = TrajectoryFolder(results.absolute().parents[1] / study.trajectories)
     try:
-        with xr.open_dataset(path, engine="netcdf4", decode_times=False, decode_timedelta=False) as dataset:
-            time = dataset["time"].to_numpy()
-            units = {name: dataset[name].attrs.get("units") for name in ("time", *study.data.channels)}
-    except (OSError, RuntimeError, ValueError, KeyError):  # the trajectories may have been removed since
+        found = folder.trajectories(environment, study.data.channels)
+    except InputError:  # the trajectories may have been removed since
         return {}
     return {
-        "frame_step": float((time[-1] - time[0]) / (len(time) - 1)),
-        "units": {name: unit for name, unit in units.items() if unit},
+        "frame_step": float((found.time[-1] - found.time[0]) / (len(found.time) - 1)),
+        "units": {name: found.units[name] for name in ("time", *study.data.channels) if found.units.get(name)},
     }
 
 

@@ -22,7 +22,6 @@ from weightcast.environments.explain.distillation import distil, pairs_within
 from weightcast.environments.explain.known_terms import Equations
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.weights_table import MethodWeights
-from weightcast.trajectories import read_trajectories
 
 Row = dict[str, Any]
 
@@ -56,7 +55,7 @@ class TrainingStates:
         states = trajectories.read(visible, data, "train", data.trained_frames).flatten(3)
         firsts = states[:, :, 0].flatten(0, 1)
         generator = torch.Generator().manual_seed(derive_seed(seed, "explain", "starts"))
-        time = read_trajectories(trajectories.path / f"{visible[0]}.nc").time
+        time = trajectories.trajectories(visible[0]).time
         return cls(
             starts=firsts[torch.randperm(len(firsts), generator=generator)[:count]],
             low=states.amin((0, 1, 2)),

@@ -15,7 +15,8 @@ from weightcast.core.job import StageSettings
 from weightcast.core.provenance import code_digest, file_digest
 from weightcast.core.stage import stage
 from weightcast.environments.jobs import ImportTrajectories
-from weightcast.environments.trajectory_manifest import MadeFiles, Manifest
+from weightcast.environments.made_trajectories import MadeFiles
+from weightcast.environments.trajectory_manifest import Manifest
 from weightcast.trajectories import (
     Trajectories,
     read_archive,

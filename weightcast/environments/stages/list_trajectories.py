@@ -15,4 +15,4 @@ if TYPE_CHECKING:
 @stage("list_trajectories")
 def list_trajectories(run: Run, settings: ListTrajectories, manifests: list[Manifest]) -> Manifest:
     """Join manifests, in their order."""
-    return Manifest({id: digest for manifest in manifests for id, digest in manifest.digests.items()})
+    return Manifest({id: made for manifest in manifests for id, made in manifest.made.items()})

@@ -10,7 +10,6 @@ from weightcast.core.stage import stage
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.jobs import ShowEnvironments
 from weightcast.environments.plots.environments import plot_environments
-from weightcast.trajectories import read_trajectories
 
 if TYPE_CHECKING:
     from weightcast.core.run import Run
@@ -19,6 +18,5 @@ if TYPE_CHECKING:
 @stage("show_environments")
 def show_environments(run: Run, settings: ShowEnvironments, trajectories: TrajectoryFolder) -> Content:
     """Draw the first channel of these environments, as a PNG."""
-    files = [trajectories.path / f"{environment}.nc" for environment in settings.ids]
-    shown = [read_trajectories(file, channels=settings.channels) for file in files]
+    shown = [trajectories.trajectories(environment, settings.channels) for environment in settings.ids]
     return Content(render_png(plot_environments(shown), density=1.25))

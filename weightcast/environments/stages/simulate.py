@@ -8,7 +8,8 @@ from weightcast.core.artifact_header import digest_of
 from weightcast.core.provenance import code_digest
 from weightcast.core.stage import stage
 from weightcast.environments.jobs import Simulate
-from weightcast.environments.trajectory_manifest import MadeFiles, Manifest
+from weightcast.environments.made_trajectories import MadeFiles
+from weightcast.environments.trajectory_manifest import Manifest
 from weightcast.systems import load_system
 from weightcast.trajectories import write_trajectories
 
