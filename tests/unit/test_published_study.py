@@ -21,6 +21,7 @@ from weightcast import PublishedZoo
 from weightcast.core.environment_table import read_environments, write_environments
 from weightcast.environments.base import BaseNetwork
 from weightcast.environments.config.study import load_study, parse_study
+from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.jobs import Plan
 from weightcast.environments.memory import largest_jobs, memory_mb
 from weightcast.environments.plan import finetuned_maps, shown_methods, weight_sources
@@ -29,7 +30,6 @@ from weightcast.environments.published.export import Export
 from weightcast.environments.runtime import runtime_minutes
 from weightcast.environments.zoo import Zoo
 from weightcast.runner import run_job
-from weightcast.trajectories import read_trajectories
 
 BASE = "conditioned"
 FEW = {"width": 8, "heads": 2, "layers": 1, "batch": 4, "training": {"steps": 3, "learning_rate": 0.003}}
@@ -168,7 +168,7 @@ def test_trajectories_are_what_the_last_healthy_expert_forecasts(folder: Path, r
     for place, id in enumerate(published.manifest.ids):
         expert = published.predictors(id, base=BASE)[-1]
         states = published.states()[place]
-        found = read_trajectories(folder / f"trajectories/{id}.nc")
+        found = TrajectoryFolder(folder / "trajectories").trajectories(id)
         values = torch.from_numpy(found.values)
         assert torch.equal(values[:, 0], states)
         torch.testing.assert_close(values[:, 1:], expert.rollout(states, steps=4), atol=1e-5, rtol=1e-5)

@@ -20,7 +20,7 @@ from weightcast.core.stored_tensor import Rows, write_safetensors
 from weightcast.core.tables import read_metrics
 from weightcast.environments.config.study import Study, load_study
 from weightcast.environments.config.zoo import PublishedBase
-from weightcast.environments.dataset import tensor_digest
+from weightcast.environments.dataset import TrajectoryFolder, tensor_digest
 from weightcast.environments.plan import source_settings
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.published.card import data_card
@@ -108,11 +108,11 @@ class Export:
     ) -> ZooManifest:
         visible = table.visible
         ids = [environment.id for environment in visible]
-        trajectories = self.trajectories or self.results.resolve().parent.parent / study.trajectories
-        data = study.data.of_role("visible")
+        folder_of_data = self.trajectories or self.results.resolve().parent.parent / study.trajectories
+        data, trajectories = study.data.of_role("visible"), TrajectoryFolder(folder_of_data)
         places = sample_places(self.states, data.trajectories.train, data.trained_frames)
         states = SampledStates(trajectories, ids, data, places)
-        first = states.trajectories(0)
+        first = trajectories.trajectories(ids[0], data.channels)
         zoos = {base: self._experts(folder, base, study, ids, states) for base in bases}
         write_safetensors(folder / STATES_FILE, {STATES: states}, {"format": "pt"})
         described: dict[str, Any] = {
@@ -135,7 +135,7 @@ class Export:
                 "grid": list(data.grid),
                 "y": first.y.tolist(),
                 "x": first.x.tolist(),
-                "frame_step": frame_step_of(first, data.frames, trajectories / f"{ids[0]}.nc"),
+                "frame_step": frame_step_of(first, data.frames, folder_of_data),
                 "trained_frames": data.trained_frames,
             },
             "environments": [
@@ -174,7 +174,7 @@ class Export:
                 f"{path}: manifest: found experts of other environments than the visible ones of "
                 f"{self.results / 'environments.csv'}, expected those: run it again"
             )
-        self._check_trajectories(zoo, ids, states, study)
+        self._check_trajectories(zoo, ids, states)
         experts = []
         for row, entry in enumerate(zoo.manifest):
             known = {name: entry.get(name) for name in ("environment", "member", "seed", "diverged")}
@@ -206,12 +206,11 @@ class Export:
             "shards": shards,
         }
 
-    def _check_trajectories(self, zoo: Zoo, ids: Sequence[str], states: SampledStates, study: Study) -> None:
+    def _check_trajectories(self, zoo: Zoo, ids: Sequence[str], states: SampledStates) -> None:
         """Refuse states of other trajectories than the experts were trained on."""
-        counts, frames = study.data.trajectories, study.data.trained_frames
         trained_on = {entry["environment"]: entry.get("data_digest") for entry in zoo.manifest}
         for number, id in enumerate(ids):
-            found = tensor_digest(torch.from_numpy(states.trajectories(number).values[: counts.train, :frames].copy()))
+            found = tensor_digest(states.trained_on(number))
             if trained_on[id] is not None and trained_on[id] != found:
                 raise InputError(
                     f"{self.results}: environment {id}: found other trajectories than its experts were trained on, "

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from weightcast.core.errors import InputError
 from weightcast.environments.config.data import DataSettings
-from weightcast.trajectories import Trajectories, read_trajectories
+from weightcast.environments.dataset import TrajectoryFolder
+from weightcast.trajectories import Trajectories
 
 GOLDEN = (math.sqrt(5) - 1) / 2
 """Of a circle, the step by which points stay evenly spread however many there are."""
@@ -41,8 +42,8 @@ class SampledStates:
     """States [environment, state, channel, y, x] that are read from trajectories when an environment's are asked for.
 
     Args:
-        folder: with a NetCDF file for each environment.
-        environments: ids.
+        trajectories: of the study.
+        environments: ids of visible ones.
         data: counts of trajectories, channels, grid, frames.
         places: of the states, as :func:`sample_places` gives them.
     """
@@ -50,37 +51,33 @@ class SampledStates:
     dtype = torch.float32
 
     def __init__(
-        self, folder: Path, environments: Sequence[str], data: DataSettings, places: Sequence[tuple[int, int]]
+        self,
+        trajectories: TrajectoryFolder,
+        environments: Sequence[str],
+        data: DataSettings,
+        places: Sequence[tuple[int, int]],
     ) -> None:
-        self._folder, self._environments, self._data, self._places = folder, list(environments), data, list(places)
+        self._folder, self._environments, self._data, self._places = trajectories, environments, data, places
         self.shape = torch.Size((len(environments), len(places), len(data.channels), *data.grid))
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, environment: int) -> Tensor:
-        values = self.trajectories(environment).values
         trajectory, frame = (list(numbers) for numbers in zip(*self._places, strict=True))
-        return torch.from_numpy(np.ascontiguousarray(values[trajectory, frame]))
+        return self.trained_on(environment)[trajectory, frame]
 
-    def trajectories(self, environment: int) -> Trajectories:
-        """All trajectories of an environment, by its number.
+    def trained_on(self, environment: int) -> Tensor:
+        """Frames [trajectory, frame, channel, y, x] that experts of an environment, by its number, were trained on.
 
         Raises:
             InputError: its file cannot be used.
         """
         id, data = self._environments[environment], self._data
-        return read_trajectories(
-            self._folder / f"{id}.nc",
-            channels=data.channels,
-            grid=data.grid,
-            environment=id,
-            minimum_frames=data.frames,
-            minimum_trajectories=data.trajectories.total,
-        )
+        return self._folder.read([id], data, "train", data.trained_frames)[0]
 
 
-def frame_step_of(trajectories: Trajectories, frames: int, file: Path) -> float:
+def frame_step_of(trajectories: Trajectories, frames: int, folder: Path) -> float:
     """Time between two frames.
 
     Raises:
@@ -88,5 +85,6 @@ def frame_step_of(trajectories: Trajectories, frames: int, file: Path) -> float:
     """
     step = float(np.median(np.diff(trajectories.time[:frames]))) if len(trajectories.time) > 1 else math.nan
     if not 0 < step < math.inf:
-        raise InputError(f"{file}: time: found a step of {step:g} between frames, expected a number above 0")
+        where = f"{folder}: environment {trajectories.environment}: time"
+        raise InputError(f"{where}: found a step of {step:g} between frames, expected a number above 0")
     return step

@@ -14,9 +14,10 @@ from weightcast.core.stage import stage
 from weightcast.environments.dataset import Normalisation
 from weightcast.environments.evaluation import roll_out
 from weightcast.environments.jobs import RollOutExperts
+from weightcast.environments.made_trajectories import MadeFiles
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.published.reading import PublishedZoo
-from weightcast.environments.trajectory_manifest import MadeFiles, Manifest
+from weightcast.environments.trajectory_manifest import Manifest
 from weightcast.trajectories import Trajectories, write_trajectories
 
 
