@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 import yaml
 from command_line import refused as refused_line
 from command_line import run
+from crafted_artifacts import STRANGE
 from refusals import refused
 from safetensors.torch import load_file, save_file
 from tiny_study import write_data
@@ -21,8 +23,10 @@ from tiny_zoo import MEMBERS, NORMALISATION, VISIBLE, write_zoo_study
 
 from weightcast import PublishedZoo
 from weightcast.core.artifact_header import digest_of
+from weightcast.core.errors import InputError
 from weightcast.core.provenance import file_digest
 from weightcast.environments.config.study import load_study
+from weightcast.environments.published.begin import Beginning, held_out_table
 from weightcast.environments.published.card import data_card
 from weightcast.environments.published.export import Export
 from weightcast.environments.published.manifest import read_manifest
@@ -378,6 +382,40 @@ def test_tensor_of_another_kind_is_one_line(folder: Path, change: str) -> None:
     renewed(folder, name)
     with refused(folder / name):
         PublishedZoo.open(folder).verify()
+
+
+def test_values_that_nobody_expects_are_refused_in_one_line_or_harmless(folder: Path, tmp_path: Path) -> None:
+    """A hundred manifests with correct digests, each with one value gone or another in its place."""
+    plain = json.loads((folder / "zoo.json").read_text())
+    places = [place for place in places_of(plain) if place and place[0] != "digest"]
+    draws, refusals = random.Random(0), 0
+    for _ in range(100):
+        changed, place = json.loads(json.dumps(plain)), draws.choice(places)
+        part = changed
+        for key in place[:-1]:
+            part = part[key]
+        part[place[-1]] = draws.choice(STRANGE)
+        if draws.random() < 0.2:
+            part.pop(place[-1])
+        changed["digest"] = digest_of({name: value for name, value in changed.items() if name != "digest"})
+        (folder / "zoo.json").write_text(json.dumps(changed))
+        try:
+            zoo = PublishedZoo.open(folder)
+            zoo.verify()
+            table = held_out_table(zoo, zoo.base(), tmp_path / "table.csv", None, 0.2, 0)
+            Beginning(zoo, zoo.base(), "begun", 0, table, tmp_path / "begun.yaml").write()
+        except InputError as error:
+            assert "\n" not in str(error)
+            refusals += 1
+    assert refusals > 80
+
+
+def places_of(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every value in JSON, by the keys that lead to it."""
+    yield place
+    keys = list(value) if isinstance(value, dict) else list(range(len(value))) if isinstance(value, list) else []
+    for key in keys:
+        yield from places_of(value[key], (*place, key))
 
 
 # --- the command line

@@ -169,4 +169,6 @@ def held_out_table(
 
 
 def _section(values: dict[str, Any]) -> str:
+    if not values:
+        return ""
     return indent(yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=110).rstrip(), "  ")
