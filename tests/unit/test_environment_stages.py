@@ -20,10 +20,13 @@ from weightcast.core.nets.build import build_predictor
 from weightcast.core.provenance import code_files
 from weightcast.core.tables import read_method_costs, read_metrics, read_training_curves
 from weightcast.environments.adaptation_scores import SCORES
+from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.predictor import StackedPredictor
+from weightcast.environments.trajectory_manifest import Manifest
 from weightcast.environments.weights_table import MethodWeights, WeightsFile
 from weightcast.runner import find_stage, run_job
 from weightcast.trajectories import Trajectories, read_trajectories, write_trajectories
+from weightcast.trajectories.grouped import contents_digest
 
 ROWS = [
     Environment("a", {"speed": 0.5}, "visible"),
@@ -52,10 +55,8 @@ def rows(*ids: str) -> list[dict[str, Any]]:
 
 
 def manifest(folder: Path) -> dict[str, str]:
-    """The digest of each environment's file, as the shard's manifest says."""
-    header, *lines = (folder / "shard.csv").read_text().splitlines()
-    assert header == "environment,sha256"
-    return dict(line.split(",") for line in lines)
+    """The digest of each environment's trajectories, as the shard's manifest says."""
+    return {id: made.digest for id, made in Manifest.load(folder / "shard.csv").made.items()}
 
 
 def run(stage: str, settings: dict[str, Any], outputs: dict[str, Path] | Path, **inputs: Any) -> None:
@@ -103,10 +104,10 @@ def test_a_simulated_environment_is_the_same_alone_and_told_by_name(tmp_path: Pa
     run("simulate", settings | {"environments": [environment]}, tmp_path / "alone" / "shard.csv")
     first = read_trajectories(tmp_path / "alone" / "x.nc", environment="x", channels=["prey", "predator"])
     assert first.values.shape[:3] == (2, 4, 2)
-    run("simulate", settings | {"environments": [other, environment]}, tmp_path / "together" / "shard.csv")
-    assert (tmp_path / "alone" / "x.nc").read_bytes() == (tmp_path / "together" / "x.nc").read_bytes()
-    assert manifest(tmp_path / "together")["x"] == manifest(tmp_path / "alone")["x"]
-    assert list(manifest(tmp_path / "together")) == ["y", "x"]
+    run("simulate", settings | {"environments": [other, environment]}, tmp_path / "both" / "shard.csv")
+    second = TrajectoryFolder(tmp_path / "both").trajectories("x", ["prey", "predator"])
+    assert contents_digest(first) == contents_digest(second)
+    assert list(manifest(tmp_path / "both")) == ["y", "x"]
 
 
 def test_imported_files_are_checked(trajectories: Path, tmp_path: Path) -> None:
@@ -115,7 +116,8 @@ def test_imported_files_are_checked(trajectories: Path, tmp_path: Path) -> None:
     source = [str(trajectories / f"{id}.nc") for id in ("a", "b")]
     run("import_trajectories", settings, output, source=source)
     for id in ("a", "b"):
-        assert (tmp_path / "made" / f"{id}.nc").read_bytes() == (trajectories / f"{id}.nc").read_bytes()
+        read, given = TrajectoryFolder(tmp_path / "made").trajectories(id), read_trajectories(trajectories / f"{id}.nc")
+        assert contents_digest(read) == contents_digest(given)
     with refused("a.nc", "6"):
         run("import_trajectories", settings | {"trajectories": 6}, tmp_path / "no" / "shard.csv", source=source)
     assert not (tmp_path / "no").exists()
