@@ -83,8 +83,8 @@ class EnvironmentsPart:
             return [Told(first, grows=_count(whole))]
         if planned.job.settings is not None:
             return [Told(whole)]
-        is_shard = isinstance(whole, TrainExperts | ImportExperts)
-        part = self._shard(whole) if is_shard else planned.settings(self.few)
+        part: StageSettings
+        part = self._shard(whole) if isinstance(whole, TrainExperts | ImportExperts) else planned.settings(self.few)
         there, here = _count(whole), _count(part)
         grows = 1.0 if stage in SHOWN or not here else self._frames * there / here
         if stage in OF_ALL:

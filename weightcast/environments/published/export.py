@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -271,7 +271,7 @@ def _refuse_other(folder: Path) -> bool:
 def _compare(folder: Path, exported: Path) -> None:
     """Refuse a folder that is not the same export, file by file."""
     found, expected = _digests(folder), _digests(exported)
-    for name in sorted(found | expected):
+    for name in sorted({*found, *expected}):
         if found.get(name) != expected.get(name):
             digest = read_manifest(exported).digest[:12]
             raise InputError(
@@ -280,5 +280,5 @@ def _compare(folder: Path, exported: Path) -> None:
             )
 
 
-def _digests(folder: Path) -> Mapping[str, str]:
+def _digests(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): file_digest(path) for path in folder.rglob("*") if path.is_file()}

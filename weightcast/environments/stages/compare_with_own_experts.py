@@ -63,7 +63,7 @@ def compare_with_own_experts(
                     OUTPUTS: _outputs(own, shown, wanted, predictor),
                     WEIGHTS: float(distance.between(own, judge).mean()),
                 }
-                named = {"study": settings.study, "method": made.method, "split": environment.role}
+                named: dict[str, Any] = {"study": settings.study, "method": made.method, "split": environment.role}
                 named |= {"environment": environment.id, "seed": made.seed, "horizon": settings.trained_horizon}
                 rows += [named | {"metric": metric, "value": value} for metric, value in _finite(found)]
     return Table.of_rows(rows)

@@ -49,7 +49,7 @@ def roll_out_experts(run: Run, settings: RollOutExperts, published: PublishedZoo
         trajectories = Trajectories(
             values=_joined(initial, forecast, row.id),
             channels=tuple(system.channels),
-            time=system.frame_step * np.arange(settings.data.frames),
+            time=np.arange(settings.data.frames, dtype=np.float64) * system.frame_step,
             y=np.array(system.y),
             x=np.array(system.x),
             environment=row.id,
