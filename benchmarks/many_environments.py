@@ -43,6 +43,7 @@ def write_study(folder: Path, environments: int) -> Path:
     study = yaml.safe_load(STUDY.read_text(encoding="utf-8"))
     study["study"] = "many-environments"
     study["environments"] = "table.csv"
+    study["simulated_together"] = 64
     study["zoo"] = {
         "bases": ["conditioned"],
         "members": 2,

@@ -35,7 +35,7 @@ SKIPPED = "not measured: "
 OF_JOBS = {
     "OMP_NUM_THREADS": "1",
     "OMP_WAIT_POLICY": "PASSIVE",
-    "MALLOC_MMAP_THRESHOLD_": str(32 * 1024**2),
+    "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(4 * 1024**3),
 }
 """Environment of the pipeline's jobs."""

@@ -104,4 +104,4 @@ def _job(command: list[str]) -> WatchedJob | None:
     if named := _LONG_JOB.search(command[2]):
         return WatchedJob(named[1])
     told = json.loads(command[2])
-    return WatchedJob(told["stage"], told["of"])
+    return WatchedJob(told["stage"], told.get("of", {}))

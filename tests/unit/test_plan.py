@@ -168,6 +168,32 @@ def test_an_environment_that_joins_does_not_retrain_a_base(study: Study) -> None
     assert base_environments(study, table, "conditioned") == ["a", "b", "c"]
 
 
+def test_a_context_learns_from_so_many_environments_of_a_large_table(study: Study) -> None:
+    assert study.context is not None
+    bounded = study.model_copy(update={"context": study.context.model_copy(update={"environments": 4})})
+    table = visible(*"abcdefgh")
+    assert base_environments(bounded, table, "context") == ["a", "c", "e", "g"]
+    assert base_environments(bounded, table, "conditioned") == list("abcdefgh")
+    assert base_environments(bounded, visible(*"abc"), "context") == list("abc")
+    write_record(bounded, "context", ["b", "f"])  # as it was begun
+    assert base_environments(bounded, table, "context") == ["b", "f"]
+    of_code = {"base": "context", "condition": "code", "end_to_end": False}
+    config = default_config()
+    config["context"]["environments"] = 4
+    config["zoo"]["bases"] = [*config["zoo"]["bases"], "context"]
+    config["generator"]["arms"]["on-codes"] = of_code
+    check_plan(parse_study(config), of_default(4))
+    with refused("config: context.environments: found 4, expected 8", "the arm on-codes"):
+        check_plan(parse_study(config), of_default(8))
+
+
+def of_default(count: int) -> EnvironmentTable:
+    """A table with the parameters of the default study."""
+    known = {"beta": 1.0, "D": 0.1}
+    rows = tuple(Environment(f"e{number}", known, "visible") for number in range(count))
+    return EnvironmentTable(rows, tuple(known), Path("table.csv"))
+
+
 @pytest.mark.parametrize("table", [visible("a", "c"), table_of(("a", "visible"), ("b", "extrapolation"))])
 def test_an_environment_that_leaves_retrains_a_base(study: Study, table: EnvironmentTable) -> None:
     write_record(study, "erm", ["a", "b"])

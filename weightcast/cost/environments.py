@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +29,7 @@ from weightcast.environments.jobs import (
     ImportExperts,
     Plan,
     TrainBase,
+    TrainContext,
     TrainDiffusion,
     TrainExperts,
     TrainVae,
@@ -89,6 +91,8 @@ class EnvironmentsPart:
         grows = 1.0 if stage in SHOWN or not here else self._frames * there / here
         if stage in OF_ALL:
             grows = len(self.plan.table) / len(self.few.table)
+        if isinstance(whole, TrainContext) and isinstance(part, TrainContext) and whole.context.polish is not None:
+            grows = self._frames * _held(whole) / _held(part)  # a second-order training is most of it
         if isinstance(whole, GenerateWeights) and self._large:
             grows = there / here * self._sample_steps(whole)
         if isinstance(whole, FinetuneBases | AdaptToFrames) and isinstance(part, FinetuneBases | AdaptToFrames):
@@ -230,6 +234,14 @@ def _sized(part: StageSettings, whole: StageSettings) -> list[tuple[StageSetting
             sizes = (part.diffusion.batch,)  # type: ignore[assignment]
         return [(changed("diffusion", batch=size, **steps), size, part.diffusion.batch) for size in sizes]
     return []
+
+
+def _held(settings: TrainContext) -> int:
+    """Numbers that forecasts of a context's second-order training are compared with."""
+    data, polish, environments = settings.data, settings.context.polish, len(settings.environments)
+    assert polish is not None
+    of_trajectory = environments * (data.trained_frames - 1) * len(data.channels) * math.prod(data.grid)
+    return of_trajectory * min(data.trajectories.train, max(1, polish.most_residuals // of_trajectory))
 
 
 def _first_of_roles(rows: Sequence[Environment]) -> tuple[Environment, ...]:

@@ -122,10 +122,10 @@ def _train_context(sizes: StudySizes, of: Mapping[str, str]) -> int:
     if study.context is None:
         return 0
     training, dimensions = study.context.training, max(study.context.dimensions)
-    networks, unroll = min(training.environments, sizes.visible), max(training.unroll, training.last_unroll or 0)
+    networks, unroll = min(training.environments, sizes.learned), max(training.unroll, training.last_unroll or 0)
     learned = sizes.weights * (1 + max(dimensions, study.context.rank)) + 2 * study.context.width * sizes.nodes
     counts = study.data.trajectories
-    residuals = sizes.visible * counts.train * study.data.trained_frames * sizes.frame
+    residuals = sizes.learned * counts.train * study.data.trained_frames * sizes.frame
     if study.context.polish is not None:
         residuals = min(residuals, study.context.polish.most_residuals)
     # Second-order training holds, in double precision, a Jacobian thrice, and normal equations with their factor.
@@ -133,11 +133,11 @@ def _train_context(sizes: StudySizes, of: Mapping[str, str]) -> int:
     polished = 2 * (3 * residuals * sizes.weights + 4 * equations**2)
     searched = study.context.refine.windows * 8 * study.context.refine.starts * sizes.widest * (2 + dimensions)
     return (
-        sizes.trained("train", "validation")
+        sizes.read(sizes.learned, "train", "validation")
         + STATES * learned
         + max(sizes.step(networks, training.batch, unroll), polished if study.context.polish else 0, searched)
         + (_equations(sizes, study.context.equations) if study.context.equations else 0)
-        + sizes.ahead(sizes.visible, counts.validation)
+        + sizes.ahead(sizes.learned, counts.validation)
     )
 
 

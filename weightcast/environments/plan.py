@@ -38,6 +38,12 @@ def check_plan(study: Study, table: EnvironmentTable) -> None:
         )
     if not table.parameter_names:
         _check_untold(study, table.path)
+    told = [name for name, arm in study.generator.arms.items() if arm.condition == "code"]
+    if told and study.context is not None and len(table.visible) > study.context.environments:
+        raise InputError(
+            f"config: context.environments: found {study.context.environments}, expected {len(table.visible)}, all "
+            f"visible environments of {table.path}: the arm {told[0]} is told the code of each"
+        )
     _check_logarithms(study.logarithmic_parameters, table)
     source_settings(study.data)
 
@@ -139,7 +145,10 @@ def trajectory_shards(study: Study, table: EnvironmentTable) -> dict[str, list[s
     after the training of a base was begun are in shards of their own: what a base was trained on stays as it is.
     """
     fixed = study.simulated_together
-    seen = [set(base_environments(study, table, base)) for base in (*trained_maps(study), "context", "in-context")]
+    bases = [*trained_maps(study), "in-context"]
+    if study.context is None or len(table.visible) <= study.context.environments:
+        bases.append("context")  # otherwise it sees some of all ages
+    seen = [set(base_environments(study, table, base)) for base in bases]
     classes: dict[tuple[bool, ...], list[str]] = {}
     for environment in table.visible:
         classes.setdefault(tuple(environment.id in ids for ids in seen), []).append(environment.id)
@@ -151,13 +160,21 @@ def trajectory_shards(study: Study, table: EnvironmentTable) -> dict[str, list[s
 def base_environments(study: Study, table: EnvironmentTable, base: str) -> list[str]:
     """Visible environments that a network of ``trained_maps`` is trained on.
 
-    All of the table's, except where its training has begun before and the environments of that time are all still
-    visible: then those. A base that has seen enough is still a good start for the experts of an environment that joins
-    later, so adding one trains that environment alone. Deleting ``results/<study>/base`` trains anew, on all.
+    All of the table's, of a context no more than it is to learn from, except where its training has begun before and
+    the environments of that time are all still visible: then those. A base that has seen enough is still a good start
+    for the experts of an environment that joins later, so adding one trains that environment alone. Deleting
+    ``results/<study>/base`` trains anew, on all.
     """
     visible = [environment.id for environment in table.visible]
     recorded = recorded_environments(study, base)
-    return recorded if recorded and set(recorded) <= set(visible) else visible
+    if recorded and set(recorded) <= set(visible):
+        return recorded
+    return _spread(visible, study.context.environments) if base == "context" and study.context else visible
+
+
+def _spread(ids: list[str], most: int) -> list[str]:
+    """So many of them, evenly over their order."""
+    return ids if len(ids) <= most else [ids[number * len(ids) // most] for number in range(most)]
 
 
 def recorded_environments(study: Study, base: str) -> list[str] | None:

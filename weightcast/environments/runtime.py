@@ -122,7 +122,7 @@ def _train_context(sizes: StudySizes, of: Mapping[str, str]) -> float:
     training = context.training.model_copy(
         update={"unroll": max(context.training.unroll, context.training.last_unroll or 0)}
     )
-    networks = min(training.environments, sizes.visible)
+    networks = min(training.environments, sizes.learned)
     candidates = len(context.maps) * len(context.dimensions) * context.choice.folds
     chosen = training.model_copy(update={"steps": context.choice.steps})
     seconds = _training(sizes, training, networks) + candidates * _training(sizes, chosen, networks)
@@ -133,7 +133,7 @@ def _train_context(sizes: StudySizes, of: Mapping[str, str]) -> float:
         columns = sizes.weights * (1 + max(context.dimensions))
         seconds += iterations * rows * (sizes.substeps * sizes.kept * max(context.dimensions) + columns) / 1e8
     # Codes of left-out environments are searched for, for each candidate, temper and prior, and once more in the end.
-    seconds += (candidates + len(context.refine.tempers) + 2) * _searches(sizes, sizes.visible, context.choice.frames)
+    seconds += (candidates + len(context.refine.tempers) + 2) * _searches(sizes, sizes.learned, context.choice.frames)
     return seconds + (_equations(sizes) if context.equations else 0.0)
 
 

@@ -82,6 +82,12 @@ class StudySizes:
         return self.visible + self.unseen
 
     @property
+    def learned(self) -> int:
+        """Visible environments that a context learns from."""
+        context = self.study.context
+        return self.visible if context is None else min(self.visible, context.environments)
+
+    @property
     def experts(self) -> int:
         """Members of a zoo."""
         return self.visible * self.study.zoo.members

@@ -84,6 +84,9 @@ class RefineSettings(Settings):
 class ContextSettings(Settings):
     """Codes learned for each visible environment together with a map from codes to weights (an auto-decoder)."""
 
+    environments: int = Field(default=256, ge=2)
+    """Visible environments that codes and map are learned from, at most, spread evenly over the table: a second-order
+    training holds them all at once, and what hundreds teach, thousands do not better."""
     maps: list[ContextMap] = Field(default=["linear", "film"], min_length=1)
     """Kinds of maps, among which left-out visible environments choose, the first of those that are within 5 % of the
     best: ``linear`` (all weights are linear in the code), ``output`` (those of the last layer are), ``film`` (scales
