@@ -18,6 +18,7 @@ from tiny_study import write_config
 from tiny_zoo import MEMBERS, write_zoo_study
 
 from weightcast import PublishedZoo
+from weightcast.cli.main import main
 from weightcast.core.environment_table import read_environments, write_environments
 from weightcast.environments.base import BaseNetwork
 from weightcast.environments.config.study import load_study, parse_study
@@ -35,10 +36,8 @@ BASE = "conditioned"
 FEW = {"width": 8, "heads": 2, "layers": 1, "batch": 4, "training": {"steps": 3, "learning_rate": 0.003}}
 
 
-def begun(folder: Path, capsys: pytest.CaptureFixture[str] | None = None, **options: str) -> dict[str, Any]:
+def begun(folder: Path) -> dict[str, Any]:
     """``folder``/again.yaml, as the command writes it, for the zoo in ``folder``/published; with short trainings."""
-    from weightcast.cli.main import main
-
     words = [
         "zoo",
         "import",

@@ -22,6 +22,7 @@ from tiny_study import write_data
 from tiny_zoo import MEMBERS, NORMALISATION, VISIBLE, write_zoo_study
 
 from weightcast import PublishedZoo
+from weightcast.cli.main import main
 from weightcast.core.artifact_header import digest_of
 from weightcast.core.errors import InputError
 from weightcast.core.provenance import file_digest
@@ -30,6 +31,7 @@ from weightcast.environments.published.begin import Beginning, held_out_table
 from weightcast.environments.published.card import data_card
 from weightcast.environments.published.export import Export
 from weightcast.environments.published.manifest import read_manifest
+from weightcast.environments.published.reading import row_digest
 from weightcast.environments.published.states import sample_places
 from weightcast.environments.zoo import Zoo
 from weightcast.trajectories import read_trajectories
@@ -164,6 +166,11 @@ def test_nothing_is_overwritten_and_nothing_half_written_is_left(study: Path, fo
     with refused("licence", "'my own'"):
         Export(study, "my own").write(tmp_path / "new")
     assert {path.name for path in tmp_path.iterdir()} == {"copy", "other", "file"}
+
+
+def test_a_folder_of_no_study_is_one_line(tmp_path: Path) -> None:
+    with refused(tmp_path / "config.yaml", "no such file", "snakemake"):
+        Export(tmp_path, LICENCE).write(tmp_path / "zoo")
 
 
 def test_an_empty_folder_is_filled(study: Path, exported: Path, tmp_path: Path) -> None:
@@ -354,8 +361,6 @@ def test_numbers_that_are_none_are_one_line(folder: Path, name: str, tensor: str
 
 
 def test_expert_with_infinite_weights_and_all_digests_right_is_one_line(folder: Path) -> None:
-    from weightcast.environments.published.reading import row_digest
-
     name = "experts/erm-00001-of-00001.safetensors"
     tensors = load_file(folder / name)
     tensors["weights"][3, 7] = float("inf")
@@ -468,8 +473,6 @@ def test_wrong_imports_are_one_line(
 
 
 def test_a_licence_is_asked_for(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from weightcast.cli.main import main
-
     with pytest.raises(SystemExit) as caught:
         main(["zoo", "export", str(study), "-o", str(tmp_path / "zoo")])
     error = capsys.readouterr().err

@@ -110,12 +110,16 @@ def _zoos(described: Mapping[str, Any]) -> list[str]:
             f"- **Experts:** {len(experts)}, of which {diverged} diverged; "
             + (start if from_base else "each started from random weights of its own"),
             *_errors(zoo),
-            f"- **Cost:** {seconds:.1f} s for all experts together, {zoo['base_seconds']:.1f} s for their base",
+            f"- **Cost:** {_seconds(seconds)} for all experts together, {_seconds(zoo['base_seconds'])} for their base",
             f"- **Normalisation:** mean {zoo['normalisation']['mean']}, scale {zoo['normalisation']['scale']}",
             "",
         ]
         parts.append("\n".join(lines))
     return parts
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds < 1000 else f"{seconds:,.0f} s"
 
 
 def _errors(zoo: Mapping[str, Any]) -> list[str]:

@@ -90,7 +90,13 @@ class Export:
         return manifest, False
 
     def _study(self) -> tuple[Study, EnvironmentTable, list[PublishedBase]]:
-        study = load_study(self.results / "config.yaml")
+        config = self.results / "config.yaml"
+        if not config.is_file():
+            raise InputError(
+                f"{config}: no such file, expected the folder of a study that has been run; of one that was run up to "
+                f"its zoo: snakemake {config}"
+            )
+        study = load_study(config)
         table = read_environments(self.results / "environments.csv")
         if study.zoo.published is not None:
             raise InputError(
