@@ -143,7 +143,7 @@ def test_simulations_grow_with_the_root_of_their_number_at_first(
         clock[0] += 1.0
         return np.zeros((number, len(times), 3), np.int64)
 
-    monkeypatch.setattr("weightcast.cost.example_samples.simulate_jumps", simulate)
+    monkeypatch.setattr("weightcast.cost.example_samples.simulate", simulate)
     config = mini()
     config["data"]["trajectories"] |= {"train": trajectories, "held_out": 20}
     assert example_samples(parse_time_study(config))[1] == pytest.approx(times_as_long + 1)
