@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import inspect
+import re
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from refusals import refused
 from scipy.integrate import solve_ivp
+from tiny_study import ROOT
 
 from weightcast.systems.cascade import linear_cascade, saturating_cascade
 from weightcast.systems.ecology import ecology, fitness
 from weightcast.systems.epidemic import epidemic
+from weightcast.systems.families import FAMILIES
 from weightcast.systems.jump_process import JumpProcess, simulate_jumps
 from weightcast.systems.linear_diffusion import LinearDiffusion
 from weightcast.systems.stochastic import STOCHASTIC_SYSTEMS, build_stochastic_system, default_times, simulate
@@ -233,7 +239,21 @@ def test_whole_numbers_of_a_table_are_real() -> None:
 
 def test_systems_with_an_exact_law_say_so() -> None:
     found = {name for name, build in STOCHASTIC_SYSTEMS.items() if build().law is not None}
-    assert found == {"birth-death", "ornstein-uhlenbeck"}
+    assert found == {"cascade-1", "birth-death", "ornstein-uhlenbeck"}
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    """In the table of docs/across-time.md; families' settings are bold."""
+    text = (ROOT / "docs" / "across-time.md").read_text(encoding="utf-8")
+    for name, build in STOCHASTIC_SYSTEMS.items():
+        (row,) = re.findall(rf"^\| `{name}` \|.*$", text, re.MULTILINE)
+        bold = tuple(setting.name for setting in FAMILIES.get(name, ()))
+        for key, parameter in inspect.signature(build).parameters.items():
+            written = f"**{key}**" if key in bold else key
+            found = re.search(rf"{re.escape(written)} ([\d.e/-]+)", row)
+            assert found is not None, (name, key)
+            assert float(Fraction(found[1])) == pytest.approx(parameter.default), (name, key)
+        assert row.count("**") == 2 * len(bold)
 
 
 def test_settings_that_do_not_fit_are_refused() -> None:
