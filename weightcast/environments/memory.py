@@ -56,8 +56,11 @@ def largest_jobs(plan: Plan, most: int) -> list[tuple[str, int]]:
     """
     study = plan.study
     optional = {
-        "simulate": not study.data.imported,
+        "simulate": study.data.simulated,
         "import_trajectories": study.data.imported,
+        "roll_out_experts": study.data.source == "zoo",
+        **dict.fromkeys(("train_base", "train_experts"), study.zoo.published is None),
+        "finetune_bases": bool(finetuned_maps(study)),
         "train_context": study.context is not None,
         "train_in_context": study.baselines.in_context is not None,
         "find_equations": study.baselines.equations is not None,
@@ -90,6 +93,11 @@ def _import(sizes: StudySizes, of: Mapping[str, str]) -> int:
     one = data.trajectories.most * data.frames * sizes.frame
     # Perhaps read in double precision; an .npz file is read whole, with all environments of a role.
     return 6 * one + (2 * max(sizes.visible, sizes.unseen) * one if data.source == "npz" else 0)
+
+
+def _roll_out_experts(sizes: StudySizes, of: Mapping[str, str]) -> int:
+    data = sizes.study.data
+    return 6 * data.trajectories.total * data.frames * sizes.frame + sizes.ahead(1, data.trajectories.total)
 
 
 def _train_base(sizes: StudySizes, of: Mapping[str, str]) -> int:
@@ -393,6 +401,7 @@ def _show_environments(sizes: StudySizes, of: Mapping[str, str]) -> int:
 _NUMBERS: dict[str, Count[int]] = {
     "simulate": _simulate,
     "import_trajectories": _import,
+    "roll_out_experts": _roll_out_experts,
     "train_base": _train_base,
     "train_context": _train_context,
     "train_in_context": _train_in_context,

@@ -14,6 +14,7 @@ from weightcast.core.errors import InputError
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.study import Study
 from weightcast.environments.plan import source_settings
+from weightcast.environments.published.check import check_published
 from weightcast.systems import load_system, read_settings
 from weightcast.trajectories import (
     FileFormat,
@@ -46,9 +47,12 @@ def check_source(study: Study, table: EnvironmentTable, config: str | Path) -> l
     Raises:
         InputError: the first thing that is wrong, by file and field.
     """
+    if study.zoo.published is not None:
+        check_published(study, table)
     if study.data.imported:
         return _check_files(study, table, config)
-    _check_system(study, table, config)
+    if study.data.simulated:
+        _check_system(study, table, config)
     return []
 
 

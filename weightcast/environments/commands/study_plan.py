@@ -58,8 +58,11 @@ def _data(study: Study) -> Lines:
     data, counts = study.data, study.data.trajectories
     parts = f"{counts.train} train, {counts.validation} validation, {counts.test} test"
     unseen = counts.of_role("extrapolation")
+    source = f"{data.source} files in {data.directory}" if data.imported else data.source
+    if data.source == "zoo":
+        source = "none: forecasts of the environments' own experts, from published sample states"
     return [
-        f"{data.source} files in {data.directory}" if data.imported else data.source,
+        source,
         f"channels {', '.join(data.channels)} on {data.grid[0]} x {data.grid[1]} points (y, x)",
         f"{counts.total} trajectories of each {'environment' if unseen == counts else 'visible environment'}: {parts}",
         *([] if unseen == counts else [f"{unseen.total} of each unseen one: {unseen.train} train, {unseen.test} test"]),
@@ -70,7 +73,8 @@ def _data(study: Study) -> Lines:
 
 def _experts(study: Study, table: EnvironmentTable, weights: int) -> Lines:
     zoo, visible = study.zoo, len(table.visible)
-    lines = [
+    lines = [f"of {zoo.published}: none are trained"] if zoo.published else []
+    lines += [
         f"from each of {len(zoo.bases)} bases ({', '.join(zoo.bases)})"
         if len(zoo.bases) > 1
         else f"from the base {zoo.bases[0]}",
@@ -169,6 +173,8 @@ def _results(study: Study, table: EnvironmentTable) -> Lines:
                 f"note: {_some(new)} new in the table: {name} is kept, experts are trained from it; "
                 f"delete {study.results}/base to train on all {len(visible)}"
             )
+    if study.zoo.published:
+        return [f"nothing in {study.results} but what is made of the experts of {study.zoo.published}"]
     return lines or [f"no base in {study.results} yet: trained on all {len(visible)} visible environments"]
 
 

@@ -23,6 +23,12 @@ from weightcast.environments.jobs.networks import (
     TrainExperts,
     TrainInContext,
 )
+from weightcast.environments.jobs.published import (
+    AverageExperts,
+    CompareWithOwnExperts,
+    ImportExperts,
+    RollOutExperts,
+)
 from weightcast.environments.jobs.report import (
     CompareWithExperts,
     CorrelateLabels,
@@ -57,8 +63,10 @@ __all__ = [
     "JOBS",
     "STAGES",
     "AdaptToFrames",
+    "AverageExperts",
     "CollectCosts",
     "CompareWithExperts",
+    "CompareWithOwnExperts",
     "CorrelateLabels",
     "DescribePosteriors",
     "Distil",
@@ -70,6 +78,7 @@ __all__ = [
     "FoldBases",
     "GatherZoo",
     "GenerateWeights",
+    "ImportExperts",
     "ImportTrajectories",
     "LabelEnvironments",
     "ListTrajectories",
@@ -78,6 +87,7 @@ __all__ = [
     "RegressLatents",
     "RegressWeights",
     "ResolveConfig",
+    "RollOutExperts",
     "Rows",
     "Scoring",
     "ShowAttention",
@@ -104,6 +114,7 @@ JOBS: dict[str, type[StageSettings]] = {
     "resolve_config": ResolveConfig,
     "simulate": Simulate,
     "import_trajectories": ImportTrajectories,
+    "roll_out_experts": RollOutExperts,
     "list_trajectories": ListTrajectories,
     "download_era5": DownloadEra5,
     "train_base": TrainBase,
@@ -111,6 +122,8 @@ JOBS: dict[str, type[StageSettings]] = {
     "train_in_context": TrainInContext,
     "find_equations": FindEquations,
     "train_experts": TrainExperts,
+    "import_experts": ImportExperts,
+    "average_experts": AverageExperts,
     "gather_zoo": GatherZoo,
     "label_environments": LabelEnvironments,
     "train_vae": TrainVae,
@@ -136,6 +149,7 @@ JOBS: dict[str, type[StageSettings]] = {
     "show_attention": ShowAttention,
     "describe_posteriors": DescribePosteriors,
     "compare_with_experts": CompareWithExperts,
+    "compare_with_own_experts": CompareWithOwnExperts,
     "write_report": WriteReport,
 }
 """Every stage of a study across environments; the stage itself is in the module of its name."""
