@@ -225,6 +225,7 @@ _KNOWN = (
     ),
     Method("flow-matching", "baseline", "OT-CFM", "a vector field that moves samples, by conditional flow matching"),
     Method("sampling-floor", "reference", "Sampling floor", "independent samples of the truth itself"),
+    Method("exact-law", "reference", "Exact law", "the simulated system's own law: its samples, and its density"),
 )
 METHODS: dict[str, Method] = {method.name: method for method in _KNOWN}
 """Every method but the arms of generators and flows, which a study names itself, and interpolations of weights, by
