@@ -91,10 +91,9 @@ def run(folder: Path, config: Path) -> None:
         stages.setdefault(job.stage, []).append((megabytes, seconds, processor))
     print(f"{sum(processor for *_, processor in found.jobs) / 60:.1f} core-minutes of jobs")
     for stage, jobs in sorted(stages.items(), key=lambda one: -sum(processor for *_, processor in one[1])):
-        peaks, seconds, processor = zip(*jobs, strict=True)
-        print(
-            f"{stage:28s}{len(jobs):4d} jobs{sum(processor):8.0f} s of a core{sum(seconds):8.0f} s{max(peaks):8.0f} MB"
-        )
+        processor = sum(each[2] for each in jobs)
+        seconds, peak = sum(each[1] for each in jobs), max(each[0] for each in jobs)
+        print(f"{stage:28s}{len(jobs):4d} jobs{processor:8.0f} s of a core{seconds:8.0f} s{peak:8.0f} MB")
     sys.exit(found.status)
 
 
