@@ -15,9 +15,10 @@ from weightcast.core.environment_table import EnvironmentTable, read_environment
 from weightcast.environments.commands.data_survey import Edges, Pace
 from weightcast.environments.config.data import TrajectoryCounts
 from weightcast.environments.config.study import Study, load_study
+from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.jobs import ImportTrajectories, Plan
 from weightcast.runner import run_job
-from weightcast.trajectories import find_source_files, read_trajectories
+from weightcast.trajectories import find_source_files
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def imported(study: Study, table: EnvironmentTable, id: str) -> np.ndarray:
     job = {"stage": "import_trajectories", "settings": settings, "outputs": {"output": f"{shard}.csv"}, "device": "cpu"}
     source, test = ([str(files[one][part]) for one in ids] for part in (0, 1))
     run_job(json.dumps(job | {"inputs": {"source": source, "test": test}}))
-    return read_trajectories(f"{id}.nc", channels=study.data.channels, grid=study.data.grid, environment=id).values
+    return TrajectoryFolder(Path()).trajectories(id, study.data.channels).values
 
 
 def test_states_and_their_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

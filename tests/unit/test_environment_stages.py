@@ -56,7 +56,7 @@ def rows(*ids: str) -> list[dict[str, Any]]:
 
 def manifest(folder: Path) -> dict[str, str]:
     """The digest of each environment's trajectories, as the shard's manifest says."""
-    return {id: made.digest for id, made in Manifest.load(folder / "shard.csv").made.items()}
+    return {id: made.digest for id, made in Manifest.load(folder / "visible-000.csv").made.items()}
 
 
 def run(stage: str, settings: dict[str, Any], outputs: dict[str, Path] | Path, **inputs: Any) -> None:
@@ -101,10 +101,10 @@ def test_a_simulated_environment_is_the_same_alone_and_told_by_name(tmp_path: Pa
     settings = {"source": "lotka-volterra", "seed": 3, "settings": {"frames": 4, "trajectories": 2}}
     environment = {"id": "x", "parameters": {"beta": 0.5, "delta": 0.5}, "role": "visible"}
     other = environment | {"id": "y", "parameters": {"beta": 0.6, "delta": 0.5}}
-    run("simulate", settings | {"environments": [environment]}, tmp_path / "alone" / "shard.csv")
+    run("simulate", settings | {"environments": [environment]}, tmp_path / "alone" / "visible-000.csv")
     first = read_trajectories(tmp_path / "alone" / "x.nc", environment="x", channels=["prey", "predator"])
     assert first.values.shape[:3] == (2, 4, 2)
-    run("simulate", settings | {"environments": [other, environment]}, tmp_path / "both" / "shard.csv")
+    run("simulate", settings | {"environments": [other, environment]}, tmp_path / "both" / "visible-000.csv")
     second = TrajectoryFolder(tmp_path / "both").trajectories("x", ["prey", "predator"])
     assert contents_digest(first) == contents_digest(second)
     assert list(manifest(tmp_path / "both")) == ["y", "x"]
@@ -112,17 +112,17 @@ def test_a_simulated_environment_is_the_same_alone_and_told_by_name(tmp_path: Pa
 
 def test_imported_files_are_checked(trajectories: Path, tmp_path: Path) -> None:
     expected = {"channels": ["u"], "grid": GRID, "frames": 9, "trajectories": 5, "frame_step": 1.0}
-    settings, output = {"environments": rows("a", "b"), **expected}, tmp_path / "made" / "shard.csv"
+    settings, output = {"environments": rows("a", "b"), **expected}, tmp_path / "made" / "visible-000.csv"
     source = [str(trajectories / f"{id}.nc") for id in ("a", "b")]
     run("import_trajectories", settings, output, source=source)
     for id in ("a", "b"):
         read, given = TrajectoryFolder(tmp_path / "made").trajectories(id), read_trajectories(trajectories / f"{id}.nc")
         assert contents_digest(read) == contents_digest(given)
     with refused("a.nc", "6"):
-        run("import_trajectories", settings | {"trajectories": 6}, tmp_path / "no" / "shard.csv", source=source)
+        run("import_trajectories", settings | {"trajectories": 6}, tmp_path / "no" / "visible-000.csv", source=source)
     assert not (tmp_path / "no").exists()
     with refused("import_trajectories", "found 1", "expected 2"):
-        run("import_trajectories", settings, tmp_path / "no" / "shard.csv", source=source[:1])
+        run("import_trajectories", settings, tmp_path / "no" / "visible-000.csv", source=source[:1])
 
 
 def test_a_folder_of_arrays_is_imported(tmp_path: Path) -> None:
@@ -130,7 +130,12 @@ def test_a_folder_of_arrays_is_imported(tmp_path: Path) -> None:
     for number in range(2):
         np.save(tmp_path / "a" / f"{number}.npy", np.full((9, 1, *GRID), number, np.float32))
     settings = {"environments": rows("a"), "channels": ["u"], "grid": GRID, "frames": 9, "trajectories": 2}
-    run("import_trajectories", settings | {"frame_step": 0.25}, tmp_path / "made" / "shard.csv", source=tmp_path / "a")
+    run(
+        "import_trajectories",
+        settings | {"frame_step": 0.25},
+        tmp_path / "made" / "visible-000.csv",
+        source=tmp_path / "a",
+    )
     found = read_trajectories(tmp_path / "made" / "a.nc")
     assert found.values[:, 0, 0, 0, 0].tolist() == [0, 1] and found.time[1] == 0.25
 

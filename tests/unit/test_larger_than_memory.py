@@ -64,7 +64,16 @@ def test_a_vae_and_a_diffusion_are_the_same(arm: str, chain: Chain) -> None:
             one.vae.state_dict() | getattr(one, "diffusion", torch.nn.Module()).state_dict() for one in (whole, parts)
         ]
         for name, tensor in ends[0].items():
-            torch.testing.assert_close(ends[1][name], tensor, msg=name, **CLOSE)
+            torch.testing.assert_close(_counted(name, ends[1][name]), _counted(name, tensor), msg=name, **CLOSE)
+
+
+def _counted(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    """Without the key's share of an attention's bias, which changes no attention: its gradient is rounding, of which
+    AdamW makes steps as long as of any other."""
+    if not name.endswith("qkv.bias"):
+        return tensor
+    query, _, value = tensor.chunk(3)
+    return torch.cat([query, value])
 
 
 @pytest.mark.parametrize(

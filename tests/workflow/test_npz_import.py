@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 
 import numpy as np
-import xarray as xr
 import yaml
 from checkout import copy_repository
+
+from weightcast.environments.dataset import TrajectoryFolder
 
 
 def test_environments_of_a_few_files(tmp_path) -> None:
@@ -37,8 +38,8 @@ def test_environments_of_a_few_files(tmp_path) -> None:
     assert checkout.planned(config="npz.yaml")["import_trajectories"] == 2  # visible, unseen
     checkout.snakemake("simulate", config="npz.yaml")
     for id, parts, index in (("visible-2", ("train", "test"), 2), ("adapt-1", ("ood_train", "ood_test"), 1)):
-        with xr.open_dataset(tmp_path / f"data/npz/trajectories/{id}.nc") as found:
-            expected = np.concatenate([arrays[part][index] for part in parts])
-            np.testing.assert_allclose(found["x1"].squeeze(), expected[..., 1], rtol=1e-6)
-            np.testing.assert_allclose(found["time"], 0.5 * np.arange(9))
+        found = TrajectoryFolder(tmp_path / "data/npz/trajectories").trajectories(id, ["x1"])
+        expected = np.concatenate([arrays[part][index] for part in parts])
+        np.testing.assert_allclose(found.values.squeeze(), expected[..., 1], rtol=1e-6)
+        np.testing.assert_allclose(found.time, 0.5 * np.arange(9))
     assert "import_trajectories" not in checkout.planned(config="npz.yaml")

@@ -8,6 +8,7 @@ environments of a job, whose trajectories lie in one file where there are severa
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ LIST = "list-"
 """What names of lists of manifests begin with."""
 TOGETHER = "together"
 """Folder beside manifests with files of several environments."""
+
+
+_OF_A_SHARD = re.compile(r"(visible|unseen)-\d+\.csv")
 
 
 class Made(NamedTuple):
@@ -78,7 +82,7 @@ def find_files(folder: Path) -> dict[str, Path]:
     """
     files: dict[str, Path] = {}
     for path in folder.glob("*.csv"):
-        if path.name.startswith(LIST):
+        if not _OF_A_SHARD.fullmatch(path.name):
             continue
         try:
             made = Manifest.load(path).made
@@ -99,7 +103,7 @@ def forget_incomplete(folder: Path, shards: Mapping[str, Sequence[str]]) -> None
     there = {path.name for path in folder.iterdir()} | {
         f"{TOGETHER}/{path.name}" for path in folder.glob(f"{TOGETHER}/*")
     }
-    manifests = {name.removesuffix(".csv") for name in there if name.endswith(".csv") and not name.startswith(LIST)}
+    manifests = {name.removesuffix(".csv") for name in there if _OF_A_SHARD.fullmatch(name)}
     for shard in manifests & set(shards):
         with suppress(InputError):
             manifest = Manifest.load(folder / f"{shard}.csv")

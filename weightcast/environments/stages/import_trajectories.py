@@ -69,6 +69,8 @@ def import_trajectories(
     Raises:
         InputError: they cannot be read, or are not what the study expects.
     """
+    _digest.cache_clear()  # what was read before may be another file by now
+    _archive.cache_clear()
     if len(source) != len(settings.ids) or len(test) not in (0, len(source)):
         raise InputError(
             f"job import_trajectories: inputs: found {len(source)} and {len(test)} files, expected {len(settings.ids)} "
