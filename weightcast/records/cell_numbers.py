@@ -89,8 +89,8 @@ def numbers_of(
         number = cell.replace(",", ".") if decimal == "," and "." not in cell else cell
         if _NUMBER.fullmatch(number) is None or not np.isfinite(float(number)):
             raise InputError(
-                f"{where(int(np.argmax(codes == position)))}: found {shown(cell)}, expected a number or an empty cell (--missing MARK names other "
-                "marks of missing values)"
+                f"{where(int(np.argmax(codes == position)))}: found {shown(cell)}, expected a number or an empty "
+                "cell (--missing MARK names other marks of missing values)"
             )
         value = float(number)
         if str(value) not in numeric:

@@ -74,8 +74,9 @@ def arrange(rows: Rows, settings: RecordSettings, channels: tuple[str, ...]) -> 
         if not np.array_equal(rows.values[one], rows.values[other], equal_nan=True):
             found = f"{rows.names[rows.places[other]]} at {calendar.label(int(steps[other]))}"
             raise InputError(
-                f"{rows.where(int(other))}: found {found} again, with other values than in {rows.where(int(one)).rpartition(': ')[2]}, expected one row for a "
-                "place and a time (a local clock that is set back has an hour twice: give times with offsets from UTC)"
+                f"{rows.where(int(other))}: found {found} again, with other values than in {rows.where(int(one))}, "
+                "expected one row for a place and a time (a local clock that is set back has an hour twice: give times "
+                "with offsets from UTC)"
             )
     if again.any():
         notes.append(f"{int(again.sum())} rows say the same as another one, and count once")

@@ -41,13 +41,13 @@ class Survey:
         grid: points along (y, x).
         trajectories: least and greatest number in a file.
         frames: least and greatest number in a trajectory.
-        counts: which trajectories train and test, where files say so themselves; they are then those of an adaptation
-            benchmark, which trains on all frames (docs/adaptation.md).
+        counts: which trajectories train and test, where that is settled: by files of an adaptation benchmark, or by how
+            a long table is cut.
         periodic: whether fields go on at the opposite side.
         substeps: of an integrator between two frames of a state, as much as it changes between them.
     """
 
-    format: FileFormat | Literal["npz"]
+    format: FileFormat | Literal["npz", "table"]
     channels: tuple[str, ...]
     grid: tuple[int, int]
     trajectories: tuple[int, int]
@@ -55,6 +55,11 @@ class Survey:
     counts: TrajectoryCounts | None = None
     periodic: bool = False
     substeps: int = 1
+
+    @property
+    def benchmark(self) -> bool:
+        """Whether files are those of an adaptation benchmark, which trains on all frames (docs/adaptation.md)."""
+        return self.format == "npz"
 
     @property
     def without_grid(self) -> bool:

@@ -13,7 +13,9 @@ from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.errors import InputError
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.study import Study
-from weightcast.environments.plan import source_settings
+from weightcast.environments.plan import record_settings, source_settings
+from weightcast.environments.table_trajectories import TableTrajectories
+from weightcast.records.doubtful_values import doubts
 from weightcast.systems import load_system, read_settings
 from weightcast.trajectories import (
     FileFormat,
@@ -25,6 +27,7 @@ from weightcast.trajectories import (
     read_npz_environment,
     read_trajectories,
 )
+from weightcast.trajectories.checks import check_finite
 from weightcast.trajectories.npz_folder import environment_index
 
 # What systems call the number of points along each side of their frames.
@@ -122,6 +125,8 @@ def _check_system(study: Study, table: EnvironmentTable, config: str | Path) -> 
 
 def _check_files(study: Study, table: EnvironmentTable, config: str | Path) -> list[str]:
     data = study.data
+    if data.source == "table":
+        return _check_table(study, table, config)
     assert data.directory is not None  # parse_study has seen to it
     format = cast(FileFormat, data.source)
     refuse_own_folder(data.directory, study.trajectories, f"{config}: data.directory")
@@ -151,6 +156,18 @@ def _check_files(study: Study, table: EnvironmentTable, config: str | Path) -> l
             )
     warnings += _different_steps(steps)
     return warnings
+
+
+def _check_table(study: Study, table: EnvironmentTable, config: str | Path) -> list[str]:
+    """The same of a long table; its warnings say what of it is doubtful."""
+    data = study.data
+    found = TableTrajectories(data.files, record_settings(data), data.channels, config)
+    found.check_places(table.ids, table.path)
+    for environment in progress(list(table), "checking data"):
+        counts = data.trajectories.of_role(environment.role)
+        trajectories = found.trajectories(environment.id, data.frames, (counts.train, counts.validation, counts.test))
+        check_finite(Path(data.files[0]), trajectories.values, data.channels)
+    return doubts(found.records)
 
 
 def _check_archives(data: DataSettings, table: EnvironmentTable) -> None:

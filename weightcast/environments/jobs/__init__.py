@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from weightcast.core.job import StageSettings
 from weightcast.environments.jobs.data import (
+    CutRecords,
     DownloadEra5,
     ImportTrajectories,
     ListTrajectories,
@@ -60,6 +61,7 @@ __all__ = [
     "CollectCosts",
     "CompareWithExperts",
     "CorrelateLabels",
+    "CutRecords",
     "DescribePosteriors",
     "Distil",
     "DownloadEra5",
@@ -104,6 +106,7 @@ JOBS: dict[str, type[StageSettings]] = {
     "resolve_config": ResolveConfig,
     "simulate": Simulate,
     "import_trajectories": ImportTrajectories,
+    "cut_records": CutRecords,
     "list_trajectories": ListTrajectories,
     "download_era5": DownloadEra5,
     "train_base": TrainBase,
