@@ -46,10 +46,11 @@ def hold_out(
         return _roles(ids, chosen, "extrapolation"), "the farthest from the others"
     if count is not None:
         raise InputError("--held-out-count: found it beside names of places, expected --held-out random or farthest")
+    same = {id.lower(): id for id in ids}
     chosen = []
     for name in wanted:
-        id = name if name in ids else place_id(name)
-        if id not in ids:
+        id = same.get(name.lower()) or same.get(place_id(name).lower())
+        if id is None:
             raise InputError(
                 f"--held-out: found no place {name!r}, expected random, farthest, or some of {listed(ids)}"
             )

@@ -105,8 +105,13 @@ OF_WINDOWS = """\
   # Windows without missing values, in time: the first train, the next ones make choices, the last ones are seen by the
   # evaluation alone. All places have as many, and the same parts.
 """
-OF_NPY = "  # time between frames, which the files do not hold"
-OF_RECORDS = "  # how the table is read and cut: docs/own-data.md"
+DIRECTORY = """\
+  directory: $directory
+  settings: $settings$settings_comment
+"""
+OF_RECORDS = """\
+  # How the table is read and cut: docs/own-data.md.
+"""
 OF_A_BENCHMARK = """\
   # As the files say. Of those that train some may make choices instead: {train: 3, validation: 1, ...}. Of an unseen
   # environment unseen_train are shown, and none makes choices.
@@ -223,8 +228,8 @@ def fill_template(
         "table": str(table.path),
         "logarithmic": logarithmic_parameters(table),
         "format": found.format,
-        "where": {"files": [str(file) for file in data]} if of_records else {"directory": str(data[0])},
-        "settings": settings or ({"frame_step": 1.0} if npy else {}),
+        "directory": str(data[0]),
+        "settings": {"frame_step": 1.0} if npy else {},
         "channels": list(found.channels),
         "grid": list(found.grid),
         "frames": found.frames[0],
@@ -259,7 +264,12 @@ def fill_template(
         **(OF_STATES if state else OF_FIELDS),
     }
     written = {key: _yaml(value) for key, value in values.items()}
-    written["where"] = written["where"][1:-1]  # a key and its value, on a line of their own
+    comment = "  # time between frames, which the files do not hold" if npy else ""
+    source = Template(DIRECTORY).substitute(written, settings_comment=comment)
+    if of_records:
+        source = (
+            _block({"files": [str(file) for file in data]}) + OF_RECORDS + _block({"settings": dict(settings or {})})
+        )
     context = CONTEXT_OF_STATES if state else CONTEXT_OF_FIELDS
     if state or found.periodic:
         context += OF_EQUATIONS
@@ -277,7 +287,7 @@ def fill_template(
         equations=Template(EQUATIONS).substitute(written) if state else "",
         explain=EXPLAIN_STATES if state else EXPLAIN_FIELDS,
         grid_comment="a state without a grid" if state else "points along y, x",
-        settings_comment=OF_NPY if npy else OF_RECORDS if of_records else "",
+        source=source,
         split_comment=OF_A_BENCHMARK if benchmark else OF_WINDOWS if of_records else OF_ONE_FILE,
         adaptation_scores=ADAPTATION_SCORES if benchmark else "",
     )
@@ -319,3 +329,9 @@ def choose_modes(points: int) -> int:
 def _yaml(value: Any) -> str:
     """A value as YAML on one line, quoted where YAML would take text for something else."""
     return yaml.safe_dump([value], default_flow_style=True, width=float("inf"), sort_keys=False).strip()[1:-1]
+
+
+def _block(section: dict[str, Any]) -> str:
+    """A section as YAML, a key a line, as it stands inside another one."""
+    text = yaml.safe_dump(section, default_flow_style=False, width=float("inf"), sort_keys=False, allow_unicode=True)
+    return "".join(f"  {line}\n" for line in text.splitlines())
