@@ -23,7 +23,7 @@ class RecordSettings(Settings):
     parameters: dict[str, str] = Field(default_factory=dict)
     """Columns of numbers that never change in a place, by the names that parameters have in the table of
     environments."""
-    separator: Literal[",", ";", "\t", "|", " "] | None = None
+    separator: Literal[",", ";", "|", "tab", "space"] | None = None
     """Between cells of a text; null: recognised."""
     decimal: Literal[".", ","] | None = None
     """Mark of decimals; null: recognised."""

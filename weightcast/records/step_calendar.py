@@ -15,8 +15,8 @@ from weightcast.core.errors import InputError
 from weightcast.records.cell_times import NANOSECONDS, Times, times_of
 
 DAY = 86400 * NANOSECONDS
-TOLERANCE = 1e-3
-"""Of a step, by which a time may be off: numbers such as 41640.0417 are rounded."""
+TOLERANCE = 0.02
+"""Of a step, by which a time may be off: numbers such as 41640.0417 are rounded, clocks are a minute late."""
 UNITS = {"week": 7 * DAY, "day": DAY, "hour": 3600 * NANOSECONDS, "minute": 60 * NANOSECONDS, "second": NANOSECONDS}
 MONTH_DAYS = (28, 31)
 
@@ -157,16 +157,16 @@ def _check_steps(
 
 
 def _most_common(distances: NDArray[np.float64] | NDArray[np.int64]) -> float:
-    """Of distances that agree within the tolerance, the median of the largest group."""
+    """The distance that is there most often; of numbers, which are rounded, the mean of those that are nearly it."""
     if distances.dtype.kind == "i":
         found, counts = np.unique(distances, return_counts=True)
         return float(found[counts.argmax()])
-    digits = -math.floor(math.log10(float(np.median(distances)) * TOLERANCE))
-    rounded = np.round(distances, digits)
-    found, counts = np.unique(rounded, return_counts=True)
-    step = float(np.mean(distances[rounded == found[counts.argmax()]]))
-    nearest = float(f"{step:.3g}")
-    return nearest if abs(step - nearest) < 1e-6 * step else step
+    digits = 1 - math.floor(math.log10(float(np.median(distances))))
+    found, counts = np.unique(np.round(distances, digits), return_counts=True)
+    likely = float(found[counts.argmax()])
+    step = float(np.mean(distances[np.abs(distances - likely) < 0.2 * likely]))
+    plain = float(f"{step:.3g}")
+    return plain if abs(step - plain) < 1e-6 * step else step
 
 
 def _in_months(values: NDArray[np.int64], distances: NDArray[np.int64]) -> bool:

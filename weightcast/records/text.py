@@ -24,6 +24,7 @@ EXPECTED = "a table as text, with a row for each time"
 GZIP = b"\x1f\x8b"
 SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas", "|": "bars"}
 FIRST_LINES = 20
+_CHARACTERS = {"tab": "\t", "space": " "}
 _BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _OTHER_FORMATS = {
     b"PK\x03\x04": "a ZIP archive or a spreadsheet",
@@ -45,7 +46,7 @@ def read_text_table(file: Path, settings: RecordSettings) -> Cells:
         InputError: the file cannot be read, is no text, or rows have different numbers of cells.
     """
     text, notes = decoded(file, file_bytes(file), settings.encoding)
-    separator = settings.separator or _separator(text)
+    separator = _CHARACTERS.get(settings.separator or "", settings.separator) or _separator(text)
     if separator == " ":
         lines = ((number, line.split()) for number, line in enumerate(text.splitlines(), start=1))
     else:

@@ -51,7 +51,7 @@ def table_layout(arguments: argparse.Namespace) -> TableLayout:
     settings = RecordSettings(
         environment=arguments.environment,
         time=arguments.time or [],
-        separator={"tab": "\t", "space": " "}.get(arguments.separator, arguments.separator),
+        separator=arguments.separator,
         decimal=arguments.decimal,
         encoding=arguments.encoding,
         dates=arguments.dates,
