@@ -22,6 +22,8 @@ OTHER_FRAMES = 21
 MOST_FRAMES = 49
 """Twice a day of hours."""
 FEWEST_FRAMES = 5
+FEWEST_GIVEN = 3
+"""Steps of a window, where somebody says so."""
 FEWEST_TRAINED = 3
 """Windows that most places should have to train, or windows are made shorter."""
 TOO_FEW = 0.25
@@ -75,6 +77,9 @@ def divide(
     Raises:
         InputError: records are too short, or fewer than three places have enough windows.
     """
+    for option, value, least in (("--frames", frames, FEWEST_GIVEN), ("--gap", gap, 0)):
+        if value is not None and value < least:
+            raise InputError(f"{option}: found {value}, expected {least} or more")
     problem = InputError(f"{where}: found records of {records.steps} steps, expected more")
     for chosen in [frames] if frames is not None else _candidates(records.calendar):
         apart = choose_trained_frames(chosen) - 1 if gap is None else gap
