@@ -6,7 +6,7 @@ import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -44,7 +44,7 @@ class Times:
         notes: what was recognised and is not plain.
     """
 
-    values: NDArray[np.float64] | NDArray[np.int64]
+    values: NDArray[Any]
     dates: bool
     notes: tuple[str, ...] = ()
 

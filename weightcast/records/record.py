@@ -47,7 +47,7 @@ class Records:
     @property
     def complete(self) -> NDArray[np.bool_]:
         """Whether every channel has a value, [place, step]."""
-        return ~np.isnan(self.values).any(axis=2)
+        return np.asarray(~np.isnan(self.values).any(axis=2))
 
 
 def arrange(rows: Rows, settings: RecordSettings, channels: tuple[str, ...]) -> Records:

@@ -129,6 +129,7 @@ def rows_of(tables: Sequence[Cells], settings: RecordSettings, channels: Sequenc
 def _tidy(cells: Cells, settings: RecordSettings, channels: Sequence[str]) -> Rows:
     """Of one file, whose rows are a place at a time each."""
     count = len(cells.rows)
+    names: tuple[str, ...]
     if settings.environment is None:
         places, names = np.zeros(count, np.int64), (stem_of(cells.file),)
     else:

@@ -154,7 +154,8 @@ def _variable(file: Path, dataset: xr.Dataset, name: str, dimensions: tuple[str,
 def default_fill(dtype: np.dtype[Any]) -> float | None:
     """What NetCDF writes where nobody wrote; None of bytes, of which every value is a value."""
     key = dtype.str[1:]
-    return netCDF4.default_fillvals.get(key) if dtype.itemsize > 1 else None
+    fills: dict[str, Any] = netCDF4.default_fillvals
+    return fills.get(key) if dtype.itemsize > 1 else None
 
 
 def valid_range(attributes: Any) -> tuple[float, float]:

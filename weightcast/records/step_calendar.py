@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -131,7 +131,7 @@ def find_calendar(
 
 
 def _check_steps(
-    values: NDArray[np.float64] | NDArray[np.int64],
+    values: NDArray[Any],
     places: NDArray[np.int64],
     order: NDArray[np.int64],
     calendar: StepCalendar,
@@ -156,7 +156,7 @@ def _check_steps(
             )
 
 
-def _most_common(distances: NDArray[np.float64] | NDArray[np.int64]) -> float:
+def _most_common(distances: NDArray[Any]) -> float:
     """The distance that is there most often; of numbers, which are rounded, the mean of those that are nearly it."""
     if distances.dtype.kind == "i":
         found, counts = np.unique(distances, return_counts=True)
@@ -169,7 +169,7 @@ def _most_common(distances: NDArray[np.float64] | NDArray[np.int64]) -> float:
     return plain if abs(step - plain) < 1e-6 * step else step
 
 
-def _in_months(values: NDArray[np.int64], distances: NDArray[np.int64]) -> bool:
+def _in_months(values: NDArray[Any], distances: NDArray[Any]) -> bool:
     """Whether dates are the same day of every month, or the last one, and a month or more apart."""
     days = distances / DAY
     if days.min() < MONTH_DAYS[0] or not np.isin(np.unique(distances % DAY), [0]).all():
@@ -179,7 +179,7 @@ def _in_months(values: NDArray[np.int64], distances: NDArray[np.int64]) -> bool:
     return bool((stamps.day == stamps.day[0]).all() or stamps.is_month_end.all())
 
 
-def _months(values: NDArray[np.float64] | NDArray[np.int64]) -> NDArray[np.int64]:
+def _months(values: NDArray[Any]) -> NDArray[np.int64]:
     stamps = pd.DatetimeIndex(np.asarray(values, np.int64))
     return np.asarray(stamps.year * 12 + stamps.month - 1, np.int64)
 

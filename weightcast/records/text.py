@@ -46,6 +46,7 @@ def read_text_table(file: Path, settings: RecordSettings) -> Cells:
         InputError: the file cannot be read, is no text, or rows have different numbers of cells.
     """
     text, notes = decoded(file, file_bytes(file), settings.encoding)
+    lines: Iterator[tuple[int, list[str]]]
     separator = _CHARACTERS.get(settings.separator or "", settings.separator) or _separator(text)
     if separator == " ":
         lines = ((number, line.split()) for number, line in enumerate(text.splitlines(), start=1))
