@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from weightcast.core.errors import InputError
 from weightcast.core.netcdf_file import write_netcdf
 from weightcast.trajectories import checks
+from weightcast.trajectories.classic_netcdf import is_whole
 from weightcast.trajectories.record import Trajectories
 
 DIMENSIONS = ("trajectory", "time", "y", "x")
@@ -111,6 +112,8 @@ def read_trajectories(
         checks.check_parameters(path, found_parameters, parameters)
         try:
             values = _load_values(dataset, names, sizes)
+            for name in names:
+                _check_valid(path, dataset, name, values[:, :, names.index(name)])
             coordinates = {name: _load_coordinate(path, dataset, name) for name in DIMENSIONS[1:]}
         except (OSError, RuntimeError, IndexError) as error:
             raise unreadable(path, error) from None
@@ -141,19 +144,12 @@ def unreadable(path: Path, error: Exception) -> InputError:
 
 
 def check_whole(path: Path) -> None:
-    """Refuse a file in the classic format whose end is missing: the NetCDF library reads zeros there, and says nothing.
+    """Refuse a file in a classic format whose end is missing: the NetCDF library reads zeros there, and says nothing.
 
-    SciPy's reader maps every variable when it opens a file, and so notices. (HDF5, under version 4, notices itself.)
+    (HDF5, under version 4, notices itself.)
     """
-    with path.open("rb") as file:
-        if file.read(4) not in (b"CDF\x01", b"CDF\x02"):
-            return
-    try:
-        from scipy.io import netcdf_file  # slow to import, and of old files alone
-
-        netcdf_file(path, mmap=True).close()
-    except (ValueError, IndexError, TypeError, KeyError):
-        raise unreadable(path, ValueError("the file ends too early")) from None
+    if not is_whole(path):
+        raise unreadable(path, ValueError("the file ends too early"))
 
 
 def _expected_dimensions(dataset: xr.Dataset) -> tuple[str, ...]:
@@ -212,10 +208,35 @@ def _load_values(dataset: xr.Dataset, names: Sequence[str], sizes: Mapping[str, 
     return values
 
 
+def _check_valid(path: Path, dataset: xr.Dataset, name: str, values: NDArray[np.float32]) -> None:
+    """No value [trajectory, time, y, x] outside of what the file says is valid, which stands for a missing one."""
+    attributes, encoding = dataset[name].attrs, dataset[name].encoding
+    low, high = np.ravel(attributes.get("valid_range", (-np.inf, np.inf)))[:2]
+    limits = np.array([max(low, attributes.get("valid_min", -np.inf)), min(high, attributes.get("valid_max", np.inf))])
+    if np.isinf(limits).all():
+        return
+    # They are given as values are stored: packed ones as integers.
+    limits = limits * float(encoding.get("scale_factor", 1.0)) + float(encoding.get("add_offset", 0.0))
+    slack = 1e-6 * np.abs(limits[np.isfinite(limits)]).max()
+    wrong = (values < limits.min() - slack) | (values > limits.max() + slack)
+    if wrong.any():
+        trajectory, time, y, x = map(int, np.unravel_index(int(wrong.argmax()), wrong.shape))
+        raise InputError(
+            f"{path}: {name}: found {values[trajectory, time, y, x]:g} at trajectory {trajectory}, time {time}, y {y}, "
+            f"x {x} (indices from 0), expected values from {limits.min():g} to {limits.max():g}, which the file says "
+            "are valid"
+        )
+
+
 def _load_coordinate(path: Path, dataset: xr.Dataset, name: str) -> NDArray[np.float64]:
     if name not in dataset.coords:
         return np.arange(dataset.sizes.get(name, 1), dtype=np.float64)
     checks.check_numeric(path, name, dataset[name].dtype)
+    if dataset[name].ndim > 1 or dataset[name].dims not in ((), (name,)):
+        raise InputError(
+            f"{path}: {name}: found the dimensions ({', '.join(map(str, dataset[name].dims))}), expected ({name}): the "
+            "same in all trajectories"
+        )
     coordinate = np.atleast_1d(dataset[name].to_numpy()).astype(np.float64)  # a point that was picked has a scalar
     checks.check_coordinate(path, name, coordinate)
     return coordinate

@@ -69,6 +69,7 @@ def read_npy_environment(
         for trajectory, array in enumerate(arrays):
             values[trajectory] = array.transpose(0, 1, 3, 2)
     checks.check_finite(path, values, channels)
+    checks.check_marks(path, values, channels)
     return Trajectories(
         values=values,
         channels=tuple(channels),

@@ -74,6 +74,9 @@ def read_observed_frames(
             frame_step = _frame_step(_time(path, dataset))
             if frame is not None:
                 dataset = _only_frame(path, dataset, frame)
+            # Files of the same places may be stored from north to south or the other way.
+            backwards = [name for name in ("y", "x") if _decreases(path, dataset, name)]
+            dataset = dataset.isel({name: slice(None, None, -1) for name in backwards})
             values = np.stack([_channel(dataset, name) for name in channels], axis=2)
             found = ObservedFrames(
                 values=values,
@@ -90,6 +93,7 @@ def read_observed_frames(
         raise unreadable(path, error) from None
     checks.check_counts(path, values.shape[0], values.shape[1], minimum_trajectories=1, minimum_frames=1)
     known = np.nan_to_num(values, nan=0.0, posinf=np.inf, neginf=-np.inf) if masked else values
+    checks.check_marks(path, values, channels)
     checks.check_finite(path if frame is None else Path(f"{path} (frame {frame} alone)"), known, channels)
     return found
 
@@ -146,6 +150,16 @@ def _time(path: Path, dataset: xr.Dataset) -> NDArray[np.float64] | None:
     time = np.atleast_1d(dataset["time"].to_numpy().astype(np.float64))
     checks.check_coordinate(path, "time", time)
     return time
+
+
+def _decreases(path: Path, dataset: xr.Dataset, name: str) -> bool:
+    """Whether a coordinate of the grid runs backwards."""
+    if name not in dataset.coords or dataset[name].dims != (name,) or dataset.sizes[name] < 2:
+        return False
+    checks.check_numeric(path, name, dataset[name].dtype)
+    coordinate = dataset[name].to_numpy().astype(np.float64)
+    checks.check_coordinate(path, name, coordinate)
+    return bool(coordinate[0] > coordinate[-1])
 
 
 def _frame_step(time: NDArray[np.float64] | None) -> float | None:

@@ -23,9 +23,9 @@ from weightcast.trajectories import (
     find_environment_files,
     find_npz_files,
     read_archive,
+    read_imported,
     read_npy_environment,
     read_npz_environment,
-    read_trajectories,
 )
 from weightcast.trajectories.checks import check_finite
 from weightcast.trajectories.npz_folder import environment_index
@@ -82,7 +82,7 @@ def read_file(
             minimum_frames=minimum_frames,
             minimum_trajectories=minimum_trajectories,
         )
-    return read_trajectories(
+    return read_imported(
         file,
         channels=channels,
         grid=grid,
