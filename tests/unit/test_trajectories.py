@@ -513,3 +513,9 @@ def test_times_of_every_trajectory_are_refused(tmp_path: Path) -> None:
         file.createVariable("time", "f8", ("trajectory", "time"))[:] = times.values
     with refused("a.nc", "time: found the dimensions (trajectory, time)"):
         read_trajectories(path)
+
+
+def test_arrays_with_channels_last(tmp_path: Path) -> None:
+    np.save(tmp_path / "beta_1.0.npy", np.zeros((5, 12, 12, 2)))
+    with refused("beta_1.0.npy", "(5, 12, 12, 2)", "looks like (time, x, y, channel)"):
+        read_npy_environment(tmp_path / "beta_1.0.npy", ["u", "v"])

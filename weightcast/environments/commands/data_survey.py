@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from weightcast.core.console.progress import progress
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.errors import InputError
+from weightcast.environments.commands.alike import AlikeFiles
 from weightcast.environments.commands.source_data import read_file
 from weightcast.environments.config.data import TrajectoryCounts
 from weightcast.trajectories import FileFormat, find_environment_files
@@ -122,7 +123,7 @@ def survey(directory: Path, table: EnvironmentTable, channels: Sequence[str] | N
     """
     format = recognise_format(directory)
     grid: tuple[int, int] | None = None
-    trajectories, frames, edges, pace = [], [], Edges(), Pace()
+    trajectories, frames, edges, pace, alike = [], [], Edges(), Pace(), AlikeFiles()
     for id, file in progress(find_environment_files(directory, table, format).items(), "reading data"):
         if channels is None and format == "npy":
             channels = _numbered_channels(file)
@@ -131,6 +132,7 @@ def survey(directory: Path, table: EnvironmentTable, channels: Sequence[str] | N
         trajectories.append(len(found.values))
         frames.append(len(found.time))
         edges.see(found.values)
+        alike.see(file, found)
         _check_enough(file, grid, trajectories[-1], frames[-1])
         if table[id].role == "visible":
             pace.see(found.values)

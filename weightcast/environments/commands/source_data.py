@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
-
-import numpy as np
 
 from weightcast.core.console.progress import progress
 from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.errors import InputError
+from weightcast.environments.commands.alike import AlikeFiles
+from weightcast.environments.commands.doubts import doubts_of_table, doubts_of_values
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.study import Study
 from weightcast.environments.plan import record_settings, source_settings
@@ -32,7 +32,6 @@ from weightcast.trajectories.npz_folder import environment_index
 
 # What systems call the number of points along each side of their frames.
 GRID_SETTINGS = ("grid_size", "tile_size")
-FRAME_STEP_TOLERANCE = 1e-3
 
 
 def check_source(study: Study, table: EnvironmentTable, config: str | Path) -> list[str]:
@@ -49,10 +48,11 @@ def check_source(study: Study, table: EnvironmentTable, config: str | Path) -> l
     Raises:
         InputError: the first thing that is wrong, by file and field.
     """
+    warnings = doubts_of_table(table)
     if study.data.imported:
-        return _check_files(study, table, config)
+        return [*warnings, *_check_files(study, table, config)]
     _check_system(study, table, config)
-    return []
+    return warnings
 
 
 def read_file(
@@ -134,8 +134,7 @@ def _check_files(study: Study, table: EnvironmentTable, config: str | Path) -> l
         _check_archives(data, table)
         return []
     files = find_environment_files(data.directory, table, format)
-    steps: dict[Path, float] = {}
-    warnings = []
+    alike, warnings = AlikeFiles(), []
     for id, file in progress(files.items(), "checking data"):
         trajectories = read_file(
             file,
@@ -147,14 +146,8 @@ def _check_files(study: Study, table: EnvironmentTable, config: str | Path) -> l
             minimum_frames=data.frames,
             minimum_trajectories=data.trajectories.of_role(table[id].role).total,
         )
-        found = np.diff(trajectories.time[: data.frames])
-        steps[file] = float(np.median(found))
-        if not _close(found, steps[file]):
-            warnings.append(
-                f"{file}: time: found steps between {found.min():g} and {found.max():g}, expected one step: "
-                "a predictor learns the map from a frame to the next"
-            )
-    warnings += _different_steps(steps)
+        alike.see(file, trajectories, data.frames)
+        warnings += doubts_of_values(file, trajectories)
     return warnings
 
 
@@ -191,16 +184,3 @@ def _check_archives(data: DataSettings, table: EnvironmentTable) -> None:
                 test_trajectories=counts.test,
                 minimum_frames=data.frames,
             )
-
-
-def _different_steps(steps: dict[Path, float]) -> Iterable[str]:
-    """A warning for the first file whose frames are not as far apart as those of the first file."""
-    (first, expected), *others = steps.items()
-    for file, found in others:
-        if not _close(np.array([found]), expected):
-            yield f"{file}: time: found frames {found:g} apart, expected {expected:g} as in {first}"
-            return
-
-
-def _close(found: np.ndarray, expected: float) -> bool:
-    return bool(np.allclose(found, expected, rtol=FRAME_STEP_TOLERANCE, atol=0.0))
