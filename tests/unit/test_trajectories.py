@@ -497,7 +497,7 @@ def test_values_outside_of_the_valid_range(tmp_path: Path) -> None:
     read_trajectories(users_file(tmp_path / "b.nc", u=array))
     packed = field().assign_attrs(valid_range=np.array([0, 700], np.int16))
     path = tmp_path / "c.nc"
-    xr.Dataset({"u": packed}).to_netcdf(path, encoding={"u": {"dtype": "int16", "scale_factor": 0.5}})  # 351 and more are not
+    xr.Dataset({"u": packed}).to_netcdf(path, encoding={"u": {"dtype": "int16", "scale_factor": 0.5}})
     with refused("c.nc", "u: found 351", "from 0 to 350"):
         read_trajectories(path)
 

@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from weightcast.core.errors import InputError
-from weightcast.trajectories import checks
+from weightcast.trajectories import checks, read_npy_environment
 from weightcast.trajectories.netcdf import DIMENSIONS, check_whole, unreadable
 
 OPTIONAL = DIMENSIONS[:2]
@@ -49,7 +49,8 @@ def read_observed_frames(
 ) -> ObservedFrames:
     """Read and validate frames from NetCDF with the dimensions (trajectory, time, y, x), the first two optional.
 
-    Where the grid is a single point, y and x may be missing, too.
+    Where the grid is a single point, y and x may be missing, too. An array in `.npy`, (time, channel, x, y) or (time,
+    channel), is a trajectory as well; it says nothing of time.
 
     Args:
         path: of the file.
@@ -64,6 +65,8 @@ def read_observed_frames(
             frame; or a value is not finite.
     """
     path = Path(path)
+    if path.suffix == ".npy":
+        return _of_array(path, channels, grid, frame, coarse)
     try:
         with _open(path) as dataset:
             for name in channels:
@@ -96,6 +99,22 @@ def read_observed_frames(
     checks.check_marks(path, values, channels)
     checks.check_finite(path if frame is None else Path(f"{path} (frame {frame} alone)"), known, channels)
     return found
+
+
+def _of_array(
+    path: Path, channels: Sequence[str], grid: Sequence[int], frame: int | None, coarse: bool
+) -> ObservedFrames:
+    """One trajectory from a file, or several from a folder's."""
+    found = read_npy_environment(path, channels, parameters={})
+    own = (len(found.y), len(found.x))
+    if not (coarse and is_coarser(own, grid)):
+        checks.check_grid(path, own, (grid[0], grid[1]))
+    values = found.values
+    if frame is not None:
+        if not -values.shape[1] <= frame < values.shape[1]:
+            raise InputError(f"{path}: time: found {values.shape[1]} frames, expected one with the index {frame}")
+        values = values[:, [frame]]
+    return ObservedFrames(values=values, time=None, frame_step=None, coordinates={}, attributes={})
 
 
 def is_coarser(found: Sequence[int], grid: Sequence[int]) -> bool:
