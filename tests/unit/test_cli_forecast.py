@@ -195,8 +195,8 @@ def test_frames_that_do_not_fit_the_model(
     cases = [
         (given.rename(v="w"), ("channel v", "u, w")),
         (given.isel(x=slice(0, 6)), ("grid", "found 6 x 6", "expected 6 x 8")),
-        (given.rename(y="latitude"), ("channel u", "latitude")),
-        (given.expand_dims("sample"), ("channel u", "sample")),
+        (given.rename(y="rows"), ("channel u", "rows")),
+        (given.expand_dims(sample=2), ("channel u", "sample")),
         (given.isel(trajectory=slice(0, 0)), ("trajectory", "found 0")),
         (given.assign(v=given["v"].isel(time=0, drop=True)), ("channel v", "other dimensions than those of u")),
         (given.assign(v=given["v"].where(given["v"].time < 1.2)), ("found NaN", "channel v")),

@@ -23,6 +23,7 @@ from weightcast.trajectories import (
     read_trajectories,
     write_trajectories,
 )
+from weightcast.trajectories.netcdf import unused_variables
 from weightcast.trajectories.npy import parameters_in_name
 
 ROOT = Path(__file__).parents[2]
@@ -206,14 +207,14 @@ def test_a_file_with_a_grid_has_it_for_all_channels(tmp_path: Path) -> None:
     assert read_trajectories(path).channels == ("u",)
     with refused(path, "channel mean", "(trajectory, time)", "(trajectory, time, y, x)"):
         read_trajectories(path, channels=["mean"])
-    other = users_file(tmp_path / "b.nc", u=field(("trajectory", "time", "latitude", "longitude")), mean=mean)
-    with refused(other, "no variable", "u(trajectory, time, latitude, longitude)"):
+    other = users_file(tmp_path / "b.nc", u=field(("trajectory", "time", "rows", "columns")), mean=mean)
+    with refused(other, "no variable", "u(trajectory, time, rows, columns)"):
         read_trajectories(other)
 
 
 def test_misnamed_dimensions_are_refused(tmp_path: Path) -> None:
-    path = users_file(tmp_path / "a.nc", u=field(("trajectory", "time", "latitude", "longitude")))
-    with refused(path, "channel u", "(trajectory, time, latitude, longitude)", "(trajectory, time, y, x)"):
+    path = users_file(tmp_path / "a.nc", u=field(("trajectory", "time", "rows", "columns")))
+    with refused(path, "channel u", "(trajectory, time, rows, columns)", "(trajectory, time, y, x)"):
         read_trajectories(path, channels=["u"])
 
 
@@ -519,3 +520,14 @@ def test_arrays_with_channels_last(tmp_path: Path) -> None:
     np.save(tmp_path / "beta_1.0.npy", np.zeros((5, 12, 12, 2)))
     with refused("beta_1.0.npy", "(5, 12, 12, 2)", "looks like (time, x, y, channel)"):
         read_npy_environment(tmp_path / "beta_1.0.npy", ["u", "v"])
+
+
+def test_dimensions_that_are_called_otherwise(tmp_path: Path) -> None:
+    names = {"trajectory": "member", "y": "latitude", "x": "lon"}
+    array = field().rename(names).expand_dims(level=[500.0]).assign_coords(latitude=[4.0, 3.0, 2.0, 1.0])
+    path = users_file(tmp_path / "a.nc", u=array, mask=array.isel(member=0, time=0, drop=True))
+    found = read_imported(path)
+    assert found.channels == ("u",)
+    np.testing.assert_array_equal(found.values[:, :, 0], field().values[:, :, ::-1])
+    np.testing.assert_array_equal(found.y, [1, 2, 3, 4])
+    assert unused_variables(path, ["u"]) == ["mask(y, x)"]

@@ -18,6 +18,13 @@ from weightcast.trajectories.record import Trajectories
 
 DIMENSIONS = ("trajectory", "time", "y", "x")
 WITHOUT_GRID = DIMENSIONS[:2]
+ALIASES = {
+    "trajectory": ("member", "ensemble", "realization", "number"),
+    "time": ("valid_time",),
+    "y": ("lat", "latitude"),
+    "x": ("lon", "longitude"),
+}
+"""What the dimensions are also called, in small letters."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,9 @@ def read_trajectories(
 ) -> Trajectories:
     """Read and validate one environment's trajectories. Dimensions may come in any order, packed integers are unpacked.
 
+    Dimensions that programs call otherwise count as what they are (:data:`ALIASES`), further ones of length 1 do not
+    count.
+
     A file with neither `y` nor `x` among its dimensions holds states without a grid, (trajectory, time) in any order,
     which become fields on one point.
 
@@ -99,6 +109,7 @@ def read_trajectories(
         raise unreadable(path, error) from None
     with dataset:
         check_whole(path)
+        dataset = with_own_names(dataset)
         names = _channel_names(path, dataset) if channels is None else tuple(channels)
         for name in names:
             _check_variable(path, dataset, name)
@@ -131,6 +142,24 @@ def read_trajectories(
         parameters=dict(found_parameters if parameters is None else parameters),
         units=units,
     )
+
+
+def with_own_names(dataset: xr.Dataset) -> xr.Dataset:
+    """The same with the dimensions' names of this house, and without further dimensions of length 1."""
+    names = {}
+    for name, others in ALIASES.items():
+        found = [str(one) for one in dataset.dims if str(one).lower() in others]
+        if name not in dataset.dims and name not in dataset.variables and len(found) == 1:
+            names[found[0]] = name
+    dataset = dataset.rename(names)
+    return dataset.squeeze([name for name, size in dataset.sizes.items() if size == 1 and name not in DIMENSIONS])
+
+
+def unused_variables(path: Path, channels: Sequence[str]) -> list[str]:
+    """Variables of a file that are no channels, each with its dimensions."""
+    with xr.open_dataset(path, engine="netcdf4", decode_times=False, decode_timedelta=False, cache=False) as dataset:
+        rest = with_own_names(dataset).data_vars.items()
+        return [f"{name}({', '.join(map(str, each.dims))})" for name, each in rest if name not in channels]
 
 
 def _unit_attribute(units: Mapping[str, str], name: str) -> dict[str, str]:

@@ -17,6 +17,8 @@ from weightcast.environments.commands.alike import AlikeFiles
 from weightcast.environments.commands.source_data import read_file
 from weightcast.environments.config.data import TrajectoryCounts
 from weightcast.trajectories import FileFormat, find_environment_files
+from weightcast.trajectories.find import NETCDF
+from weightcast.trajectories.netcdf import unused_variables
 from weightcast.trajectories.npy import npy_files
 from weightcast.trajectories.npz_folder import FILES
 
@@ -46,6 +48,7 @@ class Survey:
             a long table is cut.
         periodic: whether fields go on at the opposite side.
         substeps: of an integrator between two frames of a state, as much as it changes between them.
+        unused: variables of the first file that are no channels.
     """
 
     format: FileFormat | Literal["npz", "table"]
@@ -56,6 +59,7 @@ class Survey:
     counts: TrajectoryCounts | None = None
     periodic: bool = False
     substeps: int = 1
+    unused: tuple[str, ...] = ()
 
     @property
     def benchmark(self) -> bool:
@@ -145,6 +149,7 @@ def survey(directory: Path, table: EnvironmentTable, channels: Sequence[str] | N
         (min(frames), max(frames)),
         periodic=edges.periodic,
         substeps=pace.substeps,
+        unused=() if format == "npy" else tuple(unused_variables(file, channels)),
     )
 
 
@@ -157,7 +162,7 @@ def recognise_format(directory: Path) -> FileFormat:
     if not directory.is_dir():
         raise InputError(f"{directory}: found no such folder, expected one with NetCDF or .npy files")
     visible = [path for path in directory.iterdir() if not path.name.startswith(".")]
-    netcdf = any(path.suffix == ".nc" for path in visible)
+    netcdf = any(path.suffix in NETCDF for path in visible)
     npy = any(path.suffix == ".npy" or (path.is_dir() and npy_files(path)) for path in visible)
     if netcdf == npy:
         found = "both NetCDF (.nc) and .npy files" if netcdf else "neither NetCDF (.nc) nor .npy files"

@@ -144,6 +144,7 @@ def _report(table: EnvironmentTable, found: Survey, directory: Path) -> list[str
         + (f"parameters {', '.join(table.parameter_names)}" if table.parameter_names else "no parameters"),
         f"found {found.format} files in {directory}: channels {', '.join(found.channels)} {where}, "
         f"{_range(found.trajectories)} trajectories of {_range(found.frames)} frames for each environment",
+        *([f"variables that are not used: {', '.join(found.unused)}"] if found.unused else []),
     ]
 
 

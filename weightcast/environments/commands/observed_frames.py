@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from weightcast.core.errors import InputError
 from weightcast.trajectories import checks, read_npy_environment
-from weightcast.trajectories.netcdf import DIMENSIONS, check_whole, unreadable
+from weightcast.trajectories.netcdf import DIMENSIONS, check_whole, unreadable, with_own_names
 
 OPTIONAL = DIMENSIONS[:2]
 FRAME_STEP_TOLERANCE = 1e-3
@@ -68,7 +68,8 @@ def read_observed_frames(
     if path.suffix == ".npy":
         return _of_array(path, channels, grid, frame, coarse)
     try:
-        with _open(path) as dataset:
+        with _open(path) as opened:
+            dataset = with_own_names(opened)
             for name in channels:
                 _check_channel(path, dataset, name, like=channels[0], point=tuple(grid) == (1, 1))
             found_grid = (dataset.sizes.get("y", 1), dataset.sizes.get("x", 1))
