@@ -12,6 +12,7 @@ from record_files import PLACES, STEPS, hours, series, tidy_lines, wide_lines, w
 
 from weightcast.core.errors import InputError
 from weightcast.records.doubtful_values import doubts
+from weightcast.records.files import is_table
 from weightcast.records.read import read_records
 from weightcast.records.record import Records
 from weightcast.records.rows import place_id
@@ -462,3 +463,15 @@ def test_doubts(tmp_path: Path) -> None:
     assert "ozone never changes in north" in warned
     assert "single precision" in warned
     assert doubts(read(write(tmp_path / "air.csv", tidy_lines()))) == []
+
+
+def test_a_folder_of_arrays_is_no_table(tmp_path: Path) -> None:
+    write(tmp_path / "notes.txt", ["what was measured"])
+    assert is_table(tmp_path)
+    (tmp_path / "a.nc").touch()
+    assert not is_table(tmp_path)
+    (tmp_path / "a.nc").unlink()
+    (tmp_path / "re_1.0").mkdir()
+    (tmp_path / "re_1.0" / "0.npy").touch()
+    assert not is_table(tmp_path)
+    assert is_table(tmp_path / "notes.txt") and not is_table(tmp_path / "a.npy")

@@ -8,7 +8,8 @@ from pathlib import Path
 from weightcast.core.errors import InputError
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".dat")
-SUFFIXES = (*TEXT_SUFFIXES, ".json", ".parquet", ".nc", ".nc4")
+NETCDF = (".nc", ".nc4")
+SUFFIXES = (*TEXT_SUFFIXES, ".json", ".parquet", *NETCDF)
 """Of tables; those of text and JSON may be followed by ``.gz``."""
 SPREADSHEETS = (".xlsx", ".xls", ".ods")
 
@@ -28,12 +29,13 @@ def stem_of(path: Path) -> str:
 
 
 def is_table(path: Path) -> bool:
-    """Whether a path is meant as a table: a file with such a suffix, or a folder that holds some that are no NetCDF.
+    """Whether a path is meant as a table: a file with such a suffix, or a folder that holds some beside no arrays.
 
-    A folder of NetCDF files is one of an environment each, whose trajectories are cut already.
+    A folder of NetCDF files or arrays is one of an environment each, whose trajectories are cut already.
     """
     if path.is_dir():
-        return bool(_tables_in(path))
+        arrays = any(inside.suffix in (*NETCDF, ".npy", ".npz") for inside in path.iterdir())
+        return not arrays and bool(_tables_in(path)) and not any(path.glob("*/*.npy"))
     return suffix_of(path) in (*SUFFIXES, *SPREADSHEETS)
 
 

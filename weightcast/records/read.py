@@ -10,7 +10,7 @@ import numpy as np
 from weightcast.core.errors import InputError
 from weightcast.records.cells import Cells
 from weightcast.records.doubtful_values import check_extremes
-from weightcast.records.files import suffix_of, table_files
+from weightcast.records.files import NETCDF, suffix_of, table_files
 from weightcast.records.json_file import read_json_table
 from weightcast.records.parquet_file import read_parquet_table
 from weightcast.records.record import Records, arrange
@@ -18,8 +18,6 @@ from weightcast.records.rows import Rows, rows_of
 from weightcast.records.settings import RecordSettings
 from weightcast.records.station_netcdf import read_stations
 from weightcast.records.text import read_text_table
-
-NETCDF = (".nc", ".nc4")
 
 
 def read_records(files: Sequence[str | Path], settings: RecordSettings, channels: Sequence[str]) -> Records:

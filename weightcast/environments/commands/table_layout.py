@@ -10,8 +10,8 @@ from pathlib import Path
 from weightcast.core.errors import InputError
 from weightcast.records.cell_numbers import is_missing, is_number
 from weightcast.records.cells import Cells, listed
-from weightcast.records.files import suffix_of, table_files
-from weightcast.records.read import NETCDF, read_cells
+from weightcast.records.files import NETCDF, suffix_of, table_files
+from weightcast.records.read import read_cells
 from weightcast.records.rows import place_id, split_unit, time_columns
 from weightcast.records.settings import RecordSettings
 from weightcast.records.station_netcdf import open_stations, state_variables, station_dimensions
