@@ -311,6 +311,8 @@ def test_wide_tables(tmp_path: Path) -> None:
     records = read(write(tmp_path / "flu.csv", wide_lines()[1:]), WIDE)  # a bare matrix
     assert records.ids == ("place-0", "place-1", "place-2", "place-3")
     np.testing.assert_array_equal(records.values[..., 0], EXPECTED)
+    gap = ["10.3,,12.3,13.3", *wide_lines()[2:]]  # a value is missing in the very first row
+    assert np.argwhere(np.isnan(read(write(tmp_path / "gap.csv", gap), WIDE).values[..., 0])).tolist() == [[1, 0]]
     lines = wide_lines()
     lines[8] = lines[8].replace(lines[8].split(",")[1], "many")
     refused(write(tmp_path / "flu.csv", lines), "row 9, column east", "'many'", settings=WIDE)

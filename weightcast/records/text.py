@@ -14,7 +14,7 @@ import numpy as np
 
 from weightcast.core.bounded_text import read_bytes
 from weightcast.core.errors import InputError
-from weightcast.records.cell_numbers import Decimal, is_number
+from weightcast.records.cell_numbers import Decimal, is_missing, is_number
 from weightcast.records.cells import Cells, check_header
 from weightcast.records.settings import RecordSettings
 
@@ -134,9 +134,8 @@ def decoded(file: Path, content: bytes, encoding: str | None) -> tuple[str, list
 
 def _is_header(cells: Sequence[str], decimal: Decimal | None) -> bool:
     counted = [str(number) for number in range(len(cells) + 1)]
-    return not all(is_number(cell, decimal) for cell in cells) or (
-        len(cells) > 2 and cells in (counted[:-1], counted[1:])
-    )
+    numbers = all(is_number(cell, decimal) or is_missing(cell, ()) for cell in cells)
+    return not numbers or (len(cells) > 2 and cells in (counted[:-1], counted[1:]))
 
 
 def _cells(file: Path, text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
