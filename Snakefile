@@ -36,6 +36,10 @@ if STUDY.kind == "environments":
     include: "rules/environments/generate.smk"
     include: "rules/environments/observed.smk"
     include: "rules/environments/evaluate.smk"
+
+    if STUDY.zoo.published:
+
+        include: "rules/environments/published.smk"
     include: "rules/environments/explain.smk"
     include: "rules/environments/report.smk"
 

@@ -86,12 +86,14 @@ def run(folder: Path, config: Path) -> None:
     found = watch(folder, config)
     print(f"\nrun: {found.seconds / 60:.1f} min, exit status {found.status}")
     print(f"memory at most: {found.together:.0f} MB together, {found.snakemake:.0f} MB of Snakemake itself")
-    largest: dict[str, tuple[float, float, int]] = {}
-    for job, megabytes, seconds in found.jobs:
-        most, sum_, count = largest.get(job.stage, (0.0, 0.0, 0))
-        largest[job.stage] = max(most, megabytes), sum_ + seconds, count + 1
-    for stage, (most, sum_, count) in sorted(largest.items(), key=lambda one: -one[1][0]):
-        print(f"{stage:28s}{most:8.0f} MB{count:6d} jobs{sum_:9.0f} s")
+    stages: dict[str, list[tuple[float, float, float]]] = {}
+    for job, megabytes, seconds, processor in found.jobs:
+        stages.setdefault(job.stage, []).append((megabytes, seconds, processor))
+    print(f"{sum(processor for *_, processor in found.jobs) / 60:.1f} core-minutes of jobs")
+    for stage, jobs in sorted(stages.items(), key=lambda one: -sum(processor for *_, processor in one[1])):
+        processor = sum(each[2] for each in jobs)
+        seconds, peak = sum(each[1] for each in jobs), max(each[0] for each in jobs)
+        print(f"{stage:28s}{len(jobs):4d} jobs{processor:8.0f} s of a core{seconds:8.0f} s{peak:8.0f} MB")
     sys.exit(found.status)
 
 

@@ -78,7 +78,7 @@ def main() -> None:
         study = load_study(config)
         plan = Plan(study, read_environments(folder / study.environments))
         foretold: dict[tuple[str, int], list[tuple[float, float]]] = {}
-        for job, peak, seconds in found.jobs:
+        for job, peak, _, seconds in found.jobs:
             key = job.stage, memory_mb(job.stage, plan, job.of)
             foretold.setdefault(key, []).append((peak, seconds))
         print(f"\n{'stage':28s}{'jobs':>5s}{'peak, MB':>10s}{'foretold':>10s}{'ratio':>7s}{'asked':>8s}{'seconds':>9s}")

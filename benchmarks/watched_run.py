@@ -42,14 +42,14 @@ class Watched:
         status: its exit status.
         together: megabytes that Snakemake and all its jobs held at once, at most (proportional sets).
         snakemake: megabytes of Snakemake's own process at most.
-        jobs: megabytes at most and seconds of each job.
+        jobs: megabytes at most, seconds, and seconds of the processor, of each job.
     """
 
     seconds: float = 0.0
     status: int = 0
     together: float = 0.0
     snakemake: float = 0.0
-    jobs: list[tuple[WatchedJob, float, float]] = field(default_factory=list)
+    jobs: list[tuple[WatchedJob, float, float, float]] = field(default_factory=list)
 
 
 def watch(folder: Path, config: Path, *options: str) -> Watched:
@@ -63,7 +63,7 @@ def watch(folder: Path, config: Path, *options: str) -> Watched:
     found = Watched()
     began = time.monotonic()
     started = subprocess.Popen(command, cwd=folder, env=environment_of_programs())
-    peaks: dict[int, tuple[WatchedJob, float, float, float]] = {}
+    peaks: dict[int, tuple[WatchedJob, float, float, float, float]] = {}
     while started.poll() is None:
         together = 0.0
         for process in [psutil.Process(started.pid), *_children(started.pid)]:
@@ -73,14 +73,15 @@ def watch(folder: Path, config: Path, *options: str) -> Watched:
                 if process.pid == started.pid:
                     found.snakemake = max(found.snakemake, peak)
                 elif (job := _job(process.cmdline())) is not None:
-                    first = peaks.get(process.pid, (job, peak, time.monotonic(), 0.0))[2]
-                    peaks[process.pid] = job, peak, first, time.monotonic()
+                    now, used = time.monotonic(), process.cpu_times()
+                    first = peaks[process.pid][2] if process.pid in peaks else now
+                    peaks[process.pid] = job, peak, first, now, used.user + used.system
             except (OSError, psutil.Error):  # it has ended
                 continue
         found.together = max(found.together, together)
         time.sleep(EVERY_SECONDS)
     found.seconds, found.status = time.monotonic() - began, started.returncode
-    found.jobs = [(job, peak, last - first) for job, peak, first, last in peaks.values()]
+    found.jobs = [(job, peak, last - first, cpu) for job, peak, first, last, cpu in peaks.values()]
     return found
 
 

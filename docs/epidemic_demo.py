@@ -40,8 +40,7 @@ from weightcast.evolution.stages.train_anchors import fit_anchors
 from weightcast.evolution.stages.train_flow import bridge_of, fit_flow, new_flow
 from weightcast.evolution.state_space import state_space_of
 from weightcast.samples.snapshots import Snapshots
-from weightcast.systems.jump_process import simulate_jumps
-from weightcast.systems.stochastic import build_stochastic_system
+from weightcast.systems.stochastic import build_stochastic_system, simulate
 
 ROOT = Path(__file__).parents[1]
 PAGE = "epidemic_demo"
@@ -186,7 +185,7 @@ def simulate_truth(study: TimeStudy, times: Array, trajectories: int) -> tuple[A
     parts = np.array_split(np.arange(trajectories), max(1, trajectories // 10_000))
     above, shown = np.zeros(len(times)), np.zeros(0)
     for number, part in enumerate(parts):
-        counts = simulate_jumps(process, times, len(part), derive_seed(study.seed, "truth", number))
+        counts = simulate(process, times, len(part), derive_seed(study.seed, "truth", number))
         above += (counts[:, :, 1] > MORE_THAN).sum(0)
         shown = counts[:SHOWN].swapaxes(0, 1).astype(np.float64)  # [time, trajectory, (S, I, R)]
     return above / trajectories, shown

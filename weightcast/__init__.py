@@ -8,6 +8,7 @@ if TYPE_CHECKING:  # for type checkers and editors only: importing weightcast mu
     from weightcast.core.graph import WeightGraph as WeightGraph
     from weightcast.environments.public import Context as Context
     from weightcast.environments.public import Generator as Generator
+    from weightcast.environments.published.reading import PublishedZoo as PublishedZoo
     from weightcast.evolution.weight_path import WeightPath as WeightPath
 
 __version__ = "0.1.0"
@@ -17,6 +18,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Context": "weightcast.environments.public",
     "Generator": "weightcast.environments.public",
+    "PublishedZoo": "weightcast.environments.published.reading",
     "WeightGraph": "weightcast.core.graph",
     "WeightPath": "weightcast.evolution.weight_path",
 }

@@ -21,27 +21,29 @@ rule fold_bases:
         RUN
 
 
-rule finetune_bases:
-    input:
-        code=code("finetune_bases"),
-        bases=bases(*finetuned_maps(STUDY)),
-        trajectories=trajectories(TABLE.ids),
-    output:
-        f"{RESULTS}/weights/finetuned.safetensors",
-    log:
-        f"{LOGS}/weights/finetuned.log",
-    benchmark:
-        f"{BENCHMARKS}/weights/finetuned.tsv"
-    conda:
-        ENVIRONMENT
-    threads: 1
-    resources:
-        **needs("finetune_bases"),
-        gpu=GPU,
-    params:
-        **job("finetune_bases"),
-    shell:
-        RUN
+if finetuned_maps(STUDY):
+
+    rule finetune_bases:
+        input:
+            code=code("finetune_bases"),
+            bases=bases(*finetuned_maps(STUDY)),
+            trajectories=trajectories(TABLE.ids),
+        output:
+            f"{RESULTS}/weights/finetuned.safetensors",
+        log:
+            f"{LOGS}/weights/finetuned.log",
+        benchmark:
+            f"{BENCHMARKS}/weights/finetuned.tsv"
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            **needs("finetune_bases"),
+            gpu=GPU,
+        params:
+            **job("finetune_bases"),
+        shell:
+            RUN
 
 
 rule regress_weights:

@@ -3,6 +3,7 @@
 from weightcast.core.environment_table import read_environments
 from weightcast.environments.config.condition import LABELLED
 from weightcast.environments.config.trained_maps import trained_maps
+from weightcast.environments.config.zoo import PUBLISHED_ZOO
 from weightcast.environments.expert_files import forget_incomplete as forget_incomplete_experts
 from weightcast.environments.jobs import JOBS, Plan
 from weightcast.environments.memory import LEAST_MB, memory_mb
@@ -29,12 +30,17 @@ from weightcast.environments.trajectory_manifest import forget_incomplete, list_
 try:
     TABLE = read_environments(STUDY.environments)
     check_plan(STUDY, TABLE)
+    if STUDY.zoo.published and workflow.is_main_process:
+        from weightcast.environments.published.check import check_published
+
+        check_published(STUDY, TABLE)
 except InputError as error:
     raise SystemExit(f"weightcast: error: {error}")
 
 PLAN = Plan(STUDY, TABLE)
 CONFIG = kept(Path(STATE, "studies"), STUDY, TABLE)
 TRAJECTORIES = str(STUDY.trajectories)
+PUBLISHED = f"{STUDY.zoo.published}/{PUBLISHED_ZOO}"  # the manifest of the zoo that the study begins from, if it does
 FEW_MANIFESTS = 150  # that a rule may have as inputs of their own
 VISIBLE = [environment.id for environment in TABLE.visible]
 UNSEEN = [environment.id for environment in TABLE.unseen]

@@ -77,7 +77,10 @@ rule collect_costs:
 rule summarise:
     input:
         code=code("summarise"),
-        evaluations=[f"{RESULTS}/evaluation/{source}.csv" for source in [*SOURCES, "without-network"]],
+        evaluations=[
+            f"{RESULTS}/evaluation/{source}.csv"
+            for source in [*SOURCES, "without-network", *(["own-experts"] if STUDY.zoo.published else [])]
+        ],
         costs=rules.collect_costs.output.methods,
     output:
         **({"adaptation": f"{RESULTS}/report/adaptation.csv"} if STUDY.evaluation.adaptation_scores else {}),

@@ -9,7 +9,7 @@ if EQUATIONS:
     rule distil:
         input:
             # A system knows its true equations; it is imported by its name at run time.
-            code=code("distil", *([] if STUDY.data.imported else [SIMULATOR])),
+            code=code("distil", *([SIMULATOR] if STUDY.data.simulated else [])),
             weights=WEIGHTS,
             trajectories=trajectories(VISIBLE),
         output:

@@ -1,4 +1,5 @@
-"""Trajectories: simulated, cut from a package's data, or imported from the user's files; one NetCDF an environment.
+"""Trajectories: simulated, cut from a package's data, or imported from the user's files; one NetCDF an environment. Where
+a study begins from a published zoo and has none, what its experts forecast.
 
 A job makes the files of a shard's environments, and of them those that are not there, so that an environment that joins
 the table is simulated alone. What rules know is its manifest, beside the files.
@@ -54,6 +55,26 @@ elif STUDY.data.imported:
             **needs("import_trajectories"),
         params:
             **job("import_trajectories"),
+        shell:
+            RUN
+
+elif STUDY.data.source == "zoo":
+
+    rule roll_out_experts:
+        input:
+            code=code("roll_out_experts"),
+            published=PUBLISHED,
+        output:
+            f"{TRAJECTORIES}/{{shard}}.csv",
+        log:
+            f"{LOGS}/simulate/{{shard}}.log",
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            **needs("roll_out_experts"),
+        params:
+            **job("roll_out_experts"),
         shell:
             RUN
 

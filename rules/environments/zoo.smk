@@ -4,54 +4,55 @@ A job trains the experts of a shard's environments, and of them those that are n
 manifest, beside the files; a zoo is a manifest as well.
 """
 
-for base_kind in MAPS:
+if STUDY.zoo.published is None:
 
-    rule:
-        name:
-            f"train_{base_kind.replace('-', '_')}"
+    for base_kind in MAPS:
+
+        rule:
+            name:
+                f"train_{base_kind.replace('-', '_')}"
+            input:
+                code=code("train_base"),
+                trajectories=trajectories(base_environments(STUDY, TABLE, base_kind)),
+            output:
+                f"{RESULTS}/base/{base_kind}.safetensors",
+            log:
+                f"{LOGS}/base/{base_kind}.log",
+            benchmark:
+                f"{BENCHMARKS}/base/{base_kind}.tsv"
+            priority: base_priority(base_kind)
+            conda:
+                ENVIRONMENT
+            threads: 1
+            resources:
+                **needs("train_base", base=base_kind),
+                gpu=GPU,
+            params:
+                **job("train_base", base=base_kind),
+            shell:
+                RUN
+
+    rule train_experts:
         input:
-            code=code("train_base"),
-            trajectories=trajectories(base_environments(STUDY, TABLE, base_kind)),
+            code=code("train_experts"),
+            base=f"{RESULTS}/base/{{base}}.safetensors",
+            trajectories=lambda wildcards: trajectories(SHARDS[wildcards.shard]),
         output:
-            f"{RESULTS}/base/{base_kind}.safetensors",
+            f"{RESULTS}/zoo/shards/{{base}}/{{shard}}.safetensors",
         log:
-            f"{LOGS}/base/{base_kind}.log",
+            f"{LOGS}/zoo/{{base}}/{{shard}}.log",
         benchmark:
-            f"{BENCHMARKS}/base/{base_kind}.tsv"
-        priority: base_priority(base_kind)
+            f"{BENCHMARKS}/zoo/{{base}}/{{shard}}.tsv"
+        priority: 60
         conda:
             ENVIRONMENT
-        threads: 1
+        threads: shared("train_experts")
         resources:
-            **needs("train_base", base=base_kind),
-            gpu=GPU,
+            **shared_resources("train_experts"),
         params:
-            **job("train_base", base=base_kind),
+            **job("train_experts"),
         shell:
-            RUN
-
-
-rule train_experts:
-    input:
-        code=code("train_experts"),
-        base=f"{RESULTS}/base/{{base}}.safetensors",
-        trajectories=lambda wildcards: trajectories(SHARDS[wildcards.shard]),
-    output:
-        f"{RESULTS}/zoo/shards/{{base}}/{{shard}}.safetensors",
-    log:
-        f"{LOGS}/zoo/{{base}}/{{shard}}.log",
-    benchmark:
-        f"{BENCHMARKS}/zoo/{{base}}/{{shard}}.tsv"
-    priority: 60
-    conda:
-        ENVIRONMENT
-    threads: shared("train_experts")
-    resources:
-        **shared_resources("train_experts"),
-    params:
-        **job("train_experts"),
-    shell:
-        RUN_SHARED
+            RUN_SHARED
 
 
 rule gather_zoo:

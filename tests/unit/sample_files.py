@@ -60,7 +60,7 @@ def write_table(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def write_h5ad(path: Path, column: Any = None, coordinates: Any = None) -> Path:
     """As anndata 0.12 writes it, with ``obs/day`` written by ``column(obs)``."""
-    h5py = pytest.importorskip("h5py", reason="h5py is not installed: pip install 'weightcast[anndata]'")
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed: pip install h5py")
     times, values = rows()
     with h5py.File(path, "w") as file:
         obs, obsm = file.create_group("obs"), file.create_group("obsm")

@@ -127,6 +127,33 @@ def test_example_samples_lie_where_simulated_ones_do() -> None:
             assert (np.abs(np.log(samples.std(0) / expected.std(0))) < np.log(2)).all()
 
 
+def test_example_samples_of_real_states_are_real() -> None:
+    config = yaml.safe_load((ROOT / "config" / "ornstein-uhlenbeck.yaml").read_text(encoding="utf-8"))
+    study = parse_time_study(config)
+    examples, simulation = example_samples(study)
+    real = simulated_snapshots(study.data, study.seed)
+    assert simulation > 0 and examples.states is None
+    for position in (0, 25, 50):
+        samples, expected = examples.train[position], real.train[position]
+        assert samples.shape == expected.shape
+        assert (samples != np.round(samples)).all()
+        assert (np.abs(samples.mean(0) - expected.mean(0)) < 4 * expected.std(0) / np.sqrt(20)).all()
+
+
+@pytest.mark.parametrize("name", ["birth-death", "ornstein-uhlenbeck"])
+def test_ready_studies_with_exact_laws_are_in_order(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    shown, errors = run(capsys, "check", "--config", ROOT / "config" / f"{name}.yaml", "--no-timing")
+    assert "is in order" in shown and errors == ""
+
+
+def test_a_simulators_setting_out_of_bounds_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = mini()
+    config["data"]["settings"] = {"recovery": -1}
+    path = written(tmp_path, config)
+    expected = (f"{path}: data: settings of epidemic: recovery: found -1, expected a finite number above 0",)
+    refused(capsys, "check", "--config", path, "--no-timing", words=expected)
+
+
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """A clock that stands still until it is put forward."""
@@ -143,7 +170,7 @@ def test_simulations_grow_with_the_root_of_their_number_at_first(
         clock[0] += 1.0
         return np.zeros((number, len(times), 3), np.int64)
 
-    monkeypatch.setattr("weightcast.cost.example_samples.simulate_jumps", simulate)
+    monkeypatch.setattr("weightcast.cost.example_samples.simulate", simulate)
     config = mini()
     config["data"]["trajectories"] |= {"train": trajectories, "held_out": 20}
     assert example_samples(parse_time_study(config))[1] == pytest.approx(times_as_long + 1)

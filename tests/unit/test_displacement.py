@@ -147,5 +147,5 @@ def test_flow_matching_without_torchcfm_says_what_to_install(gaussians, monkeypa
 
     monkeypatch.setitem(sys.modules, "torchcfm", None)
     monkeypatch.setitem(sys.modules, "torchcfm.conditional_flow_matching", None)
-    with refused("torchcfm", "pip install 'weightcast[flow-matching]'"):
+    with refused("torchcfm", "pip install torchcfm==1.0.7"):
         match_flow(Run(), [0, 1], gaussians, seed=0, steps=1)

@@ -202,7 +202,7 @@ def test_without_pysindy_it_is_said_what_to_install(monkeypatch):
     for module in ("pysindy", "pysindy.optimizers"):
         monkeypatch.setitem(sys.modules, module, None)
     pairs = StepPairs(starts_of(10), starts_of(11), np.arange(32))
-    with refused("pysindy", "pip install 'weightcast[symbolic]'"):
+    with refused("pysindy", "pip install 'pysindy"):
         distil(pairs, 0.5, SPECIES, 2, RESOLUTION)
 
 

@@ -326,7 +326,7 @@ def test_without_key_or_network_nothing_is_tried(
 
 def test_without_cdsapi_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(climate_data_store, "find_spec", lambda name: None)
-    with refused("cdsapi", "pip install 'weightcast[era5]'"):
+    with refused("cdsapi", "pip install 'aiohttp"):
         climate_data_store.open_client()
 
 
@@ -448,5 +448,5 @@ def test_a_passing_fault_is_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path
 @pytest.mark.parametrize("absent", ["zarr", "aiohttp"])
 def test_a_missing_package_for_zarr_stores_is_named(monkeypatch: pytest.MonkeyPatch, absent: str) -> None:
     monkeypatch.setattr(zarr_store, "find_spec", lambda name: None if name == absent else object())
-    with refused(absent, "pip install 'weightcast[era5]'"), zarr_store.open_store("https://localhost/era5.zarr"):
+    with refused(absent, "pip install 'aiohttp"), zarr_store.open_store("https://localhost/era5.zarr"):
         pass

@@ -25,6 +25,7 @@ from era5_files import (
 )
 from refusals import refused
 
+from weightcast.core.extras import how_to_install
 from weightcast.era5 import layouts
 from weightcast.era5.layouts import grib, layout_of, zarr_folder
 from weightcast.era5.read import find_files, read_fields
@@ -222,7 +223,7 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     else:
         path.mkdir()
         (path / ".zgroup").write_text("{}")
-    with refused(path, f"pip install 'weightcast[{extra}]'"):
+    with refused(path, how_to_install(extra)):
         read_fields(path)
 
 

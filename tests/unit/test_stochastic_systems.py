@@ -1,15 +1,22 @@
 from __future__ import annotations
 
+import inspect
+import re
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from refusals import refused
 from scipy.integrate import solve_ivp
+from tiny_study import ROOT
 
 from weightcast.systems.cascade import linear_cascade, saturating_cascade
 from weightcast.systems.ecology import ecology, fitness
 from weightcast.systems.epidemic import epidemic
+from weightcast.systems.families import FAMILIES
 from weightcast.systems.jump_process import JumpProcess, simulate_jumps
-from weightcast.systems.stochastic import STOCHASTIC_SYSTEMS, build_stochastic_system, default_times
+from weightcast.systems.linear_diffusion import LinearDiffusion
+from weightcast.systems.stochastic import STOCHASTIC_SYSTEMS, build_stochastic_system, default_times, simulate
 from weightcast.systems.toggle_switch import toggle_switch
 
 
@@ -173,8 +180,9 @@ def test_systems_are_built_by_name(name: str) -> None:
     assert process.name == name
     times = default_times(process)
     assert len(times) == 101 and times[0] == 0 and times[-1] == process.horizon == 2
-    counts = simulate_jumps(process, times, 2, seed=0)
-    assert counts.shape == (2, 101, len(process.species))
+    states = simulate(process, times, 2, seed=0)
+    assert states.shape == (2, 101, len(process.species))
+    assert (states.dtype == np.int64) == process.counts
 
 
 def test_settings_change_constants() -> None:
@@ -187,6 +195,65 @@ def test_settings_change_constants() -> None:
 def test_a_setting_is_a_positive_number(value: object) -> None:
     with refused("settings of epidemic", "infection", repr(value), "above 0"):
         build_stochastic_system("epidemic", {"infection": value})
+
+
+@pytest.mark.parametrize(
+    ("system", "setting", "value", "expected"),
+    [
+        ("epidemic", "recovery", -0.1, "a finite number above 0"),
+        ("epidemic", "season", 1.1, "a finite number from 0 to 1"),
+        ("toggle-switch", "binding", 0, "a finite number above 0"),
+        ("toggle-switch", "production", "fast", "a finite number above 0"),
+        ("cascade-1", "transfer", -5.0, "a finite number above 0"),
+        ("cascade-2", "maximum", float("nan"), "a finite number above 0"),
+        ("cascade-1", "species", 0, "a whole number above 0"),
+        ("birth-death", "birth", -1, "a finite number of at least 0"),
+        ("birth-death", "death", 0, "a finite number above 0"),
+        ("birth-death", "molecules", 2.5, "a whole number of at least 0"),
+        ("ornstein-uhlenbeck", "relaxation", 0.0, "a finite number above 0"),
+        ("ornstein-uhlenbeck", "noise", -0.5, "a finite number above 0"),
+        ("ornstein-uhlenbeck", "mean", float("inf"), "a finite number"),
+        ("ornstein-uhlenbeck", "correlation", 1.0, "a finite number between -1 and 1"),
+        ("ornstein-uhlenbeck", "dimensions", 3, "a whole number from 1 to 2"),
+    ],
+)
+def test_settings_out_of_bounds_are_refused_in_one_line(
+    system: str, setting: str, value: object, expected: str
+) -> None:
+    with refused(f"settings of {system}: {setting}: found {value!r}, expected {expected}"):
+        build_stochastic_system(system, {setting: value})
+
+
+def test_settings_at_their_bounds() -> None:
+    assert rates_of(build_stochastic_system("epidemic", {"season": 0}), [2, 3, 0], 1.5)[0] == pytest.approx(0.018)
+    assert build_stochastic_system("birth-death", {"birth": 0, "molecules": 0}).initial == (0,)
+    process = build_stochastic_system("ornstein-uhlenbeck", {"mean": -1, "start": -2.5, "rotation": -1, "spread": 0})
+    assert isinstance(process, LinearDiffusion) and process.start.tolist() == [-2.5, -1]
+
+
+def test_whole_numbers_of_a_table_are_real() -> None:
+    """Parameters of environments are floats."""
+    process = build_stochastic_system("birth-death", {"molecules": 12.0})
+    assert process.initial == (12,) and isinstance(process.initial[0], int)
+
+
+def test_systems_with_an_exact_law_say_so() -> None:
+    found = {name for name, build in STOCHASTIC_SYSTEMS.items() if build().law is not None}
+    assert found == {"cascade-1", "birth-death", "ornstein-uhlenbeck"}
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    """In the table of docs/across-time.md; families' settings are bold."""
+    text = (ROOT / "docs" / "across-time.md").read_text(encoding="utf-8")
+    for name, build in STOCHASTIC_SYSTEMS.items():
+        (row,) = re.findall(rf"^\| `{name}` \|.*$", text, re.MULTILINE)
+        bold = tuple(setting.name for setting in FAMILIES.get(name, ()))
+        for key, parameter in inspect.signature(build).parameters.items():
+            written = f"**{key}**" if key in bold else key
+            found = re.search(rf"{re.escape(written)} ([\d.e/-]+)", row)
+            assert found is not None, (name, key)
+            assert float(Fraction(found[1])) == pytest.approx(parameter.default), (name, key)
+        assert row.count("**") == 2 * len(bold)
 
 
 def test_settings_that_do_not_fit_are_refused() -> None:

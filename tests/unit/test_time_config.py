@@ -16,7 +16,7 @@ from weightcast.environments.config.study import Study
 from weightcast.evolution.config.load import load_time_study, parse_time_study
 from weightcast.evolution.config.study import TimeStudy
 from weightcast.samples import formats
-from weightcast.samples.settings import SampleFormat, StochasticSystem
+from weightcast.samples.settings import CountingSystem, RealSystem, SampleFormat, StochasticSystem
 from weightcast.studies import KINDS, json_schema, kind_of, load_any_study, parse_any_study
 from weightcast.systems.stochastic import STOCHASTIC_SYSTEMS
 
@@ -186,6 +186,17 @@ def test_a_simulator_of_real_states_is_refused() -> None:
     config = changed("data.state", "real", changed("data.states", None))
     with refused("my.yaml: data.state: found 'real', expected 'counts': epidemic counts"):
         parse_time_study(config, "my.yaml")
+
+
+def test_a_simulator_of_counts_that_is_none_is_refused() -> None:
+    data = epidemic()["data"] | {"source": "ornstein-uhlenbeck", "dimensions": ["x", "y"]}
+    with refused("my.yaml: data.state: found 'counts', expected 'real': ornstein-uhlenbeck has real states"):
+        parse_time_study(epidemic(data=data), "my.yaml")
+
+
+def test_simulators_are_told_apart_by_their_states() -> None:
+    assert {name for name, build in STOCHASTIC_SYSTEMS.items() if build().counts} == set(get_args(CountingSystem))
+    assert {name for name, build in STOCHASTIC_SYSTEMS.items() if not build().counts} == set(get_args(RealSystem))
 
 
 @pytest.mark.parametrize("section", ["study", "kind", "data", "anchors", "flow"])

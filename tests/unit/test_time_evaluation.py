@@ -10,18 +10,27 @@ import pytest
 import torch
 import yaml
 from refusals import refused
-from scipy.stats import wilcoxon
+from scipy.stats import binom, wilcoxon
 from tiny_study import ROOT
 
+from weightcast.core.run import Run
 from weightcast.core.tables import SUMMARY_COLUMNS
+from weightcast.evolution.commands.data_checks import check_simulator
 from weightcast.evolution.config.density import DensitySettings
 from weightcast.evolution.config.evaluation import TimeEvaluationSettings
 from weightcast.evolution.config.load import parse_time_study
 from weightcast.evolution.density import StackedDensity
 from weightcast.evolution.distances.wasserstein import wasserstein
 from weightcast.evolution.evaluation import MOMENT_ERRORS, TimeTestSet, evaluate_path
+from weightcast.evolution.jobs import EvaluateSamples, TimePlan
 from weightcast.evolution.plan import evaluation_sources, folds, left_out
-from weightcast.evolution.stages.evaluate_samples import evaluate_displacement, evaluate_floor
+from weightcast.evolution.simulated_system import simulated_system
+from weightcast.evolution.stages.evaluate_samples import (
+    evaluate_displacement,
+    evaluate_exact_law,
+    evaluate_floor,
+    evaluate_samples,
+)
 from weightcast.evolution.stages.simulate_snapshots import simulated_snapshots
 from weightcast.evolution.stages.summarise_times import method_costs
 from weightcast.evolution.state_space import Counts
@@ -244,6 +253,104 @@ def test_displacement_is_near_at_observed_times_and_ends_at_the_last_one(left):
     assert values["unobserved"].loc[10] == pytest.approx(wasserstein(of.train[8], of.held_out[10]), abs=0.3)
 
 
+# --- the exact law ---
+
+
+class Binomial:
+    """The law that `snapshots` draws from, or one that is off by a little."""
+
+    def __init__(self, off: float = 0.0) -> None:
+        self.off = off
+
+    def at(self, time: float) -> float:
+        return 0.1 + 0.2 * time + self.off
+
+    def log_prob(self, values: np.ndarray, time: float) -> np.ndarray:
+        return binom.logpmf(values, 11, self.at(time)).sum(axis=1)
+
+    def sample(self, time: float, number: int, seed: int) -> np.ndarray:
+        return np.random.default_rng(seed).binomial(11, self.at(time), (number, 2)).astype(float)
+
+
+def test_the_exact_law_is_scored_as_a_density():
+    of = snapshots(count=400)
+    test = test_set(of, every=3, samples=400)
+    found = table(evaluate_exact_law(test, Binomial(), seed=0))
+    assert set(found["method"]) == {"exact-law"}
+    assert set(found["metric"]) == {*DISTANCES, "nll", "paper_w"}
+    assert set(found["split"]) == {"observed", "unobserved", "source"}
+    assert not found.duplicated(["split", "environment", "metric"]).any()
+    values = found.set_index(["metric", "split", "horizon"])["value"]
+    expected = -binom.logpmf(of.held_out[3], 11, 0.1 + 0.2 * 1.5).sum(axis=1).mean()
+    assert values["nll", "unobserved", 3] == pytest.approx(expected)
+    # as near as other samples of the truth, and nearer than a law that is off; likelihood tells better than W
+    floor = table(evaluate_floor(test, seed=0)).set_index(["metric", "split", "horizon"])["value"]
+    wrong = table(evaluate_exact_law(test, Binomial(0.02), seed=0)).set_index(["metric", "split", "horizon"])["value"]
+    assert values["wasserstein"].mean() == pytest.approx(floor["wasserstein"].mean(), rel=0.15)
+    assert (wrong["nll"] > values["nll"]).mean() > 0.7 and wrong["nll"].mean() > values["nll"].mean()
+    pd.testing.assert_frame_equal(found, table(evaluate_exact_law(test, Binomial(), seed=0)))
+
+
+def test_counts_of_the_exact_law_that_a_study_has_no_state_for_are_its_last():
+    of = snapshots(states=13)
+    test = test_set(of, samples=50)
+    beyond = Binomial()
+    beyond.sample = lambda time, number, seed: np.full((number, 2), 40.0)  # type: ignore[method-assign]
+    found = table(evaluate_exact_law(test, beyond, seed=0))
+    chosen = found[(found["metric"] == "wasserstein") & (found["horizon"] == 8) & (found["split"] == "observed")]
+    assert float(chosen["value"].iloc[0]) == pytest.approx(wasserstein(np.full((50, 2), 12.0), of.held_out[8]))
+
+
+@pytest.mark.parametrize("name", ["birth-death", "ornstein-uhlenbeck"])
+def test_studies_of_systems_with_an_exact_law_score_it(name: str):
+    """The NLL of fresh samples under the law is its entropy: for a normal one it is known."""
+    config = yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text(encoding="utf-8"))
+    config["data"]["trajectories"] = {"train": 100, "held_out": 2000, "times": 11}
+    config["data"]["observed_every"] = 2
+    config["evaluation"] |= {"samples": 100, "displacement": False}
+    plan = TimePlan(parse_time_study(config))
+    settings = EvaluateSamples.of(plan, "all")
+    assert (settings.system, settings.system_settings) == (name, config["data"]["settings"])
+    found = evaluate_samples(Run(), settings, simulated_snapshots(plan.study.data, 0), None).frame
+    assert set(found["method"]) == {"sampling-floor", "exact-law"}
+    scored = found[(found["method"] == "exact-law") & (found["metric"] == "nll")]
+    law = simulated_system(plan.study.data).law
+    assert law is not None
+    for position, value in zip(scored["horizon"], scored["value"], strict=True):
+        time = position / 2
+        draws = law.log_prob(law.sample(time, 20000, seed=1), time)
+        # standard errors: of 2000 held-out samples, and of 20000 draws
+        assert value == pytest.approx(-draws.mean(), abs=4 * draws.std() / math.sqrt(1800))
+        if name == "ornstein-uhlenbeck":
+            exact = 1 + math.log(2 * math.pi) + 0.5 * np.linalg.slogdet(law.covariance(time))[1]
+            assert -draws.mean() == pytest.approx(exact, abs=0.03)
+
+
+def test_other_studies_have_no_exact_law():
+    config = yaml.safe_load((ROOT / "config" / "epidemic.yaml").read_text(encoding="utf-8"))
+    config["data"]["trajectories"] = {"train": 30, "held_out": 30, "times": 5}
+    config["data"]["observed_every"] = 2
+    config["evaluation"] |= {"samples": 30, "displacement": False}
+    plan = TimePlan(parse_time_study(config))
+    settings = EvaluateSamples.of(plan, "all")
+    found = evaluate_samples(Run(), settings, simulated_snapshots(plan.study.data, 0), None).frame
+    assert set(found["method"]) == {"sampling-floor"}
+    data = {"source": "csv", "file": "mine.csv", "state": "real", "dimensions": ["x"]}
+    assert EvaluateSamples.of(TimePlan(parse_time_study(config | {"data": data})), "all").system is None
+
+
+def test_settings_out_of_bounds_are_refused_where_a_study_simulates():
+    config = yaml.safe_load((ROOT / "config" / "birth-death.yaml").read_text(encoding="utf-8"))
+    config["data"]["settings"] = {"death": -1}
+    data = parse_time_study(config).data
+    with refused("config: data: settings of birth-death: death: found -1, expected a finite number above 0"):
+        simulated_snapshots(data, 0)
+    with refused("my.yaml: data: settings of birth-death: death: found -1"):
+        check_simulator(parse_time_study(config), "my.yaml")
+    with refused("my.yaml: data.dimensions: found Y, expected X as birth-death has them"):
+        simulated_system(data.model_copy(update={"dimensions": ["Y"], "settings": {}}), "my.yaml")
+
+
 # --- reading ---
 
 
@@ -432,7 +539,7 @@ def test_costs_are_means_over_seeds_with_all_that_a_method_builds_on():
     found = {row["method"]: row for row in method_costs(anchors, flows, matching, ["linear", "cubic"])}
     assert {name: row["train_seconds"] for name, row in found.items()} == {
         "linear-joint": 3.0, "cubic-joint": 3.0, "linear-aligned": 7.0, "cubic-aligned": 7.0, "flow-a": 4.5,
-        "displacement": 0.0, "sampling-floor": 0.0, "flow-matching": 8.0,
+        "displacement": 0.0, "sampling-floor": 0.0, "exact-law": 0.0, "flow-matching": 8.0,
     }  # fmt: skip
     assert (
         found["linear-joint"]["parameters"],

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import re
+import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -43,6 +44,35 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):  # what went wrong is said already
             partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_written_whole(path: str | Path) -> Iterator[Path]:
+    """Yield an empty folder beside `path`; rename it to `path` when the block ends, remove it when the block fails, or
+    has removed it itself.
+
+    There must be no folder of that name, or an empty one. All files are on the disk before the folder's name is. What
+    killed writers of the same folder left is removed first.
+    """
+    path = Path(path).absolute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.iterdir():
+        named = left.name.startswith(f".{path.name}.") and left.name.endswith(SUFFIX)
+        if named and left.is_dir() and _is_abandoned(left):
+            shutil.rmtree(left, ignore_errors=True)
+    partial = path.with_name(f".{path.name}.{_host()}.{os.getpid()}{SUFFIX}")
+    try:
+        partial.mkdir()
+        yield partial
+        if not partial.is_dir():
+            return
+        for file in sorted(partial.rglob("*")):
+            _synchronise_folder(file) if file.is_dir() else _synchronise(file)
+        _synchronise_folder(partial)
+        partial.replace(path)
+        _synchronise_folder(path.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def remove_partials_of(path: str | Path) -> list[Path]:

@@ -15,6 +15,8 @@ DECODED_PREFIX = "decoded-"
 """Begins the name of an environment's own expert, encoded and decoded by the VAE of an arm."""
 LATENT_REGRESSION_PREFIX = "latent-regression-"
 ONE_PER_ENV_PREFIX = "one-per-env-"
+AVERAGE_PREFIX = "average-"
+"""Begins the name of the average of all experts of a base, in a study that begins from a published zoo."""
 WEIGHTS_ONLY = "-weights-only"
 """Ends the name of an arm as it was before its training through the predictor."""
 OBSERVED = "-observed"
@@ -38,6 +40,7 @@ SKILL_FLOOR = ("persistence", "climatology", "damped-persistence")
 _NOT_TOLD = (
     *SKILL_FLOOR,
     *("erm", "finetune-erm", "one-per-env-erm", "one-per-env-context", CONTEXT, CONTEXT + ENSEMBLE),
+    *("average-erm", "average-conditioned"),
     *(RETRIEVED, WEIGHTED_EXPERTS, CODE_ADAPTATION, IN_CONTEXT, EQUATIONS),
 )
 _OF_STEPS = re.compile(rf"(finetune-.+{OBSERVED})-([1-9]\d*)")
@@ -79,6 +82,13 @@ _KNOWN = (
     Method("conditioned", "baseline", "Conditioned base", "FiLM or a low-rank map, as left-out environments chose"),
     Method("film-matched", "baseline", "FiLM, matched compute", "FiLM trained with the generator's whole compute"),
     Method("hypernetwork", "baseline", "Hypernetwork", "parameters to weights, trained through the predictor's error"),
+    Method("average-erm", "baseline", "Average expert (ERM)", "the average of the visible environments' experts"),
+    Method(
+        "average-conditioned",
+        "baseline",
+        "Average expert (conditioned)",
+        "the average of the visible environments' experts, from the conditioned base",
+    ),
     Method("nearest-expert-erm", "baseline", "Nearest expert (ERM)", "expert of the nearest visible environment"),
     Method(
         "nearest-expert-conditioned",
@@ -215,6 +225,7 @@ _KNOWN = (
     ),
     Method("flow-matching", "baseline", "OT-CFM", "a vector field that moves samples, by conditional flow matching"),
     Method("sampling-floor", "reference", "Sampling floor", "independent samples of the truth itself"),
+    Method("exact-law", "reference", "Exact law", "the simulated system's own law: its samples, and its density"),
 )
 METHODS: dict[str, Method] = {method.name: method for method in _KNOWN}
 """Every method but the arms of generators and flows, which a study names itself, and interpolations of weights, by

@@ -30,7 +30,10 @@ from weightcast.core.tables import SUMMARY_COLUMNS
 
 SPLITS = ("visible", "interpolation", "extrapolation", "observed", "unobserved", "held_out", "source")
 """Splits in the order of printing: across environments, then across time."""
-METRICS = ("rmse", "rmse_physical", "nmse", "ssim", "crps", "rmse_mean", "spread_skill", "coverage_50", "coverage_90")
+METRICS = (
+    *("rmse", "rmse_physical", "nmse", "ssim", "crps", "rmse_mean", "spread_skill", "coverage_50", "coverage_90"),
+    *("own_outputs", "own_weights"),
+)
 """Metrics in the order of printing."""
 HIGHER_IS_BETTER = frozenset({"ssim"})
 NOMINAL = {"spread_skill": 1.0, "coverage_50": 0.5, "coverage_90": 0.9}

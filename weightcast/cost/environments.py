@@ -26,6 +26,7 @@ from weightcast.environments.jobs import (
     AdaptToFrames,
     FinetuneBases,
     GenerateWeights,
+    ImportExperts,
     Plan,
     TrainBase,
     TrainContext,
@@ -84,7 +85,8 @@ class EnvironmentsPart:
             return [Told(first, grows=_count(whole))]
         if planned.job.settings is not None:
             return [Told(whole)]
-        part = self._shard(whole) if isinstance(whole, TrainExperts) else planned.settings(self.few)
+        part: StageSettings
+        part = self._shard(whole) if isinstance(whole, TrainExperts | ImportExperts) else planned.settings(self.few)
         there, here = _count(whole), _count(part)
         grows = 1.0 if stage in SHOWN or not here else self._frames * there / here
         if stage in OF_ALL:
@@ -103,16 +105,14 @@ class EnvironmentsPart:
         stacked = there / here if isinstance(whole, TrainExperts) else 1.0
         return [Told(part, grows, {"equations": there / here if here else 1.0, "": stacked})]
 
-    def _shard(self, whole: TrainExperts) -> TrainExperts:
+    def _shard(self, whole: TrainExperts | ImportExperts) -> TrainExperts | ImportExperts:
         """A shard of as many environments, of those of the part that have its role."""
         visible = whole.environments[0].role == "visible"
         there = self.few.table.visible if visible else self.few.table.unseen
-        return whole.model_copy(
-            update={
-                "environments": tuple(there[: len(whole.environments)]),
-                "data": self.few.study.data.of_role(there[0].role),
-            }
-        )
+        update: dict[str, Any] = {"environments": tuple(there[: len(whole.environments)])}
+        if isinstance(whole, TrainExperts):
+            update["data"] = self.few.study.data.of_role(there[0].role)
+        return whole.model_copy(update=update)
 
     def _sample_steps(self, settings: GenerateWeights) -> float:
         """How many times as many steps a sampler takes."""
@@ -144,11 +144,11 @@ class EnvironmentsPart:
 
     def keep(self, planned: PlannedJob, outputs: Mapping[str, Path]) -> None:
         """A shard's experts again for each environment of their role, none of them diverged for want of training."""
-        if planned.job.stage != "train_experts":
+        if planned.job.stage not in ("train_experts", "import_experts"):
             return
         shard = ExpertShard.load(outputs["output"])
         settings = planned.settings(self.plan)
-        assert isinstance(settings, TrainExperts)
+        assert isinstance(settings, TrainExperts | ImportExperts)
         rows = [row for row, name in enumerate(shard.environments) if name == shard.environments[0]]
         first = rows[: settings.members]
         table = self.few.table

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from math import sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from weightcast.cost.measure import processor_seconds
 from weightcast.evolution.config.study import TimeStudy
+from weightcast.evolution.simulated_system import simulated_system
 from weightcast.samples.read import import_snapshots
 from weightcast.samples.snapshots import Snapshots
-from weightcast.systems.jump_process import simulate_jumps
-from weightcast.systems.stochastic import build_stochastic_system, default_times
+from weightcast.systems.stochastic import default_times, simulate
 
 SIMULATED = 20
 """Trajectories that are simulated to see how long that takes, and where the samples lie."""
@@ -40,11 +41,10 @@ def example_samples(study: TimeStudy) -> tuple[Snapshots, float]:
     data, counts = study.data, study.data.trajectories
     if counts is None:
         return import_snapshots(data, study.seed), 0.0
-    assert data.states is not None  # parse_time_study has seen to it: a simulator counts
-    process = build_stochastic_system(data.source, data.settings)
+    process = simulated_system(data)
     times = default_times(process, counts.times)
-    simulated: list[NDArray[np.int64]] = []
-    few = processor_seconds(lambda: simulated.append(simulate_jumps(process, times, SIMULATED, study.seed)))
+    simulated: list[NDArray[Any]] = []
+    few = processor_seconds(lambda: simulated.append(simulate(process, times, SIMULATED, study.seed)))
     random = np.random.default_rng(study.seed)
     train, held_out = (
         tuple(
@@ -63,13 +63,13 @@ def _growth(trajectories: int) -> float:
     return sqrt(min(trajectories, SIDE_BY_SIDE) / SIMULATED) * max(1.0, trajectories / SIDE_BY_SIDE)
 
 
-def _spread(values: NDArray[np.int64], number: int, states: int, random: np.random.Generator) -> NDArray[np.float64]:
-    """More counts than there are, by a kernel with the samples' own covariance and Scott's bandwidth.
+def _spread(values: NDArray[Any], number: int, states: int | None, random: np.random.Generator) -> NDArray[np.float64]:
+    """More samples than there are, by a kernel with the samples' own covariance and Scott's bandwidth.
 
     Args:
         values: [sample, dimension].
         number: of samples wanted.
-        states: counts are below it.
+        states: counts are below it; None for real numbers.
         random: to draw with.
 
     Returns:
@@ -77,4 +77,5 @@ def _spread(values: NDArray[np.int64], number: int, states: int, random: np.rand
     """
     bandwidth = len(values) ** (-1 / (values.shape[1] + 4))
     start, first, second = (values[random.integers(len(values), size=number)].astype(np.float64) for _ in range(3))
-    return np.round(start + bandwidth * (first - second) / sqrt(2)).clip(0, states - 1)
+    spread: NDArray[np.float64] = start + bandwidth * (first - second) / sqrt(2)
+    return spread if states is None else np.round(spread).clip(0, states - 1)

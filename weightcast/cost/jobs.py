@@ -19,7 +19,7 @@ from weightcast.core.job import Job, StageSettings, read_job
 from weightcast.studies import stages_of
 from weightcast.workflow import snakefile
 
-MAKING_TRAJECTORIES = ("simulate", "import_trajectories")
+MAKING_TRAJECTORIES = ("simulate", "import_trajectories", "roll_out_experts")
 """Stages whose jobs make the files of a few environments each, of which it is no matter which."""
 
 

@@ -23,7 +23,7 @@ def simulation_seconds(study: Study, table: EnvironmentTable) -> float:
     it is estimated from two short trajectories of the first, the middle and the last environment of the table, which
     may take different times; otherwise the first is simulated.
     """
-    if study.data.imported:
+    if not study.data.simulated:
         return 0.0
     system, settings = load_system(study.data.source), source_settings(study.data)
     environments, count = list(table), int(settings["trajectories"])

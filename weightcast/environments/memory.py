@@ -61,9 +61,12 @@ def largest_jobs(plan: Plan, most: int) -> list[tuple[str, int]]:
     """
     study = plan.study
     optional = {
-        "simulate": not study.data.imported,
+        "simulate": study.data.simulated,
         "import_trajectories": study.data.imported and study.data.source != "table",
         "cut_records": study.data.source == "table",
+        "roll_out_experts": study.data.source == "zoo",
+        **dict.fromkeys(("train_base", "train_experts"), study.zoo.published is None),
+        "finetune_bases": bool(finetuned_maps(study)),
         "train_context": study.context is not None,
         "train_in_context": study.baselines.in_context is not None,
         "find_equations": study.baselines.equations is not None,
@@ -108,6 +111,11 @@ def _cut(sizes: StudySizes, of: Mapping[str, str]) -> int:
             except OSError:  # whoever reads it will say so
                 continue
     return CELL_NUMBERS * size + 6 * data.trajectories.most * data.frames * sizes.frame
+
+
+def _roll_out_experts(sizes: StudySizes, of: Mapping[str, str]) -> int:
+    data = sizes.study.data
+    return 6 * data.trajectories.total * data.frames * sizes.frame + sizes.ahead(1, data.trajectories.total)
 
 
 def _train_base(sizes: StudySizes, of: Mapping[str, str]) -> int:
@@ -412,6 +420,7 @@ _NUMBERS: dict[str, Count[int]] = {
     "simulate": _simulate,
     "import_trajectories": _import,
     "cut_records": _cut,
+    "roll_out_experts": _roll_out_experts,
     "train_base": _train_base,
     "train_context": _train_context,
     "train_in_context": _train_in_context,

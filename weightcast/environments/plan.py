@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from weightcast.core.config.messages import first_line
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.errors import InputError
+from weightcast.core.methods import AVERAGE_PREFIX
 from weightcast.environments.config.condition import LABELLED, SHOWN_FRAMES
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.study import Study
@@ -93,7 +94,14 @@ def source_settings(data: DataSettings) -> dict[str, Any]:
         InputError: a key that is set twice, or that the source does not have.
     """
     settings = dict(data.settings)
-    if not data.imported:
+    if data.source == "zoo":
+        for key, found in (("directory", data.directory), ("settings", data.settings or None)):
+            if found is not None:
+                raise InputError(
+                    f"config: data.{key}: found {found!r}, expected none: zoo.published has what there is to set"
+                )
+        return {}
+    if data.simulated:
         if data.directory is not None:
             raise InputError(
                 f"config: data.directory: found {data.directory!r}, expected none: {data.source} makes its data"
@@ -219,12 +227,13 @@ def shown_methods(study: Study) -> list[str]:
     arms = study.generator.arms
     generators = [f"generator-{arm}" for arm in arms][:1]
     base = next((arm.base for arm in arms.values()), study.zoo.bases[0])
-    return [*generators, f"one-per-env-{base}", "erm"]
+    return [*generators, f"one-per-env-{base}", f"{AVERAGE_PREFIX}{base}" if study.zoo.published else "erm"]
 
 
 def finetuned_maps(study: Study) -> list[str]:
-    """Networks of ``trained_maps`` that are fine-tuned on a few frames: the bases."""
-    return [name for name, trained in trained_maps(study).items() if trained.is_base]
+    """Networks of ``trained_maps`` that are fine-tuned on a few frames: the bases, unless nobody has trained them."""
+    maps = {} if study.zoo.published else trained_maps(study)
+    return [name for name, trained in maps.items() if trained.is_base]
 
 
 def adapted_maps(study: Study) -> list[str]:
@@ -241,7 +250,7 @@ def regressions(table: EnvironmentTable) -> tuple[str, ...]:
 def sees_frames(study: Study) -> bool:
     """Whether a condition of the study is shown frames of every environment."""
     arms = study.generator.arms.values()
-    kinds = [study.base.condition, *(arm.condition for arm in arms)]
+    kinds = [*([] if study.zoo.published else [study.base.condition]), *(arm.condition for arm in arms)]
     # Codes of unseen environments are inferred from frames, also for experts that start from them.
     return not SHOWN_FRAMES.isdisjoint(kinds) or "context" in study.zoo.bases
 
@@ -260,7 +269,7 @@ def weight_sources(study: Study, table: EnvironmentTable) -> list[str]:
     """Names of the files of weights that are rolled out: a file may hold several methods, and is not named by them."""
     return [
         "bases",
-        "finetuned",
+        *(["finetuned"] if finetuned_maps(study) else []),
         *(f"zoo-{base}" for base in study.zoo.bases),
         *(f"latents-{arm}" for arm in study.generator.arms),
         *(f"generator-{arm}" for arm in study.generator.arms),

@@ -25,6 +25,9 @@ MOST_CURVED = 0.75
 MOST_DAMPING = 1e8
 LEAST_DAMPING = 1e-10
 
+MOST_PRODUCTS = 8_000_000
+"""Numbers of products of weights with weights that are held at once, before they are summed over environments."""
+
 Errors = Callable[[Tensor, Tensor], Tensor]
 """Weights [weight], frames [trajectory, frame, ...] of one environment -> errors of rollouts [residual], or their
 derivative [residual, weight]."""
@@ -189,19 +192,25 @@ class _Normal:
         """The transpose of J times J [unknown, unknown], and the objective's half gradient [unknown].
 
         An environment's errors see a direction as its code times what they see of the mean, so that one product over
-        its residuals, among weights alone, gives all blocks.
+        its residuals, among weights alone, gives all blocks: each is a sum of these products, weighted by codes.
         """
         context = self.context
         count, dimensions, entries = context.mean.numel(), *context.directions.shape
         first, total = count + dimensions * entries, count + dimensions * entries + context.codes.numel()
         matrix = self.errors.new_zeros(total, total)
+        places = [
+            slice(0, count),
+            *(slice(count + one * entries, count + (one + 1) * entries) for one in range(dimensions)),
+        ]
+        pairs = torch.tril_indices(dimensions + 1, dimensions + 1).tolist()
+        for (row, column), summed in zip(zip(*pairs, strict=True), self._summed_products(pairs), strict=True):
+            if row:
+                summed = summed[context.entries]
+            if column:
+                summed = summed[:, context.entries]
+            matrix[places[row], places[column]] = summed
         for environment, code in enumerate(context.codes):
             jacobian, of_code = self.jacobian[environment], self.of_code[environment]
-            product = jacobian.mT @ jacobian
-            partial = product[context.entries]  # [entry, weight]
-            matrix[:count, :count] += product
-            matrix[count:first, :count] += torch.kron(code[:, None], partial)
-            matrix[count:first, count:first] += torch.kron(torch.outer(code, code), partial[:, context.entries])
             own = slice(first + environment * dimensions, first + (environment + 1) * dimensions)
             crossed = of_code.mT @ jacobian  # [dimension, weight]
             matrix[own, :count] = crossed
@@ -212,6 +221,21 @@ class _Normal:
         gradient = torch.cat([mean, directions.flatten(), codes.flatten()])
         unknowns = torch.cat([context.mean, context.directions.flatten(), context.codes.flatten()])
         return matrix, gradient + self.penalty * unknowns
+
+    def _summed_products(self, pairs: Sequence[Sequence[int]]) -> Tensor:
+        """Of weights with weights over all residuals, weighted by two numbers of codes [pair, weight, weight].
+
+        Args:
+            pairs: of numbers, rows and columns; 0 stands for the mean, whose weight is 1, and 1 for the first number.
+        """
+        codes = torch.cat([torch.ones_like(self.context.codes[:, :1]), self.context.codes], 1)
+        weighted = codes[:, pairs[0]] * codes[:, pairs[1]]  # [environment, pair]
+        count = self.jacobian.shape[2]
+        summed = self.errors.new_zeros(len(pairs[0]), count * count)
+        together = max(1, MOST_PRODUCTS // count**2)
+        for jacobian, of_each in zip(self.jacobian.split(together), weighted.split(together), strict=True):
+            summed.addmm_(of_each.mT, (jacobian.mT @ jacobian).flatten(1))
+        return summed.view(-1, count, count)
 
     def _apart(self, step: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         context = self.context

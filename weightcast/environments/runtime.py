@@ -94,6 +94,13 @@ def _simulate(sizes: StudySizes, of: Mapping[str, str]) -> float:
     return environments * data.trajectories.most * data.frames * frame
 
 
+def _roll_out_experts(sizes: StudySizes, of: Mapping[str, str]) -> float:
+    data, shards = sizes.study.data, sizes.plan.trajectory_shards
+    environments = largest(lambda name: len(shards[name]), of.get("shard"), list(shards))
+    step = _computing(data.trajectories.total * sizes.kept) + UNROLLED_SECONDS * sizes.substeps
+    return environments * data.frames * step
+
+
 def _train_base(sizes: StudySizes, of: Mapping[str, str]) -> float:
     maps = trained_maps(sizes.study)
 
@@ -305,12 +312,15 @@ _SECONDS: dict[str, Count[float]] = {
     "simulate": _simulate,
     "import_trajectories": _simulate,
     "cut_records": _simulate,
+    "roll_out_experts": _roll_out_experts,
     "train_base": _train_base,
     "train_context": _train_context,
     "train_in_context": _train_in_context,
     "find_equations": _find_equations,
     "train_experts": _train_experts,
+    "import_experts": _zoo,
     "gather_zoo": _zoo,
+    "average_experts": _zoo,
     "regress_weights": _regress_weights,
     "label_environments": _label_environments,
     "regress_latents": _regress_latents,
@@ -328,6 +338,7 @@ _SECONDS: dict[str, Count[float]] = {
     "describe_posteriors": _describe_posteriors,
     "map_weights": _zoo,
     "compare_with_experts": _compare_with_experts,
+    "compare_with_own_experts": _compare_with_experts,
     "summarise": _tables,
     "summarise_observed": _tables,
     "write_report": _report,

@@ -76,7 +76,7 @@ def find_files(folder: Path) -> dict[str, Path]:
     Raises:
         InputError: a manifest cannot be read.
     """
-    files = {}
+    files: dict[str, Path] = {}
     for path in folder.glob("*.csv"):
         if path.name.startswith(LIST):
             continue

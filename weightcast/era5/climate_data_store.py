@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from weightcast.core.errors import InputError
+from weightcast.core.extras import how_to_install
 from weightcast.era5.download import Retrieve
 from weightcast.era5.request import DATASET, Request
 
@@ -37,9 +38,7 @@ def open_client() -> Client:
         InputError: cdsapi or a key is missing, or there is no network.
     """
     if find_spec("cdsapi") is None:
-        raise InputError(
-            f"{NAME}: found no Python package cdsapi, expected it installed: pip install 'weightcast[era5]'"
-        )
+        raise InputError(f"{NAME}: found no Python package cdsapi, expected it installed: {how_to_install('era5')}")
     import requests
     from cdsapi.api import Client as CDSClient
     from cdsapi.api import get_url_key_verify

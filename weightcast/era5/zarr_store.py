@@ -20,6 +20,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from weightcast.core.errors import InputError
+from weightcast.core.extras import how_to_install
 from weightcast.era5.download import Retrieve
 from weightcast.era5.layouts.netcdf import first_line
 from weightcast.era5.layouts.source import Source
@@ -45,7 +46,7 @@ def open_store(address: str) -> Iterator[Source]:
     for package in ("zarr", "aiohttp") if remote else ("zarr",):
         if find_spec(package) is None:
             raise InputError(
-                f"{address}: found no Python package {package}, expected it installed: pip install 'weightcast[era5]'"
+                f"{address}: found no Python package {package}, expected it installed: {how_to_install('era5')}"
             )
     # The proxy that the user's other programs use is in the environment.
     options: dict[str, Any] = {"storage_options": {"client_kwargs": {"trust_env": True}}} if remote else {}

@@ -119,10 +119,24 @@ class TimeTestSet:
             density: the architecture.
             weights: at every time of the data [time, parameter].
         """
-        for position in self.positions:
-            truth = torch.from_numpy(self.snapshots.held_out[position][:LIKELIHOOD_SAMPLES]).to(weights.device)
+
+        def log_prob(position: int, truth: Samples) -> float:
+            placed = torch.from_numpy(truth).to(weights.device)
             with torch.no_grad():
-                value = -float(density.log_prob(weights[position][None], truth[None]).mean())
+                return float(density.log_prob(weights[position][None], placed[None]).mean())
+
+        yield from self.mean_likelihood_rows(method, seed, log_prob)
+
+    def mean_likelihood_rows(self, method: str, seed: int, log_prob: Callable[[int, Samples], float]) -> Iterator[Row]:
+        """Rows of the negative log-likelihood of held-out samples, of whatever has one.
+
+        Args:
+            method: its name.
+            seed: of the method.
+            log_prob: position of a time, samples [sample, dimension] -> mean log-likelihood, in nats.
+        """
+        for position in self.positions:
+            value = -log_prob(position, self.snapshots.held_out[position][:LIKELIHOOD_SAMPLES])
             split = "held_out" if self.left_out is not None else self._split(position)
             yield self._row(method, split, position, seed, "nll", value)
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from weightcast.core.job import StageSettings
 from weightcast.evolution.config.anchors import AnchorKind, AnchorSettings, BridgeSettings
 from weightcast.evolution.config.density import DensitySettings
@@ -170,15 +172,19 @@ class EvaluateFlow(Scoring):
 
 
 class EvaluateSamples(Scoring):
-    """What moves samples rather than weights, and the sampling floor."""
+    """What moves samples rather than weights, the sampling floor, and the simulator, whose law may be known."""
 
     seed: int
+    system: str | None = None
+    system_settings: dict[str, Any] = Field(default={})
 
     @classmethod
     def of(cls, plan: TimePlan, fold: str) -> EvaluateSamples:
         evaluation = plan.study.evaluation
         scoring = cls.scoring(plan, fold, displacement=evaluation.displacement, flow_matching=evaluation.flow_matching)
-        return cls(**scoring, seed=plan.study.seed)
+        data = plan.study.data
+        system, settings = (None, {}) if data.imported else (data.source, data.settings)
+        return cls(**scoring, seed=plan.study.seed, system=system, system_settings=settings)
 
 
 class SummariseTimes(StageSettings):

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from weightcast.core.config.settings import Settings
 from weightcast.core.errors import InputError
+from weightcast.core.extras import how_to_install
 from weightcast.samples import checks
 from weightcast.samples.npz import advice_on_dimensions, first_columns
 from weightcast.samples.record import TimedSamples
@@ -48,7 +49,7 @@ def read_h5ad(path: Path, settings: Mapping[str, Any], dimensions: Sequence[str]
     try:
         import h5py
     except ImportError:
-        raise InputError(f"{path}: AnnData files need the package h5py: pip install 'weightcast[anndata]'") from None
+        raise InputError(f"{path}: AnnData files need the package h5py: {how_to_install('anndata')}") from None
     try:
         with h5py.File(path, "r") as file:
             for group in ("obs", "obsm"):

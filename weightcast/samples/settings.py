@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field
 
 from weightcast.core.config.settings import Settings
 
-StochasticSystem = Literal["epidemic", "toggle-switch", "cascade-1", "cascade-2", "ecology"]
+CountingSystem = Literal["epidemic", "toggle-switch", "cascade-1", "cascade-2", "ecology", "birth-death"]
+RealSystem = Literal["ornstein-uhlenbeck"]
+StochasticSystem = Literal[CountingSystem, RealSystem]
 SampleFormat = Literal["npy", "csv", "npz", "h5ad", "netcdf"]
 StateKind = Literal["counts", "real"]
 
@@ -30,8 +32,7 @@ class SnapshotSettings(Settings):
     file: str | None = None
     """Your own file; relative to where snakemake runs."""
     settings: dict[str, Any] = Field(default_factory=dict)
-    """Of the simulator: its rates; see its docstring in weightcast/systems. Of a file: how to read it; see
-    docs/own-data.md."""
+    """Of the simulator: its rates; docs/across-time.md lists them. Of a file: how to read it; see docs/own-data.md."""
     state: StateKind
     """``counts``: whole numbers from 0; ``real``: any numbers."""
     states: int | None = Field(default=None, ge=2, le=4096)
@@ -49,3 +50,10 @@ class SnapshotSettings(Settings):
     def imported(self) -> bool:
         """Whether the samples are the user's own file rather than made by a simulator."""
         return self.source in ("npy", "csv", "npz", "h5ad", "netcdf")
+
+    @property
+    def simulated_state(self) -> StateKind | None:
+        """What state the study's simulator has; None where a file is imported."""
+        if self.imported:
+            return None
+        return "real" if self.source in get_args(RealSystem) else "counts"

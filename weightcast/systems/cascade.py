@@ -9,12 +9,13 @@ PLoS Comput. Biol. 17 (2021) e1009623, in the form, with transfer instead of cat
 P. Zhang, Neural-network solutions to stochastic reaction networks, Nat. Mach. Intell. 5 (2023) 376.
 
 In the linear cascade molecules move independently of each other, so that at every time the counts are independent
-Poisson variables, whose means follow dm_1/dt = production - (transfer + decay) m_1 and so on.
+Poisson variables, whose means follow dm_1/dt = production - (transfer + decay) m_1 and so on: `JumpProcess.law`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from weightcast.core.errors import InputError
 from weightcast.systems.jump_process import JumpProcess
+from weightcast.systems.poisson_law import PoissonLaw
 
 Transfer = Callable[[NDArray[np.int64]], NDArray[np.floating[Any]]]
 
@@ -41,7 +43,10 @@ def linear_cascade(
     Raises:
         InputError: a chain without species.
     """
-    return _cascade("cascade-1", production, lambda counts: transfer * counts, decay, species, horizon)
+    process = _cascade("cascade-1", production, lambda counts: transfer * counts, decay, species, horizon)
+    leaving = np.append(np.full(species - 1, transfer + decay), decay)
+    moves = np.diag(np.full(species - 1, transfer), -1) - np.diag(leaving)
+    return replace(process, law=PoissonLaw(production * np.eye(species)[0], moves))
 
 
 def saturating_cascade(

@@ -24,6 +24,7 @@ from pydantic import Field
 
 from weightcast.core.environment_table import Environment
 from weightcast.core.errors import InputError
+from weightcast.core.extras import how_to_install
 from weightcast.systems import System, SystemSettings, read_settings, require_parameters
 from weightcast.trajectories.record import Trajectories
 
@@ -31,7 +32,7 @@ NAME = "era5-sample"
 PARAMETERS = ("latitude", "longitude")
 CHANNELS = ("u10", "v10")
 _STORE = Path("data", "era5_sample.zarr")
-_INSTALL = "expected it installed: pip install 'weightcast[era5-sample]'"
+_INSTALL = f"expected it installed: {how_to_install('era5-sample')}"
 
 
 class ERA5SampleSettings(SystemSettings):

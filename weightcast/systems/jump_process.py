@@ -13,12 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from weightcast.core.errors import InputError
 from weightcast.core.seeds import derive_seed
+from weightcast.systems.exact_law import ExactLaw
+from weightcast.systems.times import checked_times
 
 Rates = Callable[[NDArray[np.int64], NDArray[np.float64]], NDArray[np.float64]]
 
@@ -37,11 +40,14 @@ class JumpProcess:
         horizon: the time up to which the system is of interest, in the units of the rates.
         rate_bound: as `rates`, but what no rate exceeds from that time on while the counts stay the same. None where
             the rates depend on the counts alone; needed where they depend on time.
+        law: of the counts at any time, where theory knows it.
 
     Raises:
         InputError: a negative count at the start, or a horizon that is not positive and finite.
         ValueError: lengths that do not fit together.
     """
+
+    counts: ClassVar[bool] = True
 
     name: str
     species: tuple[str, ...]
@@ -50,6 +56,7 @@ class JumpProcess:
     rates: Rates
     horizon: float
     rate_bound: Rates | None = None
+    law: ExactLaw | None = None
 
     def __post_init__(self) -> None:
         if self.changes.ndim != 2 or not self.changes.shape[1] == len(self.species) == len(self.initial):
@@ -82,7 +89,7 @@ def simulate_jumps(
         InputError: a negative number of trajectories; times that cannot be used; a rate that is negative, not finite
             or above its bound; a count that falls below 0; more than `max_jumps` jumps.
     """
-    times = _checked_times(times)
+    times = checked_times(times)
     if trajectories < 0:
         raise InputError(f"trajectories of {process.name}: found {trajectories}, expected at least 0")
     generator = np.random.default_rng(derive_seed(seed, "jumps", process.name))
@@ -143,19 +150,6 @@ def _rows_and_columns(first: NDArray[np.int64], last: NDArray[np.int64]) -> tupl
     rows = np.repeat(np.arange(len(first)), lengths)
     starts = np.cumsum(lengths) - lengths
     return rows, np.arange(len(rows)) - starts[rows] + first[rows]
-
-
-def _checked_times(times: NDArray[np.float64]) -> NDArray[np.float64]:
-    times = np.asarray(times, np.float64)
-    if times.ndim != 1:
-        raise InputError(f"times: found an array of {times.ndim} dimensions, expected 1")
-    unusable = ~(np.isfinite(times) & (times >= 0))
-    if unusable.any():
-        raise InputError(f"times: found {times[unusable][0]:g}, expected finite times of at least 0")
-    if (np.diff(times) < 0).any():
-        position = int(np.argmax(np.diff(times) < 0))
-        raise InputError(f"times: found {times[position + 1]:g} after {times[position]:g}, expected ascending times")
-    return times
 
 
 def _checked_rates(

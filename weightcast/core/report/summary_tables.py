@@ -19,6 +19,8 @@ _METRICS = (
     ("rmse_physical", "RMSE, physical", "in the units of the data"),
     ("nmse", "NMSE", "mean square error over the mean square of the truth"),
     ("ssim", "SSIM", "structural similarity at the horizon: 1 is perfect"),
+    ("own_outputs", "Outputs", "what one step differs by from the environment's own expert's, over what that step is"),
+    ("own_weights", "Weights", "distance in weights from the environment's own expert, by the spread of each layer"),
 )
 
 

@@ -14,6 +14,7 @@ from weightcast.environments.commands.doubts import doubts_of_table, doubts_of_v
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.study import Study
 from weightcast.environments.plan import record_settings, source_settings
+from weightcast.environments.published.check import check_published
 from weightcast.environments.table_trajectories import TableTrajectories
 from weightcast.records.doubtful_values import doubts
 from weightcast.systems import load_system, read_settings
@@ -48,10 +49,13 @@ def check_source(study: Study, table: EnvironmentTable, config: str | Path) -> l
     Raises:
         InputError: the first thing that is wrong, by file and field.
     """
+    if study.zoo.published is not None:
+        check_published(study, table)
     warnings = doubts_of_table(table)
     if study.data.imported:
         return [*warnings, *_check_files(study, table, config)]
-    _check_system(study, table, config)
+    if study.data.simulated:
+        _check_system(study, table, config)
     return warnings
 
 

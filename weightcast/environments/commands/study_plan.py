@@ -73,12 +73,15 @@ def _data(study: Study) -> Lines:
 def _source(data: DataSettings) -> str:
     if data.source == "table":
         return f"table in {listed(data.files, 3)}"
+    if data.source == "zoo":
+        return "none: forecasts of the environments' own experts, from published sample states"
     return f"{data.source} files in {data.directory}" if data.imported else data.source
 
 
 def _experts(study: Study, table: EnvironmentTable, weights: int) -> Lines:
     zoo, visible = study.zoo, len(table.visible)
-    lines = [
+    lines = [f"of {zoo.published}: none are trained"] if zoo.published else []
+    lines += [
         f"from each of {len(zoo.bases)} bases ({', '.join(zoo.bases)})"
         if len(zoo.bases) > 1
         else f"from the base {zoo.bases[0]}",
@@ -177,6 +180,8 @@ def _results(study: Study, table: EnvironmentTable) -> Lines:
                 f"note: {_some(new)} new in the table: {name} is kept, experts are trained from it; "
                 f"delete {study.results}/base to train on all {len(visible)}"
             )
+    if study.zoo.published:
+        return [f"nothing in {study.results} but what is made of the experts of {study.zoo.published}"]
     return lines or [f"no base in {study.results} yet: trained on all {len(visible)} visible environments"]
 
 

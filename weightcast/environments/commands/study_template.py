@@ -263,7 +263,7 @@ def fill_template(
         "horizons": choose_horizons(found.frames[0], trained_frames),
         **(OF_STATES if state else OF_FIELDS),
     }
-    written = {key: _yaml(value) for key, value in values.items()}
+    written = {key: in_yaml(value) for key, value in values.items()}
     comment = "  # time between frames, which the files do not hold" if npy else ""
     source = Template(DIRECTORY).substitute(written, settings_comment=comment)
     if of_records:
@@ -279,7 +279,7 @@ def fill_template(
         **{key: Template(text).substitute(written) for key, text in told.items()},
         context=Template(context).substitute(written),
         name=name,
-        study=_yaml(name),
+        study=in_yaml(name),
         output=output,
         predictor=Template(MLP if state else UNET if local else FNO).substitute(
             modes=modes, hidden=HIDDEN, substeps=found.substeps
@@ -326,7 +326,7 @@ def choose_modes(points: int) -> int:
     return max(1, min(MOST_MODES, points // 4))
 
 
-def _yaml(value: Any) -> str:
+def in_yaml(value: Any) -> str:
     """A value as YAML on one line, quoted where YAML would take text for something else."""
     return yaml.safe_dump([value], default_flow_style=True, width=float("inf"), sort_keys=False).strip()[1:-1]
 

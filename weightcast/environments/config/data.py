@@ -10,7 +10,7 @@ from weightcast.core.config.settings import Settings
 from weightcast.core.config.system import SystemName
 from weightcast.core.environment_table import Role
 
-DataSource = Literal[SystemName, "netcdf", "npy", "npz", "table"]
+DataSource = Literal[SystemName, "netcdf", "npy", "npz", "table", "zoo"]
 
 
 class TrajectoryCounts(Settings):
@@ -47,7 +47,8 @@ class TrajectoryCounts(Settings):
 
 class DataSettings(Settings):
     source: DataSource
-    """A simulator, era5 (docs/era5.md), era5-sample, or your own files: netcdf, npy, npz, table (docs/own-data.md)."""
+    """A simulator, era5 (docs/era5.md), era5-sample, or your own files: netcdf, npy, npz, table (docs/own-data.md). zoo:
+    no trajectories, but what an environment's own expert of `zoo.published` forecasts of sample states (docs/zoos.md)."""
     directory: str | None = None
     """Folder with your own files (netcdf, npy, npz); relative to where snakemake runs."""
     files: list[str] = Field(default_factory=list)
@@ -73,6 +74,11 @@ class DataSettings(Settings):
     def imported(self) -> bool:
         """Whether the trajectories are the user's own files rather than made by a simulator or a package."""
         return self.source in ("netcdf", "npy", "npz", "table")
+
+    @property
+    def simulated(self) -> bool:
+        """Whether a simulator or a package makes the trajectories."""
+        return not self.imported and self.source != "zoo"
 
     def of_role(self, role: Role) -> DataSettings:
         """The settings for environments of a role alone: with the counts that hold there."""

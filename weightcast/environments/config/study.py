@@ -181,6 +181,44 @@ def _check_conditions(study: Study, source: str | Path) -> None:
     _check_branches(study.conditions.frames, "conditions.frames", source)
 
 
+def _check_published(study: Study, source: str | Path) -> None:
+    """What a study that begins from a published zoo can have: networks made of weights, and none that is trained on
+    trajectories."""
+    zoo, arms = study.zoo, study.generator.arms
+    if zoo.published is None:
+        if study.data.source == "zoo":
+            raise InputError(f"{source}: zoo.published: missing, expected a folder: data.source is 'zoo'")
+        return
+    if len(zoo.bases) > 1 or zoo.bases == ["context"]:
+        raise InputError(
+            f"{source}: zoo.bases: found {', '.join(zoo.bases)} with zoo.published, expected one, erm or conditioned"
+        )
+    trained = {
+        "context": study.context,
+        "baselines.film_matched": study.baselines.film_matched,
+        "baselines.hypernetwork": study.baselines.hypernetwork,
+        "baselines.in_context": study.baselines.in_context,
+        "baselines.equations": study.baselines.equations,
+        "evaluation.observed": study.evaluation.observed or None,
+        "explain": study.explain if study.explain and study.explain.equations else None,
+    }
+    for field, settings in trained.items():
+        if settings is not None:
+            raise InputError(f"{source}: {field}: found settings with zoo.published, expected none: experts are all")
+    for name, arm in arms.items():
+        if arm.condition != "parameters":
+            raise InputError(
+                f"{source}: generator.arms.{name}.condition: found {arm.condition!r} with zoo.published, expected "
+                "'parameters'"
+            )
+        if study.generator.of_arm(name)[0].relative_to != "mean":
+            raise InputError(
+                f"{source}: generator.arms.{name}.vae.relative_to: found "
+                f"{study.generator.of_arm(name)[0].relative_to!r} with zoo.published, expected 'mean': bases are not "
+                "published"
+            )
+
+
 def _check_branches(frames: FramesSettings, field: str, source: str | Path) -> None:
     """Something must be made of frames."""
     if not (frames.statistics or frames.responses or frames.spectra):
@@ -268,6 +306,7 @@ def _check(study: Study, source: str | Path) -> None:
                 f"expected one of zoo.bases ({', '.join(study.zoo.bases)})"
             )
         _check_arm(study, arm, source)
+    _check_published(study, source)
     of_table = data.source == "table"
     if data.imported and not of_table and data.directory is None:
         raise InputError(f"{source}: data.directory: missing, expected the folder with your {data.source} files")
@@ -322,7 +361,7 @@ def _check(study: Study, source: str | Path) -> None:
             raise InputError(
                 f"{source}: {field}: found {unroll}, expected less than data.trained_frames ({data.trained_frames})"
             )
-    if study.baselines.finetune.frames > data.trained_frames:
+    if study.zoo.published is None and study.baselines.finetune.frames > data.trained_frames:
         raise InputError(
             f"{source}: baselines.finetune.frames: found {study.baselines.finetune.frames}, expected at most "
             f"data.trained_frames ({data.trained_frames})"

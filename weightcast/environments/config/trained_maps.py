@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from weightcast.core.config.training import PooledTraining
+from weightcast.core.methods import AVERAGE_PREFIX
 from weightcast.environments.config.condition import ConditionName
 from weightcast.environments.config.weight_map import FilmMap, HypernetworkMap, PooledMap
 from weightcast.environments.config.zoo import BaseSettings
@@ -45,8 +46,25 @@ class TrainedMap:
 def trained_maps(study: Study) -> dict[str, TrainedMap]:
     """The networks of a study that are trained on all visible environments together, by the names of their files.
 
-    What the configuration leaves out is not there. Rules, jobs and everything that counts networks ask here.
+    What the configuration leaves out is not there. Rules, jobs and everything that counts networks ask here. In the
+    place of a base whose experts somebody else has published there is the average of these, the same everywhere.
     """
+    maps = _trained_maps(study)
+    if study.zoo.published is None:
+        return maps
+    return {
+        name: replace(
+            maps.get(name, maps["erm"]),
+            field="zoo.published",
+            method=f"{AVERAGE_PREFIX}{name}",
+            weight_map=PooledMap(),
+            rivals=(),
+        )
+        for name in study.zoo.bases
+    }
+
+
+def _trained_maps(study: Study) -> dict[str, TrainedMap]:
     base, matched, hyper = study.base, study.baselines.film_matched, study.baselines.hypernetwork
     film, told = FilmMap(width=base.film.width), base.condition
     maps = {"erm": TrainedMap("base.erm", "erm", base.erm, PooledMap(), told, is_base=True)}

@@ -11,6 +11,10 @@ from weightcast.core.config.training import PooledTraining, PredictorTraining
 from weightcast.environments.config.condition import ConditionName
 
 BaseName = Literal["erm", "conditioned", "context"]
+PublishedBase = Literal["erm", "conditioned"]
+"""Bases whose experts are published: codes of environments belong to the map that they were learned with."""
+PUBLISHED_ZOO = "zoo.json"
+"""The manifest of a published zoo, in its folder."""
 BaseMap = Literal["film", "low-rank", "auto"]
 
 
@@ -68,6 +72,9 @@ class Perturbation(Settings):
 
 
 class ZooSettings(Settings):
+    published: str | None = None
+    """Folder of a published zoo (``weightcast zoo import``; docs/zoos.md) whose experts are used, of one base: none are
+    trained, and what the sections ``base`` and ``zoo`` say is how those were. null: experts are trained."""
     bases: list[BaseName] = Field(default=["erm", "conditioned"], min_length=1)
     """Bases from which zoos are made, of those that there are: ``context`` is the section of that name, each expert
     starting from the weights of its environment's code."""

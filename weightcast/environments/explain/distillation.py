@@ -37,6 +37,7 @@ from scipy.integrate import simpson
 from scipy.optimize import least_squares
 
 from weightcast.core.errors import InputError
+from weightcast.core.extras import how_to_install
 from weightcast.environments.explain.polynomials import Array, Monomials, flow
 
 NEEDED = 3.0
@@ -178,9 +179,7 @@ def _eliminations(integrals: Array, increments: Array) -> list[Chosen]:
     try:
         from pysindy.optimizers import SSR
     except ImportError:
-        raise InputError(
-            "explain: distillation needs the package pysindy: pip install 'weightcast[symbolic]'"
-        ) from None
+        raise InputError(f"explain: distillation needs the package pysindy: {how_to_install('symbolic')}") from None
     columns, targets = integrals / _lengths(integrals), increments / _lengths(increments)
     stepwise = SSR(criteria="model_residual", alpha=_RIDGE, max_iter=columns.shape[1], unbias=False)
     stepwise.fit(columns, targets)

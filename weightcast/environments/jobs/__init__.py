@@ -24,6 +24,12 @@ from weightcast.environments.jobs.networks import (
     TrainExperts,
     TrainInContext,
 )
+from weightcast.environments.jobs.published import (
+    AverageExperts,
+    CompareWithOwnExperts,
+    ImportExperts,
+    RollOutExperts,
+)
 from weightcast.environments.jobs.report import (
     CompareWithExperts,
     CorrelateLabels,
@@ -58,8 +64,10 @@ __all__ = [
     "JOBS",
     "STAGES",
     "AdaptToFrames",
+    "AverageExperts",
     "CollectCosts",
     "CompareWithExperts",
+    "CompareWithOwnExperts",
     "CorrelateLabels",
     "CutRecords",
     "DescribePosteriors",
@@ -72,6 +80,7 @@ __all__ = [
     "FoldBases",
     "GatherZoo",
     "GenerateWeights",
+    "ImportExperts",
     "ImportTrajectories",
     "LabelEnvironments",
     "ListTrajectories",
@@ -80,6 +89,7 @@ __all__ = [
     "RegressLatents",
     "RegressWeights",
     "ResolveConfig",
+    "RollOutExperts",
     "Rows",
     "Scoring",
     "ShowAttention",
@@ -107,6 +117,7 @@ JOBS: dict[str, type[StageSettings]] = {
     "simulate": Simulate,
     "import_trajectories": ImportTrajectories,
     "cut_records": CutRecords,
+    "roll_out_experts": RollOutExperts,
     "list_trajectories": ListTrajectories,
     "download_era5": DownloadEra5,
     "train_base": TrainBase,
@@ -114,6 +125,8 @@ JOBS: dict[str, type[StageSettings]] = {
     "train_in_context": TrainInContext,
     "find_equations": FindEquations,
     "train_experts": TrainExperts,
+    "import_experts": ImportExperts,
+    "average_experts": AverageExperts,
     "gather_zoo": GatherZoo,
     "label_environments": LabelEnvironments,
     "train_vae": TrainVae,
@@ -139,6 +152,7 @@ JOBS: dict[str, type[StageSettings]] = {
     "show_attention": ShowAttention,
     "describe_posteriors": DescribePosteriors,
     "compare_with_experts": CompareWithExperts,
+    "compare_with_own_experts": CompareWithOwnExperts,
     "write_report": WriteReport,
 }
 """Every stage of a study across environments; the stage itself is in the module of its name."""

@@ -69,6 +69,7 @@ class StudyResults:
         observed: observed.nc, or None.
         open_directions: what frames leave open, or None.
         attention: what encoders look at, or None.
+        judged_by: the published zoo whose experts' forecasts stand in the place of trajectories, if there are none.
         missing: what was not found among the optional files: attribute name to path within the results folder.
     """
 
@@ -92,6 +93,7 @@ class StudyResults:
     observed: xr.Dataset | None = None
     open_directions: pd.DataFrame | None = None
     attention: pd.DataFrame | None = None
+    judged_by: str | None = None
     missing: dict[str, str] = field(default_factory=dict)
 
 
@@ -187,6 +189,7 @@ def read_results(files: ResultFiles) -> StudyResults:
         trained_horizon=_whole(settings, "data.trained_frames", files.study) - 1,
         bootstrap=_whole(settings, "evaluation.bootstrap", files.study),
         cases=_cases(settings),
+        judged_by=_judged_by(settings),
         missing=missing,
         **optional,
     )
@@ -209,6 +212,13 @@ def _cases(settings: Any) -> dict[str, ObservedCase]:
     listed = evaluation.get("observed") if isinstance(evaluation, dict) else None
     cases = [ObservedCase(**case) for case in listed or []]
     return {case.name: case for case in cases}
+
+
+def _judged_by(settings: Any) -> str | None:
+    """The published zoo that judges forecasts, if a resolved configuration has no trajectories."""
+    if not isinstance(settings, dict) or (settings.get("data") or {}).get("source") != "zoo":
+        return None
+    return str((settings.get("zoo") or {}).get("published"))
 
 
 def _is_expected(name: str, settings: Any) -> bool:

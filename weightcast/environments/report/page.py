@@ -105,6 +105,7 @@ def render_page(results: StudyResults) -> tuple[str, list[ReportFigure]]:
         stages_absence=_absence(results, "costs") if results.costs is None else "",
         zoo=_zoo(results.costs),
         config=results.config,
+        judged_by=results.judged_by,
         versions=versions(),
     )
     leading = [*unknown.figures, *unknown.codes] if unknown else []

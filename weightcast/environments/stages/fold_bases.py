@@ -34,7 +34,7 @@ def fold_bases(
             seed=0,
             environments=settings.ids,
             weights=grouped(_folded(run, base, known), 1),
-            train_seconds=base.metadata["seconds"],
+            train_seconds=base.metadata["seconds"] + base.metadata.get("seconds_before", 0.0),
             adapt_seconds=0.0,
             parameters=base.learned,
             normalisation=base.normalisation,

@@ -10,6 +10,7 @@ from pathlib import Path
 import xarray as xr
 
 from weightcast.core.errors import InputError
+from weightcast.core.extras import how_to_install
 from weightcast.era5.layouts.netcdf import first_line
 
 
@@ -22,7 +23,7 @@ def opened(path: Path) -> Iterator[list[xr.Dataset]]:
     """
     if find_spec("cfgrib") is None:
         raise InputError(
-            f"{path}: found GRIB and no Python package cfgrib, expected it installed (pip install 'weightcast[grib]') "
+            f"{path}: found GRIB and no Python package cfgrib, expected it installed ({how_to_install('grib')}) "
             "or NetCDF in its place (data_format: netcdf)"
         )
     import cfgrib

@@ -12,6 +12,7 @@ from typing import Any
 import xarray as xr
 
 from weightcast.core.errors import InputError
+from weightcast.core.extras import how_to_install
 from weightcast.era5.layouts.netcdf import first_line
 
 _BLOSC_HEADER = 16
@@ -26,8 +27,7 @@ def opened(path: Path) -> Iterator[list[xr.Dataset]]:
     """
     if find_spec("zarr") is None:
         raise InputError(
-            f"{path}: found a Zarr store and no Python package zarr, expected it installed: pip install "
-            "'weightcast[era5]'"
+            f"{path}: found a Zarr store and no Python package zarr, expected it installed: {how_to_install('era5')}"
         )
     with warnings.catch_warnings():
         # Stores without consolidated metadata, or with a file of notes among the arrays, are none the worse for it.

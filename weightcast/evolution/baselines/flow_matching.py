@@ -22,6 +22,7 @@ from weightcast.core.artifacts import load_artifact, load_built, save_artifact, 
 from weightcast.core.config.training import TrainingSettings
 from weightcast.core.draws import Draws
 from weightcast.core.errors import InputError
+from weightcast.core.extras import how_to_install
 from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.evolution.displacement import check_request, checked_snapshots
@@ -231,6 +232,6 @@ def _torchcfm() -> Any:
         import torchcfm.conditional_flow_matching as module
     except ModuleNotFoundError as error:
         raise InputError(
-            f"flow matching: found no package '{error.name}', expected it: pip install 'weightcast[flow-matching]'"
+            f"flow matching: found no package '{error.name}', expected it: {how_to_install('flow-matching')}"
         ) from None
     return module

@@ -13,10 +13,11 @@ from weightcast.core.errors import InputError
 from weightcast.evolution.commands.snapshot_words import describe_samples
 from weightcast.evolution.commands.source_file import refuse_own_file
 from weightcast.evolution.config.study import TimeStudy
+from weightcast.evolution.simulated_system import simulated_system
 from weightcast.samples.read import read_samples
 from weightcast.samples.settings import SampleFormat
 from weightcast.samples.split import split_snapshots
-from weightcast.systems.stochastic import build_stochastic_system, default_times
+from weightcast.systems.stochastic import default_times
 
 
 @dataclass(frozen=True)
@@ -76,16 +77,11 @@ def check_simulator(study: TimeStudy, config: str | Path) -> TimeData:
     """Check the settings of the study's simulator, without running it.
 
     Raises:
-        InputError: a setting that it does not have, or dimensions that are not its own.
+        InputError: a setting that it does not have or that is out of its bounds, or dimensions that are not its own.
     """
     data, counts = study.data, study.data.trajectories
     assert counts is not None  # parse_time_study has seen to it
-    process = build_stochastic_system(data.source, data.settings)
-    if tuple(data.dimensions) != process.species:
-        raise InputError(
-            f"{config}: data.dimensions: found {', '.join(data.dimensions)}, expected {', '.join(process.species)} as "
-            f"{data.source} has them"
-        )
+    process = simulated_system(data, config)
     times = default_times(process, counts.times)
     observed = np.arange(len(times)) % data.observed_every == 0
     return TimeData(

@@ -7,14 +7,13 @@ import math
 from pathlib import Path
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from weightcast.core.console.outputs import check_output
 from weightcast.core.console.warning import warn
 from weightcast.core.errors import InputError
-from weightcast.core.outputs import Dataset
 from weightcast.evolution.weight_path import WeightPath
+from weightcast.samples.write import EvolvedSamples, check_format
 
 MOST_TIMES = 100_000
 
@@ -34,11 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--extrapolate", action="store_true", help="allow times after the last snapshot")
     parser.add_argument("--seed", default=0, type=int, help="another seed gives other samples; default: 0")
     parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda or cuda:<number>")
-    parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="samples.nc to write")
+    parser.add_argument(
+        "-o", "--output", required=True, type=Path, metavar="FILE", help="to write: .nc, .csv, .npz or .h5ad (AnnData)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
     check_output(arguments.output)
+    check_format(arguments.output)
     times = parse_times(arguments.times)
     if arguments.samples < 1:
         raise InputError(f"--samples: found {arguments.samples}, expected at least 1")
@@ -49,20 +51,13 @@ def run(arguments: argparse.Namespace) -> None:
     beyond = times > path.last
     if beyond.any():
         warn(f"{int(beyond.sum())} of {len(times)} times are extrapolated, after the last snapshot at {path.last:g}")
-    dataset = xr.Dataset(
-        {
-            "x": (("time", "sample", "dimension"), drawn.numpy()),
-            "extrapolated": (("time",), beyond.astype(np.int8)),
-        },
-        {"time": times, "dimension": path.dimensions},
-        {
-            "arm": path.metadata["arm"],
-            "flow_seed": path.metadata["seed"],
-            "flow_digest": path.metadata["digest"],
-            "seed": arguments.seed,
-        },
-    )
-    Dataset(dataset).save(arguments.output)
+    said = {
+        "arm": path.metadata["arm"],
+        "flow_seed": path.metadata["seed"],
+        "flow_digest": path.metadata["digest"],
+        "seed": arguments.seed,
+    }
+    EvolvedSamples(times, drawn.numpy(), path.dimensions, beyond, said).save(arguments.output)
     print(
         f"wrote {arguments.output}: {arguments.samples} samples of {len(path.dimensions)} dimensions at {len(times)} "
         f"times from {times[0]:g} to {times[-1]:g}"

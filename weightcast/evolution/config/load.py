@@ -74,8 +74,11 @@ def _check(study: TimeStudy, source: str | Path) -> None:
         expected = "none: the file holds them" if data.imported else "how many to simulate: {train: ..., held_out: ...}"
         found = "missing" if data.trajectories is None else f"found {data.trajectories.train} to train"
         raise InputError(f"{source}: data.trajectories: {found}, expected {expected}")
-    if not data.imported and data.state != "counts":
-        raise InputError(f"{source}: data.state: found {data.state!r}, expected 'counts': {data.source} counts")
+    if data.simulated_state not in (None, data.state):
+        what = "counts" if data.simulated_state == "counts" else "has real states"
+        raise InputError(
+            f"{source}: data.state: found {data.state!r}, expected {data.simulated_state!r}: {data.source} {what}"
+        )
     if study.density.backbone == "transformer" and study.density.hidden % study.density.heads:
         raise InputError(
             f"{source}: density.heads: found {study.density.heads}, expected a divisor of density.hidden "

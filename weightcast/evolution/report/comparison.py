@@ -17,6 +17,7 @@ from weightcast.evolution.config.evaluation import PathInterpolation
 from weightcast.evolution.config.study import TimeStudy
 
 FLOOR = "sampling-floor"
+EXACT = "exact-law"
 DISPLACEMENT = "displacement"
 JUDGED_SPLITS = ("unobserved", "held_out", "observed")
 """The first of these that was evaluated is what the verdict speaks of."""

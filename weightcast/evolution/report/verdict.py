@@ -15,6 +15,7 @@ from weightcast.evolution.config.flow import FlowArm
 from weightcast.evolution.config.study import TimeStudy
 from weightcast.evolution.report.comparison import (
     DISPLACEMENT,
+    EXACT,
     FLOOR,
     METRIC_LABELS,
     Protagonists,
@@ -212,6 +213,7 @@ def _further_metrics(summary: pd.DataFrame, chosen: Protagonists) -> list[str]:
                 (chosen.flow, "the flow"),
                 (chosen.interpolation, "that interpolation"),
                 (FLOOR, "the floor"),
+                (EXACT, "the exact law"),
             )
             if name in medians
         ]

@@ -1,4 +1,4 @@
-"""The stage ``evaluate_samples``: what moves samples rather than weights, and the sampling floor, scored."""
+"""The stage ``evaluate_samples``: what moves samples rather than weights, the floor and the exact law, scored."""
 
 from __future__ import annotations
 
@@ -15,15 +15,20 @@ from weightcast.evolution.displacement import DisplacementInterpolation
 from weightcast.evolution.evaluation import Row, Samples, TimeTestSet
 from weightcast.evolution.jobs import EvaluateSamples
 from weightcast.samples.snapshots import Snapshots
+from weightcast.systems.exact_law import ExactLaw
+from weightcast.systems.stochastic import build_stochastic_system
 
 
 @stage("evaluate_samples")
 def evaluate_samples(
     run: Run, settings: EvaluateSamples, snapshots: Snapshots, flow_matching: FlowMatching | None
 ) -> Table:
-    """Score the sampling floor, displacement interpolation and OT-CFM, as far as the study has them."""
+    """Score the sampling floor, the exact law, displacement interpolation and OT-CFM, as far as the study has them."""
     test = TimeTestSet.of(settings.study, snapshots, settings.fold, settings.evaluation)
     rows = list(evaluate_floor(test, settings.seed))
+    law = None if settings.system is None else build_stochastic_system(settings.system, settings.system_settings).law
+    if law is not None:
+        rows += evaluate_exact_law(test, law, settings.seed)
     if settings.evaluation.displacement:
         rows += evaluate_displacement(test, settings.seed)
     if flow_matching is not None:
@@ -44,6 +49,22 @@ def evaluate_floor(test: TimeTestSet, seed: int) -> Iterator[Row]:
     for position in test.source_positions:
         truth = snapshots.train[position][:count]
         yield from test.source_rows("sampling-floor", 0, position, held_out[position], truth)
+
+
+def evaluate_exact_law(test: TimeTestSet, law: ExactLaw, seed: int) -> Iterator[Row]:
+    """The law itself in place of a prediction. No density has a lower expected negative log-likelihood, and no samples
+    are nearer to the truth but by chance."""
+    times, states = test.snapshots.times, test.snapshots.states
+
+    def predict(position: int) -> Samples:
+        drawn = law.sample(float(times[position]), test.settings.samples, derive_seed(seed, "exact-law", position))
+        return drawn if states is None else drawn.clip(0, states - 1)  # rare counts that no sample of the study has
+
+    def log_prob(position: int, truth: Samples) -> float:
+        return float(law.log_prob(truth, float(times[position])).mean())
+
+    yield from test.rows("exact-law", 0, predict)
+    yield from test.mean_likelihood_rows("exact-law", 0, log_prob)
 
 
 def evaluate_displacement(test: TimeTestSet, seed: int) -> Iterator[Row]:

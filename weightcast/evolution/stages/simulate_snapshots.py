@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from weightcast.core.errors import InputError
 from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
 from weightcast.evolution.jobs import SimulateSnapshots
+from weightcast.evolution.simulated_system import simulated_system
 from weightcast.samples.settings import SnapshotSettings
 from weightcast.samples.snapshots import Snapshots, check_snapshots
-from weightcast.systems.jump_process import simulate_jumps
-from weightcast.systems.stochastic import build_stochastic_system, default_times
+from weightcast.systems.stochastic import default_times, simulate
 
 
 @stage("simulate_snapshots")
@@ -31,17 +30,12 @@ def simulated_snapshots(settings: SnapshotSettings, seed: int) -> Snapshots:
     Raises:
         InputError: a setting is unknown, names of the dimensions differ, or a count reaches ``states``.
     """
-    process = build_stochastic_system(settings.source, settings.settings)
-    if tuple(settings.dimensions) != process.species:
-        raise InputError(
-            f"config: data.dimensions: found {', '.join(settings.dimensions)}, expected {', '.join(process.species)} "
-            f"for {settings.source}"
-        )
+    process = simulated_system(settings)
     assert settings.trajectories is not None  # parse_time_study has seen to it
     times = default_times(process, settings.trajectories.times)
     parts = []
     for part, trajectories in (("train", settings.trajectories.train), ("held-out", settings.trajectories.held_out)):
-        values = simulate_jumps(process, times, trajectories, derive_seed(seed, "simulate", part))
+        values = simulate(process, times, trajectories, derive_seed(seed, "simulate", part))
         parts.append(tuple(values[:, position].astype(np.float64) for position in range(len(times))))
     observed = np.arange(len(times)) % settings.observed_every == 0
     snapshots = Snapshots(times, observed, parts[0], parts[1], process.species, settings.states)
