@@ -47,8 +47,9 @@ class TrajectoryCounts(Settings):
 
 class DataSettings(Settings):
     source: DataSource
-    """A simulator, era5 (docs/era5.md), era5-sample, or your own files: netcdf, npy, npz, table (docs/own-data.md). zoo:
-    no trajectories, but what an environment's own expert of `zoo.published` forecasts of sample states (docs/zoos.md)."""
+    """A simulator, era5 (docs/era5.md), era5-sample, or your own files: netcdf, npy, npz, table (docs/own-data.md).
+    zoo: no trajectories, but what an environment's own expert of `zoo.published` forecasts of sample states
+    (docs/zoos.md)."""
     directory: str | None = None
     """Folder with your own files (netcdf, npy, npz); relative to where snakemake runs."""
     files: list[str] = Field(default_factory=list)
