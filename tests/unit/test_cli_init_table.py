@@ -184,7 +184,7 @@ def test_windows_fit_the_step(size: int, unit: str, frames: int) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ((), ("air.csv", "text in the column station", "--environment station")),
+        ((), ("air.csv", "text in the column station", "--environment, which")),
         (("--state", "ozone"), ("air.csv", "no --environment", "station")),
         (("--environment", "station"), ("air.csv", "no --state", "ozone")),
         (("--environment", "site", "--state", "ozone"), ("'site'", "--environment", "station, datetime, ozone")),

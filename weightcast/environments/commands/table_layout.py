@@ -122,8 +122,9 @@ def _wide(
         )
     if text := [name for name in _text_columns(cells) if name not in settings.time]:
         raise InputError(
-            f"{paths[0]}: found text in the column {text[0]}, expected --environment {text[0]} and --state COLUMNS if "
-            "a row is a place at a time, or numbers in every column but the times if a column is a place"
+            f"{paths[0]}: found text in the column {listed(text)}, expected --environment, which names the column of "
+            "places, and --state COLUMNS if a row is a place at a time; or numbers in every column but the times if a "
+            "column is a place"
         )
     if arguments.parameters:
         raise InputError(f"--parameters: found {listed(arguments.parameters)}, expected none: a column is a place")
