@@ -5,7 +5,33 @@ A job makes the files of a shard's environments, and of them those that are not 
 the table is simulated alone. What rules know is its manifest, beside the files.
 """
 
-if STUDY.data.imported:
+if STUDY.data.source == "table":
+    from weightcast.records.files import table_files
+
+    try:
+        FILES = [str(file) for file in table_files(STUDY.data.files)]
+    except InputError as error:
+        raise SystemExit(f"weightcast: error: {error}")
+
+    rule cut_records:
+        input:
+            code=code("cut_records"),
+            source=FILES,
+        output:
+            f"{TRAJECTORIES}/{{shard}}.csv",
+        log:
+            f"{LOGS}/simulate/{{shard}}.log",
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            **needs("cut_records"),
+        params:
+            **job("cut_records"),
+        shell:
+            RUN
+
+elif STUDY.data.imported:
     from weightcast.trajectories.find import find_source_files
 
     try:

@@ -21,11 +21,23 @@ ALLOWED: dict[str, set[str]] = {
     "era5": {"core", "trajectories"},
     "systems": {"core", "trajectories", "era5"},
     "samples": {"core", "trajectories"},
-    "environments": {"core", "trajectories", "era5", "systems"},
+    "records": {"core", "trajectories"},
+    "environments": {"core", "trajectories", "era5", "systems", "records"},
     "evolution": {"core", "trajectories", "systems", "samples"},
     "top": {"core", "environments", "evolution"},  # studies, runner, workflow: both halves by name
     "cost": {"core", "trajectories", "systems", "samples", "environments", "evolution", "top"},
-    "cli": {"core", "trajectories", "era5", "systems", "samples", "environments", "evolution", "top", "cost"},
+    "cli": {
+        "core",
+        "trajectories",
+        "era5",
+        "systems",
+        "samples",
+        "records",
+        "environments",
+        "evolution",
+        "top",
+        "cost",
+    },
 }
 """What each package may import beside itself: what stands above it here, and not all of that. The two halves,
 environments and evolution, do not know each other.

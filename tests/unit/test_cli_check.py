@@ -23,7 +23,7 @@ from tiny_study import (
 )
 
 from weightcast.cost import rehearsal
-from weightcast.trajectories import write_trajectories
+from weightcast.trajectories import read_trajectories, write_trajectories
 
 
 @pytest.fixture
@@ -294,15 +294,47 @@ def test_parameters_that_disagree_with_the_table(folder: Path, capsys: pytest.Ca
     refused(capsys, "check", words=(path, "parameter beta", "0.6", "0.5"))
 
 
-def test_frames_of_different_steps_are_a_warning(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_frames_of_different_steps(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = rewritten(folder, "high", time=np.arange(9.0))
+    refused(capsys, "check", "--no-timing", words=(path.name, "time: found frames 1 s apart, expected 0.5 s"))
+
+
+def test_units_of_time_are_compared(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    units = {"u": "m s-1", "v": "m s-1"}
+    rewritten(folder, "high", time=500 * np.arange(9.0), units=units | {"time": "milliseconds since 2000-01-01"})
     _, errors = run(capsys, "check", "--no-timing")
-    assert errors.startswith("weightcast: warning: ")
-    assert errors.count("\n") == 1
-    assert f"{path.name}: time: found frames 1 apart, expected 0.5" in errors
+    assert errors == ""
+    rewritten(folder, "high", time=0.5 * np.arange(9.0), units=units | {"time": "hours"})
+    refused(capsys, "check", "--no-timing", words=("high.nc", "found frames 0.5 hours apart, expected 0.5 s"))
 
 
-def test_uneven_frames_are_a_warning(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_units_of_channels_and_spacing_of_points(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = rewritten(folder, "high", units={"u": "km h-1", "time": "s"})
+    refused(capsys, "check", "--no-timing", words=("high.nc", "u: found the unit 'km h-1', expected 'm s-1'"))
+    found = read_trajectories(path)
+    rewritten(folder, "high", units={"u": "m s-1", "time": "s"}, y=10 + found.y)  # elsewhere
+    run(capsys, "check", "--no-timing")
+    rewritten(folder, "high", y=10 * found.y)
+    refused(capsys, "check", "--no-timing", words=("high.nc", "y: found points 2 apart, expected 0.2"))
+
+
+def test_channels_that_hardly_change_are_a_warning(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values = read_trajectories(folder / "mine" / "high.nc").values.copy()
+    values[:, :, 0], values[:, :, 1] = 7.0, 101325 + 0.01 * values[:, :, 1]
+    rewritten(folder, "high", values=values)
+    _, errors = run(capsys, "check", "--no-timing")
+    assert "high.nc: u: found 7 everywhere" in errors and "high.nc: v: found 10132" in errors
+    assert "loses digits" in errors
+
+
+def test_roles_that_parameters_do_not_bear_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = folder / "table.csv"
+    text = table.read_text(encoding="utf-8")
+    table.write_text(text.replace("extrapolation", "interpolation"), encoding="utf-8")
+    _, errors = run(capsys, "check", "--no-timing")
+    assert "table.csv: column role: found interpolation for" in errors and "beta lies outside" in errors
+
+
+def test_uneven_frames(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rewritten(folder, "high", time=np.array([0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 9]))
-    _, errors = run(capsys, "check", "--no-timing")
-    assert "found steps between 0.5 and 5.5" in errors
+    refused(capsys, "check", "--no-timing", words=("high.nc", "found steps between 0.5 and 5.5"))

@@ -10,6 +10,8 @@ from command_line import refused, run
 from tiny_study import random_trajectories, write_results
 
 from weightcast.core.artifacts import load_artifact, save_artifact
+from weightcast.core.errors import InputError
+from weightcast.environments.commands.observed_frames import read_observed_frames
 from weightcast.environments.model import load_models
 from weightcast.trajectories import write_trajectories
 
@@ -193,8 +195,8 @@ def test_frames_that_do_not_fit_the_model(
     cases = [
         (given.rename(v="w"), ("channel v", "u, w")),
         (given.isel(x=slice(0, 6)), ("grid", "found 6 x 6", "expected 6 x 8")),
-        (given.rename(y="latitude"), ("channel u", "latitude")),
-        (given.expand_dims("sample"), ("channel u", "sample")),
+        (given.rename(y="rows"), ("channel u", "rows")),
+        (given.expand_dims(sample=2), ("channel u", "sample")),
         (given.isel(trajectory=slice(0, 0)), ("trajectory", "found 0")),
         (given.assign(v=given["v"].isel(time=0, drop=True)), ("channel v", "other dimensions than those of u")),
         (given.assign(v=given["v"].where(given["v"].time < 1.2)), ("found NaN", "channel v")),
@@ -239,3 +241,92 @@ def test_model_that_does_not_say_its_channels(
     metadata = {key: value for key, value in artifact.metadata.items() if key != "channels"}
     save_artifact(model, "model", artifact.tensors, metadata)
     refused(capsys, *forecast(model, initial, output), words=(model, "no channels"), output=output)
+
+
+# --- forms of frames
+
+
+def test_units_of_time_are_compared(
+    model: Path, initial: Path, output: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The model steps by 0.5 s."""
+    frames = xr.load_dataset(initial, decode_times=False)
+    frames["time"] = ("time", 500.0 * np.arange(4), {"units": "milliseconds since 2000-01-01"})
+    frames.to_netcdf(initial)
+    _, errors = run(capsys, *forecast(model, initial, output))
+    assert errors == ""
+    found = xr.load_dataset(output, decode_times=False)
+    np.testing.assert_allclose(found["time"], 1500 + 500 * np.arange(1, 6))
+    assert found["time"].attrs["units"].startswith("milliseconds")
+    frames["time"] = ("time", np.arange(4), {"units": "minutes since 2000-01-01"})
+    frames.to_netcdf(initial)
+    _, errors = run(capsys, *forecast(model, initial, output))
+    assert "time: found frames 1 apart, expected 0.00833333" in errors
+
+
+def test_coordinates_decide_which_way_is_up(
+    model: Path, initial: Path, output: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(capsys, *forecast(model, initial, output))
+    expected = xr.load_dataset(output, decode_times=False)
+    turned = initial.with_name("turned.nc")
+    xr.load_dataset(initial, decode_times=False).isel(y=slice(None, None, -1), x=slice(None, None, -1)).to_netcdf(
+        turned
+    )
+    run(capsys, *forecast(model, turned, output))
+    found = xr.load_dataset(output, decode_times=False)
+    np.testing.assert_array_equal(found["u"], expected["u"])
+    np.testing.assert_array_equal(found["y"], expected["y"])
+
+
+def test_arrays_of_frames(model: Path, initial: Path, output: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, *forecast(model, initial, output))
+    expected = xr.load_dataset(output, decode_times=False)
+    given = xr.load_dataset(initial, decode_times=False).isel(trajectory=0)
+    array = np.stack([given["u"].transpose("time", "x", "y"), given["v"].transpose("time", "x", "y")], axis=1)
+    path = initial.with_name("frames.npy")
+    np.save(path, array)
+    run(capsys, *forecast(model, path, output))
+    found = xr.load_dataset(output, decode_times=False)
+    np.testing.assert_allclose(found["u"][:, 0], expected["u"][:, 0], rtol=1e-5, atol=1e-6)
+    np.save(path, array[:, :1])
+    refused(capsys, *forecast(model, path, output), words=("frames.npy", "found 1 channels", "expected 2"))
+    np.save(path, array[..., :3])
+    refused(capsys, *forecast(model, path, output), words=("frames.npy", "grid: found 3 x 8", "expected 6 x 8"))
+
+
+def test_marks_of_missing_values_in_frames(
+    model: Path, initial: Path, output: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = xr.load_dataset(initial, decode_times=False)
+    frames["u"][0, -1, 2, 3:5] = -9999.0
+    frames.to_netcdf(initial)
+    words = ("frames.nc", "u: found -9999", "trajectory 0", "y 2, x 3", "2 times")
+    refused(capsys, *forecast(model, initial, output), words=words, output=output)
+
+
+@pytest.mark.parametrize("dims", [("trajectory", "time"), ("time",), ()])
+def test_states_without_a_grid(dims: tuple[str, ...], tmp_path: Path) -> None:
+    sizes = {"trajectory": 2, "time": 3}
+    values = np.arange(float(np.prod([sizes[name] for name in dims]))).reshape([sizes[name] for name in dims])
+    xr.Dataset({"a": (dims, values), "b": (dims, -values)}).to_netcdf(tmp_path / "states.nc")
+    found = read_observed_frames(tmp_path / "states.nc", ["a", "b"], [1, 1])
+    assert found.values.shape == (2 if "trajectory" in dims else 1, 3 if "time" in dims else 1, 2, 1, 1)
+    np.save(tmp_path / "states.npy", np.ones((3, 2)))
+    assert read_observed_frames(tmp_path / "states.npy", ["a", "b"], [1, 1]).values.shape == (1, 3, 2, 1, 1)
+
+
+def test_what_a_predictor_is_given(model: Path) -> None:
+    (predictor, *_), _ = load_models(model)
+    start = np.random.default_rng(0).random((3, 2, 6, 8))  # float64, of numpy
+    expected = predictor.rollout(torch.from_numpy(start).float(), 2)  # type: ignore[operator]
+    torch.testing.assert_close(predictor.rollout(start, 2), expected)  # type: ignore[operator]
+    for shape, words in (
+        ((3, 1, 6, 8), r"found the shape \[3, 1, 6, 8\], expected \[batch, 2, 6, 8\]"),
+        ((2, 6, 8), r"found the shape \[2, 6, 8\]"),
+        ((3, 2, 8, 6), r"found 8 x 6 points, expected 6 x 8 \(y, x\): are y and x swapped"),
+    ):
+        with pytest.raises(InputError, match=words):
+            predictor.rollout(np.zeros(shape), 2)  # type: ignore[operator]
+    with pytest.raises(InputError, match="no numbers"):
+        predictor.rollout("frames", 2)  # type: ignore[operator]

@@ -43,7 +43,7 @@ def write_npy(folder: Path, shape: tuple[int, ...] = (7, 2, 8, 6), trajectories:
     for _, _, beta in ROWS:
         (folder / f"beta_{beta}").mkdir(parents=True)
         for number in range(trajectories):
-            np.save(folder / f"beta_{beta}" / f"{number}.npy", np.zeros(shape, np.float32))
+            np.save(folder / f"beta_{beta}" / f"{number}.npy", np.random.default_rng(number).random(shape, np.float32))
 
 
 def keys(section: Any) -> Any:

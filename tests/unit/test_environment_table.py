@@ -76,7 +76,7 @@ def test_writing_and_reading_gives_the_same_table(path: Path, tmp_path: Path) ->
         ("", ["empty"]),
         ("id,beta\na,1\n", ["line 1", "column role"]),
         ("role,beta\nvisible,1\n", ["line 1", "column id"]),
-        ("id;role;beta\na;visible;1\n", ["line 1", "column id", "id;role;beta"]),
+        ("id|role|beta\na|visible|1\n", ["line 1", "column id", "id|role|beta"]),
         ("id,role\na,interpolation\n", ["column role", "no visible"]),
         ("id,role,beta,beta\na,visible,1,1\n", ["line 1", "column 4", "'beta'"]),
         ("id,role,\na,visible,1\n", ["line 1", "column 3", "''"]),
@@ -167,3 +167,11 @@ def test_roles_in_the_shipped_tables_are_what_they_say(file: str, counts: tuple[
 def test_lambda_omega_ids_state_their_parameters() -> None:
     for environment in read_environments(DATA / "lambda-omega.csv"):
         assert environment.id == "beta_{beta:.2f}-D_{D:.2f}".format(**environment.parameters)
+
+
+@pytest.mark.parametrize(("separator", "number"), [(";", "0.5"), (";", "0,5"), ("\t", "0,5")])
+def test_other_separators(separator: str, number: str, tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    rows = [["id", "role", "beta"], ["a", "visible", number], ["b", "interpolation", "2"]]
+    path.write_text("\n".join(separator.join(row) for row in rows), encoding="utf-8")
+    assert [row.parameters["beta"] for row in read_environments(path)] == [0.5, 2.0]

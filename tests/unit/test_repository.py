@@ -21,7 +21,7 @@ from weightcast.studies import stages_of
 from weightcast.systems import SYSTEM_NAMES, load_system
 
 ROOT = Path(__file__).parents[2]
-NOT_IN_ALL = ("flow-matching", "grib")  # each brings hundreds of megabytes, of which little is used
+NOT_IN_ALL = ("parquet", "flow-matching", "grib")  # each brings hundreds of megabytes, of which little is used
 SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
 STAGES = {name: f"{package}.{name}" for package, jobs in stages_of().items() for name in jobs}
 LARGEST_FILE = 1_000_000

@@ -48,7 +48,7 @@ def random_trajectories(environment: str, beta: float, trajectories: int = 5, fr
         values=np.random.default_rng(0).standard_normal(shape, dtype=np.float32),
         channels=CHANNELS,
         time=FRAME_STEP * np.arange(frames),
-        y=np.linspace(1.0, 0.0, GRID[0]),
+        y=np.linspace(0.0, 1.0, GRID[0]),
         x=np.linspace(0.0, 1.0, GRID[1]),
         environment=environment,
         parameters={"beta": beta},

@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 from weightcast.core.config.settings import documented_keys
 from weightcast.environments.config.study import Study
 from weightcast.evolution.config.study import TimeStudy
+from weightcast.records.settings import RecordSettings
 from weightcast.systems import SYSTEM_NAMES, load_system
 
 INTRODUCTION = """\
@@ -44,6 +45,11 @@ SYSTEMS = """\
 What `data.settings` may hold, for each `data.source` that makes its own data. How many frames and trajectories there
 are is said in `data.frames` and `data.trajectories`.
 """
+TABLES = """\
+## Settings of long tables
+
+What `data.settings` may hold where `data.source` is `table` ([own-data.md](own-data.md#one-long-table)).
+"""
 SET_ELSEWHERE = ("frames", "trajectories")
 WORDS = {bool: "true or false", int: "integer", float: "number", str: "text"}
 BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<", "min_length": "length >=", "max_length": "length <="}
@@ -57,7 +63,7 @@ def reference() -> str:
     for name in SYSTEM_NAMES:
         settings = load_system(name).settings
         parts.append(f"### {name}\n\n{_text(settings.__doc__)}{_table(settings, places, SET_ELSEWHERE)}")
-    return "\n".join(parts)
+    return "\n".join([*parts, TABLES, _table(RecordSettings, places)])
 
 
 def time_reference() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from itertools import takewhile
 from pathlib import Path
 
 from weightcast.core.console.outputs import check_output
@@ -10,13 +11,31 @@ from weightcast.core.errors import InputError
 from weightcast.core.names import check_name
 
 # Options of one kind of study alone: what they are called on the command line, and where argparse puts them.
-OF_ENVIRONMENTS = {"--table": "table", "--channels": "channels", "--grid": "grid"}
-OF_TIME = {
-    "--time-column": "time_column",
-    "--dimensions": "dimensions",
-    "--state": "state",
-    "--settings": "settings",
+OF_ENVIRONMENTS = {
+    "--table": "table",
+    "--channels": "channels",
+    "--grid": "grid",
+    "--environment": "environment",
+    "--time": "time",
+    "--inputs": "inputs",
+    "--parameters": "parameters",
+    "--frames": "frames",
+    "--gap": "gap",
+    "--validation-from": "validation_from",
+    "--test-from": "test_from",
+    "--held-out": "held_out",
+    "--held-out-count": "held_out_count",
+    "--seed": "seed",
+    "--leave-out": "leave_out",
+    "--missing": "missing",
+    "--dates": "dates",
+    "--decimal": "decimal",
+    "--separator": "separator",
+    "--encoding": "encoding",
 }
+OF_TIME = {"--time-column": "time_column", "--dimensions": "dimensions", "--settings": "settings"}
+STATES = ("counts", "real")
+"""Of a study across time."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,14 +45,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         required=True,
+        nargs="+",
         type=Path,
         metavar="PATH",
-        help="folder of NetCDF, .npy or .npz files; across time a file: .npy, .csv, .npz, .h5ad or NetCDF",
+        help="folder of NetCDF, .npy or .npz files; or a long table of places: .csv[.gz], .tsv, .txt, .json, .parquet, "
+        "one NetCDF file with stations; several files, or a folder of them; across time a file: .npy, .csv, .npz, "
+        ".h5ad or NetCDF",
     )
     parser.add_argument(
         "--name",
         metavar="STUDY",
         help="of the study; results go to results/STUDY; default: as the data's folder or file",
+    )
+    parser.add_argument(
+        "--state",
+        nargs="+",
+        metavar="NAME",
+        help="across environments: columns of a long table that are forecast; across time counts or real, default: "
+        "counts where all are small whole numbers",
     )
     parser.add_argument("--force", action="store_true", help="overwrite FILE")
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="the configuration to write")
@@ -55,10 +84,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=("NY", "NX"),
         help="points of fields in .npz files; 1 1: a state without a grid; default: square fields are recognised",
     )
+    _add_table_arguments(parser.add_argument_group("long tables, across environments"))
     time = parser.add_argument_group("across time")
     time.add_argument("--time-column", metavar="NAME", help="of a CSV table or of obs; default: the one so named")
     time.add_argument("--dimensions", nargs="+", metavar="NAME", help="columns of a CSV table; else names to give")
-    time.add_argument("--state", choices=("counts", "real"), help="default: counts where all are small whole numbers")
     time.add_argument(
         "--settings",
         nargs="+",
@@ -67,9 +96,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_table_arguments(table: argparse._ArgumentGroup) -> None:
+    table.add_argument(
+        "--environment", metavar="COLUMN", help="says which place a row is of; none: a column is a place"
+    )
+    table.add_argument(
+        "--time",
+        nargs="+",
+        metavar="COLUMN",
+        help="of times; or several: year month day hour; default: the one so named",
+    )
+    table.add_argument("--inputs", nargs="+", metavar="COLUMN", help="known ahead; cannot be used yet")
+    table.add_argument("--parameters", nargs="+", metavar="COLUMN", help="numbers that never change in a place")
+    table.add_argument(
+        "--frames", type=int, metavar="N", help="steps of a window, twice what is trained; default: by step"
+    )
+    table.add_argument("--gap", type=int, metavar="N", help="steps between parts; default: the trained horizon")
+    table.add_argument(
+        "--validation-from", metavar="TIME", help="of what makes choices; default: so that it is a tenth"
+    )
+    table.add_argument("--test-from", metavar="TIME", help="of what is tested on; default: so that it is a fifth")
+    table.add_argument(
+        "--held-out", nargs="+", metavar="PLACE", help="random (the default), farthest, or names of places to test on"
+    )
+    table.add_argument("--held-out-count", type=int, metavar="N", help="random or farthest ones; default: about 30 %%")
+    table.add_argument("--seed", type=int, metavar="N", help="of the random ones; default: 0")
+    table.add_argument("--leave-out", nargs="+", metavar="PLACE", help="places that are not used")
+    table.add_argument(
+        "--missing", nargs="+", metavar="MARK", help="of missing values, as -999; none: numbers like that are numbers"
+    )
+    table.add_argument("--dates", choices=("day-first", "month-first"), help="order in dates such as 3/4/2020")
+    table.add_argument("--decimal", choices=(".", ","), help="mark of decimals; default: recognised")
+    table.add_argument(
+        "--separator", choices=(",", ";", "|", "tab", "space"), help="between cells; default: recognised"
+    )
+    table.add_argument("--encoding", metavar="NAME", help="of text; default: UTF-8 or UTF-16, else Windows-1252")
+
+
 def run(arguments: argparse.Namespace) -> None:
     if arguments.name is None:
-        arguments.name = arguments.data.resolve().stem
+        arguments.name = _default_name(arguments.data)
     check_name(arguments.name, "--name", "weightcast init")
     if arguments.output.exists() and not arguments.force:
         raise InputError(f"{arguments.output}: exists already, expected a new file (or --force to overwrite it)")
@@ -79,6 +145,7 @@ def run(arguments: argparse.Namespace) -> None:
         if getattr(arguments, name) is not None:
             raise InputError(f"{option}: found {getattr(arguments, name)}, expected none with --kind {arguments.kind}")
     if across_time:
+        _check_time(arguments)
         from weightcast.evolution.commands.init import init_time
 
         lines = init_time(arguments)
@@ -88,3 +155,27 @@ def run(arguments: argparse.Namespace) -> None:
         lines = init_environments(arguments)
     print(*lines, sep="\n")
     print(f"wrote {arguments.output}; see what it would run with: weightcast check --config {arguments.output}")
+
+
+def _check_time(arguments: argparse.Namespace) -> None:
+    """Make single values of what long tables may have several of.
+
+    Raises:
+        InputError: there are several, or the state is of another kind.
+    """
+    if len(arguments.data) != 1:
+        raise InputError(f"--data: found {len(arguments.data)} files, expected one with --kind time")
+    (arguments.data,) = arguments.data
+    if arguments.state is not None:
+        if len(arguments.state) != 1 or arguments.state[0] not in STATES:
+            raise InputError(f"--state: found {' '.join(arguments.state)}, expected counts or real with --kind time")
+        (arguments.state,) = arguments.state
+
+
+def _default_name(data: list[Path]) -> str:
+    """What the folder or file is called; what the names of several begin with."""
+    from weightcast.records.files import stem_of
+
+    stems = [stem_of(path.resolve()) for path in data]
+    alike = takewhile(lambda letters: len(set(letters)) == 1, zip(*stems, strict=False))
+    return stems[0] if len(stems) == 1 else "".join(letters[0] for letters in alike).rstrip("-_. ")

@@ -121,6 +121,9 @@ class EnvironmentTable:
 def read_environments(path: str | Path) -> EnvironmentTable:
     """Read a table of environments: UTF-8 CSV with the columns `id`, `role` and one for every parameter, in any order.
 
+    Cells are separated by commas, or, where the header has none, by semicolons or tabs; numbers may then have decimal
+    commas.
+
     Where nobody knows any parameter - stations, patients, regions - there are `id` and `role` alone. Spaces around
     cells and empty lines do not count.
 
@@ -183,7 +186,9 @@ def _read_lines(path: Path) -> list[tuple[int, list[str]]]:
         number = error.object[: error.start].count(b"\n") + 1
         raise InputError(f"{path}: line {number}: found bytes that are not UTF-8, expected UTF-8 text") from None
     lines = []
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    first = text.lstrip().partition("\n")[0]
+    separator = next((one for one in ";\t" if one in first and "," not in first), ",")
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
     try:
         for cells in reader:
             stripped = [cell.strip() for cell in cells]
@@ -218,9 +223,14 @@ def _read_row(path: Path, number: int, row: dict[str, str], parameter_names: Seq
     parameters = {}
     for name in parameter_names:
         try:
-            parameters[name] = float(row[name])
+            parameters[name] = float(_plain(row[name]))
         except ValueError:
             parameters[name] = math.nan
         if not math.isfinite(parameters[name]):
             raise InputError(f"{path}: line {number}, column {name}: found {row[name]!r}, expected a finite number")
     return Environment(id, parameters, role)
+
+
+def _plain(cell: str) -> str:
+    """A number with a point for decimals: a cell has a comma only where these do not separate cells."""
+    return cell.replace(",", ".") if cell.count(",") == 1 and "." not in cell else cell

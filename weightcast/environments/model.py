@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from weightcast.core.artifacts import Artifact, load_artifact, save_artifact, understood
@@ -25,13 +26,21 @@ class PhysicalPredictor(nn.Module):
 
     Attributes:
         environment: parameters of the environment that the weights are for, if known.
+        grid: points (y, x) of the study's frames, if known.
     """
 
-    def __init__(self, network: nn.Module, normalisation: Normalisation, environment: Mapping[str, float]) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        normalisation: Normalisation,
+        environment: Mapping[str, float],
+        grid: tuple[int, int] | None = None,
+    ) -> None:
         super().__init__()
         self.network = network
         self.normalisation = normalisation
         self.environment = dict(environment)
+        self.grid = grid
 
     def forward(self, frames: Tensor) -> Tensor:
         """[batch, channel, y, x] in physical units -> the next frames, same shape and units."""
@@ -43,29 +52,54 @@ class PhysicalPredictor(nn.Module):
         return getattr(self.network, "integrator", "map") == "rk4"
 
     @torch.no_grad()
-    def rollout(self, initial: Tensor, steps: int | None = None, times: Sequence[float] | None = None) -> Tensor:
+    def rollout(
+        self, initial: ArrayLike | Tensor, steps: int | None = None, times: Sequence[float] | None = None
+    ) -> Tensor:
         """Initial frames [batch, channel, y, x] -> the frames that follow [batch, step, channel, y, x].
 
         Args:
-            initial: in physical units.
+            initial: in physical units; numbers of any kind and on any device, which are made those of the network.
             steps: how many frames, one step apart, or
             times: since the initial frames, in steps between frames, from 0 on and increasing. Where the network
                 integrates a rate of change they may be any; otherwise whole numbers.
 
         Raises:
-            InputError: not one of ``steps`` and ``times`` is given, or the times are of no use.
+            InputError: the frames have another shape, not one of ``steps`` and ``times`` is given, or the times are of
+                no use.
         """
         if (steps is None) == (times is None):
             raise InputError("rollout: expected either a number of steps or times")
         if steps is not None:
             times = range(1, steps + 1)
         assert times is not None
-        now, frames, forecast = 0.0, self.normalisation.apply(initial), []
+        now, frames, forecast = 0.0, self.normalisation.apply(self._checked(initial)), []
         for time in times:
             frames = self._advance(frames, now, float(time))
             now = float(time)
             forecast.append(self.normalisation.invert(frames))
         return torch.stack(forecast, dim=1)
+
+    def _checked(self, initial: ArrayLike | Tensor) -> Tensor:
+        """Frames as the network takes them."""
+        like = next(self.network.parameters(), torch.zeros(()))
+        try:
+            frames = torch.as_tensor(initial).to(device=like.device, dtype=like.dtype)
+        except (TypeError, ValueError, RuntimeError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise InputError(f"rollout: initial: found no numbers ({reason}), expected an array or tensor") from None
+        channels = len(self.normalisation.mean)
+        points = [str(size) for size in self.grid or ("y", "x")]
+        if frames.ndim != 4 or frames.shape[1] != channels:
+            raise InputError(
+                f"rollout: initial: found the shape {list(frames.shape)}, expected [batch, {channels}, "
+                f"{', '.join(points)}]: batch, channel, y, x"
+            )
+        if self.grid is not None and tuple(frames.shape[2:]) == self.grid[::-1] != self.grid:
+            raise InputError(
+                f"rollout: initial: found {frames.shape[2]} x {frames.shape[3]} points, expected {' x '.join(points)} "
+                "(y, x): are y and x swapped?"
+            )
+        return frames
 
     def _advance(self, frames: Tensor, now: float, then: float) -> Tensor:
         """Normalised frames at a later time, in steps no longer than the trained one."""
@@ -92,11 +126,13 @@ def physical_predictors(
         environment: parameters that the weights are for.
     """
     models: list[PhysicalPredictor] = []
+    grid = shared.get("grid")
     for row in weights:
         network = build_predictor(dict(shared["architecture"]))
         WeightGraph(network).write(network, row)
         network.requires_grad_(False)
-        models.append(PhysicalPredictor(network, Normalisation.from_metadata(shared["normalisation"]), environment))
+        normalisation = Normalisation.from_metadata(shared["normalisation"])
+        models.append(PhysicalPredictor(network, normalisation, environment, None if grid is None else tuple(grid)))
     return models
 
 

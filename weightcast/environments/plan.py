@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from weightcast.core.config.messages import first_line
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.errors import InputError
 from weightcast.core.methods import AVERAGE_PREFIX
@@ -18,6 +21,7 @@ from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.study import Study
 from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.config.zoo import BaseName
+from weightcast.records.settings import RecordSettings
 
 FEWEST_VISIBLE = 2
 MANY = 64
@@ -108,6 +112,8 @@ def source_settings(data: DataSettings) -> dict[str, Any]:
                     f"config: data.settings.{key}: found {settings[key]!r}, expected none: {set_by} sets it"
                 )
         return settings | {"frames": data.frames, "trajectories": data.trajectories.total}
+    if data.source == "table":
+        return record_settings(data).model_dump(mode="json")
     known = ("frame_step",) if data.source == "npy" else ()
     for key in settings:
         if key not in known:
@@ -117,6 +123,24 @@ def source_settings(data: DataSettings) -> dict[str, Any]:
         step = settings.setdefault("frame_step", 1.0)
         if isinstance(step, bool) or not isinstance(step, int | float) or not 0 < step < float("inf"):
             raise InputError(f"config: data.settings.frame_step: found {step!r}, expected a number above 0")
+    return settings
+
+
+def record_settings(data: DataSettings) -> RecordSettings:
+    """How a table is read and cut.
+
+    Raises:
+        InputError: ``data.settings`` has an unknown key, or a value that does not fit.
+    """
+    try:
+        settings = RecordSettings.model_validate(data.settings)
+    except ValidationError as error:
+        raise InputError(first_line(error, "config", RecordSettings, "data.settings.")) from None
+    if settings.columns is not None and len(settings.columns) != len(data.channels):
+        raise InputError(
+            f"config: data.settings.columns: found {len(settings.columns)}, expected {len(data.channels)} as "
+            "data.channels has"
+        )
     return settings
 
 

@@ -311,6 +311,7 @@ def _report(sizes: StudySizes, of: Mapping[str, str]) -> float:
 _SECONDS: dict[str, Count[float]] = {
     "simulate": _simulate,
     "import_trajectories": _simulate,
+    "cut_records": _simulate,
     "roll_out_experts": _roll_out_experts,
     "train_base": _train_base,
     "train_context": _train_context,

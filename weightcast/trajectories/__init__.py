@@ -11,6 +11,7 @@ from weightcast.trajectories.find import (
     find_npz_files,
     find_source_files,
 )
+from weightcast.trajectories.imported import read_imported
 from weightcast.trajectories.netcdf import TrajectoryFile, read_trajectories, write_trajectories
 from weightcast.trajectories.npy import read_npy_environment
 from weightcast.trajectories.npz import read_archive, read_npz_environment
@@ -25,6 +26,7 @@ __all__ = [
     "find_npz_files",
     "find_source_files",
     "read_archive",
+    "read_imported",
     "read_npy_environment",
     "read_npz_environment",
     "read_trajectories",

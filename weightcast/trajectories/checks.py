@@ -14,6 +14,8 @@ from weightcast.core.errors import InputError
 NUMERIC_KINDS = "iuf"
 # Attributes and file names may hold a parameter in single precision or with fewer digits than the table.
 PARAMETER_TOLERANCE = 1e-6
+FAR_REPEATED, FAR_ALONE = 10.0, 1e4
+"""Ranges of all other values, from which on an extreme one is refused: where it is repeated, where it is there once."""
 
 
 def check_numeric(file: Path, name: str, dtype: np.dtype) -> None:
@@ -51,6 +53,30 @@ def check_finite(file: Path, values: NDArray[np.float32], channels: Sequence[str
                 f"{file}: {channels[channel]}: found {found} at trajectory {trajectory}, time {time}, channel "
                 f"{channels[channel]}, y {y}, x {x} (indices from 0), expected finite float32 values"
             )
+
+
+def check_marks(file: Path, values: NDArray[np.float32], channels: Sequence[str]) -> None:
+    """No least or greatest value far from all others in values [trajectory, time, channel, y, x], which is probably a
+    mark of missing ones: more than ten times as far as all others lie from each other, where it is there more than
+    once; ten thousand times where it is there once. Zero is a value.
+    """
+    for channel, name in enumerate(channels):
+        field = values[:, :, channel]
+        known = field[np.isfinite(field)]
+        for extreme in (known.min(), known.max()) if known.size else ():
+            others = known[known != extreme]
+            if extreme == 0 or not others.size:
+                continue
+            low, high = float(others.min()), float(others.max())
+            distance = max(low - float(extreme), float(extreme) - high)
+            count = known.size - others.size
+            if low < high and distance > (FAR_REPEATED if count > 1 else FAR_ALONE) * (high - low):
+                trajectory, time, y, x = map(int, np.unravel_index(int((field == extreme).argmax()), field.shape))
+                raise InputError(
+                    f"{file}: {name}: found {float(extreme):g} at trajectory {trajectory}, time {time}, y {y}, x {x} "
+                    f"(indices from 0), {'once' if count == 1 else f'{count} times'} in the file and far from all "
+                    f"other values ({low:g} to {high:g}), expected no marks of missing values"
+                )
 
 
 def check_coordinate(file: Path, name: str, coordinate: NDArray[np.float64]) -> None:

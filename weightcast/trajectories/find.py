@@ -13,6 +13,8 @@ from weightcast.trajectories.checks import PARAMETER_TOLERANCE
 from weightcast.trajectories.npy import environment_name, npy_files, parameters_in_name
 from weightcast.trajectories.npz_folder import open_npz_folder
 
+NETCDF = (".nc", ".nc4")
+"""What names of NetCDF files end in."""
 FileFormat = Literal["netcdf", "npy"]
 """Of files, or folders, of one environment each."""
 
@@ -41,8 +43,8 @@ def find_npz_files(directory: str | Path, table: EnvironmentTable) -> dict[str, 
 def find_environment_files(directory: str | Path, table: EnvironmentTable, format: FileFormat) -> dict[str, Path]:
     """The file (or, of `.npy`, folder) of every environment in `table`, by id and in table order.
 
-    netcdf: `<id>.nc`. npy: a file `<name>.npy` or a folder `<name>` of such files, where the name is the id or states
-    the environment's parameters, as `Re_210.0_r_10.0` does. Hidden files and other suffixes do not count.
+    netcdf: `<id>.nc` or `<id>.nc4`. npy: a file `<name>.npy` or a folder `<name>` of such files, where the name is the
+    id or states the environment's parameters, as `Re_210.0_r_10.0` does. Hidden files and other suffixes do not count.
 
     Raises:
         InputError: the folder is missing; an environment has no data or two; data has no row in the table.
@@ -87,7 +89,7 @@ def environment_names(directory: str | Path, format: FileFormat) -> list[str]:
 def _candidates(directory: Path, format: FileFormat) -> list[Path]:
     visible = [path for path in sorted(directory.iterdir()) if not path.name.startswith(".")]
     if format == "netcdf":
-        return [path for path in visible if path.suffix == ".nc"]
+        return [path for path in visible if path.suffix in NETCDF]
     return [path for path in visible if path.suffix == ".npy" or (path.is_dir() and npy_files(path))]
 
 

@@ -13,10 +13,18 @@ from numpy.typing import NDArray
 from weightcast.core.errors import InputError
 from weightcast.core.netcdf_file import write_netcdf
 from weightcast.trajectories import checks
+from weightcast.trajectories.classic_netcdf import is_whole
 from weightcast.trajectories.record import Trajectories
 
 DIMENSIONS = ("trajectory", "time", "y", "x")
 WITHOUT_GRID = DIMENSIONS[:2]
+ALIASES = {
+    "trajectory": ("member", "ensemble", "realization", "number"),
+    "time": ("valid_time",),
+    "y": ("lat", "latitude"),
+    "x": ("lon", "longitude"),
+}
+"""What the dimensions are also called, in small letters."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,9 @@ def read_trajectories(
 ) -> Trajectories:
     """Read and validate one environment's trajectories. Dimensions may come in any order, packed integers are unpacked.
 
+    Dimensions that programs call otherwise count as what they are (:data:`ALIASES`), further ones of length 1 do not
+    count.
+
     A file with neither `y` nor `x` among its dimensions holds states without a grid, (trajectory, time) in any order,
     which become fields on one point.
 
@@ -98,6 +109,7 @@ def read_trajectories(
         raise unreadable(path, error) from None
     with dataset:
         check_whole(path)
+        dataset = with_own_names(dataset)
         names = _channel_names(path, dataset) if channels is None else tuple(channels)
         for name in names:
             _check_variable(path, dataset, name)
@@ -111,6 +123,8 @@ def read_trajectories(
         checks.check_parameters(path, found_parameters, parameters)
         try:
             values = _load_values(dataset, names, sizes)
+            for name in names:
+                _check_valid(path, dataset, name, values[:, :, names.index(name)])
             coordinates = {name: _load_coordinate(path, dataset, name) for name in DIMENSIONS[1:]}
         except (OSError, RuntimeError, IndexError) as error:
             raise unreadable(path, error) from None
@@ -130,6 +144,24 @@ def read_trajectories(
     )
 
 
+def with_own_names(dataset: xr.Dataset) -> xr.Dataset:
+    """The same with the dimensions' names of this house, and without further dimensions of length 1."""
+    names = {}
+    for name, others in ALIASES.items():
+        found = [str(one) for one in dataset.dims if str(one).lower() in others]
+        if name not in dataset.dims and name not in dataset.variables and len(found) == 1:
+            names[found[0]] = name
+    dataset = dataset.rename(names)
+    return dataset.squeeze([name for name, size in dataset.sizes.items() if size == 1 and name not in DIMENSIONS])
+
+
+def unused_variables(path: Path, channels: Sequence[str]) -> list[str]:
+    """Variables of a file that are no channels, each with its dimensions."""
+    with xr.open_dataset(path, engine="netcdf4", decode_times=False, decode_timedelta=False, cache=False) as dataset:
+        rest = with_own_names(dataset).data_vars.items()
+        return [f"{name}({', '.join(map(str, each.dims))})" for name, each in rest if name not in channels]
+
+
 def _unit_attribute(units: Mapping[str, str], name: str) -> dict[str, str]:
     return {"units": units[name]} if name in units else {}
 
@@ -141,19 +173,12 @@ def unreadable(path: Path, error: Exception) -> InputError:
 
 
 def check_whole(path: Path) -> None:
-    """Refuse a file in the classic format whose end is missing: the NetCDF library reads zeros there, and says nothing.
+    """Refuse a file in a classic format whose end is missing: the NetCDF library reads zeros there, and says nothing.
 
-    SciPy's reader maps every variable when it opens a file, and so notices. (HDF5, under version 4, notices itself.)
+    (HDF5, under version 4, notices itself.)
     """
-    with path.open("rb") as file:
-        if file.read(4) not in (b"CDF\x01", b"CDF\x02"):
-            return
-    try:
-        from scipy.io import netcdf_file  # slow to import, and of old files alone
-
-        netcdf_file(path, mmap=True).close()
-    except (ValueError, IndexError, TypeError, KeyError):
-        raise unreadable(path, ValueError("the file ends too early")) from None
+    if not is_whole(path):
+        raise unreadable(path, ValueError("the file ends too early"))
 
 
 def _expected_dimensions(dataset: xr.Dataset) -> tuple[str, ...]:
@@ -212,10 +237,35 @@ def _load_values(dataset: xr.Dataset, names: Sequence[str], sizes: Mapping[str, 
     return values
 
 
+def _check_valid(path: Path, dataset: xr.Dataset, name: str, values: NDArray[np.float32]) -> None:
+    """No value [trajectory, time, y, x] outside of what the file says is valid, which stands for a missing one."""
+    attributes, encoding = dataset[name].attrs, dataset[name].encoding
+    low, high = np.ravel(attributes.get("valid_range", (-np.inf, np.inf)))[:2]
+    limits = np.array([max(low, attributes.get("valid_min", -np.inf)), min(high, attributes.get("valid_max", np.inf))])
+    if np.isinf(limits).all():
+        return
+    # They are given as values are stored: packed ones as integers.
+    limits = limits * float(encoding.get("scale_factor", 1.0)) + float(encoding.get("add_offset", 0.0))
+    slack = 1e-6 * np.abs(limits[np.isfinite(limits)]).max()
+    wrong = (values < limits.min() - slack) | (values > limits.max() + slack)
+    if wrong.any():
+        trajectory, time, y, x = map(int, np.unravel_index(int(wrong.argmax()), wrong.shape))
+        raise InputError(
+            f"{path}: {name}: found {values[trajectory, time, y, x]:g} at trajectory {trajectory}, time {time}, y {y}, "
+            f"x {x} (indices from 0), expected values from {limits.min():g} to {limits.max():g}, which the file says "
+            "are valid"
+        )
+
+
 def _load_coordinate(path: Path, dataset: xr.Dataset, name: str) -> NDArray[np.float64]:
     if name not in dataset.coords:
         return np.arange(dataset.sizes.get(name, 1), dtype=np.float64)
     checks.check_numeric(path, name, dataset[name].dtype)
+    if dataset[name].ndim > 1 or dataset[name].dims not in ((), (name,)):
+        raise InputError(
+            f"{path}: {name}: found the dimensions ({', '.join(map(str, dataset[name].dims))}), expected ({name}): the "
+            "same in all trajectories"
+        )
     coordinate = np.atleast_1d(dataset[name].to_numpy()).astype(np.float64)  # a point that was picked has a scalar
     checks.check_coordinate(path, name, coordinate)
     return coordinate

@@ -13,6 +13,8 @@ from weightcast.core.errors import InputError
 from weightcast.trajectories import checks
 from weightcast.trajectories.record import Trajectories
 
+FIELD = 8
+"""Points along a side, from which on a square is taken for a field rather than for channels."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
@@ -69,6 +71,7 @@ def read_npy_environment(
         for trajectory, array in enumerate(arrays):
             values[trajectory] = array.transpose(0, 1, 3, 2)
     checks.check_finite(path, values, channels)
+    checks.check_marks(path, values, channels)
     return Trajectories(
         values=values,
         channels=tuple(channels),
@@ -130,6 +133,11 @@ def _open_array(file: Path, channels: int) -> NDArray[np.generic]:
         raise InputError(
             f"{file}: shape: found {array.ndim} dimensions {array.shape}, expected (time, channel, x, y), or (time, "
             "channel) of a state without a grid"
+        )
+    if array.shape[1] == array.shape[2] >= FIELD and array.shape[3] < FIELD:
+        raise InputError(
+            f"{file}: shape: found {array.shape}, which looks like (time, x, y, channel), expected "
+            "(time, channel, x, y)"
         )
     if array.shape[1] != channels:
         raise InputError(f"{file}: shape: found {array.shape[1]} channels in {array.shape}, expected {channels}")

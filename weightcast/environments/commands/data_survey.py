@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 from weightcast.core.console.progress import progress
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.errors import InputError
+from weightcast.environments.commands.alike import AlikeFiles
 from weightcast.environments.commands.source_data import read_file
 from weightcast.environments.config.data import TrajectoryCounts
 from weightcast.trajectories import FileFormat, find_environment_files
+from weightcast.trajectories.find import NETCDF
+from weightcast.trajectories.netcdf import unused_variables
 from weightcast.trajectories.npy import npy_files
 from weightcast.trajectories.npz_folder import FILES
 
@@ -41,13 +44,14 @@ class Survey:
         grid: points along (y, x).
         trajectories: least and greatest number in a file.
         frames: least and greatest number in a trajectory.
-        counts: which trajectories train and test, where files say so themselves; they are then those of an adaptation
-            benchmark, which trains on all frames (docs/adaptation.md).
+        counts: which trajectories train and test, where that is settled: by files of an adaptation benchmark, or by how
+            a long table is cut.
         periodic: whether fields go on at the opposite side.
         substeps: of an integrator between two frames of a state, as much as it changes between them.
+        unused: variables of the first file that are no channels.
     """
 
-    format: FileFormat | Literal["npz"]
+    format: FileFormat | Literal["npz", "table"]
     channels: tuple[str, ...]
     grid: tuple[int, int]
     trajectories: tuple[int, int]
@@ -55,6 +59,12 @@ class Survey:
     counts: TrajectoryCounts | None = None
     periodic: bool = False
     substeps: int = 1
+    unused: tuple[str, ...] = ()
+
+    @property
+    def benchmark(self) -> bool:
+        """Whether files are those of an adaptation benchmark, which trains on all frames (docs/adaptation.md)."""
+        return self.format == "npz"
 
     @property
     def without_grid(self) -> bool:
@@ -117,7 +127,7 @@ def survey(directory: Path, table: EnvironmentTable, channels: Sequence[str] | N
     """
     format = recognise_format(directory)
     grid: tuple[int, int] | None = None
-    trajectories, frames, edges, pace = [], [], Edges(), Pace()
+    trajectories, frames, edges, pace, alike = [], [], Edges(), Pace(), AlikeFiles()
     for id, file in progress(find_environment_files(directory, table, format).items(), "reading data"):
         if channels is None and format == "npy":
             channels = _numbered_channels(file)
@@ -126,6 +136,7 @@ def survey(directory: Path, table: EnvironmentTable, channels: Sequence[str] | N
         trajectories.append(len(found.values))
         frames.append(len(found.time))
         edges.see(found.values)
+        alike.see(file, found)
         _check_enough(file, grid, trajectories[-1], frames[-1])
         if table[id].role == "visible":
             pace.see(found.values)
@@ -138,6 +149,7 @@ def survey(directory: Path, table: EnvironmentTable, channels: Sequence[str] | N
         (min(frames), max(frames)),
         periodic=edges.periodic,
         substeps=pace.substeps,
+        unused=() if format == "npy" else tuple(unused_variables(file, channels)),
     )
 
 
@@ -150,7 +162,7 @@ def recognise_format(directory: Path) -> FileFormat:
     if not directory.is_dir():
         raise InputError(f"{directory}: found no such folder, expected one with NetCDF or .npy files")
     visible = [path for path in directory.iterdir() if not path.name.startswith(".")]
-    netcdf = any(path.suffix == ".nc" for path in visible)
+    netcdf = any(path.suffix in NETCDF for path in visible)
     npy = any(path.suffix == ".npy" or (path.is_dir() and npy_files(path)) for path in visible)
     if netcdf == npy:
         found = "both NetCDF (.nc) and .npy files" if netcdf else "neither NetCDF (.nc) nor .npy files"

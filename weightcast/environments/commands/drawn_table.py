@@ -40,6 +40,11 @@ def drawn_table(directory: Path, path: Path) -> EnvironmentTable:
             )
         first[id.casefold()] = id
     drawn = sorted(ids, key=lambda id: derive_seed(SEED, "role", id))
-    visible = set(drawn[: max(2, round(VISIBLE_PART * len(ids)))])
+    visible = set(drawn[: drawn_visible(len(ids))])
     environments = (Environment(id, {}, "visible" if id in visible else "interpolation") for id in ids)
     return EnvironmentTable(tuple(environments), (), path)
+
+
+def drawn_visible(count: int) -> int:
+    """How many of so many environments are visible where nobody says it."""
+    return max(2, round(VISIBLE_PART * count))

@@ -40,7 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         type=Path,
         metavar="FILE",
-        help="NetCDF with a variable per channel of dimensions (trajectory, time, y, x), the first two optional",
+        help="NetCDF with a variable per channel of dimensions (trajectory, time, y, x), the first two optional; or "
+        ".npy",
     )
     parser.add_argument(
         "--frame", default=-1, type=int, metavar="INDEX", help="of FILE to start from; default: the last"

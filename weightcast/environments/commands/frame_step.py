@@ -9,6 +9,7 @@ from typing import Any
 
 from weightcast.core.console.warning import warn
 from weightcast.environments.commands.observed_frames import ObservedFrames
+from weightcast.trajectories.time_units import in_unit
 
 TOLERANCE = 1e-3
 
@@ -27,9 +28,11 @@ def agreed_frame_step(frames: ObservedFrames, file: Path, trained: Mapping[str, 
     expected, found = trained.get("frame_step"), frames.frame_step
     if expected is None or found is None:
         return float(next((step for step in (found, expected) if step is not None), 1.0))
-    units = [trained.get("units", {}).get("time"), frames.attributes.get("time", {}).get("units")]
-    other_unit = None not in units and units[0] != units[1]
-    if other_unit or math.isclose(found, expected, rel_tol=TOLERANCE):
+    usual, unit = trained.get("units", {}).get("time"), frames.attributes.get("time", {}).get("units")
+    wanted = in_unit(float(expected), usual, unit)
+    if wanted is None:  # units that nobody can compare: the file's frames are taken to be a step apart
         return found
-    warn(f"{file}: time: found frames {found:g} apart, expected {expected:g} as in the study's data")
-    return float(expected)
+    if math.isclose(found, wanted, rel_tol=TOLERANCE):
+        return found
+    warn(f"{file}: time: found frames {found:g} apart, expected {wanted:g} as in the study's data")
+    return wanted

@@ -16,6 +16,7 @@ from weightcast.core.console.warning import warn
 from weightcast.core.errors import InputError
 from weightcast.environments.commands.observed_frames import ObservedFrames, read_observed_frames
 from weightcast.environments.dataset import Normalisation
+from weightcast.trajectories.time_units import in_unit
 
 MOST_FRAMES = 10_000
 """A file whose frames span more steps than this is refused rather than filled with gaps."""
@@ -152,16 +153,17 @@ def _in_steps(part: _Part, file: Path, trained: Mapping[str, Any]) -> tuple[NDAr
     values, time, step = part.values, part.time, trained.get("frame_step")
     if time is None or step is None or len(time) < 2:
         return values, 1
-    units = [trained.get("units", {}).get("time"), part.units]
-    if None not in units and units[0] != units[1]:
-        warn(f"{file}: time: found the unit {units[1]}, expected {units[0]}: frames are taken to be a step apart")
+    usual = trained.get("units", {}).get("time")
+    wanted = in_unit(float(step), usual, part.units)
+    if wanted is None:
+        warn(f"{file}: time: found the unit {part.units}, expected {usual}: frames are taken to be a step apart")
         return values, 1
-    steps = (time - time[0]) / float(step)
+    steps = (time - time[0]) / wanted
     places = np.rint(steps).astype(np.int64)
     if np.abs(steps - places).max() > STEP_TOLERANCE * max(1, len(time) - 1) or (np.diff(places) < 1).any():
         raise InputError(
             f"{file}: time: found frames {np.diff(time).min():g} apart, expected a whole multiple of the study's "
-            f"{float(step):g}"
+            f"{wanted:g}"
         )
     if places[-1] >= MOST_FRAMES:
         raise InputError(f"{file}: time: found {places[-1]} steps in all, expected at most {MOST_FRAMES - 1}")

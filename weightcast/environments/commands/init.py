@@ -16,10 +16,34 @@ from weightcast.environments.commands.npz_survey import survey_npz
 from weightcast.environments.commands.parameter_scale import logarithmic_parameters
 from weightcast.environments.commands.source_data import refuse_own_folder
 from weightcast.environments.commands.study_template import fill_template
+from weightcast.environments.commands.table_survey import survey_table
 from weightcast.environments.config.study import parse_study
 from weightcast.environments.plan import check_plan
+from weightcast.records.files import is_table
 from weightcast.trajectories import find_npz_files
 from weightcast.trajectories.npz_folder import is_npz_folder, open_npz_folder
+
+OF_TABLES = {
+    "--environment": "environment",
+    "--time": "time",
+    "--state": "state",
+    "--inputs": "inputs",
+    "--parameters": "parameters",
+    "--frames": "frames",
+    "--gap": "gap",
+    "--validation-from": "validation_from",
+    "--test-from": "test_from",
+    "--held-out": "held_out",
+    "--held-out-count": "held_out_count",
+    "--seed": "seed",
+    "--leave-out": "leave_out",
+    "--missing": "missing",
+    "--dates": "dates",
+    "--decimal": "decimal",
+    "--separator": "separator",
+    "--encoding": "encoding",
+}
+"""Options of long tables alone: what they are called on the command line, and where argparse puts them."""
 
 
 def init_environments(arguments: argparse.Namespace) -> list[str]:
@@ -31,38 +55,74 @@ def init_environments(arguments: argparse.Namespace) -> list[str]:
     Raises:
         InputError: the table or the data cannot be used. Nothing is written then.
     """
-    table, found = _found_npz(arguments) if is_npz_folder(arguments.data) else _found(arguments)
+    if any(map(is_table, arguments.data)):
+        return _init_table(arguments)
+    _refuse_options_of_tables(arguments)
+    (directory,) = arguments.data
+    table, found = (_found_npz if is_npz_folder(directory) else _found)(arguments, directory)
     text = fill_template(arguments.name, arguments.data, table, found, arguments.output)
     study = parse_study(yaml.safe_load(text), arguments.output)
     check_plan(study, table)
-    refuse_own_folder(arguments.data, study.trajectories, "--data")
+    refuse_own_folder(directory, study.trajectories, "--data")
     if arguments.table is None:
         table.save(table.path)
     with written_whole(arguments.output) as partial:
         partial.write_text(text, encoding="utf-8")
-    lines = [*_report(table, found, arguments.data), *_scales(table)]
+    lines = [*_report(table, found, directory), *_scales(table)]
     if arguments.table is not None:
         return lines
     return [*lines, *(_drawn(table) if found.counts is None else [f"wrote {table.path}: ids, and roles by the files"])]
 
 
-def _found(arguments: argparse.Namespace) -> tuple[EnvironmentTable, Survey]:
+def _init_table(arguments: argparse.Namespace) -> list[str]:
+    """The same of a long table, of which records are cut."""
+    for option, value in (("--table", arguments.table), ("--channels", arguments.channels), ("--grid", arguments.grid)):
+        if value is not None:
+            raise InputError(f"{option}: found {value}, expected none: {arguments.data[0]} is a long table")
+    found = survey_table(arguments, _table_beside(arguments.output))
+    table = found.table
+    text = fill_template(arguments.name, arguments.data, table, found.survey, arguments.output, found.settings)
+    study = parse_study(yaml.safe_load(text), arguments.output)
+    check_plan(study, table)
+    table.save(table.path)
+    with written_whole(arguments.output) as partial:
+        partial.write_text(text, encoding="utf-8")
+    return [
+        *found.lines,
+        *_scales(table),
+        f"wrote {table.path}: {len(table.visible)} visible places, {len(table.unseen)} held out; change its column "
+        "role where you know better",
+    ]
+
+
+def _refuse_options_of_tables(arguments: argparse.Namespace) -> None:
+    for option, name in OF_TABLES.items():
+        if getattr(arguments, name) is not None:
+            raise InputError(
+                f"{option}: found {getattr(arguments, name)}, expected none: {arguments.data[0]} is no table "
+                "(.csv, .tsv, .txt, .json, .parquet, or one NetCDF file with a dimension of places)"
+            )
+    if len(arguments.data) != 1:
+        raise InputError(f"--data: found {len(arguments.data)} paths, expected one folder, or the files of one table")
+
+
+def _found(arguments: argparse.Namespace, directory: Path) -> tuple[EnvironmentTable, Survey]:
     """Of files of one environment each."""
     if arguments.grid is not None:
         raise InputError(f"--grid: found {arguments.grid}, expected none: files but .npz ones hold their grid")
     if arguments.table is None:
-        table = drawn_table(arguments.data, _table_beside(arguments.output))
+        table = drawn_table(directory, _table_beside(arguments.output))
     else:
         table = read_environments(arguments.table)
-    return table, survey(arguments.data, table, arguments.channels)
+    return table, survey(directory, table, arguments.channels)
 
 
-def _found_npz(arguments: argparse.Namespace) -> tuple[EnvironmentTable, Survey]:
+def _found_npz(arguments: argparse.Namespace, directory: Path) -> tuple[EnvironmentTable, Survey]:
     """Of the files of an adaptation benchmark."""
-    folder = open_npz_folder(arguments.data)
+    folder = open_npz_folder(directory)
     if arguments.table is not None:
         table = read_environments(arguments.table)
-        find_npz_files(arguments.data, table)
+        find_npz_files(directory, table)
     else:
         table = folder.table(_table_beside(arguments.output))
         if table.path.exists():
@@ -84,6 +144,7 @@ def _report(table: EnvironmentTable, found: Survey, directory: Path) -> list[str
         + (f"parameters {', '.join(table.parameter_names)}" if table.parameter_names else "no parameters"),
         f"found {found.format} files in {directory}: channels {', '.join(found.channels)} {where}, "
         f"{_range(found.trajectories)} trajectories of {_range(found.frames)} frames for each environment",
+        *([f"variables that are not used: {', '.join(found.unused)}"] if found.unused else []),
     ]
 
 

@@ -12,8 +12,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from weightcast.core.errors import InputError
-from weightcast.trajectories import checks
-from weightcast.trajectories.netcdf import DIMENSIONS, check_whole, unreadable
+from weightcast.trajectories import checks, read_npy_environment
+from weightcast.trajectories.netcdf import DIMENSIONS, check_whole, unreadable, with_own_names
 
 OPTIONAL = DIMENSIONS[:2]
 FRAME_STEP_TOLERANCE = 1e-3
@@ -49,7 +49,8 @@ def read_observed_frames(
 ) -> ObservedFrames:
     """Read and validate frames from NetCDF with the dimensions (trajectory, time, y, x), the first two optional.
 
-    Where the grid is a single point, y and x may be missing, too.
+    Where the grid is a single point, y and x may be missing, too. An array in `.npy`, (time, channel, x, y) or (time,
+    channel), is a trajectory as well; it says nothing of time.
 
     Args:
         path: of the file.
@@ -64,8 +65,11 @@ def read_observed_frames(
             frame; or a value is not finite.
     """
     path = Path(path)
+    if path.suffix == ".npy":
+        return _of_array(path, channels, grid, frame, coarse)
     try:
-        with _open(path) as dataset:
+        with _open(path) as opened:
+            dataset = with_own_names(opened)
             for name in channels:
                 _check_channel(path, dataset, name, like=channels[0], point=tuple(grid) == (1, 1))
             found_grid = (dataset.sizes.get("y", 1), dataset.sizes.get("x", 1))
@@ -74,6 +78,9 @@ def read_observed_frames(
             frame_step = _frame_step(_time(path, dataset))
             if frame is not None:
                 dataset = _only_frame(path, dataset, frame)
+            # Files of the same places may be stored from north to south or the other way.
+            backwards = [name for name in ("y", "x") if _decreases(path, dataset, name)]
+            dataset = dataset.isel({name: slice(None, None, -1) for name in backwards})
             values = np.stack([_channel(dataset, name) for name in channels], axis=2)
             found = ObservedFrames(
                 values=values,
@@ -90,8 +97,25 @@ def read_observed_frames(
         raise unreadable(path, error) from None
     checks.check_counts(path, values.shape[0], values.shape[1], minimum_trajectories=1, minimum_frames=1)
     known = np.nan_to_num(values, nan=0.0, posinf=np.inf, neginf=-np.inf) if masked else values
+    checks.check_marks(path, values, channels)
     checks.check_finite(path if frame is None else Path(f"{path} (frame {frame} alone)"), known, channels)
     return found
+
+
+def _of_array(
+    path: Path, channels: Sequence[str], grid: Sequence[int], frame: int | None, coarse: bool
+) -> ObservedFrames:
+    """One trajectory from a file, or several from a folder's."""
+    found = read_npy_environment(path, channels, parameters={})
+    own = (len(found.y), len(found.x))
+    if not (coarse and is_coarser(own, grid)):
+        checks.check_grid(path, own, (grid[0], grid[1]))
+    values = found.values
+    if frame is not None:
+        if not -values.shape[1] <= frame < values.shape[1]:
+            raise InputError(f"{path}: time: found {values.shape[1]} frames, expected one with the index {frame}")
+        values = values[:, [frame]]
+    return ObservedFrames(values=values, time=None, frame_step=None, coordinates={}, attributes={})
 
 
 def is_coarser(found: Sequence[int], grid: Sequence[int]) -> bool:
@@ -146,6 +170,16 @@ def _time(path: Path, dataset: xr.Dataset) -> NDArray[np.float64] | None:
     time = np.atleast_1d(dataset["time"].to_numpy().astype(np.float64))
     checks.check_coordinate(path, "time", time)
     return time
+
+
+def _decreases(path: Path, dataset: xr.Dataset, name: str) -> bool:
+    """Whether a coordinate of the grid runs backwards."""
+    if name not in dataset.coords or dataset[name].dims != (name,) or dataset.sizes[name] < 2:
+        return False
+    checks.check_numeric(path, name, dataset[name].dtype)
+    coordinate = dataset[name].to_numpy().astype(np.float64)
+    checks.check_coordinate(path, name, coordinate)
+    return bool(coordinate[0] > coordinate[-1])
 
 
 def _frame_step(time: NDArray[np.float64] | None) -> float | None:

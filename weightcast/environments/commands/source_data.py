@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
-
-import numpy as np
 
 from weightcast.core.console.progress import progress
 from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.errors import InputError
+from weightcast.environments.commands.alike import AlikeFiles
+from weightcast.environments.commands.doubts import doubts_of_table, doubts_of_values
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.study import Study
-from weightcast.environments.plan import source_settings
+from weightcast.environments.plan import record_settings, source_settings
 from weightcast.environments.published.check import check_published
+from weightcast.environments.table_trajectories import TableTrajectories
+from weightcast.records.doubtful_values import doubts
 from weightcast.systems import load_system, read_settings
 from weightcast.trajectories import (
     FileFormat,
@@ -22,15 +24,15 @@ from weightcast.trajectories import (
     find_environment_files,
     find_npz_files,
     read_archive,
+    read_imported,
     read_npy_environment,
     read_npz_environment,
-    read_trajectories,
 )
+from weightcast.trajectories.checks import check_finite
 from weightcast.trajectories.npz_folder import environment_index
 
 # What systems call the number of points along each side of their frames.
 GRID_SETTINGS = ("grid_size", "tile_size")
-FRAME_STEP_TOLERANCE = 1e-3
 
 
 def check_source(study: Study, table: EnvironmentTable, config: str | Path) -> list[str]:
@@ -49,11 +51,12 @@ def check_source(study: Study, table: EnvironmentTable, config: str | Path) -> l
     """
     if study.zoo.published is not None:
         check_published(study, table)
+    warnings = doubts_of_table(table)
     if study.data.imported:
-        return _check_files(study, table, config)
+        return [*warnings, *_check_files(study, table, config)]
     if study.data.simulated:
         _check_system(study, table, config)
-    return []
+    return warnings
 
 
 def read_file(
@@ -83,7 +86,7 @@ def read_file(
             minimum_frames=minimum_frames,
             minimum_trajectories=minimum_trajectories,
         )
-    return read_trajectories(
+    return read_imported(
         file,
         channels=channels,
         grid=grid,
@@ -126,6 +129,8 @@ def _check_system(study: Study, table: EnvironmentTable, config: str | Path) -> 
 
 def _check_files(study: Study, table: EnvironmentTable, config: str | Path) -> list[str]:
     data = study.data
+    if data.source == "table":
+        return _check_table(study, table, config)
     assert data.directory is not None  # parse_study has seen to it
     format = cast(FileFormat, data.source)
     refuse_own_folder(data.directory, study.trajectories, f"{config}: data.directory")
@@ -133,8 +138,7 @@ def _check_files(study: Study, table: EnvironmentTable, config: str | Path) -> l
         _check_archives(data, table)
         return []
     files = find_environment_files(data.directory, table, format)
-    steps: dict[Path, float] = {}
-    warnings = []
+    alike, warnings = AlikeFiles(), []
     for id, file in progress(files.items(), "checking data"):
         trajectories = read_file(
             file,
@@ -146,15 +150,21 @@ def _check_files(study: Study, table: EnvironmentTable, config: str | Path) -> l
             minimum_frames=data.frames,
             minimum_trajectories=data.trajectories.of_role(table[id].role).total,
         )
-        found = np.diff(trajectories.time[: data.frames])
-        steps[file] = float(np.median(found))
-        if not _close(found, steps[file]):
-            warnings.append(
-                f"{file}: time: found steps between {found.min():g} and {found.max():g}, expected one step: "
-                "a predictor learns the map from a frame to the next"
-            )
-    warnings += _different_steps(steps)
+        alike.see(file, trajectories, data.frames)
+        warnings += doubts_of_values(file, trajectories)
     return warnings
+
+
+def _check_table(study: Study, table: EnvironmentTable, config: str | Path) -> list[str]:
+    """The same of a long table; its warnings say what of it is doubtful."""
+    data = study.data
+    found = TableTrajectories(data.files, record_settings(data), data.channels, config)
+    found.check_places(table.ids, table.path)
+    for environment in progress(list(table), "checking data"):
+        counts = data.trajectories.of_role(environment.role)
+        trajectories = found.trajectories(environment.id, data.frames, (counts.train, counts.validation, counts.test))
+        check_finite(Path(data.files[0]), trajectories.values, data.channels)
+    return doubts(found.records)
 
 
 def _check_archives(data: DataSettings, table: EnvironmentTable) -> None:
@@ -178,16 +188,3 @@ def _check_archives(data: DataSettings, table: EnvironmentTable) -> None:
                 test_trajectories=counts.test,
                 minimum_frames=data.frames,
             )
-
-
-def _different_steps(steps: dict[Path, float]) -> Iterable[str]:
-    """A warning for the first file whose frames are not as far apart as those of the first file."""
-    (first, expected), *others = steps.items()
-    for file, found in others:
-        if not _close(np.array([found]), expected):
-            yield f"{file}: time: found frames {found:g} apart, expected {expected:g} as in {first}"
-            return
-
-
-def _close(found: np.ndarray, expected: float) -> bool:
-    return bool(np.allclose(found, expected, rtol=FRAME_STEP_TOLERANCE, atol=0.0))

@@ -8,6 +8,7 @@ import torch
 
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.environments.commands.untrained import untrained_generator, untrained_predictor
+from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.study import Study
 from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.jobs import Plan
@@ -19,6 +20,7 @@ from weightcast.environments.plan import (
     reference_shards,
     regressions,
 )
+from weightcast.records.cells import listed
 
 BYTES_OF_A_NUMBER = 4
 SHOWN_NAMES = 4
@@ -58,17 +60,22 @@ def _data(study: Study) -> Lines:
     data, counts = study.data, study.data.trajectories
     parts = f"{counts.train} train, {counts.validation} validation, {counts.test} test"
     unseen = counts.of_role("extrapolation")
-    source = f"{data.source} files in {data.directory}" if data.imported else data.source
-    if data.source == "zoo":
-        source = "none: forecasts of the environments' own experts, from published sample states"
     return [
-        source,
+        _source(data),
         f"channels {', '.join(data.channels)} on {data.grid[0]} x {data.grid[1]} points (y, x)",
         f"{counts.total} trajectories of each {'environment' if unseen == counts else 'visible environment'}: {parts}",
         *([] if unseen == counts else [f"{unseen.total} of each unseen one: {unseen.train} train, {unseen.test} test"]),
         f"{data.frames} frames of each trajectory, of which training sees {data.trained_frames}",
         f"forecasts of up to {max(study.evaluation.horizons)} frames from the first, {study.trained_horizon} trained",
     ]
+
+
+def _source(data: DataSettings) -> str:
+    if data.source == "table":
+        return f"table in {listed(data.files, 3)}"
+    if data.source == "zoo":
+        return "none: forecasts of the environments' own experts, from published sample states"
+    return f"{data.source} files in {data.directory}" if data.imported else data.source
 
 
 def _experts(study: Study, table: EnvironmentTable, weights: int) -> Lines:

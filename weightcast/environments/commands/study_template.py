@@ -5,6 +5,7 @@ Sizes for fields are those of config.yaml, for states without a grid those of co
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -25,6 +26,9 @@ FEW_JUDGES = 16
 MOST_MODES = 8
 FEWEST_MODES = 4
 MANY_FRAMES = 2000
+READ_TOGETHER = 16
+READ_AT_ONCE = 1000
+"""Of a table, which every job reads whole."""
 CODES = (2, 3)
 """Numbers of a code, of states."""
 HIDDEN = 32
@@ -96,6 +100,17 @@ EXPLAIN_STATES = """\
 
 OF_ONE_FILE = """\
   # The first trajectories of a file train, the next ones make choices, the last ones are seen by the evaluation alone.
+"""
+OF_WINDOWS = """\
+  # Windows without missing values, in time: the first train, the next ones make choices, the last ones are seen by the
+  # evaluation alone. All places have as many, and the same parts.
+"""
+DIRECTORY = """\
+  directory: $directory
+  settings: $settings$settings_comment
+"""
+OF_RECORDS = """\
+  # How the table is read and cut: docs/own-data.md.
 """
 OF_A_BENCHMARK = """\
   # As the files say. Of those that train some may make choices instead: {train: 3, validation: 1, ...}. Of an unseen
@@ -174,18 +189,26 @@ OF_STATES = {
 }
 
 
-def fill_template(name: str, directory: Path, table: EnvironmentTable, found: Survey, output: Path) -> str:
+def fill_template(
+    name: str,
+    data: Sequence[Path],
+    table: EnvironmentTable,
+    found: Survey,
+    output: Path,
+    settings: Mapping[str, object] | None = None,
+) -> str:
     """A commented configuration, as text.
 
     Args:
         name: of the study.
-        directory: of the data.
+        data: its folder; of a long table its files.
         table: of the environments.
         found: what the data holds.
         output: where the configuration will lie; named in its comments.
+        settings: how a long table is read and cut.
     """
     visible = len(table.visible)
-    benchmark = found.counts is not None
+    benchmark, of_records = found.benchmark, found.format == "table"
     trained_frames = found.frames[0] if benchmark else choose_trained_frames(found.frames[0])
     train, validation, test = split_trajectories(found.trajectories[0])
     counts = found.counts or TrajectoryCounts(train=train, validation=validation, test=test)
@@ -205,14 +228,16 @@ def fill_template(name: str, directory: Path, table: EnvironmentTable, found: Su
         "table": str(table.path),
         "logarithmic": logarithmic_parameters(table),
         "format": found.format,
-        "directory": str(directory),
+        "directory": str(data[0]),
         "settings": {"frame_step": 1.0} if npy else {},
         "channels": list(found.channels),
         "grid": list(found.grid),
         "frames": found.frames[0],
         "trained_frames": trained_frames,
         # Of few trajectories the first frames are too few to be shown so often.
-        "start_share": 0.3 if counts.train >= MANY_TRAJECTORIES else 0.0,
+        # Windows of a record begin anywhere.
+        "start_share": 0.3 if counts.train >= MANY_TRAJECTORIES and not of_records else 0.0,
+        "together": READ_AT_ONCE if of_records else READ_TOGETHER,
         "trajectories": counts.model_dump(exclude_none=True),
         "unroll": min(4, trained_frames - 1) if state else 2,
         # A benchmark scores all of its few frames.
@@ -239,6 +264,12 @@ def fill_template(name: str, directory: Path, table: EnvironmentTable, found: Su
         **(OF_STATES if state else OF_FIELDS),
     }
     written = {key: in_yaml(value) for key, value in values.items()}
+    comment = "  # time between frames, which the files do not hold" if npy else ""
+    source = Template(DIRECTORY).substitute(written, settings_comment=comment)
+    if of_records:
+        source = (
+            _block({"files": [str(file) for file in data]}) + OF_RECORDS + _block({"settings": dict(settings or {})})
+        )
     context = CONTEXT_OF_STATES if state else CONTEXT_OF_FIELDS
     if state or found.periodic:
         context += OF_EQUATIONS
@@ -256,8 +287,8 @@ def fill_template(name: str, directory: Path, table: EnvironmentTable, found: Su
         equations=Template(EQUATIONS).substitute(written) if state else "",
         explain=EXPLAIN_STATES if state else EXPLAIN_FIELDS,
         grid_comment="a state without a grid" if state else "points along y, x",
-        settings_comment="  # time between frames, which the files do not hold" if npy else "",
-        split_comment=OF_A_BENCHMARK if benchmark else OF_ONE_FILE,
+        source=source,
+        split_comment=OF_A_BENCHMARK if benchmark else OF_WINDOWS if of_records else OF_ONE_FILE,
         adaptation_scores=ADAPTATION_SCORES if benchmark else "",
     )
 
@@ -298,3 +329,9 @@ def choose_modes(points: int) -> int:
 def in_yaml(value: Any) -> str:
     """A value as YAML on one line, quoted where YAML would take text for something else."""
     return yaml.safe_dump([value], default_flow_style=True, width=float("inf"), sort_keys=False).strip()[1:-1]
+
+
+def _block(section: dict[str, Any]) -> str:
+    """A section as YAML, a key a line, as it stands inside another one."""
+    text = yaml.safe_dump(section, default_flow_style=False, width=float("inf"), sort_keys=False, allow_unicode=True)
+    return "".join(f"  {line}\n" for line in text.splitlines())

@@ -10,7 +10,7 @@ from weightcast.core.config.settings import Settings
 from weightcast.core.config.system import SystemName
 from weightcast.core.environment_table import Role
 
-DataSource = Literal[SystemName, "netcdf", "npy", "npz", "zoo"]
+DataSource = Literal[SystemName, "netcdf", "npy", "npz", "table", "zoo"]
 
 
 class TrajectoryCounts(Settings):
@@ -47,12 +47,16 @@ class TrajectoryCounts(Settings):
 
 class DataSettings(Settings):
     source: DataSource
-    """A simulator, era5 (docs/era5.md), era5-sample, or your own files: netcdf, npy or npz (docs/own-data.md). zoo: no
-    trajectories, but what an environment's own expert of `zoo.published` forecasts of sample states (docs/zoos.md)."""
+    """A simulator, era5 (docs/era5.md), era5-sample, or your own files: netcdf, npy, npz, table (docs/own-data.md).
+    zoo: no trajectories, but what an environment's own expert of `zoo.published` forecasts of sample states
+    (docs/zoos.md)."""
     directory: str | None = None
     """Folder with your own files (netcdf, npy, npz); relative to where snakemake runs."""
+    files: list[str] = Field(default_factory=list)
+    """Files of a long table (table), or folders of such; relative to where snakemake runs."""
     settings: dict[str, Any] = Field(default_factory=dict)
-    """Settings of the simulator; see its docstring in weightcast/systems."""
+    """Settings of the simulator; see its docstring in weightcast/systems. Of a table how it is read and cut
+    (weightcast/records/settings.py)."""
     channels: list[str] = Field(min_length=1)
     """Physical channels, in the order in which the predictor sees them."""
     grid: tuple[int, int]
@@ -70,7 +74,7 @@ class DataSettings(Settings):
     @property
     def imported(self) -> bool:
         """Whether the trajectories are the user's own files rather than made by a simulator or a package."""
-        return self.source in ("netcdf", "npy", "npz")
+        return self.source in ("netcdf", "npy", "npz", "table")
 
     @property
     def simulated(self) -> bool:

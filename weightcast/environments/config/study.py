@@ -307,8 +307,17 @@ def _check(study: Study, source: str | Path) -> None:
             )
         _check_arm(study, arm, source)
     _check_published(study, source)
-    if data.imported and data.directory is None:
+    of_table = data.source == "table"
+    if data.imported and not of_table and data.directory is None:
         raise InputError(f"{source}: data.directory: missing, expected the folder with your {data.source} files")
+    if of_table and not data.files:
+        raise InputError(f"{source}: data.files: missing, expected the files of your table")
+    if of_table and data.directory is not None:
+        raise InputError(f"{source}: data.directory: found {data.directory!r}, expected none: a table has data.files")
+    if of_table and data.grid != (1, 1):
+        raise InputError(f"{source}: data.grid: found {list(data.grid)}, expected [1, 1]: a table holds no fields")
+    if data.files and not of_table:
+        raise InputError(f"{source}: data.files: found {data.files}, expected none: {data.source} is no table")
     check_best(study, source)
     misfit = predictor.misfit(data.grid)
     if misfit is not None:

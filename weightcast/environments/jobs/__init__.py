@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from weightcast.core.job import StageSettings
 from weightcast.environments.jobs.data import (
+    CutRecords,
     DownloadEra5,
     ImportTrajectories,
     ListTrajectories,
@@ -68,6 +69,7 @@ __all__ = [
     "CompareWithExperts",
     "CompareWithOwnExperts",
     "CorrelateLabels",
+    "CutRecords",
     "DescribePosteriors",
     "Distil",
     "DownloadEra5",
@@ -114,6 +116,7 @@ JOBS: dict[str, type[StageSettings]] = {
     "resolve_config": ResolveConfig,
     "simulate": Simulate,
     "import_trajectories": ImportTrajectories,
+    "cut_records": CutRecords,
     "roll_out_experts": RollOutExperts,
     "list_trajectories": ListTrajectories,
     "download_era5": DownloadEra5,

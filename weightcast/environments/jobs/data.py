@@ -7,8 +7,10 @@ from typing import Any
 from weightcast.core.job import StageSettings
 from weightcast.environments.jobs.told import Plan, Rows
 from weightcast.environments.plan import (
+    record_settings,
     source_settings,
 )
+from weightcast.records.settings import RecordSettings
 
 
 class ResolveConfig(StageSettings):
@@ -63,6 +65,32 @@ class ImportTrajectories(Rows):
             trajectories=data.trajectories.total,
             test_trajectories=data.trajectories.test,
             frame_step=float(source_settings(data).get("frame_step", 1.0)),
+        )
+
+
+class CutRecords(Rows):
+    """Trajectories of the environments of a shard from a long table of the user's, and how it is read and cut.
+
+    Attributes:
+        trajectories: windows to train, to make choices and to test.
+    """
+
+    records: RecordSettings
+    channels: list[str]
+    frames: int
+    trajectories: tuple[int, int, int]
+
+    @classmethod
+    def of(cls, plan: Plan, shard: str) -> CutRecords:
+        rows = tuple(plan.table[id] for id in plan.trajectory_shards[shard])
+        data = plan.study.data.of_role(rows[0].role)
+        counts = data.trajectories
+        return cls(
+            environments=rows,
+            records=record_settings(data),
+            channels=data.channels,
+            frames=data.frames,
+            trajectories=(counts.train, counts.validation, counts.test),
         )
 
 

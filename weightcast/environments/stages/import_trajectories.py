@@ -20,9 +20,9 @@ from weightcast.environments.trajectory_manifest import Manifest
 from weightcast.trajectories import (
     Trajectories,
     read_archive,
+    read_imported,
     read_npy_environment,
     read_npz_environment,
-    read_trajectories,
     write_trajectories,
 )
 from weightcast.trajectories.npz_folder import environment_index
@@ -110,7 +110,7 @@ def _read(settings: ImportTrajectories, environment: Environment, paths: Sequenc
     expected["minimum_trajectories"] = settings.trajectories
     if path.is_dir() or path.suffix == ".npy":
         return read_npy_environment(path, frame_step=settings.frame_step, **expected)
-    return read_trajectories(path, **expected)
+    return read_imported(path, **expected)
 
 
 _digest = lru_cache(file_digest)

@@ -1,0 +1,302 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+import yaml
+from command_line import refused, run
+from record_files import PLACES, STEPS, hours, series, tidy_lines, wide_lines, write
+
+from weightcast.core.environment_table import read_environments
+from weightcast.environments.commands.held_out import farthest, hold_out
+from weightcast.environments.commands.record_parts import default_frames
+from weightcast.environments.config.study import load_study
+from weightcast.environments.jobs import CutRecords, Plan
+from weightcast.environments.plan import trajectory_shards
+from weightcast.environments.stages.cut_records import cut_records
+from weightcast.records.step_calendar import DAY, StepCalendar
+from weightcast.trajectories.grouped import TrajectoryGroup
+
+SIX = (*PLACES, "hill", "lake")
+ENVIRONMENTS = Path("my-environments.csv")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "air.csv", tidy_lines(places=SIX))
+    return tmp_path
+
+
+def arguments(*options: str, data: str = "air.csv", output: str = "my.yaml") -> list[str]:
+    return ["init", "--kind", "environments", "--data", data, *options, "-o", output]
+
+
+TIDY = ("--environment", "station", "--state", "ozone")
+
+
+def nothing_written(capsys: pytest.CaptureFixture[str], *argv: str, words: tuple[str, ...]) -> None:
+    refused(capsys, *argv, words=words, output=Path("my.yaml"))
+    assert not ENVIRONMENTS.exists()
+
+
+def test_a_study_of_one_long_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shown, errors = run(capsys, *arguments(*TIDY))
+    assert errors == ""
+    assert "6 places, 300 steps of 1 hour from 2020-01-01T00:00:00 to 2020-01-13T11:00:00" in shown
+    assert "missing within records: 0.0 % of ozone" in shown
+    study = load_study("my.yaml")
+    data = study.data
+    assert (study.study, data.source, data.files, data.channels, data.grid) == (
+        "air", "table", ["air.csv"], ["ozone"], (1, 1)
+    )  # fmt: skip
+    assert (data.frames, data.trained_frames, data.settings["gap"]) == (25, 13, 12)
+    assert data.settings["time"] == ["datetime"]
+    counts = data.trajectories
+    assert (counts.train, counts.validation, counts.test) == (7, 1, 2)
+    table = read_environments(ENVIRONMENTS)
+    assert (table.ids, len(table.visible), len(table.interpolation)) == (SIX, 4, 2)
+    shown, errors = run(capsys, "check", "--config", "my.yaml", "--no-timing")
+    assert "my.yaml is in order" in shown and "table in air.csv" in shown
+    assert errors == ""
+    text = Path("my.yaml").read_text(encoding="utf-8")
+    assert "$" not in text and yaml.safe_load(text)["data"]["settings"]["test_from"] == data.settings["test_from"]
+
+
+def test_wide_tables_and_files_of_a_place_each(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(folder / "flu.csv", wide_lines(times=hours()))
+    shown, _ = run(capsys, *arguments("--state", "cases", data="flu.csv", output="flu.yaml"))
+    assert "a wide table" in shown and load_study("flu.yaml").data.channels == ["cases"]
+    assert load_study("flu.yaml").data.settings["time"] == ["date"]
+    (folder / "each").mkdir()
+    for number, place in enumerate(PLACES):
+        rows = [f"{time};{value}".replace(".", ",") for time, value in zip(hours(), series(number), strict=True)]
+        write(folder / "each" / f"{place}.csv", ["datetime;ozone [ppb]", *rows])
+    shown, _ = run(capsys, *arguments("--state", "ozone", data="each", output="each.yaml"))
+    assert "a file-each table" in shown and "ozone (ppb)" in shown
+    assert load_study("each.yaml").data.settings["columns"] == ["ozone [ppb]"]
+    for name in ("flu", "each"):
+        shown, errors = run(capsys, "check", "--config", f"{name}.yaml", "--no-timing")
+        assert "is in order" in shown and errors == ""
+
+
+def test_netcdf_with_stations(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values = np.stack([series(place) for place in range(4)])
+    dataset = xr.Dataset(
+        {"ozone": (("station", "time"), values), "dust": (("station", "time"), values[::-1])},
+        {"station": list(PLACES), "time": pd.date_range("2020-01-01", periods=STEPS, freq="h")},
+    )
+    dataset.to_netcdf(folder / "air.nc")
+    shown, _ = run(capsys, *arguments(data="air.nc"))
+    assert "channels ozone (unit unknown), dust" in shown and "4 places, 300 steps of 1 hour" in shown
+    shown, _ = run(capsys, "check", "--config", "my.yaml", "--no-timing")
+    assert "is in order" in shown
+    whole = (folder / "air.nc").read_bytes()
+    (folder / "half.nc").write_bytes(whole[: len(whole) // 2])
+    refused(capsys, *arguments(data="half.nc", output="half.yaml"), words=("half.nc", "cannot be read"))
+
+
+def test_what_options_say(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--frames", "9", "--gap", "2", "--validation-from", "2020-01-09", "--test-from", "2020-01-11")
+    held_out = ("--held-out", "LAKE", "hill", "--leave-out", "west")
+    run(capsys, *arguments(*TIDY, *options, *held_out, "--missing", "none"))
+    study, table = load_study("my.yaml"), read_environments(ENVIRONMENTS)
+    assert study.data.settings == {
+        "environment": "station", "time": ["datetime"], "missing": [], "gap": 2, "left_out": ["west"],
+        "validation_from": "2020-01-09T00:00:00", "test_from": "2020-01-11T00:00:00",
+    }  # fmt: skip
+    counts = study.data.trajectories
+    assert (study.data.frames, counts.train, counts.validation, counts.test) == (9, 21, 5, 6)
+    assert {row.id: row.role for row in table} == dict.fromkeys(("north", "east", "south"), "visible") | dict.fromkeys(
+        ("hill", "lake"), "interpolation"
+    )
+
+
+def test_held_out_places() -> None:
+    ids = [f"s{number}" for number in range(10)]
+    features = np.zeros((10, 2))
+    features[:, 0] = np.arange(10) % 3
+    features[4], features[7] = (50, 0), (0, 90)
+    roles, words = hold_out(ids, features, ["farthest"], 2, 0)
+    assert {id for id, role in roles.items() if role == "extrapolation"} == {"s4", "s7"}
+    assert "farthest" in words
+    drawn = {seed: hold_out(ids, features, ["random"], 3, seed)[0] for seed in range(4)}
+    assert all(sum(role == "interpolation" for role in roles.values()) == 3 for roles in drawn.values())
+    assert len({tuple(sorted(roles.items())) for roles in drawn.values()}) > 1
+    assert hold_out(ids[::-1], features, ["random"], 3, 0)[0] == drawn[0]  # of names, not of places in a file
+    assert farthest(np.array([[0.0], [1.0], [1.1], [0.9]]), 1) == [0]
+
+
+def test_parameters_are_columns_of_the_table_of_environments(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    heights = dict(zip(SIX, (10, 20, 40, 80, 160, 2000), strict=True))
+    lines = tidy_lines(places=SIX)
+    lines = [f"{line},{heights.get(line.split(',')[0], 'height (m)')}" for line in lines]
+    write(folder / "air.csv", lines)
+    options = ("--parameters", "height (m)", "--held-out", "farthest", "--held-out-count", "1")
+    shown, _ = run(capsys, *arguments(*TIDY, *options))
+    table = read_environments(ENVIRONMENTS)
+    assert {row.id: row.parameters["height"] for row in table} == heights
+    assert [row.id for row in table.extrapolation] == ["lake"]
+    assert "height logarithmic" in shown
+    shown, errors = run(capsys, "check", "--config", "my.yaml", "--no-timing")
+    assert "is in order" in shown and errors == ""
+
+
+def test_gaps_cost_windows_and_are_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = tidy_lines(places=SIX)
+    for row in (50, 90, 130):
+        lines[row] = lines[row].rpartition(",")[0] + ","
+    write(folder / "air.csv", lines)
+    shown, _ = run(capsys, *arguments(*TIDY))
+    assert "most in north 1.0 %" in shown
+    assert "2 of 60 windows are left out for missing values" in shown
+    assert "as many as the place with the fewest (north)" in shown
+    assert load_study("my.yaml").data.trajectories.train == 5
+
+
+def test_a_place_whose_record_ends_early(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = tidy_lines(places=SIX)
+    del lines[STEPS + 150 : 2 * STEPS + 1]
+    write(folder / "air.csv", lines)
+    shown, _ = run(capsys, *arguments(*TIDY))
+    assert "shorter records: east (2020-01-01T00:00:00 to 2020-01-07T04:00:00)" in shown
+    assert "left out is east: 0 of 1 windows" in shown
+    assert load_study("my.yaml").data.settings["left_out"] == ["east"]
+    assert "east" not in read_environments(ENVIRONMENTS)
+    run(capsys, "check", "--config", "my.yaml", "--no-timing")
+
+
+@pytest.mark.parametrize(
+    ("size", "unit", "frames"),
+    [(1, "hour", 49), (3, "hour", 21), (10, "minute", 49), (1, "day", 29), (1, "week", 21), (1, "month", 25)],
+)
+def test_windows_fit_the_step(size: int, unit: str, frames: int) -> None:
+    step = {"minute": DAY / 1440, "hour": DAY / 24, "day": DAY, "week": 7 * DAY, "month": 1}[unit]
+    assert default_frames(StepCalendar("months" if unit == "month" else "dates", 0.0, size * step)) == frames
+
+
+# --- what is refused
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), ("air.csv", "text in the column station", "--environment, which")),
+        (("--state", "ozone"), ("air.csv", "no --environment", "station")),
+        (("--environment", "station"), ("air.csv", "no --state", "ozone")),
+        (("--environment", "site", "--state", "ozone"), ("'site'", "--environment", "station, datetime, ozone")),
+        (("--environment", "station", "--state", "PM10"), ("'PM10'", "--state")),
+        ((*TIDY, "--time", "date"), ("'date'", "--time")),
+        ((*TIDY, "--inputs", "TEMP"), ("--inputs", "found TEMP", "known ahead")),
+        ((*TIDY, "--held-out", "moon"), ("'moon'", "north")),
+        ((*TIDY, "--held-out-count", "5"), ("--held-out-count", "found 5", "1 to 4")),
+        ((*TIDY, "--held-out", *SIX[1:]), ("--held-out", "found 5 of 6")),
+        ((*TIDY, "--leave-out", *SIX[2:]), ("found 2 places", "expected 3")),
+        ((*TIDY, "--frames", "200"), ("300 steps", "--frames", "expected")),
+        ((*TIDY, "--frames", "2"), ("--frames", "found 2", "expected 3")),
+        ((*TIDY, "--gap", "-1"), ("--gap", "found -1")),
+        ((*TIDY, "--test-from", "2019-01-01"), ("air.csv", "test from step")),
+        ((*TIDY, "--test-from", "soon"), ("--test-from", "'soon'", "2020-01-01")),
+        ((*TIDY, "--channels", "a"), ("--channels", "long table")),
+    ],
+)
+def test_tables_that_cannot_be_used(
+    options: tuple[str, ...], words: tuple[str, ...], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nothing_written(capsys, *arguments(*options), words=words)
+
+
+def test_one_place_only(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(folder / "air.csv", tidy_lines(places=["north"]))
+    nothing_written(capsys, *arguments(*TIDY), words=("air.csv", "found 1 place (north)", "expected 3 or more"))
+
+
+def test_records_that_are_too_short(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(folder / "air.csv", tidy_lines(hours(20), places=SIX))
+    nothing_written(capsys, *arguments(*TIDY), words=("air.csv", "20 steps", "or more"))
+
+
+def test_options_of_tables_for_other_data(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "mine").mkdir()
+    nothing_written(capsys, *arguments("--gap", "3", data="mine"), words=("--gap", "mine is no table"))
+    nothing_written(capsys, *arguments(data="air.xlsx"), words=("air.xlsx", "no such file"))
+    two = ["init", "--kind", "environments", "--data", "mine", "mine", "-o", "my.yaml"]
+    nothing_written(capsys, *two, words=("--data", "found 2"))
+
+
+def test_a_table_that_changed_is_refused_by_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, *arguments(*TIDY))
+    write(folder / "air.csv", tidy_lines(places=(*SIX, "new")))
+    refused(capsys, "check", "--config", "my.yaml", "--no-timing", words=("air.csv", "found new", "left_out"))
+    write(folder / "air.csv", tidy_lines(places=SIX[1:]))
+    refused(capsys, "check", "--config", "my.yaml", "--no-timing", words=("air.csv", "no place north"))
+    lines = tidy_lines(places=SIX)
+    lines[40] = "north,2020-01-02 15:00:00,"
+    write(folder / "air.csv", lines)
+    words = ("air.csv", "north: found 6 windows of 25 steps", "expected 7 as data.trajectories.train")
+    refused(capsys, "check", "--config", "my.yaml", "--no-timing", words=words)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"files": []}, "data.files: missing"),
+        ({"directory": "mine"}, "data.directory: found 'mine'"),
+        ({"grid": [2, 2]}, "data.grid"),
+        ({"settings": {"gaps": 1}}, "data.settings.gaps: unknown key"),
+        ({"source": "netcdf", "directory": "mine"}, "data.files"),
+    ],
+)
+def test_configurations_of_tables(
+    change: dict[str, object], words: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(capsys, *arguments(*TIDY))
+    written = yaml.safe_load(Path("my.yaml").read_text(encoding="utf-8"))
+    written["data"] |= change
+    Path("my.yaml").write_text(yaml.safe_dump(written), encoding="utf-8")
+    refused(capsys, "check", "--config", "my.yaml", "--no-timing", words=(words,))
+
+
+# --- the stage
+
+
+class StageRun:
+    """All that the stage asks of a run."""
+
+    def __init__(self, output: Path) -> None:
+        self.outputs = {"output": output}
+
+
+def test_an_edit_of_the_table_is_one_of_the_places_that_it_touches(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(capsys, *arguments(*TIDY))
+    study, table = load_study("my.yaml"), read_environments(ENVIRONMENTS)
+    plan = Plan(study, table)
+    (shard, *_) = trajectory_shards(study, table)
+    settings = CutRecords.of(plan, shard)
+    output = folder / "made" / f"{shard}.csv"
+    output.parent.mkdir()
+
+    def cut() -> dict[str, str]:
+        manifest = cut_records.function(StageRun(output), settings, [folder / "air.csv"])
+        manifest.save(output)
+        return {id: made.digest for id, made in manifest.made.items()}
+
+    first = cut()
+    assert list(first) == settings.ids
+    assert cut() == first
+    group = TrajectoryGroup(next((folder / "made" / "together").glob("*.nc")))
+    place = SIX.index(settings.ids[0])
+    (values,) = group.read([settings.ids[0]])
+    assert values.shape == (10, 25, 1, 1, 1)
+    np.testing.assert_array_equal(values[0, :, 0, 0, 0], series(place)[:25].astype(np.float32))
+    lines = tidy_lines(places=SIX)
+    changed = SIX.index(settings.ids[1])
+    lines[1 + changed * STEPS] = f"{settings.ids[1]},2020-01-01 00:00:00,9.5"
+    write(folder / "air.csv", lines)
+    second = cut()
+    assert [id for id in first if first[id] != second[id]] == [settings.ids[1]]

@@ -1,0 +1,191 @@
+"""How long records are cut: how many steps a window has, where parts begin, and which places have too little."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from weightcast.core.errors import InputError
+from weightcast.environments.commands.study_template import choose_trained_frames
+from weightcast.environments.config.data import TrajectoryCounts
+from weightcast.records.record import Records
+from weightcast.records.settings import RecordSettings
+from weightcast.records.step_calendar import StepCalendar
+from weightcast.records.windows import PARTS, Parts, WindowCounts, count_windows, parts_of
+
+VALIDATION_SHARE, TEST_SHARE = 0.1, 0.2
+"""Of the calendar, at its end."""
+FRAMES_OF_UNITS = {"day": 29, "week": 21, "month": 25, "year": 21}
+"""Steps of a window, by what a step is: twice two weeks, twice ten weeks, twice a year."""
+OTHER_FRAMES = 21
+MOST_FRAMES = 49
+"""Twice a day of hours."""
+FEWEST_FRAMES = 5
+FEWEST_GIVEN = 3
+"""Steps of a window, where somebody says so."""
+FEWEST_TRAINED = 3
+"""Windows that most places should have to train, or windows are made shorter."""
+TOO_FEW = 0.25
+"""Of the median of all places: who has fewer windows in a part is left out, since all must have the same number."""
+FEWEST_PLACES = 3
+
+
+@dataclass(frozen=True)
+class Division:
+    """How records are cut.
+
+    Attributes:
+        settings: with the parts, and the places that are left out.
+        frames: steps of a window.
+        counts: windows of every place, to train, make choices and test.
+        parts: of the calendar.
+        windows: of each place.
+        kept: numbers of the places that are used.
+        too_few: why a place is left out that nobody named, by its id.
+    """
+
+    settings: RecordSettings
+    frames: int
+    counts: TrajectoryCounts
+    parts: Parts
+    windows: WindowCounts
+    kept: tuple[int, ...]
+    too_few: dict[str, str]
+
+
+def divide(
+    records: Records,
+    settings: RecordSettings,
+    where: str,
+    frames: int | None,
+    gap: int | None,
+    validation_from: str | None,
+    test_from: str | None,
+) -> Division:
+    """Choose what is not given.
+
+    Args:
+        records: of all places.
+        settings: how they were read.
+        where: the table, for messages.
+        frames: steps of a window; None: as many as fit the step, fewer where records are short.
+        gap: steps between parts; None: the trained horizon.
+        validation_from: where the second part begins; None: so that it is a tenth of the calendar.
+        test_from: where the last part begins; None: so that it is a fifth.
+
+    Raises:
+        InputError: records are too short, or fewer than three places have enough windows.
+    """
+    for option, value, least in (("--frames", frames, FEWEST_GIVEN), ("--gap", gap, 0)):
+        if value is not None and value < least:
+            raise InputError(f"{option}: found {value}, expected {least} or more")
+    problem = InputError(f"{where}: found records of {records.steps} steps, expected more")
+    for chosen in [frames] if frames is not None else _candidates(records.calendar):
+        apart = choose_trained_frames(chosen) - 1 if gap is None else gap
+        try:
+            parts, cut = _parts(records, settings, where, chosen, apart, validation_from, test_from)
+            return _division(records, cut, where, chosen, parts)
+        except InputError as error:
+            problem = error
+            if validation_from is not None and test_from is not None:
+                break
+    raise problem
+
+
+def default_frames(calendar: StepCalendar) -> int:
+    """Steps of a window, twice of which the half is trained."""
+    size, unit = calendar.duration
+    if unit in ("hour", "minute", "second"):
+        day = {"hour": 24, "minute": 1440, "second": 86400}[unit] / size
+        return min(MOST_FRAMES, max(OTHER_FRAMES, 2 * round(day) + 1))
+    return FRAMES_OF_UNITS.get(unit, OTHER_FRAMES) if size == 1 else OTHER_FRAMES
+
+
+def _candidates(calendar: StepCalendar) -> list[int]:
+    frames, found = default_frames(calendar), []
+    while frames >= FEWEST_FRAMES:
+        found.append(frames)
+        frames = (frames + 1) // 2
+        if found[-1] == frames:
+            break
+    return found
+
+
+def _parts(
+    records: Records,
+    settings: RecordSettings,
+    where: str,
+    frames: int,
+    gap: int,
+    validation_from: str | None,
+    test_from: str | None,
+) -> tuple[Parts, RecordSettings]:
+    steps, calendar = records.steps, records.calendar
+    test = (
+        steps - max(round(TEST_SHARE * steps), frames)
+        if test_from is None
+        else calendar.index(test_from, "--test-from")
+    )
+    validation = (
+        test - gap - max(round(VALIDATION_SHARE * steps), frames)
+        if validation_from is None
+        else calendar.index(validation_from, "--validation-from")
+    )
+    needed = frames + 2 * gap + 2 * frames
+    if not frames + gap <= validation <= test - gap - frames <= steps - gap - 2 * frames:
+        raise InputError(
+            f"{where}: found {steps} steps from {calendar.label(0)} to {calendar.label(steps - 1)}, validation "
+            f"from step {validation} and test from step {test}, expected {needed} or more, so that windows of {frames} "
+            f"steps (--frames) lie in all three parts, {gap} steps apart (--gap)"
+        )
+    cut = settings.model_copy(
+        update={"gap": gap, "validation_from": calendar.label(validation), "test_from": calendar.label(test)}
+    )
+    return parts_of(records, cut, where), cut
+
+
+def _division(records: Records, settings: RecordSettings, where: str, frames: int, parts: Parts) -> Division:
+    windows = count_windows(records, parts, frames)
+    found = windows.found
+    wanted = np.maximum(1, np.ceil(TOO_FEW * np.median(found, axis=0)))
+    enough = (found >= wanted).all(axis=1)
+    kept = np.flatnonzero(enough)
+    too_few = {}
+    for place in np.flatnonzero(~enough):
+        part = int(np.argmax(found[place] < wanted))
+        begin, end = parts.__dict__[PARTS[part]]
+        too_few[records.ids[place]] = (
+            f"{found[place, part]} of {windows.possible[part]} windows of {frames} steps from "
+            f"{records.calendar.label(begin)} to {records.calendar.label(end - 1)} ({PARTS[part]}) have all values; "
+            f"its record goes from {records.calendar.label(int(records.spans[place, 0]))} to "
+            f"{records.calendar.label(int(records.spans[place, 1]) - 1)}"
+        )
+    if len(kept) < FEWEST_PLACES or (len(kept) < len(found) / 2):
+        first = next(iter(too_few.items()), None)
+        if first is None:
+            raise InputError(
+                f"{where}: found {len(found)} {'place' if len(found) == 1 else 'places'} ({', '.join(records.names)}), "
+                f"expected {FEWEST_PLACES} or more: two to learn from and one to test on"
+            )
+        raise InputError(
+            f"{where}: found {len(kept)} of {len(found)} places with enough windows; of {first[0]} "
+            f"{first[1]}, expected {FEWEST_PLACES} or more and half of all: make windows shorter (--frames), or "
+            "bring longer records"
+        )
+    train, validation, test = (int(count) for count in found[kept].min(axis=0))
+    fewest = kept[found[kept, 0].argmin()]
+    if train < FEWEST_TRAINED and frames > FEWEST_FRAMES:
+        raise InputError(
+            f"{where}: found {train} windows of {frames} steps to train in {records.ids[fewest]}, "
+            f"expected {FEWEST_TRAINED} or more: make windows shorter (--frames), or leave the place out (--leave-out)"
+        )
+    return Division(
+        settings.model_copy(update={"left_out": [*settings.left_out, *too_few]}),
+        frames,
+        TrajectoryCounts(train=train, validation=validation, test=test),
+        parts,
+        windows,
+        tuple(int(place) for place in kept),
+        too_few,
+    )

@@ -1,0 +1,195 @@
+"""How a long table is meant: which column says the place, which the time, and which quantities are forecast."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from weightcast.core.errors import InputError
+from weightcast.records.cell_numbers import is_missing, is_number
+from weightcast.records.cells import Cells, listed
+from weightcast.records.files import NETCDF, suffix_of, table_files
+from weightcast.records.read import read_cells
+from weightcast.records.rows import place_id, split_unit, time_columns
+from weightcast.records.settings import RecordSettings
+from weightcast.records.station_netcdf import open_stations, state_variables, station_dimensions
+
+WIDE_CHANNEL = "value"
+LOOKED_AT = 2000
+"""Rows by which it is told whether a column holds numbers."""
+NO_MARK = "none"
+"""What is given for marks of missing values where there are none, and numbers that look like one are numbers."""
+
+
+@dataclass(frozen=True)
+class TableLayout:
+    """A table as it is to be read.
+
+    Attributes:
+        paths: its files.
+        settings: how they are read, without the parts.
+        channels: names of what is forecast.
+        unused: columns of numbers that are not used.
+    """
+
+    paths: tuple[Path, ...]
+    settings: RecordSettings
+    channels: tuple[str, ...]
+    unused: tuple[str, ...]
+
+
+def table_layout(arguments: argparse.Namespace) -> TableLayout:
+    """What options say, and for the rest what the first file looks like.
+
+    Raises:
+        InputError: the file cannot be read, a column is missing, or it cannot be told what is meant.
+    """
+    paths = tuple(table_files(arguments.data))
+    marks = arguments.missing
+    settings = RecordSettings(
+        environment=arguments.environment,
+        time=arguments.time or [],
+        separator=arguments.separator,
+        decimal=arguments.decimal,
+        encoding=arguments.encoding,
+        dates=arguments.dates,
+        missing=None if marks is None else [mark for mark in marks if mark != NO_MARK],
+        left_out=[place_id(name) or name for name in arguments.leave_out or []],
+    )
+    if suffix_of(paths[0]) in NETCDF:
+        return _of_stations(paths, settings, arguments)
+    cells = read_cells(paths[0], settings)
+    if not settings.time:
+        settings = settings.model_copy(update={"time": time_columns(cells)})
+    given = [state for state in arguments.state or () if cells.header and _is_column(cells, state)]
+    if settings.environment is None and (not arguments.state or (len(paths) == 1 and not given)):
+        return _wide(paths, cells, settings, arguments)
+    if not settings.time:
+        raise InputError(
+            f"{paths[0]}: found no column of times by its name among {listed(cells.header or ())}, expected --time to "
+            "name it"
+        )
+    if settings.environment is None:
+        if len(paths) == 1:
+            raise InputError(
+                f"{paths[0]}: found the columns {listed(given)} and no --environment, expected it to name the column "
+                f"that says which place a row is of: one of {listed(_text_columns(cells) or cells.header or ())}"
+            )
+        settings = settings.model_copy(update={"layout": "file-each"})
+    else:
+        cells.position(settings.environment, "--environment")
+    numeric = [cells.header[position] for position in _numeric_columns(cells)] if cells.header else []
+    taken = {settings.environment, *settings.time, *(arguments.parameters or ())}
+    free = [name for name in numeric if name not in taken]
+    if not arguments.state:
+        raise InputError(f"{paths[0]}: found no --state, expected what is forecast: some of {listed(free)}")
+    columns = [_column_of(cells, state) for state in arguments.state]
+    for name in columns:
+        if name in taken:
+            raise InputError(f"{paths[0]}: column {name}: found it as --state beside another use, expected one use")
+    return _with_columns(paths, settings, arguments, columns, [name for name in free if name not in columns])
+
+
+def _of_stations(paths: tuple[Path, ...], settings: RecordSettings, arguments: argparse.Namespace) -> TableLayout:
+    with open_stations(paths[0]) as dataset:
+        place, time = station_dimensions(paths[0], dataset, settings)
+        there = state_variables(dataset, place, time)
+    columns = arguments.state or there
+    if not columns:
+        raise InputError(
+            f"{paths[0]}: found no variable of numbers with the dimensions ({place}, {time}), expected one"
+        )
+    settings = settings.model_copy(update={"environment": place, "time": [time]})
+    return _with_columns(paths, settings, arguments, columns, [name for name in there if name not in columns])
+
+
+def _wide(
+    paths: tuple[Path, ...], cells: Cells, settings: RecordSettings, arguments: argparse.Namespace
+) -> TableLayout:
+    """A column a place, if the table can be meant so."""
+    if len(paths) > 1:
+        raise InputError(
+            f"{paths[0]}: found {len(paths)} files, expected --state to name the columns that are forecast, and "
+            "--environment that of the places, unless every file is a place"
+        )
+    states = arguments.state or [WIDE_CHANNEL]
+    if len(states) > 1:
+        raise InputError(
+            f"{paths[0]}: found no columns {listed(states)}, expected columns of {listed(cells.header or ())}; or, "
+            "where a column is a place, one --state NAME for what they hold"
+        )
+    if text := [name for name in _text_columns(cells) if name not in settings.time]:
+        raise InputError(
+            f"{paths[0]}: found text in the column {listed(text)}, expected --environment, which names the column of "
+            "places, and --state COLUMNS if a row is a place at a time; or numbers in every column but the times if a "
+            "column is a place"
+        )
+    if arguments.parameters:
+        raise InputError(f"--parameters: found {listed(arguments.parameters)}, expected none: a column is a place")
+    settings = settings.model_copy(update={"layout": "wide"})
+    channel = place_id(states[0])
+    return TableLayout(paths, settings, (channel or WIDE_CHANNEL,), ())
+
+
+def _with_columns(
+    paths: tuple[Path, ...],
+    settings: RecordSettings,
+    arguments: argparse.Namespace,
+    columns: Sequence[str],
+    unused: Sequence[str],
+) -> TableLayout:
+    """Channels and parameters named after their columns, as far as these can be names."""
+    channels = _names(paths[0], columns, "--state")
+    parameters = dict(
+        zip(_names(paths[0], arguments.parameters or (), "--parameters"), arguments.parameters or (), strict=True)
+    )
+    unused = [name for name in unused if name not in parameters.values()]
+    settings = settings.model_copy(
+        update={"columns": list(columns) if list(columns) != channels else None, "parameters": parameters}
+    )
+    return TableLayout(paths, settings, tuple(channels), tuple(unused))
+
+
+def _names(path: Path, columns: Sequence[str], option: str) -> list[str]:
+    names = [place_id(split_unit(column)[0]) for column in columns]
+    for position, name in enumerate(names):
+        if not name or name in names[:position] or name in ("id", "role"):
+            raise InputError(
+                f"{path}: {option}: found the column {columns[position]!r}, expected one with another name"
+            )
+    return names
+
+
+def _is_column(cells: Cells, name: str) -> bool:
+    header = cells.header or ()
+    return name in header or any(split_unit(column)[0] == name for column in header)
+
+
+def _column_of(cells: Cells, name: str) -> str:
+    """The column of that name, or of that name and a unit."""
+    header = cells.header or ()
+    alike = [column for column in header if split_unit(column)[0] == name]
+    if name in header or not alike:
+        return header[cells.position(name, "--state")]
+    if len(alike) > 1:
+        raise InputError(f"{cells.file}: found the columns {listed(alike)} for {name!r}, expected --state to name one")
+    return alike[0]
+
+
+def _numeric_columns(cells: Cells) -> list[int]:
+    """Columns of which more than half of the cells that are not empty are numbers."""
+    return [position for position in range(cells.width) if _share_of_numbers(cells, position) > 0.5]
+
+
+def _text_columns(cells: Cells) -> list[str]:
+    """Columns with a name in which hardly anything is a number; empty ones do not count."""
+    header = cells.header or ()
+    return [name for position, name in enumerate(header) if name and 0 <= _share_of_numbers(cells, position) <= 0.5]
+
+
+def _share_of_numbers(cells: Cells, position: int) -> float:
+    """Of the cells of a column that are not empty; -1 where all are."""
+    there = [row[position] for row in cells.rows[:LOOKED_AT] if not is_missing(row[position], ())]
+    return sum(map(is_number, there)) / len(there) if there else -1.0

@@ -1,0 +1,176 @@
+"""What a long table of the user's holds, as ``weightcast init`` finds it, and the study that it makes of it."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from weightcast.core.environment_table import Environment, EnvironmentTable
+from weightcast.core.errors import InputError
+from weightcast.environments.commands.data_survey import NO_GRID, Pace, Survey
+from weightcast.environments.commands.held_out import RANDOM, hold_out, statistics
+from weightcast.environments.commands.record_parts import Division, divide
+from weightcast.environments.commands.table_layout import TableLayout, table_layout
+from weightcast.records.cells import listed
+from weightcast.records.doubtful_values import doubts
+from weightcast.records.read import read_records
+from weightcast.records.record import Records
+from weightcast.records.windows import PARTS, cut
+
+SHOWN_GAPS = 3
+
+
+@dataclass(frozen=True)
+class TableStudy:
+    """A study of a long table.
+
+    Attributes:
+        table: of its environments, with roles.
+        survey: what the template needs to know.
+        files: of the data.
+        settings: how the table is read and cut, without what is as by default.
+        lines: what was found, a line each.
+    """
+
+    table: EnvironmentTable
+    survey: Survey
+    files: list[str]
+    settings: dict[str, object]
+    lines: list[str]
+
+
+def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
+    """Read a table to its end, and decide how it is cut and which places are held out.
+
+    Args:
+        arguments: of the command line.
+        path: where the table of environments will lie.
+
+    Raises:
+        InputError: anything that cannot be used; the message names file, row and column.
+    """
+    if arguments.inputs:
+        raise InputError(
+            f"--inputs: found {listed(arguments.inputs)}, expected none: quantities that are known ahead cannot be "
+            "used yet; forecast them as further --state, or leave them out"
+        )
+    if path.exists():
+        raise InputError(
+            f"{path}: exists already, expected no such file: init writes the roles of a table's places there"
+        )
+    layout = table_layout(arguments)
+    records = read_records(layout.paths, layout.settings, layout.channels)
+    where = str(arguments.data[0])
+    division = divide(
+        records,
+        layout.settings,
+        where,
+        arguments.frames,
+        arguments.gap,
+        arguments.validation_from,
+        arguments.test_from,
+    )
+    ids = [records.ids[place] for place in division.kept]
+    known = bool(layout.settings.parameters)
+    features = (
+        records.parameters[list(division.kept)]
+        if known
+        else statistics(records, division.kept, division.parts.train[1])
+    )
+    wanted = arguments.held_out or [RANDOM]
+    roles, chosen = hold_out(ids, features, wanted, arguments.held_out_count, arguments.seed or 0)
+    names = tuple(layout.settings.parameters)
+    table = EnvironmentTable(
+        tuple(
+            Environment(id, dict(zip(names, map(float, records.parameters[place]), strict=True)), roles[id])
+            for place, id in zip(division.kept, ids, strict=True)
+        ),
+        names,
+        path,
+    )
+    counts = division.counts
+    pace = Pace()
+    for place, id in zip(division.kept, ids, strict=True):
+        if roles[id] == "visible":
+            numbers = (counts.train, counts.validation, counts.test)
+            pace.see(cut(records, place, division.parts, division.frames, numbers, where).values[: counts.train])
+    survey = Survey(
+        "table",
+        records.channels,
+        NO_GRID,
+        (counts.total, counts.total),
+        (division.frames, division.frames),
+        counts,
+        substeps=pace.substeps,
+    )
+    by = " by their parameters" if known else " by mean, spread and correlation of their records"
+    held = [id for id in ids if roles[id] != "visible"]
+    lines = [
+        *_found(layout, records),
+        *_cut(records, division),
+        f"held out are {listed(held)}: {chosen}{by if wanted == ['farthest'] else ''}",
+        *_left(layout),
+        *(f"warning: {line}" for line in doubts(records)),
+    ]
+    settings = division.settings.model_dump(mode="json", exclude_defaults=True)
+    return TableStudy(table, survey, list(map(str, arguments.data)), settings, lines)
+
+
+def _found(layout: TableLayout, records: Records) -> list[str]:
+    calendar = records.calendar
+    units = [f"{name} ({records.units.get(name, 'unit unknown')})" for name in records.channels]
+    missing = np.isnan(records.values)
+    within = [
+        missing[place, begin:end].mean(axis=0) for place, (begin, end) in enumerate(records.spans)
+    ]  # [place][channel]
+    worst = sorted(range(len(within)), key=lambda place: -float(within[place].max()))[:SHOWN_GAPS]
+    shares = [
+        f"{100 * share:.1f} % of {name}" for name, share in zip(records.channels, np.mean(within, axis=0), strict=True)
+    ]
+    most = [f"{records.ids[place]} {100 * within[place].max():.1f} %" for place in worst if within[place].max() > 0]
+    shorter = [place for place, (begin, end) in enumerate(records.spans) if end - begin < records.steps]
+    files = listed(list(map(str, layout.paths)), 3)
+    lines = [
+        f"found a {layout.settings.layout} table in {files}: {len(records.ids)} places, "
+        f"{records.steps} steps of {calendar.words} from {calendar.label(0)} to {calendar.label(records.steps - 1)}",
+        f"channels {', '.join(units)}",
+        f"missing within records: {', '.join(shares)}" + (f"; most in {', '.join(most)}" if most else ""),
+    ]
+    if shorter:
+        spans = [
+            f"{records.ids[place]} ({calendar.label(int(records.spans[place, 0]))} to "
+            f"{calendar.label(int(records.spans[place, 1]) - 1)})"
+            for place in shorter
+        ]
+        lines.append(f"shorter records: {listed(spans, SHOWN_GAPS)}")
+    return [*lines, *records.notes]
+
+
+def _cut(records: Records, division: Division) -> list[str]:
+    calendar, parts, windows = records.calendar, division.parts, division.windows
+    spans = [
+        f"{name} {calendar.label(begin)} to {calendar.label(end - 1)}"
+        for name, (begin, end) in zip(PARTS, parts, strict=True)
+    ]
+    kept = windows.found[list(division.kept)]
+    lost = len(kept) * windows.possible.sum() - kept.sum()
+    counts = division.counts
+    alike = bool((kept == kept[0]).all())
+    fewest = records.ids[division.kept[int(kept[:, 0].argmin())]]
+    lines = [
+        f"cut into windows of {division.frames} steps without gaps, in time: {', '.join(spans)}, "
+        f"{division.settings.gap} steps between",
+        f"{int(lost)} of {int(len(kept) * windows.possible.sum())} windows are left out for missing values; every "
+        f"place has {counts.train} windows to train, {counts.validation} to make choices, {counts.test} to test"
+        + ("" if alike else f": as many as the place with the fewest ({fewest}), of others evenly spread ones"),
+    ]
+    return [*lines, *(f"left out is {id}: {reason}" for id, reason in division.too_few.items())]
+
+
+def _left(layout: TableLayout) -> list[str]:
+    if not layout.unused:
+        return []
+    return [f"columns of numbers that are not used: {listed(layout.unused)} (further --state, or --parameters)"]

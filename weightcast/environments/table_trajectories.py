@@ -1,0 +1,62 @@
+"""Trajectories of environments that are places of a long table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from weightcast.core.errors import InputError
+from weightcast.records.cells import listed
+from weightcast.records.read import read_records
+from weightcast.records.settings import RecordSettings
+from weightcast.records.windows import cut, parts_of
+from weightcast.trajectories import Trajectories
+
+
+class TableTrajectories:
+    """A table that has been read.
+
+    Args:
+        files: of the table.
+        settings: how it is read and cut.
+        channels: quantities, in order.
+        where: the configuration, for messages.
+
+    Raises:
+        InputError: the table cannot be used, or its parts are not in order.
+    """
+
+    def __init__(
+        self, files: Sequence[str | Path], settings: RecordSettings, channels: Sequence[str], where: str | Path
+    ) -> None:
+        self.records = read_records(files, settings, channels)
+        self.parts = parts_of(self.records, settings, where)
+        self._where = str(files[0])
+        self._number = {id: place for place, id in enumerate(self.records.ids)}
+
+    def trajectories(self, id: str, frames: int, counts: tuple[int, int, int]) -> Trajectories:
+        """The windows of a place, as states without a grid and without parameters.
+
+        Args:
+            id: of the environment.
+            frames: of a window.
+            counts: windows to train, to make choices and to test.
+
+        Raises:
+            InputError: there is no such place, or it has fewer windows.
+        """
+        if id not in self._number:
+            raise InputError(
+                f"{self._where}: found no place {id} of the table of environments, expected one of "
+                f"{listed(self.records.ids)}"
+            )
+        return cut(self.records, self._number[id], self.parts, frames, counts, self._where)
+
+    def check_places(self, ids: Sequence[str], table: Path) -> None:
+        """Raise an `InputError` unless places and environments are the same."""
+        strangers = [id for id in self.records.ids if id not in set(ids)]
+        if strangers:
+            raise InputError(
+                f"{self._where}: found {listed(strangers)} without a row in {table}, expected a row for each place, or "
+                "the place in data.settings.left_out"
+            )

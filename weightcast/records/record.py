@@ -1,0 +1,176 @@
+"""Records of all places on one calendar: what a table is once its rows are in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weightcast.core.errors import InputError
+from weightcast.records.cells import shown
+from weightcast.records.rows import Rows, place_id
+from weightcast.records.settings import RecordSettings
+from weightcast.records.step_calendar import StepCalendar, find_calendar
+
+
+@dataclass(frozen=True, eq=False)
+class Records:
+    """Records of places, at the same even steps.
+
+    Attributes:
+        ids: of the places, in the order of their names in the table.
+        names: as they stand in the table.
+        channels: names of the quantities.
+        values: float64 [place, step, channel]; NaN where a value is missing, or where the place has no row.
+        spans: int64 [place, 2]; the first step of which a place has a value, and the one after its last.
+        calendar: what times steps stand for.
+        units: unit of a channel, by name, where the table says it.
+        parameters: float64 [place, parameter], of those that the settings name.
+        notes: what was recognised and is not plain.
+    """
+
+    ids: tuple[str, ...]
+    names: tuple[str, ...]
+    channels: tuple[str, ...]
+    values: NDArray[np.float64]
+    spans: NDArray[np.int64]
+    calendar: StepCalendar
+    units: dict[str, str]
+    parameters: NDArray[np.float64]
+    notes: tuple[str, ...]
+
+    @property
+    def steps(self) -> int:
+        return self.values.shape[1]
+
+    @property
+    def complete(self) -> NDArray[np.bool_]:
+        """Whether every channel has a value, [place, step]."""
+        return np.asarray(~np.isnan(self.values).any(axis=2))
+
+
+def arrange(rows: Rows, settings: RecordSettings, channels: tuple[str, ...]) -> Records:
+    """Put rows in order: a place after the other, by time, on even steps.
+
+    Rows that say the same twice count once; rows without any value are as good as missing.
+
+    Raises:
+        InputError: a place says two things of one time, times are not even, a parameter changes in a place, two names
+            give one id, or a quantity never has a value.
+    """
+    rows = _without(rows, settings.left_out)
+    ids = _ids(rows)
+    parameters = _constants(rows, list(settings.parameters))
+    notes = list(rows.notes)
+    calendar, steps = find_calendar(rows.times, rows.places, rows.names, rows.where)
+    count = int(steps.max()) + 1
+    order = np.lexsort((steps, rows.places))
+    if (order != np.arange(len(order))).any() and _unsorted(rows.places, steps):
+        notes.append("rows are not in the order of their times: they are sorted")
+    first, second = order[:-1], order[1:]
+    again = (rows.places[first] == rows.places[second]) & (steps[first] == steps[second])
+    for one, other in zip(first[again], second[again], strict=True):
+        if not np.array_equal(rows.values[one], rows.values[other], equal_nan=True):
+            found = f"{rows.names[rows.places[other]]} at {calendar.label(int(steps[other]))}"
+            raise InputError(
+                f"{rows.where(int(other))}: found {found} again, with other values than in {rows.where(int(one))}, "
+                "expected one row for a place and a time (a local clock that is set back has an hour twice: give times "
+                "with offsets from UTC)"
+            )
+    if again.any():
+        notes.append(f"{int(again.sum())} rows say the same as another one, and count once")
+    if count * len(ids) > 50 * len(order) + 1000:
+        raise InputError(
+            f"{rows.where(int(np.argmax(steps)))}: found {calendar.label(count - 1)}, {count} steps of "
+            f"{calendar.words} after {calendar.label(0)}, for {len(order)} rows, expected records without such holes"
+        )
+    values = np.full((len(ids), count, len(channels)), np.nan)
+    values[rows.places, steps] = rows.values
+    there = ~np.isnan(values)
+    for channel, name in enumerate(channels):
+        if not there[..., channel].any():
+            raise InputError(f"{rows.where(0)}, column {name}: found no value in the whole column, expected numbers")
+    any_value = there.any(axis=2)
+    spans = np.stack([any_value.argmax(axis=1), count - any_value[:, ::-1].argmax(axis=1)], axis=1)
+    for place in np.flatnonzero(~any_value.any(axis=1))[:1]:
+        row = int(np.flatnonzero(rows.places == place)[0])
+        raise InputError(
+            f"{rows.where(row)}: found no value of {rows.names[place]} at any time, expected numbers, or the place "
+            f"left out (--leave-out {ids[place]})"
+        )
+    return Records(ids, rows.names, channels, values, spans, calendar, rows.units, parameters, tuple(notes))
+
+
+def _without(rows: Rows, left_out: list[str]) -> Rows:
+    """The rows of the places that are used."""
+    if not left_out:
+        return rows
+    kept = [number for number, name in enumerate(rows.names) if place_id(name) not in left_out and name not in left_out]
+    known = {place_id(name) for name in rows.names} | set(rows.names)
+    for id in left_out:
+        if id not in known:
+            raise InputError(
+                f"{rows.where(0)}: left out: found no place {id!r} in the table, expected one of its places"
+            )
+    if not kept:
+        raise InputError(f"{rows.where(0)}: found all places left out, expected some to stay")
+    chosen = np.flatnonzero(np.isin(rows.places, kept))
+    number = np.full(len(rows.names), -1)
+    number[kept] = np.arange(len(kept))
+    return Rows(
+        tuple(rows.names[place] for place in kept),
+        number[rows.places[chosen]],
+        type(rows.times)(rows.times.values[chosen], rows.times.dates, rows.times.notes),
+        rows.values[chosen],
+        rows.parameters[chosen],
+        rows.units,
+        lambda row: rows.where(int(chosen[row])),
+        rows.notes,
+    )
+
+
+def _ids(rows: Rows) -> tuple[str, ...]:
+    ids: dict[str, str] = {}
+    for place, name in enumerate(rows.names):
+        id = place_id(name)
+        row = int(np.flatnonzero(rows.places == place)[0])
+        if not id:
+            raise InputError(
+                f"{rows.where(row)}: found the place {shown(name)}, expected a name with a letter or digit"
+            )
+        if id.lower() in ids:
+            raise InputError(
+                f"{rows.where(row)}: found the place {shown(name)} beside {shown(ids[id.lower()])}, expected names "
+                f"that differ otherwise than in case, accents and marks: both would be called {id}"
+            )
+        ids[id.lower()] = name
+    return tuple(map(place_id, rows.names))
+
+
+def _unsorted(places: NDArray[np.int64], steps: NDArray[np.int64]) -> bool:
+    order = np.argsort(places, kind="stable")
+    back = np.diff(steps[order]) < 0
+    return bool((back & (np.diff(places[order]) == 0)).any())
+
+
+def _constants(rows: Rows, names: list[str]) -> NDArray[np.float64]:
+    """Parameters of each place, which must be the same in all of its rows that have them."""
+    found = np.full((len(rows.names), len(names)), np.nan)
+    for row, (place, values) in enumerate(zip(rows.places, rows.parameters, strict=True)) if names else ():
+        for number, value in enumerate(values):
+            if np.isnan(value):
+                continue
+            if np.isnan(found[place, number]):
+                found[place, number] = value
+            elif found[place, number] != value:
+                raise InputError(
+                    f"{rows.where(row)}, parameter {names[number]}: found {value:g} of {rows.names[place]}, expected "
+                    f"{found[place, number]:g} as in its rows before: a parameter never changes in a place"
+                )
+    for place, number in np.argwhere(np.isnan(found))[:1]:
+        row = int(np.flatnonzero(rows.places == place)[0])
+        raise InputError(
+            f"{rows.where(row)}, parameter {names[number]}: found no value of {rows.names[place]} in any row"
+        )
+    return found

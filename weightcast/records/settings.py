@@ -1,0 +1,44 @@
+"""How a table is read and cut: ``data.settings`` of the source ``table``."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from weightcast.core.config.settings import Settings
+
+Layout = Literal["tidy", "wide", "file-each"]
+
+
+class RecordSettings(Settings):
+    layout: Layout = "tidy"
+    """tidy: a row is a place at a time; wide: a column is a place; file-each: a file is a place."""
+    environment: str | None = None
+    """Column that says which place a row is of (of NetCDF: the dimension of places); of the layout tidy alone."""
+    time: list[str] = Field(default_factory=list)
+    """Column of times, or several as year, month, day, hour. Without any, rows (of wide tables) are steps."""
+    columns: list[str] | None = None
+    """Columns of data.channels, in their order, where they are called otherwise; null: they are called so."""
+    parameters: dict[str, str] = Field(default_factory=dict)
+    """Columns of numbers that never change in a place, by the names that parameters have in the table of
+    environments."""
+    separator: Literal[",", ";", "|", "tab", "space"] | None = None
+    """Between cells of a text; null: recognised."""
+    decimal: Literal[".", ","] | None = None
+    """Mark of decimals; null: recognised."""
+    encoding: str | None = None
+    """Of a text; null: UTF-8 or UTF-16, else Windows-1252."""
+    dates: Literal["day-first", "month-first"] | None = None
+    """Order of day and month in dates such as 3/4/2020; null: by those that can be read in one way alone."""
+    missing: list[str] | None = None
+    """Marks of missing values beside empty cells, NA, NaN and the like, as "-999". null: none, and numbers that look
+    like such a mark are refused; []: none, and they are numbers."""
+    gap: int = Field(default=0, ge=0)
+    """Steps between the parts of the record that belong to none of them."""
+    validation_from: str = ""
+    """Time at which the part that makes choices begins."""
+    test_from: str = ""
+    """Time at which the part that is tested on begins."""
+    left_out: list[str] = Field(default_factory=list)
+    """Places of the table that are not used, by their ids."""

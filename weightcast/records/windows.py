@@ -1,0 +1,148 @@
+"""Trajectories cut from long records: windows without gaps, in time, of parts that lie apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weightcast.core.errors import InputError
+from weightcast.records.record import Records
+from weightcast.records.settings import RecordSettings
+from weightcast.trajectories.record import Trajectories
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The steps that train, that make choices and that are tested on: begin and end of each, the end not included.
+
+    All places have the same, whatever steps they have values of: what is tested on is later than anything that any
+    place trained on.
+    """
+
+    train: tuple[int, int]
+    validation: tuple[int, int]
+    test: tuple[int, int]
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return iter((self.train, self.validation, self.test))
+
+
+def parts_of(records: Records, settings: RecordSettings, where: str | Path) -> Parts:
+    """The parts of a calendar that the settings describe.
+
+    Raises:
+        InputError: a time cannot be read, or parts are not in order; ``where`` is named.
+    """
+    begins = {}
+    for name in ("validation_from", "test_from"):
+        text = getattr(settings, name)
+        begins[name] = records.calendar.index(text, f"{where}: data.settings.{name}")
+    validation, test = begins["validation_from"], begins["test_from"]
+    gap = settings.gap
+    if not gap < validation < test - gap < test < records.steps:
+        raise InputError(
+            f"{where}: data.settings: found validation_from {settings.validation_from}, test_from {settings.test_from} "
+            f"and a gap of {gap} steps, expected times in this order between {records.calendar.label(0)} and "
+            f"{records.calendar.label(records.steps - 1)}, with more than the gap before each"
+        )
+    return Parts((0, validation - gap), (validation, test - gap), (test, records.steps))
+
+
+def window_starts(complete: NDArray[np.bool_], part: tuple[int, int], frames: int) -> list[int]:
+    """First steps of windows, one after the other from the part's begin; where a value is missing, from behind it.
+
+    Args:
+        complete: whether a place has all values, [step].
+        part: begin and end.
+        frames: of a window.
+    """
+    begin, end = part
+    starts = []
+    missing = np.flatnonzero(~complete[begin:end]) + begin
+    position = begin
+    for stop in (*missing, end):
+        count = max(0, int(stop) - position) // frames
+        starts += [position + frames * number for number in range(count)]
+        position = int(stop) + 1
+    return starts
+
+
+@dataclass(frozen=True)
+class WindowCounts:
+    """How many windows there are.
+
+    Attributes:
+        found: int64 [place, part].
+        possible: int64 [part]; of a record without gaps over the whole calendar.
+    """
+
+    found: NDArray[np.int64]
+    possible: NDArray[np.int64]
+
+
+def count_windows(records: Records, parts: Parts, frames: int) -> WindowCounts:
+    """Windows of each place in each part."""
+    complete = records.complete
+    found = [[len(window_starts(one, part, frames)) for part in parts] for one in complete]
+    possible = [max(0, end - begin) // frames for begin, end in parts]
+    return WindowCounts(np.array(found), np.array(possible))
+
+
+def cut(
+    records: Records, place: int, parts: Parts, frames: int, counts: tuple[int, int, int], where: str | Path
+) -> Trajectories:
+    """The trajectories of a place: so many windows of each part. Of more, evenly spread ones are taken.
+
+    Args:
+        records: of all places.
+        place: its number.
+        parts: of the calendar.
+        frames: of a window.
+        counts: windows to train, to make choices and to test.
+        where: what is named in messages.
+
+    Returns:
+        windows in time, as states without a grid; times count from the start of each, in the unit of the calendar.
+
+    Raises:
+        InputError: there are fewer windows than are wanted.
+    """
+    complete = records.complete[place]
+    chosen: list[int] = []
+    for name, part, count in zip(PARTS, parts, counts, strict=True):
+        starts = window_starts(complete, part, frames)
+        if len(starts) < count:
+            raise InputError(
+                f"{where}: {records.names[place]}: found {len(starts)} windows of {frames} steps without a missing "
+                f"value between {records.calendar.label(part[0])} and {records.calendar.label(part[1] - 1)}, expected "
+                f"{count} as data.trajectories.{name} says"
+            )
+        chosen += [starts[number] for number in spread(len(starts), count)]
+    windows = np.stack([records.values[place, start : start + frames] for start in chosen])
+    step, unit = records.calendar.duration
+    units = dict(records.units) | ({"time": f"{unit}s"} if unit else {})
+    with np.errstate(over="ignore"):  # a number too large for float32 becomes Inf, which is then refused
+        values = windows.astype(np.float32)[..., None, None]
+    return Trajectories(
+        values=values,
+        channels=records.channels,
+        time=step * np.arange(frames, dtype=np.float64),
+        y=np.zeros(1),
+        x=np.zeros(1),
+        environment=records.ids[place],
+        parameters={},
+        units=units,
+    )
+
+
+def spread(there: int, wanted: int) -> list[int]:
+    """So many of the numbers 0, 1, ... that there are, evenly, first and last among them."""
+    if wanted <= 1:
+        return [0] * wanted
+    return [round(number * (there - 1) / (wanted - 1)) for number in range(wanted)]
