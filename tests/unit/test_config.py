@@ -61,7 +61,7 @@ def test_schema_refuses_unknown_keys_everywhere() -> None:
 
 
 def test_every_system_is_a_source() -> None:
-    assert set(get_args(DataSource)) == {*SYSTEM_NAMES, *get_args(FileFormat), "npz", "zoo"}
+    assert set(get_args(DataSource)) == {*SYSTEM_NAMES, *get_args(FileFormat), "npz", "table", "zoo"}
 
 
 @pytest.mark.parametrize(
