@@ -6,34 +6,14 @@ import argparse
 from itertools import takewhile
 from pathlib import Path
 
+from weightcast.core.console.options import refuse_options
 from weightcast.core.console.outputs import check_output
 from weightcast.core.errors import InputError
 from weightcast.core.names import check_name
 
-# Options of one kind of study alone: what they are called on the command line, and where argparse puts them.
-OF_ENVIRONMENTS = {
-    "--table": "table",
-    "--channels": "channels",
-    "--grid": "grid",
-    "--environment": "environment",
-    "--time": "time",
-    "--inputs": "inputs",
-    "--parameters": "parameters",
-    "--frames": "frames",
-    "--gap": "gap",
-    "--validation-from": "validation_from",
-    "--test-from": "test_from",
-    "--held-out": "held_out",
-    "--held-out-count": "held_out_count",
-    "--seed": "seed",
-    "--leave-out": "leave_out",
-    "--missing": "missing",
-    "--dates": "dates",
-    "--decimal": "decimal",
-    "--separator": "separator",
-    "--encoding": "encoding",
-}
-OF_TIME = {"--time-column": "time_column", "--dimensions": "dimensions", "--settings": "settings"}
+# Options of one kind of study alone; those of long tables stand where these are read.
+OF_ENVIRONMENTS = ("--table", "--channels", "--grid")
+OF_TIME = ("--time-column", "--dimensions", "--settings")
 STATES = ("counts", "real")
 """Of a study across time."""
 
@@ -141,17 +121,21 @@ def run(arguments: argparse.Namespace) -> None:
         raise InputError(f"{arguments.output}: exists already, expected a new file (or --force to overwrite it)")
     check_output(arguments.output)
     across_time = arguments.kind == "time"
-    for option, name in (OF_ENVIRONMENTS if across_time else OF_TIME).items():
-        if getattr(arguments, name) is not None:
-            raise InputError(f"{option}: found {getattr(arguments, name)}, expected none with --kind {arguments.kind}")
+    why = f" with --kind {arguments.kind}"
     if across_time:
-        _check_time(arguments)
+        from weightcast.environments.commands.init import OF_TABLES
         from weightcast.evolution.commands.init import init_time
 
+        alone = [
+            option for option in OF_TABLES if option != "--state"
+        ]  # which here says what kind of numbers there are
+        refuse_options(arguments, [*OF_ENVIRONMENTS, *alone], why)
+        _check_time(arguments)
         lines = init_time(arguments)
     else:
         from weightcast.environments.commands.init import init_environments
 
+        refuse_options(arguments, OF_TIME, why)
         lines = init_environments(arguments)
     print(*lines, sep="\n")
     print(f"wrote {arguments.output}; see what it would run with: weightcast check --config {arguments.output}")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,34 +13,17 @@ from weightcast.trajectories.netcdf import read_trajectories
 from weightcast.trajectories.record import Trajectories
 
 
-def read_imported(
-    path: str | Path,
-    *,
-    channels: Sequence[str] | None = None,
-    grid: tuple[int, int] | None = None,
-    environment: str | None = None,
-    parameters: Mapping[str, float] | None = None,
-    minimum_frames: int = 1,
-    minimum_trajectories: int = 1,
-) -> Trajectories:
+def read_imported(path: str | Path, **expected: Any) -> Trajectories:
     """Read and validate one environment's trajectories, and turn them so that y and x increase.
 
-    See :func:`weightcast.trajectories.netcdf.read_trajectories` for the arguments.
+    Args:
+        path: NetCDF.
+        expected: as :func:`weightcast.trajectories.netcdf.read_trajectories` takes it.
 
     Raises:
         InputError: as there; or a value is probably a mark of missing ones that the file does not declare.
     """
-    found = upright(
-        read_trajectories(
-            path,
-            channels=channels,
-            grid=grid,
-            environment=environment,
-            parameters=parameters,
-            minimum_frames=minimum_frames,
-            minimum_trajectories=minimum_trajectories,
-        )
-    )
+    found = upright(read_trajectories(path, **expected))
     check_marks(Path(path), found.values, found.channels)
     return found
 

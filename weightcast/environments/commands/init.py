@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from weightcast.core.console.options import refuse_options
 from weightcast.core.environment_table import EnvironmentTable, read_environments
 from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
@@ -23,27 +24,27 @@ from weightcast.records.files import is_table
 from weightcast.trajectories import find_npz_files
 from weightcast.trajectories.npz_folder import is_npz_folder, open_npz_folder
 
-OF_TABLES = {
-    "--environment": "environment",
-    "--time": "time",
-    "--state": "state",
-    "--inputs": "inputs",
-    "--parameters": "parameters",
-    "--frames": "frames",
-    "--gap": "gap",
-    "--validation-from": "validation_from",
-    "--test-from": "test_from",
-    "--held-out": "held_out",
-    "--held-out-count": "held_out_count",
-    "--seed": "seed",
-    "--leave-out": "leave_out",
-    "--missing": "missing",
-    "--dates": "dates",
-    "--decimal": "decimal",
-    "--separator": "separator",
-    "--encoding": "encoding",
-}
-"""Options of long tables alone: what they are called on the command line, and where argparse puts them."""
+OF_TABLES = (
+    "--environment",
+    "--time",
+    "--state",
+    "--inputs",
+    "--parameters",
+    "--frames",
+    "--gap",
+    "--validation-from",
+    "--test-from",
+    "--held-out",
+    "--held-out-count",
+    "--seed",
+    "--leave-out",
+    "--missing",
+    "--dates",
+    "--decimal",
+    "--separator",
+    "--encoding",
+)
+"""Options of long tables alone."""
 
 
 def init_environments(arguments: argparse.Namespace) -> list[str]:
@@ -96,12 +97,12 @@ def _init_table(arguments: argparse.Namespace) -> list[str]:
 
 
 def _refuse_options_of_tables(arguments: argparse.Namespace) -> None:
-    for option, name in OF_TABLES.items():
-        if getattr(arguments, name) is not None:
-            raise InputError(
-                f"{option}: found {getattr(arguments, name)}, expected none: {arguments.data[0]} is no table "
-                "(.csv, .tsv, .txt, .json, .parquet, or one NetCDF file with a dimension of places)"
-            )
+    refuse_options(
+        arguments,
+        OF_TABLES,
+        f": {arguments.data[0]} is no table (.csv, .tsv, .txt, .json, .parquet, or one NetCDF file with a dimension of "
+        "places)",
+    )
     if len(arguments.data) != 1:
         raise InputError(f"--data: found {len(arguments.data)} paths, expected one folder, or the files of one table")
 
