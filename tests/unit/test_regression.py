@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from weightcast.environments.baselines import regression as regression_module
 from weightcast.environments.baselines.regression import (
     Columns,
     Regression,
@@ -84,3 +85,26 @@ def test_weights_that_come_column_by_column_are_regressed_alike(noise):
         assert (parts.choice, parts.numbers) == (whole.choice, whole.numbers)
         assert len(list(parts.predict(wanted))) == 6
         np.testing.assert_allclose(predicted(parts, wanted), predicted(whole, wanted), atol=1e-6 * weights.std())
+
+
+def test_gaussian_process_of_many_environments_learns_its_scales_from_some(monkeypatch):
+    """Each of twenty weights is another smooth function, with some noise; six components are nearly all of them."""
+    monkeypatch.setattr(regression_module, "MOST_COMPONENTS", 6)
+    monkeypatch.setattr(regression_module, "MOST_LEARNED", 40)
+    random = np.random.default_rng(0)
+    mixture = random.normal(size=(3, 20))
+
+    def truth(parameters):
+        x, y = parameters.T
+        return np.stack([np.sin(2 * x), np.cos(x + y), x * y], axis=1) @ mixture
+
+    seen, wanted = random.uniform(-1, 1, (160, 2)), random.uniform(-0.9, 0.9, (50, 2))
+    noisy = truth(seen) + 0.1 * random.normal(size=(160, 20))
+
+    def error(environments):
+        regression = gaussian_process_regression(seen[:environments], Columns.of(noisy[:environments]))
+        assert regression.choice == "6 components"
+        return np.sqrt(np.square(predicted(regression, wanted) - truth(wanted)).mean())
+
+    # Three smooth functions of 160 noisy values each: all speak, and not only the 40 that the scales are learned from.
+    assert error(160) < 0.75 * error(40) < 0.04

@@ -22,6 +22,10 @@ from sklearn.preprocessing import PolynomialFeatures
 
 Array = NDArray[np.float64]
 
+MOST_COMPONENTS = 64
+"""Of weights, that have a Gaussian process each."""
+MOST_LEARNED = 256
+"""Environments that its scales are learned from."""
 LEAST_COMPONENT = 1e-7
 """Size of a principal component that is one, relative to the largest."""
 
@@ -100,15 +104,20 @@ def polynomial_regression(parameters: Array, weights: Columns, degrees: Sequence
 def gaussian_process_regression(parameters: Array, weights: Columns) -> Regression:
     """A Gaussian process for each principal component of the weights, with a length scale a parameter.
 
-    All components of the visible environments are kept, so nothing is lost but what the processes take for noise.
+    The largest components of the visible environments are kept, of up to 65 environments all that there are, so that
+    nothing is lost but what the processes take for noise. What a process costs grows with the cube of the number of
+    environments: scales are learned from no more than 256, spread over the table, and what all of them say is then
+    asked for with these scales.
 
     Args:
         parameters: scaled, of the visible environments [environment, parameter].
         weights: mean expert of each.
     """
     scores, whole = _principal_components(weights)  # [environment, component]
-    processes = []
-    for component in range(scores.shape[1]):
+    count = min(scores.shape[1], MOST_COMPONENTS)
+    few = np.unique(np.linspace(0, len(parameters) - 1, min(len(parameters), MOST_LEARNED)).round().astype(int))
+    kernels = []
+    for component in range(count):
         kernel = ConstantKernel(1.0, (1e-3, 1e3)) * RBF(np.ones(parameters.shape[1]), (1e-1, 1e2)) + WhiteKernel(
             1e-3, (1e-8, 1e1)
         )
@@ -116,13 +125,17 @@ def gaussian_process_regression(parameters: Array, weights: Columns) -> Regressi
         with warnings.catch_warnings():
             # A component without noise drives the noise to its bound, which is right and not worth a warning each.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            processes.append(process.fit(parameters, scores[:, component]))
+            kernels.append(process.fit(parameters[few], scores[few, component]).kernel_)
 
     def predict(wanted: Array) -> Iterator[Array]:
-        yield from whole(np.stack([process.predict(wanted) for process in processes], axis=1))
+        found = np.zeros((len(wanted), scores.shape[1]))
+        for component, kernel in enumerate(kernels):  # one at a time: each holds a matrix of all environments
+            process = GaussianProcessRegressor(kernel, optimizer=None, normalize_y=True)
+            found[:, component] = process.fit(parameters, scores[:, component]).predict(wanted)
+        yield from whole(found)
 
-    numbers = weights.count * (1 + scores.shape[1]) + scores.size
-    return Regression(predict, int(numbers), f"{scores.shape[1]} components")
+    numbers = weights.count * (1 + count) + scores[:, :count].size
+    return Regression(predict, int(numbers), f"{count} components")
 
 
 def _principal_components(weights: Columns) -> tuple[Array, Callable[[Array], Iterator[Array]]]:
