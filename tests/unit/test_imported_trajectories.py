@@ -1,0 +1,98 @@
+"""Trajectories as users bring them: which way is up, marks of missing values, names of dimensions, whole files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import netCDF4
+import numpy as np
+import pytest
+import xarray as xr
+from refusals import refused
+from trajectory_files import field, users_file
+
+from weightcast.trajectories import read_imported, read_npy_environment, read_trajectories
+from weightcast.trajectories.netcdf import unused_variables
+
+
+@pytest.mark.parametrize("format", ["NETCDF3_CLASSIC", "NETCDF3_64BIT_OFFSET", "NETCDF3_64BIT_DATA"])
+@pytest.mark.parametrize("unlimited", [False, True])
+@pytest.mark.parametrize("kept", [0.3, 0.7, -8, -4])
+def test_every_classic_format_must_be_whole(format: str, unlimited: bool, kept: float, tmp_path: Path) -> None:
+    path = tmp_path / "a.nc"
+    data = {"u": field(), "v": field(dtype="float64")}
+    dataset = xr.Dataset(data, attrs={"title": "of five", "numbers": [1.0, 2.0, 3.0]})
+    dataset.to_netcdf(path, format=format, engine="netcdf4", unlimited_dims=["trajectory"] if unlimited else [])
+    assert read_trajectories(path).values.shape == (3, 5, 2, 4, 6)
+    whole = path.read_bytes()
+    cut = kept if kept < 0 else round(kept * len(whole))
+    path.write_bytes(whole[: int(cut)])
+    with refused(path.name, "cannot be read"):
+        read_trajectories(path)
+
+
+def test_coordinates_decide_which_way_is_up(tmp_path: Path) -> None:
+    up = field().assign_coords(y=[1.0, 2.0, 3.0, 4.0], x=10.0 * np.arange(6))
+    stored = {"up": up, "down": up.isel(y=slice(None, None, -1)), "left": up.isel(x=slice(None, None, -1))}
+    found = {name: read_imported(users_file(tmp_path / f"{name}.nc", u=array)) for name, array in stored.items()}
+    for one in found.values():
+        np.testing.assert_array_equal(one.values, found["up"].values)
+        np.testing.assert_array_equal(one.y, [1, 2, 3, 4])
+        np.testing.assert_array_equal(one.x, 10.0 * np.arange(6))
+    bare = read_imported(users_file(tmp_path / "bare.nc", u=field()))
+    np.testing.assert_array_equal(bare.values, found["up"].values)
+
+
+@pytest.mark.parametrize(("mark", "count"), [(-9999.0, 2), (9.96921e36, 5), (1e9, 1)])
+def test_marks_of_missing_values_that_nobody_declared(mark: float, count: int, tmp_path: Path) -> None:
+    array = field()
+    array.values.reshape(-1)[130 : 130 + count] = mark
+    times = "once" if count == 1 else f"{count} times"
+    with refused("a.nc", "u: found", "trajectory 1, time 0, y 1, x 4", times, "0 to 359"):
+        read_imported(users_file(tmp_path / "a.nc", u=array))
+    array.values[array.values == np.float32(mark)] = 400.0 if count == 1 else 0.0
+    assert read_imported(users_file(tmp_path / "b.nc", u=array)).values.max() <= 400
+
+
+def test_values_outside_of_the_valid_range(tmp_path: Path) -> None:
+    array = field()
+    array.attrs["valid_range"] = np.array([0.0, 358.0], np.float32)
+    with refused("a.nc", "u: found 359", "trajectory 2, time 4, y 3, x 5", "from 0 to 358", "valid"):
+        read_trajectories(users_file(tmp_path / "a.nc", u=array))
+    array.attrs = {"valid_max": np.float32(359.0)}
+    read_trajectories(users_file(tmp_path / "b.nc", u=array))
+    packed = field().assign_attrs(valid_range=np.array([0, 700], np.int16))
+    path = tmp_path / "c.nc"
+    xr.Dataset({"u": packed}).to_netcdf(path, encoding={"u": {"dtype": "int16", "scale_factor": 0.5}})
+    with refused("c.nc", "u: found 351", "from 0 to 350"):
+        read_trajectories(path)
+
+
+def test_times_of_every_trajectory_are_refused(tmp_path: Path) -> None:
+    times = xr.DataArray(np.tile(np.arange(5.0), (3, 1)), dims=("trajectory", "time"))
+    path = tmp_path / "a.nc"
+    dataset = xr.Dataset({"u": field()})
+    with netCDF4.Dataset(path, "w") as file:
+        for name, size in dataset.sizes.items():
+            file.createDimension(str(name), size)
+        file.createVariable("u", "f4", dataset["u"].dims)[:] = dataset["u"].values
+        file.createVariable("time", "f8", ("trajectory", "time"))[:] = times.values
+    with refused("a.nc", "time: found the dimensions (trajectory, time)"):
+        read_trajectories(path)
+
+
+def test_arrays_with_channels_last(tmp_path: Path) -> None:
+    np.save(tmp_path / "beta_1.0.npy", np.zeros((5, 12, 12, 2)))
+    with refused("beta_1.0.npy", "(5, 12, 12, 2)", "looks like (time, x, y, channel)"):
+        read_npy_environment(tmp_path / "beta_1.0.npy", ["u", "v"])
+
+
+def test_dimensions_that_are_called_otherwise(tmp_path: Path) -> None:
+    names = {"trajectory": "member", "y": "latitude", "x": "lon"}
+    array = field().rename(names).expand_dims(level=[500.0]).assign_coords(latitude=[4.0, 3.0, 2.0, 1.0])
+    path = users_file(tmp_path / "a.nc", u=array, mask=array.isel(member=0, time=0, drop=True))
+    found = read_imported(path)
+    assert found.channels == ("u",)
+    np.testing.assert_array_equal(found.values[:, :, 0], field().values[:, :, ::-1])
+    np.testing.assert_array_equal(found.y, [1, 2, 3, 4])
+    assert unused_variables(path, ["u"]) == ["mask(y, x)"]
