@@ -22,7 +22,7 @@ from weightcast.environments.config.data import DataSettings
 from weightcast.environments.jobs import Rows
 from weightcast.environments.trajectory_manifest import TOGETHER, find_files
 from weightcast.trajectories import Trajectories, read_trajectories
-from weightcast.trajectories.grouped import TrajectoryGroup
+from weightcast.trajectories.grouped import TrajectoryGroups
 
 Part = Literal["train", "validation", "test"]
 
@@ -94,10 +94,7 @@ class TrajectoryFolder:
         Raises:
             InputError: the file cannot be used.
         """
-        file = self.file(environment)
-        if file.parent.name == TOGETHER:
-            return self._group(file).trajectories(environment, channels)
-        return read_trajectories(file, channels=channels)
+        return self._groups.trajectories(self.file(environment), environment, channels)
 
     def read(
         self, environments: Sequence[str], settings: DataSettings, part: Part, frames: int | None = None
@@ -130,8 +127,9 @@ class TrajectoryFolder:
         blocks = []
         for file, together in groupby(environments, self.file):
             ids = list(together)
-            if file.parent.name == TOGETHER:
-                values = self._group(file).read(ids, trajectories=chosen, frames=frames, **expected)
+            group = self._groups.find(file)
+            if group is not None:
+                values = group.read(ids, trajectories=chosen, frames=frames, **expected)
                 blocks.append(torch.from_numpy(values))
                 continue
             for environment in ids:
@@ -144,13 +142,8 @@ class TrajectoryFolder:
         return find_files(self.path)
 
     @cached_property
-    def _groups(self) -> dict[Path, TrajectoryGroup]:
-        return {}
-
-    def _group(self, file: Path) -> TrajectoryGroup:
-        if file not in self._groups:
-            self._groups[file] = TrajectoryGroup(file)
-        return self._groups[file]
+    def _groups(self) -> TrajectoryGroups:
+        return TrajectoryGroups(TOGETHER)
 
     def read_roles(
         self,

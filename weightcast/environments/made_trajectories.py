@@ -12,8 +12,8 @@ from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
 from weightcast.core.provenance import file_digest
 from weightcast.environments.trajectory_manifest import TOGETHER, Made, Manifest
-from weightcast.trajectories import Trajectories, read_trajectories
-from weightcast.trajectories.grouped import NotAlikeError, TrajectoryGroup, contents_digest, write_group
+from weightcast.trajectories import Trajectories
+from weightcast.trajectories.grouped import NotAlikeError, TrajectoryGroups, contents_digest, write_group
 
 RECORDS = ".made"
 """Folder beside manifests, in which stands what files were made from."""
@@ -36,7 +36,7 @@ class MadeFiles:
         self._made_from = made_from
         self._made: dict[str, Made] = {}
         self._recorded: dict[str, _Entry] = {}
-        self._groups: dict[str, TrajectoryGroup | None] = {}
+        self._groups = TrajectoryGroups(TOGETHER)
         for record in [self._record, *sorted(set(self._record.parent.glob("*.jsonl")) - {self._record})]:
             entries = _entries(record)
             if record == self._record:
@@ -91,17 +91,7 @@ class MadeFiles:
         return True
 
     def _read(self, environment: str) -> Trajectories:
-        file = self._made[environment].file
-        group = self._group(file)
-        return read_trajectories(self._folder / file) if group is None else group.trajectories(environment)
-
-    def _group(self, file: str) -> TrajectoryGroup | None:
-        """The file of several environments of that name; None if it is of one."""
-        if not file.startswith(f"{TOGETHER}/"):
-            return None
-        if file not in self._groups:
-            self._groups[file] = TrajectoryGroup(self._folder / file)
-        return self._groups[file]
+        return self._groups.trajectories(self._folder / self._made[environment].file, environment)
 
     def _entry(self, environment: str) -> _Entry:
         return _Entry(environment, self._made_from.get(environment), *self._made[environment])
@@ -116,7 +106,7 @@ class MadeFiles:
         if not path.is_file():
             return False
         try:
-            group = self._group(entry.file)
+            group = self._groups.find(path)
             found = file_digest(path) if group is None else contents_digest(group.trajectories(entry.id))
         except InputError:
             return False

@@ -21,7 +21,7 @@ from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
 from weightcast.core.netcdf_file import said_of_disk
 from weightcast.trajectories import checks
-from weightcast.trajectories.netcdf import DIMENSIONS, unreadable
+from weightcast.trajectories.netcdf import DIMENSIONS, read_trajectories, unreadable
 from weightcast.trajectories.record import Trajectories
 
 ENVIRONMENT = "environment"
@@ -183,6 +183,41 @@ class TrajectoryGroup:
                 f"{self._path}: environment {environment}: found {len(self._rows)} others, expected it among them"
             )
         return self._rows[environment]
+
+
+class TrajectoryGroups:
+    """Files of several environments, each opened once; they are known by the folder that they lie in.
+
+    Args:
+        folder: its name; files elsewhere are of one environment.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._opened: dict[Path, TrajectoryGroup] = {}
+
+    def find(self, path: Path) -> TrajectoryGroup | None:
+        """The file, or None if it is of one environment.
+
+        Raises:
+            InputError: it is of several, and cannot be used.
+        """
+        if path.parent.name != self._folder:
+            return None
+        if path not in self._opened:
+            self._opened[path] = TrajectoryGroup(path)
+        return self._opened[path]
+
+    def trajectories(self, path: Path, environment: str, channels: Sequence[str] | None = None) -> Trajectories:
+        """All of an environment's trajectories, from a file of it alone or of several.
+
+        Raises:
+            InputError: the file cannot be used.
+        """
+        group = self.find(path)
+        if group is None:
+            return read_trajectories(path, channels=channels)
+        return group.trajectories(environment, channels)
 
 
 def contents_digest(trajectories: Trajectories) -> str:
