@@ -64,7 +64,7 @@ def test_pods_find_data_and_results_on_their_volume(volume: Path, tmp_path: Path
         done = run(checkout, volume, "train_conditioned", KUBECONFIG=str(config))
         assert done.returncode == 0, done.stdout + done.stderr + cluster.logs()
     assert (volume / "results/mini-slurm/base/conditioned.safetensors").is_file()
-    assert len(list((volume / "data/mini-slurm/trajectories").glob("*.nc"))) == 3
+    assert len(list((volume / "data/mini-slurm/trajectories").rglob("*.nc"))) == 3
     assert len(cluster.asked) == 2
     for job in cluster.asked:
         (container,) = job["spec"]["template"]["spec"]["containers"]
