@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import xarray as xr
 import yaml
 from checkout import REPOSITORY, Checkout, copy_repository
 from pretended_kubernetes import pretended_kubernetes
@@ -64,7 +65,9 @@ def test_pods_find_data_and_results_on_their_volume(volume: Path, tmp_path: Path
         done = run(checkout, volume, "train_conditioned", KUBECONFIG=str(config))
         assert done.returncode == 0, done.stdout + done.stderr + cluster.logs()
     assert (volume / "results/mini-slurm/base/conditioned.safetensors").is_file()
-    assert len(list((volume / "data/mini-slurm/trajectories").rglob("*.nc"))) == 3
+    (trajectories,) = (volume / "data/mini-slurm/trajectories").rglob("*.nc")
+    with xr.open_dataset(trajectories) as visible:
+        assert visible.sizes["environment"] == 3
     assert len(cluster.asked) == 2
     for job in cluster.asked:
         (container,) = job["spec"]["template"]["spec"]["containers"]
