@@ -29,7 +29,7 @@ def rows(samples: int = 30) -> tuple[np.ndarray, np.ndarray]:
     """Times [row] in no order, values [row, 2]."""
     rng = np.random.default_rng(0)
     times = rng.permutation(np.repeat(TIMES, samples))
-    return times, np.stack([times + rng.normal(size=len(times)), np.arange(len(times), dtype=float)], axis=1)
+    return times, np.stack([times + rng.normal(size=len(times)), rng.permutation(len(times)).astype(float)], axis=1)
 
 
 def check_rows(found: TimedSamples, times: np.ndarray, values: np.ndarray) -> None:

@@ -121,7 +121,7 @@ def test_settings_of_the_file(folder: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_csv(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [f"{index},{index % 3},{index},{index * index % 7},cell" for index in range(90)]
+    rows = [f"{index},{index % 3},{37 * index % 90},{index * index % 7},cell" for index in range(90)]
     Path("mine.csv").write_text("\n".join([",when,x,y,type", *rows]), encoding="utf-8")
     refused(capsys, *arguments("mine.csv"), words=("when, x, y, type", "--time-column"), output=CONFIG)
     shown, _ = run(capsys, *arguments("mine.csv", "--time-column", "when"))
@@ -252,8 +252,32 @@ def test_check_of_a_simulator(folder: Path, capsys: pytest.CaptureFixture[str]) 
 # --- choices, and studies of published data
 
 
+def test_snapshots_do_not_jump_with_the_number_of_times() -> None:
+    """Twenty times were all snapshots, and twenty-one made three."""
+    for times in range(2, 400):
+        stride = choose_stride(times)
+        snapshots = len(range(0, times, stride))
+        assert snapshots == times if times <= 20 else 8 <= snapshots <= 20
+        assert (times - 1) % stride <= 0.05 * times  # what is left to be forecast at the end
+
+
+@pytest.mark.parametrize(("largest", "state"), [(999, "counts"), (1000, "real"), (3000, "real")])
+def test_counts_of_thousands_are_taken_as_real_unless_it_is_said(
+    folder: Path, capsys: pytest.CaptureFixture[str], largest: int, state: str
+) -> None:
+    random = np.random.default_rng(0)
+    array = random.integers(0, largest, (30, 4, 2))
+    array[0, 0, 0] = largest
+    np.save("mine.npy", array)
+    shown, _ = run(capsys, *arguments())
+    assert load_time_study(CONFIG).data.state == state
+    assert ("--state counts gives each a probability" in shown) == (state == "real")
+    run(capsys, *arguments("mine.npy", "--state", "counts", "--force"))
+    assert load_time_study(CONFIG).data.state == "counts"
+
+
 @pytest.mark.parametrize(
-    ("times", "stride"), [(2, 1), (20, 1), (21, 10), (24, 1), (27, 2), (31, 10), (64, 9), (101, 10)]
+    ("times", "stride"), [(2, 1), (20, 1), (21, 2), (23, 2), (31, 2), (64, 7), (101, 10), (1001, 100)]
 )
 def test_strides_end_on_the_last_time(times: int, stride: int) -> None:
     assert choose_stride(times) == stride

@@ -14,7 +14,7 @@ from weightcast.samples.read import import_snapshots, read_samples
 from weightcast.samples.settings import SampleFormat
 from weightcast.samples.snapshots import write_snapshots
 from weightcast.samples.split import split_snapshots
-from weightcast.samples.time_column import times_of_labels
+from weightcast.samples.time_labels import times_of_labels
 
 # --- npy
 
@@ -104,8 +104,8 @@ def test_csv_with_labels_for_times(tmp_path: Path) -> None:
         ("time,x\n0,1\n0,\n1,2\n", ("line 3, column x: found no value",)),
         ("time,x\n0,1\n0,nan\n1,2\n", ("line 3, column x: found no value",)),
         ("time,x\n0,1\n0,1\n1,inf\n", ("line 4, column x: found inf",)),
-        ("time,x\n0,1\nlate,2\n", ("line 3, column time: found 'late'",)),
-        ("time,x\nday_1,1\nweek_2,2\n", ("line 2, column time: found 'day_1'",)),
+        ("time,x\n0,1\nlate,2\n", ("column time: found the labels 0, late", "--times-order")),
+        ("time,x\nday_1,1\nweek_2,2\n", ("column time: found the labels day_1, week_2", "data.settings.time_labels")),
         ("time,x\n0,1\n,2\n", ("line 3, column time: found no value",)),
         ("time,type\n0,a\n1,b\n", ("found no column of numbers besides time",)),
         ("time,x,x\n0,1,2\n", ("line 1: found column 'x' twice",)),
@@ -136,7 +136,11 @@ def test_columns_that_are_not_there(tmp_path: Path) -> None:
         (["2", "-1.5", "1e2"], [2, -1.5, 100]),
         (["day-2", "day-4"], [2, 4]),
         (["0 h", "6 h"], [0, 6]),
-        (["Day 00-03", "Day 06-09"], None),
+        (["Day 00-03", "Day 06-09"], [1.5, 7.5]),
+        (["Day 00-03", "Day 02-09"], None),
+        (["0h", "12h", "1d"], [0, 12, 24]),
+        (["30 min", "2 hours"], [30, 120]),
+        (["iPSC", "day 4"], None),
         (["early", "late"], None),
         (["2", "3x"], None),
     ],
@@ -168,7 +172,8 @@ def test_npz(tmp_path: Path) -> None:
         ({"X": np.zeros((3, 2)), "t": np.zeros(3)}, ("found arrays X, t", "ts [sample]")),
         ({"X": np.zeros((3, 2)), "ts": np.zeros(4)}, ("array ts: found 4 times, expected 3",)),
         ({"X": np.zeros(3), "ts": np.zeros(3)}, ("array X: found 1 axes",)),
-        ({"X": np.zeros((3, 2)), "ts": np.array(["a", "b", "c"])}, ("array ts: found values of type",)),
+        ({"X": np.zeros((3, 2)), "ts": np.array(["a", "b", "c"])}, ("array ts: found the labels a, b, c",)),
+        ({"X": np.zeros((3, 2)), "ts": np.zeros(3, complex)}, ("array ts: found values of type",)),
         ({"X": np.zeros((2, 2)), "ts": np.array([0, np.nan])}, ("sample 1, dimension ts: found nan",)),
         ({"X": np.array([[0, np.inf]]), "ts": np.zeros(1)}, ("sample 0, dimension x_1: found inf",)),
         ({"X": np.array([[{}]]), "ts": np.zeros(1)}, ("cannot be read", "allow_pickle")),

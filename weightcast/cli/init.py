@@ -13,7 +13,7 @@ from weightcast.core.names import check_name
 
 # Options of one kind of study alone; those of long tables stand where these are read.
 OF_ENVIRONMENTS = ("--table", "--channels", "--grid")
-OF_TIME = ("--time-column", "--dimensions", "--settings")
+OF_TIME = ("--time-column", "--times-order", "--condition", "--dimensions", "--settings")
 STATES = ("counts", "real")
 """Of a study across time."""
 
@@ -67,6 +67,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_table_arguments(parser.add_argument_group("long tables, across environments"))
     time = parser.add_argument_group("across time")
     time.add_argument("--time-column", metavar="NAME", help="of a CSV table or of obs; default: the one so named")
+    time.add_argument(
+        "--times-order",
+        nargs="+",
+        metavar="LABEL",
+        help="labels in the column of times, in their order: times 0, 1, 2, ...; or LABEL=TIME",
+    )
+    time.add_argument(
+        "--condition", nargs="+", metavar="COLUMN=VALUE", help="only rows (cells) with this value: one batch, say"
+    )
     time.add_argument("--dimensions", nargs="+", metavar="NAME", help="columns of a CSV table; else names to give")
     time.add_argument(
         "--settings",

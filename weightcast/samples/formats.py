@@ -11,6 +11,7 @@ from weightcast.samples.settings import SampleFormat
 SUFFIXES: dict[str, SampleFormat] = {
     ".npy": "npy",
     ".csv": "csv",
+    ".tsv": "csv",
     ".npz": "npz",
     ".h5ad": "h5ad",
     ".nc": "netcdf",
@@ -18,6 +19,8 @@ SUFFIXES: dict[str, SampleFormat] = {
     ".cdf": "netcdf",
 }
 # What files begin with, and which formats that can be.
+COMPRESSED = ".gz"
+"""May follow the ending of a table."""
 _BEGINNINGS: dict[bytes, tuple[str, tuple[SampleFormat, ...]]] = {
     b"\x93NUMPY": ("a NumPy array", ("npy",)),
     b"PK\x03\x04": ("a ZIP archive", ("npz",)),
@@ -25,6 +28,7 @@ _BEGINNINGS: dict[bytes, tuple[str, tuple[SampleFormat, ...]]] = {
     b"CDF\x01": ("a NetCDF file", ("netcdf",)),
     b"CDF\x02": ("a NetCDF file", ("netcdf",)),
     b"CDF\x05": ("a NetCDF file", ("netcdf",)),
+    b"\x1f\x8b": ("a gzip file", ()),
 }
 
 
@@ -41,6 +45,13 @@ def recognise(path: str | Path) -> SampleFormat:
     found, possible = next(
         (known for start, known in _BEGINNINGS.items() if beginning.startswith(start)), ("something else", ())
     )
+    if path.suffix.lower() == COMPRESSED:
+        inner = SUFFIXES.get(path.with_suffix("").suffix.lower())
+        if inner != "csv" or found != "a gzip file":
+            raise InputError(
+                f"{path}: found {found}, and this name, expected a table compressed by gzip, .csv.gz or .tsv.gz"
+            )
+        return inner
     named = SUFFIXES.get(path.suffix.lower())
     if named is None:
         if len(possible) == 1:
@@ -50,6 +61,6 @@ def recognise(path: str | Path) -> SampleFormat:
             f"{path}: found {found}, and a name that does not say its format, expected one that ends in "
             f"{expected or ', '.join(SUFFIXES)}"
         )
-    if (possible or ("csv",)) != (named,) and named not in possible:
+    if (possible or (("csv",) if found == "something else" else ())) != (named,) and named not in possible:
         raise InputError(f"{path}: found {found} inside, expected {named} as the file's name says")
     return named

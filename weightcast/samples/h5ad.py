@@ -1,4 +1,4 @@
-"""Cells in an AnnData file (`.h5ad`): times in a column of obs, a representation of the cells in obsm."""
+"""Cells in an AnnData file (`.h5ad`): times in a column of obs, a representation of the cells in obsm, X or a layer."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from weightcast.core.config.settings import Settings
 from weightcast.core.errors import InputError
 from weightcast.core.extras import how_to_install
 from weightcast.samples import checks
-from weightcast.samples.npz import advice_on_dimensions, first_columns
+from weightcast.samples.anndata_matrix import as_dense, principal_components, read_matrix
+from weightcast.samples.npz import advice_on_dimensions, first_columns, numeric_times
 from weightcast.samples.record import TimedSamples
 from weightcast.samples.rows import group_rows
-from weightcast.samples.time_column import choose_time_column, times_of_labels
+from weightcast.samples.time_column import choose_time_column
 
+COMPONENTS = 50
+"""Principal components that are computed of genes where no number is given."""
 EXPECTED = "a whole AnnData file (.h5ad)"
 
 
@@ -26,15 +29,25 @@ class AnnDataSettings(Settings):
     time_column: str | None = None
     """Name of the column of obs that holds the times; None: the one whose name says so."""
     representation: str = "X_pca"
-    """Key of obsm: dense numbers [cell, dimension]."""
+    """Key of obsm, numbers [cell, dimension], dense or sparse; or ``X`` or ``layers/<name>``, of whose genes principal
+    components are computed."""
     first_dimensions: int | None = Field(default=None, ge=1)
-    """Only the first so many dimensions; None: all."""
+    """Only the first so many dimensions; None: all, and 50 principal components of genes."""
+    condition: dict[str, str | float] | None = None
+    """Only cells whose columns of obs have these values: one batch, say."""
+    time_labels: dict[str, float] | None = None
+    """The time of each label in the column of times, where labels do not say it."""
+
+    @property
+    def of_genes(self) -> bool:
+        """Whether the representation is of genes rather than of few coordinates."""
+        return self.representation == "X" or self.representation.startswith("layers/")
 
 
 def read_h5ad(path: Path, settings: Mapping[str, Any], dimensions: Sequence[str] | None) -> TimedSamples:
     """Read the cells' times and coordinates. The package anndata is not needed, h5py is.
 
-    Times are numbers, or text (categories mostly) in which each label holds one number: ``day_2``, ``day_4``.
+    Times are numbers, or text (categories mostly) that says them: ``day_2``, ``day_4``.
 
     Args:
         path: the file.
@@ -52,39 +65,70 @@ def read_h5ad(path: Path, settings: Mapping[str, Any], dimensions: Sequence[str]
         raise InputError(f"{path}: AnnData files need the package h5py: {how_to_install('anndata')}") from None
     try:
         with h5py.File(path, "r") as file:
-            for group in ("obs", "obsm"):
-                if not isinstance(file.get(group), h5py.Group):
-                    inside = checks.listed(sorted(file))
-                    raise InputError(f"{path}: found {inside} inside, expected groups obs and obsm of AnnData 0.7 on")
+            if not isinstance(file.get("obs"), h5py.Group):
+                inside = checks.listed(sorted(file))
+                raise InputError(f"{path}: found {inside} inside, expected groups obs and obsm of AnnData 0.7 on")
             time_column = choose_time_column(path, _columns(file["obs"]), chosen.time_column)
             labels = _read_column(path, file["obs"], time_column)
-            array = file["obsm"].get(chosen.representation)
-            if not isinstance(array, h5py.Dataset):
-                kind = "no" if array is None else "no dense array in"
-                raise InputError(
-                    f"{path}: obsm: found {kind} {chosen.representation} among {checks.listed(sorted(file['obsm']))}, "
-                    "expected a dense array named by data.settings.representation"
-                )
-            values = array[()]
+            wanted = _fulfilling(path, file["obs"], chosen.condition or {}, len(labels))
+            array = read_matrix(path, file, chosen.representation)
+            genes = _genes(file) if chosen.of_genes else []
     except InputError:
         raise
     except (OSError, RuntimeError, ValueError, KeyError, IndexError) as error:
         raise checks.unreadable(path, error, EXPECTED) from None
-    times = _numeric_times(path, time_column, labels)
-    place = f"obsm {chosen.representation}"
-    checks.check_axes(path, place, values.shape, ("cell", "dimension"))
-    checks.check_numeric(path, place, values.dtype)
-    if len(values) != len(times):
-        raise InputError(f"{path}: {place}: found {len(values)} rows, expected {len(times)}, one for each row of obs")
-    values = first_columns(path, values, chosen.first_dimensions)
-    short = chosen.representation.removeprefix("X_")
+    times, said = numeric_times(path, f"obs, column {time_column}", labels, chosen.time_labels)
+    checks.check_finite(path, times[:, None], ("cell",), (time_column,))
+    place = chosen.representation if chosen.of_genes else f"obsm {chosen.representation}"
+    checks.check_axes(path, place, array.shape, ("cell", "dimension"))
+    checks.check_numeric(path, place, array.dtype)
+    if array.shape[0] != len(times):
+        raise InputError(
+            f"{path}: {place}: found {array.shape[0]} rows, expected {len(times)}, one for each row of obs"
+        )
+    array, times = array[wanted], times[wanted]
+    notes = list(said)
+    loadings = None
+    if chosen.of_genes:
+        components = chosen.first_dimensions or min(COMPONENTS, *array.shape)
+        values, loadings = principal_components(path, place, array, components, genes)
+        notes.append(f"{components} principal components of {array.shape[1]} genes in {place}")
+    else:
+        values = first_columns(path, as_dense(array), chosen.first_dimensions)
+    short = "pca" if chosen.of_genes else chosen.representation.removeprefix("X_")
     names = checks.name_dimensions(
         path, dimensions, [f"{short}_{number}" for number in range(values.shape[1])], advice_on_dimensions(dimensions)
     )
     checks.check_finite(path, values, ("cell",), names)
     found, samples = group_rows(times, values)
     used = chosen.model_dump(exclude_none=True) | {"time_column": time_column}
-    return TimedSamples(found, samples, names, False, used)
+    return TimedSamples(found, samples, names, False, used, notes=tuple(notes), loadings=loadings)
+
+
+def _fulfilling(path: Path, obs: Any, condition: Mapping[str, str | float], cells: int) -> NDArray[np.bool_]:
+    """Which cells [cell] have the values wanted in columns of obs."""
+    wanted = np.ones(cells, bool)
+    for name, value in condition.items():
+        if name not in _columns(obs):
+            known = checks.listed(_columns(obs))
+            raise InputError(
+                f"{path}: data.settings.condition: found no column {name!r} in obs, expected one of {known}"
+            )
+        column = _read_column(path, obs, name)
+        wanted &= (column == value) if column.dtype.kind in "iufb" else (column.astype(str) == str(value))
+        if not wanted.any():
+            there = checks.listed(sorted(map(str, np.unique(column))))
+            raise InputError(
+                f"{path}: data.settings.condition: found no cell with {name} {value}, expected one of {there}"
+            )
+    return wanted
+
+
+def _genes(file: Any) -> list[str]:
+    """Names of the rows of var, as far as the file has them."""
+    var = file.get("var")
+    index = None if var is None else var.get(_text(var.attrs.get("_index", "_index")))
+    return [] if index is None else [str(name) for name in _read_plain(index)]
 
 
 def _columns(obs: Any) -> list[str]:
@@ -128,21 +172,3 @@ def _check_present(path: Path, name: str, missing: NDArray[np.bool_]) -> None:
             f"{path}: obs, column {name}: found no value for cell {int(np.argmax(missing))} (counted from 0), expected "
             "the time of every cell"
         )
-
-
-def _numeric_times(path: Path, name: str, labels: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Times [cell] that are finite."""
-    if labels.dtype.kind == "U":
-        distinct, number = np.unique(labels, return_inverse=True)
-        said = times_of_labels(map(str, distinct))
-        if said is None:
-            raise InputError(
-                f"{path}: obs, column {name}: found {checks.listed(distinct)}, expected numbers, or labels with one "
-                "number each in the same text, as day_2"
-            )
-        times = np.array([said[str(label)] for label in distinct])[number]
-    else:
-        checks.check_numeric(path, f"obs, column {name}", labels.dtype)
-        times = labels.astype(np.float64)
-    checks.check_finite(path, times[:, None], ("cell",), (name,))
-    return times

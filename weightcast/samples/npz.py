@@ -16,8 +16,10 @@ from pydantic import Field
 from weightcast.core.config.settings import Settings
 from weightcast.core.errors import InputError
 from weightcast.samples import checks
+from weightcast.samples.metadata_columns import metadata_among
 from weightcast.samples.record import TimedSamples
 from weightcast.samples.rows import group_rows
+from weightcast.samples.time_labels import notes_on_labels, read_time_labels
 
 # What numpy raises for a damaged archive: of the ZIP file, of its compression, or of an array's header inside.
 UNREADABLE = (
@@ -39,6 +41,10 @@ class NpzSettings(Settings):
     """Name of the array of their times [sample]."""
     first_dimensions: int | None = Field(default=None, ge=1)
     """Only the first so many dimensions, of principal components say; None: all."""
+    columns: list[int] | None = Field(default=None, min_length=1)
+    """Which of these, counted from 0, are used; None: all but those that are the time again or count the rows."""
+    time_labels: dict[str, float] | None = None
+    """The time of each label, where times are text that does not say it."""
 
 
 def read_npz(path: Path, settings: Mapping[str, Any], dimensions: Sequence[str] | None) -> TimedSamples:
@@ -58,23 +64,68 @@ def read_npz(path: Path, settings: Mapping[str, Any], dimensions: Sequence[str] 
     if times.ndim == 2 and times.shape[1] == 1:
         times = times[:, 0]
     checks.check_axes(path, f"array {chosen.times}", times.shape, ("sample",))
-    for name, array in ((chosen.samples, values), (chosen.times, times)):
-        checks.check_numeric(path, f"array {name}", array.dtype)
+    checks.check_numeric(path, f"array {chosen.samples}", values.dtype)
+    rows, said = numeric_times(path, f"array {chosen.times}", times, chosen.time_labels)
     if len(times) != len(values):
         raise InputError(
             f"{path}: array {chosen.times}: found {len(times)} times, expected {len(values)}, one for each sample of "
             f"{chosen.samples}"
         )
+    checks.check_finite(path, rows[:, None], ("sample",), (chosen.times,))
     numbers = first_columns(path, values, chosen.first_dimensions)
+    columns, left_out = _used_columns(path, numbers, rows, chosen.columns, dimensions)
+    numbers = numbers[:, columns]
     names = checks.name_dimensions(
-        path, dimensions, [f"x_{number}" for number in range(numbers.shape[1])], advice_on_dimensions(dimensions)
+        path, dimensions, [f"x_{number}" for number in columns], advice_on_dimensions(dimensions)
     )
     checks.check_finite(path, numbers, ("sample",), names)
-    rows = times.astype(np.float64)
-    checks.check_finite(path, rows[:, None], ("sample",), (chosen.times,))
     found, samples = group_rows(rows, numbers)
-    notes = (f"arrays {checks.listed(others)} are not used",) if others else ()
-    return TimedSamples(found, samples, names, False, chosen.model_dump(exclude_none=True), notes=notes)
+    notes = [f"arrays {checks.listed(others)} are not used"] if others else []
+    used = chosen.model_dump(exclude_none=True) | ({"columns": columns} if left_out or chosen.columns else {})
+    return TimedSamples(found, samples, names, False, used, notes=(*notes, *said, *left_out))
+
+
+def _used_columns(
+    path: Path,
+    values: NDArray[np.float64],
+    times: NDArray[np.float64],
+    wanted: Sequence[int] | None,
+    dimensions: Sequence[str] | None,
+) -> tuple[list[int], list[str]]:
+    """Positions of the columns that are dimensions, and a line for each that is not."""
+    count = values.shape[1]
+    if wanted is not None:
+        if min(wanted) < 0 or max(wanted) >= count or len(set(wanted)) != len(wanted):
+            raise InputError(
+                f"{path}: data.settings.columns: found {checks.listed(wanted)}, expected numbers from 0 to "
+                f"{count - 1}, each once"
+            )
+        return list(wanted), []
+    if dimensions is not None or not np.isfinite(values).all():
+        return list(range(count)), []
+    metadata, _ = metadata_among({f"{number}": values[:, number] for number in range(count)}, times)
+    kept = [number for number in range(count) if f"{number}" not in metadata]
+    if not kept:
+        return list(range(count)), []
+    return kept, [f"column {name} (counted from 0) is not used: {why}" for name, why in metadata.items()]
+
+
+def numeric_times(
+    path: Path, place: str, labels: NDArray[np.generic], given: Mapping[str, float] | None
+) -> tuple[NDArray[np.float64], list[str]]:
+    """Times [sample] of numbers or of labels, and notes on what labels were taken for.
+
+    Raises:
+        InputError: labels say no times, or values are neither text nor numbers.
+    """
+    if labels.dtype.kind == "S":
+        labels = np.char.decode(labels.astype(bytes), "utf-8", "replace")
+    if labels.dtype.kind != "U":
+        checks.check_numeric(path, place, labels.dtype)
+        return labels.astype(np.float64), []
+    distinct, number = np.unique(labels, return_inverse=True)
+    said = read_time_labels(path, place, [str(label) for label in distinct], given)
+    return np.array([said[str(label)] for label in distinct])[number], notes_on_labels(said)
 
 
 def first_columns(path: Path, values: NDArray[np.generic], number: int | None) -> NDArray[np.float64]:

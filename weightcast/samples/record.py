@@ -10,6 +10,25 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
+class Loadings:
+    """The way from principal components back to what they are of.
+
+    Attributes:
+        components: [dimension, gene].
+        centre: [gene], the mean that was taken off.
+        genes: names [gene].
+    """
+
+    components: NDArray[np.float64]
+    centre: NDArray[np.float64]
+    genes: tuple[str, ...]
+
+    def restored(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Coordinates [..., dimension] -> genes [..., gene]."""
+        return values @ self.components + self.centre
+
+
+@dataclass(frozen=True)
 class TimedSamples:
     """What a reader makes of a file.
 
@@ -21,6 +40,7 @@ class TimedSamples:
         settings: how the file was read, complete: ``data.settings`` of a configuration that reads it so again.
         time_unit: as the file names it, or empty.
         notes: what was left out or assumed, a line each.
+        loadings: where dimensions are principal components that were computed here.
     """
 
     times: NDArray[np.float64]
@@ -30,6 +50,7 @@ class TimedSamples:
     settings: dict[str, Any] = field(default_factory=dict)
     time_unit: str = ""
     notes: tuple[str, ...] = ()
+    loadings: Loadings | None = None
 
     @property
     def range(self) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 
 from weightcast.core.errors import InputError
 from weightcast.core.netcdf_file import write_netcdf
+from weightcast.samples.record import Loadings
 
 FEWEST_SAMPLES = 20
 """Training samples that a snapshot needs."""
+FEWEST_TO_FORECAST = 3
+"""Snapshots of which the last one can be left out and forecast."""
 PARTS = ("train", "held_out")
 
 
@@ -31,6 +34,7 @@ class Snapshots:
         dimensions: names.
         states: for counts, every dimension is one of 0 to states - 1; None for a real state.
         time_unit: as the data names it, or empty.
+        loadings: the way back from principal components that were computed on reading.
     """
 
     times: NDArray[np.float64]
@@ -40,6 +44,7 @@ class Snapshots:
     dimensions: tuple[str, ...]
     states: int | None
     time_unit: str = ""
+    loadings: Loadings | None = None
 
     @classmethod
     def load(cls, path: str | Path) -> Snapshots:
@@ -95,9 +100,26 @@ class Snapshots:
             raise InputError(
                 f"evaluation.leave_out: found snapshot {snapshot}, expected an inner one, 1 to {len(positions) - 2}"
             )
+        return self._unobserved(positions[snapshot])
+
+    def without_last(self) -> Snapshots:
+        """The same with the last observed snapshot made unobserved, to be forecast.
+
+        Raises:
+            InputError: fewer than two would be left.
+        """
+        positions = self.observed_positions
+        if len(positions) < FEWEST_TO_FORECAST:
+            raise InputError(
+                f"evaluation.forecast: found {len(positions)} snapshots, expected {FEWEST_TO_FORECAST} or more: the "
+                "last one is left out"
+            )
+        return self._unobserved(positions[-1])
+
+    def _unobserved(self, position: int) -> Snapshots:
         observed = self.observed.copy()
-        observed[positions[snapshot]] = False
-        return Snapshots(self.times, observed, self.train, self.held_out, self.dimensions, self.states, self.time_unit)
+        observed[position] = False
+        return replace(self, observed=observed)
 
 
 def check_snapshots(snapshots: Snapshots, source: str | Path) -> None:
@@ -178,7 +200,11 @@ def write_snapshots(path: str | Path, snapshots: Snapshots) -> None:
             "states": np.int32(-1 if snapshots.states is None else snapshots.states),
         },
     )
-    encoding = {name: {"_FillValue": None} for name in dataset.variables}
+    if snapshots.loadings is not None:
+        dataset["loadings"] = (("component", "gene"), snapshots.loadings.components)
+        dataset["centre"] = (("gene",), snapshots.loadings.centre)
+        dataset = dataset.assign_coords(gene=list(snapshots.loadings.genes))
+    encoding = {name: {"_FillValue": None} for name in dataset.variables if dataset[name].dtype.kind not in "OU"}
     write_netcdf(dataset, path, encoding)
 
 
@@ -200,6 +226,10 @@ def read_snapshots(path: str | Path) -> Snapshots:
             names = np.atleast_1d(dataset.attrs["dimensions"])
             states = int(dataset.attrs["states"])
             unit = str(dataset["time"].attrs.get("units", ""))
+            loadings = None
+            if "loadings" in dataset:
+                genes = tuple(str(name) for name in dataset["gene"].to_numpy())
+                loadings = Loadings(dataset["loadings"].to_numpy(), dataset["centre"].to_numpy(), genes)
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: cannot be read ({reason}), expected snapshots written by weightcast") from None
@@ -208,4 +238,6 @@ def read_snapshots(path: str | Path) -> Snapshots:
         return tuple(values[(number == position) & (part == index)] for position in range(len(times)))
 
     dimensions = tuple(str(name) for name in names)
-    return Snapshots(times, observed, of_part(0), of_part(1), dimensions, None if states < 0 else states, unit)
+    return Snapshots(
+        times, observed, of_part(0), of_part(1), dimensions, None if states < 0 else states, unit, loadings
+    )

@@ -41,7 +41,14 @@ def split_snapshots(samples: TimedSamples, settings: SnapshotSettings, seed: int
         held_out.append(values[chosen])
         train.append(values[~chosen])
     snapshots = Snapshots(
-        samples.times, observed, tuple(train), tuple(held_out), samples.dimensions, settings.states, samples.time_unit
+        samples.times,
+        observed,
+        tuple(train),
+        tuple(held_out),
+        samples.dimensions,
+        settings.states,
+        samples.time_unit,
+        samples.loadings,
     )
     check_snapshots(snapshots, source)
     return snapshots

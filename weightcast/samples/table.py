@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,12 @@ from numpy.typing import NDArray
 from weightcast.core.config.settings import Settings
 from weightcast.core.errors import InputError
 from weightcast.samples import checks
+from weightcast.samples.cells import Separator, numbers_of, read_cells, recognised_separator
+from weightcast.samples.metadata_columns import few_whole_numbers, metadata_among, numbers_trajectories
 from weightcast.samples.record import TimedSamples
 from weightcast.samples.rows import group_rows
-from weightcast.samples.time_column import choose_time_column, times_of_labels
+from weightcast.samples.time_column import choose_time_column
+from weightcast.samples.time_labels import notes_on_labels, read_time_labels
 
 FIRST_LINE = 2  # of the rows: the header is line 1
 
@@ -24,78 +26,103 @@ FIRST_LINE = 2  # of the rows: the header is line 1
 class TableSettings(Settings):
     time_column: str | None = None
     """Name of the column of times; None: the one whose name says so."""
+    separator: Separator | None = None
+    """Between cells: comma, semicolon or tab; None: what splits the first lines evenly."""
+    trajectory_column: str | None = None
+    """Column of the numbers of trajectories, each of which stands once at every time; whole trajectories are then held
+    out. None: every row is a sample of its own."""
+    condition: dict[str, str | float] | None = None
+    """Only rows in which each of these columns has this value: one batch, say."""
+    time_labels: dict[str, float] | None = None
+    """The time of each label in the column of times, where labels do not say it."""
 
 
 def read_table(path: Path, settings: Mapping[str, Any], dimensions: Sequence[str] | None) -> TimedSamples:
     """Read a CSV table with a header. Rows may come in any order; empty lines do not count.
 
     Args:
-        path: the file, UTF-8, separated by commas.
+        path: the file, UTF-8, separated by commas, semicolons or tabs, compressed by gzip or not.
         settings: see :class:`TableSettings`.
-        dimensions: columns to use, in this order; None: every column of numbers besides the times.
+        dimensions: columns to use, in this order; None: every column of numbers besides the times that is not
+            recognised as a label, an index or a total (:mod:`weightcast.samples.metadata_columns`).
 
     Raises:
         InputError: the file cannot be read, a column is missing, or a cell is not a finite number; the message names
             line and column.
     """
     chosen = checks.read_settings(TableSettings, settings, path)
-    header, rows = _read_cells(path)
+    separator = chosen.separator or recognised_separator(path)
+    header, rows = read_cells(path, separator)
+    rows = _fulfilling(path, header, rows, chosen.condition or {})
     time_column = choose_time_column(path, [name for name in header if name], chosen.time_column)
-    times = _times(path, time_column, rows[header.index(time_column)])
+    labels = rows[header.index(time_column)]
+    times, said = _times(path, time_column, labels, chosen.time_labels)
+    notes = list(said)
+    trajectory_column = chosen.trajectory_column
     if dimensions is None:
-        names, notes = _numeric_columns(header, rows, time_column)
-        if not names:
-            raise InputError(f"{path}: found no column of numbers besides {time_column}, expected one or more")
+        names, text = _numeric_columns(path, header, rows, {time_column, *(chosen.condition or {})})
+        notes += text
+        numbers = {name: _numbers(path, name, rows[header.index(name)]) for name in names}
+        metadata, trajectories = metadata_among(numbers, times)
+        trajectory_column = trajectory_column or trajectories
+        if len(metadata) == len(numbers):
+            left = ", ".join(f"{name} ({why})" for name, why in metadata.items()) or "none"
+            raise InputError(
+                f"{path}: found no column of numbers besides {time_column} that is measured (left out: {left}), "
+                "expected one or more, or their names by --dimensions (data.dimensions)"
+            )
+        notes += [f"column {name} is not used: {why} (--dimensions uses it)" for name, why in metadata.items()]
+        numbers = {name: values for name, values in numbers.items() if name not in metadata}
+        few = few_whole_numbers(numbers)
+        if few:
+            notes.append(f"few whole numbers beside real ones: {checks.listed(few)}; if they label, leave them out")
     else:
-        names, notes = list(dimensions), []
-        for name in names:
+        for name in dimensions:
             if name not in header or name == time_column:
                 known = [column for column in header if column and column != time_column]
                 raise InputError(f"{path}: found no column {name!r}, expected one of {checks.listed(known)}")
-    values = np.stack([_numbers(path, name, rows[header.index(name)]) for name in names], axis=1)
+        numbers = {name: _numbers(path, name, rows[header.index(name)]) for name in dimensions}
+    values = np.stack(list(numbers.values()), axis=1)
+    if trajectory_column is not None:
+        times, values = _in_order_of_trajectories(path, header, rows, trajectory_column, times, values)
     found, samples = group_rows(times, values)
-    return TimedSamples(found, samples, tuple(names), False, {"time_column": time_column}, notes=tuple(notes))
+    used: dict[str, Any] = {"time_column": time_column}
+    if separator != "comma":
+        used["separator"] = separator
+    if trajectory_column is not None:
+        used["trajectory_column"] = trajectory_column
+    if chosen.condition:
+        used["condition"] = chosen.condition
+    if chosen.time_labels:
+        used["time_labels"] = chosen.time_labels
+    return TimedSamples(found, samples, tuple(numbers), trajectory_column is not None, used, notes=tuple(notes))
 
 
-def _read_cells(path: Path) -> tuple[list[str], pd.DataFrame]:
-    """The header, and a column of cells for each of its names, by number; the index counts lines from the second."""
-    expected = "a CSV table with a header, separated by commas"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # given where cells beyond the header are dropped
-            first = pd.read_csv(
-                path, header=None, nrows=1, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
+def _fulfilling(
+    path: Path, header: list[str], rows: pd.DataFrame, condition: Mapping[str, str | float]
+) -> pd.DataFrame:
+    """The rows in which columns have the values wanted."""
+    for name, wanted in condition.items():
+        if name not in header:
+            known = checks.listed([column for column in header if column])
+            raise InputError(f"{path}: data.settings.condition: found no column {name!r}, expected one of {known}")
+        column = rows[header.index(name)]
+        same = column == wanted if pd.api.types.is_numeric_dtype(column) else column.astype(str) == str(wanted)
+        if not same.any():
+            there = checks.listed(sorted(map(str, column.dropna().unique())))
+            raise InputError(
+                f"{path}: data.settings.condition: found no row with {name} {wanted}, expected one of {there}"
             )
-            rows = pd.read_csv(
-                path,
-                header=None,
-                skiprows=1,
-                names=range(first.shape[1]),
-                index_col=False,
-                skip_blank_lines=False,  # so that rows keep count of lines
-                low_memory=False,
-                encoding="utf-8-sig",
-            )
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: found bytes that are not UTF-8, expected {expected}") from None
-    except pd.errors.ParserWarning:
-        raise InputError(f"{path}: found rows with more cells than the header, expected {expected}") from None
-    except (OSError, ValueError) as error:  # what pandas raises for broken CSV is a ValueError
-        raise checks.unreadable(path, error, expected) from None
-    header = [str(name).strip() for name in first.iloc[0]]
-    for position, name in enumerate(header):
-        if name and name in header[:position]:
-            raise InputError(f"{path}: line 1: found column {name!r} twice, expected every column once")
-    rows = rows.dropna(how="all")
-    if rows.empty:
-        raise InputError(f"{path}: found no row under the header, expected a row for each sample")
-    return header, rows
+        rows = rows[same]
+    return rows
 
 
-def _numeric_columns(header: list[str], rows: pd.DataFrame, time_column: str) -> tuple[list[str], list[str]]:
-    """Columns that are dimensions, and notes on those that are not.
+def _numeric_columns(
+    path: Path, header: list[str], rows: pd.DataFrame, others: set[str]
+) -> tuple[list[str], list[str]]:
+    """Columns of numbers, and notes on those that are none.
 
-    A column of numbers with a few other cells is taken for a dimension: reading it then says which cells are wrong.
+    A column of numbers with a few other cells is taken for one: reading it then says which cells are wrong.
     """
     names: list[str] = []
     text: list[str] = []
@@ -103,40 +130,66 @@ def _numeric_columns(header: list[str], rows: pd.DataFrame, time_column: str) ->
     for number, name in enumerate(header):
         if not name or name.lower().startswith("unnamed:"):
             nameless += 1
-        elif name != time_column:
-            numeric = np.isfinite(_coerced(rows[number])).mean() > 0.5
+        elif name not in others:
+            numeric = np.isfinite(numbers_of(path, name, rows[number])).mean() > 0.5
             (names if numeric else text).append(name)
     notes = []
     if nameless:
         notes.append(f"{nameless} column{'s' * (nameless > 1)} without a name (an index?) not used")
     if text:
         notes.append(f"columns that are not numbers are not used: {checks.listed(text)}")
+    if not names:
+        raise InputError(
+            f"{path}: found no column of numbers besides {', '.join(sorted(others))}, expected one or more"
+        )
     return names, notes
 
 
-def _coerced(column: pd.Series) -> NDArray[np.float64]:
-    """Cells as numbers, NaN where they are none; True and False are none."""
-    if pd.api.types.is_bool_dtype(column):
-        return np.full(len(column), np.nan)
-    return pd.to_numeric(column, errors="coerce").to_numpy(np.float64)
-
-
 def _numbers(path: Path, name: str, column: pd.Series) -> NDArray[np.float64]:
-    numbers = _coerced(column)
+    numbers = numbers_of(path, name, column)
     _check_cells(path, name, column, numbers)
     return numbers
 
 
-def _times(path: Path, name: str, column: pd.Series) -> NDArray[np.float64]:
-    """Numbers, or labels that each hold one."""
-    numbers = _coerced(column)
-    if np.isnan(numbers).any() and not column.isna().any():
-        labels = column.astype(str)
-        times = times_of_labels(labels.unique())
-        if times is not None:
-            numbers = labels.map(times).to_numpy(np.float64)
+def _times(
+    path: Path, name: str, column: pd.Series, given: Mapping[str, float] | None
+) -> tuple[NDArray[np.float64], list[str]]:
+    """Numbers, or labels that say one, and notes on what labels were taken for."""
+    numbers = numbers_of(path, name, column)
+    notes: list[str] = []
+    if given is not None or (np.isnan(numbers).any() and not column.isna().any()):
+        _check_cells(path, name, column, np.where(column.isna(), np.nan, 0.0))
+        labels = column.astype(str).str.strip()
+        times = read_time_labels(path, f"column {name}", sorted(labels.unique()), given)
+        notes = notes_on_labels(times)
+        numbers = labels.map(times).to_numpy(np.float64)
     _check_cells(path, name, column, numbers)
-    return numbers
+    return numbers, notes
+
+
+def _in_order_of_trajectories(
+    path: Path,
+    header: list[str],
+    rows: pd.DataFrame,
+    column: str,
+    times: NDArray[np.float64],
+    values: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Times [row] and values [row, dimension], such that the rows of each time are in the order of their trajectories.
+
+    Raises:
+        InputError: there is no such column, or a trajectory is missing at a time or stands there twice.
+    """
+    if column not in header:
+        raise InputError(f"{path}: found no column {column!r} of trajectories, expected {checks.listed(header)}")
+    numbers = _numbers(path, column, rows[header.index(column)])
+    if not numbers_trajectories(numbers, times):
+        raise InputError(
+            f"{path}: column {column}: found numbers that differ between times, expected each trajectory once at every "
+            "time (or data.settings.trajectory_column: null)"
+        )
+    order = np.lexsort((numbers, times))
+    return times[order], values[order]
 
 
 def _check_cells(path: Path, name: str, column: pd.Series, numbers: NDArray[np.float64]) -> None:

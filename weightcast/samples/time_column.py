@@ -1,9 +1,8 @@
-"""The column that says when a sample was taken: which it is, and what times its labels say."""
+"""The column that says when a sample was taken."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from weightcast.core.errors import InputError
@@ -11,9 +10,6 @@ from weightcast.samples.checks import listed
 
 TIME_COLUMNS = ("time", "t", "times", "timepoint", "time_point", "day", "samples", "sample_time", "age", "hours")
 """Names that a column of times is recognised by, in upper or lower case."""
-
-# A sign counts only at the beginning: in "day-2" the dash joins.
-_NUMBER = re.compile(r"(?:^\s*[+-])?(?:\d+\.?\d*|\.\d+)")
 
 
 def choose_time_column(path: Path, columns: Sequence[str], wanted: str | None) -> str:
@@ -36,23 +32,3 @@ def choose_time_column(path: Path, columns: Sequence[str], wanted: str | None) -
     if len(likely) > 1:
         raise InputError(f"{path}: found {listed(likely)}, each a column of times by its name, expected {setting}")
     return likely[0]
-
-
-def times_of_labels(labels: Iterable[str]) -> dict[str, float] | None:
-    """The time that each label says: 2.0 of ``2``, or of ``day_2`` beside ``day_4``.
-
-    Returns:
-        a time for each label; None unless every label holds exactly one number, with the same text around it.
-    """
-    times, around = {}, set()
-    for label in labels:
-        try:
-            times[label] = float(label)
-            around.add("")
-        except ValueError:
-            numbers = _NUMBER.findall(label)
-            if len(numbers) != 1:
-                return None
-            times[label] = float(numbers[0])
-            around.add(_NUMBER.sub("0", label).strip())
-    return times if len(around) <= 1 else None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import yaml
 
 from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
-from weightcast.evolution.commands.sample_choices import Choices, choose
+from weightcast.evolution.commands.sample_choices import Choices, are_whole, choose
 from weightcast.evolution.commands.snapshot_words import describe_samples, describe_times
 from weightcast.evolution.commands.source_file import refuse_own_file
 from weightcast.evolution.commands.study_template import fill_time_template
@@ -34,6 +35,10 @@ def init_time(arguments: argparse.Namespace) -> list[str]:
     settings = _settings(arguments.settings or ())
     if arguments.time_column is not None:
         settings["time_column"] = arguments.time_column
+    if arguments.times_order is not None:
+        settings["time_labels"] = ordered_labels(arguments.times_order)
+    if arguments.condition is not None:
+        settings["condition"] = _settings(arguments.condition, "--condition", "COLUMN=VALUE")
     samples = read_samples(arguments.data, format, settings, arguments.dimensions)
     choices = choose(samples, arguments.state)
     text = fill_time_template(arguments.name, arguments.data, format, samples, choices, arguments.output)
@@ -45,22 +50,46 @@ def init_time(arguments: argparse.Namespace) -> list[str]:
     return [f"found a file of the format {format}: {arguments.data}", *_report(samples, choices)]
 
 
-def _settings(words: Sequence[str]) -> dict[str, Any]:
+def ordered_labels(words: Sequence[str]) -> dict[str, float]:
+    """A time for each label: 0, 1, 2, ... as they stand, or what stands after ``=``; all in one way.
+
+    Raises:
+        InputError: a label stands twice or has no name, or times are given for some of them alone, or do not increase.
+    """
+    pairs = [word.rpartition("=") if "=" in word else (word, "", "") for word in words]
+    given = [bool(equals) for _, equals, _ in pairs]
+    expected = (
+        "--times-order: found {!r}, expected LABEL ... or LABEL=TIME ..., each label once and times that increase"
+    )
+    try:
+        times = [float(time) for _, _, time in pairs] if any(given) else [float(place) for place in range(len(pairs))]
+    except ValueError:
+        raise InputError(expected.format(" ".join(words))) from None
+    labels = [label for label, _, _ in pairs]
+    wrong = len(set(labels)) < len(labels) or not all(labels) or (any(given) and not all(given))
+    if wrong or any(not before < after for before, after in pairwise(times)):
+        raise InputError(expected.format(" ".join(words)))
+    return dict(zip(labels, times, strict=True))
+
+
+def _settings(words: Sequence[str], option: str = "--settings", form: str = "KEY=VALUE") -> dict[str, Any]:
     """Values of ``KEY=VALUE``, as YAML reads them."""
     settings = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not key:
-            raise InputError(f"--settings: found {word!r}, expected KEY=VALUE")
+            raise InputError(f"{option}: found {word!r}, expected {form}")
         try:
             settings[key] = yaml.safe_load(value)
         except yaml.YAMLError:
-            raise InputError(f"--settings: found {word!r}, expected a value in YAML") from None
+            raise InputError(f"{option}: found {word!r}, expected a value in YAML") from None
     return settings
 
 
 def _report(samples: TimedSamples, choices: Choices) -> list[str]:
     state = "real"
+    if choices.states is None and samples.range[0] >= 0 and are_whole(samples):
+        state += f" (whole numbers up to {samples.range[1]:g}; --state counts gives each a probability of its own)"
     if choices.states is not None:
         state = f"counts, states {choices.states} (0 to {choices.states - 1})"
     return [

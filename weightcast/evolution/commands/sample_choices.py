@@ -10,10 +10,12 @@ import numpy as np
 from weightcast.core.errors import InputError
 from weightcast.samples.record import TimedSamples
 from weightcast.samples.settings import StateKind
+from weightcast.samples.snapshots import FEWEST_TO_FORECAST
 from weightcast.samples.split import MOST_STATES
 
-MANY_TIMES = 20
-LARGEST_STRIDE = 10
+MOST_SNAPSHOTS = 20
+MANY_COUNTS = 1000
+"""From here on counts are real numbers to a density: it would learn the probability of each by itself."""
 FEW_SNAPSHOTS = 12
 MANY_DIMENSIONS = 10
 HELD_OUT = 0.2
@@ -39,6 +41,7 @@ class Choices:
         per_interval: bridged anchors an interval between snapshots is divided into.
         batch: samples of a snapshot in a training step.
         leave_out: snapshots to train without once.
+        forecast: whether to train without the last snapshot once.
     """
 
     state: StateKind
@@ -51,6 +54,7 @@ class Choices:
     per_interval: int
     batch: int
     leave_out: list[int]
+    forecast: bool
 
 
 def choose(samples: TimedSamples, state: StateKind | None = None) -> Choices:
@@ -58,7 +62,7 @@ def choose(samples: TimedSamples, state: StateKind | None = None) -> Choices:
 
     Args:
         samples: as read.
-        state: what values are; None: counts if all are whole numbers from 0 to below 4096.
+        state: what values are; None: counts if all are whole numbers from 0 to below 1000.
 
     Raises:
         InputError: they cannot be the counts that they are said to be.
@@ -80,14 +84,17 @@ def choose(samples: TimedSamples, state: StateKind | None = None) -> Choices:
         per_interval=5 if snapshots <= FEW_SNAPSHOTS else 2,
         batch=max(1, min(BATCH, fewest - round(held_out * fewest))),
         leave_out=[1] if state == "real" and 3 <= snapshots <= MOST_LEFT_OUT_OF else [],
+        forecast=snapshots >= FEWEST_TO_FORECAST,
     )
 
 
 def choose_stride(times: int) -> int:
-    """1 for up to twenty times; else the largest stride up to ten that ends on the last time."""
-    if times <= MANY_TIMES:
-        return 1
-    return next(stride for stride in range(LARGEST_STRIDE, 0, -1) if (times - 1) % stride == 0)
+    """Such that there are at most twenty snapshots, and no fewer than eight of more than twenty times.
+
+    Of the strides that do so, the one whose last snapshot is the nearest to the last time, and the smallest of these.
+    """
+    least = max(1, math.ceil((times - 1) / (MOST_SNAPSHOTS - 1)))
+    return min(range(least, 2 * least if least > 1 else 2), key=lambda stride: ((times - 1) % stride, stride))
 
 
 def choose_states(largest: float) -> int:
@@ -105,4 +112,9 @@ def choose_states(largest: float) -> int:
 
 def _are_counts(samples: TimedSamples) -> bool:
     least, most = samples.range
-    return least >= 0 and most < MOST_STATES and all(bool((x == np.round(x)).all()) for x in samples.samples)
+    return least >= 0 and most < MANY_COUNTS and are_whole(samples)
+
+
+def are_whole(samples: TimedSamples) -> bool:
+    """Whether all values are whole numbers."""
+    return all(bool((values == np.round(values)).all()) for values in samples.samples)

@@ -1,0 +1,122 @@
+"""Columns of numbers that are no dimension of a state: labels, indices, totals, and the time once more.
+
+Nothing in a file says which of its columns of numbers are measured. A density that is given a batch or the number of a
+row as a dimension spends itself on it, and every distance counts it. So what is recognised is left out and said; a user
+who names the columns has what they name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+FEWEST_ROWS = 20
+"""Of fewer rows nothing can be said, nor learned."""
+LABELS = frozenset(
+    {
+        "batch", "batches", "batch_id", "cluster", "clusters", "cluster_id", "leiden", "louvain", "seurat_clusters",
+        "replicate", "replica", "plate", "well", "lane", "donor", "patient", "subject", "individual", "animal",
+        "mouse", "condition", "treatment", "dose_group", "group", "label", "labels", "cell_type", "celltype",
+        "cell_types", "annotation", "experiment", "experiment_id", "library", "dataset", "sex", "genotype",
+        "sample_id"
+    }
+)  # fmt: skip
+"""Names of whole numbers that only label."""
+TRAJECTORIES = frozenset(
+    {
+        "trajectory", "trajectory_id", "traj", "traj_id", "track", "track_id", "particle", "particle_id", "path_id",
+        "realisation", "realization", "realisation_id", "realization_id", "simulation", "simulation_id", "run",
+        "run_id", "trial", "trial_id", "seed"
+    }
+)  # fmt: skip
+"""Names of whole numbers that say whose state it is."""
+INDICES = frozenset(
+    {
+        "index", "row", "row_id", "row_number", "id", "cell", "cell_id", "cellid", "barcode", "obs", "observation",
+        "observation_id"
+    }
+)  # fmt: skip
+"""Names of whole numbers that count rows."""
+TOTALS = frozenset(
+    {
+        "n_counts", "total_counts", "n_genes", "n_genes_by_counts", "ncount_rna", "nfeature_rna", "n_umi", "n_umis",
+        "umi_counts", "total_umis", "library_size", "size_factor", "size_factors", "pct_counts_mt", "percent_mito",
+        "percent_mt", "pct_mito", "doublet_score"
+    }
+)  # fmt: skip
+"""Names of numbers that a pipeline computes of each cell, whatever they are."""
+
+
+def metadata_among(
+    columns: Mapping[str, NDArray[np.float64]], times: NDArray[np.float64]
+) -> tuple[dict[str, str], str | None]:
+    """Which columns of a table are no dimensions, and why.
+
+    Args:
+        columns: by name, [row], finite, in the file's order of rows.
+        times: [row].
+
+    Returns:
+        what each column that is no dimension is, in words; and the column among them that numbers the trajectories,
+        each of which stands once at every time, or None.
+    """
+    found: dict[str, str] = {}
+    trajectories = None
+    if len(times) < FEWEST_ROWS:
+        return found, None
+    for name, values in columns.items():
+        whole = bool((values == np.round(values)).all())
+        plain = re.sub(r"\W+", "_", name.strip().lower()).strip("_")
+        if whole and numbers_trajectories(values, times):
+            found[name], trajectories = "numbers the trajectories", trajectories or name
+        elif whole and (np.diff(values) == 1).all():
+            found[name] = "counts the rows"
+        elif tells_the_time(values, times):
+            found[name] = "is the same for all samples of a time"
+        elif plain in TOTALS:
+            found[name] = "by its name a total or a measure of quality"
+        elif whole and plain in LABELS | TRAJECTORIES | INDICES:
+            found[name] = "whole numbers that by their name only label"
+    rest = {name: values for name, values in columns.items() if name not in found}
+    for name, values in rest.items():
+        others = [other for key, other in rest.items() if key != name]
+        if len(others) > 1 and np.allclose(values, np.sum(others, axis=0), rtol=1e-9, atol=1e-9 * np.abs(values).max()):
+            found[name] = "the sum of the others"
+            break
+    return found, trajectories
+
+
+def tells_the_time(values: NDArray[np.float64], times: NDArray[np.float64]) -> bool:
+    """Whether a column [row] is the same for all samples of each time [row], and not at all times."""
+    order = np.lexsort((values, times))
+    same = np.diff(times[order]) == 0
+    constant = bool((np.diff(values[order])[same] == 0).all())
+    return constant and bool(same.any()) and len(np.unique(values)) > 1
+
+
+def numbers_trajectories(values: NDArray[np.float64], times: NDArray[np.float64]) -> bool:
+    """Whether the same numbers [row] stand at every time [row], each once, and they are no more than numbers.
+
+    Two samples or more of two times or more: the numbers of trajectories, since no state that is drawn at random takes
+    the very same values at every time.
+    """
+    distinct, position = np.unique(times, return_inverse=True)
+    if len(distinct) < 2 or len(values) % len(distinct) or len(values) < 4 * len(distinct):
+        return False
+    sorted_rows = np.lexsort((values, position))
+    counts = np.bincount(position)
+    if (counts != counts[0]).any():
+        return False
+    each = values[sorted_rows].reshape(len(distinct), counts[0])
+    return bool((each == each[0]).all() and (np.diff(each[0]) > 0).all())
+
+
+def few_whole_numbers(columns: Mapping[str, NDArray[np.float64]], most: int = 20) -> list[str]:
+    """Columns of a few whole numbers beside real ones: labels, or counts that another density would suit."""
+    whole = {name: bool((values == np.round(values)).all()) for name, values in columns.items()}
+    if all(whole.values()) or not any(whole.values()):
+        return []
+    return [name for name, values in columns.items() if whole[name] and 1 < len(np.unique(values)) <= most]
