@@ -5,7 +5,7 @@ A fold is what training may see: ``all`` observed snapshots, or all ``without-<k
 
 from weightcast.evolution.jobs import TimePlan
 from weightcast.evolution.memory import memory_mb
-from weightcast.evolution.plan import evaluation_sources, folds
+from weightcast.evolution.plan import ALL, FORECAST, arms_of, evaluation_sources, folds, kinds_of
 from weightcast.evolution.runtime import runtime_minutes
 
 PLAN = TimePlan(STUDY)
@@ -22,12 +22,28 @@ def anchors_of_arm(wildcards):
     return f"{RESULTS}/anchors/{wildcards.fold}/{ARMS[wildcards.arm].anchors}-{wildcards.seed}.safetensors"
 
 
-def anchor_files(fold="all", seeds=SEEDS):
-    return expand(f"{RESULTS}/anchors/{{fold}}/{{kind}}-{{seed}}.safetensors", fold=fold, kind=KINDS, seed=seeds)
+def anchor_files(folds=(ALL,), seeds=SEEDS):
+    return [
+        f"{RESULTS}/anchors/{fold}/{kind}-{seed}.safetensors"
+        for fold in folds
+        for kind in kinds_of(STUDY, fold)
+        for seed in seeds
+    ]
 
 
-def flow_files(fold="all", seeds=SEEDS):
-    return expand(f"{RESULTS}/flow/{{fold}}/{{arm}}-{{seed}}.safetensors", fold=fold, arm=ARMS, seed=seeds)
+def flow_files(folds=(ALL,), seeds=SEEDS):
+    return [
+        f"{RESULTS}/flow/{fold}/{arm}-{seed}.safetensors"
+        for fold in folds
+        for arm in arms_of(STUDY, fold)
+        for seed in seeds
+    ]
+
+
+def matched_flows(wildcards):
+    """The baseline OT-CFM of a fold; it has no forecast."""
+    matching = [] if wildcards.fold == FORECAST else MATCHING
+    return [f"{RESULTS}/matching/{wildcards.fold}/{name}.safetensors" for name in matching]
 
 
 wildcard_constraints:

@@ -49,7 +49,7 @@ rule evaluate_samples:
     input:
         code=code("evaluate_samples"),
         snapshots=SNAPSHOTS,
-        flow_matching=[f"{RESULTS}/matching/{{fold}}/{name}.safetensors" for name in MATCHING],
+        flow_matching=matched_flows,
     output:
         f"{RESULTS}/evaluation/{{fold}}/samples.csv",
     log:

@@ -18,10 +18,13 @@ from weightcast.evolution.bridge import Bridge
 from weightcast.evolution.config.anchors import AnchorSettings
 from weightcast.evolution.config.density import DensitySettings
 from weightcast.evolution.density import StackedDensity
+from weightcast.evolution.stages import train_anchors
 from weightcast.evolution.stages.train_anchors import fit_anchors, path_penalty
-from weightcast.evolution.state_space import Counts
+from weightcast.evolution.state_space import Counts, Reals
+from weightcast.evolution.validation import credence, set_aside
 
 TIMES = np.array([0.0, 1.0, 4.0])
+SHARES = (0.1, 0.5, 0.9)
 STATES = np.array(list(itertools.product(range(3), repeat=2)))
 KINDS = ("independent", "aligned", "joint", "bridged")
 DENSITY = StackedDensity.new(DensitySettings(hidden=6), Counts(3, 2), seed=0)
@@ -161,7 +164,8 @@ def test_independent_anchors_are_those_of_separate_trainings():
             drawn = bridge.draw(64, derive_seed(3, "anchors", step))[position]
             return -DENSITY.log_prob(weights, drawn[None]).mean(1)
 
-        fit([weights], loss, settings(40).training, stacked=True)
+        training = settings(40).training.model_copy(update={"keep": "last"})
+        fit([weights], loss, training, stacked=True)
         torch.testing.assert_close(found.weights[position], weights[0].detach(), atol=1e-4, rtol=1e-4)
     assert (found.weights[0] - found.weights[1]).abs().max() > 0.1
 
@@ -273,3 +277,60 @@ def test_an_artifact_of_another_kind_is_refused(tmp_path):
         Anchors.load(path)
     with refused(tmp_path / "none.safetensors", "no such file"):
         Anchors.load(tmp_path / "none.safetensors")
+
+
+# --- samples set aside ---
+
+
+def test_samples_are_set_aside_by_whole_rows_the_same_where_there_are_as_many():
+    samples = [np.arange(40.0)[:, None] + 100 * time for time in range(3)] + [np.arange(300.0, 325)[:, None]]
+    kept, aside = set_aside(samples, 0.1, seed=1)
+    assert [len(part) for part in aside] == [4, 4, 4, 2]
+    for whole, one, other in zip(samples, kept, aside, strict=True):
+        assert sorted([*one[:, 0], *other[:, 0]]) == whole[:, 0].tolist()
+    np.testing.assert_array_equal(aside[0] + 100, aside[1])
+    assert not np.array_equal(set_aside(samples, 0.1, seed=2)[1][0], aside[0])
+    assert [len(part) for part in set_aside(samples, 0, seed=1)[1]] == [0] * 4
+
+
+def test_few_samples_count_by_their_number_between_snapshots_too():
+    found = credence(np.array([0.0, 1.0, 4.0]), [600, 30, 300], np.array([0.0, 0.5, 1.0, 2.5, 4.0]))
+    np.testing.assert_allclose(found, [1.0, 0.55, 0.1, 0.55, 1.0])
+
+
+REAL = StackedDensity.new(DensitySettings(hidden=16, components=8), Reals((1.0, 0.0), (1.3, 1.0), 8), 0)
+
+
+def normal(count: int, seed: int) -> list[np.ndarray]:
+    """Samples at three times, normal with deviation 1, the first mean moving from 0 to 2."""
+    random = np.random.default_rng(seed)
+    return [random.normal((time, 0.0), 1.0, (count, 2)) for time in range(3)]
+
+
+def normal_excess(anchors: Anchors) -> np.ndarray:
+    """Divergence of the law from each anchor's density [anchor], in nats, by 3000 fresh samples."""
+    fresh = torch.from_numpy(np.stack(normal(3000, 99)))
+    entropy = np.log(2 * np.pi * np.e)
+    with torch.no_grad():
+        return -REAL.log_prob(anchors.weights, fresh).mean(1).double().numpy() - entropy
+
+
+def test_few_samples_are_not_known_by_heart_where_some_are_set_aside():
+    samples = normal(40, 0)
+    kept, aside = set_aside(samples, 0.2, seed=0)
+    found = {}
+    for name, (fitted, validation) in {"last": (samples, None), "stopped": (kept, aside)}.items():
+        anchors = fit_anchors(Run(), "joint", REAL, np.arange(3.0), fitted, settings(500), 3, {}, validation)
+        found[name] = normal_excess(anchors).mean()
+        assert ("validation_negative_log_likelihood" in anchors.metadata["metrics"]) == (name == "stopped")
+    assert found["stopped"] < 0.6 * found["last"]
+
+
+def test_a_snapshot_of_few_samples_leans_on_its_neighbours(monkeypatch):
+    samples = [part[:size] for part, size in zip(normal(300, 0), (300, 25, 300), strict=True)]
+    found = []
+    for trusted in (credence, lambda times, sizes, at: np.ones(len(at))):
+        monkeypatch.setattr(train_anchors, "credence", trusted)
+        found.append(normal_excess(fit_anchors(Run(), "joint", REAL, np.arange(3.0), samples, settings(300), 3)))
+    assert found[0][1] < 0.5 * found[1][1]
+    assert found[0][[0, 2]].mean() < found[1][[0, 2]].mean() + 0.05

@@ -209,6 +209,10 @@ def test_check_reads_the_file(folder: Path, capsys: pytest.CaptureFixture[str]) 
     edit(states=20)
     refused(capsys, "check", "--config", CONFIG, words=("mine.npy", "from 0 to 19"))
     edit(states=60, observed_every=3)
+    refused(
+        capsys, "check", "--config", CONFIG, words=("evaluation.forecast", "for 2 snapshots", "3 snapshots or more")
+    )
+    CONFIG.write_text(CONFIG.read_text(encoding="utf-8").replace("forecast: true", "forecast: false"), encoding="utf-8")
     shown, errors = run(capsys, "check", "--config", CONFIG, "--no-timing")
     assert "in order" in shown
     assert errors.startswith("weightcast: warning: data.observed_every: found 3, with which the last snapshot is at 3")

@@ -18,7 +18,8 @@ from weightcast.evolution.config.anchors import BridgeSettings
 from weightcast.evolution.config.flow import FlowTraining
 from weightcast.evolution.flow import WeightFlow
 from weightcast.evolution.stages import train_flow as flow_training
-from weightcast.evolution.stages.train_flow import bridge_of, draw_stretches, fit_flow, new_flow
+from weightcast.evolution.stages.train_flow import bridge_of, draw_stretches, fit_flow, keep_better, new_flow
+from weightcast.evolution.validation import set_aside
 
 
 def distance_to_anchors(flow: WeightFlow, of: Anchors) -> float:
@@ -51,7 +52,7 @@ def path_likelihood(flow: WeightFlow, of: Anchors, bridge: Bridge, times: np.nda
 def test_likelihood_training_improves_a_path_of_bad_anchors(dynamics):
     """From random anchors, 40 steps, along a bridge twice as fine: by at least 0.1 nats, and towards the entropy."""
     of, snapshots = anchors(UNEVEN), snapshots_of(UNEVEN)
-    bridge = bridge_of(snapshots, of, arm(), BridgeSettings(per_interval=2), seed=0)
+    bridge = bridge_of(snapshots, snapshots.observed_train, of, arm(), BridgeSettings(per_interval=2), seed=0)
     flow = flow_of(of, dynamics)
     before = path_likelihood(flow, of, bridge, UNEVEN)
     chosen = settings(likelihood_training=SHORT | {"steps": 40, "learning_rate": 0.005})
@@ -60,11 +61,36 @@ def test_likelihood_training_improves_a_path_of_bad_anchors(dynamics):
     assert path_likelihood(flow, of, bridge, UNEVEN) < before - 0.1
 
 
+def test_a_flow_that_training_has_ruined_gives_way_to_the_spline_through_its_anchors():
+    """And one that training has improved stays, by samples that neither has seen."""
+    of, snapshots = anchors(UNEVEN), snapshots_of(UNEVEN)
+    samples, aside = set_aside(snapshots.observed_train, 0.3, seed=0)
+    bridge, validation = (
+        bridge_of(snapshots, part, of, arm(), BridgeSettings(per_interval=2), seed=0) for part in (samples, aside)
+    )
+    flow = flow_of(of, "ode")
+    spline = flow.path(flow.grid)
+    untrained = {name: value.clone() for name, value in flow.field.state_dict().items()}
+    with torch.no_grad():
+        for parameter in flow.field.parameters():
+            parameter.add_(3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0)))
+    found = keep_better(Run(), flow, untrained, of, validation, seed=0)
+    assert found["kept"] == "spline" and found["validation"]["flow"] > found["validation"]["spline"]
+    torch.testing.assert_close(flow.path(flow.grid), spline)
+    chosen = settings(likelihood_training=SHORT | {"steps": 40, "learning_rate": 0.005})
+    fit_flow(Run(), flow, of, bridge, "likelihood", chosen, seed=0)
+    found = keep_better(Run(), flow, untrained, of, validation, seed=0)
+    assert found["kept"] == "flow" and found["validation"]["flow"] < found["validation"]["spline"]
+    assert (flow.path(flow.grid) - spline).abs().max() > 1e-3
+
+
 @pytest.mark.parametrize("per_interval", [1, 3])
 def test_the_likelihood_loss_by_hand(per_interval, monkeypatch):
     """A stretch from the second anchor to the fourth: the likelihood of each time's own samples, and the energy."""
     of, snapshots = anchors(UNEVEN), snapshots_of(UNEVEN)
-    bridge = bridge_of(snapshots, of, arm(), BridgeSettings(per_interval=per_interval), seed=0)
+    bridge = bridge_of(
+        snapshots, snapshots.observed_train, of, arm(), BridgeSettings(per_interval=per_interval), seed=0
+    )
     flow = flow_of(of, "ode", "rest")
     draws = []
     draw = Bridge.draw
@@ -105,7 +131,7 @@ def test_the_anchor_loss_by_hand(monkeypatch):
 def test_both_objectives_are_trained_one_after_the_other_and_go_on_after_an_interruption(tmp_path, monkeypatch):
     monkeypatch.setattr("weightcast.core.training.SAVE_EVERY_SECONDS", 0.0)
     of, snapshots = anchors(), snapshots_of()
-    bridge = bridge_of(snapshots, of, arm(), BridgeSettings(per_interval=1), seed=0)
+    bridge = bridge_of(snapshots, snapshots.observed_train, of, arm(), BridgeSettings(per_interval=1), seed=0)
     chosen = settings(anchor_training=SHORT | {"steps": 5}, likelihood_training=SHORT | {"steps": 6})
     whole = flow_of(of, "cde", "rest")
     results = fit_flow(Run(), whole, of, bridge, "both", chosen, seed=0)
@@ -149,7 +175,7 @@ def test_a_likelihood_is_of_samples_between_the_snapshots_where_the_arm_or_its_a
     at_snapshots = anchors()
     finer = anchors(np.linspace(2, 6, 13))
     lengths = [
-        len(bridge_of(snapshots, of, arm(bridged=bridged), chosen, 0).times)
+        len(bridge_of(snapshots, snapshots.observed_train, of, arm(bridged=bridged), chosen, 0).times)
         for of, bridged in itertools.product((at_snapshots, finer), (False, True))
     ]
     assert lengths == [5, 13, 13, 13]
@@ -171,7 +197,7 @@ def test_the_seed_determines_a_new_flow_and_leaves_the_callers_random_state():
 def test_stretches_and_samples_of_a_step_have_seeds_of_their_own(monkeypatch):
     """With one seed for both, the stretches of a step and the samples that score it would hang together."""
     of, snapshots = anchors(), snapshots_of()
-    bridge = bridge_of(snapshots, of, arm(), BridgeSettings(per_interval=1), seed=0)
+    bridge = bridge_of(snapshots, snapshots.observed_train, of, arm(), BridgeSettings(per_interval=1), seed=0)
     stretches, samples = [], []
     draw = Bridge.draw
 

@@ -18,7 +18,7 @@ from weightcast.evolution.commands.data_checks import check_simulator
 from weightcast.evolution.config.density import DensitySettings
 from weightcast.evolution.config.evaluation import TimeEvaluationSettings
 from weightcast.evolution.config.load import parse_time_study
-from weightcast.evolution.density import StackedDensity
+from weightcast.evolution.density import Laws, StackedDensity
 from weightcast.evolution.distances.wasserstein import wasserstein
 from weightcast.evolution.evaluation import MOMENT_ERRORS, TimeTestSet, evaluate_path
 from weightcast.evolution.jobs import EvaluateSamples, TimePlan
@@ -28,6 +28,7 @@ from weightcast.evolution.stages.evaluate_samples import (
     evaluate_displacement,
     evaluate_exact_law,
     evaluate_floor,
+    evaluate_last_snapshot,
     evaluate_samples,
 )
 from weightcast.evolution.stages.simulate_snapshots import simulated_snapshots
@@ -127,20 +128,20 @@ def test_times_that_differ_little_keep_apart():
 
 
 def test_the_truth_itself_has_no_error_and_another_part_is_scored_against_its_own():
-    test = test_set()
+    test = test_set(samples=60)
     found = table(test.rows("flow-a", 0, exactly(test)))
     own = found[found["split"] != "source"]
     assert own["value"].abs().max() < 1e-9
     source = found[(found["split"] == "source") & (found["metric"] == "wasserstein")]
     for position, value in zip(source["horizon"], source["value"], strict=True):
-        expected = wasserstein(test.snapshots.held_out[position], test.snapshots.train[position][:50])
+        expected = wasserstein(test.snapshots.held_out[position], test.snapshots.train[position])
         assert value == pytest.approx(expected)
         assert value > 0
 
 
 def test_a_shifted_prediction_is_as_far_away_as_it_was_shifted():
     of = snapshots(states=13)
-    test = test_set(of)
+    test = test_set(of, samples=60)
     found = table(test.rows("flow-a", 0, lambda position: of.held_out[position] + [0, 1], as_source=False))
     assert found[found["metric"] == "wasserstein"]["value"].tolist() == pytest.approx([1] * 8)
     spread = np.concatenate(of.observed_train).std(0)[1]
@@ -168,16 +169,16 @@ def path(weights_of=lambda position: 0.0) -> tuple[StackedDensity, torch.Tensor]
 def test_a_path_of_weights_is_scored_by_its_samples_and_its_likelihood():
     density, weights = path()
     test = test_set(every=3)
-    found = table(evaluate_path("flow-a", 2, density, weights, test))
+    found = table(evaluate_path("flow-a", 2, Laws.of(density, weights), test))
     nll = found[found["metric"] == "nll"].set_index("horizon")["value"]
     assert sorted(nll.index) == [3, 4, 6, 8]
     for position, value in nll.items():
         truth = torch.from_numpy(test.snapshots.held_out[position])
         assert value == pytest.approx(-float(density.log_prob(weights[:1], truth[None]).mean()), rel=1e-5)
     assert set(found[found["metric"] == "nll"]["split"]) == {"observed", "unobserved"}
-    again = table(evaluate_path("flow-a", 2, density, weights, test))
+    again = table(evaluate_path("flow-a", 2, Laws.of(density, weights), test))
     pd.testing.assert_frame_equal(found, again)
-    other = table(evaluate_path("flow-a", 3, density, weights, test))
+    other = table(evaluate_path("flow-a", 3, Laws.of(density, weights), test))
     assert not other["value"].equals(found["value"])
 
 
@@ -189,7 +190,7 @@ def test_a_path_is_scored_at_each_time_by_the_weights_of_that_time():
         state["backbone.head.bias"][position, position] = 60.0
     weights = density.graph.flatten(state)
     test = test_set(every=3)
-    found = table(evaluate_path("flow-a", 0, density, weights, test))
+    found = table(evaluate_path("flow-a", 0, Laws.of(density, weights), test))
     chosen = found[(found["metric"] == "wasserstein") & (found["split"] != "source")].set_index("horizon")["value"]
     for position, value in chosen.items():
         expected = wasserstein(np.full((1, 2), float(position)), test.snapshots.held_out[position])
@@ -198,7 +199,7 @@ def test_a_path_is_scored_at_each_time_by_the_weights_of_that_time():
 
 def test_a_path_that_breaks_down_at_one_time_is_infinitely_far_away_there_alone():
     density, weights = path(lambda position: math.nan if position == 6 else 0.0)
-    found = table(evaluate_path("flow-a", 0, density, weights, test_set(every=3)))
+    found = table(evaluate_path("flow-a", 0, Laws.of(density, weights), test_set(every=3)))
     broken = found["horizon"] == 6
     far = found[broken & (found["metric"] != "nll")]
     assert (far["value"] == np.inf).all()
@@ -226,6 +227,25 @@ def test_the_floor_compares_each_part_with_the_other():
     assert not found.duplicated(["split", "environment", "metric"]).any()
 
 
+def test_the_floor_has_as_many_samples_as_predictions_whichever_part_of_the_data_is_larger():
+    """The truth's own law in the place of a method is at the floor, with 400 samples to train and 40 held out."""
+    random = np.random.default_rng(3)
+
+    def drawn(count: int) -> tuple[np.ndarray, ...]:
+        return tuple(random.normal(size=(count, 2)) for _ in range(13))
+
+    of = Snapshots(np.arange(13.0), np.arange(13) % 4 == 0, drawn(400), drawn(40), ("a", "b"), None)
+    test = test_set(of, samples=1000)
+    floor = table(evaluate_floor(test, seed=0))
+    law = table(test.rows("flow-a", 0, lambda position: np.random.default_rng(position).normal(size=(1000, 2))))
+    for split in ("unobserved", "source"):
+        at_floor, of_law = (
+            found[(found["split"] == split) & (found["metric"] == "wasserstein")]["value"].mean()
+            for found in (floor, law)
+        )
+        assert of_law == pytest.approx(at_floor, rel=0.1)  # 1000 against 400 and 400 against 40 differ by far more
+
+
 def test_the_floor_takes_no_more_samples_than_a_prediction_has():
     few = table(evaluate_floor(test_set(samples=5), seed=0))
     many = table(evaluate_floor(test_set(samples=60), seed=0))
@@ -239,7 +259,7 @@ def test_the_floor_takes_no_more_samples_than_a_prediction_has():
 
 @pytest.mark.parametrize("left", [None, 1])
 def test_displacement_is_near_at_observed_times_and_ends_at_the_last_one(left):
-    of = snapshots(times=11, every=4)  # the last two times lie after the last snapshot
+    of = snapshots(times=11, every=4, count=400)  # the last two times lie after the last snapshot
     test = test_set(of, left=left, samples=400)
     found = table(evaluate_displacement(test, seed=0))
     values = found[found["metric"] == "wasserstein"].set_index(["split", "horizon"])["value"]
@@ -366,6 +386,22 @@ def test_a_test_set_is_read_as_the_pipeline_wrote_it(tmp_path):
             assert np.array_equal(found, expected)
 
 
+def test_a_forecast_is_scored_from_the_last_snapshot_but_one_on_beside_that_snapshot_kept():
+    test = TimeTestSet.of("mine", snapshots(), "forecast", TimeEvaluationSettings(samples=2000, every=3))
+    assert test.snapshots.observed_positions == [0, 4]
+    assert test.positions == [6, 8]  # times that training has not seen, the left-out snapshot among them
+    assert test.source_positions == []
+    found = table(evaluate_last_snapshot(test, 0))
+    assert set(found["method"]) == {"last-snapshot"} and set(found["split"]) == {"forecast"}
+    values = found[found["metric"] == "wasserstein"].set_index("horizon")["value"]
+    # Two binomial laws, of which one lies above the other everywhere: W1 along each dimension is the distance of means.
+    for position in (6, 8):
+        distance = 11 * 0.8 * (position - 4) / 8
+        assert distance - 0.3 < values[position] < 2 * distance + 0.6
+    with refused("evaluation.forecast: found 2 snapshots", "3 or more"):
+        TimeTestSet.of("mine", snapshots(every=8), "forecast", TimeEvaluationSettings())
+
+
 @pytest.mark.parametrize("fold", ["without-0", "without-2", "without-3", "without--1", "half"])
 def test_folds_that_leave_out_no_inner_snapshot_are_refused(fold, tmp_path):
     write_snapshots(tmp_path / "snapshots.nc", snapshots())
@@ -427,7 +463,7 @@ def test_costs_are_means_over_seeds_with_all_that_a_method_builds_on():
     found = {row["method"]: row for row in method_costs(anchors, flows, matching, ["linear", "cubic"])}
     assert {name: row["train_seconds"] for name, row in found.items()} == {
         "linear-joint": 3.0, "cubic-joint": 3.0, "linear-aligned": 7.0, "cubic-aligned": 7.0, "flow-a": 4.5,
-        "displacement": 0.0, "sampling-floor": 0.0, "exact-law": 0.0, "flow-matching": 8.0,
+        "displacement": 0.0, "last-snapshot": 0.0, "sampling-floor": 0.0, "exact-law": 0.0, "flow-matching": 8.0,
     }  # fmt: skip
     assert (
         found["linear-joint"]["parameters"],
@@ -446,9 +482,9 @@ def study(**evaluation):
 
 
 def test_folds_are_all_snapshots_and_all_without_each_that_is_left_out():
-    assert folds(study()) == ["all"]
-    assert folds(study(leave_out=[3, 5])) == ["all", "without-3", "without-5"]
-    assert [left_out(fold) for fold in folds(study(leave_out=[3, 5]))] == [None, 3, 5]
+    assert folds(study(forecast=False)) == ["all"]
+    assert folds(study(leave_out=[3, 5])) == ["all", "without-3", "without-5", "forecast"]
+    assert [left_out(fold) for fold in folds(study(leave_out=[3, 5]))] == [None, 3, 5, None]
     for bad in ("", "without-", "without-x", "without--1", "All", "3"):
         with refused("fold", repr(bad), "without-<number>"):
             left_out(bad)
@@ -458,5 +494,7 @@ def test_there_is_a_file_of_errors_for_every_evaluation_of_every_fold_seed_kind_
     chosen = study(leave_out=[3])
     sources = evaluation_sources(chosen)
     assert len(set(sources)) == len(sources)
-    assert len(sources) == 2 * (3 * 4 + 3 * 3 + 1)
+    assert len(sources) == 2 * (3 * 4 + 3 * 3 + 1) + 3 * 1 + 1
+    forecasts = [source for source in sources if source.startswith("forecast/")]
+    assert forecasts == ["forecast/flow-cde-0", "forecast/flow-cde-1", "forecast/flow-cde-2", "forecast/samples"]
     assert {"all/samples", "all/anchors-joint-2", "without-3/flow-paper-0", "without-3/samples"} <= set(sources)

@@ -163,7 +163,7 @@ def test_no_step_of_a_flow_makes_a_tensor_without_a_device(dynamics, objective):
         anchor_training=SHORT | {"steps": 6}, likelihood_training=SHORT | {"steps": 6}, control_path=coded
     )
     flow = new_flow(run, of, arm(dynamics), chosen, seed=1)
-    bridge = bridge_of(snapshots, of, arm(), BridgeSettings(per_interval=2), seed=0)
+    bridge = bridge_of(snapshots, snapshots.observed_train, of, arm(), BridgeSettings(per_interval=2), seed=0)
     fit_flow(run, flow, of, bridge, objective, chosen, seed=0)
     assert ("autoencoder" in run.curves) == (dynamics == "cde")
     with ELSEWHERE:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -112,8 +114,13 @@ def test_verdict_takes_the_summary_of_the_pipeline():
     summary = summary_over_times(metrics, costs, draws=200)
     verdict = give_time_verdict(summary, metrics, parse_time_study(CONFIG), 3, draws=200)
     assert verdict.headline.startswith("The flow beats")
-    table = summary_tables(summary, choose_protagonists(summary, parse_time_study(CONFIG), 3))[0]
-    assert [heading for heading, _ in table.columns] == ["W", "p", "Parameters", "Train, s"]
+    table = summary_tables(summary, metrics, choose_protagonists(summary, parse_time_study(CONFIG), 3), draws=200)[0]
+    assert [heading for heading, _ in table.columns] == ["W", "p", "x floor", "Parameters", "Train, s"]
+    # Flow and floor lie on the same truth: 1.0 / 0.5, and no ratio of the floor to itself.
+    floors = {row.method.name: row.cells[2] for row in table.rows}
+    assert floors["flow-ode"].value == pytest.approx(2.0, rel=0.1)
+    assert floors["flow-ode"].note.startswith("[")
+    assert math.isnan(floors["sampling-floor"].value)
     assert [row.method.name for row in table.rows] == ["sampling-floor", "flow-ode", "pchip-bridged", "displacement"]
 
 

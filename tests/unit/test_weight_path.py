@@ -120,11 +120,13 @@ def test_after_the_last_snapshot_a_density_is_marked_and_warned_of(path):
         density = path.at(9.0, extrapolate=True)
     assert caught[0].filename == __file__
     assert density.extrapolated
-    assert (density.weights - path.at(8.0).weights).abs().max() > 1e-3
+    assert torch.equal(density.weights[0], path.at(8.0).weights)  # the last law, kept
+    assert (density.weights[-1] - path.at(8.0).weights).abs().max() > 1e-3
+    assert torch.equal(density.sample(9, seed=1), path.sample([3.0, 9.0], 9, seed=1, extrapolate=True)[1])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert not path.at(8.0, extrapolate=True).extrapolated
-        assert torch.equal(path.weights([9.0], extrapolate=True)[0], density.weights)
+        assert torch.equal(path.laws([9.0], extrapolate=True).weights[0], density.weights)
 
 
 def test_times_out_of_range_are_refused(path):

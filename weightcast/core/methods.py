@@ -224,6 +224,7 @@ _KNOWN = (
         "samples of two snapshots, paired by optimal transport and moved in straight lines; no density",
     ),
     Method("flow-matching", "baseline", "OT-CFM", "a vector field that moves samples, by conditional flow matching"),
+    Method("last-snapshot", "baseline", "Last snapshot kept", "samples of the last snapshot seen, at a later time"),
     Method("sampling-floor", "reference", "Sampling floor", "independent samples of the truth itself"),
     Method("exact-law", "reference", "Exact law", "the simulated system's own law: its samples, and its density"),
 )

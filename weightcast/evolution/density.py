@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -135,22 +136,98 @@ class StackedDensity:
         return vmap(lambda member, *batch: functional_call(self.module, member, (method, *batch)))(state, *arguments)
 
 
+@dataclass(frozen=True)
+class Laws:
+    """Laws at a number of times: each one density, or a mixture of densities of the same architecture.
+
+    Attributes:
+        density: the architecture.
+        weights: of each law's components [component, parameter].
+        shares: of the components in each law [component], which sum to 1, in double precision on the CPU.
+    """
+
+    density: StackedDensity
+    weights: tuple[Tensor, ...]
+    shares: tuple[Tensor, ...]
+
+    @classmethod
+    def of(cls, density: StackedDensity, weights: Tensor) -> Laws:
+        """A density at each time, of weights [time, parameter]."""
+        alone = torch.ones(1, dtype=torch.float64)
+        return cls(density, tuple(one[None] for one in weights), (alone,) * len(weights))
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    @property
+    def finite(self) -> list[bool]:
+        """Whether each law can be drawn from: its weights are numbers."""
+        return [bool(torch.isfinite(one).all()) for one in self.weights]
+
+    def chosen(self, positions: Sequence[int]) -> Laws:
+        """Those at some positions."""
+        weights, shares = (tuple(each[position] for position in positions) for each in (self.weights, self.shares))
+        return Laws(self.density, weights, shares)
+
+    def sample(self, count: int, seed: int, keys: Sequence[Key] | None = None) -> Tensor:
+        """Draw samples of every law, as :meth:`StackedDensity.sample` does.
+
+        The components of a law are given the same random numbers, so that near ones give near samples; which component
+        a sample is of is drawn by their shares.
+
+        Returns:
+            [time, count, dimension], where the weights are.
+        """
+        keys = range(len(self)) if keys is None else keys
+        repeated = [key for key, one in zip(keys, self.weights, strict=True) for _ in one]
+        drawn = self.density.sample(torch.cat(self.weights), count, seed, repeated)
+        parts = drawn.split([len(one) for one in self.weights])
+        return torch.stack([self._mixed(*law, seed, key) for *law, key in zip(parts, self.shares, keys, strict=True)])
+
+    def log_prob(self, position: int, samples: Tensor) -> Tensor:
+        """Log density of samples [sample, dimension] under the law at a position: [sample]."""
+        weights, shares = self.weights[position], self.shares[position]
+        found = self.density.log_prob(weights, samples.expand(len(weights), *samples.shape))
+        if len(weights) == 1:
+            return found[0]
+        return torch.logsumexp(found + shares.to(found).log()[:, None], dim=0)
+
+    @staticmethod
+    def _mixed(drawn: Tensor, shares: Tensor, seed: int, key: Key) -> Tensor:
+        """Samples [component, count, dimension] of a law's components -> [count, dimension], by their shares."""
+        if len(drawn) == 1:
+            return drawn[0]
+        places = Draws("cpu", derive_seed(seed, "component", key)).uniform(drawn.shape[1], dtype=torch.float64)
+        component = torch.searchsorted(shares.cumsum(0), places, right=True).clamp(max=len(shares) - 1)
+        return drawn[component.to(drawn.device), torch.arange(drawn.shape[1], device=drawn.device)]
+
+
 class Density:
-    """One density with its weights: p(x) at one time, in the data's units.
+    """p(x) at one time, in the data's units: one density with its weights, or, of a forecast, a mixture of several.
 
     It computes where its weights are; samples and likelihoods are given on the CPU.
 
     Attributes:
-        weights: [parameter].
+        laws: this one alone.
         time: the time it belongs to.
-        extrapolated: whether that lies outside the snapshots that it was learned from.
+        extrapolated: whether that lies after the snapshots that it was learned from.
     """
 
-    def __init__(self, stacked: StackedDensity, weights: Tensor, time: float, extrapolated: bool = False) -> None:
-        self.stacked = stacked
-        self.weights = weights.detach()
+    def __init__(self, laws: Laws, time: float, extrapolated: bool = False) -> None:
+        self.laws = laws
         self.time = time
         self.extrapolated = extrapolated
+
+    @property
+    def weights(self) -> Tensor:
+        """[parameter]; of a mixture, of each component [component, parameter]."""
+        (weights,) = self.laws.weights
+        return weights[0] if len(weights) == 1 else weights
+
+    @property
+    def shares(self) -> Tensor:
+        """Of the components of a mixture [component]."""
+        return self.laws.shares[0]
 
     def sample(self, n: int, seed: int = 0) -> Tensor:
         """Draw [n, dimension]; the seed and the time determine the samples.
@@ -160,7 +237,7 @@ class Density:
         """
         if n < 1:
             raise InputError(f"n: found {n}, expected at least 1")
-        return self.stacked.sample(self.weights[None], n, seed, [time_key(self.time)])[0].cpu()
+        return self.laws.sample(n, seed, [time_key(self.time)])[0].cpu()
 
     @torch.no_grad()
     def log_prob(self, x: Tensor) -> Tensor:
@@ -169,11 +246,11 @@ class Density:
         Raises:
             InputError: the last axis is not the state's.
         """
-        x = torch.as_tensor(x, device=self.weights.device)
-        dimensions = self.stacked.space.dimensions
+        x = torch.as_tensor(x, device=self.laws.weights[0].device)
+        dimensions = self.laws.density.space.dimensions
         if x.ndim == 0 or x.shape[-1] != dimensions:
             raise InputError(f"x: found shape {list(x.shape)}, expected [..., {dimensions}]")
-        return self.stacked.log_prob(self.weights[None], x.reshape(1, -1, dimensions))[0].reshape(x.shape[:-1]).cpu()
+        return self.laws.log_prob(0, x.reshape(-1, dimensions)).reshape(x.shape[:-1]).cpu()
 
     def moments(self, n: int = 10_000, seed: int = 0) -> tuple[Tensor, Tensor]:
         """Mean [dimension] and covariance [dimension, dimension], estimated from ``n`` samples."""
@@ -182,8 +259,11 @@ class Density:
 
 
 def time_key(time: float) -> str:
-    """What tells the density at a time from those at others: the same samples are drawn, however many times are."""
-    return repr(float(time))
+    """What tells the density at a time from those at others: the same samples are drawn, however many times are.
+
+    A time that is reached in steps, 3 * 0.1, is the same as one that is named.
+    """
+    return repr(float(f"{time:.12g}"))
 
 
 def described_density(architecture: Mapping[str, Any], weights: int) -> StackedDensity:

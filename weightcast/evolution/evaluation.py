@@ -2,7 +2,8 @@
 
 A row's ``environment`` is the time (``t=12.5``), its ``horizon`` the time's position in the data. Splits: ``observed``
 and ``unobserved`` times against held-out trajectories; ``held_out``: the snapshot that everything was trained without,
-against held-out trajectories; ``source``: all times but the first against the training trajectories themselves, as the
+against held-out trajectories; ``forecast``: the last snapshot, and times before and after it, of what was trained
+without it; ``source``: all times but the first against the training trajectories themselves, as the
 source of the method scores.
 """
 
@@ -15,17 +16,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from weightcast.core.seeds import derive_seed
 from weightcast.evolution.config.evaluation import TimeEvaluationSettings
-from weightcast.evolution.density import StackedDensity
+from weightcast.evolution.density import Laws
 from weightcast.evolution.distances.marginals import jensen_shannon, paper_w
 from weightcast.evolution.distances.maximum_mean_discrepancy import maximum_mean_discrepancy
 from weightcast.evolution.distances.moments import relative_moment_error
 from weightcast.evolution.distances.tails import tail_error
 from weightcast.evolution.distances.wasserstein import sliced_wasserstein, wasserstein
-from weightcast.evolution.plan import left_out
+from weightcast.evolution.plan import FORECAST, seen_in
 from weightcast.samples.snapshots import Snapshots
 
 MOMENT_ERRORS = ("mean_error", "variance_error", "third_moment_error", "fourth_moment_error")
@@ -47,12 +47,14 @@ class TimeTestSet:
         snapshots: all samples, with the training's view of what is observed.
         left_out: position of the time whose snapshot was left out, or None.
         settings: samples, which times.
+        forecast: whether it was the last one, so that what comes after the others is forecast.
     """
 
     study: str
     snapshots: Snapshots
     left_out: int | None
     settings: TimeEvaluationSettings
+    forecast: bool = False
 
     @classmethod
     def of(cls, study: str, snapshots: Snapshots, fold: str, settings: TimeEvaluationSettings) -> TimeTestSet:
@@ -61,30 +63,38 @@ class TimeTestSet:
         Args:
             study: name.
             snapshots: all samples.
-            fold: all, or without-<snapshot>.
+            fold: all, without-<snapshot>, or forecast.
             settings: samples, which times.
 
         Raises:
-            InputError: the fold names no inner snapshot.
+            InputError: the fold names no inner snapshot, or there are too few.
         """
-        number = left_out(fold)
-        seen = snapshots.without(number)
-        position = None if number is None else snapshots.observed_positions[number]
-        return cls(study, seen, position, settings)
+        seen = seen_in(snapshots, fold)
+        position = next(iter({*snapshots.observed_positions} - {*seen.observed_positions}), None)
+        return cls(study, seen, position, settings, fold == FORECAST)
 
     @property
     def positions(self) -> list[int]:
         """Positions of the times at which held-out trajectories are compared with: never the first."""
-        if self.left_out is not None:
-            return [self.left_out]
-        count = len(self.snapshots.times)
-        chosen = {*self.snapshots.observed_positions, *range(0, count, self.settings.every)}
-        return sorted(chosen - {0})
+        every = range(0, len(self.snapshots.times), self.settings.every)
+        if self.left_out is None:
+            return sorted({*self.snapshots.observed_positions, *every} - {0})
+        last = self.snapshots.observed_positions[-1]
+        further = [position for position in every if position > last] if self.forecast else []
+        return sorted({self.left_out, *further})
 
     @property
     def source_positions(self) -> list[int]:
         """Positions of the times at which the source scores; none where a snapshot is left out."""
         return list(range(1, len(self.snapshots.times))) if self.left_out is None else []
+
+    def compared(self, position: int, as_source: bool = False) -> int:
+        """How many samples of a prediction are compared with the truth at a time: as many as the sampling floor has.
+
+        That is the other part of the data's samples. A distance between samples falls with their number.
+        """
+        floor = self.snapshots.held_out if as_source else self.snapshots.train
+        return min(self.settings.samples, len(floor[position]))
 
     def rows(self, method: str, seed: int, predict: Callable[[int], Samples], as_source: bool = True) -> Iterator[Row]:
         """Rows of a method that predicts samples.
@@ -96,36 +106,40 @@ class TimeTestSet:
             as_source: whether it is scored as the source scores, too.
         """
         for position in self.positions:
-            drawn = predict(position)
-            split = "held_out" if self.left_out is not None else self._split(position)
+            drawn = predict(position)[: self.compared(position)]
+            split = self._split(position)
             truth = self.snapshots.held_out[position]
             for metric, value in self._distances(drawn, truth):
                 yield self._row(method, split, position, seed, metric, value)
         for position in self.source_positions if as_source else []:
             truth = self.snapshots.train[position][: self.settings.samples]
-            yield from self.source_rows(method, seed, position, predict(position), truth)
+            drawn = predict(position)[: self.compared(position, as_source=True)]
+            yield from self.source_rows(method, seed, position, drawn, truth)
 
     def source_rows(self, method: str, seed: int, position: int, drawn: Samples, truth: Samples) -> Iterator[Row]:
         """Rows of samples at one time, as the source scores."""
         for metric, value in self._source_distances(drawn, truth):
             yield self._row(method, "source", position, seed, metric, value)
 
-    def likelihood_rows(self, method: str, seed: int, density: StackedDensity, weights: Tensor) -> Iterator[Row]:
+    def likelihood_rows(self, method: str, seed: int, laws: Laws) -> Iterator[Row]:
         """Rows of the negative log-likelihood of held-out samples.
 
         Args:
             method: its name.
             seed: of the method.
-            density: the architecture.
-            weights: at every time of the data [time, parameter].
+            laws: at every time of the data.
         """
 
         def log_prob(position: int, truth: Samples) -> float:
-            placed = torch.from_numpy(truth).to(weights.device)
+            placed = torch.from_numpy(truth).to(laws.weights[position].device)
             with torch.no_grad():
-                return float(density.log_prob(weights[position][None], placed[None]).mean())
+                return float(laws.log_prob(position, placed).mean())
 
         yield from self.mean_likelihood_rows(method, seed, log_prob)
+        for position in self.positions:
+            if self.snapshots.observed[position]:  # what is known by heart shows beside the held-out samples' nll
+                value = -log_prob(position, self.snapshots.train[position][:LIKELIHOOD_SAMPLES])
+                yield self._row(method, self._split(position), position, seed, "train_nll", value)
 
     def mean_likelihood_rows(self, method: str, seed: int, log_prob: Callable[[int, Samples], float]) -> Iterator[Row]:
         """Rows of the negative log-likelihood of held-out samples, of whatever has one.
@@ -137,10 +151,11 @@ class TimeTestSet:
         """
         for position in self.positions:
             value = -log_prob(position, self.snapshots.held_out[position][:LIKELIHOOD_SAMPLES])
-            split = "held_out" if self.left_out is not None else self._split(position)
-            yield self._row(method, split, position, seed, "nll", value)
+            yield self._row(method, self._split(position), position, seed, "nll", value)
 
     def _split(self, position: int) -> str:
+        if self.left_out is not None:
+            return "forecast" if self.forecast else "held_out"
         return "observed" if self.snapshots.observed[position] else "unobserved"
 
     def _row(self, method: str, split: str, position: int, seed: int, metric: str, value: float) -> Row:
@@ -181,25 +196,23 @@ class TimeTestSet:
             yield "paper_w", paper_w(drawn, truth, states)
 
 
-def evaluate_path(
-    method: str, seed: int, density: StackedDensity, weights: Tensor, test: TimeTestSet, as_source: bool = True
-) -> Iterator[Row]:
+def evaluate_path(method: str, seed: int, laws: Laws, test: TimeTestSet, as_source: bool = True) -> Iterator[Row]:
     """Rows of a path of weights.
 
     Args:
         method: its name.
         seed: of the method.
-        density: the architecture.
-        weights: at every time of the data [time, parameter].
+        laws: at every time of the data.
         test: what it is compared with.
         as_source: whether it is scored as the source scores, too.
     """
     positions = sorted({*test.positions, *(test.source_positions if as_source else [])})
-    finite = torch.isfinite(weights).all(1)
-    safe = torch.where(finite[:, None], weights, 0.0)
+    drawable = [position for position in positions if laws.finite[position]]
     chosen = derive_seed(seed, "evaluation", method)
-    drawn = density.sample(safe[positions], test.settings.samples, chosen, keys=positions).cpu().numpy()
-    drawn[~finite[positions].cpu().numpy()] = np.nan
-    place = {position: index for index, position in enumerate(positions)}
-    yield from test.rows(method, seed, lambda position: drawn[place[position]], as_source)
-    yield from test.likelihood_rows(method, seed, density, weights)
+    broken = np.full((test.settings.samples, len(test.snapshots.dimensions)), np.nan)
+    drawn = dict.fromkeys(positions, broken)
+    if drawable:
+        samples = laws.chosen(drawable).sample(test.settings.samples, chosen, keys=drawable).cpu().numpy()
+        drawn |= dict(zip(drawable, samples, strict=True))
+    yield from test.rows(method, seed, lambda position: drawn[position], as_source)
+    yield from test.likelihood_rows(method, seed, laws)

@@ -100,6 +100,7 @@ class TrainFlow(StageSettings):
     fold: str
     flow: FlowSettings
     bridge: BridgeSettings
+    validation: float
     seed: int
 
     @property
@@ -120,6 +121,7 @@ class TrainFlow(StageSettings):
             fold=fold,
             flow=plan.study.flow.of_arm(arm).model_copy(update={"seeds": [int(seed)]}),
             bridge=plan.study.anchors.bridge,
+            validation=plan.study.anchors.validation,
             seed=plan.study.seed,
         )
 

@@ -89,7 +89,7 @@ class Counts:
         return torch.where(known, found, -torch.inf)
 
     def draw(self, outputs: Tensor, dimension: int, noise: Tensor) -> Tensor:
-        return _drawn_position(outputs, noise[0])
+        return drawn_position(outputs, noise[0])
 
     def describe(self) -> dict[str, Any]:
         return {"kind": "counts", "states": self.states, "dimensions": self.dimensions}
@@ -129,6 +129,10 @@ class Reals:
         return 3 * self.components
 
     def encode(self, values: Tensor) -> Tensor:
+        return self.standardised(values)
+
+    def standardised(self, values: Tensor) -> Tensor:
+        """Values [..., dimension] in standard deviations from the mean: [..., dimension, 1]."""
         mean = torch.tensor(self.mean, dtype=torch.float64, device=values.device)  # data may lie far from zero
         return ((values - mean) / torch.tensor(self.deviation, device=values.device))[..., None].float()
 
@@ -137,16 +141,20 @@ class Reals:
 
     def log_prob(self, outputs: Tensor, values: Tensor) -> Tensor:
         logits, means, scales = self._mixture(outputs)
-        standardised = self.encode(values)
+        standardised = self.standardised(values)
         scale = torch.tensor(self.deviation, device=outputs.device)
         normal = -0.5 * ((standardised - means) / scales).square() - scales.log() - 0.5 * math.log(2 * math.pi)
         return torch.logsumexp(logits.log_softmax(-1) + normal, dim=-1) - scale.log()
 
     def draw(self, outputs: Tensor, dimension: int, noise: Tensor) -> Tensor:
         logits, means, scales = self._mixture(outputs)
-        chosen = _drawn_position(logits, noise[0])[..., None]
-        normal = torch.special.ndtri(noise[1].clamp(min=2.0**-54))  # 0 has no normal number
-        standardised = means.gather(-1, chosen)[..., 0] + scales.gather(-1, chosen)[..., 0] * normal
+        chosen = drawn_position(logits, noise[0])[..., None]
+        return self.drawn_value(means.gather(-1, chosen), scales.gather(-1, chosen), dimension, noise[1])
+
+    def drawn_value(self, mean: Tensor, scale: Tensor, dimension: int, noise: Tensor) -> Tensor:
+        """A value [...] of a Gaussian, standardised mean and scale [..., 1], by even noise [...] from 0 to 1."""
+        normal = torch.special.ndtri(noise.clamp(min=2.0**-54))  # 0 has no normal number
+        standardised = mean[..., 0] + scale[..., 0] * normal
         return self.mean[dimension] + self.deviation[dimension] * standardised.double()
 
     def _mixture(self, outputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -167,7 +175,7 @@ class Reals:
         }
 
 
-def _drawn_position(logits: Tensor, noise: Tensor) -> Tensor:
+def drawn_position(logits: Tensor, noise: Tensor) -> Tensor:
     """Logits [..., position] and even noise [...] from 0 to 1 -> a position [...], by the inverse of its law's sum."""
     summed = logits.softmax(-1).cumsum(-1, dtype=torch.float64)
     found = torch.searchsorted(summed, noise[..., None] * summed[..., -1:], right=True)[..., 0]
@@ -178,11 +186,21 @@ def build_state_space(described: Mapping[str, Any]) -> StateSpace:
     """Build what :meth:`StateSpace.describe` described."""
     if described["kind"] == "counts":
         return Counts(int(described["states"]), int(described["dimensions"]))
-    return Reals(tuple(described["mean"]), tuple(described["deviation"]), int(described["components"]))
+    plain = tuple(described["mean"]), tuple(described["deviation"]), int(described["components"])
+    if "atoms" not in described:
+        return Reals(*plain)
+    from weightcast.evolution.atoms import RealsWithAtoms
+
+    return RealsWithAtoms(*plain, tuple(tuple(map(float, values)) for values in described["atoms"]))
 
 
 def state_space_of(snapshots: Snapshots, settings: DensitySettings) -> StateSpace:
-    """The values that these samples can take; real ones standardised by what training may see."""
+    """The values that these samples can take; real ones standardised by what training may see, and with a probability
+    of their own for values that repeat."""
     if snapshots.states is not None:
         return Counts(snapshots.states, len(snapshots.dimensions))
-    return Reals.of(snapshots.observed_train, settings.components)
+    from weightcast.evolution.atoms import RealsWithAtoms, repeated_values
+
+    plain = Reals.of(snapshots.observed_train, settings.components)
+    atoms = repeated_values(snapshots.observed_train, settings.atoms)
+    return RealsWithAtoms(plain.mean, plain.deviation, plain.components, atoms) if any(atoms) else plain

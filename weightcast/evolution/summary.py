@@ -24,6 +24,7 @@ METRICS = (
     "jsd",
     "paper_w",
     "nll",
+    "train_nll",
     "mean_error",
     "variance_error",
     "third_moment_error",

@@ -17,18 +17,23 @@ from weightcast.core.config.yaml_file import read_yaml
 from weightcast.core.device import choose_device
 from weightcast.core.errors import InputError
 from weightcast.evolution.config.load import parse_time_study
-from weightcast.evolution.density import Density, StackedDensity, time_key
+from weightcast.evolution.density import Density, Laws, StackedDensity, time_key
 from weightcast.evolution.flow import WeightFlow
 from weightcast.evolution.flow_artifact import FlowArtifact
+from weightcast.evolution.forecast import DampedTrends, last_velocity
 
 
 class WeightPath:
-    """Weights of a density at any time: what a flow has learned.
+    """Weights of a density at any time: what a flow has learned; and after the last snapshot, a forecast.
+
+    Between the snapshots the law at a time is one density. After the last one it is a mixture of damped trends
+    (:mod:`weightcast.evolution.forecast`), which keeps the last law, moves as far as the past bears out, and widens.
 
     Attributes:
         first, last: times of the first and the last snapshot, in the data's unit.
         dimensions: names of the dimensions of the state.
         metadata: of the flow's artifact.
+        trends: of the forecast.
     """
 
     def __init__(self, flow: WeightFlow, density: StackedDensity, metadata: dict[str, Any]) -> None:
@@ -37,6 +42,10 @@ class WeightPath:
         self.metadata = metadata
         self.first, self.last = float(metadata["times"][0]), float(metadata["times"][-1])
         self.dimensions: list[str] = list(metadata["dimensions"])
+        forecast = metadata.get("forecast")  # which flows that were trained by earlier versions have not
+        self.trends = (
+            DampedTrends.unlearned(metadata["times"]) if forecast is None else DampedTrends.described(forecast)
+        )
 
     @classmethod
     def load(
@@ -76,21 +85,21 @@ class WeightPath:
 
         Args:
             time: in the data's unit.
-            extrapolate: whether it may lie after the last snapshot; such a density is marked as extrapolated.
+            extrapolate: whether it may lie after the last snapshot; such a density is a forecast, and marked so.
 
         Warns:
-            UserWarning: the density is extrapolated.
+            UserWarning: the density is a forecast.
 
         Raises:
             InputError: the time is not finite, lies before the first snapshot, or after the last one without
                 ``extrapolate``.
         """
-        weights = self.weights([time], extrapolate)[0]
+        laws = self.laws([time], extrapolate)
         if time > self.last:
             warnings.warn(
                 f"time {time:g}: extrapolated, after the last snapshot at {self.last:g}", UserWarning, stacklevel=2
             )
-        return Density(self.density, weights, time, extrapolated=time > self.last)
+        return Density(laws, time, extrapolated=time > self.last)
 
     def sample(
         self, times: Sequence[float] | NDArray[np.float64], n: int, seed: int = 0, extrapolate: bool = False
@@ -103,14 +112,42 @@ class WeightPath:
             InputError: as :meth:`at`, for any of them.
         """
         keys = [time_key(float(time)) for time in times]
-        return self.density.sample(self.weights(times, extrapolate), n, seed, keys).cpu()
+        return self.laws(times, extrapolate).sample(n, seed, keys).cpu()
 
-    def weights(self, times: Sequence[float] | NDArray[np.float64], extrapolate: bool = False) -> Tensor:
-        """Weights at times, on the path's device: [time, parameter].
+    def laws(self, times: Sequence[float] | NDArray[np.float64], extrapolate: bool = False) -> Laws:
+        """The laws at times, on the path's device.
 
         Raises:
             InputError: as :meth:`at`, for any of them.
         """
+        wanted = self._checked(times, extrapolate)
+        laws = Laws.of(self.density, self._inside(np.minimum(wanted, self.last)))
+        if (wanted <= self.last).all():
+            return laws
+        last_times = np.array(self.metadata["times"][-2:], dtype=np.float64)
+        ends = self._inside(last_times)
+        velocity = last_velocity(last_times, ends)
+        shares = torch.tensor(self.trends.shares, dtype=torch.float64)
+        beyond = [float(time) - self.last for time in wanted]
+        return Laws(
+            self.density,
+            tuple(
+                self.trends.weights(ends[-1], velocity, ahead) if ahead > 0 else weights
+                for ahead, weights in zip(beyond, laws.weights, strict=True)
+            ),
+            tuple(shares if ahead > 0 else alone for ahead, alone in zip(beyond, laws.shares, strict=True)),
+        )
+
+    def weights(self, times: Sequence[float] | NDArray[np.float64]) -> Tensor:
+        """Weights at times from the first snapshot to the last, on the path's device: [time, parameter].
+
+        Raises:
+            InputError: a time is not finite, or lies outside of the snapshots. The law of a forecast has no weights of
+                its own: see :meth:`laws`.
+        """
+        return self._inside(self._checked(times, extrapolate=False))
+
+    def _checked(self, times: Sequence[float] | NDArray[np.float64], extrapolate: bool) -> NDArray[np.float64]:
         wanted = np.asarray(times, dtype=np.float64)
         for time in wanted:
             if not np.isfinite(time):
@@ -121,8 +158,22 @@ class WeightPath:
                     f"time: found {time:g}, expected one from {self.first:g} to {self.last:g}, the snapshots' "
                     f"range{flag}"
                 )
-        scaled = (wanted - self.first) / (self.last - self.first)
-        return self.flow.path(torch.from_numpy(scaled).float().to(self.flow.grid.device))
+        return wanted
+
+    def _inside(self, times: NDArray[np.float64]) -> Tensor:
+        return weights_of(self.flow, self.first, self.last, times)
+
+
+def weights_of(flow: WeightFlow, first: float, last: float, times: NDArray[np.float64]) -> Tensor:
+    """Weights of a flow at times in the data's unit, on its device: [time, parameter].
+
+    Args:
+        flow: trained.
+        first, last: times of the first and the last snapshot.
+        times: between them [time].
+    """
+    scaled = (times - first) / (last - first)
+    return flow.path(torch.from_numpy(scaled).float().to(flow.grid.device))
 
 
 def _find(results: Path, arm: str | None, seed: int | None) -> Path:

@@ -10,12 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weightcast.core.errors import InputError
-from weightcast.evolution.commands.snapshot_words import describe_samples
+from weightcast.evolution.atoms import repeated_values
+from weightcast.evolution.commands.snapshot_words import describe_samples, suggested_growth
 from weightcast.evolution.commands.source_file import refuse_own_file
 from weightcast.evolution.config.study import TimeStudy
 from weightcast.evolution.simulated_system import simulated_system
+from weightcast.samples.checks import listed
 from weightcast.samples.read import read_samples
 from weightcast.samples.settings import SampleFormat
+from weightcast.samples.snapshots import FEWEST_TO_FORECAST, Snapshots
 from weightcast.samples.split import split_snapshots
 from weightcast.systems.stochastic import default_times
 
@@ -59,6 +62,9 @@ def check_file(study: TimeStudy, config: str | Path) -> TimeData:
             snapshots.without(number)
         except InputError as error:
             raise InputError(f"{config}: {error}") from None
+    if study.evaluation.forecast:
+        _check_forecast(len(snapshots.observed_times), config)
+    growth = suggested_growth(samples)
     train, held_out = ([len(values) for values in part] for part in (snapshots.train, snapshots.held_out))
     return TimeData(
         times=snapshots.times,
@@ -69,7 +75,11 @@ def check_file(study: TimeStudy, config: str | Path) -> TimeData:
             *describe_samples(samples),
             f"{min(train)} samples or more of each time to train, {min(held_out)} or more held out",
         ],
-        warnings=_warnings(study, snapshots.times, snapshots.observed),
+        warnings=[
+            *_warnings(study, snapshots.times, snapshots.observed),
+            *([growth] if growth and not study.anchors.bridge.growth else []),
+            *_repeated(study, snapshots),
+        ],
     )
 
 
@@ -84,6 +94,8 @@ def check_simulator(study: TimeStudy, config: str | Path) -> TimeData:
     process = simulated_system(data, config)
     times = default_times(process, counts.times)
     observed = np.arange(len(times)) % data.observed_every == 0
+    if study.evaluation.forecast:
+        _check_forecast(int(observed.sum()), config)
     return TimeData(
         times=times,
         snapshots=int(observed.sum()),
@@ -95,6 +107,32 @@ def check_simulator(study: TimeStudy, config: str | Path) -> TimeData:
         ],
         warnings=_warnings(study, times, observed),
     )
+
+
+def _check_forecast(snapshots: int, config: str | Path) -> None:
+    if snapshots < FEWEST_TO_FORECAST:
+        raise InputError(
+            f"{config}: evaluation.forecast: found true for {snapshots} snapshots, expected false, or "
+            f"{FEWEST_TO_FORECAST} snapshots or more: the last one is left out"
+        )
+
+
+def _repeated(study: TimeStudy, snapshots: Snapshots) -> list[str]:
+    """Real dimensions in which values repeat."""
+    if snapshots.counts:
+        return []
+    found = repeated_values(snapshots.observed_train, study.density.atoms)
+    named = [
+        f"{name} ({listed([f'{value:g}' for value in values], 3)})"
+        for name, values in zip(snapshots.dimensions, found, strict=True)
+        if values
+    ]
+    if not named:
+        return []
+    return [
+        f"values repeat in {listed(named, 6)}: they have a probability of their own (density.atoms), and "
+        "log-likelihoods are of points and lengths together, to be compared with each other alone"
+    ]
 
 
 def _warnings(study: TimeStudy, times: NDArray[np.float64], observed: NDArray[np.bool_]) -> list[str]:

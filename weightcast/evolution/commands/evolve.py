@@ -50,7 +50,18 @@ def run(arguments: argparse.Namespace) -> None:
     drawn = path.sample(times, arguments.samples, arguments.seed, arguments.extrapolate)
     beyond = times > path.last
     if beyond.any():
-        warn(f"{int(beyond.sum())} of {len(times)} times are extrapolated, after the last snapshot at {path.last:g}")
+        trends = path.trends
+        kept = trends.shares[0]
+        warn(
+            f"{int(beyond.sum())} of {len(times)} times are extrapolated, after the last snapshot at {path.last:g}: a "
+            f"forecast that keeps the last law with a share of {kept:.0%}, and lets its motion come to rest over up to "
+            f"{max(trends.dampings):g} with the others"
+        )
+    if path.metadata.get("kept") == "spline":
+        warn(
+            f"arm {path.metadata['arm']}: its flow's training made samples set aside less likely, so that the spline "
+            "through its anchors stands in its place"
+        )
     said = {
         "arm": path.metadata["arm"],
         "flow_seed": path.metadata["seed"],

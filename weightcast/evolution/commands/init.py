@@ -12,7 +12,7 @@ import yaml
 from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
 from weightcast.evolution.commands.sample_choices import Choices, are_whole, choose
-from weightcast.evolution.commands.snapshot_words import describe_samples, describe_times
+from weightcast.evolution.commands.snapshot_words import describe_samples, describe_times, suggested_growth
 from weightcast.evolution.commands.source_file import refuse_own_file
 from weightcast.evolution.commands.study_template import fill_time_template
 from weightcast.evolution.config.load import parse_time_study
@@ -98,4 +98,5 @@ def _report(samples: TimedSamples, choices: Choices) -> list[str]:
         f"state: {state}",
         describe_times(len(samples.times), choices.observed_every),
         f"held out for the evaluation: {choices.held_out:.0%}",
+        *(f"note: {line}" for line in (suggested_growth(samples),) if line),
     ]

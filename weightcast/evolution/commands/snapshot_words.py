@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from weightcast.samples.checks import listed
 from weightcast.samples.record import TimedSamples
 
 SHOWN_DIMENSIONS = 6
+GROWN = 4 / 3
+"""Times as many samples, from which on they may be sizes."""
 
 
 def describe_samples(samples: TimedSamples) -> list[str]:
@@ -21,6 +25,19 @@ def describe_samples(samples: TimedSamples) -> list[str]:
         + (f" ({how})" if how else ""),
         f"{len(samples.dimensions)} dimensions: {names}; values from {least:.6g} to {most:.6g}",
     ]
+
+
+def suggested_growth(samples: TimedSamples) -> str:
+    """A line where numbers of samples look like sizes of a population; empty where they do not."""
+    numbers = [len(values) for values in samples.samples]
+    steps = [after - before for before, after in pairwise(numbers)]
+    steady = all(step >= 0 for step in steps) or all(step <= 0 for step in steps)
+    if samples.trajectories or not steady or max(numbers) < GROWN * min(numbers):
+        return ""
+    return (
+        f"numbers of samples go from {numbers[0]} to {numbers[-1]}: if they are sizes of a population that grows or "
+        "dies, set anchors.bridge.growth: true (docs/which-snapshots.md)"
+    )
 
 
 def describe_times(times: int, observed_every: int) -> str:

@@ -37,7 +37,14 @@ def describe_time_plan(study: TimeStudy, data: TimeData) -> dict[str, Lines]:
             f"{len(study.flow.arms)} arms, each with {seeds} seeds",
             *(f"{name}: {arm.dynamics} on {arm.anchors} anchors" for name, arm in study.flow.arms.items()),
         ],
-        "left out": [f"snapshot {number}, at all of these again" for number in left_out] or ["no snapshot"],
+        "left out": [
+            *([f"snapshot {number}, at all of these again" for number in left_out] or ["no snapshot"]),
+            *(
+                [f"the last snapshot, to be forecast by {next(iter(study.flow.arms))}"]
+                if study.evaluation.forecast
+                else []
+            ),
+        ],
         "storage": _storage(study, data, graph),
     }
 

@@ -15,6 +15,9 @@ AnchorKind = Literal["independent", "aligned", "joint", "bridged"]
 class AnchorTraining(TrainingSettings):
     batch: int = Field(default=128, ge=1)
     """Samples of each snapshot in a step."""
+    keep: Literal["last", "best"] = "best"
+    """Which weights a training ends in: the last ones, or those of the least validation error on the way (of training
+    samples that are set aside; see ``validation``)."""
 
 
 class BridgeSettings(Settings):
@@ -38,6 +41,9 @@ class AnchorSettings(Settings):
     """``independent``: each snapshot alone. ``aligned``: each starts from the one before (the paper). ``joint``: all
     together, their path penalised. ``bridged``: joint, with further anchors between the snapshots."""
     training: AnchorTraining
+    validation: float = Field(default=0.1, ge=0, le=0.5)
+    """Part of the training samples of each snapshot that choose when the anchors' training stops, and whether a flow is
+    better than the spline through its anchors. 0: nothing is set aside, and the last weights are kept."""
     """Training of all anchors; aligned ones share its steps among the snapshots."""
     velocity_penalty: float = Field(default=3e-3, ge=0)
     """Penalty of joint and bridged anchors on the squared first difference of the path of weights."""

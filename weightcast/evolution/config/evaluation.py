@@ -13,7 +13,7 @@ PathInterpolation = Literal["linear", "cubic", "pchip", "nearest"]
 
 class TimeEvaluationSettings(Settings):
     samples: int = Field(default=1000, ge=2)
-    """Drawn from each density."""
+    """Drawn from each density; compared are at most as many as the data have for the sampling floor."""
     every: int = Field(default=1, ge=1)
     """Every so many of the data's times is evaluated, besides the observed ones."""
     interpolations: list[PathInterpolation] = Field(default=["linear", "cubic", "pchip", "nearest"])
@@ -24,5 +24,8 @@ class TimeEvaluationSettings(Settings):
     """OT-CFM as a baseline, for real states; needs the extra ``flow-matching``."""
     leave_out: list[Annotated[int, Field(ge=1)]] = Field(default=[])
     """Inner snapshots, by number from 0, that everything is trained without once, and scored at."""
+    forecast: bool = False
+    """Whether the last snapshot is left out once and forecast by the first arm of the flow, beside the last snapshot
+    before it, kept as it is; needs three snapshots."""
     bootstrap: int = Field(default=2000, ge=100)
     """Resamples behind an interval."""

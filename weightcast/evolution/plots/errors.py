@@ -16,6 +16,7 @@ from weightcast.core.methods import method
 from weightcast.core.plots.style import FAMILY_MARKERS, house_style, log_limits, log_ticks, method_colour
 
 _STYLES = ("-", "--", "-.", ":", (0, (1, 1)), (0, (6, 1)))
+_LEFT_OUT = ("held_out", "forecast")
 _OBSERVED_COLOUR = "#d4d4d4"
 
 
@@ -37,7 +38,8 @@ def plot_time_errors(
 
     Args:
         errors: columns method, split, seed, time, metric, value. Rows of the splits ``observed`` and ``unobserved``
-            make the lines; those of ``held_out``, where all was learned without the very snapshot, open markers.
+            make the lines; those of ``held_out`` and ``forecast``, where a snapshot was left out of all training, open
+            markers.
         featured: methods to draw, at most a handful, the first in front.
         panels: metrics, one below the other.
         observed: times of the snapshots.
@@ -67,7 +69,7 @@ def plot_time_errors(
             if name in present
         ]
         handles.append(Line2D([], [], color=_OBSERVED_COLOUR, lw=1.2, label="observed times"))
-        if "held_out" in set(shown["split"]):
+        if set(_LEFT_OUT) & set(shown["split"]):
             handles.append(
                 Line2D([], [], ls="", marker="o", mfc="white", mec="#5a5a5a", ms=5, label="snapshot left out")
             )
@@ -107,7 +109,7 @@ def _draw_method(
         marker=FAMILY_MARKERS[method(name).family] if few else None,
         ms=3.5,
     )
-    left_out = rows[rows["split"] == "held_out"].groupby("time")["value"].median()
+    left_out = rows[rows["split"].isin(_LEFT_OUT)].groupby("time")["value"].median()
     axes.plot(
         left_out.index,
         left_out.to_numpy(),

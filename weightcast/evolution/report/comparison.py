@@ -19,6 +19,7 @@ from weightcast.evolution.config.study import TimeStudy
 FLOOR = "sampling-floor"
 EXACT = "exact-law"
 DISPLACEMENT = "displacement"
+PERSISTENCE = "last-snapshot"
 JUDGED_SPLITS = ("unobserved", "held_out", "observed")
 """The first of these that was evaluated is what the verdict speaks of."""
 METRIC_LABELS = {

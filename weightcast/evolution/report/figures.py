@@ -33,7 +33,7 @@ _MOST_ARMS = 3
 def draw_summary(results: TimeResults, chosen: Protagonists) -> ReportFigure:
     """Dots and intervals of all methods at times that were not seen (at observed times, where there are no others)."""
     summary = results.summary
-    unseen = summary[summary["split"].isin(["unobserved", "held_out"])]
+    unseen = summary[summary["split"].isin(["unobserved", "held_out", "forecast"])]
     shown = unseen if len(unseen) else summary[summary["split"] != "source"]
     label = f"{_SHORT[chosen.metric]}, state's units"
     return _drawn(

@@ -89,7 +89,7 @@ def render_time_page(results: TimeResults) -> tuple[str, list[ReportFigure]]:
         metric_label=METRIC_LABELS[chosen.metric],
         drawn=results.study.evaluation.samples,
         summary=summary,
-        tables=summary_tables(results.summary, chosen),
+        tables=summary_tables(results.summary, results.metrics, chosen, results.study.evaluation.bootstrap),
         methods=[method(name) for name in sorted(results.metrics["method"].unique(), key=printing_order)],
         sections=sections,
         moments=moments,

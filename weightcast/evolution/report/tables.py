@@ -14,7 +14,7 @@ from weightcast.core.report.number_formats import MISSING, count, interval, numb
 from weightcast.core.report.summary_tables import Cell, Row
 from weightcast.core.significance import split_order
 from weightcast.evolution.plots.distributions import MOST_DIMENSIONS
-from weightcast.evolution.report.comparison import FLOOR, Protagonists
+from weightcast.evolution.report.comparison import FLOOR, Protagonists, error_ratio
 from weightcast.evolution.report.distributions import moments_at
 from weightcast.evolution.report.published import published_figures
 
@@ -23,12 +23,14 @@ MOMENT_TIMES = 5
 SPLIT_TITLES = {
     "unobserved": "Unobserved times",
     "held_out": "Left-out snapshots",
+    "forecast": "Forecast of the last snapshot",
     "observed": "Observed times",
     "source": "As the method's source scores",
 }
 _SPLIT_WORDS = {
     "unobserved": "truth: held-out trajectories at times that training has not seen",
     "held_out": "truth: held-out trajectories at the time of a snapshot that all training was done without",
+    "forecast": "truth: held-out trajectories after the last snapshot but one; all training was done without the last",
     "observed": "truth: held-out trajectories at the times of the snapshots",
     "source": "all but the first; truth: the training trajectories themselves",
 }
@@ -38,6 +40,7 @@ _METRICS = (
     ("mmd", "MMD", "squared maximum mean discrepancy, Gaussian kernels of widths 0.1, 1 and 10"),
     ("jsd", "JSD", "Jensen-Shannon divergence of the marginals, in nats, mean over dimensions"),
     ("nll", "NLL", "negative log-likelihood of held-out samples, in nats; only where there is a density"),
+    ("train_nll", "NLL, train", "the same of training samples: far below the other, they are known by heart"),
     ("tail_error", "Tail", "absolute error of the probability of exceeding the truth's 95 % quantile"),
     ("paper_w", "Paper W", "the figure called W in WeightFlow's paper, which is no distance of distributions"),
 )
@@ -72,13 +75,22 @@ class MomentRow:
     deviation: str
 
 
-def summary_tables(summary: pd.DataFrame, chosen: Protagonists) -> list[TimeTable]:
-    """A table a split, the one that the verdict speaks of first, best method first."""
+def summary_tables(
+    summary: pd.DataFrame, metrics: pd.DataFrame, chosen: Protagonists, draws: int = 2000
+) -> list[TimeTable]:
+    """A table a split, the one that the verdict speaks of first, best method first.
+
+    Args:
+        summary: summary.csv.
+        metrics: metrics.csv, for the ratios to the sampling floor.
+        chosen: whose marks the rows get.
+        draws: of the bootstrap.
+    """
     order = list(SPLIT_TITLES)
     splits = sorted(
         summary["split"].unique(), key=lambda split: (order.index(split) if split in order else 99, split_order(split))
     )
-    return [_summary_table(summary[summary["split"] == split], split, chosen) for split in splits]
+    return [_summary_table(summary[summary["split"] == split], metrics, split, chosen, draws) for split in splits]
 
 
 def moment_table(summary: pd.DataFrame, chosen: Protagonists) -> TimeTable | None:
@@ -134,7 +146,7 @@ def published_table(summary: pd.DataFrame, source: str, chosen: Protagonists) ->
     return table
 
 
-def _summary_table(rows: pd.DataFrame, split: str, chosen: Protagonists) -> TimeTable:
+def _summary_table(rows: pd.DataFrame, errors: pd.DataFrame, split: str, chosen: Protagonists, draws: int) -> TimeTable:
     metrics = [entry for entry in _METRICS if entry[0] in set(rows["metric"])]
     metrics.sort(key=lambda entry: entry[0] != chosen.metric)  # the headline metric first
     headline = metrics[0][0] if metrics else ""
@@ -142,6 +154,16 @@ def _summary_table(rows: pd.DataFrame, split: str, chosen: Protagonists) -> Time
     columns = _headings(metrics)
     if tested:
         columns[1:1] = [("p", f"of the paired test over times against this split's best baseline, by {metrics[0][1]}")]
+    floored = bool(((rows["method"] == FLOOR) & (rows["metric"] == headline)).any())
+    if floored:
+        place = 2 if tested else 1
+        columns[place:place] = [
+            (
+                "x floor",
+                f"{metrics[0][1]} as a multiple of the sampling floor's: both meet the same held-out samples, the "
+                "chance of which the interval of the error itself leaves out",
+            )
+        ]
     columns += [
         ("Parameters", "numbers that must be kept to use the method"),
         ("Train, s", "seconds of training, with all that the method builds on"),
@@ -152,6 +174,8 @@ def _summary_table(rows: pd.DataFrame, split: str, chosen: Protagonists) -> Time
         if tested:
             p = float(of_method["p_vs_best_baseline"].get(headline, math.nan))
             cells[1:1] = [Cell(MISSING if math.isnan(p) else p_value(p).removeprefix("= "), p)]
+        if floored:
+            cells[place:place] = [_floor_cell(errors, name, split, headline, draws)]
         first = of_method.iloc[0]
         cells += [
             Cell(count(first["parameters"]), float(first["parameters"])),
@@ -159,6 +183,15 @@ def _summary_table(rows: pd.DataFrame, split: str, chosen: Protagonists) -> Time
         ]
         printed.append(Row(method(name), _marks(name, chosen, split), cells))
     return TimeTable(SPLIT_TITLES.get(split, split), _caption(rows, split), columns, printed)
+
+
+def _floor_cell(errors: pd.DataFrame, name: str, split: str, metric: str, draws: int) -> Cell:
+    """How many times the floor a method's error is, with the interval of that."""
+    found = None if name == FLOOR else error_ratio(errors, name, FLOOR, split, metric, draws)
+    if found is None:
+        return Cell(MISSING, math.nan)
+    ends = "" if math.isnan(found.low) else interval(found.low, found.high)
+    return Cell(number(found.median), found.median, ends)
 
 
 def _methods(rows: pd.DataFrame, metric: str) -> list[tuple[str, pd.DataFrame]]:

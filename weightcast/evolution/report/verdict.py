@@ -8,7 +8,7 @@ from typing import Literal
 import pandas as pd
 
 from weightcast.core.methods import FLOW_PREFIX, method
-from weightcast.core.report.number_formats import interval, number, ratio
+from weightcast.core.report.number_formats import interval, number
 from weightcast.core.report.verdict import Verdict
 from weightcast.core.significance import Interval, best_method
 from weightcast.evolution.config.flow import FlowArm
@@ -18,6 +18,7 @@ from weightcast.evolution.report.comparison import (
     EXACT,
     FLOOR,
     METRIC_LABELS,
+    PERSISTENCE,
     Protagonists,
     choose_protagonists,
     error_ratio,
@@ -28,6 +29,7 @@ WHERE = {
     "observed": "at observed times",
     "unobserved": "at unobserved times",
     "held_out": "at left-out snapshots",
+    "forecast": "after the last snapshot that was seen",
 }
 """A split as the end of a sentence."""
 
@@ -76,7 +78,7 @@ def give_time_verdict(
     if chosen.interpolation is not None:
         compared = error_ratio(metrics, chosen.flow, chosen.interpolation, chosen.split, chosen.metric, draws)
     standing = _standing(medians[chosen.flow], compared, chosen.interpolation is not None)
-    sentences = [_reach(summary, chosen, medians)]
+    sentences = [_reach(summary, metrics, chosen, medians, draws)]
     sentences += _against_interpolation(chosen, medians, standing, compared)
     sentences += _against_baseline(chosen, medians)
     sentences += _against_displacement(chosen, medians)
@@ -84,6 +86,7 @@ def give_time_verdict(
     sentences += _other_arms(chosen, medians)
     sentences += _further_metrics(summary, chosen)
     sentences += _left_out(summary, metrics, chosen, draws)
+    sentences += _forecast(summary, metrics, chosen, draws)
     return Verdict(_headline(standing, chosen, medians), " ".join(sentences))
 
 
@@ -118,7 +121,9 @@ def _headline(standing: Standing, chosen: Protagonists, medians: dict[str, float
     return headline
 
 
-def _reach(summary: pd.DataFrame, chosen: Protagonists, medians: dict[str, float]) -> str:
+def _reach(
+    summary: pd.DataFrame, metrics: pd.DataFrame, chosen: Protagonists, medians: dict[str, float], draws: int
+) -> str:
     """How close the flow comes to the truth, and how close one could come at all."""
     assert chosen.flow is not None
     row = _row(summary, chosen.flow, chosen.metric, chosen.split)
@@ -132,8 +137,11 @@ def _reach(summary: pd.DataFrame, chosen: Protagonists, medians: dict[str, float
     )
     if FLOOR not in medians:
         return f"{sentence}."
-    times = ratio(medians[chosen.flow], medians[FLOOR])
-    factor = "" if math.isnan(times) else f", {number(times)} times the sampling floor"
+    found = error_ratio(metrics, chosen.flow, FLOOR, chosen.split, chosen.metric, draws)
+    factor = ""
+    if found is not None:
+        ends = "" if math.isnan(found.low) else f" {interval(found.low, found.high)}"
+        factor = f", {number(found.median)} times the sampling floor{ends}"
     return (
         f"{sentence}{factor}: {number(medians[FLOOR])} is what independent samples of the truth itself reach, as many "
         "as were drawn of each density."
@@ -239,6 +247,27 @@ def _left_out(summary: pd.DataFrame, metrics: pd.DataFrame, chosen: Protagonists
             sentence += f" (the flow has {number(compared.median)} times its error {ends})"
     if DISPLACEMENT in medians:
         sentence += f"; displacement interpolation {number(medians[DISPLACEMENT])}"
+    return [f"{sentence}."]
+
+
+def _forecast(summary: pd.DataFrame, metrics: pd.DataFrame, chosen: Protagonists, draws: int) -> list[str]:
+    """The last snapshot left out: the flow's forecast against the last snapshot before it, kept as it is."""
+    medians = _medians(summary, chosen.metric, "forecast")
+    forecasts = [name for name in medians if name.startswith(FLOW_PREFIX)]
+    if not forecasts or PERSISTENCE not in medians:
+        return []
+    (name,) = forecasts[:1]
+    sentence = (
+        f"With the last snapshot left out of all training, the forecast of the arm {name.removeprefix(FLOW_PREFIX)} "
+        f"reaches {number(medians[name])}, the last snapshot before it, kept as it is, {number(medians[PERSISTENCE])}"
+    )
+    compared = error_ratio(metrics, name, PERSISTENCE, "forecast", chosen.metric, draws)
+    if compared is not None and not math.isnan(compared.low):
+        better = "better" if compared.high < 1 else "worse" if compared.low > 1 else "equal within the interval"
+        sentence += (
+            f": {number(compared.median)} times its error {interval(compared.low, compared.high)}, so the forecast is "
+            f"{better}"
+        )
     return [f"{sentence}."]
 
 

@@ -6,6 +6,7 @@ from weightcast.core.outputs import Table
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
 from weightcast.evolution.anchors import Anchors
+from weightcast.evolution.density import Laws
 from weightcast.evolution.evaluation import Row, TimeTestSet, evaluate_path
 from weightcast.evolution.interpolation import interpolate_weights
 from weightcast.evolution.jobs import EvaluateAnchors
@@ -24,5 +25,5 @@ def evaluate_anchors(run: Run, settings: EvaluateAnchors, anchors: Anchors, snap
         weights = run.place(interpolate_weights(anchors.times, anchors.weights, snapshots.times, curve))
         method = f"{curve}-{anchors.metadata['anchors']}"
         as_source = curve == SCORED_AS_SOURCE
-        rows += evaluate_path(method, settings.anchors_seed, anchors.density, weights, test, as_source)
+        rows += evaluate_path(method, settings.anchors_seed, Laws.of(anchors.density, weights), test, as_source)
     return Table.of_rows(rows)

@@ -16,6 +16,6 @@ def evaluate_flow(run: Run, settings: EvaluateFlow, flow: WeightPath, snapshots:
     """Score the densities that a flow evolves, at all times that are evaluated."""
     test = TimeTestSet.of(settings.study, snapshots, settings.fold, settings.evaluation)
     # The last times may lie after the last snapshot, where not all times are observed.
-    weights = flow.to(run.device).weights(snapshots.times, extrapolate=True)
+    laws = flow.to(run.device).laws(snapshots.times, extrapolate=True)
     method = f"flow-{flow.metadata['arm']}"
-    return Table.of_rows(evaluate_path(method, settings.flow_seed, flow.density, weights, test))
+    return Table.of_rows(evaluate_path(method, settings.flow_seed, laws, test))

@@ -29,6 +29,9 @@ def evaluate_samples(
     law = None if settings.system is None else build_stochastic_system(settings.system, settings.system_settings).law
     if law is not None:
         rows += evaluate_exact_law(test, law, settings.seed)
+    if test.forecast:
+        rows += evaluate_last_snapshot(test, settings.seed)
+        return Table.of_rows(rows)  # what interpolates keeps the last snapshot as well
     if settings.evaluation.displacement:
         rows += evaluate_displacement(test, settings.seed)
     if flow_matching is not None:
@@ -38,7 +41,7 @@ def evaluate_samples(
 
 def evaluate_floor(test: TimeTestSet, seed: int) -> Iterator[Row]:
     """The other part of the samples in place of a prediction: no prediction of so many samples can be nearer to the
-    truth, but by chance. Each part is the other's floor."""
+    truth, but by chance. Each part is the other's floor, and of predictions as many samples are compared."""
     snapshots, count = test.snapshots, test.settings.samples
     train = [_at_most(part, count, derive_seed(seed, "floor", place)) for place, part in enumerate(snapshots.train)]
     held_out = [
@@ -65,6 +68,17 @@ def evaluate_exact_law(test: TimeTestSet, law: ExactLaw, seed: int) -> Iterator[
 
     yield from test.rows("exact-law", 0, predict)
     yield from test.mean_likelihood_rows("exact-law", 0, log_prob)
+
+
+def evaluate_last_snapshot(test: TimeTestSet, seed: int) -> Iterator[Row]:
+    """Persistence: training samples of the last snapshot that was seen, in place of a forecast."""
+    last = test.snapshots.observed_train[-1]
+
+    def predict(position: int) -> Samples:
+        random = np.random.default_rng(derive_seed(seed, "last-snapshot", position))
+        return random.choice(last, size=test.settings.samples)
+
+    yield from test.rows("last-snapshot", 0, predict)
 
 
 def evaluate_displacement(test: TimeTestSet, seed: int) -> Iterator[Row]:

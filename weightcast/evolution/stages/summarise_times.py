@@ -19,7 +19,7 @@ from weightcast.core.training_curves import training_curves
 from weightcast.evolution.jobs import SummariseTimes
 from weightcast.evolution.summary import summary_over_times
 
-FREE = ("displacement", "sampling-floor", "exact-law")
+FREE = ("displacement", "last-snapshot", "sampling-floor", "exact-law")
 """Methods that train nothing."""
 
 

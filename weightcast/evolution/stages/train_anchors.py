@@ -4,6 +4,9 @@
 before, as in the paper (sequential aligning). ``joint``: all snapshots together by likelihood, from shared random
 weights, with a penalty on the first and second difference of the path of weights. ``bridged``: the same with further
 anchors between the snapshots, at which the samples are those of :mod:`weightcast.evolution.bridge`.
+
+Part of the training samples is set aside and chooses at which step to stop
+(:mod:`weightcast.evolution.validation`): few samples are known by heart long before the training ends.
 """
 
 from __future__ import annotations
@@ -24,15 +27,17 @@ from weightcast.evolution.bridge import Bridge
 from weightcast.evolution.config.anchors import AnchorKind, AnchorSettings
 from weightcast.evolution.density import StackedDensity
 from weightcast.evolution.jobs import TrainAnchors
-from weightcast.evolution.plan import left_out
+from weightcast.evolution.plan import seen_in
 from weightcast.evolution.state_space import state_space_of
+from weightcast.evolution.validation import DRAWN, credence, set_aside
 from weightcast.samples.snapshots import Snapshots
 
 
 @stage("train_anchors")
 def train_anchors(run: Run, settings: TrainAnchors, snapshots: Snapshots) -> Anchors:
     """Fit densities to the snapshots that a fold may see."""
-    seen = snapshots.without(left_out(settings.fold))
+    seen = seen_in(snapshots, settings.fold)
+    samples, validation = set_aside(seen.observed_train, settings.anchors.validation, settings.seed)
     seed = derive_seed(settings.seed, "anchors", settings.anchors_seed)
     density = StackedDensity.new(settings.density, state_space_of(seen, settings.density), seed)
     metadata = {
@@ -48,10 +53,11 @@ def train_anchors(run: Run, settings: TrainAnchors, snapshots: Snapshots) -> Anc
         settings.kind,
         density,
         seen.observed_times,
-        seen.observed_train,
+        samples,
         settings.anchors,
         seed,
         metadata,
+        validation if settings.anchors.validation > 0 else None,
     )
 
 
@@ -64,6 +70,7 @@ def fit_anchors(
     settings: AnchorSettings,
     seed: int,
     metadata: Mapping[str, Any] | None = None,
+    validation: Sequence[NDArray[np.float64]] | None = None,
 ) -> Anchors:
     """Fit densities to snapshots.
 
@@ -76,29 +83,56 @@ def fit_anchors(
         settings: training, penalties, bridge.
         seed: of initial weights and draws.
         metadata: to store with the anchors.
+        validation: further samples of each snapshot, which choose when the training stops; None: it goes to its end.
 
     Raises:
         TrainingDiverged: a loss or a gradient is not finite.
     """
     bridge_settings = settings.bridge if kind == "bridged" else settings.bridge.model_copy(update={"per_interval": 1})
-    bridge = Bridge(times, samples, density.space.describe()["kind"] == "counts", bridge_settings, seed)
-    if kind == "aligned":
-        weights, seconds = _fit_in_sequence(run, density, bridge, settings, seed)
+    counts = density.space.describe()["kind"] == "counts"
+    bridge = Bridge(times, samples, counts, bridge_settings, seed)
+    trusted = credence(times, [len(part) for part in samples], bridge.times)
+    aside = None
+    if validation is None:
+        training = settings.training.model_copy(update={"keep": "last"})
+        settings = settings.model_copy(update={"training": training})
     else:
-        weights, seconds = _fit_together(run, kind, density, bridge, settings, seed)
+        aside = Bridge(times, validation, counts, bridge_settings, seed).draw(DRAWN, derive_seed(seed, "validation"))
+    if kind == "aligned":
+        weights, seconds = _fit_in_sequence(run, density, bridge, aside, settings, seed)
+    else:
+        weights, seconds = _fit_together(run, kind, density, bridge, aside, trusted, settings, seed)
+    metrics = {
+        "negative_log_likelihood": _negative_log_likelihood(
+            density, weights, bridge.draw(500, derive_seed(seed, "anchors", "after"))
+        )
+    }
+    if aside is not None:
+        metrics["validation_negative_log_likelihood"] = _negative_log_likelihood(density, weights, aside)
     described = dict(metadata or {}) | {
         "anchors": kind,
         "snapshot_positions": bridge.snapshot_positions,
         "seconds": seconds,
-        "metrics": {"negative_log_likelihood": _negative_log_likelihood(density, weights, bridge, seed)},
+        "metrics": metrics,
     }
     return Anchors(bridge.times, weights.cpu(), density, described | run.described())
 
 
 def _fit_together(
-    run: Run, kind: AnchorKind, density: StackedDensity, bridge: Bridge, settings: AnchorSettings, seed: int
+    run: Run,
+    kind: AnchorKind,
+    density: StackedDensity,
+    bridge: Bridge,
+    aside: Tensor | None,
+    trusted: NDArray[np.float64],
+    settings: AnchorSettings,
+    seed: int,
 ) -> tuple[Tensor, float]:
-    """All anchors on a leading member axis."""
+    """All anchors on a leading member axis.
+
+    With a penalty on their path the likelihood of each counts as far as it is trusted [anchor], and all stop at the
+    same step: anchors of different steps would make no path.
+    """
     count = len(bridge.times)
     if kind == "independent":
         initial = torch.stack([density.initial_weights(derive_seed(seed, "anchor", member)) for member in range(count)])
@@ -106,26 +140,35 @@ def _fit_together(
         initial = density.initial_weights(derive_seed(seed, "anchor")).expand(count, -1)
     weights = run.place(initial.clone()).requires_grad_()
     penalised = kind != "independent"
+    counted = run.place(torch.from_numpy(trusted).float()) if penalised else 1.0
+    placed = None if aside is None else run.place(aside)
+
+    def validation() -> Tensor:
+        assert placed is not None
+        members = -density.log_prob(weights, placed).mean(1)
+        return (counted * members / trusted.sum()).sum().expand(count) if penalised else members
 
     def loss(step: int) -> Tensor:
         drawn = run.place(bridge.draw(settings.training.batch, derive_seed(seed, "anchors", step)))
-        members = -density.log_prob(weights, drawn).mean(1)
+        members = -counted * density.log_prob(weights, drawn).mean(1)
         if penalised:
             members = members + path_penalty(weights, settings.velocity_penalty, settings.curvature_penalty) / count
         return members
 
     # The penalty couples neighbours, but its gradient reaches each anchor's own weights: members may be stacked. Each
     # member's share of the penalty sums to the whole.
-    result = run.fit([weights], loss, settings.training, name=f"{kind} anchors", stacked=True)
+    validated = None if aside is None else validation
+    result = run.fit([weights], loss, settings.training, name=f"{kind} anchors", stacked=True, validation=validated)
     return weights.detach(), result.seconds
 
 
 def _fit_in_sequence(
-    run: Run, density: StackedDensity, bridge: Bridge, settings: AnchorSettings, seed: int
+    run: Run, density: StackedDensity, bridge: Bridge, aside: Tensor | None, settings: AnchorSettings, seed: int
 ) -> tuple[Tensor, float]:
     """One after the other, each from the weights of the one before, and each a training with a state of its own."""
     count = len(bridge.times)
     training = settings.training.model_copy(update={"steps": max(1, settings.training.steps // count)})
+    placed = None if aside is None else run.place(aside)
     current, aligned, seconds = run.place(density.initial_weights(derive_seed(seed, "anchor"))[None]), [], 0.0
     for position in range(count):
         weights = current.clone().requires_grad_()
@@ -134,7 +177,13 @@ def _fit_in_sequence(
             drawn = run.place(bridge.draw(settings.training.batch, derive_seed(seed, "anchors", position, step)))
             return -density.log_prob(weights, drawn[position : position + 1]).mean(1)
 
-        seconds += run.fit([weights], loss, training, name=f"aligned anchor {position}", stacked=True).seconds
+        def validation(weights: Tensor = weights, position: int = position) -> Tensor:
+            assert placed is not None
+            return -density.log_prob(weights, placed[position : position + 1]).mean(1)
+
+        validated = None if aside is None else validation
+        name = f"aligned anchor {position}"
+        seconds += run.fit([weights], loss, training, name=name, stacked=True, validation=validated).seconds
         current = weights.detach()
         aligned.append(current[0])
     return torch.stack(aligned), seconds
@@ -147,7 +196,7 @@ def path_penalty(weights: Tensor, velocity: float, curvature: float) -> Tensor:
 
 
 @torch.no_grad()
-def _negative_log_likelihood(density: StackedDensity, weights: Tensor, bridge: Bridge, seed: int) -> list[float]:
-    """Negative log-likelihood of fresh training samples at each anchor, for the record."""
-    drawn = bridge.draw(500, derive_seed(seed, "anchors", "after")).to(weights.device)
-    return [round(float(value), 5) for value in -density.log_prob(weights, drawn).mean(1)]
+def _negative_log_likelihood(density: StackedDensity, weights: Tensor, samples: Tensor) -> list[float]:
+    """Mean negative log-likelihood of samples [anchor, sample, dimension] at each anchor, for the record."""
+    found = -density.log_prob(weights, samples.to(weights.device)).mean(1)
+    return [round(float(value), 5) for value in found]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from weightcast.core.draws import Draws
@@ -19,8 +24,11 @@ from weightcast.evolution.config.flow import FlowArm, FlowObjective, FlowSetting
 from weightcast.evolution.control_path import ControlPath, encode_anchors
 from weightcast.evolution.flow import WeightFlow
 from weightcast.evolution.flow_artifact import FlowArtifact
+from weightcast.evolution.forecast import fit_damped_trends
 from weightcast.evolution.jobs import TrainFlow
-from weightcast.evolution.plan import left_out
+from weightcast.evolution.plan import seen_in
+from weightcast.evolution.validation import DRAWN, set_aside
+from weightcast.evolution.weight_path import weights_of
 from weightcast.samples.snapshots import Snapshots
 
 Loss = Callable[[int], Tensor]
@@ -30,17 +38,27 @@ Loss = Callable[[int], Tensor]
 def train_flow(run: Run, settings: TrainFlow, anchors: Anchors, snapshots: Snapshots) -> FlowArtifact:
     """Train one arm's flow from its anchors."""
     arm = settings.arm
-    seen = snapshots.without(left_out(settings.fold))
+    seen = seen_in(snapshots, settings.fold)
+    samples, aside = set_aside(seen.observed_train, settings.validation, settings.seed)
     seed = derive_seed(settings.seed, "flow", settings.flow_seed)
-    bridge = bridge_of(seen, anchors, arm, settings.bridge, seed)
+    bridge = bridge_of(seen, samples, anchors, arm, settings.bridge, seed)
     flow = new_flow(run, anchors, arm, settings.flow, seed)
+    untrained = {name: value.detach().clone() for name, value in flow.field.state_dict().items()}
     results = fit_flow(run, flow, anchors, bridge, arm.objective, settings.flow, seed)
+    kept: dict[str, Any] = {"kept": "flow"}
+    if arm.start == "anchors" and settings.validation > 0:
+        validation = bridge_of(seen, aside, anchors, arm, settings.bridge, seed)
+        kept = keep_better(run, flow, untrained, anchors, validation, seed)
+    path = weights_of(flow, seen.observed_times[0], seen.observed_times[-1], seen.observed_times)
+    trends = fit_damped_trends(anchors.density, seen.observed_times, path, seen.observed_train, seed)
     metadata = {
         "arm": settings.arm_name,
         "seed": settings.flow_seed,
         "fold": settings.fold,
         "times": seen.observed_times.tolist(),
         "dimensions": list(seen.dimensions),
+        "forecast": trends.describe(),
+        **kept,
         "anchors_digest": anchors.metadata["digest"],
         "config_digest": settings.digest,
         "data_digest": snapshots.digest,
@@ -64,13 +82,69 @@ def new_flow(run: Run, anchors: Anchors, arm: FlowArm, settings: FlowSettings, s
     return flow.to(run.device)
 
 
-def bridge_of(snapshots: Snapshots, anchors: Anchors, arm: FlowArm, settings: BridgeSettings, seed: int) -> Bridge:
-    """The samples that an arm's likelihood is of: at its anchors' times, and between them if the arm says so."""
+@torch.no_grad()
+def keep_better(
+    run: Run, flow: WeightFlow, untrained: dict[str, Tensor], anchors: Anchors, validation: Bridge, seed: int
+) -> dict[str, Any]:
+    """Put the spline through the anchors in the place of a flow whose training has made samples set aside less likely.
+
+    An untrained flow that starts from its anchors is their spline. Where values repeat, as many zeros do, a likelihood
+    has no upper bound, and a training can leave what the anchors had learned.
+
+    Args:
+        run: that it was trained in.
+        flow: trained, changed in place.
+        untrained: state of its field before.
+        anchors: that it starts from.
+        validation: samples that were set aside, at the anchors' times or at evenly spaced further ones.
+        seed: of the draw of these.
+
+    Returns:
+        which is kept, and the mean negative log-likelihood of both, for the artifact.
+    """
+    first, last = float(anchors.times[0]), float(anchors.times[-1])
+    drawn = run.place(validation.draw(DRAWN, derive_seed(seed, "flow-validation")))
+
+    def error() -> float:
+        weights = weights_of(flow, first, last, validation.times)
+        found = float(-anchors.density.log_prob(weights, drawn).mean())
+        return found if math.isfinite(found) else math.inf
+
+    trained = {name: value.clone() for name, value in flow.field.state_dict().items()}
+    errors = {"flow": error()}
+    flow.field.load_state_dict(untrained)
+    errors["spline"] = error()
+    kept = "flow" if errors["flow"] <= errors["spline"] else "spline"
+    if kept == "flow":
+        flow.field.load_state_dict(trained)
+    said = ", ".join(f"{name} {value:.6g}" for name, value in errors.items())
+    print(f"kept: the {kept}; negative log-likelihood of samples set aside: {said}", file=sys.stderr, flush=True)
+    return {"kept": kept, "validation": {name: min(value, sys.float_info.max) for name, value in errors.items()}}
+
+
+def bridge_of(
+    snapshots: Snapshots,
+    samples: Sequence[NDArray[np.float64]],
+    anchors: Anchors,
+    arm: FlowArm,
+    settings: BridgeSettings,
+    seed: int,
+) -> Bridge:
+    """The samples that an arm's likelihood is of: at its anchors' times, and between them if the arm says so.
+
+    Args:
+        snapshots: whose times are observed.
+        samples: of each observed one, or part of them [sample, dimension].
+        anchors: that the arm starts from.
+        arm: whose likelihood it is.
+        settings: how samples between snapshots are made.
+        seed: of their draws.
+    """
     between = arm.bridged or len(anchors.times) > len(snapshots.observed_times)
     parts = settings.per_interval if between else 1
     return Bridge(
         snapshots.observed_times,
-        snapshots.observed_train,
+        samples,
         snapshots.counts,
         settings.model_copy(update={"per_interval": parts}),
         seed,

@@ -7,14 +7,14 @@ from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
 from weightcast.evolution.baselines.flow_matching import FlowMatching, match_flow
 from weightcast.evolution.jobs import TrainFlowMatching
-from weightcast.evolution.plan import left_out
+from weightcast.evolution.plan import seen_in
 from weightcast.samples.snapshots import Snapshots
 
 
 @stage("train_flow_matching")
 def train_flow_matching(run: Run, settings: TrainFlowMatching, snapshots: Snapshots) -> FlowMatching:
     """Train one vector field that carries each snapshot to the next."""
-    seen = snapshots.without(left_out(settings.fold))
+    seen = seen_in(snapshots, settings.fold)
     seed = derive_seed(settings.seed, "flow-matching")
     metadata = {
         "fold": settings.fold,
