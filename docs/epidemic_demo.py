@@ -103,7 +103,7 @@ def learn(study: TimeStudy, snapshots: Snapshots, seed: int) -> WeightPath:
     anchors = fit_anchors(run, "bridged", density, *seen, study.anchors, seed)
     arm, settings = study.flow.arms[ARM], study.flow.of_arm(ARM)
     flow = new_flow(run, anchors, arm, settings, seed)
-    bridge = bridge_of(snapshots, anchors, arm, study.anchors.bridge, seed)
+    bridge = bridge_of(snapshots, snapshots.observed_train, anchors, arm, study.anchors.bridge, seed)
     fit_flow(run, flow, anchors, bridge, arm.objective, settings, seed)
     times, dimensions = snapshots.observed_times.tolist(), list(snapshots.dimensions)
     return WeightPath(flow.requires_grad_(False), density, {"times": times, "dimensions": dimensions})

@@ -15,7 +15,7 @@ from weightcast.core.artifact_header import read_metadata
 
 CONFIG = "tests/workflow/mini-time.yaml"
 METHODS = {
-    "flow-cde", "flow-paper", "displacement", "sampling-floor",
+    "flow-cde", "flow-paper", "displacement", "last-snapshot", "sampling-floor",
     *(f"{curve}-{kind}" for curve in ("linear", "pchip") for kind in ("aligned", "bridged")),
 }  # fmt: skip
 AFTER_FLOW = {"evaluate_flow", "summarise_times", "show_distributions", "map_path", "write_time_report"}
@@ -30,10 +30,12 @@ def across_time(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 
 def test_jobs_are_those_that_the_study_asks_for(across_time):
     folds, kinds_of_anchors, arms = 2, 2, 2  # all snapshots, and without the one that is left out
+    forecasts = 1  # of the last snapshot, by the first arm alone, with the anchors that it starts from
     assert across_time.announced() == {
-        **dict.fromkeys(("train_anchors", "evaluate_anchors"), kinds_of_anchors * folds),
-        **dict.fromkeys(("train_flow", "evaluate_flow"), arms * folds),
-        "evaluate_samples": folds,
+        "train_anchors": kinds_of_anchors * folds + forecasts,
+        "evaluate_anchors": kinds_of_anchors * folds,
+        **dict.fromkeys(("train_flow", "evaluate_flow"), arms * folds + forecasts),
+        "evaluate_samples": folds + forecasts,
         **dict.fromkeys(("resolve_config", "simulate_snapshots", "map_path", "show_distributions"), 1),
         **dict.fromkeys(("summarise_times", "write_time_report", "all"), 1),
     }  # fmt: skip
@@ -46,7 +48,10 @@ def test_tables_have_every_method_split_and_column(across_time):
 
     assert list(metrics) == ["study", "method", "split", "environment", "seed", "horizon", "metric", "value"]
     assert set(metrics.method) == METHODS
-    assert set(metrics.split) == {"observed", "unobserved", "held_out", "source"}
+    assert set(metrics.split) == {"observed", "unobserved", "held_out", "forecast", "source"}
+    forecasts = metrics[metrics.split == "forecast"]
+    assert set(forecasts.method) == {"flow-cde", "last-snapshot", "sampling-floor"}
+    assert "t=50" in set(forecasts.environment)
     assert set(metrics[metrics.split == "held_out"].environment) == {"t=25"}
     assert set(metrics[metrics.method == "flow-cde"].seed) == {0}
     assert not metrics.duplicated(["method", "split", "environment", "seed", "metric"]).any()

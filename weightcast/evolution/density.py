@@ -182,7 +182,9 @@ class Laws:
         repeated = [key for key, one in zip(keys, self.weights, strict=True) for _ in one]
         drawn = self.density.sample(torch.cat(self.weights), count, seed, repeated)
         parts = drawn.split([len(one) for one in self.weights])
-        return torch.stack([self._mixed(*law, seed, key) for *law, key in zip(parts, self.shares, keys, strict=True)])
+        return torch.stack(
+            [self._mixed(part, shares, seed, key) for part, shares, key in zip(parts, self.shares, keys, strict=True)]
+        )
 
     def log_prob(self, position: int, samples: Tensor) -> Tensor:
         """Log density of samples [sample, dimension] under the law at a position: [sample]."""

@@ -13,7 +13,8 @@ from weightcast.core.errors import InputError
 from weightcast.samples import checks
 from weightcast.samples.record import Loadings
 
-Matrix = NDArray[np.generic] | sparse.csr_matrix
+Matrix = Any
+"""An array [cell, column], or scipy's sparse matrix by rows, which has no types."""
 SPARSE = {"csr_matrix": sparse.csr_matrix, "csc_matrix": sparse.csc_matrix}
 
 
