@@ -41,7 +41,8 @@ import json, os, socket, sys
 REAL = {python!r}
 def start_on_its_own():
     os.execv(REAL, ["python", *sys.argv[1:]])
-if len(sys.argv) != 3 or not sys.argv[1].endswith({script!r}):  # its options say that several processes share a job
+alone = len(sys.argv) == 3 or sys.argv[3:] == ["--processes", "1"]  # several are started by the first of them
+if not alone or not sys.argv[1].endswith({script!r}):
     start_on_its_own()
 connection = socket.socket(socket.AF_UNIX)
 try:
