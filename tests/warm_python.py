@@ -29,8 +29,8 @@ from pathlib import Path
 SCRIPT = "run_stage.py"
 # Third-party modules that stages import; one that is absent, as an extra may be, is left to the job.
 LIBRARIES = (
-    "matplotlib.figure", "netCDF4", "ot", "pandas", "pydantic", "scipy.optimize", "scipy.stats", "sklearn.mixture",
-    "torch", "torchcde", "torchdiffeq", "xarray",
+    "matplotlib.figure", "netCDF4", "ot", "pandas", "pydantic", "pysindy", "safetensors.torch", "scipy.optimize",
+    "scipy.stats", "sklearn.mixture", "torch", "torchcde", "torchdiffeq", "torchmetrics", "xarray",
 )  # fmt: skip
 # What libraries read when they are imported: jobs for which these are others start on their own.
 READ_AT_IMPORT = ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "PYTHONHASHSEED", "VIRTUAL_ENV")
