@@ -228,7 +228,7 @@ class Density:
 
     @property
     def shares(self) -> Tensor:
-        """Of the components of a mixture [component]."""
+        """Shares of the components of a mixture [component]."""
         return self.laws.shares[0]
 
     def sample(self, n: int, seed: int = 0) -> Tensor:

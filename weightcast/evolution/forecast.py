@@ -75,7 +75,7 @@ class DampedTrends:
 
     @classmethod
     def described(cls, values: Any) -> DampedTrends:
-        """Of what :meth:`describe` gave.
+        """Make it again from what :meth:`describe` gave.
 
         Raises:
             InputError: dampings and shares are not as many, or no shares.
@@ -87,7 +87,7 @@ class DampedTrends:
 
     @classmethod
     def unlearned(cls, times: Sequence[float]) -> DampedTrends:
-        """With the prior's shares, where nothing was forecast; of snapshots at these times."""
+        """The prior's shares, where nothing was forecast, for snapshots at these times."""
         shares = _prior() / _prior().sum()
         return cls(_dampings(times), tuple(float(share) for share in shares))
 
