@@ -23,6 +23,7 @@ SUMMARY_COLUMNS = (
     "train_seconds",
     "adapt_seconds",
 )
+METRIC_COLUMNS = ("study", "method", "split", "environment", "seed", "horizon", "metric", "value")
 COST_COLUMNS = ("parameters", "train_seconds", "adapt_seconds")
 EXPLANATION_COLUMNS = (
     *("study", "method", "split", "environment", "seed", "sample"),
@@ -47,10 +48,16 @@ def read_metrics(path: str | Path) -> pd.DataFrame:
     Raises:
         InputError: as for `read_table`; also when the table has no rows.
     """
-    metrics = read_table(path, ("study", "method", "split", "environment", "seed", "horizon", "metric", "value"))
-    if metrics.empty:
-        raise InputError(f"{path}: found no rows, expected one or more")
-    return metrics
+    return _some(path, METRIC_COLUMNS)
+
+
+def read_case_metrics(path: str | Path) -> pd.DataFrame:
+    """The same with a column ``case`` before it: what was shown of environments.
+
+    Raises:
+        InputError: as for `read_metrics`.
+    """
+    return _some(path, ("case", *METRIC_COLUMNS))
 
 
 def read_method_costs(path: str | Path) -> pd.DataFrame:
@@ -119,10 +126,7 @@ def read_explanation(path: str | Path) -> pd.DataFrame:
     Raises:
         InputError: as for `read_table`; also when the table has no rows.
     """
-    explanation = read_table(path, EXPLANATION_COLUMNS)
-    if explanation.empty:
-        raise InputError(f"{path}: found no rows, expected one or more")
-    return explanation
+    return _some(path, EXPLANATION_COLUMNS)
 
 
 def read_novelty(path: str | Path) -> pd.DataFrame:
@@ -150,6 +154,14 @@ def read_open_directions(path: str | Path) -> pd.DataFrame:
         InputError: as for `read_table`.
     """
     return read_table(path, OPENNESS_COLUMNS)
+
+
+def _some(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
+    """A table that must have rows."""
+    table = read_table(path, columns)
+    if table.empty:
+        raise InputError(f"{path}: found no rows, expected one or more")
+    return table
 
 
 def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:

@@ -290,6 +290,11 @@ def trained_rivals(study: Study, table: EnvironmentTable) -> list[str]:
     return [name for name, settings in found.items() if settings is not None and observed_sources(study, table)]
 
 
+def regressed(study: Study) -> bool:
+    """Whether states are regressed on those before."""
+    return study.baselines.autoregression is not None or study.baselines.trees is not None
+
+
 def choosing_environments(study: Study, table: EnvironmentTable) -> list[str]:
     """Visible environments on which settings are chosen of what uses observed frames.
 

@@ -307,6 +307,12 @@ def _check(study: Study, source: str | Path) -> None:
             )
         _check_arm(study, arm, source)
     _check_published(study, source)
+    for name in ("autoregression", "trees"):
+        if getattr(study.baselines, name) is not None and data.grid != (1, 1):
+            raise InputError(
+                f"{source}: baselines.{name}: found it with a grid of {list(data.grid)}, expected null: states without "
+                "a grid alone are regressed"
+            )
     of_table = data.source == "table"
     if data.imported and not of_table and data.directory is None:
         raise InputError(f"{source}: data.directory: missing, expected the folder with your {data.source} files")
