@@ -19,6 +19,7 @@ from weightcast.core.environment_table import Environment
 from weightcast.core.provenance import file_digest
 from weightcast.core.run import Run
 from weightcast.environments.config.data import DataSettings
+from weightcast.environments.inputs import InputLayout
 from weightcast.environments.jobs import Rows
 from weightcast.environments.trajectory_manifest import TOGETHER, find_files
 from weightcast.trajectories import Trajectories, read_trajectories
@@ -97,7 +98,12 @@ class TrajectoryFolder:
         return self._groups.trajectories(self.file(environment), environment, channels)
 
     def read(
-        self, environments: Sequence[str], settings: DataSettings, part: Part, frames: int | None = None
+        self,
+        environments: Sequence[str],
+        settings: DataSettings,
+        part: Part,
+        frames: int | None = None,
+        inputs: bool = False,
     ) -> Tensor:
         """The trajectories of one part, of several environments.
 
@@ -107,6 +113,8 @@ class TrajectoryFolder:
                 (``DataSettings.of_role``), which a visible one's are as they stand in the configuration.
             part: train, validation or test: consecutive trajectories of a file, in this order.
             frames: only the first so many; all if None.
+            inputs: put what steps are shown of inputs behind the channels of the state
+                (:class:`weightcast.environments.inputs.InputLayout`): frames as predictors take them.
 
         Returns:
             float32 [environment, trajectory, frame, channel, y, x] in physical units, on the CPU. Without trajectories
@@ -115,11 +123,46 @@ class TrajectoryFolder:
         Raises:
             InputError: a file cannot be used.
         """
+        state = self._read(environments, settings, part, frames, settings.channels)
+        layout = InputLayout.of(settings)
+        if not (inputs and layout.shown):
+            return state
+        following = None if frames is None else min(frames + 1, settings.frames)  # a step is shown where it leads to
+        shown = layout.show(self.read_inputs(environments, settings, part, following))
+        return torch.cat([state, shown[:, :, :frames]], dim=3)
+
+    def read_inputs(
+        self, environments: Sequence[str], settings: DataSettings, part: Part, frames: int | None = None
+    ) -> Tensor:
+        """The inputs of the same trajectories, as they stand in the table.
+
+        Returns:
+            float32 [environment, trajectory, frame, column, y, x] in physical units, on the CPU; the columns are
+            ``settings.input_columns``, known as ``settings.inputs`` says, and over the horizon where they are of the
+            calendar. Without inputs there are no columns.
+
+        Raises:
+            InputError: a file cannot be used.
+        """
+        if settings.input_columns:
+            return self._read(environments, settings, part, frames, settings.input_columns)
+        state = self._read(environments, settings, part, frames, settings.channels)
+        return state[:, :, :, :0]
+
+    def _read(
+        self,
+        environments: Sequence[str],
+        settings: DataSettings,
+        part: Part,
+        frames: int | None,
+        channels: Sequence[str],
+    ) -> Tensor:
+        """Some variables of the files."""
         counts = settings.trajectories
         first = {"train": 0, "validation": counts.train, "test": counts.train + counts.validation}[part]
         chosen = slice(first, first + getattr(counts, part))
         expected: dict[str, Any] = {
-            "channels": settings.channels,
+            "channels": channels,
             "grid": settings.grid,
             "minimum_frames": settings.frames,
             "minimum_trajectories": counts.total,
@@ -152,6 +195,7 @@ class TrajectoryFolder:
         part: Part,
         frames: int | None = None,
         trajectories: int | None = None,
+        inputs: bool = False,
     ) -> Tensor:
         """The same of environments of several roles, whose files may hold different numbers of trajectories.
 
@@ -161,23 +205,26 @@ class TrajectoryFolder:
             part: train, validation or test.
             frames: only the first so many; all if None.
             trajectories: only the first so many of the part; all if None, and then they must be equally many.
+            inputs: as for :meth:`read`.
         """
         blocks = [
-            self.read([row.id for row in alike], settings.of_role(role), part, frames)[:, :trajectories]
+            self.read([row.id for row in alike], settings.of_role(role), part, frames, inputs)[:, :trajectories]
             for role, alike in groupby(rows, lambda row: row.role)
         ]
         return torch.cat(blocks)
 
-    def read_choosing(self, environments: Sequence[str], settings: DataSettings, frames: int | None = None) -> Tensor:
+    def read_choosing(
+        self, environments: Sequence[str], settings: DataSettings, frames: int | None = None, inputs: bool = False
+    ) -> Tensor:
         """Trajectories of visible environments on which a choice is made that fine-tuning on the first one depends on.
 
         These are the validation trajectories. Without any, they are the training trajectories but for the first, and
         where there is no other, that one, of which fine-tuning has seen the first frames.
         """
-        held_out = self.read(environments, settings, "validation", frames)
+        held_out = self.read(environments, settings, "validation", frames, inputs)
         if any_trajectory(held_out):
             return held_out
-        return without_first(self.read(environments, settings, "train", frames))
+        return without_first(self.read(environments, settings, "train", frames, inputs))
 
 
 def without_first(frames: Tensor) -> Tensor:

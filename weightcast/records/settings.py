@@ -9,6 +9,7 @@ from pydantic import Field
 from weightcast.core.config.settings import Settings
 
 Layout = Literal["tidy", "wide", "file-each"]
+CalendarInput = Literal["hour", "weekday", "season", "cycle"]
 
 
 class RecordSettings(Settings):
@@ -19,7 +20,8 @@ class RecordSettings(Settings):
     time: list[str] = Field(default_factory=list)
     """Column of times, or several as year, month, day, hour. Without any, rows (of wide tables) are steps."""
     columns: list[str] | None = None
-    """Columns of data.channels, in their order, where they are called otherwise; null: they are called so."""
+    """Columns of data.channels, then of data.inputs, in their order, where they are called otherwise; null: they are
+    called so."""
     parameters: dict[str, str] = Field(default_factory=dict)
     """Columns of numbers that never change in a place, by the names that parameters have in the table of
     environments."""
@@ -40,5 +42,8 @@ class RecordSettings(Settings):
     """Time at which the part that makes choices begins."""
     test_from: str = ""
     """Time at which the part that is tested on begins."""
+    cycle: int | None = Field(default=None, ge=2)
+    """Steps after which seasons come again, for ``cycle`` in ``data.calendar``: where times are numbers nothing else
+    says it."""
     left_out: list[str] = Field(default_factory=list)
     """Places of the table that are not used, by their ids."""

@@ -3,8 +3,8 @@
 Pooled coefficients are those of a ridge regression (A. E. Hoerl, R. W. Kennard, Ridge regression: biased estimation for
 nonorthogonal problems, Technometrics 12 (1970) 55) over all visible environments; its penalty draws them towards
 persistence. Of an environment of which a few frames are known, the pooled coefficients are the mean of a prior of
-Zellner's kind (A. Zellner, On assessing prior distributions and Bayesian regression analysis with g-prior distributions,
-1986): it counts as much as so many frames of an average environment.
+Zellner's kind (A. Zellner, On assessing prior distributions and Bayesian regression analysis with g-prior
+distributions, 1986): it counts as much as so many frames of an average environment.
 """
 
 from __future__ import annotations

@@ -112,6 +112,14 @@ DIRECTORY = """\
 OF_RECORDS = """\
   # How the table is read and cut: docs/own-data.md.
 """
+INPUTS = {
+    "inputs": """\
+  inputs: $inputs  # not forecast; known over the horizon of a forecast, in the past alone, or constant
+""",
+    "calendar": """\
+  calendar: $calendar  # the same, derived from dates
+""",
+}
 OF_A_BENCHMARK = """\
   # As the files say. Of those that train some may make choices instead: {train: 3, validation: 1, ...}. Of an unseen
   # environment unseen_train are shown, and none makes choices.
@@ -231,6 +239,8 @@ def fill_template(
         "directory": str(data[0]),
         "settings": {"frame_step": 1.0} if npy else {},
         "channels": list(found.channels),
+        "inputs": dict(found.inputs),
+        "calendar": list(found.calendar),
         "grid": list(found.grid),
         "frames": found.frames[0],
         "trained_frames": trained_frames,
@@ -271,7 +281,8 @@ def fill_template(
             _block({"files": [str(file) for file in data]}) + OF_RECORDS + _block({"settings": dict(settings or {})})
         )
     context = CONTEXT_OF_STATES if state else CONTEXT_OF_FIELDS
-    if state or found.periodic:
+    driven = [name for name in ("inputs", "calendar") if values[name]]
+    if (state or found.periodic) and not driven:
         context += OF_EQUATIONS
     told = WITH_PARAMETERS if table.parameter_names else WITHOUT_PARAMETERS
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
@@ -284,8 +295,9 @@ def fill_template(
         predictor=Template(MLP if state else UNET if local else FNO).substitute(
             modes=modes, hidden=HIDDEN, substeps=found.substeps
         ),
-        equations=Template(EQUATIONS).substitute(written) if state else "",
-        explain=EXPLAIN_STATES if state else EXPLAIN_FIELDS,
+        inputs="".join(Template(INPUTS[name]).substitute(written) for name in driven),
+        equations=Template(EQUATIONS).substitute(written) if state and not driven else "",
+        explain=EXPLAIN_FIELDS if not state else "" if driven else EXPLAIN_STATES,
         grid_comment="a state without a grid" if state else "points along y, x",
         source=source,
         split_comment=OF_A_BENCHMARK if benchmark else OF_WINDOWS if of_records else OF_ONE_FILE,

@@ -57,8 +57,8 @@ class AutoregressionSettings(Settings):
 
 
 class TreesSettings(Settings):
-    """Gradient-boosted trees of states without a grid: pooled, told mean and spread of a place's few frames, and of each
-    place's whole record."""
+    """Gradient-boosted trees of states without a grid: pooled, told mean and spread of a place's few frames, and of
+    each place's whole record."""
 
     iterations: list[Annotated[int, Field(ge=1, le=10_000)]] = Field(default=[30, 100], min_length=1)
     """Numbers of trees among which left-out visible environments choose."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from weightcast.core.methods import method
+from weightcast.core import methods
 from weightcast.core.outputs import Table
 from weightcast.core.significance import bootstrap_median, value_grid
 from weightcast.core.stage import stage
@@ -49,7 +49,7 @@ def summarise_observed(
     experts = read_metrics(references)
     experts = experts[experts["method"].str.startswith(REFERENCE)]
     told_nothing = pd.concat([read_metrics(path) for path in unadapted], ignore_index=True)
-    told_nothing = told_nothing[told_nothing["method"].map(lambda name: method(name).knows == "nothing")]
+    told_nothing = told_nothing[told_nothing["method"].map(lambda name: methods.method(name).knows == "nothing")]
     drawn = None if regressions is None else read_case_metrics(regressions)
     parts = []
     for case, path in zip(settings.cases, evaluations, strict=True):

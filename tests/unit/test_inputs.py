@@ -1,0 +1,218 @@
+"""Known inputs beside the state: from columns and dates to what a step is shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import xarray as xr
+import yaml
+from command_line import refused, run
+from record_files import PLACES, hours, series, write
+
+from weightcast.core.environment_table import read_environments
+from weightcast.core.errors import InputError
+from weightcast.environments.commands.source_data import check_source
+from weightcast.environments.config.data import DataSettings
+from weightcast.environments.config.study import load_study, parse_study
+from weightcast.environments.dataset import TrajectoryFolder
+from weightcast.environments.inputs import InputLayout
+from weightcast.environments.jobs import CutRecords, Plan
+from weightcast.environments.plan import trajectory_shards
+from weightcast.environments.stages.cut_records import cut_records
+from weightcast.records.calendar_inputs import calendar_values
+from weightcast.records.cell_times import NANOSECONDS
+from weightcast.records.step_calendar import DAY, StepCalendar
+from weightcast.trajectories import read_trajectories
+
+HOURS = StepCalendar("dates", float(pd.Timestamp("2020-01-01").value), 3600 * NANOSECONDS)
+SIX = (*PLACES, "hill", "lake")
+
+
+def angles(calendar: StepCalendar, name: str, *stamps: str) -> np.ndarray:
+    """What the calendar says of times, as an angle in turns."""
+    steps = np.array([calendar.index(stamp, "here") for stamp in stamps])
+    sines = calendar_values(calendar, [name], steps, "here")
+    np.testing.assert_allclose((sines**2).sum(-1), 1.0)
+    return np.arctan2(sines[:, 0], sines[:, 1]) / (2 * np.pi) % 1
+
+
+def test_the_calendar_comes_round_with_days_weeks_and_years() -> None:
+    assert angles(HOURS, "hour", "2020-01-01T00:00", "2020-03-05T06:00", "2020-07-01T18:00") == pytest.approx(
+        [0, 0.25, 0.75]
+    )
+    # 2020-01-06 was a Monday.
+    assert angles(HOURS, "weekday", "2020-01-06", "2020-01-07", "2020-01-12T12:00") == pytest.approx(
+        [0, 1 / 7, 6.5 / 7]
+    )
+    season = angles(HOURS, "season", "2020-01-01", "2020-07-01", "2021-01-01", "2021-12-31")
+    assert season == pytest.approx([0, 182 / 365.2425, 0, 364 / 365.2425])
+
+
+def test_months_have_seasons() -> None:
+    months = StepCalendar("months", 12 * 1999.0 + 11, 1.0)  # from December 1999 on
+    values = calendar_values(months, ["season"], np.arange(14), "here")
+    np.testing.assert_allclose(values[1], [0, 1], atol=1e-12)
+    np.testing.assert_allclose(values[0], values[12], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("calendar", "name", "words"),
+    [
+        (StepCalendar("numbers", 0.0, 1.0), "hour", ("times that are numbers", "expected dates")),
+        (StepCalendar("dates", 0.0, DAY), "hour", ("hour and steps of 1 day", "shorter")),
+        (StepCalendar("dates", 0.0, 7 * DAY), "weekday", ("steps of 1 week", "shorter")),
+        (StepCalendar("months", 0.0, 12.0), "season", ("steps of 1 year", "shorter")),
+    ],
+)
+def test_what_never_changes_is_refused(calendar: StepCalendar, name: str, words: tuple[str, ...]) -> None:
+    with pytest.raises(InputError) as caught:
+        calendar_values(calendar, [name], np.zeros(1, np.int64), "file")
+    for word in ("file", *words):
+        assert word in str(caught.value)
+
+
+def test_a_step_is_shown_both_of_its_ends_but_not_what_nobody_knows() -> None:
+    layout = InputLayout(ahead=(0,), once=(2,), past=(1,))
+    columns = torch.arange(12.0).view(1, 4, 3, 1, 1)  # [trajectory, frame, column, y, x]
+    shown = layout.show(columns)[0, :, :, 0, 0]
+    assert shown.tolist() == [[0, 3, 2, 1], [3, 6, 5, 4], [6, 9, 8, 7], [9, 9, 11, 10]]
+    assert (layout.shown, layout.held) == (4, 1)
+    assert layout.names(["rain", "humidity", "height"]) == ["rain", "rain (next)", "height", "humidity"]
+
+
+def table_lines() -> list[str]:
+    """Ozone, a temperature that is 100 times as much and 3 hours ahead, a height that differs by place."""
+    lines = ["station,datetime,ozone,T (degC),height"]
+    for number, place in enumerate(SIX):
+        values = series(number, 303)
+        lines += [
+            f"{place},{time},{values[step]},{100 * values[step + 3]:.6g},{10 * number}"
+            for step, time in enumerate(hours(300))
+        ]
+    return lines
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "air.csv", table_lines())
+    return tmp_path
+
+
+INIT = ("init", "--kind", "environments", "--data", "air.csv", "--environment", "station", "--state", "ozone")
+
+
+def test_a_table_with_inputs_from_init_to_what_predictors_take(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--past-inputs", "T", "--constants", "height", "--calendar", "hour", "-o", "my.yaml")
+    shown, _ = run(capsys, *INIT, *options)
+    assert "inputs T (degC), known in the past alone, height (unit unknown), constant in a place" in shown
+    study = load_study("my.yaml")
+    data = study.data
+    assert (data.channels, data.inputs, data.calendar) == (["ozone"], {"T": "past", "height": "constant"}, ["hour"])
+    assert data.settings["columns"] == ["ozone", "T (degC)", "height"]
+    assert study.context is not None and study.context.equations is None and study.baselines.equations is None
+    plan = Plan(study, read_environments(Path("my-environments.csv")))
+    assert check_source(study, plan.table, "my.yaml") == []
+
+    shard, ids = next(iter(trajectory_shards(study, plan.table).items()))
+    output = folder / "trajectories" / f"{shard}.csv"
+
+    output.parent.mkdir()
+    cut_records.function(
+        SimpleNamespace(outputs={"output": output}), CutRecords.of(plan, shard), [Path("air.csv")]
+    ).save(output)
+    read = TrajectoryFolder(output.parent)
+    state = read.read(ids, data, "train", 5)
+    columns = read.read_inputs(ids, data, "train", 8)
+    frames = read.read(ids, data, "train", 5, inputs=True)
+    assert columns.shape[2:4] == (8, 4) and data.input_columns == ["T", "height", "hour_sin", "hour_cos"]
+    torch.testing.assert_close(columns[:, :, :2, 0], 100 * read.read(ids, data, "train", 5)[:, :, 3:, 0])
+    numbers = torch.tensor([10.0 * SIX.index(id) for id in ids])
+    assert (columns[:, :, :, 1, 0, 0] == numbers[:, None, None]).all()
+    torch.testing.assert_close(frames[:, :, :, :1], state)
+    torch.testing.assert_close(frames[:, :, :, 1:, 0, 0], columns[:, :, :5, [1, 2, 3, 0], 0, 0])
+    # Windows of the first trajectory begin with the table, at midnight.
+    torch.testing.assert_close(
+        columns[0, 0, :, 3, 0, 0], torch.cos(2 * torch.pi * torch.arange(8) / 24), rtol=1e-5, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--inputs", "T", "--past-inputs", "T"), ("--past-inputs", "found T beside another use")),
+        (("--inputs", "ozone"), ("--inputs", "found ozone beside another use")),
+        (("--inputs", "station"), ("column station", "--inputs beside another use")),
+        (("--inputs", "wind"), ("air.csv", "wind", "--inputs")),
+        (("--constants", "T"), ("air.csv", "T", "said to be constant")),
+    ],
+)
+def test_inputs_that_are_none_are_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    refused(capsys, *INIT, *options, "-o", "my.yaml", words=words, output=Path("my.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        ({"data": {"inputs": {"ozone": "past"}}}, ("data.inputs", "found 'ozone'", "another name")),
+        ({"data": {"inputs": {"hour_sin": "past"}}}, ("data.inputs", "found 'hour_sin'", "another name")),
+        ({"data": {"inputs": {"T": "tomorrow"}}}, ("data.inputs.T", "found 'tomorrow'")),
+        ({"context": {"equations": {"degree": 2}}}, ("context.equations", "data.inputs", "state alone")),
+        ({"explain": {"degree": 2}}, ("explain.equations", "data.inputs")),
+        ({"data": {"source": "npz", "directory": "there", "files": []}}, ("data.inputs", "'npz'", "table or netcdf")),
+    ],
+)
+def test_a_study_refuses_what_cannot_be_driven(folder, capsys, edit: dict, words: tuple[str, ...]) -> None:
+    run(capsys, *INIT, "--inputs", "T", "--calendar", "hour", "-o", "my.yaml")
+    config = yaml.safe_load(Path("my.yaml").read_text())
+    for section, keys in edit.items():
+        config[section] = (config.get(section) or {}) | keys
+    with pytest.raises(InputError) as caught:
+        parse_study(config, "my.yaml")
+    for word in ("my.yaml", *words):
+        assert word in str(caught.value)
+
+
+def test_inputs_of_fields_may_lack_dimensions(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    field = random.normal(size=(2, 5, 3, 4)).astype("float32")  # [trajectory, time, y, x]
+    mask, control, height = random.normal(size=(3, 4)), random.normal(size=(5, 2)), 7.0
+    xr.Dataset(
+        {
+            "h": (("trajectory", "time", "y", "x"), field),
+            "mask": (("y", "x"), mask),
+            "control": (("time", "trajectory"), control),
+            "height": ((), height),
+        }
+    ).to_netcdf(tmp_path / "a.nc")
+    found = read_trajectories(tmp_path / "a.nc", inputs=["mask", "control", "height"])
+    assert found.channels == ("h", "mask", "control", "height")
+    np.testing.assert_array_equal(found.values[:, :, 0], field)
+    np.testing.assert_allclose(found.values[:, :, 1], np.broadcast_to(mask, field.shape), rtol=1e-6)
+    np.testing.assert_allclose(
+        found.values[:, :, 2], np.broadcast_to(control.T[:, :, None, None], field.shape), rtol=1e-6
+    )
+    assert (found.values[:, :, 3] == height).all()
+    with pytest.raises(InputError, match="channel mask: found dimensions"):
+        read_trajectories(tmp_path / "a.nc", channels=["mask"])
+
+
+def test_without_inputs_there_are_no_columns(tmp_path: Path) -> None:
+    data = DataSettings(
+        source="netcdf", directory="d", channels=["h"], grid=(3, 4), frames=5, trained_frames=3,
+        trajectories={"train": 1, "validation": 0, "test": 1},
+    )  # fmt: skip
+    field = np.random.default_rng(0).normal(size=(2, 5, 3, 4)).astype("float32")
+    xr.Dataset({"h": (("trajectory", "time", "y", "x"), field)}).to_netcdf(tmp_path / "a.nc")
+    folder = TrajectoryFolder(tmp_path)
+    assert folder.read_inputs(["a"], data, "train").shape == (1, 1, 5, 0, 3, 4)
+    assert folder.read(["a"], data, "test", inputs=True).equal(folder.read(["a"], data, "test"))

@@ -1,0 +1,72 @@
+"""What the calendar says of a step, as numbers: the hour of the day, the day of the week, the season.
+
+Each is an angle, given by its sine and cosine, so that the last hour of a day is as near to the first one as any two
+neighbours are. An hour is that of the times in the table: of dates with offsets, UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from weightcast.core.errors import InputError
+from weightcast.records.settings import CalendarInput
+from weightcast.records.step_calendar import DAY, StepCalendar
+
+PERIODS = {"hour": DAY, "weekday": 7 * DAY, "season": round(365.2425 * DAY)}
+"""Nanoseconds after which each comes again: the Gregorian year on average."""
+
+
+def calendar_values(
+    calendar: StepCalendar, names: Sequence[CalendarInput], steps: NDArray[np.int64], where: str
+) -> NDArray[np.float64]:
+    """Sines and cosines of what the calendar says.
+
+    Args:
+        calendar: whose steps they are.
+        names: of what is said.
+        steps: numbers of steps, of any shape; they may lie behind the table's last one.
+        where: is named in messages.
+
+    Returns:
+        float64 [..., 2 * name], in the order of :func:`weightcast.records.calendar_columns.calendar_columns`.
+
+    Raises:
+        InputError: times of the table are no dates, or steps are so long that it would never change.
+    """
+    if not names:
+        return np.empty((*steps.shape, 0))
+    if calendar.kind == "numbers":
+        raise InputError(f"{where}: calendar: found {', '.join(names)} and times that are numbers, expected dates")
+    columns = []
+    for name in names:
+        period = PERIODS[name]
+        if _step(calendar) >= period:
+            raise InputError(
+                f"{where}: calendar: found {name} and steps of {calendar.words}, expected shorter steps: it is the "
+                "same, or says nothing, in all of them"
+            )
+        share = _share(calendar, name, steps)
+        angle = 2 * np.pi * share
+        columns += [np.sin(angle), np.cos(angle)]
+    return np.stack(columns, axis=-1)
+
+
+def _share(calendar: StepCalendar, name: CalendarInput, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+    """How much of its period is over at each step."""
+    if calendar.kind == "months":  # which have nothing but a season
+        return (int(calendar.origin) + int(calendar.step) * steps) % 12 / 12
+    times = int(calendar.origin) + int(calendar.step) * steps
+    if name == "season":  # years differ in length, and each begins its own
+        stamps = pd.DatetimeIndex(times.ravel())
+        since = np.asarray(stamps - stamps.to_period("Y").start_time, "timedelta64[ns]").astype(np.int64)
+        return since.reshape(steps.shape) / PERIODS[name]
+    offset = 3 * DAY if name == "weekday" else 0  # 1970 began on a Thursday
+    return (times + offset) % PERIODS[name] / PERIODS[name]
+
+
+def _step(calendar: StepCalendar) -> float:
+    return calendar.step * (PERIODS["season"] / 12 if calendar.kind == "months" else 1)
