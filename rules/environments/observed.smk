@@ -124,6 +124,7 @@ if OBSERVED:
         output:
             metrics=f"{RESULTS}/observed.csv",
             summary=f"{RESULTS}/report/observed_summary.csv",
+            verdict=f"{RESULTS}/verdict.csv",
         log:
             f"{LOGS}/report/observed.log",
         conda:

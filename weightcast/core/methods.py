@@ -30,7 +30,8 @@ RETRIEVED, WEIGHTED_EXPERTS = "retrieved-expert", "weighted-experts" + ENSEMBLE
 """The visible environments' expert that a few frames speak for, and all of them weighted."""
 CODE_ADAPTATION = "code-adaptation"
 """The context base without its prior: the code of least residual that is reached from the mean one."""
-FINETUNE_LORA = "finetune-lora"
+FINETUNE_PREFIX = "finetune-"
+FINETUNE_LORA = FINETUNE_PREFIX + "lora"
 IN_CONTEXT = "in-context"
 """A larger network that is shown the frames beside the state that it steps."""
 EQUATIONS = "sparse-equations"
@@ -40,7 +41,8 @@ AUTOREGRESSION, TREES = "autoregression", "trees"
 OWN_PREFIX = "own-"
 """Begins the name of a regression that is fitted to the very environment's whole record."""
 FLOW_PREFIX = "flow-"
-SKILL_FLOOR = ("persistence", "climatology", "damped-persistence")
+SEASONAL_PERSISTENCE, SEASONAL_CLIMATOLOGY = "seasonal-persistence", "seasonal-climatology"
+SKILL_FLOOR = ("persistence", "climatology", "damped-persistence", SEASONAL_PERSISTENCE, SEASONAL_CLIMATOLOGY)
 """Forecasts without any network: whoever is no better than these has no skill."""
 _NOT_TOLD = (
     *SKILL_FLOOR,
@@ -205,6 +207,18 @@ _KNOWN = (
         "baseline",
         "Damped persistence",
         "the first frame's anomaly, faded towards climatology by regression at every lag; no network",
+    ),
+    Method(
+        SEASONAL_PERSISTENCE,
+        "baseline",
+        "Seasonal persistence",
+        "the first frame, changed as the visible environments' climatology by season changes; no network",
+    ),
+    Method(
+        SEASONAL_CLIMATOLOGY,
+        "baseline",
+        "Seasonal climatology",
+        "the visible environments' harmonic mean by hour, weekday, season or cycle; no network",
     ),
     Method(
         AUTOREGRESSION,

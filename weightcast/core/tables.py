@@ -33,10 +33,12 @@ LABEL_COLUMNS = ("base", "component", "share", "regression_error", "explained", 
 NOVELTY_COLUMNS = ("study", "method", "split", "environment", "seed", "reference", "measure", "value", "yardstick")
 ATTENTION_COLUMNS = ("arm", "block", "layer", "attended", "share", "even")
 OPENNESS_COLUMNS = ("case", "environment", "split", "quantity", "spread", "explained", "error")
+VERDICT_COLUMNS = ("question", "answer", "method", "other", "ratio", "low", "high", "p", "n")
 CURVE_COLUMNS = ("stage", "artifact", "training", "step", "part", "value")
 _TEXT = frozenset(
     {"study", "method", "split", "environment", "metric", "stage", "artifact", "space", "base", "equation", "term"}
     | {"training", "part", "parameter", "reference", "measure", "arm", "layer", "attended", "case", "quantity"}
+    | {"question", "answer", "other"}
 )
 _INTEGERS = frozenset({"step", "component", "block", "seed", "sample", "horizon", "n"})
 _COUNTS = frozenset({"parameters", "member", "members"})  # whole numbers too, where none is missing
@@ -145,6 +147,15 @@ def read_attention(path: str | Path) -> pd.DataFrame:
         InputError: as for `read_table`.
     """
     return read_table(path, ATTENTION_COLUMNS)
+
+
+def read_verdict(path: str | Path) -> pd.DataFrame:
+    """verdict.csv, as `weightcast.environments.advice.give_advice` answers; nothing in it of a study that cannot tell.
+
+    Raises:
+        InputError: as for `read_table`.
+    """
+    return read_table(path, VERDICT_COLUMNS)
 
 
 def read_open_directions(path: str | Path) -> pd.DataFrame:

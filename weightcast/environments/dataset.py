@@ -213,6 +213,16 @@ class TrajectoryFolder:
         ]
         return torch.cat(blocks)
 
+    def read_inputs_of_roles(
+        self, rows: Sequence[Environment], settings: DataSettings, part: Part, frames: int | None = None
+    ) -> Tensor:
+        """The inputs, likewise: see :meth:`read_inputs` and :meth:`read_roles`."""
+        blocks = [
+            self.read_inputs([row.id for row in alike], settings.of_role(role), part, frames)
+            for role, alike in groupby(rows, lambda row: row.role)
+        ]
+        return torch.cat(blocks)
+
     def read_choosing(
         self, environments: Sequence[str], settings: DataSettings, frames: int | None = None, inputs: bool = False
     ) -> Tensor:

@@ -1,4 +1,5 @@
-"""What the calendar says of a step, as numbers: the hour of the day, the day of the week, the season.
+"""What the calendar says of a step, as numbers: the hour of the day, the day of the week, the season, or its place in a
+cycle of so many steps.
 
 Each is an angle, given by its sine and cosine, so that the last hour of a day is as near to the first one as any two
 neighbours are. An hour is that of the times in the table: of dates with offsets, UTC.
@@ -16,6 +17,7 @@ from weightcast.core.errors import InputError
 from weightcast.records.settings import CalendarInput
 from weightcast.records.step_calendar import DAY, StepCalendar
 
+CYCLE = "cycle"
 PERIODS = {"hour": DAY, "weekday": 7 * DAY, "season": round(365.2425 * DAY)}
 """Nanoseconds after which each comes again: the Gregorian year on average."""
 
@@ -39,12 +41,17 @@ def calendar_values(
     """
     if not names:
         return np.empty((*steps.shape, 0))
-    if calendar.kind == "numbers":
-        raise InputError(f"{where}: calendar: found {', '.join(names)} and times that are numbers, expected dates")
+    dated = [name for name in names if name != CYCLE]
+    if calendar.kind == "numbers" and dated:
+        raise InputError(
+            f"{where}: calendar: found {', '.join(dated)} and times that are numbers, expected dates, or {CYCLE} "
+            "with as many steps as settings.cycle says"
+        )
+    if CYCLE in names and calendar.cycle is None:
+        raise InputError(f"{where}: calendar: found {CYCLE} without settings.cycle, expected how many steps it has")
     columns = []
     for name in names:
-        period = PERIODS[name]
-        if _step(calendar) >= period:
+        if name != CYCLE and _step(calendar) >= PERIODS[name]:
             raise InputError(
                 f"{where}: calendar: found {name} and steps of {calendar.words}, expected shorter steps: it is the "
                 "same, or says nothing, in all of them"
@@ -57,6 +64,9 @@ def calendar_values(
 
 def _share(calendar: StepCalendar, name: CalendarInput, steps: NDArray[np.int64]) -> NDArray[np.float64]:
     """How much of its period is over at each step."""
+    if name == CYCLE:
+        assert calendar.cycle is not None
+        return steps % calendar.cycle / calendar.cycle
     if calendar.kind == "months":  # which have nothing but a season
         return (int(calendar.origin) + int(calendar.step) * steps) % 12 / 12
     times = int(calendar.origin) + int(calendar.step) * steps

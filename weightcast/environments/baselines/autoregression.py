@@ -68,7 +68,8 @@ class Moments:
         design = scale.design(records.before)
         design = design.reshape(len(design), -1, design.shape[-1])
         made = (records.increments / scale.increment).reshape(len(design), design.shape[1], -1)
-        whole = np.isfinite(design).all(axis=2) & np.isfinite(made).all(axis=2)  # a step with a gap tells nothing
+        # A step with a gap tells nothing.
+        whole = np.asarray(np.isfinite(design).all(axis=2) & np.isfinite(made).all(axis=2))
         design, made = np.where(whole[..., None], design, 0.0), np.where(whole[..., None], made, 0.0)
         turned = design.swapaxes(1, 2)
         return cls(turned @ design, turned @ made, whole.sum(axis=1).astype(float))
@@ -212,4 +213,4 @@ class AutoregressionFits:
 
 def _solved(matrix: Floats, right: Floats) -> Floats:
     """A solution of least norm where there are several: inputs may say the same twice."""
-    return np.linalg.lstsq(matrix, right, rcond=1e-10)[0]
+    return np.asarray(np.linalg.lstsq(matrix, right, rcond=1e-10)[0], np.float64)

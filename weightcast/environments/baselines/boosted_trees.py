@@ -19,6 +19,8 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from weightcast.environments.baselines.next_frame import Floats, Records, error, folds
 from weightcast.environments.config.baselines import TreesSettings
 
+MOST = 1e30
+"""That trees are asked about: a forecast that diverges goes no further."""
 MOST_ROWS = 100_000
 """Steps that trees are fitted to; of more, evenly spread trajectories are taken."""
 
@@ -46,8 +48,7 @@ class BoostedTrees:
     def __call__(self, told: Floats) -> Floats:
         """Increments [environment, trajectory, channel] of what steps are told [environment, trajectory, number]."""
         rows = _with_places(told, self.places).reshape(-1, told.shape[-1] + self.places.shape[-1])
-        # A forecast that has diverged is no number that trees could be asked about.
-        rows = np.nan_to_num(rows, posinf=np.finfo(np.float32).max, neginf=np.finfo(np.float32).min)
+        rows = np.clip(rows, -MOST, MOST)
         made = np.stack([trees.predict(rows) for trees in self.of_channel], axis=-1)
         return np.asarray(made.reshape(*told.shape[:-1], -1), np.float64)
 

@@ -19,10 +19,11 @@ from weightcast.core.run import Run
 from weightcast.core.stage import stage
 from weightcast.environments.baselines.autoregression import AutoregressionFits
 from weightcast.environments.baselines.boosted_trees import TreeFits
-from weightcast.environments.baselines.next_frame import Fitted, Records, roll_out
+from weightcast.environments.baselines.next_frame import Fits, Fitted, Records, roll_out
 from weightcast.environments.config.evaluation import ObservedCase
-from weightcast.environments.dataset import TrajectoryFolder
+from weightcast.environments.dataset import Part, TrajectoryFolder
 from weightcast.environments.evaluation import Row, TestSet
+from weightcast.environments.inputs import InputLayout
 from weightcast.environments.jobs import EvaluateRegressions
 from weightcast.environments.observe import observe
 
@@ -42,7 +43,7 @@ def evaluate_regressions(run: Run, settings: EvaluateRegressions, trajectories: 
     train, held_out = source.records(visible, "train"), source.choosing(visible)
     scored = _Scored(TestSet.read(settings, trajectories, torch.device("cpu")), source.test())
     short, judged = train.until(data.trained_frames), held_out.until(data.trained_frames)
-    families = {}
+    families = dict[str, Fits]()
     if settings.autoregression is not None:
         families[AUTOREGRESSION] = AutoregressionFits(short, judged, settings.autoregression)
     if settings.trees is not None:
@@ -85,14 +86,14 @@ class _Source:
     settings: EvaluateRegressions
     trajectories: TrajectoryFolder
 
-    def records(self, ids: list[str], part: str) -> Records:
+    def records(self, ids: list[str], part: Part) -> Records:
         """All trajectories of a part."""
         rows = [self.settings.table[id] for id in ids]
-        return self._of(self.trajectories.read_roles(rows, self.settings.data, part))
+        return self._of(self.trajectories.read_roles(rows, self.settings.data, part, inputs=True))
 
     def choosing(self, ids: list[str]) -> Records:
         """What choices are made on."""
-        return self._of(self.trajectories.read_choosing(ids, self.settings.data))
+        return self._of(self.trajectories.read_choosing(ids, self.settings.data, inputs=True))
 
     def test(self) -> Records:
         """What is forecast, of all environments."""
@@ -102,11 +103,13 @@ class _Source:
         """What a case shows of environments: the same as to all others."""
         settings = self.settings
         rows = [settings.table[id] for id in ids]
-        whole = self.trajectories.read_roles(rows, settings.data, "train", case.frames, trajectories=1)
-        return self._of(observe(whole, case, ids, settings.seed))
+        whole = self.trajectories.read_roles(rows, settings.data, "train", case.frames, trajectories=1, inputs=True)
+        states = len(settings.data.channels)
+        spoilt = observe(whole[:, :, :, :states], case, ids, settings.seed)
+        return self._of(torch.cat([spoilt, whole[:, :, :, states:]], dim=3))
 
     def _of(self, frames: torch.Tensor) -> Records:
-        return Records.of(frames, len(self.settings.data.channels))
+        return Records.of(frames, len(self.settings.data.channels), InputLayout.of(self.settings.data).held)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from weightcast.core import methods
 from weightcast.core.outputs import Table
 from weightcast.core.significance import bootstrap_median, value_grid
 from weightcast.core.stage import stage
-from weightcast.core.tables import read_case_metrics, read_metrics
+from weightcast.core.tables import VERDICT_COLUMNS, read_case_metrics, read_metrics
+from weightcast.environments.advice import advice_rows, give_advice
 from weightcast.environments.jobs import SummariseObserved
 
 if TYPE_CHECKING:
@@ -64,7 +65,11 @@ def summarise_observed(
         parts.append(rows)
     metrics = pd.concat(parts, ignore_index=True)
     summary = medians(metrics[metrics["horizon"] == settings.trained_horizon], settings.bootstrap)
-    return {"metrics": Table(metrics), "summary": Table(summary)}
+    answers = give_advice(metrics, settings.cases, settings.trained_horizon)
+    for answer in answers:
+        print(answer.answer, flush=True)
+    verdict = pd.DataFrame(advice_rows(answers), columns=list(VERDICT_COLUMNS))
+    return {"metrics": Table(metrics), "summary": Table(summary), "verdict": Table(verdict)}
 
 
 def medians(metrics: pd.DataFrame, draws: int) -> pd.DataFrame:
