@@ -102,8 +102,14 @@ def _add_table_arguments(table: argparse._ArgumentGroup) -> None:
     table.add_argument(
         "--calendar",
         nargs="+",
-        choices=("hour", "weekday", "season"),
+        choices=("hour", "weekday", "season", "cycle"),
         help="what of the dates predictors see beside the state; default: nothing",
+    )
+    table.add_argument(
+        "--cycle",
+        type=int,
+        metavar="N",
+        help="steps after which seasons come again; default: where times are numbers, found by autocorrelation",
     )
     table.add_argument("--parameters", nargs="+", metavar="COLUMN", help="numbers that never change in a place")
     table.add_argument(

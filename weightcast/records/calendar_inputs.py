@@ -8,6 +8,7 @@ neighbours are. An hour is that of the times in the table: of dates with offsets
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from weightcast.core.errors import InputError
 from weightcast.records.settings import CalendarInput
 from weightcast.records.step_calendar import DAY, StepCalendar
 
-CYCLE = "cycle"
+CYCLE: Final = "cycle"
 PERIODS = {"hour": DAY, "weekday": 7 * DAY, "season": round(365.2425 * DAY)}
 """Nanoseconds after which each comes again: the Gregorian year on average."""
 

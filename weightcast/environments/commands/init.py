@@ -30,6 +30,7 @@ OF_TABLES = (
     "--time",
     "--state",
     "--calendar",
+    "--cycle",
     "--parameters",
     "--frames",
     "--gap",

@@ -60,6 +60,12 @@ MLP = """\
   activation: silu  # or tanh, gelu
   integrator: rk4  # the network is the rate of change; or map: it is the step from a frame to the next
   substeps: $substeps  # of the integrator, between two frames; more for what changes much within a frame"""
+MLP_OF_RECORDS = """\
+  kind: mlp  # for a state without a grid
+  width: $hidden  # of the hidden layers; more for rich dynamics, at the square of the weights
+  depth: 2  # hidden layers
+  activation: silu  # or tanh, gelu
+  integrator: map  # from a step to the next; rk4: the network is the rate of change, four times as slow"""
 CONTEXT_OF_FIELDS = """\
   maps: [linear, film]  # from codes to weights; visible environments that are left out choose
   dimensions: $dimensions  # numbers of a code, likewise
@@ -88,6 +94,10 @@ OF_EQUATIONS = """\
 """
 EQUATIONS = """\
   equations: {degree: 2, frames: $choice_frames}  # sparse, refitted to the frames; null: none
+"""
+REGRESSIONS = """\
+  autoregression: {penalties: [0.0001, 0.001, 0.01, 0.1]}  # linear, of a state without a grid; null: none
+  trees: {iterations: [30, 100], leaves: [4, 16]}  # gradient-boosted, likewise; null: none
 """
 EXPLAIN_FIELDS = """\
 explain: {equations: false, attention: true}  # where the encoder of weights looks
@@ -261,7 +271,7 @@ def fill_template(
         "equations_of_context": {"degree": 2} if state else {"degree": 3, "waves": FORCES},
         "choice_folds": 3 if visible <= FEW_JUDGES else 1,
         "choice_frames": min(trained_frames, 20 if state else 10),
-        "observed": observed_cases(trained_frames, benchmark),
+        "observed": record_cases(found.frames[0]) if of_records else observed_cases(trained_frames, benchmark),
         "pooled": min(12 if state else 8, visible),
         "shard_environments": min(12 if state else 6, visible),
         "members": MEMBERS,
@@ -282,7 +292,8 @@ def fill_template(
         )
     context = CONTEXT_OF_STATES if state else CONTEXT_OF_FIELDS
     driven = [name for name in ("inputs", "calendar") if values[name]]
-    if (state or found.periodic) and not driven:
+    equations = state and not driven and not of_records
+    if equations or (found.periodic and not driven):
         context += OF_EQUATIONS
     told = WITH_PARAMETERS if table.parameter_names else WITHOUT_PARAMETERS
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
@@ -292,12 +303,13 @@ def fill_template(
         name=name,
         study=in_yaml(name),
         output=output,
-        predictor=Template(MLP if state else UNET if local else FNO).substitute(
+        predictor=Template(MLP_OF_RECORDS if of_records else MLP if state else UNET if local else FNO).substitute(
             modes=modes, hidden=HIDDEN, substeps=found.substeps
         ),
         inputs="".join(Template(INPUTS[name]).substitute(written) for name in driven),
-        equations=Template(EQUATIONS).substitute(written) if state and not driven else "",
-        explain=EXPLAIN_FIELDS if not state else "" if driven else EXPLAIN_STATES,
+        equations=Template(EQUATIONS).substitute(written) if equations else "",
+        regressions=REGRESSIONS if of_records else "",
+        explain=EXPLAIN_FIELDS if not state else EXPLAIN_STATES if equations else "",
         grid_comment="a state without a grid" if state else "points along y, x",
         source=source,
         split_comment=OF_A_BENCHMARK if benchmark else OF_WINDOWS if of_records else OF_ONE_FILE,
@@ -312,6 +324,12 @@ def observed_cases(trained_frames: int, benchmark: bool) -> list[dict[str, Any]]
     most = min(10, trained_frames)
     fewer: list[dict[str, Any]] = [{"frames": 2}, {"frames": 2, "noise": 0.05}] if most > 2 else []
     return [{"frames": most}, {"frames": most, "noise": 0.05}, *fewer]
+
+
+def record_cases(frames: int) -> list[dict[str, Any]]:
+    """The same of records, whose noise is their own: ten frames, two, and a whole window."""
+    counts = [min(10, frames), 2, frames]
+    return [{"frames": count} for count in dict.fromkeys(counts)]
 
 
 def split_trajectories(count: int) -> tuple[int, int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,9 @@ from weightcast.environments.commands.held_out import RANDOM, hold_out, statisti
 from weightcast.environments.commands.record_parts import Division, divide
 from weightcast.environments.commands.table_layout import TableLayout, table_layout
 from weightcast.environments.config.data import Known
-from weightcast.records.calendar_inputs import calendar_values
+from weightcast.records.calendar_inputs import CYCLE, calendar_values
 from weightcast.records.cells import listed
+from weightcast.records.cycle import find_cycle
 from weightcast.records.doubtful_values import doubts
 from weightcast.records.read import read_records
 from weightcast.records.record import Records
@@ -67,7 +68,6 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
     layout = table_layout(arguments)
     records = read_records(layout.paths, layout.settings, layout.read)
     where, calendar = str(arguments.data[0]), list(dict.fromkeys(arguments.calendar or ()))
-    calendar_values(records.calendar, calendar, np.zeros(1, np.int64), where)  # times must be such that it can be said
     states = len(layout.channels)
     division = divide(
         records,
@@ -87,6 +87,14 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
     )
     wanted = arguments.held_out or [RANDOM]
     roles, chosen = hold_out(ids, features, wanted, arguments.held_out_count, arguments.seed or 0)
+    visible = [place for place, id in zip(division.kept, ids, strict=True) if roles[id] == "visible"]
+    cycle = arguments.cycle
+    if cycle is None and (records.calendar.kind == "numbers" or CYCLE in calendar):
+        cycle = find_cycle(records.values[visible, : division.parts.train[1], :states])
+    if cycle is not None:
+        calendar = list(dict.fromkeys([*calendar, CYCLE]))
+    dated = replace(records.calendar, cycle=cycle)
+    calendar_values(dated, calendar, np.zeros(1, np.int64), where)  # times must be such that it can be said
     names = tuple(layout.settings.parameters)
     table = EnvironmentTable(
         tuple(
@@ -121,10 +129,11 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
         *_found(layout, records),
         *_cut(records, division),
         f"held out are {listed(held)}: {chosen}{by if wanted == ['farthest'] else ''}",
+        *_cycle(cycle, arguments.cycle is None, CYCLE in calendar),
         *_left(layout),
         *(f"warning: {line}" for line in doubts(records, states)),
     ]
-    settings = division.settings.model_dump(mode="json", exclude_defaults=True)
+    settings = division.settings.model_copy(update={"cycle": cycle}).model_dump(mode="json", exclude_defaults=True)
     return TableStudy(table, survey, list(map(str, arguments.data)), settings, lines)
 
 
@@ -182,6 +191,13 @@ def _cut(records: Records, division: Division) -> list[str]:
         + ("" if alike else f": as many as the place with the fewest ({fewest}), of others evenly spread ones"),
     ]
     return [*lines, *(f"left out is {id}: {reason}" for id, reason in division.too_few.items())]
+
+
+def _cycle(cycle: int | None, found: bool, used: bool) -> list[str]:
+    if not used:
+        return []
+    how = ", found by the autocorrelation of visible places" if found else ""
+    return [f"records come again after {cycle} steps{how}: predictors are told where in this cycle they are (--cycle)"]
 
 
 def _left(layout: TableLayout) -> list[str]:
