@@ -152,6 +152,17 @@ def test_trees_are_the_same_every_time_and_say_how_many_numbers_they_are():
     assert one.numbers == 5 * (3 * 4 - 2)  # five trees of four leaves: three splits of two numbers, four values
 
 
+def test_pooled_regressions_forecast_any_number_of_environments():
+    train, held_out, others = driven(trajectories=5), driven(trajectories=2), driven((0.9, 0.7), trajectories=3)
+    families = (
+        AutoregressionFits(train, held_out, AutoregressionSettings()),
+        TreeFits(train, held_out, TreesSettings(iterations=[5], leaves=[4]), choosing=[0, 1]),
+    )
+    for fits in families:
+        assert roll_out(fits.pooled(), others, 8).shape == (2, 3, 8, 1)
+        assert roll_out(fits.own(others), others, 8).shape == (2, 3, 8, 1)
+
+
 def test_a_glance_leaves_gaps_out():
     states = np.array([[1.0], [np.nan], [3.0]])
     np.testing.assert_allclose(glance(states), [2.0, 1.0])

@@ -39,7 +39,8 @@ class BoostedTrees:
 
     Attributes:
         of_channel: one regressor a channel.
-        places: what they know of each environment that they forecast [environment, number]; there may be no numbers.
+        places: what they know of each environment that they forecast [environment, number]; of all alike where there is
+            one row, and there may be no numbers.
     """
 
     of_channel: list[HistGradientBoostingRegressor]
@@ -93,7 +94,7 @@ def fit_trees(train: Records, size: TreeSize, settings: TreesSettings, places: F
         ).fit(rows, values)
         for values in made.T
     ]
-    return BoostedTrees(fitted, np.empty((environments, 0)))
+    return BoostedTrees(fitted, np.empty((1, 0)))
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,7 @@ def _from_frames(rmse: pd.DataFrame, splits: list[str], arm: str) -> list[str]:
     generators = rmse[[method(name).family == "generator" for name in rmse["method"]]]
     shown = generators[[method(name).knows == "frames" for name in generators["method"]]]
     parts = []
-    for split in splits:
+    for split in splits:  # the best may be another one outside
         best = best_of_family(shown[shown["split"] == split], "generator")
         if best is None:
             continue
@@ -229,7 +229,7 @@ def _twice_the_horizon(summary: pd.DataFrame, arm: str, splits: list[str], horiz
     for split in splits:
         rows = beyond[beyond["split"] == split]
         medians = rows.set_index("method")["median"]
-        baseline = best_of_family(rows, "baseline")
+        baseline = best_of_family(rows[[_alike(name, arm) for name in rows["method"]]], "baseline")
         if arm in medians.index:
             part = f"{number(medians[arm])} {_where(split)}"
             if baseline is not None:
