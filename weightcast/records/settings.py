@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field
 
@@ -10,6 +10,7 @@ from weightcast.core.config.settings import Settings
 
 Layout = Literal["tidy", "wide", "file-each"]
 CalendarInput = Literal["hour", "weekday", "season"]
+CALENDAR_INPUTS: tuple[CalendarInput, ...] = get_args(CalendarInput)
 
 
 class RecordSettings(Settings):
