@@ -1,76 +1,53 @@
-"""Known inputs beside the state: what of them a predictor is shown in a step.
-
-A step leads from a frame to the next. It is shown inputs that are known over the horizon as they are in both of these
-frames, since some records say what acts from a time on (controls) and others what acted until then (rain of an hour);
-what the calendar says in the first of them, which says the same of the second; numbers of the place once; and inputs
-that are known in the past alone as they are in the first frame of the whole forecast, since what came later nobody
-would know (:meth:`weightcast.environments.predictor.StackedPredictor.rollout`).
-"""
+"""Known inputs beside the state: what of their columns a step is shown (:mod:`weightcast.core.nets.input_layout`)."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Self
 
 import torch
 from torch import Tensor
 
-from weightcast.environments.config.data import DataSettings
+from weightcast.core.nets.input_layout import InputLayout
 
 
-@dataclass(frozen=True)
-class InputLayout:
-    """Which columns of inputs there are, by their places in the array.
+def shown_inputs(columns: Tensor, layout: InputLayout) -> Tensor:
+    """What a step is shown that begins at each frame; of the last one, at which none begins, its own twice.
 
-    Attributes:
-        ahead: known over the horizon.
-        once: likewise, but say no more where a step ends than where it begins: the calendar, what is constant.
-        past: known in the past alone.
+    Args:
+        columns: [..., frame, column, y, x].
+        layout: of the columns.
+
+    Returns:
+        [..., frame, shown, y, x].
     """
+    following = torch.cat([columns[..., 1:, :, :, :], columns[..., -1:, :, :, :]], dim=-4)
+    ahead, others = list(layout.ahead), [*layout.once, *layout.past]
+    return torch.cat([columns[..., ahead, :, :], following[..., ahead, :, :], columns[..., others, :, :]], dim=-3)
 
-    ahead: tuple[int, ...] = ()
-    once: tuple[int, ...] = ()
-    past: tuple[int, ...] = ()
 
-    @classmethod
-    def of(cls, data: DataSettings) -> Self:
-        """Of the columns ``data.input_columns``."""
-        known = list(data.inputs.values())
-        return cls(
-            tuple(place for place, one in enumerate(known) if one == "horizon"),
-            (
-                *(place for place, one in enumerate(known) if one == "constant"),
-                *range(len(known), len(data.input_columns)),
-            ),
-            tuple(place for place, one in enumerate(known) if one == "past"),
-        )
+def held(inputs: Tensor, layout: InputLayout) -> Tensor:
+    """Inputs of a forecast with what is known in the past alone as it was in the first frame.
 
-    @property
-    def shown(self) -> int:
-        """Channels that a predictor is shown."""
-        return 2 * len(self.ahead) + len(self.once) + len(self.past)
+    Args:
+        inputs: [..., step, shown, y, x].
+        layout: of them.
+    """
+    if not layout.held:
+        return inputs
+    known = inputs.shape[-3] - layout.held
+    first = inputs[..., :1, known:, :, :].expand(*inputs.shape[:-3], layout.held, *inputs.shape[-2:])
+    return torch.cat([inputs[..., :known, :, :], first], dim=-3)
 
-    @property
-    def held(self) -> int:
-        """How many of these, the last ones, stay as they are in a forecast's first frame."""
-        return len(self.past)
 
-    def show(self, columns: Tensor) -> Tensor:
-        """What a step is shown that begins at each frame; of the last one, at which none begins, its own twice.
+def with_shown(frames: Tensor, layout: InputLayout) -> Tensor:
+    """Frames as predictors take them, of such with the columns of inputs behind the channels of the state.
 
-        Args:
-            columns: [..., frame, column, y, x].
+    Args:
+        frames: [..., frame, channel and column, y, x].
+        layout: of the columns.
 
-        Returns:
-            [..., frame, shown, y, x].
-        """
-        following = torch.cat([columns[..., 1:, :, :, :], columns[..., -1:, :, :, :]], dim=-4)
-        now = columns[..., [*self.once, *self.past], :, :]
-        return torch.cat([columns[..., list(self.ahead), :, :], following[..., list(self.ahead), :, :], now], dim=-3)
-
-    def names(self, columns: Sequence[str]) -> list[str]:
-        """Of what is shown, by the names of the columns."""
-        ahead = [columns[place] for place in self.ahead]
-        others = [columns[place] for place in (*self.once, *self.past)]
-        return [*ahead, *(f"{name} (next)" for name in ahead), *others]
+    Returns:
+        [..., frame, channel and shown, y, x].
+    """
+    if not layout.columns:
+        return frames
+    states = frames.shape[-3] - len(layout.columns)
+    return torch.cat([frames[..., :states, :, :], shown_inputs(frames[..., states:, :, :], layout)], dim=-3)

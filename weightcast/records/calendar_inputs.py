@@ -52,32 +52,38 @@ def calendar_values(
         raise InputError(f"{where}: calendar: found {CYCLE} without settings.cycle, expected how many steps it has")
     columns = []
     for name in names:
-        if name != CYCLE and _step(calendar) >= PERIODS[name]:
+        if name == CYCLE:
+            assert calendar.cycle is not None
+            columns.append(_angles(steps % calendar.cycle / calendar.cycle))
+            continue
+        if _step(calendar) >= PERIODS[name]:
             raise InputError(
                 f"{where}: calendar: found {name} and steps of {calendar.words}, expected shorter steps: it is the "
                 "same, or says nothing, in all of them"
             )
-        share = _share(calendar, name, steps)
-        angle = 2 * np.pi * share
-        columns += [np.sin(angle), np.cos(angle)]
-    return np.stack(columns, axis=-1)
+        if calendar.kind == "months":  # which have nothing but a season
+            columns.append(_angles((int(calendar.origin) + int(calendar.step) * steps) % 12 / 12))
+        else:
+            columns.append(angles_of(int(calendar.origin) + int(calendar.step) * steps, name))
+    return np.concatenate(columns, axis=-1)
 
 
-def _share(calendar: StepCalendar, name: CalendarInput, steps: NDArray[np.int64]) -> NDArray[np.float64]:
-    """How much of its period is over at each step."""
-    if name == CYCLE:
-        assert calendar.cycle is not None
-        return steps % calendar.cycle / calendar.cycle
-    if calendar.kind == "months":  # which have nothing but a season
-        return (int(calendar.origin) + int(calendar.step) * steps) % 12 / 12
-    times = int(calendar.origin) + int(calendar.step) * steps
+def angles_of(times: NDArray[np.int64], name: CalendarInput) -> NDArray[np.float64]:
+    """Sine and cosine [..., 2] of what the calendar says at times, in nanoseconds since 1970."""
+    period = PERIODS[name]
     if name == "season":  # years differ in length, and each begins its own
         stamps = pd.DatetimeIndex(times.ravel())
         since = np.asarray(stamps - stamps.to_period("Y").start_time, "timedelta64[ns]").astype(np.int64)
-        return since.reshape(steps.shape) / PERIODS[name]
+        return _angles(since.reshape(times.shape) / period)
     offset = 3 * DAY if name == "weekday" else 0  # 1970 began on a Thursday
-    return (times + offset) % PERIODS[name] / PERIODS[name]
+    return _angles((times + offset) % period / period)
+
+
+def _angles(share: NDArray[np.float64]) -> NDArray[np.float64]:
+    angle = 2 * np.pi * share
+    return np.stack([np.sin(angle), np.cos(angle)], axis=-1)
 
 
 def _step(calendar: StepCalendar) -> float:
+    """Nanoseconds."""
     return calendar.step * (PERIODS["season"] / 12 if calendar.kind == "months" else 1)

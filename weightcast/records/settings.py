@@ -10,6 +10,8 @@ from weightcast.core.config.settings import Settings
 
 Layout = Literal["tidy", "wide", "file-each"]
 CalendarInput = Literal["hour", "weekday", "season", "cycle"]
+DATED_INPUTS: tuple[CalendarInput, ...] = ("hour", "weekday", "season")
+"""Those that dates tell."""
 
 
 class RecordSettings(Settings):

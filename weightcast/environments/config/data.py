@@ -9,6 +9,7 @@ from pydantic import Field
 from weightcast.core.config.settings import Settings
 from weightcast.core.config.system import SystemName
 from weightcast.core.environment_table import Role
+from weightcast.core.nets.input_layout import InputLayout
 from weightcast.records.calendar_columns import calendar_columns
 from weightcast.records.settings import CalendarInput
 
@@ -84,6 +85,18 @@ class DataSettings(Settings):
     def input_columns(self) -> list[str]:
         """Names of the columns of inputs: those of the files, then those of the calendar."""
         return [*self.inputs, *calendar_columns(self.calendar)]
+
+    @property
+    def layout(self) -> InputLayout:
+        """How predictors are shown these."""
+        known = list(self.inputs.values())
+        constant = [place for place, one in enumerate(known) if one == "constant"]
+        return InputLayout(
+            columns=tuple(self.input_columns),
+            ahead=tuple(place for place, one in enumerate(known) if one == "horizon"),
+            once=(*constant, *range(len(known), len(self.input_columns))),
+            past=tuple(place for place, one in enumerate(known) if one == "past"),
+        )
 
     @property
     def columns(self) -> list[str]:

@@ -311,7 +311,7 @@ def _check(study: Study, source: str | Path) -> None:
     if min(study.generator.seeds) < 0:
         raise InputError(f"{source}: generator.seeds: found {min(study.generator.seeds)}, expected 0 or more")
     data, predictor, maps = study.data, study.predictor, trained_maps(study)
-    if (weights := count_weights(predictor, len(data.channels))) > MOST_WEIGHTS:
+    if (weights := count_weights(predictor, len(data.channels), data.layout.shown)) > MOST_WEIGHTS:
         raise InputError(
             f"{source}: predictor: found settings of {weights:,} weights, expected at most {MOST_WEIGHTS:,}"
         )

@@ -23,7 +23,6 @@ from weightcast.environments.baselines.next_frame import Fits, Fitted, Records, 
 from weightcast.environments.config.evaluation import ObservedCase
 from weightcast.environments.dataset import Part, TrajectoryFolder
 from weightcast.environments.evaluation import Row, TestSet
-from weightcast.environments.inputs import InputLayout
 from weightcast.environments.jobs import EvaluateRegressions
 from weightcast.environments.observe import observe
 
@@ -104,12 +103,10 @@ class _Source:
         settings = self.settings
         rows = [settings.table[id] for id in ids]
         whole = self.trajectories.read_roles(rows, settings.data, "train", case.frames, trajectories=1, inputs=True)
-        states = len(settings.data.channels)
-        spoilt = observe(whole[:, :, :, :states], case, ids, settings.seed)
-        return self._of(torch.cat([spoilt, whole[:, :, :, states:]], dim=3))
+        return self._of(observe(whole, case, ids, settings.seed, settings.data.layout.shown))
 
     def _of(self, frames: torch.Tensor) -> Records:
-        return Records.of(frames, len(self.settings.data.channels), InputLayout.of(self.settings.data).held)
+        return Records.of(frames, len(self.settings.data.channels), self.settings.data.layout.held)
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ class _Training:
         )
         self.space = FrameSpace.of(self.frames)
         self.seed = derive_seed(settings.seed, "base", "context")
-        self.architecture = describe_architecture(settings.predictor, len(data.channels))
+        self.architecture = describe_architecture(settings.predictor, len(data.channels), data.layout)
         self.module = build_predictor(self.architecture, self.seed)
         plain = StackedPredictor(self.module)
         self.graph, self.initial = plain.graph, plain.graph.read(self.module)
