@@ -115,6 +115,31 @@ def test_what_options_say(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
     )
 
 
+def test_a_cycle_is_found_where_times_are_numbers_and_stands_in_the_calendar(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    time = np.arange(300)
+    columns = [10 + place + np.sin(2 * np.pi * time / 20 + 0.1 * place) for place in range(6)]
+    lines = [",".join(SIX), *(",".join(f"{value:.3f}" for value in row) for row in zip(*columns, strict=True))]
+    write(folder / "flu.csv", lines)
+    shown, _ = run(capsys, *arguments(data="flu.csv"))
+    assert "come again after 20 steps, found by the autocorrelation" in shown
+    data = load_study("my.yaml").data
+    assert (data.settings["cycle"], data.calendar, data.input_columns) == (20, ["cycle"], ["cycle_sin", "cycle_cos"])
+    run(capsys, "check", "--config", "my.yaml", "--no-timing")
+    shown, _ = run(capsys, *arguments("--cycle", "10", data="flu.csv", output="other.yaml"))
+    assert "come again after 10 steps:" in shown
+    assert load_study("other.yaml").data.settings["cycle"] == 10
+
+
+def test_records_are_compared_with_regressions(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, *arguments(*TIDY))
+    study = load_study("my.yaml")
+    assert study.baselines.autoregression is not None and study.baselines.trees is not None
+    assert study.predictor.integrator == "map"  # type: ignore[union-attr]
+    assert [case.name for case in study.evaluation.observed] == ["10-frames", "2-frames", "25-frames"]
+
+
 def test_held_out_places() -> None:
     ids = [f"s{number}" for number in range(10)]
     features = np.zeros((10, 2))

@@ -346,12 +346,6 @@ def _check(study: Study, source: str | Path) -> None:
             )
         _check_arm(study, arm, source)
     _check_published(study, source)
-    for name in ("autoregression", "trees"):
-        if getattr(study.baselines, name) is not None and data.grid != (1, 1):
-            raise InputError(
-                f"{source}: baselines.{name}: found it with a grid of {list(data.grid)}, expected null: states without "
-                "a grid alone are regressed"
-            )
     _check_inputs(study, source)
     of_table = data.source == "table"
     if data.imported and not of_table and data.directory is None:
@@ -371,6 +365,12 @@ def _check(study: Study, source: str | Path) -> None:
     misfit = study.explain.misfit(data.grid) if study.explain else None
     if misfit is not None:
         raise InputError(f"{source}: explain: {misfit}")
+    for name in ("autoregression", "trees"):
+        if getattr(study.baselines, name) is not None and data.grid != (1, 1):
+            raise InputError(
+                f"{source}: baselines.{name}: found it with a grid of {list(data.grid)}, expected null: states without "
+                "a grid alone are regressed"
+            )
     check_once([case.name for case in study.evaluation.observed], "evaluation.observed", source)
     for position, case in enumerate(study.evaluation.observed):
         if case.frames > data.frames:
