@@ -163,7 +163,7 @@ class AutoregressionFits:
 
     @cached_property
     def penalty(self) -> float:
-        """With which left-out visible environments are forecast best by the pooled coefficients of the others."""
+        """Choose it by forecasts of left-out visible environments by the others' pooled coefficients."""
 
         def judged(penalty: float) -> float:
             own = [(pooled(self.moments.take(fitted), penalty), judging) for fitted, judging in folds(len(self.train))]
@@ -172,11 +172,11 @@ class AutoregressionFits:
         return min(self.settings.penalties, key=judged)
 
     def pooled(self) -> Autoregression:
-        """Of all visible environments together."""
+        """Fit all visible environments together."""
         return Autoregression(self.scale, pooled(self.moments, self.penalty))
 
     def own(self, records: Records) -> Autoregression:
-        """Of each environment's own trajectories, with the penalty with which those of visible ones forecast best."""
+        """Fit each environment's own trajectories, with the penalty with which those of visible ones forecast best."""
         every = list(range(len(self.train)))
         penalty = min(self.settings.penalties, key=lambda penalty: self._judged([(each(self.moments, penalty), every)]))
         return Autoregression(self.scale, each(Moments.of(records, self.scale), penalty))

@@ -135,13 +135,13 @@ class TreeFits:
     choosing: Sequence[int]
 
     def pooled(self) -> BoostedTrees:
-        """Of all visible environments together."""
+        """Fit all visible environments together."""
         nothing = np.empty((len(self.train), self.train.states.shape[1], 0))
         size = self._size(nothing, nothing[:, 0])
         return fit_trees(self.train, size, self.settings)
 
     def own(self, records: Records) -> EachTrees:
-        """Of each environment's own trajectories."""
+        """Fit trees to each environment's own trajectories."""
         train, held_out = self.train.take(self.choosing), self.held_out.take(self.choosing)
         size = min(_sizes(self.settings), key=lambda size: error(fit_each(train, size, self.settings), held_out))
         return fit_each(records, size, self.settings)

@@ -76,7 +76,7 @@ environments: $pooled}
 CONTEXT_OF_STATES = """\
   maps: $maps  # from codes to weights; visible environments that are left out choose
   dimensions: $codes  # numbers of a code, likewise
-  training: {steps: 4000, learning_rate: 0.003, unroll: $unroll, last_unroll: $last_unroll, batch: 4, \
+  training: {steps: $context_steps, learning_rate: 0.003, unroll: $unroll, last_unroll: $last_unroll, batch: 4, \
 environments: $pooled}
   choice: {steps: 100, folds: $choice_folds, frames: $choice_frames}
   polish:  # second-order training after it; null: none
@@ -178,6 +178,7 @@ WITHOUT_PARAMETERS = {
 # What differs between fields and states beside the predictor. A step costs so much less with a state than with a field
 # that trainings are longer, and batches larger.
 OF_FIELDS = {
+    "context_steps": 4000,
     "batch": 4,
     "base_rate": 0.01,
     "erm_steps": 1500,
@@ -192,6 +193,7 @@ OF_FIELDS = {
     "in_context_steps": 2000,
 }
 OF_STATES = {
+    "context_steps": 4000,
     "batch": 16,
     "base_rate": 0.005,
     "erm_steps": 2000,
@@ -205,6 +207,8 @@ OF_STATES = {
     "in_context_width": 96,
     "in_context_steps": 6000,
 }
+OF_RECORDED = {"context_steps": 1500, "in_context_steps": 1500, "erm_steps": 1500}
+"""A step of a map from state to state costs little, but noise is soon all that is left to learn."""
 
 
 def fill_template(
@@ -267,7 +271,8 @@ def fill_template(
         "most_residuals": 40000 if benchmark else 16000,
         "codes": list(CODES),
         "hidden": HIDDEN,
-        "maps": ["output", "linear"] if equations <= MOST_EQUATIONS else ["output"],
+        # Of records, whose noise hides what little more all weights could tell, and which have many places and windows.
+        "maps": ["output", "linear"] if equations <= MOST_EQUATIONS and not of_records else ["output"],
         "equations_of_context": {"degree": 2} if state else {"degree": 3, "waves": FORCES},
         "choice_folds": 3 if visible <= FEW_JUDGES else 1,
         "choice_frames": min(trained_frames, 20 if state else 10),
@@ -282,6 +287,7 @@ def fill_template(
         "choosing_environments": min(6, visible),
         "horizons": choose_horizons(found.frames[0], trained_frames),
         **(OF_STATES if state else OF_FIELDS),
+        **(OF_RECORDED if of_records else {}),
     }
     written = {key: in_yaml(value) for key, value in values.items()}
     comment = "  # time between frames, which the files do not hold" if npy else ""
