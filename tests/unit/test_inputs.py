@@ -78,14 +78,14 @@ def test_what_never_changes_is_refused(calendar: StepCalendar, name: str, words:
 
 
 def test_a_step_is_shown_both_of_its_ends_but_not_what_nobody_knows() -> None:
-    layout = InputLayout(("rain", "humidity", "height"), ahead=(0,), once=(2,), past=(1,))
+    layout = InputLayout(("rain", "humidity", "height"), ahead=(0,), calendar=(2,), past=(1,))
     columns = torch.arange(12.0).view(1, 4, 3, 1, 1)  # [trajectory, frame, column, y, x]
     shown = shown_inputs(columns, layout)[0, :, :, 0, 0]
     assert shown.tolist() == [[0, 3, 2, 1], [3, 6, 5, 4], [6, 9, 8, 7], [9, 9, 11, 10]]
     assert (layout.shown, layout.held) == (4, 1)
     assert layout.names() == ["rain", "rain (next)", "height", "humidity"]
     assert InputLayout.from_description(layout.describe()) == layout
-    assert [layout.needed(5), InputLayout(("hour",), once=(0,)).needed(5), InputLayout().needed(5)] == [6, 5, 1]
+    assert [layout.needed(5), InputLayout(("hour",), calendar=(0,)).needed(5), InputLayout().needed(5)] == [6, 5, 1]
     # A forecast from the first frame: humidity stays as it was there.
     assert held(shown[None, :, :, None, None], layout)[0, :, :, 0, 0].tolist() == [
         [0, 3, 2, 1], [3, 6, 5, 1], [6, 9, 8, 1], [9, 9, 11, 1]
