@@ -18,10 +18,12 @@ from weightcast.core.nets.build import build_predictor, describe_architecture
 from weightcast.core.nets.input_layout import InputLayout
 from weightcast.core.nets.sizes import count_weights, kept_in_step
 from weightcast.environments.base import BaseNetwork
+from weightcast.environments.commands.untrained import untrained_predictor
 from weightcast.environments.dataset import Normalisation, TrajectoryFolder
 from weightcast.environments.losses import rollout_rmse
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.rollout_jacobian import rollout, rollout_jacobian
+from weightcast.environments.study_sizes import StudySizes
 from weightcast.environments.windows import Windows
 
 LAYOUT = InputLayout(("push", "level", "hour"), ahead=(0,), calendar=(2,), past=(1,))
@@ -136,6 +138,8 @@ def test_inputs_that_are_the_same_in_all_of_training_are_not_blown_up_elsewhere(
 
 def test_a_driven_study_goes_the_whole_way(tmp_path: Path) -> None:
     chain = driven_chain(tmp_path)
+    sizes, predictor = StudySizes.of(chain.plan), untrained_predictor(chain.plan.study)
+    assert (sizes.weights, sizes.frame) == (predictor.graph.num_parameters, (2 + 4) * 6 * 8)
     chain.train()
     tables = chain.finish()
     shown = tables.pop("show_rollouts")
