@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from tiny_chain import Chain, tiny_plan
-from tiny_study import ROWS
+from driven_study import driven_chain
 from torch import Tensor
 from torch.func import jacrev
 
@@ -20,14 +18,15 @@ from weightcast.core.nets.build import build_predictor, describe_architecture
 from weightcast.core.nets.input_layout import InputLayout
 from weightcast.core.nets.sizes import count_weights, kept_in_step
 from weightcast.environments.base import BaseNetwork
+from weightcast.environments.commands.untrained import untrained_predictor
 from weightcast.environments.dataset import Normalisation, TrajectoryFolder
 from weightcast.environments.losses import rollout_rmse
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.rollout_jacobian import rollout, rollout_jacobian
+from weightcast.environments.study_sizes import StudySizes
 from weightcast.environments.windows import Windows
-from weightcast.trajectories import read_trajectories, write_trajectories
 
-LAYOUT = InputLayout(("push", "level", "hour"), ahead=(0,), once=(2,), past=(1,))
+LAYOUT = InputLayout(("push", "level", "hour"), ahead=(0,), calendar=(2,), past=(1,))
 MAP = {"kind": "mlp", "width": 5, "depth": 2, "activation": "silu", "integrator": "map"}
 KINDS: dict[str, dict[str, Any]] = {
     "map": MAP,
@@ -137,40 +136,10 @@ def test_inputs_that_are_the_same_in_all_of_training_are_not_blown_up_elsewhere(
     torch.testing.assert_close(normalisation.invert(states), frames[:, :3])
 
 
-def push(trajectories: int, frames: int) -> np.ndarray:
-    """What acts [trajectory, frame], at random."""
-    return np.random.default_rng(7).standard_normal((trajectories, frames)).astype(np.float32)
-
-
-def with_inputs(folder: Path) -> None:
-    """Files of the tiny study whose fields are pushed by half of what acts at both ends of a step, and their inputs."""
-    for id, _, beta in ROWS:
-        found = read_trajectories(folder / f"{id}.nc")
-        count, frames = found.values.shape[:2]
-        acting = push(count, frames)[:, :, None, None, None] * np.ones_like(found.values[:, :, :1])
-        steps = 0.5 * (acting[:, 1:] + acting[:, :-1])
-        moved = np.concatenate([0 * acting[:, :1], steps], axis=1).cumsum(axis=1)
-        height = np.full_like(acting, beta)
-        values = np.concatenate([found.values + moved, acting, acting[::-1], height], axis=2)
-        write_trajectories(
-            folder / f"{id}.nc", replace(found, values=values, channels=("u", "v", "push", "level", "height"))
-        )
-
-
-def driven_chain(folder: Path, **changes: dict[str, Any]) -> Chain:
-    def change(config: dict[str, Any]) -> None:
-        config["data"]["inputs"] = {"push": "horizon", "level": "past", "height": "constant"}
-        config["baselines"]["in_context"] = None
-        for section, keys in changes.items():
-            config[section] = config[section] | keys
-
-    plan = tiny_plan(folder, change)
-    with_inputs(folder / "trajectories")
-    return Chain(plan, folder)
-
-
 def test_a_driven_study_goes_the_whole_way(tmp_path: Path) -> None:
     chain = driven_chain(tmp_path)
+    sizes, predictor = StudySizes.of(chain.plan), untrained_predictor(chain.plan.study)
+    assert (sizes.weights, sizes.frame) == (predictor.graph.num_parameters, (2 + 4) * 6 * 8)
     chain.train()
     tables = chain.finish()
     shown = tables.pop("show_rollouts")

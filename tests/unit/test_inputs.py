@@ -12,7 +12,7 @@ import torch
 import xarray as xr
 import yaml
 from command_line import refused, run
-from record_files import PLACES, hours, series, write
+from record_files import PLACES, hours, series, wide_lines, write
 
 from weightcast.core.environment_table import read_environments
 from weightcast.core.errors import InputError
@@ -22,9 +22,10 @@ from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.study import load_study, parse_study
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.inputs import held, shown_inputs
-from weightcast.environments.jobs import CutRecords, Plan
+from weightcast.environments.jobs import CutRecords, ImportTrajectories, Plan
 from weightcast.environments.plan import trajectory_shards
 from weightcast.environments.stages.cut_records import cut_records
+from weightcast.environments.stages.import_trajectories import UserFiles, import_trajectories
 from weightcast.records.calendar_inputs import calendar_values
 from weightcast.records.cell_times import NANOSECONDS
 from weightcast.records.step_calendar import DAY, StepCalendar
@@ -32,6 +33,7 @@ from weightcast.trajectories import read_trajectories
 
 HOURS = StepCalendar("dates", float(pd.Timestamp("2020-01-01").value), 3600 * NANOSECONDS)
 SIX = (*PLACES, "hill", "lake")
+SHARD = "visible-000"
 
 
 def angles(calendar: StepCalendar, name: str, *stamps: str) -> np.ndarray:
@@ -78,14 +80,14 @@ def test_what_never_changes_is_refused(calendar: StepCalendar, name: str, words:
 
 
 def test_a_step_is_shown_both_of_its_ends_but_not_what_nobody_knows() -> None:
-    layout = InputLayout(("rain", "humidity", "height"), ahead=(0,), once=(2,), past=(1,))
+    layout = InputLayout(("rain", "humidity", "height"), ahead=(0,), calendar=(2,), past=(1,))
     columns = torch.arange(12.0).view(1, 4, 3, 1, 1)  # [trajectory, frame, column, y, x]
     shown = shown_inputs(columns, layout)[0, :, :, 0, 0]
     assert shown.tolist() == [[0, 3, 2, 1], [3, 6, 5, 4], [6, 9, 8, 7], [9, 9, 11, 10]]
     assert (layout.shown, layout.held) == (4, 1)
     assert layout.names() == ["rain", "rain (next)", "height", "humidity"]
     assert InputLayout.from_description(layout.describe()) == layout
-    assert [layout.needed(5), InputLayout(("hour",), once=(0,)).needed(5), InputLayout().needed(5)] == [6, 5, 1]
+    assert [layout.needed(5), InputLayout(("hour",), calendar=(0,)).needed(5), InputLayout().needed(5)] == [6, 5, 1]
     # A forecast from the first frame: humidity stays as it was there.
     assert held(shown[None, :, :, None, None], layout)[0, :, :, 0, 0].tolist() == [
         [0, 3, 2, 1], [3, 6, 5, 1], [6, 9, 8, 1], [9, 9, 11, 1]
@@ -223,3 +225,50 @@ def test_without_inputs_there_are_no_columns(tmp_path: Path) -> None:
     folder = TrajectoryFolder(tmp_path)
     assert folder.read_inputs(["a"], data, "train").shape == (1, 1, 5, 0, 3, 4)
     assert folder.read(["a"], data, "test", inputs=True).equal(folder.read(["a"], data, "test"))
+
+
+def test_files_of_environments_with_inputs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    for number, id in enumerate(("a", "b", "c", "d")):
+        random = np.random.default_rng(number)
+        field = random.normal(size=(5, 21, 8, 8)).astype("float32")
+        data = {
+            "h": (("trajectory", "time", "y", "x"), field),
+            "mask": (("y", "x"), (np.arange(64).reshape(8, 8) % 2).astype(float)),
+            "control": (("trajectory", "time"), random.normal(size=(5, 21))),
+            "spare": (("y", "x"), np.zeros((8, 8))),
+        }
+        xr.Dataset(data).to_netcdf(tmp_path / f"mine/{id}.nc")
+    command = ("init", "--kind", "environments", "--data", "mine", "-o", "my.yaml")
+    shown, _ = run(capsys, *command, "--inputs", "control", "--constants", "mask")
+    assert "variables that are not used: spare(y, x)" in shown
+    data = load_study("my.yaml").data
+    assert (data.channels, data.inputs) == (["h"], {"control": "horizon", "mask": "constant"})
+    assert check_source(load_study("my.yaml"), read_environments(Path("my-environments.csv")), "my.yaml") == []
+    settings = ImportTrajectories.of(Plan(load_study("my.yaml"), read_environments(Path("my-environments.csv"))), SHARD)
+    output = tmp_path / "made" / f"{SHARD}.csv"
+    output.parent.mkdir()
+    stage_run = SimpleNamespace(outputs={"output": output})
+    files = [UserFiles(tmp_path / f"mine/{id}.nc") for id in settings.ids]
+    import_trajectories.function(stage_run, settings, files, []).save(output)
+    columns = TrajectoryFolder(output.parent).read_inputs(settings.ids, data, "test")
+    assert columns.shape == (len(settings.ids), data.trajectories.test, 21, 2, 8, 8)
+    assert (columns[:, :, :, 1] == torch.arange(64).view(8, 8) % 2).all()
+    assert (columns[:, :, :, 0].std((-1, -2)) == 0).all()
+    Path("my.yaml").unlink()
+    Path("my-environments.csv").unlink()
+    refused(capsys, *command, "--constants", "control", words=("control", "said to be constant"))
+
+
+def test_a_wide_table_has_a_calendar_and_no_columns_of_inputs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "wide.csv", wide_lines(times=hours()))
+    command = ("init", "--kind", "environments", "--data", "wide.csv", "-o", "my.yaml")
+    refused(capsys, *command, "--inputs", "rain", words=("--inputs: found rain", "a column is a place"))
+    run(capsys, *command, "--calendar", "hour", "weekday")
+    assert load_study("my.yaml").data.input_columns == ["hour_sin", "hour_cos", "weekday_sin", "weekday_cos"]

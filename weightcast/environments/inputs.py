@@ -19,7 +19,7 @@ def shown_inputs(columns: Tensor, layout: InputLayout) -> Tensor:
         [..., frame, shown, y, x].
     """
     following = torch.cat([columns[..., 1:, :, :, :], columns[..., -1:, :, :, :]], dim=-4)
-    ahead, others = list(layout.ahead), [*layout.once, *layout.past]
+    ahead, others = list(layout.ahead), list(layout.shown_once)
     return torch.cat([columns[..., ahead, :, :], following[..., ahead, :, :], columns[..., others, :, :]], dim=-3)
 
 

@@ -19,19 +19,26 @@ class InputLayout:
     Attributes:
         columns: names.
         ahead: places of those that are known over the horizon.
-        once: likewise, but they say no more where a step ends than where it begins: the calendar, what is constant.
+        calendar: likewise, but what it says where a step begins, it says where that ends.
+        constant: numbers of the place.
         past: known in the past alone.
     """
 
     columns: tuple[str, ...] = ()
     ahead: tuple[int, ...] = ()
-    once: tuple[int, ...] = ()
+    calendar: tuple[int, ...] = ()
+    constant: tuple[int, ...] = ()
     past: tuple[int, ...] = ()
 
     @property
     def shown(self) -> int:
         """Channels that a predictor is shown behind those of the state."""
-        return 2 * len(self.ahead) + len(self.once) + len(self.past)
+        return 2 * len(self.ahead) + len(self.shown_once)
+
+    @property
+    def shown_once(self) -> tuple[int, ...]:
+        """Places of columns of which a step is shown one value, behind those of which it is shown two."""
+        return (*self.constant, *self.calendar, *self.past)
 
     @property
     def held(self) -> int:
@@ -40,12 +47,12 @@ class InputLayout:
 
     def needed(self, steps: int) -> int:
         """Frames of inputs that a forecast of so many steps needs, its first frame's among them."""
-        return steps + 1 if self.ahead else steps if self.once else 1
+        return steps + 1 if self.ahead else steps if self.calendar else 1
 
     def names(self) -> list[str]:
         """Of what is shown, in its order."""
         ahead = [self.columns[place] for place in self.ahead]
-        others = [self.columns[place] for place in (*self.once, *self.past)]
+        others = [self.columns[place] for place in self.shown_once]
         return [*ahead, *(f"{name} (next)" for name in ahead), *others]
 
     def describe(self) -> dict[str, Any]:
@@ -62,6 +69,6 @@ class InputLayout:
         if described is None:
             return cls()
         layout = cls(**{name: tuple(values) for name, values in described.items()})
-        if sorted((*layout.ahead, *layout.once, *layout.past)) != list(range(len(layout.columns))):
+        if sorted((*layout.ahead, *layout.shown_once)) != list(range(len(layout.columns))):
             raise ValueError(f"found inputs {dict(described)}, expected every column once")
         return layout

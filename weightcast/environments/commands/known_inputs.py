@@ -29,12 +29,14 @@ class KnownInputs:
             none are of length 1.
         time: of the frames [frame], as in the file; None where it says nothing.
         frames: how many there are.
+        timeless: columns that say the same of all of several frames.
     """
 
     file: Path
     columns: dict[str, NDArray[np.float32]]
     time: NDArray[np.float64] | None
     frames: int
+    timeless: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, file: Path, layout: InputLayout) -> KnownInputs:
@@ -56,8 +58,10 @@ class KnownInputs:
                 dataset = with_own_names(opened)
                 columns = {name: _column(file, dataset, name) for name in layout.columns if name in dataset.data_vars}
                 time = dataset["time"].to_numpy().astype(np.float64).ravel() if "time" in dataset.coords else None
+                frames = dataset.sizes.get("time", 1)
+                timeless = frozenset(name for name in columns if frames > 1 and "time" not in dataset[name].dims)
                 columns |= _of_calendar(dataset, [name for name in layout.columns if name not in columns])
-                return cls(file, columns, time, dataset.sizes.get("time", 1))
+                return cls(file, columns, time, frames, timeless)
         except InputError:
             raise
         except (OSError, RuntimeError, ValueError, IndexError) as error:
@@ -119,10 +123,10 @@ def inputs_ahead(
         source, begin = found
         values = source.columns[name]
         own = values[:, begin:] if values.shape[1] > 1 else values
-        if place in layout.past or values.shape[1] == 1:  # nobody knows more; or it is the same in all frames
+        if place in (*layout.past, *layout.constant) or name in source.timeless:  # unchanged, as far as is known
             own = np.repeat(own[:, :1], needed, axis=1)
         last = needed if place in layout.ahead else steps
-        if place not in layout.past and own.shape[1] < last:
+        if own.shape[1] < min(last, needed):
             raise InputError(
                 f"{source.file}: {name}: found {own.shape[1]} frames from the one on that the forecast begins with, "
                 f"expected {last}, over its whole horizon (--inputs FILE)"

@@ -90,11 +90,11 @@ class DataSettings(Settings):
     def layout(self) -> InputLayout:
         """How predictors are shown these."""
         known = list(self.inputs.values())
-        constant = [place for place, one in enumerate(known) if one == "constant"]
         return InputLayout(
             columns=tuple(self.input_columns),
             ahead=tuple(place for place, one in enumerate(known) if one == "horizon"),
-            once=(*constant, *range(len(known), len(self.input_columns))),
+            calendar=tuple(range(len(known), len(self.input_columns))),
+            constant=tuple(place for place, one in enumerate(known) if one == "constant"),
             past=tuple(place for place, one in enumerate(known) if one == "past"),
         )
 
