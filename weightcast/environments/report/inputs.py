@@ -39,7 +39,6 @@ _OPTIONAL = {
     "observed": "observed.nc",
     "open_directions": "open_directions.csv",
     "attention": "attention.csv",
-    "verdict": "../verdict.csv",
 }
 """Files of the folder ``report`` of a study's results, by what they are here."""
 _OBSERVED_COLUMNS = ("case", "method", "split", "metric", "median", "ci_low", "ci_high", "n")
@@ -145,6 +144,7 @@ class ResultFiles:
     def within(cls, results: Path, environments: Path) -> ResultFiles:
         """The files of a study's results folder, where the pipeline puts them; None for those that are not there."""
         optional = {name: results / "report" / file for name, file in _OPTIONAL.items()}
+        optional["verdict"] = results / "verdict.csv"
         return cls(
             study=results / "config.yaml",
             environments=environments,
