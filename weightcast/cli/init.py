@@ -105,6 +105,10 @@ def _add_table_arguments(table: argparse._ArgumentGroup) -> None:
         choices=("hour", "weekday", "season"),
         help="what of the dates predictors see beside the state; default: nothing",
     )
+    table.add_argument(
+        "--begins", metavar="DATE", help="of the first row, where rows are even steps without a column of times"
+    )
+    table.add_argument("--every", choices=("hour", "day", "week", "month"), help="how far such rows lie apart")
     table.add_argument("--parameters", nargs="+", metavar="COLUMN", help="numbers that never change in a place")
     table.add_argument(
         "--frames", type=int, metavar="N", help="steps of a window, twice what is trained; default: by step"

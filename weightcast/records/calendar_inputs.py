@@ -40,7 +40,10 @@ def calendar_values(
     if not names:
         return np.empty((*steps.shape, 0))
     if calendar.kind == "numbers":
-        raise InputError(f"{where}: calendar: found {', '.join(names)} and times that are numbers, expected dates")
+        raise InputError(
+            f"{where}: calendar: found {', '.join(names)} and times that are numbers, expected "
+            "dates; of a wide table without times, when it begins (--begins DATE --every week)"
+        )
     columns = []
     for name in names:
         if _step(calendar) >= PERIODS[name]:

@@ -30,6 +30,8 @@ OF_TABLES = (
     "--time",
     "--state",
     "--calendar",
+    "--begins",
+    "--every",
     "--parameters",
     "--frames",
     "--gap",
