@@ -27,7 +27,8 @@ from weightcast.environments.plan import trajectory_shards
 from weightcast.environments.stages.cut_records import cut_records
 from weightcast.environments.stages.import_trajectories import UserFiles, import_trajectories
 from weightcast.records.calendar_inputs import calendar_values
-from weightcast.records.cell_times import NANOSECONDS
+from weightcast.records.cell_times import NANOSECONDS, dated_steps
+from weightcast.records.settings import RecordSettings
 from weightcast.records.step_calendar import DAY, StepCalendar
 from weightcast.trajectories import read_trajectories
 
@@ -270,5 +271,25 @@ def test_a_wide_table_has_a_calendar_and_no_columns_of_inputs(
     write(tmp_path / "wide.csv", wide_lines(times=hours()))
     command = ("init", "--kind", "environments", "--data", "wide.csv", "-o", "my.yaml")
     refused(capsys, *command, "--inputs", "rain", words=("--inputs: found rain", "a column is a place"))
+    undated = ("--begins", "2010-10-04", "--every", "week")
+    refused(capsys, *command, *undated, words=("--begins: found 2010-10-04", "expected none"))
     run(capsys, *command, "--calendar", "hour", "weekday")
     assert load_study("my.yaml").data.input_columns == ["hour_sin", "hour_cos", "weekday_sin", "weekday_cos"]
+
+
+def test_rows_without_times_may_be_dated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "flu.csv", wide_lines())
+    command = ("init", "--kind", "environments", "--data", "flu.csv", "--calendar", "season", "-o", "my.yaml")
+    refused(capsys, *command, words=("flu.csv", "times that are numbers", "--begins DATE"))
+    refused(capsys, *command, "--begins", "2010-10-04", words=("begins", "alone", "--every"))
+    refused(capsys, *command, "--begins", "soon", "--every", "week", words=("begins", "soon"))
+    shown, _ = run(capsys, *command, "--begins", "2010-10-04", "--every", "week")
+    assert "300 steps of 1 week from 2010-10-04 to 2016-06-27" in shown
+    study = load_study("my.yaml")
+    assert (study.data.settings["begins"], study.data.settings["every"]) == ("2010-10-04", "week")
+    assert check_source(study, read_environments(Path("my-environments.csv")), "my.yaml") == []
+    months = dated_steps(14, RecordSettings(begins="1999-12-15", every="month"), "file")
+    assert pd.DatetimeIndex(months.values)[13] == pd.Timestamp("2001-01-15")

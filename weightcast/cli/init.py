@@ -111,6 +111,10 @@ def _add_table_arguments(table: argparse._ArgumentGroup) -> None:
         metavar="N",
         help="steps after which seasons come again; default: where times are numbers, found by autocorrelation",
     )
+    table.add_argument(
+        "--begins", metavar="DATE", help="of the first row, where rows are even steps without a column of times"
+    )
+    table.add_argument("--every", choices=("hour", "day", "week", "month"), help="how far such rows lie apart")
     table.add_argument("--parameters", nargs="+", metavar="COLUMN", help="numbers that never change in a place")
     table.add_argument(
         "--frames", type=int, metavar="N", help="steps of a window, twice what is trained; default: by step"

@@ -45,8 +45,8 @@ def calendar_values(
     dated = [name for name in names if name != CYCLE]
     if calendar.kind == "numbers" and dated:
         raise InputError(
-            f"{where}: calendar: found {', '.join(dated)} and times that are numbers, expected dates, or {CYCLE} "
-            "with as many steps as settings.cycle says"
+            f"{where}: calendar: found {', '.join(dated)} and times that are numbers, expected dates (of a wide table "
+            f"without times, when it begins: --begins DATE --every week), or {CYCLE}"
         )
     if CYCLE in names and calendar.cycle is None:
         raise InputError(f"{where}: calendar: found {CYCLE} without settings.cycle, expected how many steps it has")

@@ -21,6 +21,11 @@ class RecordSettings(Settings):
     """Column that says which place a row is of (of NetCDF: the dimension of places); of the layout tidy alone."""
     time: list[str] = Field(default_factory=list)
     """Column of times, or several as year, month, day, hour. Without any, rows (of wide tables) are steps."""
+    begins: str | None = None
+    """Date of the first row of a wide table without a column of times, whose rows are then dates; null: rows are steps.
+    With it ``every``."""
+    every: Literal["hour", "day", "week", "month"] | None = None
+    """How far such rows lie apart."""
     columns: list[str] | None = None
     """Columns of data.channels, then of data.inputs, in their order, where they are called otherwise; null: they are
     called so."""

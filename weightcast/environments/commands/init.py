@@ -31,6 +31,8 @@ OF_TABLES = (
     "--state",
     "--calendar",
     "--cycle",
+    "--begins",
+    "--every",
     "--parameters",
     "--frames",
     "--gap",

@@ -63,10 +63,13 @@ def table_layout(arguments: argparse.Namespace) -> TableLayout:
         decimal=arguments.decimal,
         encoding=arguments.encoding,
         dates=arguments.dates,
+        begins=arguments.begins,
+        every=arguments.every,
         missing=None if marks is None else [mark for mark in marks if mark != NO_MARK],
         left_out=[place_id(name) or name for name in arguments.leave_out or []],
     )
     if suffix_of(paths[0]) in NETCDF:
+        _refuse_begins(paths, settings)
         return _of_stations(paths, settings, arguments)
     cells = read_cells(paths[0], settings)
     if not settings.time:
@@ -74,6 +77,7 @@ def table_layout(arguments: argparse.Namespace) -> TableLayout:
     given = [state for state in arguments.state or () if cells.header and _is_column(cells, state)]
     if settings.environment is None and (not arguments.state or (len(paths) == 1 and not given)):
         return _wide(paths, cells, settings, arguments)
+    _refuse_begins(paths, settings)
     if not settings.time:
         raise InputError(
             f"{paths[0]}: found no column of times by its name among {listed(cells.header or ())}, expected --time to "
@@ -124,6 +128,15 @@ def given_inputs(arguments: argparse.Namespace) -> dict[str, Known]:
     return found
 
 
+def _refuse_begins(paths: tuple[Path, ...], settings: RecordSettings) -> None:
+    for option, value in (("--begins", settings.begins), ("--every", settings.every)):
+        if value is not None:
+            raise InputError(
+                f"{option}: found {value}, expected none: only rows of a wide table without a column of times have "
+                f"none of their own, and {paths[0]} is another"
+            )
+
+
 def _of_stations(paths: tuple[Path, ...], settings: RecordSettings, arguments: argparse.Namespace) -> TableLayout:
     with open_stations(paths[0]) as dataset:
         place, time = station_dimensions(paths[0], dataset, settings)
@@ -164,6 +177,8 @@ def _wide(
         raise InputError(f"--parameters: found {listed(arguments.parameters)}, expected none: a column is a place")
     if inputs := given_inputs(arguments):
         raise InputError(f"--inputs: found {listed(list(inputs))}, expected none: a column is a place")
+    if settings.time:
+        _refuse_begins(paths, settings)
     settings = settings.model_copy(update={"layout": "wide"})
     channel = place_id(states[0])
     return TableLayout(paths, settings, (channel or WIDE_CHANNEL,), {}, ())
