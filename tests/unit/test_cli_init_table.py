@@ -48,6 +48,7 @@ def test_a_study_of_one_long_table(folder: Path, capsys: pytest.CaptureFixture[s
     assert errors == ""
     assert "6 places, 300 steps of 1 hour from 2020-01-01T00:00:00 to 2020-01-13T11:00:00" in shown
     assert "missing within records: 0.0 % of ozone" in shown
+    assert "2 held-out places are too few for paired tests, which need 6 (--held-out-count)" in shown
     study = load_study("my.yaml")
     data = study.data
     assert (study.study, data.source, data.files, data.channels, data.grid) == (

@@ -10,6 +10,7 @@ import numpy as np
 
 from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.errors import InputError
+from weightcast.core.significance import FEWEST_PAIRS
 from weightcast.environments.commands.constants import check_constants
 from weightcast.environments.commands.data_survey import NO_GRID, Pace, Survey
 from weightcast.environments.commands.held_out import RANDOM, hold_out, statistics
@@ -129,6 +130,7 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
         *_found(layout, records),
         *_cut(records, division),
         f"held out are {listed(held)}: {chosen}{by if wanted == ['farthest'] else ''}",
+        *_too_few(held),
         *_cycle(cycle, arguments.cycle is None, CYCLE in calendar),
         *_left(layout),
         *(f"warning: {line}" for line in doubts(records, states)),
@@ -191,6 +193,12 @@ def _cut(records: Records, division: Division) -> list[str]:
         + ("" if alike else f": as many as the place with the fewest ({fewest}), of others evenly spread ones"),
     ]
     return [*lines, *(f"left out is {id}: {reason}" for id, reason in division.too_few.items())]
+
+
+def _too_few(held: list[str]) -> list[str]:
+    if len(held) >= FEWEST_PAIRS:
+        return []
+    return [f"{len(held)} held-out places are too few for paired tests, which need {FEWEST_PAIRS} (--held-out-count)"]
 
 
 def _cycle(cycle: int | None, found: bool, used: bool) -> list[str]:
