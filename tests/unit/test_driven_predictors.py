@@ -19,10 +19,12 @@ from weightcast.core.nets.input_layout import InputLayout
 from weightcast.core.nets.sizes import count_weights, kept_in_step
 from weightcast.environments.base import BaseNetwork
 from weightcast.environments.commands.untrained import untrained_predictor
+from weightcast.environments.config.context import PolishSettings
 from weightcast.environments.dataset import Normalisation, TrajectoryFolder
 from weightcast.environments.losses import rollout_rmse
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.rollout_jacobian import rollout, rollout_jacobian
+from weightcast.environments.second_order_training import SecondOrderTraining
 from weightcast.environments.study_sizes import StudySizes
 from weightcast.environments.windows import Windows
 
@@ -112,6 +114,18 @@ def test_derivatives_of_driven_rollouts_are_those_taken_backwards() -> None:
     found = rollout_jacobian(step, weights, starts, 4, shown)
     whole = jacrev(lambda weights: rollout(step, weights, starts, 4, shown))(weights)
     torch.testing.assert_close(found, whole.flatten(2, 4), rtol=1e-10, atol=1e-12)
+
+
+def test_a_second_order_training_sees_inputs() -> None:
+    predictor, _, weights = driven("vector field")
+    own = weights[0].double()
+    frames = Draws("cpu", "frames").normal(3, 5, 6, 1, 1, dtype=torch.float64)
+    training = SecondOrderTraining(predictor, PolishSettings())
+    expected = predictor.forecast(own[None], frames[None])[0] - frames[:, 1:, :2]
+    torch.testing.assert_close(training._residual(own, frames), expected.flatten())
+    derivative = jacrev(lambda weights: training._residual(weights, frames))(own)
+    torch.testing.assert_close(training._jacobian(own, frames), derivative, rtol=1e-9, atol=1e-11)
+    assert len(training.held(frames[None], 2 * 4 * 2)[0]) == 2  # two states of four steps in each trajectory
 
 
 def test_windows_of_observed_frames_hold_inputs_apart() -> None:

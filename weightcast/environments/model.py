@@ -49,7 +49,7 @@ class PhysicalPredictor(nn.Module):
 
     @property
     def inputs(self) -> InputLayout:
-        """Of the inputs that it is shown beside the state."""
+        """Layout of the inputs that it is shown beside the state."""
         return input_layout_of(self.network)
 
     def forward(self, frames: Tensor) -> Tensor:

@@ -77,11 +77,11 @@ class StackedPredictor:
         return vmap(lambda member, batch: functional_call(self.module, member, (batch,)))(state, frames)
 
     def state(self, frames: Tensor) -> Tensor:
-        """Of frames [..., channel, y, x] the channels without inputs."""
+        """The channels [..., channel, y, x] of frames without those that are inputs."""
         return frames[..., : frames.shape[-3] - self.layout.shown, :, :] if self.layout.shown else frames
 
     def inputs(self, frames: Tensor) -> Tensor:
-        """Of frames [..., channel, y, x] the inputs [..., shown, y, x], which are the last ones."""
+        """The inputs [..., shown, y, x] of frames, which are their last channels."""
         return frames[..., frames.shape[-3] - self.layout.shown :, :, :]
 
     def rollout(self, weights: Tensor, initial: Tensor, steps: int, inputs: Tensor | None = None) -> Tensor:

@@ -50,7 +50,7 @@ class InputLayout:
         return steps + 1 if self.ahead else steps if self.calendar else 1
 
     def names(self) -> list[str]:
-        """Of what is shown, in its order."""
+        """What is shown, by name, in its order."""
         ahead = [self.columns[place] for place in self.ahead]
         others = [self.columns[place] for place in self.shown_once]
         return [*ahead, *(f"{name} (next)" for name in ahead), *others]
