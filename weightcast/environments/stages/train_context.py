@@ -199,18 +199,19 @@ class _Training:
 
     def calibrated(self, trained: TrainedCodes, rows: list[int], prior: CodePrior) -> Calibration:
         """Temper and model error of a map that has not seen these environments."""
-        return calibrate(
-            trained.weight_map,
-            self.predictor,
-            trained.codes,
-            self.shown(rows),
-            self.judged(rows),
-            self.space,
-            self.settings.context.refine,
-            self.residual(trained),
-            derive_seed(self.seed, "calibration"),
-            prior,
-        )
+        with self.run.iterations(1, "calibration"):
+            return calibrate(
+                trained.weight_map,
+                self.predictor,
+                trained.codes,
+                self.shown(rows),
+                self.judged(rows),
+                self.space,
+                self.settings.context.refine,
+                self.residual(trained),
+                derive_seed(self.seed, "calibration"),
+                prior,
+            )
 
     def shown(self, rows: list[int]) -> Tensor:
         """The first frames of the first training trajectory."""
