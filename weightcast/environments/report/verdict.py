@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 from weightcast.core.methods import FINETUNE_PREFIX, GENERATOR_PREFIX, ONE_PER_ENV_PREFIX, SKILL_FLOOR, method
@@ -109,7 +112,7 @@ def compare(rmse: pd.DataFrame, errors: pd.DataFrame, arm: str) -> Comparison:
         arm: the method's name.
     """
     rows = {row["method"]: row for _, row in rmse.iterrows()}
-    baseline = best_of_family(rmse[[_alike(name, arm) for name in rmse["method"]]], "baseline")
+    baseline = best_of_family(_that(rmse, partial(_alike, arm=arm)), "baseline")
     reference = best_of_family(_own_experts(rmse), "reference")
     floor = best_method({name: rows[name]["median"] for name in SKILL_FLOOR if name in rows}, "rmse")
     by_method = errors.pivot(index="environment", columns="method", values="value")
@@ -126,6 +129,11 @@ def compare(rmse: pd.DataFrame, errors: pd.DataFrame, arm: str) -> Comparison:
     )
 
 
+def _that(rows: pd.DataFrame, wanted: Callable[[str], bool]) -> pd.DataFrame:
+    """Rows of methods that something holds of, of which there may be none."""
+    return rows[np.array([wanted(name) for name in rows["method"]], dtype=bool)]
+
+
 def _alike(name: str, arm: str) -> bool:
     """Whether a method is given no other knowledge than an arm: parameters, or frames, or neither of them."""
     knows = method(name).knows
@@ -138,8 +146,8 @@ def _from_frames(rmse: pd.DataFrame, splits: list[str], arm: str) -> list[str]:
     """What is made of a few frames, where the arm that is spoken of is told the parameters."""
     if method(arm).knows != "parameters":
         return []
-    generators = rmse[[method(name).family == "generator" for name in rmse["method"]]]
-    shown = generators[[method(name).knows == "frames" for name in generators["method"]]]
+    generators = _that(rmse, lambda name: method(name).family == "generator")
+    shown = _that(generators, lambda name: method(name).knows == "frames")
     parts = []
     for split in splits:  # the best may be another one outside
         best = best_of_family(shown[shown["split"] == split], "generator")
@@ -229,7 +237,7 @@ def _twice_the_horizon(summary: pd.DataFrame, arm: str, splits: list[str], horiz
     for split in splits:
         rows = beyond[beyond["split"] == split]
         medians = rows.set_index("method")["median"]
-        baseline = best_of_family(rows[[_alike(name, arm) for name in rows["method"]]], "baseline")
+        baseline = best_of_family(_that(rows, partial(_alike, arm=arm)), "baseline")
         if arm in medians.index:
             part = f"{number(medians[arm])} {_where(split)}"
             if baseline is not None:
