@@ -7,12 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from weightcast.cli.configuration_reference import reference, time_reference
+from weightcast.cli.configuration_reference import family_reference, reference, time_reference
 from weightcast.studies import json_schema
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = pytest.mark.parametrize(
-    ("page", "make"), [("configuration.md", reference), ("configuration-time.md", time_reference)]
+    ("page", "make"),
+    [
+        ("configuration.md", reference),
+        ("configuration-time.md", time_reference),
+        ("configuration-families.md", family_reference),
+    ],
 )
 
 

@@ -39,9 +39,9 @@ def read_table(path: Path, settings: Mapping[str, Any], dimensions: Sequence[str
             line and column.
     """
     chosen = checks.read_settings(TableSettings, settings, path)
-    header, rows = _read_cells(path)
+    header, rows = read_cells(path)
     time_column = choose_time_column(path, [name for name in header if name], chosen.time_column)
-    times = _times(path, time_column, rows[header.index(time_column)])
+    times = read_times(path, time_column, rows[header.index(time_column)])
     if dimensions is None:
         names, notes = _numeric_columns(header, rows, time_column)
         if not names:
@@ -52,12 +52,12 @@ def read_table(path: Path, settings: Mapping[str, Any], dimensions: Sequence[str
             if name not in header or name == time_column:
                 known = [column for column in header if column and column != time_column]
                 raise InputError(f"{path}: found no column {name!r}, expected one of {checks.listed(known)}")
-    values = np.stack([_numbers(path, name, rows[header.index(name)]) for name in names], axis=1)
+    values = np.stack([read_numbers(path, name, rows[header.index(name)]) for name in names], axis=1)
     found, samples = group_rows(times, values)
     return TimedSamples(found, samples, tuple(names), False, {"time_column": time_column}, notes=tuple(notes))
 
 
-def _read_cells(path: Path) -> tuple[list[str], pd.DataFrame]:
+def read_cells(path: Path) -> tuple[list[str], pd.DataFrame]:
     """The header, and a column of cells for each of its names, by number; the index counts lines from the second."""
     expected = "a CSV table with a header, separated by commas"
     try:
@@ -121,14 +121,23 @@ def _coerced(column: pd.Series) -> NDArray[np.float64]:
     return pd.to_numeric(column, errors="coerce").to_numpy(np.float64)
 
 
-def _numbers(path: Path, name: str, column: pd.Series) -> NDArray[np.float64]:
+def read_numbers(path: Path, name: str, column: pd.Series) -> NDArray[np.float64]:
+    """A column of finite numbers, [row].
+
+    Raises:
+        InputError: a cell is not one; the message names its line.
+    """
     numbers = _coerced(column)
     _check_cells(path, name, column, numbers)
     return numbers
 
 
-def _times(path: Path, name: str, column: pd.Series) -> NDArray[np.float64]:
-    """Numbers, or labels that each hold one."""
+def read_times(path: Path, name: str, column: pd.Series) -> NDArray[np.float64]:
+    """A column of times, [row]: numbers, or labels that each hold one.
+
+    Raises:
+        InputError: a cell is not one; the message names its line.
+    """
     numbers = _coerced(column)
     if np.isnan(numbers).any() and not column.isna().any():
         labels = column.astype(str)
