@@ -108,7 +108,7 @@ def log_likelihood(family: TrainedFamily, codes: Tensor, shown: ShownSamples) ->
     Returns:
         [environment, candidate].
     """
-    environments, candidates, _ = codes.shape
+    environments, _candidates, _ = codes.shape
     snapshots, samples, dimensions = shown.values.shape[1:]
     size = max(1, AT_ONCE // (environments * snapshots * samples * dimensions * family.density.space.outputs))
     parts = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,7 +139,7 @@ class FamilySnapshots:
         for index in range(len(PARTS)):
             ends = np.searchsorted(number[part == index], np.arange(len(times) + 1))
             rows = values[part == index]
-            parts.append([rows[first:last] for first, last in zip(ends, ends[1:], strict=False)])
+            parts.append([rows[first:last] for first, last in itertools.pairwise(ends)])
         environments = {}
         for index, id in enumerate(ids):
             own = np.flatnonzero(owner == index)

@@ -27,7 +27,7 @@ class FamilyStudy(Settings):
     """Every random number of the study derives from this seed."""
     environments: str
     """Table: id, role (visible, interpolation, extrapolation), and a column for each parameter, if any is known."""
-    logarithmic_parameters: list[str] = []
+    logarithmic_parameters: list[str] = Field(default=[])
     """Parameters whose ratio counts, not their difference."""
     data: SnapshotSettings
     density: DensitySettings = DensitySettings()

@@ -1,4 +1,4 @@
-"""The stage ``write_family_report``: one offline page of a study of environments across time, and its figures as files."""
+"""The stage ``write_family_report``: the offline page of a study of environments across time, and its figures."""
 
 from __future__ import annotations
 
