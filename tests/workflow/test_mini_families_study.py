@@ -31,7 +31,7 @@ def test_the_whole_study_runs_and_leaves_nothing_to_do(study):
     metrics, summary = pd.read_csv(results / "metrics.csv"), pd.read_csv(results / "summary.csv")
 
     assert study.announced() == {
-        **{"gather_snapshots": 1, "choose_map": 2, "train_family": 6, "evaluate_family": 2},
+        **{"gather_snapshots": 1, "choose_map": 2, "train_family": 3, "evaluate_family": 1},
         **dict.fromkeys(("resolve_config", "summarise_family", "write_family_report", "all"), 1),
     }  # fmt: skip
     assert set(metrics.method) == METHODS and metrics.value.notna().all()

@@ -75,7 +75,9 @@ class FamilySnapshots:
 
         Samples are rows of one long array; ``snapshot`` counts the pairs of an environment and a time.
         """
-        owner, times, observed = [], [], []
+        owner: list[int] = []
+        times: list[float] = []
+        observed: list[bool] = []
         number, part, values = [], [], []
         for index, one in enumerate(self.environments.values()):
             for position, time in enumerate(one.times):
