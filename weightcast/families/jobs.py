@@ -156,7 +156,7 @@ class WriteFamilyReport(StageSettings):
 
 
 def _scoring(evaluation: FamilyEvaluationSettings) -> FamilyEvaluationSettings:
-    """Of the evaluation, what decides scores: not how they are summarised."""
+    """What decides scores in an evaluation: not how they are summarised."""
     return evaluation.model_copy(update={"bootstrap": FamilyEvaluationSettings.model_fields["bootstrap"].default})
 
 

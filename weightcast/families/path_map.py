@@ -1,4 +1,4 @@
-"""From an environment's code and a time to all weights of a density: a path of weights for every code."""
+"""The map from an environment's code and a time to all weights of a density: a path of weights for every code."""
 
 from __future__ import annotations
 
