@@ -7,10 +7,13 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
+from warm_python import WarmPython
 
 REPOSITORY = Path(__file__).parents[1]
 CODE = (
@@ -38,9 +41,10 @@ CORES = "1" if "PYTEST_XDIST_WORKER" in os.environ else "2"
 
 @dataclass(frozen=True)
 class Checkout:
-    """A working copy to run Snakemake in."""
+    """A working copy to run Snakemake in; its jobs start in a warm Python, or as users' jobs do."""
 
     folder: Path
+    warm: bool = True
 
     @property
     def environment(self) -> dict[str, str]:
@@ -49,9 +53,8 @@ class Checkout:
 
     def run(self, *command: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command in the copy, with the copy's own library."""
-        done = subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
-        )
+        environment = self.environment | (_warm_python().environment if self.warm else {})
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
         if ok and done.returncode:
             logs = "\n".join(path.read_text()[-2000:] for path in self.folder.glob("results/*/logs/**/*.log"))
             pytest.fail(
@@ -83,6 +86,11 @@ class Checkout:
         text = path.read_text()
         assert old in text, f"{old!r} not in {file}"
         path.write_text(text.replace(old, new))
+
+
+@cache
+def _warm_python() -> WarmPython:
+    return WarmPython(Path(tempfile.mkdtemp(prefix="warm-python-")))
 
 
 def _job_stats(said: str) -> dict[str, int]:

@@ -8,24 +8,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
+import yaml
 from refusals import refused
 from tiny_study import ROOT, default_config
 from torch.func import vmap
 from torch.nn import functional as F
 
 from weightcast.core.config.training import TrainingSettings
-from weightcast.core.environment_table import read_environments
+from weightcast.core.environment_table import Environment, EnvironmentTable, read_environments
 from weightcast.core.job import Job
 from weightcast.core.training import VALIDATIONS
 from weightcast.cost import measure, simulation
-from weightcast.cost.environments import few_environments, is_large, shortened
+from weightcast.cost.environments import EnvironmentsPart, few_environments, is_large, shortened
 from weightcast.cost.forecast import Forecast, benchmark_seconds
 from weightcast.cost.jobs import PlannedJob, parse_dry_run, planned_jobs
 from weightcast.cost.measure import MeasuredRun, Work
 from weightcast.cost.operations import OperationCounter
-from weightcast.cost.rehearsal import Told, alike, kinds_of, of_size
+from weightcast.cost.rehearsal import Told, alike, kinds_of, of_environments, of_size
 from weightcast.cost.words import cost_lines, gpu_lines
 from weightcast.environments.commands.untrained import untrained_predictor
 from weightcast.environments.config.study import load_study, parse_study
@@ -203,6 +206,12 @@ def test_a_disturbed_batch_is_no_free_batch() -> None:
     assert 0 < disturbed.counted < disturbed.seconds
 
 
+def test_many_environments_follow_a_straight_line() -> None:
+    """Three seconds at any rate, and half a second for each."""
+    assert of_environments((3.0 + 0.5 * 4, 3.0 + 0.5 * 12), (4, 12, 2000)) == pytest.approx(3.0 + 0.5 * 2000)
+    assert of_environments((2.1, 2.0), (4, 12, 2000)) == 2.0  # a disturbed measurement is no saving
+
+
 def test_long_simulations_follow_a_straight_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """A spin-up of 7 and then 0.5 a frame, or twice as much; three environments of the table, four trajectories."""
     study = parse_study(default_config())
@@ -363,3 +372,46 @@ def test_small_studies_are_projected_on_demand_alone() -> None:
     found = forecast_of(1.0, 60.0, operations=1e12)
     assert gpu_lines(found) == []
     assert gpu_lines(found, rate=1.0)
+
+
+# --- many environments
+
+
+@pytest.fixture
+def part(tmp_path: Path) -> EnvironmentsPart:
+    """Of a study with 300 environments."""
+    study = parse_study(yaml.safe_load((ROOT / "tests/workflow/mini-ode.yaml").read_text()))
+    rows = [
+        Environment(f"e{number}", {"beta": 1.0, "delta": number}, "interpolation" if number % 10 == 5 else "visible")
+        for number in range(300)
+    ]
+    return EnvironmentsPart(Plan(study, EnvironmentTable(tuple(rows), ("beta", "delta"), tmp_path / "t.csv")), tmp_path)
+
+
+def test_a_job_of_many_environments_is_rehearsed_with_fewer_too(part: EnvironmentsPart) -> None:
+    equations = job("find_equations", output="equations.safetensors")
+    (told,) = part.told(equations)
+    fewer = part.fewer(equations, told, {})
+    assert fewer is not None
+    here = len(told.settings.environments)  # type: ignore[attr-defined]
+    assert fewer.environments == (here // 3, here, 270)
+    ids = [row.id for row in fewer.settings.environments]  # type: ignore[attr-defined]
+    assert len(ids) == here // 3
+    assert set(fewer.settings.choosing) <= set(ids)  # type: ignore[attr-defined]
+    drawn = job("show_environments", output="environments.png")
+    assert part.fewer(drawn, *part.told(drawn), {}) is None  # as many as ever
+
+
+def test_tables_of_all_environments_are_rehearsed_with_many(part: EnvironmentsPart, tmp_path: Path) -> None:
+    table = pd.DataFrame({"environment": ["e0", "e1"], "value": [1.0, float("inf")]})
+    table.to_csv(tmp_path / "errors.csv", index=False)
+    summary = job("summarise", output="summary.csv")
+    copied = part.inputs(summary, {"evaluations": [str(tmp_path / "errors.csv")], "costs": "costs.json"})
+    assert copied["costs"] == "costs.json"
+    many = pd.read_csv(copied["evaluations"][0])
+    copies = 240 // len(part.few.table)
+    assert len(many) == many.environment.nunique() == 2 * copies
+    assert many.value[np.isfinite(many.value)].nunique() == copies  # no ties
+    assert many.value[np.isfinite(many.value)].to_numpy() == pytest.approx(1.0, abs=0.05)
+    (told,) = part.told(summary)
+    assert told.grows * copies * len(part.few.table) == pytest.approx(300)

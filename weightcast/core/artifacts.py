@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from weightcast import __version__
@@ -103,12 +102,10 @@ def save_artifact(path: str | Path, kind: str, tensors: Mapping[str, Rows], meta
     described["digest"] = metadata_digest(described)
     written = {"weightcast": json.dumps(described, sort_keys=True)}
     with written_whole(path) as partial:
-        if len(in_memory) < len(stored):
-            write_safetensors(partial, stored, written)
-            return
         try:
-            save_file(in_memory, partial, metadata=written)
-        except SafetensorError as error:  # a full disk, a folder that went away: not a defect of the tensors
+            # Not by the library: it copies all tensors to bytes first, twice the memory of a large generator's state.
+            write_safetensors(partial, stored, written)
+        except OSError as error:  # a full disk, a folder that went away
             raise OSError(f"{path}: cannot be written: {one_line(error)}") from None
 
 

@@ -25,7 +25,10 @@ from weightcast.core.errors import InputError
 PIECE = 4 * 1024**2
 """Numbers that are mapped into memory at once, on the way to where they are wanted."""
 _TYPES = {"F32": torch.float32, "F64": torch.float64}
-_NAMES = {of_torch: name for name, of_torch in _TYPES.items()}
+_NAMES = {of_torch: name for name, of_torch in _TYPES.items()} | {
+    **{torch.float16: "F16", torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8"},
+    **{torch.uint8: "U8", torch.bool: "BOOL"},
+}
 _NUMPY: dict[torch.dtype, type] = {torch.float32: np.float32, torch.float64: np.float64}
 
 
@@ -295,17 +298,19 @@ def stored_tensors(path: Path) -> dict[str, StoredTensor]:
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Rows], metadata: Mapping[str, str]) -> None:
-    """Write tensors, some of which may lie in files, without having a whole one in memory."""
+    """Write tensors, some of which may lie in files, without having one of these in memory whole, or any twice."""
     header: dict[str, Any] = {"__metadata__": dict(metadata)}
+    # Wider types first, as the library has it: so each begins at a multiple of its width.
+    ordered = sorted(tensors.items(), key=lambda one: (-dtype_of(one[1]).itemsize, one[0]))
     end = 0
-    for name, tensor in sorted(tensors.items()):
+    for name, tensor in ordered:
         begin, end = end, end + math.prod(tensor.shape) * dtype_of(tensor).itemsize
         header[name] = {"dtype": _NAMES[dtype_of(tensor)], "shape": list(tensor.shape), "data_offsets": [begin, end]}
     encoded = json.dumps(header).encode()
     encoded += b" " * (-len(encoded) % 8)
     with path.open("wb") as file:
         file.write(struct.pack("<Q", len(encoded)) + encoded)
-        for _, tensor in sorted(tensors.items()):
+        for _, tensor in ordered:
             for piece in pieces(tensor):
                 file.write(piece.numpy().data)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 
@@ -17,13 +18,14 @@ from weightcast.core.job import StageSettings
 from weightcast.core.methods import WEIGHTS_ONLY
 from weightcast.cost.jobs import MAKING_TRAJECTORIES, PlannedJob
 from weightcast.cost.measure import Work
-from weightcast.cost.rehearsal import Told
+from weightcast.cost.rehearsal import Fewer, Told
 from weightcast.cost.simulation import simulation_seconds
 from weightcast.environments.commands.untrained import untrained_predictor
 from weightcast.environments.config.study import Study
 from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.jobs import (
     AdaptToFrames,
+    FindEquations,
     FinetuneBases,
     GenerateWeights,
     ImportExperts,
@@ -42,8 +44,12 @@ OF_ALL = ("summarise",)
 """Stages that have no environments in their settings, and yet more to do the more there are."""
 SHOWN = ("show_rollouts", "show_environments", "show_observed")
 """Stages that draw a few environments, however many there are."""
+ROWS = 240
+"""Environments of the tables that those are rehearsed on, at most."""
 FEWEST, MOST = 6, 12
 """Visible environments of the part, if the study has so many; a step of some training may need more than the fewest."""
+MANY = 4
+"""Times the environments of the part, from which on jobs are rehearsed with fewer of them, too."""
 WAVES = 4
 """Of which each field of a rehearsal is a sum."""
 
@@ -90,7 +96,7 @@ class EnvironmentsPart:
         there, here = _count(whole), _count(part)
         grows = 1.0 if stage in SHOWN or not here else self._frames * there / here
         if stage in OF_ALL:
-            grows = len(self.plan.table) / len(self.few.table)
+            grows = len(self.plan.table) / (len(self.few.table) * self._copies)
         if isinstance(whole, TrainContext) and isinstance(part, TrainContext) and whole.context.polish is not None:
             grows = self._frames * _held(whole) / _held(part)  # a second-order training is most of it
         if isinstance(whole, GenerateWeights) and self._large:
@@ -138,9 +144,52 @@ class EnvironmentsPart:
             found = {name: files if isinstance(files, str) else files[:1] for name, files in found.items()}
         if "table" in found:
             found["table"] = str(self._table)
+        if planned.job.stage in OF_ALL:
+            found = {name: self._copied(name, paths) for name, paths in found.items()}
         if planned.job.stage == "gather_zoo":
             found["shards"] = found["shards"][:1]  # each has experts of all environments of its role: `keep`
         return found
+
+    def fewer(self, planned: PlannedJob, told: Told, inputs: Mapping[str, str | list[str]]) -> Fewer | None:
+        """A job of a third of each role's environments."""
+        settings = told.settings
+        rows, there = getattr(settings, "environments", ()), _count(planned.settings(self.plan))
+        if not all(isinstance(row, Environment) for row in rows):
+            return None  # names alone: of a job that puts files together
+        chosen = tuple(row for role in ROLES for row in _third([row for row in rows if row.role == role]))
+        in_proportion = math.isclose(told.grows * len(rows), self._frames * there)
+        if not in_proportion or there < MANY * len(rows) or len(chosen) == len(rows):
+            return None
+        settings = settings.model_copy(update={"environments": chosen})
+        if isinstance(settings, FindEquations):
+            judges = {row.id for row in chosen}.intersection(settings.choosing)
+            settings = settings.model_copy(update={"choosing": tuple(sorted(judges))})
+        return Fewer(settings, inputs, (len(chosen), len(rows), there))
+
+    @property
+    def _copies(self) -> int:
+        """How many times a table has the part's environments, for a stage of all of them."""
+        return max(1, min(len(self.plan.table), ROWS) // len(self.few.table))
+
+    def _copied(self, name: str, paths: str | list[str]) -> Any:
+        """Tables of errors with more environments, none like another: tests of few pairs, and of pairs that are equal,
+        take longer than those of many."""
+        if isinstance(paths, list):
+            return [self._copied(f"{name}-{number}", path) for number, path in enumerate(paths)]
+        if self._copies == 1 or Path(paths).suffix != ".csv" or "environment" not in (table := pd.read_csv(paths)):
+            return paths
+        random = np.random.default_rng(0)
+        copies = [
+            table.assign(
+                environment=table["environment"].astype(str) + f"-{copy}",
+                value=table["value"] * (1 + 0.01 * random.standard_normal(len(table))),
+            )
+            for copy in range(self._copies)
+        ]
+        file = self.folder / "copied" / f"{name}-{Path(paths).name}"
+        file.parent.mkdir(exist_ok=True)
+        pd.concat(copies).to_csv(file, index=False)
+        return str(file)
 
     def keep(self, planned: PlannedJob, outputs: Mapping[str, Path]) -> None:
         """A shard's experts again for each environment of their role, none of them diverged for want of training."""
@@ -295,6 +344,10 @@ def _waves(random: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.fl
 
 def _of_role(table: EnvironmentTable, role: Role) -> list[Any]:
     return [environment for environment in table if environment.role == role]
+
+
+def _third(rows: Sequence[Environment]) -> Sequence[Environment]:
+    return rows[: max(1, len(rows) // 3)]
 
 
 def _count(settings: StageSettings) -> int:

@@ -38,6 +38,9 @@ class TimePart:
             return [Told(settings, (len(self.snapshots.times) - 1) / (len(self.interval.times) - 1))]
         return [Told(settings)]
 
+    def fewer(self, planned: PlannedJob, told: Told, inputs: Mapping[str, str | list[str]]) -> None:
+        """There is one environment."""
+
     def instead(self, planned: PlannedJob) -> Work | None:
         return Work(self._simulation) if planned.job.stage == "simulate_snapshots" else None
 

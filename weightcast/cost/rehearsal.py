@@ -32,6 +32,8 @@ BUDGET = 12.0
 """Seconds for which steps of trainings are repeated, over all kinds of jobs."""
 LEAST, MOST = 0.1, 3.0
 """Seconds of it for one kind."""
+LONG = 20.0
+"""Seconds, trainings apart, from which on a job is rehearsed with fewer environments, too."""
 
 Paths = Mapping[str, str | list[str]]
 
@@ -55,6 +57,22 @@ class Told:
     whole: int = 1
 
 
+@dataclass(frozen=True)
+class Fewer:
+    """A job that is told fewer environments than the part has: what jobs take however many there are is so told apart
+    from what they take for each.
+
+    Attributes:
+        settings: of its stage.
+        inputs: the files that it reads.
+        environments: that it is told; those that the part has; those of the study.
+    """
+
+    settings: StageSettings
+    inputs: Mapping[str, str | list[str]]
+    environments: tuple[int, int, int]
+
+
 class Part(Protocol):
     """The part of a study that is rehearsed, in a folder of its own."""
 
@@ -63,6 +81,9 @@ class Part(Protocol):
 
     def told(self, planned: PlannedJob) -> list[Told]:
         """What a job is told: once, or of two sizes, whose steps are on the straight line that the study's are on."""
+
+    def fewer(self, planned: PlannedJob, told: Told, inputs: Paths) -> Fewer | None:
+        """The job of fewer environments, if the study has so many more than the part that it makes a difference."""
 
     def instead(self, planned: PlannedJob) -> Work | None:
         """What a job takes that is not run by its stage: its data is there, or is made otherwise."""
@@ -165,7 +186,21 @@ class Rehearsal:
         self._made[kind] = outputs
         self.part.keep(planned, outputs)
         trained = works[-1][0] if len(works) == 1 else of_size(told, [work for work, _ in works])
-        return trained + works[-1][1]
+        return trained + self._of_all(planned, told[-1], works[-1][1], inputs)
+
+    def _of_all(self, planned: PlannedJob, told: Told, rest: Work, inputs: Paths) -> Work:
+        """What a job takes but for its trainings, in the study; ``rest``, if all of it grew as environments do."""
+        if rest.seconds < LONG or (fewer := self.part.fewer(planned, told, inputs)) is None:
+            return rest
+        _, part, study = fewer.environments
+        outputs = {name: self.folder / "fewer" / path.lstrip("/") for name, path in planned.job.outputs.items()}
+        frames = told.grows * part / study
+        try:
+            _, of_few = self._call(planned, Told(fewer.settings, frames), fewer.inputs, outputs, 0.0)
+        except Exception:  # no stage has to make do with so few
+            return rest
+        of_part = rest.seconds * part / study
+        return Work(min(rest.seconds, of_environments((of_few.seconds, of_part), fewer.environments)))
 
     def _call(
         self, planned: PlannedJob, told: Told, inputs: Paths, outputs: Mapping[str, Path], budget: float
@@ -224,6 +259,17 @@ def of_size(told: Sequence[Told], works: Sequence[Work]) -> Work:
     if sample.seconds <= 0.0 or not 0.0 <= sample.counted <= sample.seconds:  # a disturbed measurement: rather too much
         sample = several * (1 / second.size)
     return one + sample * (second.whole - first.size)
+
+
+def of_environments(seconds: tuple[float, float], environments: tuple[int, int, int]) -> float:
+    """Seconds of all of a study's environments, on the straight line through those of two smaller numbers of them.
+
+    Args:
+        seconds: of the fewer, and of more.
+        environments: how many these are, and those of the study.
+    """
+    (few, more), (first, second, whole) = seconds, environments
+    return more + max(0.0, more - few) / (second - first) * (whole - second)
 
 
 def kinds_of(jobs: Sequence[PlannedJob], plan: Any) -> dict[PlannedJob, str]:

@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from weightcast.core.nets.sizes import BACKWARD, STATES, kept_activations, widest_layer
+from weightcast.core.nets.sizes import BACKWARD, STATES, kept_activations, states_of, widest_layer
 from weightcast.environments.config.equations import FIELD_NUMBERS, MOST_ROWS, UNROLL, EquationsSettings
 from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.jobs import Plan
@@ -33,6 +33,8 @@ IDLE_MB = 400
 """Python, torch, and what reads files."""
 LEAST_MB = 600
 MARGIN = 1.5
+STATISTICS = 4
+"""Copies of a zoo's weights that its statistics take, beside itself."""
 CELL_NUMBERS = 4
 """For each byte of a table: a cell of four characters takes sixty bytes while it is text."""
 COMPRESSED = 5
@@ -127,7 +129,7 @@ def _train_base(sizes: StudySizes, of: Mapping[str, str]) -> int:
         return (
             sizes.trained("train", "validation")
             + sizes.shown
-            + STATES * sizes.weight_map(name)
+            + states_of(training) * sizes.weight_map(name)
             + sizes.step(networks, training.batch, training.unroll)
             + sizes.ahead(sizes.visible, study.data.trajectories.validation)
         )
@@ -242,17 +244,22 @@ def _regress_latents(sizes: StudySizes, of: Mapping[str, str]) -> int:
     return largest(of_arm, of.get("arm"), list(sizes.study.generator.arms))
 
 
+def _zoo(sizes: StudySizes, *afterwards: int) -> int:
+    """Experts and what they are relative to, with the copies that their statistics take, or what comes after these."""
+    held = sizes.bounded((sizes.experts + sizes.visible) * sizes.weights)
+    return held + max(sizes.bounded(STATISTICS * sizes.experts * sizes.weights), *afterwards)
+
+
 def _train_vae(sizes: StudySizes, of: Mapping[str, str]) -> int:
     def of_arm(arm: str) -> int:
         settings = sizes.study.generator.of_arm(arm)[0]
         learned, kept = sizes.vae(arm)
         functional = sizes.step(settings.batch, settings.functional_batch, 1) if settings.functional_weight else 0
+        step = round(BACKWARD * settings.batch * kept) + functional
         return (
             sizes.trained("train", "validation")
             + sizes.shown
-            + sizes.bounded((5 * sizes.experts + sizes.visible) * sizes.weights)
-            + STATES * learned
-            + max(round(BACKWARD * settings.batch * kept) + functional, sizes.bounded(sizes.encoded(arm)))
+            + _zoo(sizes, sizes.bounded(sizes.encoded(arm)), states_of(settings.training) * learned + step)
         )
 
     return largest(of_arm, of.get("arm"), list(sizes.study.generator.arms))
@@ -262,9 +269,9 @@ def _train_diffusion(sizes: StudySizes, of: Mapping[str, str]) -> int:
     def of_arm(arm: str) -> int:
         settings = sizes.study.generator.of_arm(arm)[1]
         learned, kept = sizes.diffusion(arm)
-        step = round(BACKWARD * settings.batch * kept)
-        zoo = sizes.bounded((5 * sizes.experts + sizes.visible) * sizes.weights) + sizes.bounded(sizes.latents(arm))
-        return sizes.shown + zoo + sizes.vae(arm)[0] + STATES * learned + max(step, sizes.bounded(sizes.encoded(arm)))
+        training = states_of(settings.training) * learned + round(BACKWARD * settings.batch * kept)
+        zoo = _zoo(sizes, sizes.bounded(sizes.encoded(arm)), training)
+        return sizes.shown + zoo + sizes.bounded(sizes.latents(arm)) + sizes.vae(arm)[0]
 
     return largest(of_arm, of.get("arm"), list(sizes.study.generator.arms))
 

@@ -15,11 +15,17 @@ from weightcast.core.config.predictor import (
     UNetSettings,
     UNOSettings,
 )
+from weightcast.core.config.training import TrainingSettings
 
-STATES = 8
-"""Numbers held for a trained one: itself, its gradient, two moments, and copies of these while a state is saved."""
+STATES = 6
+"""Numbers held at most for a trained one: itself, its gradient, two moments, the best so far and an average."""
 BACKWARD = 1.5
 """What a backward pass holds, over what was kept for it."""
+
+
+def states_of(training: TrainingSettings) -> int:
+    """Numbers that a training holds for one that it trains."""
+    return STATES - (training.keep == "last") - (training.average is None)
 
 
 def kept_in_step(architecture: Mapping[str, Any], grid: Sequence[int]) -> int:
