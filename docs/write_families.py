@@ -98,8 +98,8 @@ def main() -> None:
     seeds = read(results / "metrics.csv")["seed"].nunique()
     counts = summary[summary["metric"] == "wasserstein"].groupby("split")["n"].max()
     heading = (
-        f"Medians inside / outside ({counts[SPLITS[0]]} / {counts[SPLITS[1]]} environments, {seeds} seeds) with 95 % intervals, at "
-        "times after what is shown; shares held by 90 % bands are means; seconds for each new environment, on one core."
+        f"Medians inside / outside ({counts[SPLITS[0]]} / {counts[SPLITS[1]]} environments, {seeds} seeds) with 95 % "
+        "intervals, at times after what is shown; shares held by 90 % bands are means; seconds for each new environment, on one core."
     )
     block = "\n\n".join([heading, methods_table(summary), ratios(summary), choices(results)])
     fill(ROOT / "docs/environments-time.md", results.resolve().name, block)

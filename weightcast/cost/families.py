@@ -9,7 +9,7 @@ from typing import Any
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.cost.jobs import PlannedJob
 from weightcast.cost.measure import Work, processor_seconds
-from weightcast.cost.rehearsal import Told
+from weightcast.cost.rehearsal import Fewer, Told
 from weightcast.families.gathering import import_family, simulate_family
 from weightcast.families.jobs import ChooseMap, EvaluateFamily, FamilyPlan
 from weightcast.families.snapshots import FamilySnapshots
@@ -52,6 +52,9 @@ class FamilyPart:
             grows = settings.paths.left_out * (kinds + temperatures) / (kinds + 1)
             return [Told(settings.model_copy(update={"paths": paths, "inference": inference}), grows)]
         return [Told(settings)]
+
+    def fewer(self, planned: PlannedJob, told: Told, inputs: Mapping[str, str | list[str]]) -> Fewer | None:
+        return None  # what does not grow with environments, a job's start, is counted apart
 
     def instead(self, planned: PlannedJob) -> Work | None:
         return Work(self._gathering) if planned.job.stage == "gather_snapshots" else None
