@@ -99,8 +99,8 @@ def main() -> None:
     counts = summary[summary["metric"] == "wasserstein"].groupby("split")["n"].max()
     inside, outside = (counts[split] for split in SPLITS)
     heading = (
-        f"Medians inside / outside ({inside} / {outside} environments, {seeds} seeds) with 95 % intervals, at times after "
-        "what is shown; shares held by 90 % bands are means; seconds for each new environment, on one core."
+        f"Medians inside / outside ({inside} / {outside} environments, {seeds} seeds) with 95 % intervals, at times "
+        "after what is shown; shares held by 90 % bands are means; seconds for each new environment, on one core."
     )
     block = "\n\n".join([heading, methods_table(summary), ratios(summary), choices(results)])
     fill(ROOT / "docs/environments-time.md", results.resolve().name, block)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from weightcast.cli.main import main
 from weightcast.core.config.yaml_file import read_yaml
-from weightcast.core.environment_table import Environment, EnvironmentTable
+from weightcast.core.environment_table import Environment, EnvironmentTable, read_environments
 from weightcast.core.errors import InputError
 from weightcast.core.methods import method, shown_as
+from weightcast.cost.families import FamilyPart
 from weightcast.families.config.load import check_family_table, parse_family_study
 from weightcast.families.jobs import ChooseMap, EvaluateFamily, FamilyPlan, SummariseFamily, TrainFamily
 from weightcast.families.memory import memory_mb
 from weightcast.families.runtime import runtime_minutes
+from weightcast.families.snapshots import FamilySnapshots
 from weightcast.families.summary import summarise_environments
 from weightcast.studies import parse_any_study
 
@@ -135,3 +139,42 @@ def test_methods_that_are_shown_something_are_known_with_their_case():
         method("unknown-shown-few")
     with pytest.raises(InputError):
         method("path-shown-")
+
+
+def test_check_says_what_a_study_would_do(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    main(["check", "--config", "tests/workflow/mini-families.yaml", "--no-timing"])
+
+    said = capsys.readouterr().out
+    assert "5 visible, of which 2 are left out once to choose" in said and "1 inside, 1 outside to test on" in said
+    assert "many: 20 samples at each of 1, 2" in said
+
+
+def test_a_rehearsal_has_few_environments_and_says_how_the_rest_grows(monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT)
+    study = parse_family_study(mini())
+    plan, table = FamilyPlan(study), read_environments(study.environments)
+    part = FamilyPart(plan, table, tmp_path)
+
+    assert part.table.ids == ("a", "b", "c", "f")
+    assert list(FamilySnapshots.load(tmp_path / "snapshots.nc").environments) == ["a", "b", "c", "f"]
+    found = part.inputs(None, {"snapshots": "whole.nc", "table": "whole.csv", "choice": "kept.yaml"})
+    assert found == {
+        "snapshots": str(tmp_path / "snapshots.nc"),
+        "table": str(tmp_path / "environments.csv"),
+        "choice": "kept.yaml",
+    }
+    grows = {}
+    for stage, settings in (
+        ("choose_map", ChooseMap.of(plan, "codes")),
+        ("evaluate_family", EvaluateFamily.of(plan, "0")),
+        ("train_family", TrainFamily.of(plan, "codes", "0")),
+    ):
+        planned = SimpleNamespace(settings=lambda plan, own=settings: own, job=SimpleNamespace(stage=stage))
+        (told,) = part.told(planned)
+        grows[stage] = told.grows
+    # Two environments are left out, with a search for each of two kinds and two temperatures; one of one and one of
+    # these are rehearsed. Two unseen ones are scored, of which the part has one.
+    assert grows == {"choose_map": 2 * (2 + 2) / (2 + 1), "evaluate_family": 2, "train_family": 1}
+    gathered = part.instead(SimpleNamespace(job=SimpleNamespace(stage="gather_snapshots")))
+    assert gathered is not None and gathered.seconds > 0
