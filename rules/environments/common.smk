@@ -20,6 +20,7 @@ from weightcast.environments.plan import (
     observed_sources,
     pictured_environments,
     pictured_unknown,
+    regressed,
     trained_rivals,
     tuned_arms,
     weight_sources,
@@ -55,6 +56,7 @@ TUNED_ARMS = tuned_arms(STUDY)
 SOURCES = weight_sources(STUDY, TABLE)  # files of weights that the evaluation rolls out
 LABELS = [f"{RESULTS}/labels/{base}.safetensors" for base in labelled_bases(STUDY)]
 OBSERVED = observed_sources(STUDY, TABLE)  # those made from frames, one a case
+REGRESSED = regressed(STUDY)  # whether there are forecasts by regression of the next state
 RIVALS = trained_rivals(STUDY, TABLE)  # what is trained for these, and predicts otherwise than the predictor
 WEIGHTS = [f"{RESULTS}/weights/{source}.safetensors" for source in SOURCES]
 

@@ -47,6 +47,33 @@ rule evaluate_without_network:
 ruleorder: evaluate_without_network > evaluate_weights
 
 
+if REGRESSED:
+
+    rule evaluate_regressions:
+        input:
+            code=code("evaluate_regressions"),
+            trajectories=trajectories(TABLE.ids),
+        output:
+            **({"observed": f"{RESULTS}/evaluation/regressions-observed.csv"} if OBSERVED else {}),
+            errors=f"{RESULTS}/evaluation/regressions.csv",
+            costs=f"{RESULTS}/report/regression_costs.csv",
+        log:
+            f"{LOGS}/evaluation/regressions.log",
+        benchmark:
+            f"{BENCHMARKS}/evaluation/regressions.tsv"
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            **needs("evaluate_regressions"),
+        params:
+            **job("evaluate_regressions"),
+        shell:
+            RUN
+
+    ruleorder: evaluate_regressions > evaluate_weights
+
+
 rule collect_costs:
     input:
         code=code("collect_costs"),
@@ -57,6 +84,7 @@ rule collect_costs:
         diffusions=rules.diffusion.input,
         tuned=expand(f"{RESULTS}/end-to-end/{{arm}}-{{seed}}.safetensors", arm=TUNED_ARMS, seed=SEEDS),
         weights=WEIGHTS,
+        regressions=f"{RESULTS}/report/regression_costs.csv" if REGRESSED else [],
     output:
         costs=f"{RESULTS}/report/costs.csv",
         methods=f"{RESULTS}/report/method_costs.csv",
@@ -79,7 +107,11 @@ rule summarise:
         code=code("summarise"),
         evaluations=[
             f"{RESULTS}/evaluation/{source}.csv"
-            for source in [*SOURCES, "without-network", *(["own-experts"] if STUDY.zoo.published else [])]
+            for source in [
+                *(*SOURCES, "without-network"),
+                *(["regressions"] if REGRESSED else []),
+                *(["own-experts"] if STUDY.zoo.published else []),
+            ]
         ],
         costs=rules.collect_costs.output.methods,
     output:

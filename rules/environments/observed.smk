@@ -116,9 +116,15 @@ if OBSERVED:
             code=code("summarise_observed"),
             evaluations=[f"{RESULTS}/evaluation/{source}.csv" for source in OBSERVED],
             references=f"{RESULTS}/evaluation/zoo-{experts_base(STUDY)}.csv",
+            unadapted=[
+                f"{RESULTS}/evaluation/{source}.csv"
+                for source in ["bases", "without-network", *(["regressions"] if REGRESSED else [])]
+            ],
+            regressions=f"{RESULTS}/evaluation/regressions-observed.csv" if REGRESSED else [],
         output:
             metrics=f"{RESULTS}/observed.csv",
             summary=f"{RESULTS}/report/observed_summary.csv",
+            verdict=f"{RESULTS}/verdict.csv",
         log:
             f"{LOGS}/report/observed.log",
         conda:

@@ -182,6 +182,7 @@ rule write_report:
         labels=[f"{RESULTS}/report/labels.csv"] if LABELS else [],
         novelty=[f"{RESULTS}/report/novelty.csv"] if ARMS or STUDY.context else [],
         observed_summary=rules.summarise_observed.output.summary if OBSERVED else [],
+        verdict=rules.summarise_observed.output.verdict if OBSERVED else [],
         observed_forecasts=[f"{RESULTS}/report/observed.nc"] if STUDY.context and OBSERVED else [],
         open_directions=[f"{RESULTS}/report/open_directions.csv"] if STUDY.context and OBSERVED else [],
     output:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pytest
 import torch
 from torch import Tensor
@@ -13,15 +11,18 @@ from weightcast.environments.calibration import SHOWN, calibrate, observations
 from weightcast.environments.config.context import RefineSettings
 from weightcast.environments.context import Calibration
 from weightcast.environments.gaps import FrameSpace
+from weightcast.environments.predictor import StackedPredictor
 
 FRAMES = 20
 
 
-@dataclass(frozen=True)
-class Decay:
+class Decay(StackedPredictor):
     """A predictor whose only weight is the factor from a frame to the next."""
 
-    def rollout(self, weights: Tensor, initial: Tensor, steps: int) -> Tensor:
+    def __init__(self) -> None:
+        pass  # no module
+
+    def rollout(self, weights: Tensor, initial: Tensor, steps: int, inputs: Tensor | None = None) -> Tensor:
         factor = weights[:, :, None, None, None]
         return torch.stack([initial * factor**step for step in range(1, steps + 1)], 2)
 

@@ -48,6 +48,7 @@ def test_a_study_of_one_long_table(folder: Path, capsys: pytest.CaptureFixture[s
     assert errors == ""
     assert "6 places, 300 steps of 1 hour from 2020-01-01T00:00:00 to 2020-01-13T11:00:00" in shown
     assert "missing within records: 0.0 % of ozone" in shown
+    assert "2 held-out places are too few for paired tests, which need 6 (--held-out-count)" in shown
     study = load_study("my.yaml")
     data = study.data
     assert (study.study, data.source, data.files, data.channels, data.grid) == (
@@ -113,6 +114,31 @@ def test_what_options_say(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert {row.id: row.role for row in table} == dict.fromkeys(("north", "east", "south"), "visible") | dict.fromkeys(
         ("hill", "lake"), "interpolation"
     )
+
+
+def test_a_cycle_is_found_where_times_are_numbers_and_stands_in_the_calendar(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    time = np.arange(300)
+    columns = [10 + place + np.sin(2 * np.pi * time / 20 + 0.1 * place) for place in range(6)]
+    lines = [",".join(SIX), *(",".join(f"{value:.3f}" for value in row) for row in zip(*columns, strict=True))]
+    write(folder / "flu.csv", lines)
+    shown, _ = run(capsys, *arguments(data="flu.csv"))
+    assert "come again after 20 steps, found by the autocorrelation" in shown
+    data = load_study("my.yaml").data
+    assert (data.settings["cycle"], data.calendar, data.input_columns) == (20, ["cycle"], ["cycle_sin", "cycle_cos"])
+    run(capsys, "check", "--config", "my.yaml", "--no-timing")
+    shown, _ = run(capsys, *arguments("--cycle", "10", data="flu.csv", output="other.yaml"))
+    assert "come again after 10 steps:" in shown
+    assert load_study("other.yaml").data.settings["cycle"] == 10
+
+
+def test_records_are_compared_with_regressions(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, *arguments(*TIDY))
+    study = load_study("my.yaml")
+    assert study.baselines.autoregression is not None and study.baselines.trees is not None
+    assert study.predictor.integrator == "map"  # type: ignore[union-attr]
+    assert [case.name for case in study.evaluation.observed] == ["10-frames", "2-frames", "25-frames"]
 
 
 def test_held_out_places() -> None:
@@ -190,7 +216,8 @@ def test_windows_fit_the_step(size: int, unit: str, frames: int) -> None:
         (("--environment", "site", "--state", "ozone"), ("'site'", "--environment", "station, datetime, ozone")),
         (("--environment", "station", "--state", "PM10"), ("'PM10'", "--state")),
         ((*TIDY, "--time", "date"), ("'date'", "--time")),
-        ((*TIDY, "--inputs", "TEMP"), ("--inputs", "found TEMP", "known ahead")),
+        ((*TIDY, "--inputs", "TEMP"), ("air.csv", "TEMP", "--inputs")),
+        ((*TIDY, "--inputs", "ozone"), ("--inputs", "found ozone beside another use")),
         ((*TIDY, "--held-out", "moon"), ("'moon'", "north")),
         ((*TIDY, "--held-out-count", "5"), ("--held-out-count", "found 5", "1 to 4")),
         ((*TIDY, "--held-out", *SIX[1:]), ("--held-out", "found 5 of 6")),

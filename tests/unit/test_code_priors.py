@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 import torch
@@ -22,6 +22,7 @@ from weightcast.environments.code_posteriors import (
 )
 from weightcast.environments.code_priors import WIDE_SHARE, CodePrior, MixturePrior, fit_mixture, fit_prior
 from weightcast.environments.config.code_prior import CodeDiffusionSettings
+from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.refinement import infer_codes
 from weightcast.environments.windows import Windows
 
@@ -31,11 +32,13 @@ SETTINGS = CodeDiffusionSettings(
 )
 
 
-@dataclass(frozen=True)
-class Told:
+class Told(StackedPredictor):
     """A predictor whose rollout of one channel is its weights."""
 
-    def rollout(self, weights: Tensor, initial: Tensor, steps: int) -> Tensor:
+    def __init__(self) -> None:
+        pass  # no module
+
+    def rollout(self, weights: Tensor, initial: Tensor, steps: int, inputs: Tensor | None = None) -> Tensor:
         return weights[:, None, :, None, None, None].expand(-1, initial.shape[1], -1, -1, -1, -1)
 
 

@@ -199,6 +199,13 @@ def test_folds_leave_out_others_each_time(folder) -> None:
     assert len(left_out_environments(codes, 0.25, Draws("cpu", "folds"), 50)) == 4  # as far as there are environments
 
 
+def test_many_environments_are_judged_by_a_few_of_them() -> None:
+    (fold,) = left_out_environments(
+        torch.randn(400, 2, generator=torch.Generator().manual_seed(0)), 0.25, Draws("cpu", "folds")
+    )
+    assert (len(fold.edge), len(fold.inside)) == (16, 16)
+
+
 def test_windows_share_the_frames_where_they_meet() -> None:
     frames = torch.arange(12.0).view(1, 2, 6)
     found = shorter_windows(frames, 2)

@@ -415,3 +415,10 @@ def test_tables_of_all_environments_are_rehearsed_with_many(part: EnvironmentsPa
     assert many.value[np.isfinite(many.value)].to_numpy() == pytest.approx(1.0, abs=0.05)
     (told,) = part.told(summary)
     assert told.grows * copies * len(part.few.table) == pytest.approx(300)
+
+
+def test_a_calibration_grows_with_the_environments_that_judge(part: EnvironmentsPart) -> None:
+    context = job("train_context", output="context.safetensors")
+    (told,) = part.told(context)
+    here = len(told.settings.environments)  # type: ignore[attr-defined]
+    assert told.trainings["calibration"] == 32 / max(1, round(0.25 * here))

@@ -16,9 +16,10 @@ from weightcast.core.environment_table import Environment
 from weightcast.core.graph import WeightGraph
 from weightcast.core.methods import IN_CONTEXT, method
 from weightcast.core.nets.build import build_predictor
+from weightcast.core.nets.input_layout import InputLayout
 from weightcast.core.run import Run
 from weightcast.environments.base import BaseNetwork
-from weightcast.environments.baselines.in_context import contexts, draw_contexts
+from weightcast.environments.baselines.in_context import contexts, draw_contexts, rollout_error
 from weightcast.environments.config.condition import FramesSettings
 from weightcast.environments.config.study import parse_study
 from weightcast.environments.dataset import TrajectoryFolder
@@ -96,6 +97,27 @@ def test_with_its_context_it_is_a_predictor_of_frames(kind: dict, grid: tuple[in
         torch.testing.assert_close(found[row], network(shown), rtol=1e-4, atol=1e-5)
     assert not torch.allclose(predictor(flat[[1, 1, 1]], states)[0], found[0])
     torch.testing.assert_close(predictor.graph.flat(predictor.graph.tokens(flat)), flat)
+
+
+def test_a_driven_one_is_shown_inputs_of_steps_beside_what_was_observed() -> None:
+    layout = InputLayout(("push", "level"), ahead=(0,), past=(1,))
+    plain = {"kind": "mlp", "width": 5, "depth": 2, "activation": "tanh", "channels": 2, "constants": 4}
+    network = build_predictor(plain | {"inputs": layout.describe()})
+    generator = torch.Generator().manual_seed(0)
+    windows = torch.randn(3, 4, 5, 1, 1, generator=generator)  # [window, frame, two channels and three inputs, y, x]
+    fields = torch.randn(3, 4, 1, 1, generator=generator)
+    state, error = windows[:, 0, :2], torch.zeros(3)
+    for step in range(3):
+        state = network(torch.cat([state, windows[:, step, 2:4], windows[:, 0, 4:], fields], 1))
+        error += (state - windows[:, step + 1, :2]).square().mean((1, 2, 3)) / 3
+    torch.testing.assert_close(rollout_error(network, windows, fields), error)
+    # With what was observed as part of its weights it is a predictor that is shown the same.
+    architecture = {"kind": "in-context", "network": plain | {"inputs": layout.describe()}, "constants": 4}
+    predictor = StackedPredictor.of_architecture(architecture | {"grid": [1, 1], "inputs": layout.describe()})
+    own = WeightGraph(network).unflatten(WeightGraph(network).read(network)[None])
+    weights = {f"network.{name}": value.expand(3, *value.shape[1:]) for name, value in own.items()}
+    flat = predictor.graph.flatten(weights | {"fields": fields})
+    torch.testing.assert_close(predictor.rollout_error(flat, windows[:, None])[:, 0], error)
 
 
 # --- the stage, on rotations whose speed nobody is told

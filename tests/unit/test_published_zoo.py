@@ -173,6 +173,15 @@ def test_a_folder_of_no_study_is_one_line(tmp_path: Path) -> None:
         Export(tmp_path, LICENCE).write(tmp_path / "zoo")
 
 
+def test_experts_that_are_shown_inputs_are_not_published(study: Path, tmp_path: Path) -> None:
+    config = yaml.safe_load((study / "config.yaml").read_text())
+    config["data"] |= {"source": "netcdf", "directory": "mine", "settings": {}, "inputs": {"push": "past"}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    shutil.copy(study / "environments.csv", tmp_path)
+    with refused(tmp_path, "data.inputs: found push", "state alone"):
+        Export(tmp_path, LICENCE).write(tmp_path / "zoo")
+
+
 def test_an_empty_folder_is_filled(study: Path, exported: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     Export(study, LICENCE).write(tmp_path / "empty")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import pytest
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 from weightcast.core.draws import Draws
 from weightcast.environments.code_posteriors import CodePosterior
 from weightcast.environments.code_priors import CodePrior
+from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.refinement import infer_codes, less_tempered
 from weightcast.environments.windows import Windows
 
@@ -19,11 +19,13 @@ NOISE = 0.3
 STEPS, DIMENSIONS, ENVIRONMENTS = 12, 2, 3
 
 
-@dataclass(frozen=True)
-class Told:
+class Told(StackedPredictor):
     """A predictor whose rollout of one channel is its weights."""
 
-    def rollout(self, weights: Tensor, initial: Tensor, steps: int) -> Tensor:
+    def __init__(self) -> None:
+        pass  # no module
+
+    def rollout(self, weights: Tensor, initial: Tensor, steps: int, inputs: Tensor | None = None) -> Tensor:
         return weights[:, None, :, None, None, None].expand(-1, initial.shape[1], -1, -1, -1, -1)
 
 
@@ -194,11 +196,13 @@ def test_frames_that_are_very_sure_of_one_direction_alone_leave_a_posterior() ->
     assert (posterior.spread <= 1.0 + 1e-4).all() and float(posterior.spread.max()) == pytest.approx(1.0, abs=0.01)
 
 
-@dataclass(frozen=True)
-class Drift:
+class Drift(StackedPredictor):
     """A predictor whose one channel grows by its only weight in every step."""
 
-    def rollout(self, weights: Tensor, initial: Tensor, steps: int) -> Tensor:
+    def __init__(self) -> None:
+        pass  # no module
+
+    def rollout(self, weights: Tensor, initial: Tensor, steps: int, inputs: Tensor | None = None) -> Tensor:
         grown = weights[:, :, None] * torch.arange(1.0, steps + 1)  # [problem, window, step]
         return initial[:, :, None] + grown[..., None, None, None]
 
@@ -273,11 +277,13 @@ def test_samples_are_shared_out_among_modes_evenly() -> None:
     assert [[int((row == mode).sum()) for mode in (-1, 0, 1)] for row in drawn] == [[4, 2, 2], [8, 0, 0]]
 
 
-@dataclass(frozen=True)
-class Decaying:
+class Decaying(StackedPredictor):
     """A predictor whose weight is the rate at which a field of one channel decays, a step being a unit of time."""
 
-    def rollout(self, weights: Tensor, initial: Tensor, steps: int) -> Tensor:
+    def __init__(self) -> None:
+        pass  # no module
+
+    def rollout(self, weights: Tensor, initial: Tensor, steps: int, inputs: Tensor | None = None) -> Tensor:
         factor = torch.exp(-weights[:, 0])[:, None, None, None, None]
         frames = [initial]
         for _ in range(steps):

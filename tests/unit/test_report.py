@@ -186,6 +186,19 @@ def test_names_are_escaped(built_of_little):
 # --- an environment that nobody can name ---
 
 
+def test_the_page_begins_with_what_to_use(copied, tmp_path):
+    results, table = copied
+    answers = [("use", "Use <b>trees</b> (0.1)."), ("environment", "The environment matters.")]
+    rows = [f"{question},{answer},trees,erm,0.5,0.4,0.6,0.01,9" for question, answer in answers]
+    head = "question,answer,method,other,ratio,low,high,p,n"
+    (results / "verdict.csv").write_text("\n".join([head, *rows, ""]))
+    build_report(results, table, tmp_path / "report.html", tmp_path / "figures")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    places = [page.index(words) for words in ("<h2>Use &lt;b&gt;trees", "<p>The environment matters", "<h2>Generated")]
+    assert places == sorted(places)
+    assert page.index('id="verdict"') < places[0]
+
+
 def test_what_nobody_can_name_comes_first(built):
     page, figures = built
     assert page.index('id="unknown"') < page.index('id="summary">Known parameters')

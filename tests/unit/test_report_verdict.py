@@ -61,6 +61,20 @@ def test_verdict_says_when_the_generator_diverges():
     assert verdict.headline.startswith("Generated weights diverge inside the range, but ")
 
 
+def test_what_saw_frames_is_no_rival_of_what_is_told_parameters():
+    """Fine-tuned on frames at given parameters, it knows more; from frames alone, it knows something else."""
+    verdict = verdict_of(finetune_film=(0.01, 0.01, 0.01), in_context=(0.01, 0.01, 0.01))
+    assert verdict.headline == verdict_of().headline
+    assert "The best baseline inside the range is FiLM, matched compute" in verdict.paragraph
+
+
+def test_the_verdict_mentions_what_leads_from_frames():
+    paragraph = verdict_of(**{"context": (0.1, 0.03, 0.2)}).paragraph
+    assert "Shown a few frames in the place of the parameters, From frames: most probable is at 0.0" in paragraph
+    assert "inside the range, ahead of it and From frames: most probable is at 0.1" in paragraph
+    assert "outside the range, behind it." in paragraph
+
+
 def test_verdict_of_a_study_without_a_generator():
     summary = summarise(metrics({"erm": (1, 1, 1)}), method_costs(), TRAINED_HORIZON, draws=200)
     assert "No generator" in give_verdict(summary, pd.DataFrame(), TRAINED_HORIZON).headline

@@ -30,7 +30,13 @@ class Factor:
     factor: float
     normalisation: Normalisation = field(default_factory=lambda: Normalisation([0.0], [SCALE]))
 
-    def rollout(self, initial: Tensor, steps: int | None = None, times: Sequence[float] | None = None) -> Tensor:
+    def rollout(
+        self,
+        initial: Tensor,
+        steps: int | None = None,
+        times: Sequence[float] | None = None,
+        inputs: Tensor | None = None,
+    ) -> Tensor:
         assert times is not None
         return torch.stack([self.factor**time * initial for time in times], 1)
 

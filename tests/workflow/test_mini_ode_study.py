@@ -11,7 +11,7 @@ from weightcast.environments.adaptation_scores import SCORES
 CONFIG = "tests/workflow/mini-ode.yaml"
 DISTRIBUTIONS = ("crps", "rmse_mean", "spread_skill", "coverage_50", "coverage_90")
 OBSERVED = {"film-matched-observed", "hypernetwork-observed", "generator-conditioned-observed"}
-OBSERVED |= {"in-context", "sparse-equations"}
+OBSERVED |= {"in-context", "sparse-equations", "autoregression-observed", "trees-observed"}
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +30,7 @@ def test_jobs_are_those_that_the_study_asks_for(ode: Checkout) -> None:
         "train_context": 1,
         "train_in_context": 1,
         "find_equations": 1,
+        "evaluate_regressions": 1,
         "adapt_to_frames": 2,
         "summarise_observed": 1,
         "show_observed": 1,

@@ -12,7 +12,7 @@ from weightcast.core.errors import InputError
 from weightcast.core.names import check_name
 
 # Options of one kind of study alone; those of long tables stand where these are read.
-OF_ENVIRONMENTS = ("--table", "--channels", "--grid")
+OF_ENVIRONMENTS = ("--table", "--channels", "--grid", "--inputs", "--past-inputs", "--constants")
 OF_TIME = ("--time-column", "--dimensions", "--settings")
 STATES = ("counts", "real")
 """Of a study across time."""
@@ -64,6 +64,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=("NY", "NX"),
         help="points of fields in .npz files; 1 1: a state without a grid; default: square fields are recognised",
     )
+    environments.add_argument(
+        "--inputs",
+        nargs="+",
+        metavar="NAME",
+        help="columns or NetCDF variables that are not forecast but known beforehand, over the whole horizon: "
+        "controls, a weather forecast",
+    )
+    environments.add_argument(
+        "--past-inputs", nargs="+", metavar="NAME", help="the same of those that are known until a forecast begins"
+    )
+    environments.add_argument(
+        "--constants", nargs="+", metavar="NAME", help="the same of numbers of a place that never change, as a height"
+    )
     _add_table_arguments(parser.add_argument_group("long tables, across environments"))
     time = parser.add_argument_group("across time")
     time.add_argument("--time-column", metavar="NAME", help="of a CSV table or of obs; default: the one so named")
@@ -86,7 +99,22 @@ def _add_table_arguments(table: argparse._ArgumentGroup) -> None:
         metavar="COLUMN",
         help="of times; or several: year month day hour; default: the one so named",
     )
-    table.add_argument("--inputs", nargs="+", metavar="COLUMN", help="known ahead; cannot be used yet")
+    table.add_argument(
+        "--calendar",
+        nargs="+",
+        choices=("hour", "weekday", "season", "cycle"),
+        help="what of the dates predictors see beside the state; default: nothing",
+    )
+    table.add_argument(
+        "--cycle",
+        type=int,
+        metavar="N",
+        help="steps after which seasons come again; default: where times are numbers, found by autocorrelation",
+    )
+    table.add_argument(
+        "--begins", metavar="DATE", help="of the first row, where rows are even steps without a column of times"
+    )
+    table.add_argument("--every", choices=("hour", "day", "week", "month"), help="how far such rows lie apart")
     table.add_argument("--parameters", nargs="+", metavar="COLUMN", help="numbers that never change in a place")
     table.add_argument(
         "--frames", type=int, metavar="N", help="steps of a window, twice what is trained; default: by step"

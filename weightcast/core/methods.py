@@ -9,6 +9,7 @@ from typing import Literal
 from weightcast.core.errors import InputError
 
 Family = Literal["baseline", "reference", "generator"]
+Knowledge = Literal["nothing", "frames", "parameters", "record"]
 
 GENERATOR_PREFIX = "generator-"
 DECODED_PREFIX = "decoded-"
@@ -29,11 +30,16 @@ RETRIEVED, WEIGHTED_EXPERTS = "retrieved-expert", "weighted-experts" + ENSEMBLE
 """The visible environments' expert that a few frames speak for, and all of them weighted."""
 CODE_ADAPTATION = "code-adaptation"
 """The context base without its prior: the code of least residual that is reached from the mean one."""
-FINETUNE_LORA = "finetune-lora"
+FINETUNE_PREFIX = "finetune-"
+FINETUNE_LORA = FINETUNE_PREFIX + "lora"
 IN_CONTEXT = "in-context"
 """A larger network that is shown the frames beside the state that it steps."""
 EQUATIONS = "sparse-equations"
 """Polynomial equations whose coefficients are fitted to a few frames."""
+AUTOREGRESSION, TREES = "autoregression", "trees"
+"""Regressions of the next state, no networks: linear, and by gradient-boosted trees."""
+OWN_PREFIX = "own-"
+"""Begins the name of a regression that is fitted to the very environment's whole record."""
 FLOW_PREFIX = "flow-"
 PATH, PATH_ENSEMBLE, PATH_PARAMETERS = "path", "path" + ENSEMBLE, "path-parameters"
 """The path of weights of an environment's most probable code, paths of several codes scored together, and the path of
@@ -43,14 +49,19 @@ TOLD_PATH, POOLED_PATH, NEAREST_PATH, ALONE = "told-parameters", "pooled-path", 
 shown samples alone."""
 SHOWN = "-shown-"
 """Stands between a method's name and the case of what it is shown, in a study of environments across time."""
-SKILL_FLOOR = ("persistence", "climatology", "damped-persistence")
+SEASONAL_PERSISTENCE, SEASONAL_CLIMATOLOGY = "seasonal-persistence", "seasonal-climatology"
+SKILL_FLOOR = ("persistence", "climatology", "damped-persistence", SEASONAL_PERSISTENCE, SEASONAL_CLIMATOLOGY)
 """Forecasts without any network: whoever is no better than these has no skill."""
 _NOT_TOLD = (
     *SKILL_FLOOR,
     *("erm", "finetune-erm", "one-per-env-erm", "one-per-env-context", CONTEXT, CONTEXT + ENSEMBLE),
     *("average-erm", "average-conditioned"),
     *(RETRIEVED, WEIGHTED_EXPERTS, CODE_ADAPTATION, IN_CONTEXT, EQUATIONS),
+    *(AUTOREGRESSION, TREES, OWN_PREFIX + AUTOREGRESSION, OWN_PREFIX + TREES),
 )
+_REGRESSIONS = (AUTOREGRESSION, TREES)
+_UNADAPTED = (*SKILL_FLOOR, "erm", "average-erm", "average-conditioned", AUTOREGRESSION, TREES)
+"""The same everywhere: they are told nothing of an environment."""
 _OF_STEPS = re.compile(rf"(finetune-.+{OBSERVED})-([1-9]\d*)")
 """Names of methods that are fine-tuned for a number of steps that nobody chose."""
 
@@ -76,12 +87,22 @@ class Method:
     @property
     def has_network(self) -> bool:
         """Whether there is a network in it at all."""
-        return self.name not in SKILL_FLOOR
+        regressed = self.name.removeprefix(OWN_PREFIX).removesuffix(OBSERVED) in _REGRESSIONS
+        return self.name not in SKILL_FLOOR and not regressed
 
     @property
     def told_parameters(self) -> bool:
         """Whether a method across environments uses the parameters of the environment that it forecasts."""
         return self.name not in _NOT_TOLD and not _chosen(self.name).removesuffix(ENSEMBLE).endswith(OBSERVED)
+
+    @property
+    def knows(self) -> Knowledge:
+        """What a method across environments is given of the environment that it forecasts, beside a first frame."""
+        if self.family == "reference":
+            return "record"
+        if self.told_parameters:
+            return "parameters"
+        return "nothing" if self.name in _UNADAPTED else "frames"
 
 
 _KNOWN = (
@@ -196,6 +217,42 @@ _KNOWN = (
         "the first frame's anomaly, faded towards climatology by regression at every lag; no network",
     ),
     Method(
+        SEASONAL_PERSISTENCE,
+        "baseline",
+        "Seasonal persistence",
+        "the first frame, changed as the visible environments' climatology by season changes; no network",
+    ),
+    Method(
+        SEASONAL_CLIMATOLOGY,
+        "baseline",
+        "Seasonal climatology",
+        "the visible environments' harmonic mean by hour, weekday, season or cycle; no network",
+    ),
+    Method(
+        AUTOREGRESSION,
+        "baseline",
+        "Autoregression",
+        "linear regression of the next state on the present one, pooled over all visible environments; no network",
+    ),
+    Method(
+        AUTOREGRESSION + OBSERVED,
+        "baseline",
+        "Autoregression, from frames",
+        "the pooled linear autoregression, drawn to a few frames of the environment as far as served visible ones",
+    ),
+    Method(
+        TREES,
+        "baseline",
+        "Boosted trees",
+        "gradient-boosted trees from the present state to the next, pooled over all visible environments; no network",
+    ),
+    Method(
+        TREES + OBSERVED,
+        "baseline",
+        "Boosted trees, from frames",
+        "pooled gradient-boosted trees that are told mean and spread of a few frames of the environment",
+    ),
+    Method(
         CONTEXT,
         "generator",
         "From frames: most probable",
@@ -224,6 +281,18 @@ _KNOWN = (
         "reference",
         "One-per-Env (context)",
         "an expert trained on the very environment's trajectories, from the weights of its code",
+    ),
+    Method(
+        OWN_PREFIX + AUTOREGRESSION,
+        "reference",
+        "Autoregression of its own",
+        "linear autoregression fitted to the very environment's trajectories alone",
+    ),
+    Method(
+        OWN_PREFIX + TREES,
+        "reference",
+        "Boosted trees of its own",
+        "gradient-boosted trees fitted to the very environment's trajectories alone",
     ),
     Method(
         "displacement",

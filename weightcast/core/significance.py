@@ -101,6 +101,51 @@ def paired_p(first: np.ndarray, second: np.ndarray) -> float:
     return float(wilcoxon(difference, alternative="two-sided").pvalue)
 
 
+class PairedRatio(NamedTuple):
+    """How two methods' errors compare in the same environments.
+
+    Attributes:
+        ratio: geometric mean over environments of the first one's errors over the second one's.
+        low: end of its 95 % percentile bootstrap interval, of resampled environments.
+        high: the other end.
+        p: of the paired test; NaN with fewer than six pairs.
+        n: environments.
+    """
+
+    ratio: float
+    low: float
+    high: float
+    p: float
+    n: int
+
+
+MOST_RATIO = 1e6
+"""That an infinite error, or none at all, counts as in a ratio."""
+
+
+def paired_ratio(first: np.ndarray, second: np.ndarray, *, draws: int = 2000, seed: int = 0) -> PairedRatio:
+    """Compare two methods' errors.
+
+    Args:
+        first: shape (environments,); infinities are allowed, NaN is not.
+        second: the same environments in the same order.
+        draws: of the bootstrap.
+        seed: of the resampling.
+
+    Raises:
+        ValueError: there are no environments.
+    """
+    if not len(first):
+        raise ValueError("found no environments, expected one or more")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = np.where(first == second, 1.0, first / second)
+    logarithms = np.log(np.clip(ratios, 1 / MOST_RATIO, MOST_RATIO))
+    drawn = np.random.default_rng(seed).integers(len(first), size=(draws, len(first)))
+    low, high = np.quantile(logarithms[drawn].mean(axis=1), [0.025, 0.975])
+    ratio = float(np.exp(logarithms.mean()))
+    return PairedRatio(ratio, float(np.exp(low)), float(np.exp(high)), paired_p(first, second), len(first))
+
+
 def value_grid(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     """One method's values in one split, at one horizon, as a table (environments, seeds), both sorted.
 

@@ -23,6 +23,7 @@ SUMMARY_COLUMNS = (
     "train_seconds",
     "adapt_seconds",
 )
+METRIC_COLUMNS = ("study", "method", "split", "environment", "seed", "horizon", "metric", "value")
 COST_COLUMNS = ("parameters", "train_seconds", "adapt_seconds")
 EXPLANATION_COLUMNS = (
     *("study", "method", "split", "environment", "seed", "sample"),
@@ -32,10 +33,12 @@ LABEL_COLUMNS = ("base", "component", "share", "regression_error", "explained", 
 NOVELTY_COLUMNS = ("study", "method", "split", "environment", "seed", "reference", "measure", "value", "yardstick")
 ATTENTION_COLUMNS = ("arm", "block", "layer", "attended", "share", "even")
 OPENNESS_COLUMNS = ("case", "environment", "split", "quantity", "spread", "explained", "error")
+VERDICT_COLUMNS = ("question", "answer", "method", "other", "ratio", "low", "high", "p", "n")
 CURVE_COLUMNS = ("stage", "artifact", "training", "step", "part", "value")
 _TEXT = frozenset(
     {"study", "method", "split", "environment", "metric", "stage", "artifact", "space", "base", "equation", "term"}
     | {"training", "part", "parameter", "reference", "measure", "arm", "layer", "attended", "case", "quantity"}
+    | {"question", "answer", "other"}
 )
 _INTEGERS = frozenset({"step", "component", "block", "seed", "sample", "horizon", "n"})
 _COUNTS = frozenset({"parameters", "member", "members"})  # whole numbers too, where none is missing
@@ -47,10 +50,16 @@ def read_metrics(path: str | Path) -> pd.DataFrame:
     Raises:
         InputError: as for `read_table`; also when the table has no rows.
     """
-    metrics = read_table(path, ("study", "method", "split", "environment", "seed", "horizon", "metric", "value"))
-    if metrics.empty:
-        raise InputError(f"{path}: found no rows, expected one or more")
-    return metrics
+    return _some(path, METRIC_COLUMNS)
+
+
+def read_case_metrics(path: str | Path) -> pd.DataFrame:
+    """The same with a column ``case`` before it: what was shown of environments.
+
+    Raises:
+        InputError: as for `read_metrics`.
+    """
+    return _some(path, ("case", *METRIC_COLUMNS))
 
 
 def read_method_costs(path: str | Path) -> pd.DataFrame:
@@ -119,10 +128,7 @@ def read_explanation(path: str | Path) -> pd.DataFrame:
     Raises:
         InputError: as for `read_table`; also when the table has no rows.
     """
-    explanation = read_table(path, EXPLANATION_COLUMNS)
-    if explanation.empty:
-        raise InputError(f"{path}: found no rows, expected one or more")
-    return explanation
+    return _some(path, EXPLANATION_COLUMNS)
 
 
 def read_novelty(path: str | Path) -> pd.DataFrame:
@@ -143,6 +149,15 @@ def read_attention(path: str | Path) -> pd.DataFrame:
     return read_table(path, ATTENTION_COLUMNS)
 
 
+def read_verdict(path: str | Path) -> pd.DataFrame:
+    """verdict.csv, as `weightcast.environments.advice.give_advice` answers; nothing in it of a study that cannot tell.
+
+    Raises:
+        InputError: as for `read_table`.
+    """
+    return read_table(path, VERDICT_COLUMNS)
+
+
 def read_open_directions(path: str | Path) -> pd.DataFrame:
     """open_directions.csv, as the stage ``describe_posteriors`` makes it.
 
@@ -150,6 +165,14 @@ def read_open_directions(path: str | Path) -> pd.DataFrame:
         InputError: as for `read_table`.
     """
     return read_table(path, OPENNESS_COLUMNS)
+
+
+def _some(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
+    """A table that must have rows."""
+    table = read_table(path, columns)
+    if table.empty:
+        raise InputError(f"{path}: found no rows, expected one or more")
+    return table
 
 
 def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:

@@ -37,6 +37,7 @@ from weightcast.environments.jobs import (
     TrainVae,
     TuneGenerator,
 )
+from weightcast.environments.left_out import number_of_judges
 from weightcast.environments.zoo import ExpertShard
 from weightcast.trajectories import Trajectories, write_trajectories
 
@@ -108,6 +109,9 @@ class EnvironmentsPart:
             return [Told(part, grows, _finetuned(whole, part))]
         if self._large and (sized := _sized(part, whole)):
             return [Told(settings, grows, {}, size, of) for settings, size, of in sized]
+        if isinstance(whole, TrainContext):
+            judge, judging = (number_of_judges(whole.context.choice.left_out, count) for count in (here, there))
+            return [Told(part, grows, {"equations": there / here, "calibration": judging / judge})]
         stacked = there / here if isinstance(whole, TrainExperts) else 1.0
         return [Told(part, grows, {"equations": there / here if here else 1.0, "": stacked})]
 
@@ -313,12 +317,14 @@ def _finetuned(whole: FinetuneBases | AdaptToFrames, part: FinetuneBases | Adapt
 def write_random_frames(folder: Path, plan: Plan) -> None:
     """Trajectories of a study's sizes for each environment: how long computing with them takes is the same."""
     data, random = plan.study.data, np.random.default_rng(0)
-    values = _waves(random, (data.trajectories.most, data.frames, len(data.channels), *data.grid))
+    values = _waves(
+        random, (data.trajectories.most, data.frames, len(data.channels) + len(data.input_columns), *data.grid)
+    )
     folder.mkdir(parents=True)
     for environment in plan.table:
         trajectories = Trajectories(
             values=values,
-            channels=tuple(data.channels),
+            channels=(*data.channels, *data.input_columns),
             time=np.arange(float(data.frames)),
             y=np.arange(float(data.grid[0])),
             x=np.arange(float(data.grid[1])),

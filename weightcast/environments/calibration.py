@@ -65,7 +65,7 @@ def calibrate(
         prior: of codes; None for the widened normal distribution of the visible ones.
         bounded: steps for which what a drawn code forecasts must stay within bounds; 0 where anything may be drawn.
     """
-    cases = observations(shown, seed)
+    cases, states = observations(shown, seed, predictor.layout.shown), predictor.state(test)
 
     def made(trial: Calibration) -> list[tuple[Tensor, Tensor]]:
         return [
@@ -88,7 +88,7 @@ def calibrate(
     def settled(temper: float, draw: CodeDrawName) -> _Settled:
         trial = Calibration(temper, least_noise, [], math.nan, draw)
         ensembles = made(trial)
-        error, crps, coverage = _believable([forecast for forecast, _ in ensembles], test)
+        error, crps, coverage = _believable([forecast for forecast, _ in ensembles], states)
         noise = ensembles[0][1]
         usual = float(noise.max() / max(trial.noise_of(shown.shape[2] - 1), 1e-6))
         print(f"{draw}, temper {temper:g}: mean log CRPS {crps:.4g}, coverage {coverage:.2f} of 0.9", flush=True)
@@ -123,13 +123,16 @@ def _best(tried: Sequence[_Settled]) -> _Settled:
     )
 
 
-def observations(shown: Tensor, seed: int) -> list[Tensor]:
-    """What is shown of environments, case by case: fewer frames, and noisy ones, too."""
+def observations(shown: Tensor, seed: int, inputs: int = 0) -> list[Tensor]:
+    """What is shown of environments, case by case: fewer frames, and noisy ones, too. The last so many channels are
+    inputs, which are known as they are."""
     cases = []
     for share, noise in SHOWN:
         count = max(2, round(share * shown.shape[2]))
-        frames = shown[:, :, :count]
-        cases.append(frames + noise * Draws(shown.device, seed, "noise").normal(*frames.shape))
+        frames, states = shown[:, :, :count], shown.shape[3] - inputs
+        noisy = frames[:, :, :, :states]
+        noisy = noisy + noise * Draws(shown.device, seed, "noise").normal(*noisy.shape)
+        cases.append(torch.cat([noisy, frames[:, :, :, states:]], dim=3))
     return cases
 
 
@@ -152,8 +155,8 @@ def _ensemble(
     forecasts = []
     with torch.no_grad():
         for sample, true in zip(drawn, test, strict=True):
-            start = true[None, :, 0].expand(MEMBERS, -1, -1, -1, -1)
-            forecasts.append(predictor.rollout(weight_map(sample), start, true.shape[1] - 1))
+            windows = true[None].expand(MEMBERS, *true.shape)
+            forecasts.append(predictor.forecast(weight_map(sample), windows))
     return torch.stack(forecasts), posterior.noise
 
 

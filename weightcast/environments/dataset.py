@@ -19,17 +19,22 @@ from weightcast.core.environment_table import Environment
 from weightcast.core.provenance import file_digest
 from weightcast.core.run import Run
 from weightcast.environments.config.data import DataSettings
+from weightcast.environments.inputs import shown_inputs
 from weightcast.environments.jobs import Rows
 from weightcast.environments.trajectory_manifest import TOGETHER, find_files
 from weightcast.trajectories import Trajectories, read_trajectories
 from weightcast.trajectories.grouped import TrajectoryGroups
 
 Part = Literal["train", "validation", "test"]
+LEAST_SPREAD = 1e-6
+"""Of an input over its size, below which it is taken to be constant."""
 
 
 @dataclass(frozen=True)
 class Normalisation:
     """Physical units <-> the units that predictors see: one mean and one scale a channel, the same everywhere.
+
+    Behind those of the state stand those of inputs, where there are any; frames may be without the latter.
 
     Taken from the base's training data. A scale of each environment's own would leak its frames into a predictor
     that is generated from known parameters alone.
@@ -39,10 +44,13 @@ class Normalisation:
     scale: tuple[float, ...]
 
     @classmethod
-    def of(cls, frames: Tensor) -> Normalisation:
-        """Mean and scale of each channel of frames [..., channel, y, x]."""
+    def of(cls, frames: Tensor, inputs: int = 0) -> Normalisation:
+        """Mean and scale of each channel of frames [..., channel, y, x], of which the last so many are inputs."""
         channels = frames.movedim(-3, 0).flatten(1).double()
         scale = channels.std(1).clamp(min=1e-12)  # a constant channel must not divide by zero
+        if inputs:  # one that is the same wherever networks are trained may be another elsewhere
+            own, size = scale[-inputs:], channels[-inputs:].abs().amax(1)
+            scale[-inputs:] = torch.where(own > LEAST_SPREAD * size, own, torch.ones_like(own))
         return cls(tuple(channels.mean(1).tolist()), tuple(scale.tolist()))
 
     @classmethod
@@ -60,9 +68,14 @@ class Normalisation:
         """[..., channel, y, x] normalised -> physical units."""
         return frames * self._shaped(self.scale, frames) + self._shaped(self.mean, frames)
 
+    def apply_to_inputs(self, inputs: Tensor) -> Tensor:
+        """Inputs alone [..., shown, y, x], which are the last channels, in physical units -> normalised."""
+        own = slice(len(self.mean) - inputs.shape[-3], None)
+        return Normalisation(self.mean[own], self.scale[own]).apply(inputs)
+
     @staticmethod
     def _shaped(values: tuple[float, ...], like: Tensor) -> Tensor:
-        return torch.tensor(values, dtype=like.dtype, device=like.device)[:, None, None]
+        return torch.tensor(values[: like.shape[-3]], dtype=like.dtype, device=like.device)[:, None, None]
 
 
 @dataclass(frozen=True)
@@ -97,7 +110,12 @@ class TrajectoryFolder:
         return self._groups.trajectories(self.file(environment), environment, channels)
 
     def read(
-        self, environments: Sequence[str], settings: DataSettings, part: Part, frames: int | None = None
+        self,
+        environments: Sequence[str],
+        settings: DataSettings,
+        part: Part,
+        frames: int | None = None,
+        inputs: bool = False,
     ) -> Tensor:
         """The trajectories of one part, of several environments.
 
@@ -107,6 +125,8 @@ class TrajectoryFolder:
                 (``DataSettings.of_role``), which a visible one's are as they stand in the configuration.
             part: train, validation or test: consecutive trajectories of a file, in this order.
             frames: only the first so many; all if None.
+            inputs: put what steps are shown of inputs behind the channels of the state
+                (:mod:`weightcast.environments.inputs`): frames as predictors take them.
 
         Returns:
             float32 [environment, trajectory, frame, channel, y, x] in physical units, on the CPU. Without trajectories
@@ -115,11 +135,46 @@ class TrajectoryFolder:
         Raises:
             InputError: a file cannot be used.
         """
+        state = self._read(environments, settings, part, frames, settings.channels)
+        layout = settings.layout
+        if not (inputs and layout.shown):
+            return state
+        following = None if frames is None else min(frames + 1, settings.frames)  # a step is shown where it leads to
+        shown = shown_inputs(self.read_inputs(environments, settings, part, following), layout)
+        return torch.cat([state, shown[:, :, :frames]], dim=3)
+
+    def read_inputs(
+        self, environments: Sequence[str], settings: DataSettings, part: Part, frames: int | None = None
+    ) -> Tensor:
+        """The inputs of the same trajectories, as they stand in the table.
+
+        Returns:
+            float32 [environment, trajectory, frame, column, y, x] in physical units, on the CPU; the columns are
+            ``settings.input_columns``, known as ``settings.inputs`` says, and over the horizon where they are of the
+            calendar. Without inputs there are no columns.
+
+        Raises:
+            InputError: a file cannot be used.
+        """
+        if settings.input_columns:
+            return self._read(environments, settings, part, frames, settings.input_columns)
+        state = self._read(environments, settings, part, frames, settings.channels)
+        return state[:, :, :, :0]
+
+    def _read(
+        self,
+        environments: Sequence[str],
+        settings: DataSettings,
+        part: Part,
+        frames: int | None,
+        channels: Sequence[str],
+    ) -> Tensor:
+        """Some variables of the files."""
         counts = settings.trajectories
         first = {"train": 0, "validation": counts.train, "test": counts.train + counts.validation}[part]
         chosen = slice(first, first + getattr(counts, part))
         expected: dict[str, Any] = {
-            "channels": settings.channels,
+            "channels": channels,
             "grid": settings.grid,
             "minimum_frames": settings.frames,
             "minimum_trajectories": counts.total,
@@ -152,6 +207,7 @@ class TrajectoryFolder:
         part: Part,
         frames: int | None = None,
         trajectories: int | None = None,
+        inputs: bool = False,
     ) -> Tensor:
         """The same of environments of several roles, whose files may hold different numbers of trajectories.
 
@@ -161,23 +217,36 @@ class TrajectoryFolder:
             part: train, validation or test.
             frames: only the first so many; all if None.
             trajectories: only the first so many of the part; all if None, and then they must be equally many.
+            inputs: as for :meth:`read`.
         """
         blocks = [
-            self.read([row.id for row in alike], settings.of_role(role), part, frames)[:, :trajectories]
+            self.read([row.id for row in alike], settings.of_role(role), part, frames, inputs)[:, :trajectories]
             for role, alike in groupby(rows, lambda row: row.role)
         ]
         return torch.cat(blocks)
 
-    def read_choosing(self, environments: Sequence[str], settings: DataSettings, frames: int | None = None) -> Tensor:
+    def read_inputs_of_roles(
+        self, rows: Sequence[Environment], settings: DataSettings, part: Part, frames: int | None = None
+    ) -> Tensor:
+        """The inputs, likewise: see :meth:`read_inputs` and :meth:`read_roles`."""
+        blocks = [
+            self.read_inputs([row.id for row in alike], settings.of_role(role), part, frames)
+            for role, alike in groupby(rows, lambda row: row.role)
+        ]
+        return torch.cat(blocks)
+
+    def read_choosing(
+        self, environments: Sequence[str], settings: DataSettings, frames: int | None = None, inputs: bool = False
+    ) -> Tensor:
         """Trajectories of visible environments on which a choice is made that fine-tuning on the first one depends on.
 
         These are the validation trajectories. Without any, they are the training trajectories but for the first, and
         where there is no other, that one, of which fine-tuning has seen the first frames.
         """
-        held_out = self.read(environments, settings, "validation", frames)
+        held_out = self.read(environments, settings, "validation", frames, inputs)
         if any_trajectory(held_out):
             return held_out
-        return without_first(self.read(environments, settings, "train", frames))
+        return without_first(self.read(environments, settings, "train", frames, inputs))
 
 
 def without_first(frames: Tensor) -> Tensor:
@@ -193,7 +262,8 @@ def any_trajectory(frames: Tensor | None) -> bool:
 
 
 class TrainingFrames(NamedTuple):
-    """What a network of all visible environments is trained on, all [environment, trajectory, frame, channel, y, x].
+    """What a network of all visible environments is trained on, all [environment, trajectory, frame, channel, y, x],
+    what it is shown of inputs behind the channels of the state.
 
     Attributes:
         physical: training frames in physical units, on the CPU.
@@ -211,9 +281,9 @@ class TrainingFrames(NamedTuple):
     def read(cls, run: Run, trajectories: TrajectoryFolder, ids: Sequence[str], data: DataSettings) -> Self:
         """The trained frames of environments."""
         physical, held_out = (
-            trajectories.read(ids, data, part, data.trained_frames) for part in ("train", "validation")
+            trajectories.read(ids, data, part, data.trained_frames, inputs=True) for part in ("train", "validation")
         )
-        normalisation = Normalisation.of(physical)
+        normalisation = Normalisation.of(physical, data.layout.shown)
         return cls(
             physical, normalisation, run.place(normalisation.apply(physical)), run.place(normalisation.apply(held_out))
         )

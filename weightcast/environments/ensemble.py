@@ -140,12 +140,16 @@ def disturbed(initial: Tensor, count: int, noise: float, normalisation: Normalis
         return repeated
     draws = Draws(initial.device, seed, "initial")
     drawn = torch.stack([draws.normal(*initial.shape) for _ in range(count)])
-    scale = torch.tensor(normalisation.scale, dtype=initial.dtype, device=initial.device)
+    scale = torch.tensor(normalisation.scale[: initial.shape[-3]], dtype=initial.dtype, device=initial.device)
     return repeated + noise * scale[:, None, None] * drawn
 
 
 def forecast_together(
-    models: Sequence[PhysicalPredictor], initial: Tensor, steps: int | None = None, times: Sequence[float] | None = None
+    models: Sequence[PhysicalPredictor],
+    initial: Tensor,
+    steps: int | None = None,
+    times: Sequence[float] | None = None,
+    inputs: Tensor | None = None,
 ) -> Tensor:
     """Rollouts of models of one architecture, one after another [member, trajectory, step, channel, y, x].
 
@@ -154,8 +158,11 @@ def forecast_together(
         initial: frames of each [member, trajectory, channel, y, x].
         steps: frames to forecast, or
         times: see :meth:`PhysicalPredictor.rollout`.
+        inputs: likewise.
     """
-    return torch.stack([model.rollout(start, steps, times) for model, start in zip(models, initial, strict=True)])
+    return torch.stack(
+        [model.rollout(start, steps, times, inputs) for model, start in zip(models, initial, strict=True)]
+    )
 
 
 def error_at(model_error: Tensor, times: Sequence[float], normalisation: Normalisation) -> Tensor:
@@ -172,7 +179,7 @@ def error_at(model_error: Tensor, times: Sequence[float], normalisation: Normali
     before = at.floor().long().clamp(max=len(model_error) - 1)
     share = (at - before).to(known.dtype)[:, None]
     error = torch.lerp(known[before], known[before + 1], share)
-    return error.clamp(min=1e-9) * torch.tensor(normalisation.scale, dtype=known.dtype)
+    return error.clamp(min=1e-9) * torch.tensor(normalisation.scale[: known.shape[1]], dtype=known.dtype)
 
 
 def summarise(

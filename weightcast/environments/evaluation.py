@@ -38,6 +38,8 @@ class TestSet:
         horizons: in frames.
         scored_after: the trained horizon in frames where forecasts are also scored as CoDA and GEPS score adaptation,
             else None.
+        inputs: what steps are shown beside the state [environment, trajectory, frame, shown, y, x], likewise; None
+            where the study has no inputs.
     """
 
     __test__ = False  # not a test case, whatever pytest makes of the name
@@ -47,6 +49,7 @@ class TestSet:
     frames: Tensor
     horizons: Sequence[int]
     scored_after: int | None = None
+    inputs: Tensor | None = None
 
     def rows(self, method: str, seed: int, environment: str, forecast: Tensor) -> Iterator[Row]:
         """Rows of one forecast [sample * trajectory, step, channel, y, x] in physical units."""
@@ -105,18 +108,26 @@ class TestSet:
             InputError: a file cannot be used.
         """
         horizons, data = settings.evaluation.horizons, settings.data
+        driven = trajectories.read_roles(settings.environments, data, "test", max(horizons) + 1, inputs=True)
+        frames, inputs = driven.to(device).split([len(data.channels), data.layout.shown], dim=3)
         return cls(
             study=settings.study,
             split={environment.id: environment.role for environment in settings.environments},
-            frames=trajectories.read_roles(settings.environments, data, "test", max(horizons) + 1).to(device),
+            frames=frames,
             horizons=horizons,
             scored_after=data.trained_frames - 1 if settings.evaluation.adaptation_scores else None,
+            inputs=inputs if data.layout.shown else None,
         )
 
 
 @torch.no_grad()
 def roll_out(
-    weights: Rows, initial: Tensor, steps: int, predictor: StackedPredictor, normalisation: Normalisation
+    weights: Rows,
+    initial: Tensor,
+    steps: int,
+    predictor: StackedPredictor,
+    normalisation: Normalisation,
+    inputs: Tensor | None = None,
 ) -> Iterator[Tensor]:
     """Forecast of each network, in physical units.
 
@@ -127,13 +138,18 @@ def roll_out(
         steps: frames to forecast.
         predictor: of the architecture, on that device.
         normalisation: of the predictor.
+        inputs: what steps of each network are shown beside the state [network, trajectory, step, shown, y, x], in
+            physical units; nothing, or None, where that is nothing.
 
     Yields:
         [trajectory, step, channel, y, x], network by network.
     """
-    start = normalisation.apply(initial)
+    start, shown = normalisation.apply(initial), None
+    if inputs is not None and predictor.layout.shown:
+        shown = normalisation.apply_to_inputs(inputs)
     frame_numbers = start[0].numel() * (ACTIVATIONS + steps)
     stacked = stack_size(start.device, 4 * (weights.shape[1] + frame_numbers), on_cpu=STACKED)
     for first in range(0, len(weights), stacked):
         chunk = weights[first : first + stacked].to(start.device)
-        yield from normalisation.invert(predictor.rollout(chunk, start[first : first + stacked], steps))
+        driving = None if shown is None else shown[first : first + stacked]
+        yield from normalisation.invert(predictor.rollout(chunk, start[first : first + stacked], steps, driving))

@@ -21,6 +21,7 @@ from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.dataset import Normalisation
 from weightcast.environments.diffusion import LatentDiffusion
 from weightcast.environments.infer_environment import infer_environments
+from weightcast.environments.inputs import with_shown
 from weightcast.environments.model import PhysicalPredictor, physical_predictors
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.vae import WeightVAE
@@ -187,7 +188,8 @@ class Generator:
         """The parameters whose generated predictor explains observed frames best.
 
         Args:
-            frames: [time, channel, y, x] or [trajectory, time, channel, y, x], in physical units, two frames or more.
+            frames: [time, channel, y, x] or [trajectory, time, channel, y, x], in physical units, two frames or more;
+                columns of inputs, where the predictors are shown any, behind the channels of the state.
             seed: of the generator's noise.
 
         Raises:
@@ -197,7 +199,9 @@ class Generator:
 
     def _search(self, frames: Tensor, seed: int) -> Tensor:
         """Coordinates [coordinate] of the environment behind frames: see :meth:`infer`."""
-        frames = _check_frames(frames, len(self.normalisation.mean))
+        layout = self.predictor.layout
+        channels = len(self.normalisation.mean) - layout.shown + len(layout.columns)
+        frames = with_shown(_check_frames(frames, channels), layout)
         noise = self.draw_noise(1, seed)
         prepared = infer_environments(
             lambda candidates: self.weights(candidates, noise.expand(len(candidates), -1, -1)),

@@ -9,6 +9,9 @@ from torch import Tensor
 from weightcast.core.draws import Draws
 from weightcast.environments.code_priors import CodePrior
 
+MOST_JUDGES = 32
+"""Environments of a fold at most: more would cost as much each, and say little more."""
+
 
 @dataclass(frozen=True)
 class LeftOut:
@@ -32,17 +35,22 @@ class LeftOut:
         return [one for one in range(count) if one not in self.judges]
 
 
+def number_of_judges(share: float, count: int) -> int:
+    """How many of so many environments a fold leaves out."""
+    return max(1, min(round(share * count), count - 2, MOST_JUDGES))
+
+
 def left_out_environments(codes: Tensor, share: float, draws: Draws, folds: int = 1) -> list[LeftOut]:
     """Which environments judge: those whose codes lie farthest outside, and as many of the others at random.
 
     Args:
         codes: of all visible environments [environment, dimension].
-        share: of them that each fold leaves out; at least one, at most all but two.
+        share: of them that each fold leaves out; at least one, at most all but two, and ``MOST_JUDGES``.
         draws: source of the others.
         folds: so often others are left out, those farther inside with every fold, as far as there are environments.
     """
     count = len(codes)
-    wanted = max(1, min(round(share * count), count - 2))
+    wanted = number_of_judges(share, count)
     edge = (wanted + 1) // 2
     prior = CodePrior.of(codes, 1.0)
     order = prior.whitened(codes).norm(dim=1).argsort(descending=True).tolist()

@@ -24,6 +24,7 @@ from weightcast.environments.plan import (
     finetuned_maps,
     labelled_bases,
     observed_sources,
+    regressed,
     source_settings,
     tuned_arms,
 )
@@ -71,6 +72,7 @@ def largest_jobs(plan: Plan, most: int) -> list[tuple[str, int]]:
         "finetune_bases": bool(finetuned_maps(study)),
         "train_context": study.context is not None,
         "train_in_context": study.baselines.in_context is not None,
+        "evaluate_regressions": regressed(study),
         "find_equations": study.baselines.equations is not None,
         "label_environments": bool(labelled_bases(study)),
         "distil": study.explain is not None and study.data.grid == (1, 1),
@@ -170,8 +172,14 @@ def _train_in_context(sizes: StudySizes, of: Mapping[str, str]) -> int:
     windows = min(training.environments, sizes.visible) * training.batch
     # Frames that are shown, as they are drawn, filled and joined to each step's state.
     fields = windows * chosen.frames * sizes.frame * (8 + training.unroll)
-    step = round(BACKWARD * windows * training.unroll * kept_activations(wider, channels, grid))
-    ahead = sizes.visible * study.data.trajectories.validation * (4 * widest_layer(wider, channels, grid) + fields)
+    step = round(
+        BACKWARD * windows * training.unroll * kept_activations(wider, channels, grid, study.data.layout.shown)
+    )
+    ahead = (
+        sizes.visible
+        * study.data.trajectories.validation
+        * (4 * widest_layer(wider, channels, grid, study.data.layout.shown) + fields)
+    )
     space = 3 * min(1500, sizes.visible * study.data.trained_frames * study.data.trajectories.train) * sizes.frame
     return sizes.trained("train", "validation") + STATES * sizes.in_context + step + fields + ahead // windows + space
 
@@ -363,6 +371,12 @@ def _evaluate_without_network(sizes: StudySizes, of: Mapping[str, str]) -> int:
     return sizes.rollouts(networks=1) + sizes.trained("train")
 
 
+def _evaluate_regressions(sizes: StudySizes, of: Mapping[str, str]) -> int:
+    """Everything there is, in double precision, and twice what steps are told of it."""
+    parts = ("train", "validation", "test")
+    return 6 * (sizes.read(sizes.visible, *parts) + sizes.read(sizes.unseen, "train", "test"))
+
+
 def _all_weights(sizes: StudySizes, of: Mapping[str, str]) -> int:
     return sizes.rollouts(networks=4) + 3 * 12 * sizes.weights
 
@@ -445,6 +459,7 @@ _NUMBERS: dict[str, Count[int]] = {
     "adapt_to_frames": _adapt_to_frames,
     "evaluate_weights": _evaluate_weights,
     "evaluate_without_network": _evaluate_without_network,
+    "evaluate_regressions": _evaluate_regressions,
     "show_rollouts": _all_weights,
     "show_observed": _show_observed,
     "distil": _distil,

@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from weightcast.core.artifacts import Artifact, load_artifact, save_artifact, understood
 from weightcast.core.errors import InputError
 from weightcast.core.graph import WeightGraph
-from weightcast.core.nets.build import build_predictor
+from weightcast.core.nets.build import build_predictor, input_layout_of
+from weightcast.core.nets.input_layout import InputLayout
 from weightcast.environments.dataset import Normalisation
+from weightcast.environments.inputs import held, shown_inputs
 
 WHOLE = 1e-6
 """By which a number of steps may miss a whole one."""
@@ -23,6 +25,9 @@ WHOLE = 1e-6
 
 class PhysicalPredictor(nn.Module):
     """A one-step map in physical units: a predictor between a normalisation and its inverse.
+
+    One that is shown inputs takes what a step is shown of them behind the channels of the state
+    (:mod:`weightcast.environments.inputs`), and gives the state alone.
 
     Attributes:
         environment: parameters of the environment that the weights are for, if known.
@@ -42,18 +47,28 @@ class PhysicalPredictor(nn.Module):
         self.environment = dict(environment)
         self.grid = grid
 
+    @property
+    def inputs(self) -> InputLayout:
+        """Layout of the inputs that it is shown beside the state."""
+        return input_layout_of(self.network)
+
     def forward(self, frames: Tensor) -> Tensor:
         """[batch, channel, y, x] in physical units -> the next frames, same shape and units."""
         return self.normalisation.invert(self.network(self.normalisation.apply(frames)))
 
     @property
     def integrates(self) -> bool:
-        """Whether the network is a rate of change, so that it knows any time and not whole steps alone."""
-        return getattr(self.network, "integrator", "map") == "rk4"
+        """Whether the network is a rate of change, so that it knows any time and not whole steps alone; but inputs are
+        known at whole steps."""
+        return getattr(self.network, "integrator", "map") == "rk4" and not self.inputs.shown
 
     @torch.no_grad()
     def rollout(
-        self, initial: ArrayLike | Tensor, steps: int | None = None, times: Sequence[float] | None = None
+        self,
+        initial: ArrayLike | Tensor,
+        steps: int | None = None,
+        times: Sequence[float] | None = None,
+        inputs: ArrayLike | Tensor | None = None,
     ) -> Tensor:
         """Initial frames [batch, channel, y, x] -> the frames that follow [batch, step, channel, y, x].
 
@@ -62,10 +77,12 @@ class PhysicalPredictor(nn.Module):
             steps: how many frames, one step apart, or
             times: since the initial frames, in steps between frames, from 0 on and increasing. Where the network
                 integrates a rate of change they may be any; otherwise whole numbers.
+            inputs: columns of inputs from the initial frame on [batch, frame, column, y, x], in physical units, where
+                the network is shown any; one batch serves all. What is known in the past alone is taken of the first.
 
         Raises:
-            InputError: the frames have another shape, not one of ``steps`` and ``times`` is given, or the times are of
-                no use.
+            InputError: the frames have another shape, not one of ``steps`` and ``times`` is given, the times are of no
+                use, or inputs are missing.
         """
         if (steps is None) == (times is None):
             raise InputError("rollout: expected either a number of steps or times")
@@ -73,8 +90,9 @@ class PhysicalPredictor(nn.Module):
             times = range(1, steps + 1)
         assert times is not None
         now, frames, forecast = 0.0, self.normalisation.apply(self._checked(initial)), []
+        shown = self._shown(inputs, frames, math.ceil(max(times, default=0.0)))
         for time in times:
-            frames = self._advance(frames, now, float(time))
+            frames = self._advance(frames, now, float(time), shown)
             now = float(time)
             forecast.append(self.normalisation.invert(frames))
         return torch.stack(forecast, dim=1)
@@ -87,7 +105,7 @@ class PhysicalPredictor(nn.Module):
         except (TypeError, ValueError, RuntimeError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise InputError(f"rollout: initial: found no numbers ({reason}), expected an array or tensor") from None
-        channels = len(self.normalisation.mean)
+        channels = len(self.normalisation.mean) - self.inputs.shown
         points = [str(size) for size in self.grid or ("y", "x")]
         if frames.ndim != 4 or frames.shape[1] != channels:
             raise InputError(
@@ -101,7 +119,30 @@ class PhysicalPredictor(nn.Module):
             )
         return frames
 
-    def _advance(self, frames: Tensor, now: float, then: float) -> Tensor:
+    def _shown(self, inputs: ArrayLike | Tensor | None, frames: Tensor, steps: int) -> Tensor | None:
+        """What so many steps are shown beside the state, normalised [batch, step, shown, y, x]; None: nothing."""
+        layout = self.inputs
+        if not layout.shown:
+            return None
+        columns = None if inputs is None else torch.as_tensor(inputs).to(frames)
+        expected = (len(layout.columns), *frames.shape[2:])
+        if columns is None or columns.ndim != 5 or columns.shape[2:] != expected:
+            found = "none" if columns is None else f"the shape {list(columns.shape)}"
+            raise InputError(
+                f"rollout: inputs: found {found}, expected [batch, frame, {', '.join(map(str, expected))}]: columns "
+                f"{', '.join(layout.columns)} from the initial frame on"
+            )
+        if columns.shape[1] < layout.needed(steps):
+            raise InputError(
+                f"rollout: inputs: found {columns.shape[1]} frames, expected {layout.needed(steps)} from the initial "
+                f"one on for {steps} steps"
+            )
+        short = max(0, steps - columns.shape[1])  # of what is known in the past alone
+        columns = torch.cat([columns, columns[:, -1:].expand(-1, short, -1, -1, -1)], dim=1)
+        shown = held(shown_inputs(columns, layout)[:, :steps], layout)
+        return self.normalisation.apply_to_inputs(shown).expand(len(frames), -1, -1, -1, -1)
+
+    def _advance(self, frames: Tensor, now: float, then: float, shown: Tensor | None) -> Tensor:
         """Normalised frames at a later time, in steps no longer than the trained one."""
         length = then - now
         if not math.isfinite(length) or length < 0:
@@ -110,7 +151,9 @@ class PhysicalPredictor(nn.Module):
         if not (whole or self.integrates):
             raise InputError(f"times: found {then:g} after {now:g}, expected whole steps: the network is a map of one")
         parts = round(length) if whole else math.ceil(length)
-        for _ in range(parts):
+        for part in range(parts):
+            if shown is not None:
+                frames = torch.cat([frames, shown[:, round(now) + part]], dim=1)
             frames = self.network(frames) if whole else self.network(frames, length / parts)
         return frames
 

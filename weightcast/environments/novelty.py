@@ -69,20 +69,22 @@ class Scene:
         starts: frames from which one step is made [frame, channel, y, x], in physical units.
         increment: mean square of the true steps from trajectories, in the zoo's normalised units.
         test: trajectories [trajectory, frame, channel, y, x], in physical units.
+        inputs: how many of the channels of both, the last ones, are inputs.
     """
 
     id: str
     starts: Tensor
     increment: float
     test: Tensor
+    inputs: int = 0
 
     @classmethod
-    def of(cls, id: str, test: Tensor, frames: int, normalisation: Normalisation) -> Scene:
+    def of(cls, id: str, test: Tensor, frames: int, normalisation: Normalisation, inputs: int = 0) -> Scene:
         """An environment's test trajectories, and some frames of them, evenly spaced."""
         starts = test[:, :-1].flatten(0, 1)
         chosen = torch.linspace(0, len(starts) - 1, min(frames, len(starts))).round().long()
-        steps = normalisation.apply(test).diff(dim=1)
-        return cls(id, starts[chosen.to(test.device)], float(steps.square().mean().clamp(min=1e-12)), test)
+        steps = normalisation.apply(test[:, :, : test.shape[2] - inputs]).diff(dim=1)
+        return cls(id, starts[chosen.to(test.device)], float(steps.square().mean().clamp(min=1e-12)), test, inputs)
 
 
 class Experts:
@@ -291,7 +293,7 @@ class Experts:
         The square of two points' Euclidean distance is the mean square of what the steps differ by, over that of the
         true increments, in the zoo's normalised units.
         """
-        size = scene.starts.numel()
+        size = self.predictor.state(scene.starts).numel()
         bytes_each = 4 * (networks.shape[1] + size * (ACTIVATIONS + 1))
         stacked = stack_size(scene.starts.device, bytes_each, on_cpu=STACKED)
         points = scene.starts.new_empty(len(networks), size)
@@ -306,8 +308,12 @@ class Experts:
 
     def _errors(self, scene: Scene, networks: Tensor) -> list[float]:
         """Error of each network's forecasts, as the evaluation has it, at the trained horizon."""
-        initial, truth = scene.test[:, 0], scene.test[:, 1:]
+        states = self.predictor.state(scene.test)
+        initial, truth = states[:, 0], states[:, 1:]
         steps = truth.shape[1]
-        first = initial.expand(len(networks), *initial.shape)
-        forecasts = roll_out(networks, first, steps, self.predictor, self.normalisation)
+        first, shown = initial.expand(len(networks), *initial.shape), None
+        if scene.inputs:
+            inputs = self.predictor.inputs(scene.test)
+            shown = inputs.expand(len(networks), *inputs.shape)
+        forecasts = roll_out(networks, first, steps, self.predictor, self.normalisation, shown)
         return [next(value for _, _, value in forecast_metrics(one, truth, [steps])) for one in forecasts]

@@ -12,7 +12,7 @@ from weightcast.core.seeds import derive_seed
 from weightcast.environments.config.evaluation import ObservedCase
 
 
-def observe(frames: Tensor, case: ObservedCase, environments: Sequence[str], seed: int) -> Tensor:
+def observe(frames: Tensor, case: ObservedCase, environments: Sequence[str], seed: int, inputs: int = 0) -> Tensor:
     """Spoil frames as a case says.
 
     Args:
@@ -20,6 +20,7 @@ def observe(frames: Tensor, case: ObservedCase, environments: Sequence[str], see
         case: how many frames, which noise and gaps.
         environments: ids: what is drawn for one depends on no other.
         seed: of the study.
+        inputs: how many of the channels, the last ones, are inputs, which are known as they are.
 
     Returns:
         [environment, 1, frame, channel, y, x]: of the first trajectory; NaN where nothing is observed.
@@ -27,12 +28,11 @@ def observe(frames: Tensor, case: ObservedCase, environments: Sequence[str], see
     shown = frames[:, :1, : case.frames].clone()
     for row, environment in enumerate(environments):
         draws = Draws(frames.device, derive_seed(seed, "observed", environment))
-        own = shown[row]
+        own = shown[row, :, :, : shown.shape[3] - inputs]
         flat = own.movedim(2, 0).flatten(1)
         spread = (flat.std(1) if flat.shape[1] > 1 else flat.new_zeros(len(flat)))[:, None, None]  # of one number: none
-        shown[row] = own + case.noise * spread * draws.normal(*own.shape)
-        hidden = _hidden(own.shape[-3:], case, draws).to(frames.device)
-        shown[row].masked_fill_(hidden, torch.nan)
+        own.copy_(own + case.noise * spread * draws.normal(*own.shape))
+        own.masked_fill_(_hidden(own.shape[-3:], case, draws).to(frames.device), torch.nan)
     return shown
 
 

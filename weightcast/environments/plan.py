@@ -136,10 +136,14 @@ def record_settings(data: DataSettings) -> RecordSettings:
         settings = RecordSettings.model_validate(data.settings)
     except ValidationError as error:
         raise InputError(first_line(error, "config", RecordSettings, "data.settings.")) from None
-    if settings.columns is not None and len(settings.columns) != len(data.channels):
+    if settings.columns is not None and len(settings.columns) != len(data.columns):
         raise InputError(
-            f"config: data.settings.columns: found {len(settings.columns)}, expected {len(data.channels)} as "
-            "data.channels has"
+            f"config: data.settings.columns: found {len(settings.columns)}, expected {len(data.columns)} as "
+            f"data.channels {'and data.inputs have' if data.inputs else 'has'}"
+        )
+    if settings.layout == "wide" and data.inputs:
+        raise InputError(
+            f"config: data.inputs: found {', '.join(data.inputs)} with a wide table, expected none: a column is a place"
         )
     return settings
 
@@ -288,6 +292,11 @@ def trained_rivals(study: Study, table: EnvironmentTable) -> list[str]:
     study's predictor does."""
     found = {"in-context": study.baselines.in_context, "equations": study.baselines.equations}
     return [name for name, settings in found.items() if settings is not None and observed_sources(study, table)]
+
+
+def regressed(study: Study) -> bool:
+    """Whether states are regressed on those before."""
+    return study.baselines.autoregression is not None or study.baselines.trees is not None
 
 
 def choosing_environments(study: Study, table: EnvironmentTable) -> list[str]:

@@ -14,8 +14,10 @@ from weightcast.core.config.messages import LONGEST_SHOWN
 from weightcast.core.config.settings import MOST_WEIGHTS
 from weightcast.core.errors import InputError
 from weightcast.core.graph import WeightGraph
-from weightcast.core.nets.build import build_predictor
+from weightcast.core.nets.build import NO_INPUTS, build_predictor, input_layout_of
+from weightcast.core.nets.input_layout import InputLayout
 from weightcast.core.run import Run
+from weightcast.environments.inputs import held
 
 
 class StackedPredictor:
@@ -25,9 +27,13 @@ class StackedPredictor:
     of large matrix products.
     """
 
+    layout: InputLayout = NO_INPUTS
+    """Of the inputs that it is shown beside the state."""
+
     def __init__(self, module: nn.Module) -> None:
         self.module = module
         self.graph = WeightGraph(module)
+        self.layout = input_layout_of(module)
 
     @classmethod
     def of_architecture(cls, architecture: Mapping[str, Any]) -> StackedPredictor:
@@ -63,39 +69,82 @@ class StackedPredictor:
         return self if mode == "none" else _CompiledPredictor(self.module, mode)
 
     def __call__(self, weights: Tensor, frames: Tensor) -> Tensor:
-        """One step of every member: frames [member, batch, channel, y, x] -> the next frames, same shape."""
+        """One step of every member: frames [member, batch, channel, y, x] -> the next frames, same shape.
+
+        Of a predictor that is shown inputs these stand behind the channels of the state, which alone is returned.
+        """
         state = self.graph.unflatten(weights)
         return vmap(lambda member, batch: functional_call(self.module, member, (batch,)))(state, frames)
 
-    def rollout(self, weights: Tensor, initial: Tensor, steps: int) -> Tensor:
+    def state(self, frames: Tensor) -> Tensor:
+        """The channels [..., channel, y, x] of frames without those that are inputs."""
+        return frames[..., : frames.shape[-3] - self.layout.shown, :, :] if self.layout.shown else frames
+
+    def inputs(self, frames: Tensor) -> Tensor:
+        """The inputs [..., shown, y, x] of frames, which are their last channels."""
+        return frames[..., frames.shape[-3] - self.layout.shown :, :, :]
+
+    def rollout(self, weights: Tensor, initial: Tensor, steps: int, inputs: Tensor | None = None) -> Tensor:
         """Feed the predictor its own output.
 
         Args:
             weights: [member, parameter].
-            initial: [member, batch, channel, y, x].
+            initial: states [member, batch, channel, y, x].
+            inputs: what each step is shown beside the state [member, batch, step, shown, y, x]; what is known in the
+                past alone is taken of the first one.
 
         Returns:
             [member, batch, step, channel, y, x]: the ``steps`` frames after ``initial``.
+
+        Raises:
+            ValueError: the predictor is shown inputs, and there are too few or none.
         """
-        frames, forecast = initial, []
-        for _ in range(steps):
-            frames = self(weights, frames)
-            forecast.append(frames)
+        shown = self._driving(inputs, steps)
+        state, forecast = initial, []
+        for step in range(steps):
+            state = self(weights, state if shown is None else torch.cat([state, shown[:, :, step]], dim=2))
+            forecast.append(state)
         return torch.stack(forecast, dim=2)
+
+    def forecast(self, weights: Tensor, windows: Tensor) -> Tensor:
+        """Rollouts from the first frames of windows, as long as these, with the inputs that they have.
+
+        Args:
+            weights: [member, parameter].
+            windows: [member, batch, 1 + step, channel, y, x], inputs behind the channels of the state.
+
+        Returns:
+            [member, batch, step, channel, y, x].
+        """
+        steps = windows.shape[2] - 1
+        inputs = self.inputs(windows[:, :, :steps]) if self.layout.shown else None
+        return self.rollout(weights, self.state(windows[:, :, 0]), steps, inputs)
+
+    def _driving(self, inputs: Tensor | None, steps: int) -> Tensor | None:
+        """What steps are shown; None where that is nothing."""
+        if not self.layout.shown:
+            return None
+        if inputs is None or inputs.shape[2] < steps or inputs.shape[3] != self.layout.shown:
+            found = "none" if inputs is None else f"{inputs.shape[3]} of {inputs.shape[2]} steps"
+            raise ValueError(f"inputs: found {found}, expected {self.layout.shown} of {steps} steps")
+        return held(inputs, self.layout)
 
     def rollout_error(self, weights: Tensor, windows: Tensor) -> Tensor:
         """Squared error of an unrolled forecast, which every predictor here is trained with.
 
         Args:
             weights: [member, parameter].
-            windows: [member, batch, 1 + step, channel, y, x]: the start and the frames to be forecast.
+            windows: [member, batch, 1 + step, channel, y, x]: the start and the frames to be forecast, inputs behind
+                the channels of the state.
 
         Returns:
             [member, batch]: mean over steps, channels and grid, in the windows' (normalised) units.
         """
+        shown = self._driving(self.inputs(windows) if self.layout.shown else None, windows.shape[2] - 1)
+        windows = self.state(windows)
         frames, error = windows[:, :, 0], windows.new_zeros(windows.shape[:2])
         for step in range(1, windows.shape[2]):
-            frames = self(weights, frames)
+            frames = self(weights, frames if shown is None else torch.cat([frames, shown[:, :, step - 1]], dim=2))
             error = error + (frames - windows[:, :, step]).square().flatten(2).mean(2)
         return error / (windows.shape[2] - 1)
 

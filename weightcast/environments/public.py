@@ -24,6 +24,7 @@ from weightcast.environments.ensemble import (
     summarise,
 )
 from weightcast.environments.frames_verdict import FramesVerdict
+from weightcast.environments.inputs import with_shown
 from weightcast.environments.model import PhysicalPredictor, physical_predictors
 from weightcast.environments.smoothing import smoothed_starts
 
@@ -35,7 +36,9 @@ class Context(trained.Context):
     """A study's context: from a few frames of an environment that nobody can name to forecasts with their uncertainty.
 
     Frames are [trajectory, time, channel, y, x] or [time, channel, y, x], in physical units, one of the study's time
-    steps apart, NaN where nothing was observed. Attributes: see :class:`weightcast.environments.context.Context`.
+    steps apart, NaN where nothing was observed. Where the study has inputs, their columns, which must be known, stand
+    behind the channels (`DataSettings.input_columns`). Attributes: see
+    :class:`weightcast.environments.context.Context`.
     """
 
     @classmethod
@@ -55,12 +58,13 @@ class Context(trained.Context):
     def infer(self, frames: Tensor) -> CodePosterior:
         """What frames say of the code of the environment that they come from; also of several [environment, ...]."""
         frames = torch.as_tensor(frames, dtype=torch.float32)
-        return super().infer(frames if frames.ndim == 6 else self._checked(frames)[None])
+        frames = frames if frames.ndim == 6 else self._checked(frames)[None]
+        return super().infer(with_shown(frames, self.base.predictor.layout))
 
     def verdict(self, frames: Tensor) -> FramesVerdict:
         """Whether frames fit anything that is known, what they leave open, and which environment they are like."""
         frames = self._checked(frames)
-        return FramesVerdict.of(self, self.infer(frames), frames)
+        return FramesVerdict.of(self, self.infer(frames), with_shown(frames, self.base.predictor.layout))
 
     def ensemble(self, frames: Tensor, n: int | None = None, keep: int | None = None, seed: int = 0) -> Ensemble:
         """Candidates for the environment that frames come from, weighted, the most probable first.
@@ -93,6 +97,7 @@ class Context(trained.Context):
         seed: int = 0,
         times: Sequence[float] | None = None,
         initial_noise: float | None = None,
+        inputs: Tensor | None = None,
     ) -> EnsembleForecast:
         """Forecast an environment of which frames were observed.
 
@@ -107,6 +112,8 @@ class Context(trained.Context):
             initial_noise: of the frames that a forecast starts from, in standard deviations of the study: every member
                 then starts from what they may have been. None: none of ``initial``; of observed frames as much as
                 looks like noise in them.
+            inputs: columns of inputs from the frame on that the forecast starts from, over its whole horizon
+                [trajectory, frame, column, y, x], one for all trajectories or one each; where the study has any.
 
         Returns:
             Members, weighted mean and quantiles (5, 25, 50, 75, 95 %); mean and quantiles with the error that the
@@ -129,10 +136,13 @@ class Context(trained.Context):
             starts = disturbed(initial, len(models), initial_noise or 0.0, self.base.normalisation, seed)
         else:
             frames = self._checked(frames)
+            layout = self.base.predictor.layout
+            states = frames.shape[2] - len(layout.columns)
+            columns = frames[:, :, states:] if layout.columns else None
             white = self.verdict(frames).white if initial_noise is None else initial_noise
             lags = [float(frames.shape[1] - 1 - place) for place in range(frames.shape[1])]
-            starts = smoothed_starts(models, frames, lags, white, error, seed)
-        members = forecast_together(models, starts, steps, times)
+            starts = smoothed_starts(models, frames[:, :, :states], lags, white, error, seed, columns)
+        members = forecast_together(models, starts, steps, times, inputs)
         at = list(times) if times is not None else [float(step) for step in range(1, members.shape[2] + 1)]
         noise = error_at(error, at, self.base.normalisation) if error.numel() else None
         mean, quantiles = summarise(members, ensemble.probabilities.cpu(), noise)
@@ -145,16 +155,19 @@ class Context(trained.Context):
         """[trajectory, frame, channel, y, x], of which something was observed."""
         frames = torch.as_tensor(frames, dtype=torch.float32)
         frames = frames[None] if frames.ndim == 4 else frames
-        channels = len(self.base.normalisation.mean)
-        values = len(self.space.mean)
-        if frames.ndim != 5 or frames.shape[1] < 1 or frames.shape[2] != channels or frames[0, 0].numel() != values:
-            points = values // channels
+        layout = self.base.predictor.layout
+        seen = len(self.base.normalisation.mean)  # what predictors are shown of inputs among them
+        channels, points = seen - layout.shown + len(layout.columns), len(self.space.mean) // seen
+        whole = frames.ndim == 5 and frames.shape[1] > 0 and frames.shape[2] == channels
+        if not whole or frames.shape[3] * frames.shape[4] != points:
             raise InputError(
                 f"frames: found shape {list(frames.shape)}, expected [trajectory, time, channel = {channels}, y, x] "
                 f"with {points} point{'s' if points > 1 else ''} (y, x)"
             )
         if bool(torch.isinf(frames).any()) or not bool(torch.isfinite(frames).any()):
             raise InputError("frames: found Inf, or NaN alone, expected numbers, and NaN where nothing was observed")
+        if layout.columns and not bool(torch.isfinite(frames[:, :, -len(layout.columns) :]).all()):
+            raise InputError(f"frames: found NaN in inputs ({', '.join(layout.columns)}), expected them to be known")
         return frames
 
 

@@ -15,40 +15,55 @@ from torch import Tensor
 from torch.func import jacrev, vmap
 
 Step = Callable[[Tensor, Tensor], Tensor]
-"""Weights [weight], states [state, ...] -> the states a frame later."""
+"""Weights [weight], states with what is shown beside them [state, channel, y, x] -> the states a frame later."""
 TOGETHER = 256
 """Steps that are differentiated at once."""
 
 
-def rollout(step: Step, weights: Tensor, starts: Tensor, steps: int) -> Tensor:
-    """Starts [trajectory, ...] -> the frames after them [trajectory, step, ...]."""
+def rollout(step: Step, weights: Tensor, starts: Tensor, steps: int, shown: Tensor | None = None) -> Tensor:
+    """Rollouts.
+
+    Args:
+        step: of the network.
+        weights: [weight].
+        starts: [trajectory, channel, ...].
+        steps: of the rollout.
+        shown: what each step is shown beside the state [trajectory, step, shown, ...]; None: nothing.
+
+    Returns:
+        the frames after the starts [trajectory, step, channel, ...].
+    """
     states, found = starts, []
-    for _ in range(steps):
-        states = step(weights, states)
+    for place in range(steps):
+        states = step(weights, states if shown is None else torch.cat([states, shown[:, place]], 1))
         found.append(states)
     return torch.stack(found, 1)
 
 
 @torch.no_grad()
-def rollout_jacobian(step: Step, weights: Tensor, starts: Tensor, steps: int) -> Tensor:
+def rollout_jacobian(step: Step, weights: Tensor, starts: Tensor, steps: int, shown: Tensor | None = None) -> Tensor:
     """Derivative of a rollout by the weights.
 
     Args:
         step: of the network, differentiable by ``torch.func``.
         weights: [weight].
-        starts: [trajectory, ...].
+        starts: [trajectory, channel, ...].
         steps: of the rollout.
+        shown: what each step is shown beside the state [trajectory, step, shown, ...]; None: nothing.
 
     Returns:
         [trajectory, step, number of a state, weight].
     """
-    before = torch.cat([starts[:, None], rollout(step, weights, starts, steps)], 1)[:, :-1]
+    before = torch.cat([starts[:, None], rollout(step, weights, starts, steps, shown)], 1)[:, :-1]
 
-    def one(weights: Tensor, state: Tensor) -> Tensor:
-        return step(weights, state.view(1, *starts.shape[1:])).flatten()
+    def one(weights: Tensor, state: Tensor, *beside: Tensor) -> Tensor:
+        states = state.view(1, *starts.shape[1:])
+        return step(weights, torch.cat([states, *(own[None] for own in beside)], 1)).flatten()
 
-    own_step = vmap(jacrev(one, argnums=(0, 1)), in_dims=(None, 0), chunk_size=TOGETHER)
-    by_weights, by_state = own_step(weights, before.flatten(0, 1).flatten(1))
+    given = () if shown is None else (shown.flatten(0, 1),)
+    in_dims = (None, 0, *(0 for _ in given))
+    own_step = vmap(jacrev(one, argnums=(0, 1)), in_dims=in_dims, chunk_size=TOGETHER)
+    by_weights, by_state = own_step(weights, before.flatten(0, 1).flatten(1), *given)
     by_weights = by_weights.unflatten(0, before.shape[:2])  # [trajectory, step, number, weight]
     by_state = by_state.unflatten(0, before.shape[:2])
     for place in range(1, steps):

@@ -36,6 +36,10 @@ VALIDATED = 1.25
 """What validating adds to a training."""
 CELL_SECONDS = 2e-5
 """Of a simulated frame, for each point of its grid; the slowest of the simulators at the published sizes."""
+TREE_SECONDS = 0.004
+"""Of a tree of a regression, whatever it is fitted to; measured with trees of 4 to 16 leaves."""
+ROW_SECONDS = 1e-7
+"""And for each row of its data."""
 STATE_SECONDS = 4e-4
 """Of a simulated frame of a state without a grid."""
 GPU = 5.0
@@ -164,7 +168,7 @@ def _train_in_context(sizes: StudySizes, of: Mapping[str, str]) -> float:
     if chosen is None:
         return 0.0
     wider = study.predictor.model_copy(update={"width": chosen.width})
-    kept = kept_activations(wider, len(study.data.channels), study.data.grid)
+    kept = kept_activations(wider, len(study.data.channels), study.data.grid, study.data.layout.shown)
     kept += chosen.frames * sizes.frame * 8  # frames that are shown, drawn and filled
     return _training(sizes, chosen.training, min(chosen.training.environments, sizes.visible), kept)
 
@@ -263,6 +267,18 @@ def _all_methods(sizes: StudySizes, of: Mapping[str, str]) -> float:
     return _rollouts(sizes, 12 * sizes.study.evaluation.members)
 
 
+def _evaluate_regressions(sizes: StudySizes, of: Mapping[str, str]) -> float:
+    """Fitting trees: of every size three times to choose, for the pooled ones, each case, and each own one."""
+    trees, data = sizes.study.baselines.trees, sizes.study.data
+    if trees is None:
+        return 0.0
+    rows = min(100_000, sizes.visible * data.trajectories.train * data.trained_frames)
+    grown = sum(trees.iterations) * len(trees.leaves) * len(data.channels)
+    pooled = (1 + len(sizes.study.evaluation.observed)) * 4 * grown * (TREE_SECONDS + rows * ROW_SECONDS)
+    own = (6 * grown + sizes.unseen * max(trees.iterations) * len(data.channels)) * 2 * TREE_SECONDS
+    return pooled + own
+
+
 def _zoo(sizes: StudySizes, of: Mapping[str, str]) -> float:
     """Reading, comparing and writing the weights of all experts."""
     return 40 * (sizes.experts + sizes.unseen) * sizes.weights / NUMBERS_A_SECOND
@@ -332,6 +348,7 @@ _SECONDS: dict[str, Count[float]] = {
     "adapt_to_frames": _adapt_to_frames,
     "evaluate_weights": _evaluate_weights,
     "evaluate_without_network": _all_methods,
+    "evaluate_regressions": _evaluate_regressions,
     "show_rollouts": _all_methods,
     "show_observed": _all_methods,
     "distil": _distil,

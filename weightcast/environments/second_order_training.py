@@ -16,6 +16,7 @@ from torch import Tensor
 from weightcast.environments.code_training import TrainedCodes
 from weightcast.environments.conditions.codes import CodeCondition
 from weightcast.environments.config.context import PolishSettings
+from weightcast.environments.inputs import held
 from weightcast.environments.polish import LinearContext, Polish, Tried, try_penalties
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.rollout_jacobian import rollout, rollout_jacobian
@@ -90,7 +91,7 @@ class SecondOrderTraining:
     def held(self, frames: Tensor, most_residuals: int) -> Tensor:
         """Those trajectories of all environments that a second-order training holds, at least one of each."""
         environments, _, count = frames.shape[:3]
-        of_trajectory = environments * (count - 1) * frames[0, 0, 0].numel()
+        of_trajectory = environments * (count - 1) * self.predictor.state(frames[0, 0, 0]).numel()
         return frames[:, : max(1, most_residuals // of_trajectory)]
 
     def _train(self, trained: TrainedCodes, frames: Tensor, penalty: float, iterations: int) -> int:
@@ -105,14 +106,24 @@ class SecondOrderTraining:
 
     def _residual(self, weights: Tensor, frames: Tensor) -> Tensor:
         """Weights [weight], frames [trajectory, frame, ...] -> errors of whole rollouts [residual]."""
-        return (rollout(self._step, weights, frames[:, 0], frames.shape[1] - 1) - frames[:, 1:]).flatten()
+        states = self.predictor.state(frames)
+        return (
+            rollout(self._step, weights, states[:, 0], states.shape[1] - 1, self._shown(frames)) - states[:, 1:]
+        ).flatten()
 
     def _jacobian(self, weights: Tensor, frames: Tensor) -> Tensor:
         """The same -> derivative of the errors by the weights [residual, weight]."""
-        return rollout_jacobian(self._step, weights, frames[:, 0], frames.shape[1] - 1).flatten(0, 2)
+        starts = self.predictor.state(frames[:, 0])
+        return rollout_jacobian(self._step, weights, starts, frames.shape[1] - 1, self._shown(frames)).flatten(0, 2)
+
+    def _shown(self, frames: Tensor) -> Tensor | None:
+        """What the steps of rollouts are shown beside the state [trajectory, step, shown, y, x]; None: nothing."""
+        if not self.predictor.layout.shown:
+            return None
+        return held(self.predictor.inputs(frames[:, :-1]), self.predictor.layout)
 
     def _step(self, weights: Tensor, states: Tensor) -> Tensor:
-        """Weights [weight], states [state, channel, y, x] -> those a frame later."""
+        """Weights [weight], states and inputs [state, channel, y, x] -> the states a frame later."""
         return self.predictor(weights[None], states[None])[0]
 
 

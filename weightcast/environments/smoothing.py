@@ -27,6 +27,7 @@ def smoothed_starts(
     noise: float,
     model_error: Tensor,
     seed: int,
+    columns: Tensor | None = None,
 ) -> Tensor:
     """What the last frame may have been, for each predictor.
 
@@ -37,6 +38,8 @@ def smoothed_starts(
         noise: of the frames, in standard deviations of the study. Without noise the last frame is as it is, if whole.
         model_error: of forecasts, normalised units [step, channel].
         seed: of what the frames may have been.
+        columns: of inputs in the observed frames [trajectory, frame, column, y, x], where predictors are shown any;
+            frames are then one step apart.
 
     Returns:
         [member, trajectory, channel, y, x].
@@ -47,27 +50,35 @@ def smoothed_starts(
     whole = torch.isfinite(frames).flatten(2).all(2).all(0)
     if not bool(whole.any()):
         raise InputError("frames: found none without NaN, expected one or more to go on from")
+    used = whole.nonzero()[:, 0]
     frames, lags = frames[:, whole], [lag for lag, usable in zip(lags, whole.tolist(), strict=True) if usable]
+    if columns is not None:  # from each frame on, the last one repeated behind the end
+        count = columns.shape[1]
+        after = (used[:, None] + torch.arange(count, device=used.device)).clamp(max=count - 1)
+        columns = columns[:, after].flatten(0, 1)  # [trajectory and frame, frame, column, y, x]
     normalisation = models[0].normalisation
-    scale = torch.tensor(normalisation.scale, dtype=frames.dtype, device=frames.device)[:, None, None]
+    scale = torch.tensor(normalisation.scale[: frames.shape[2]], dtype=frames.dtype, device=frames.device)[
+        :, None, None
+    ]
     starts = disturbed(frames, len(models), noise, normalisation, seed)
-    now = torch.stack([_at_last(model, start, lags) for model, start in zip(models, starts, strict=True)])
+    now = torch.stack([_at_last(model, start, lags, columns) for model, start in zip(models, starts, strict=True)])
     # Noise that grew on the way, or died away, and what members do not agree on.
     variance = ((now - now.mean(0)) / scale).square().mean((0, 1, 4, 5))  # [frame, channel]
     if model_error.numel():
         variance = variance + (error_at(model_error, lags, normalisation).to(variance) / scale[:, 0, 0]).square()
     variance = torch.nan_to_num(variance, nan=torch.inf).clamp(min=LEAST_VARIANCE)
     shares = (1.0 / variance) / (1.0 / variance).sum(0)
-    used = torch.where(shares[..., None, None] > 0, now, torch.zeros_like(now))  # infinity times 0 is no number
-    return (shares[..., None, None] * used).sum(2)
+    counted = torch.where(shares[..., None, None] > 0, now, torch.zeros_like(now))  # infinity times 0 is no number
+    return (shares[..., None, None] * counted).sum(2)
 
 
-def _at_last(model: PhysicalPredictor, frames: Tensor, lags: Sequence[float]) -> Tensor:
-    """What frames are forecast to be at the time of the last one, same shape [trajectory, frame, channel, y, x]."""
+def _at_last(model: PhysicalPredictor, frames: Tensor, lags: Sequence[float], columns: Tensor | None) -> Tensor:
+    """What frames are forecast to be at the time of the last one, same shape [trajectory, frame, channel, y, x]; with
+    columns of inputs from each of them on [trajectory and frame, frame, column, y, x]."""
     times = sorted({lag for lag in lags if lag > 0})
     if not times:
         return frames
-    ahead = model.rollout(frames.flatten(0, 1), times=times).unflatten(0, frames.shape[:2])
+    ahead = model.rollout(frames.flatten(0, 1), times=times, inputs=columns).unflatten(0, frames.shape[:2])
     return torch.stack(
         [ahead[:, place, times.index(lag)] if lag > 0 else frames[:, place] for place, lag in enumerate(lags)],
         1,

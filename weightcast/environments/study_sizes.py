@@ -64,14 +64,15 @@ class StudySizes:
         """Count what a study has."""
         study = plan.study
         predictor, channels, grid = study.predictor, len(study.data.channels), study.data.grid
+        inputs = study.data.layout.shown
         return cls(
             plan=plan,
             study=study,
-            weights=count_weights(predictor, channels),
+            weights=count_weights(predictor, channels, inputs),
             nodes=count_nodes(predictor, channels),
-            frame=channels * math.prod(grid),
-            kept=kept_activations(predictor, channels, grid),
-            widest=widest_layer(predictor, channels, grid),
+            frame=(channels + inputs) * math.prod(grid),
+            kept=kept_activations(predictor, channels, grid, inputs),
+            widest=widest_layer(predictor, channels, grid, inputs),
             visible=len(plan.table.visible),
             unseen=len(plan.table.unseen),
         )
@@ -137,7 +138,8 @@ class StudySizes:
             return 0
         wider = self.study.predictor.model_copy(update={"width": chosen.width})
         fields = chosen.frames * len(self.study.data.channels)
-        return count_weights(wider, len(self.study.data.channels) + fields) + chosen.frames * self.frame
+        inputs = self.study.data.layout.shown
+        return count_weights(wider, len(self.study.data.channels) + fields, inputs) + chosen.frames * self.frame
 
     @property
     def shown(self) -> int:

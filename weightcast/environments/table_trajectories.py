@@ -8,7 +8,7 @@ from pathlib import Path
 from weightcast.core.errors import InputError
 from weightcast.records.cells import listed
 from weightcast.records.read import read_records
-from weightcast.records.settings import RecordSettings
+from weightcast.records.settings import CalendarInput, RecordSettings
 from weightcast.records.windows import cut, parts_of
 from weightcast.trajectories import Trajectories
 
@@ -19,19 +19,26 @@ class TableTrajectories:
     Args:
         files: of the table.
         settings: how it is read and cut.
-        channels: quantities, in order.
+        channels: quantities, in order: those that are forecast, then inputs.
         where: the configuration, for messages.
+        calendar: what of the calendar becomes further channels, behind them.
 
     Raises:
         InputError: the table cannot be used, or its parts are not in order.
     """
 
     def __init__(
-        self, files: Sequence[str | Path], settings: RecordSettings, channels: Sequence[str], where: str | Path
+        self,
+        files: Sequence[str | Path],
+        settings: RecordSettings,
+        channels: Sequence[str],
+        where: str | Path,
+        calendar: Sequence[CalendarInput] = (),
     ) -> None:
         self.records = read_records(files, settings, channels)
         self.parts = parts_of(self.records, settings, where)
         self._where = str(files[0])
+        self._calendar = calendar
         self._number = {id: place for place, id in enumerate(self.records.ids)}
 
     def trajectories(self, id: str, frames: int, counts: tuple[int, int, int]) -> Trajectories:
@@ -50,7 +57,7 @@ class TableTrajectories:
                 f"{self._where}: found no place {id} of the table of environments, expected one of "
                 f"{listed(self.records.ids)}"
             )
-        return cut(self.records, self._number[id], self.parts, frames, counts, self._where)
+        return cut(self.records, self._number[id], self.parts, frames, counts, self._where, self._calendar)
 
     def check_places(self, ids: Sequence[str], table: Path) -> None:
         """Raise an `InputError` unless places and environments are the same."""

@@ -41,6 +41,7 @@ class TrainingZoo:
         return cls(zoo, environments, environment_of, known_of(settings, trajectories, environments))
 
     def frames(self, trajectories: TrajectoryFolder, data: DataSettings, part: Part = "train") -> Tensor:
-        """Normalised frames [environment, trajectory, frame, channel, y, x] of the trained horizon, on the CPU."""
-        physical = trajectories.read(self.environments, data, part, data.trained_frames)
+        """Normalised frames [environment, trajectory, frame, channel, y, x] of the trained horizon, on the CPU; inputs
+        stand behind the channels of the state."""
+        physical = trajectories.read(self.environments, data, part, data.trained_frames, inputs=True)
         return Normalisation.from_metadata(self.zoo.metadata["normalisation"]).apply(physical)

@@ -24,14 +24,16 @@ class Windows:
         start: [environment, window, channel, y, x], normalised.
         target: the frames that followed [environment, window, step, channel, y, x]; 0 where nothing was observed.
         observed: 1 where something was, else 0; same shape.
+        inputs: what steps are shown beside the state [environment, window, step, shown, y, x]; None: nothing.
     """
 
     start: Tensor
     target: Tensor
     observed: Tensor
+    inputs: Tensor | None = None
 
     @classmethod
-    def of(cls, frames: Tensor, whole: Tensor, unroll: int | None, most: int) -> Windows:
+    def of(cls, frames: Tensor, whole: Tensor, unroll: int | None, most: int, inputs: int = 0) -> Windows:
         """Cut frames into rollouts. None starts at a frame of which nothing was observed, unless all would.
 
         Args:
@@ -39,7 +41,10 @@ class Windows:
             whole: the same without gaps, for rollouts to start from: see :mod:`weightcast.environments.gaps`.
             unroll: steps of a rollout; as many as there are frames if None.
             most: rollouts of an environment; evenly chosen where there would be more.
+            inputs: how many of the channels, the last ones, are not observed but known.
         """
+        states = frames.shape[3] - inputs
+        frames, shown = frames[:, :, :, :states], whole[:, :, :, states:]
         trajectories, length = frames.shape[1:3]
         steps = length - 1 if unroll is None else min(unroll, length - 1)
         starts = torch.arange(length - steps, device=frames.device)
@@ -54,7 +59,9 @@ class Windows:
         after = starts[:, None] + torch.arange(1, steps + 1, device=frames.device)
         target = frames[:, trajectory[:, None], after]
         observed = torch.isfinite(target)
-        return cls(whole[:, trajectory, starts], torch.nan_to_num(target), observed.to(frames.dtype))
+        start = whole[:, trajectory, starts][:, :, :states]
+        driving = shown[:, trajectory[:, None], after - 1] if inputs else None
+        return cls(start, torch.nan_to_num(target), observed.to(frames.dtype), driving)
 
     @property
     def counts(self) -> Tensor:
@@ -84,7 +91,8 @@ class Windows:
         start = self.start[of]
         if offsets is not None:
             start = start + offsets.view_as(start)
-        forecast = predictor.rollout(weights, start, self.target.shape[2])
+        inputs = None if self.inputs is None else self.inputs[of]
+        forecast = predictor.rollout(weights, start, self.target.shape[2], inputs)
         return ((forecast - self.target[of]) * self.observed[of]).flatten(1)
 
     def white_noise(self, residuals: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from weightcast.core.errors import InputError
 from weightcast.records.cells import shown
+from weightcast.records.settings import RecordSettings
 
 Order = Literal["day-first", "month-first"]
 TIME_NAMES = ("datetime", "timestamp", "date_time", "time", "date")
@@ -47,6 +48,30 @@ class Times:
     values: NDArray[Any]
     dates: bool
     notes: tuple[str, ...] = ()
+
+
+def dated_steps(count: int, settings: RecordSettings, file: str) -> Times:
+    """Times of so many rows that have none of their own: even steps, or dates where it is said when they begin.
+
+    Raises:
+        InputError: that is no date, or it is said by half.
+    """
+    if settings.begins is None and settings.every is None:
+        return Times(np.arange(count, dtype=np.float64), False)
+    where = f"{file}: data.settings.begins"
+    if settings.begins is None or settings.every is None:
+        found = f"every {settings.every}" if settings.begins is None else f"begins {settings.begins}"
+        raise InputError(f"{where}: found {found} alone, expected both: begins and every (--begins DATE --every week)")
+    first = times_of([settings.begins], settings.dates, lambda row: where)
+    if not first.dates:
+        raise InputError(f"{where}: found {settings.begins!r}, expected a date as 2010-10-04")
+    stamp = pd.Timestamp(int(first.values[0]))
+    if settings.every == "month" and stamp.day > 28:
+        raise InputError(
+            f"{where}: found {settings.begins!r} with steps of a month, expected a day that all months have"
+        )
+    dates = [stamp + pd.DateOffset(**{f"{settings.every}s": row}) for row in range(count)]
+    return Times(pd.DatetimeIndex(dates).as_unit("ns").asi8, True)
 
 
 def times_of(cells: Sequence[str], order: Order | None, where: Callable[[int], str]) -> Times:

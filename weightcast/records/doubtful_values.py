@@ -47,10 +47,11 @@ def check_extremes(rows: Rows, channels: tuple[str, ...]) -> None:
                 )
 
 
-def doubts(records: Records) -> list[str]:
-    """Warnings of places in which a quantity never changes, and of digits that single precision loses."""
+def doubts(records: Records, states: int | None = None) -> list[str]:
+    """Warnings of places in which a quantity never changes, and of digits that single precision loses: of the first
+    ``states`` quantities, which are forecast; of all if None."""
     lines = []
-    for channel, name in enumerate(records.channels):
+    for channel, name in enumerate(records.channels[:states]):
         values = records.values[..., channel]
         least, most = _over_steps(np.nanmin, values), _over_steps(np.nanmax, values)
         constant = [id for id, same in zip(records.ids, least == most, strict=True) if same]

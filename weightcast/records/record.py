@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +64,7 @@ def arrange(rows: Rows, settings: RecordSettings, channels: tuple[str, ...]) -> 
     parameters = _constants(rows, list(settings.parameters))
     notes = list(rows.notes)
     calendar, steps = find_calendar(rows.times, rows.places, rows.names, rows.where)
+    calendar = replace(calendar, cycle=settings.cycle)
     count = int(steps.max()) + 1
     order = np.lexsort((steps, rows.places))
     if (order != np.arange(len(order))).any() and _unsorted(rows.places, steps):

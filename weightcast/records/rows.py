@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from weightcast.core.errors import InputError
 from weightcast.core.names import LONGEST_NAME
 from weightcast.records.cell_numbers import Decimal, is_missing, is_number, numbers_of, recognised_decimal
-from weightcast.records.cell_times import PARTS, STEP_NAMES, TIME_NAMES, Times, times_of, times_of_parts
+from weightcast.records.cell_times import PARTS, STEP_NAMES, TIME_NAMES, Times, dated_steps, times_of, times_of_parts
 from weightcast.records.cells import Cells, listed
 from weightcast.records.files import stem_of
 from weightcast.records.settings import RecordSettings
@@ -173,7 +173,7 @@ def _wide(cells: Cells, settings: RecordSettings, channels: Sequence[str]) -> Ro
         raise InputError(f"{cells.file}: found a column a place, expected one channel, not {listed(channels)}")
     count = len(cells.rows)
     header = cells.header or tuple(f"place-{number}" for number in range(cells.width))
-    times = _times(cells, settings) if settings.time else Times(np.arange(count, dtype=np.float64), False)
+    times = _times(cells, settings) if settings.time else dated_steps(count, settings, str(cells.file))
     candidates = [position for position, name in enumerate(header) if name not in settings.time]
     marks = _marks(settings)
     chosen = [
@@ -189,7 +189,8 @@ def _wide(cells: Cells, settings: RecordSettings, channels: Sequence[str]) -> Ro
     if cells.header is None:
         notes.append(f"{cells.file}: no header: places are called place-0, place-1, ..., by their columns")
     if not settings.time:
-        notes.append(f"{cells.file}: no column of times: rows are taken as even steps, in their order")
+        from_date = "" if settings.begins is None else f", a {settings.every} each from {settings.begins} on"
+        notes.append(f"{cells.file}: no column of times: rows are taken as even steps, in their order{from_date}")
     read = _number_reader(cells, chosen, settings)
     values = np.stack([read(position) for position in chosen], axis=1)  # [time, place]
     width = len(chosen)

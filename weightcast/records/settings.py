@@ -9,6 +9,9 @@ from pydantic import Field
 from weightcast.core.config.settings import Settings
 
 Layout = Literal["tidy", "wide", "file-each"]
+CalendarInput = Literal["hour", "weekday", "season", "cycle"]
+DATED_INPUTS: tuple[CalendarInput, ...] = ("hour", "weekday", "season")
+"""Those that dates tell."""
 
 
 class RecordSettings(Settings):
@@ -18,8 +21,14 @@ class RecordSettings(Settings):
     """Column that says which place a row is of (of NetCDF: the dimension of places); of the layout tidy alone."""
     time: list[str] = Field(default_factory=list)
     """Column of times, or several as year, month, day, hour. Without any, rows (of wide tables) are steps."""
+    begins: str | None = None
+    """Date of the first row of a wide table without a column of times, whose rows are then dates; null: rows are steps.
+    With it ``every``."""
+    every: Literal["hour", "day", "week", "month"] | None = None
+    """How far such rows lie apart."""
     columns: list[str] | None = None
-    """Columns of data.channels, in their order, where they are called otherwise; null: they are called so."""
+    """Columns of data.channels, then of data.inputs, in their order, where they are called otherwise; null: they are
+    called so."""
     parameters: dict[str, str] = Field(default_factory=dict)
     """Columns of numbers that never change in a place, by the names that parameters have in the table of
     environments."""
@@ -40,5 +49,8 @@ class RecordSettings(Settings):
     """Time at which the part that makes choices begins."""
     test_from: str = ""
     """Time at which the part that is tested on begins."""
+    cycle: int | None = Field(default=None, ge=2)
+    """Steps after which seasons come again, for ``cycle`` in ``data.calendar``: where times are numbers nothing else
+    says it."""
     left_out: list[str] = Field(default_factory=list)
     """Places of the table that are not used, by their ids."""

@@ -29,11 +29,13 @@ class StepCalendar:
         kind: what times are: numbers; dates an even time apart; months, which are not evenly long.
         origin: the first time: a number, nanoseconds since 1970, or months since the year 0.
         step: between neighbours, in the same unit.
+        cycle: steps after which seasons come again, where somebody says so.
     """
 
     kind: Literal["numbers", "dates", "months"]
     origin: float
     step: float
+    cycle: int | None = None
 
     def label(self, index: int) -> str:
         """The time of a step, as text that :meth:`index` reads."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weightcast.core.errors import InputError
+from weightcast.records.calendar_columns import calendar_columns
+from weightcast.records.calendar_inputs import calendar_values
 from weightcast.records.record import Records
-from weightcast.records.settings import RecordSettings
+from weightcast.records.settings import CalendarInput, RecordSettings
 from weightcast.trajectories.record import Trajectories
 
 PARTS = ("train", "validation", "test")
@@ -95,7 +97,13 @@ def count_windows(records: Records, parts: Parts, frames: int) -> WindowCounts:
 
 
 def cut(
-    records: Records, place: int, parts: Parts, frames: int, counts: tuple[int, int, int], where: str | Path
+    records: Records,
+    place: int,
+    parts: Parts,
+    frames: int,
+    counts: tuple[int, int, int],
+    where: str | Path,
+    calendar: Sequence[CalendarInput] = (),
 ) -> Trajectories:
     """The trajectories of a place: so many windows of each part. Of more, evenly spread ones are taken.
 
@@ -106,12 +114,13 @@ def cut(
         frames: of a window.
         counts: windows to train, to make choices and to test.
         where: what is named in messages.
+        calendar: what of the calendar becomes further channels.
 
     Returns:
         windows in time, as states without a grid; times count from the start of each, in the unit of the calendar.
 
     Raises:
-        InputError: there are fewer windows than are wanted.
+        InputError: there are fewer windows than are wanted, or times are no dates.
     """
     complete = records.complete[place]
     chosen: list[int] = []
@@ -124,14 +133,17 @@ def cut(
                 f"{count} as data.trajectories.{name} says"
             )
         chosen += [starts[number] for number in spread(len(starts), count)]
-    windows = np.stack([records.values[place, start : start + frames] for start in chosen])
+    steps = np.array(chosen)[:, None] + np.arange(frames)  # [window, frame]
+    windows = np.concatenate(
+        [records.values[place, steps], calendar_values(records.calendar, calendar, steps, str(where))], axis=-1
+    )
     step, unit = records.calendar.duration
     units = dict(records.units) | ({"time": f"{unit}s"} if unit else {})
     with np.errstate(over="ignore"):  # a number too large for float32 becomes Inf, which is then refused
         values = windows.astype(np.float32)[..., None, None]
     return Trajectories(
         values=values,
-        channels=records.channels,
+        channels=(*records.channels, *calendar_columns(calendar)),
         time=step * np.arange(frames, dtype=np.float64),
         y=np.zeros(1),
         x=np.zeros(1),

@@ -69,6 +69,7 @@ def read_trajectories(
     path: str | Path,
     *,
     channels: Sequence[str] | None = None,
+    inputs: Sequence[str] = (),
     grid: tuple[int, int] | None = None,
     environment: str | None = None,
     parameters: Mapping[str, float] | None = None,
@@ -86,6 +87,8 @@ def read_trajectories(
     Args:
         path: NetCDF, classic or version 4.
         channels: variables to read, in this order; None: all that have every dimension, in file order.
+        inputs: further variables, which become channels behind these. They may lack dimensions, and are the same along
+            these: a mask (y, x), a control (trajectory, time), a number of the place.
         grid: expected number of points (y, x).
         environment: expected id. A file without the attribute `environment` passes.
         parameters: as in the table of environments. Attributes of these names must agree with them; a file without
@@ -110,9 +113,11 @@ def read_trajectories(
     with dataset:
         check_whole(path)
         dataset = with_own_names(dataset)
-        names = _channel_names(path, dataset) if channels is None else tuple(channels)
+        if channels is None:
+            channels = [name for name in _channel_names(path, dataset) if name not in inputs]
+        names = (*channels, *inputs)
         for name in names:
-            _check_variable(path, dataset, name)
+            _check_variable(path, dataset, name, name in inputs)
         sizes = {dimension: dataset.sizes.get(dimension, 1) for dimension in DIMENSIONS}
         checks.check_grid(path, (sizes["y"], sizes["x"]), grid)
         checks.check_counts(path, sizes["trajectory"], sizes["time"], minimum_trajectories, minimum_frames)
@@ -200,11 +205,12 @@ def _channel_names(path: Path, dataset: xr.Dataset) -> tuple[str, ...]:
     return names
 
 
-def _check_variable(path: Path, dataset: xr.Dataset, name: str) -> None:
+def _check_variable(path: Path, dataset: xr.Dataset, name: str, is_input: bool = False) -> None:
     if name not in dataset.data_vars:
         raise InputError(f"{path}: channel {name}: found {_describe(dataset)}, expected a variable {name}")
     variable = dataset[name]
-    if sorted(map(str, variable.dims)) != sorted(_expected_dimensions(dataset)):
+    found, expected = set(map(str, variable.dims)), set(_expected_dimensions(dataset))
+    if found != expected and not (is_input and found < expected):
         raise InputError(
             f"{path}: channel {name}: found dimensions ({', '.join(map(str, variable.dims))}), expected "
             f"({', '.join(DIMENSIONS)}) in any order, or ({', '.join(WITHOUT_GRID)}) in a file without a grid"
@@ -232,8 +238,10 @@ def _load_values(dataset: xr.Dataset, names: Sequence[str], sizes: Mapping[str, 
     values = np.empty(shape, np.float32)
     with np.errstate(over="ignore"):
         for channel, name in enumerate(names):
-            ordered = dataset[name].transpose(*_expected_dimensions(dataset)).to_numpy()
-            values[:, :, channel] = ordered.reshape(values[:, :, channel].shape)
+            expected = _expected_dimensions(dataset)
+            lacking = {dimension: 1 for dimension in expected if dimension not in dataset[name].dims}
+            ordered = dataset[name].expand_dims(lacking).transpose(*expected).to_numpy()
+            values[:, :, channel] = ordered.reshape(*ordered.shape, *[1] * (4 - ordered.ndim))
     return values
 
 

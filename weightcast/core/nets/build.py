@@ -10,6 +10,7 @@ from torch import nn
 from weightcast.core.config.predictor import AnyPredictor, PredictorSettings
 from weightcast.core.nets.fno import FNO
 from weightcast.core.nets.in_context import InContext
+from weightcast.core.nets.input_layout import InputLayout
 from weightcast.core.nets.mlp import MLP
 from weightcast.core.nets.partial_differential_field import PartialDifferentialField
 from weightcast.core.nets.polynomial_field import PolynomialField
@@ -18,6 +19,7 @@ from weightcast.core.nets.unet import UNet
 from weightcast.core.nets.uno import UNO
 
 _KINDS: dict[str, type[nn.Module]] = {"fno": FNO, "uno": UNO, "unet": UNet, "mlp": MLP, "stencil": Stencil}
+NO_INPUTS = InputLayout()
 # Architectures of methods of their own, which no configuration names.
 _RIVALS: dict[str, type[nn.Module]] = {
     "in-context": InContext,
@@ -26,23 +28,47 @@ _RIVALS: dict[str, type[nn.Module]] = {
 }
 
 
-def describe_architecture(settings: AnyPredictor | PredictorSettings, channels: int) -> dict[str, Any]:
-    """What is needed to build the predictor again: JSON values."""
-    return settings.model_dump(mode="json") | {"channels": channels}
+def describe_architecture(
+    settings: AnyPredictor | PredictorSettings, channels: int, inputs: InputLayout = NO_INPUTS
+) -> dict[str, Any]:
+    """What is needed to build the predictor again: JSON values.
+
+    Args:
+        settings: of the predictor.
+        channels: of the state.
+        inputs: that it is shown beside it.
+    """
+    driven = {"inputs": inputs.describe()} if inputs.shown else {}
+    return settings.model_dump(mode="json") | {"channels": channels} | driven
 
 
 def build_predictor(architecture: dict[str, Any], seed: int = 0) -> nn.Module:
-    """A freshly initialised predictor. The caller's random state is left as it was."""
-    settings = {name: _tuples(value) for name, value in architecture.items()}
-    kind = settings.pop("kind")
+    """A freshly initialised predictor. The caller's random state is left as it was.
+
+    One that is shown inputs has them behind the channels of the state, and says by ``input_layout`` how they are shown.
+    """
+    settings = {name: _tuples(value) for name, value in architecture.items() if name != "inputs"}
+    kind, layout = settings.pop("kind"), InputLayout.from_description(architecture.get("inputs"))
     kinds = _KINDS | _RIVALS
     if kind not in kinds:
         raise ValueError(f"unknown kind of predictor: {kind!r}")
     if isinstance(settings.get("network"), dict):  # a network inside another
         settings["network"] = build_predictor(settings["network"], seed)
+    if layout.shown and kind in _KINDS:
+        settings["constants"] = settings.get("constants", 0) + layout.shown
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return kinds[kind](**settings)
+        network = kinds[kind](**settings)
+    if layout.shown:
+        network.input_layout = layout  # type: ignore[assignment]
+    return network
+
+
+def input_layout_of(network: nn.Module) -> InputLayout:
+    """How a predictor is shown inputs; without any where it was not said."""
+    layout = getattr(network, "input_layout", NO_INPUTS)
+    assert isinstance(layout, InputLayout)
+    return layout
 
 
 def _tuples(value: Any) -> Any:

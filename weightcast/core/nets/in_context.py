@@ -9,11 +9,11 @@ from torch import Tensor, nn
 class InContext(nn.Module):
     """A network that sees fields of an environment beside the frame, and these fields.
 
-    [batch, channel, y, x] -> the next frame, same shape, same units. The fields are the same in every step. They are
-    held as weights are, so that what is known of an environment travels with the network.
+    [batch, channel, y, x], inputs if any behind the state -> the next state, same units. The fields are the same in
+    every step. They are held as weights are, so that what is known of an environment travels with the network.
 
     Args:
-        network: of frames with constant fields behind their channels.
+        network: of frames with constant fields behind their channels and inputs.
         constants: how many of these.
         grid: their points along (y, x).
     """
@@ -21,6 +21,7 @@ class InContext(nn.Module):
     def __init__(self, network: nn.Module, constants: int, grid: tuple[int, int]) -> None:
         super().__init__()
         self.network = network
+        self.channels = network.channels
         self.fields = nn.Parameter(torch.zeros(constants, *grid))
 
     def forward(self, frames: Tensor) -> Tensor:

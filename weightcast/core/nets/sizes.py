@@ -16,6 +16,7 @@ from weightcast.core.config.predictor import (
     UNOSettings,
 )
 from weightcast.core.config.training import TrainingSettings
+from weightcast.core.nets.input_layout import InputLayout
 
 STATES = 6
 """Numbers held at most for a trained one: itself, its gradient, two moments, the best so far and an average."""
@@ -31,30 +32,30 @@ def states_of(training: TrainingSettings) -> int:
 def kept_in_step(architecture: Mapping[str, Any], grid: Sequence[int]) -> int:
     """Numbers that a step of one frame keeps for the gradient, of a predictor as artifacts describe it."""
     described = dict(architecture)
-    channels = described.pop("channels")
-    return kept_activations(PredictorSettings.model_validate(described).root, channels, (grid[0], grid[1]))
+    channels, inputs = described.pop("channels"), InputLayout.from_description(described.pop("inputs", None)).shown
+    return kept_activations(PredictorSettings.model_validate(described).root, channels, (grid[0], grid[1]), inputs)
 
 
-def layer_sizes(settings: AnyPredictor, channels: int) -> list[tuple[int, int]]:
-    """Every layer of the weight graph as (nodes, weights of a node)."""
+def layer_sizes(settings: AnyPredictor, channels: int, inputs: int = 0) -> list[tuple[int, int]]:
+    """Every layer of the weight graph as (nodes, weights of a node); ``inputs`` are channels shown beside the state."""
     match settings:
         case FNOSettings():
-            return _fno(settings, channels)
+            return _fno(settings, channels, inputs)
         case UNOSettings():
-            return _uno(settings, channels)
+            return _uno(settings, channels, inputs)
         case UNetSettings():
-            return _unet(settings, channels)
+            return _unet(settings, channels, inputs)
         case MLPSettings():
-            inputs = [channels, *[settings.width] * (settings.depth - 1)]
-            return [*((settings.width, width + 1) for width in inputs), (channels, settings.width + 1)]
+            seen = [channels + inputs, *[settings.width] * (settings.depth - 1)]
+            return [*((settings.width, width + 1) for width in seen), (channels, settings.width + 1)]
         case StencilSettings():
-            inputs = [9 * channels, *[settings.width] * (settings.depth - 1)]
-            return [*((settings.width, width + 1) for width in inputs), (channels, settings.width)]
+            seen = [9 * channels + inputs, *[settings.width] * (settings.depth - 1)]
+            return [*((settings.width, width + 1) for width in seen), (channels, settings.width)]
 
 
-def count_weights(settings: AnyPredictor, channels: int) -> int:
+def count_weights(settings: AnyPredictor, channels: int, inputs: int = 0) -> int:
     """Numbers that a predictor consists of."""
-    return sum(nodes * width for nodes, width in layer_sizes(settings, channels))
+    return sum(nodes * width for nodes, width in layer_sizes(settings, channels, inputs))
 
 
 def count_nodes(settings: AnyPredictor, channels: int) -> int:
@@ -62,13 +63,13 @@ def count_nodes(settings: AnyPredictor, channels: int) -> int:
     return sum(nodes for nodes, _ in layer_sizes(settings, channels))
 
 
-def kept_activations(settings: AnyPredictor, channels: int, grid: tuple[int, int]) -> int:
+def kept_activations(settings: AnyPredictor, channels: int, grid: tuple[int, int], inputs: int = 0) -> int:
     """Numbers that a training step keeps for the gradient, of one frame and one step of the predictor.
 
     Layers keep their inputs, activation functions theirs; within a half, which tests hold against torch.
     """
     numbers: float
-    ends = 4 * channels  # the frame, the next one, their difference
+    ends = 4 * channels + 2 * inputs  # the frame, the next one, their difference
     match settings:
         case FNOSettings():
             numbers = 2 * settings.width * settings.depth + 2 * settings.projection
@@ -80,16 +81,16 @@ def kept_activations(settings: AnyPredictor, channels: int, grid: tuple[int, int
             evaluations = 4 * settings.substeps if settings.integrator == "rk4" else 1
             numbers = evaluations * settings.width * settings.depth * (1 if settings.activation == "tanh" else 2)
         case StencilSettings():
-            numbers = settings.substeps * (9 * channels + 2 * settings.width * settings.depth)
+            numbers = settings.substeps * (9 * channels + inputs + 2 * settings.width * settings.depth)
     return round(numbers + ends) * prod(grid)
 
 
-def widest_layer(settings: AnyPredictor, channels: int, grid: tuple[int, int]) -> int:
+def widest_layer(settings: AnyPredictor, channels: int, grid: tuple[int, int], inputs: int = 0) -> int:
     """Numbers of a frame inside a predictor where it is widest: what a step without gradient holds a few times."""
     if isinstance(settings, StencilSettings):
-        return max(settings.width, 9 * channels) * prod(grid)
+        return max(settings.width, 9 * channels + inputs) * prod(grid)
     inside = settings.width if isinstance(settings, MLPSettings | UNetSettings) else settings.projection
-    return max(inside, settings.width, channels) * prod(grid)
+    return max(inside, settings.width, channels + inputs) * prod(grid)
 
 
 def _coarser(levels: int) -> float:
@@ -102,17 +103,17 @@ def _fourier(inputs: int, outputs: int, modes: tuple[int, int]) -> tuple[int, in
     return outputs, inputs * 4 * prod(modes) + inputs + 1
 
 
-def _fno(settings: FNOSettings, channels: int) -> list[tuple[int, int]]:
+def _fno(settings: FNOSettings, channels: int, inputs: int) -> list[tuple[int, int]]:
     width = settings.width
     return [
-        (width, channels + 2 * settings.positional + 1),
+        (width, channels + inputs + 2 * settings.positional + 1),
         *[_fourier(width, width, settings.modes)] * settings.depth,
         (settings.projection, width + 1),
         (channels, settings.projection),
     ]
 
 
-def _uno(settings: UNOSettings, channels: int) -> list[tuple[int, int]]:
+def _uno(settings: UNOSettings, channels: int, inputs: int) -> list[tuple[int, int]]:
     levels = len(settings.modes)
     widths = [settings.width * 2**level for level in range(levels + 1)]
     down = [_fourier(widths[level], widths[level + 1], settings.modes[level]) for level in range(levels)]
@@ -120,18 +121,18 @@ def _uno(settings: UNOSettings, channels: int) -> list[tuple[int, int]]:
         _fourier(widths[level + 1] * (1 if level == levels - 1 else 2), widths[level], settings.modes[level])
         for level in reversed(range(levels))
     ]
-    lifting = (settings.width, channels + 2 * settings.positional + 1)
+    lifting = (settings.width, channels + inputs + 2 * settings.positional + 1)
     return [lifting, *down, *up, (settings.projection, 2 * settings.width + 1), (channels, settings.projection)]
 
 
-def _unet(settings: UNetSettings, channels: int) -> list[tuple[int, int]]:
+def _unet(settings: UNetSettings, channels: int, inputs: int) -> list[tuple[int, int]]:
     widths = [settings.width * 2**level for level in range(settings.levels + 1)]
-    inputs = [channels + 2 * settings.positional, *widths[:-1]]
+    entering = [channels + inputs + 2 * settings.positional, *widths[:-1]]
 
     def block(inputs: int, outputs: int) -> list[tuple[int, int]]:
         return [(outputs, 9 * inputs + 1), (outputs, 9 * outputs + 1)]
 
-    layers = [layer for level, width in enumerate(widths) for layer in block(inputs[level], width)]
+    layers = [layer for level, width in enumerate(widths) for layer in block(entering[level], width)]
     for level in range(settings.levels):
         layers += block(2 * widths[level], widths[level])
         layers.append((widths[level], 4 * widths[level + 1] + 1))  # transposed convolution of 2 x 2

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from weightcast.core.config.training import PooledTraining
 from weightcast.core.draws import Draws
 from weightcast.core.graph import WeightGraph
-from weightcast.core.nets.build import build_predictor
+from weightcast.core.nets.build import build_predictor, input_layout_of
 from weightcast.environments.base import BaseNetwork
 from weightcast.environments.config.condition import FramesSettings
 from weightcast.environments.dataset import draw_windows
 from weightcast.environments.gaps import FrameSpace
+from weightcast.environments.inputs import held
 from weightcast.environments.losses import environment_loss
 from weightcast.environments.observation import ObservationLayout, draw_observations
 
@@ -27,24 +28,32 @@ FIRST_FRAMES = 0.5
 """Share of what is shown in training that begins a trajectory, as what is observed of an unknown environment does."""
 
 
-def contexts(observed: Tensor, count: int, space: FrameSpace) -> Tensor:
+def contexts(observed: Tensor, count: int, space: FrameSpace, inputs: int = 0) -> Tensor:
     """What the network is shown of environments.
 
     Args:
         observed: consecutive frames, normalised [environment, frame, channel, y, x]; NaN where nothing was observed.
         count: frames that are shown: the last ones, the earliest repeated where there are fewer.
         space: of frames, to fill gaps.
+        inputs: how many of the channels, the last ones, are inputs, which are not shown.
 
     Returns:
         [environment, count * channel, y, x].
     """
     last = observed[:, -count:]
     earliest = last[:, :1].expand(-1, count - last.shape[1], -1, -1, -1)
-    return space.complete(torch.cat([earliest, last], 1)).flatten(1, 2)
+    whole = space.complete(torch.cat([earliest, last], 1))
+    return whole[:, :, : whole.shape[2] - inputs].flatten(1, 2)
 
 
 def draw_contexts(
-    frames: Tensor, rows: Tensor, count: int, space: FrameSpace, settings: FramesSettings, draws: Draws
+    frames: Tensor,
+    rows: Tensor,
+    count: int,
+    space: FrameSpace,
+    settings: FramesSettings,
+    draws: Draws,
+    inputs: int = 0,
 ) -> Tensor:
     """Random observations of environments, as the network may be shown them: 1 to ``count`` consecutive frames, half of
     them from the start of a trajectory and half from a random place, with noise and gaps.
@@ -56,6 +65,7 @@ def draw_contexts(
         space: of frames, to fill gaps.
         settings: which noise, how many points.
         draws: source of the draw.
+        inputs: how many of the channels, the last ones, are inputs, which are not shown.
 
     Returns:
         [observation, count * channel, y, x].
@@ -63,12 +73,13 @@ def draw_contexts(
     layout = ObservationLayout(count, frames.shape[3], (frames.shape[4], frames.shape[5]))
     consecutive = settings.model_copy(update={"frames": count, "strides": [1]})
     spread = torch.ones(frames.shape[3], device=frames.device)
+    spread[len(spread) - inputs :] = 0.0  # known without noise, and not shown in the end
     drawn = draw_observations(layout, frames, rows, spread, consecutive, draws, FIRST_FRAMES)
     times, values = layout.unpack(drawn)
     seen = torch.isfinite(times[:, 0]).sum(1)  # frames come first, empty slots after them
     slot = torch.arange(count, device=frames.device) - (count - seen[:, None])
     every = torch.arange(len(rows), device=frames.device)[:, None]
-    return contexts(values[every, 0, slot.clamp(min=0)], count, space)
+    return contexts(values[every, 0, slot.clamp(min=0)], count, space, inputs)
 
 
 def in_context_loss(
@@ -94,12 +105,14 @@ def in_context_loss(
         start_share: of the windows that begin with a trajectory's first frame.
     """
 
+    inputs = input_layout_of(network).shown
+
     def loss(step: int) -> Tensor:
         draws = Draws(frames.device, seed, "step", step)
         chosen = draws.permutation(len(frames))[: training.environments]
         windows = draw_windows(frames, chosen, training.batch, training.unroll + 1, draws, start_share)
         rows = chosen.repeat_interleave(training.batch)
-        fields = draw_contexts(frames, rows, count, space, shown, draws)
+        fields = draw_contexts(frames, rows, count, space, shown, draws, inputs)
         errors = rollout_error(network, windows.flatten(0, 1), fields).unflatten(0, windows.shape[:2])
         return environment_loss(errors).mean()
 
@@ -111,15 +124,19 @@ def rollout_error(network: nn.Module, windows: Tensor, fields: Tensor) -> Tensor
 
     Args:
         network: of frames with constant fields behind their channels.
-        windows: the start and the frames to be forecast, normalised [window, 1 + step, channel, y, x].
+        windows: the start and the frames to be forecast, normalised [window, 1 + step, channel, y, x], inputs behind
+            the channels of the state.
         fields: what is shown of the environment of each [window, field, y, x].
 
     Returns:
         [window]: mean over steps, channels and grid.
     """
+    layout = input_layout_of(network)
+    states = windows.shape[2] - layout.shown
+    shown, windows = held(windows[:, :, states:], layout), windows[:, :, :states]
     state, error = windows[:, 0], windows.new_zeros(len(windows))
     for step in range(1, windows.shape[1]):
-        state = network(torch.cat([state, fields], 1))
+        state = network(torch.cat([state, shown[:, step - 1], fields], 1))
         error = error + (state - windows[:, step]).square().flatten(1).mean(1)
     return error / (windows.shape[1] - 1)
 
@@ -138,7 +155,9 @@ def in_context_weights(trained: BaseNetwork, observed: Tensor, space: FrameSpace
     inner = dict(trained.metadata["architecture"])
     grid = observed.shape[-2:]
     architecture = {"kind": "in-context", "network": inner, "constants": inner["constants"], "grid": list(grid)}
-    fields = contexts(observed, inner["constants"] // observed.shape[2], space)
+    architecture |= {"inputs": inner["inputs"]} if "inputs" in inner else {}
+    layout = trained.predictor.layout
+    fields = contexts(observed, inner["constants"] // inner["channels"], space, layout.shown)
     weights = trained.predictor.graph.unflatten(trained.weight_map.weights.detach())
     state = {f"network.{name}": value.expand(len(fields), *value.shape) for name, value in weights.items()}
     graph = WeightGraph(build_predictor(architecture))

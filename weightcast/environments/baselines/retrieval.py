@@ -139,15 +139,15 @@ def choose_weighting(
             for temper in tempers
         ]
         needed = torch.cat([chosen[0] for chosen, _ in picked]).unique()
-        start = frames[None, :, 0].expand(len(needed), -1, -1, -1, -1)
-        rolled = predictor.rollout(experts[rows[needed].cpu()].to(rows.device), start, frames.shape[1] - 1)
+        driven = frames[None].expand(len(needed), *frames.shape)
+        rolled, truth = predictor.forecast(experts[rows[needed].cpu()].to(rows.device), driven), predictor.state(frames)
         for number, (chosen, shares) in enumerate(picked):
             forecasts = rolled[torch.searchsorted(needed, chosen[0])]
-            scores[number] += _log_crps(forecasts, shares[0], frames[:, 1:])
-            excesses[number].append(_excess(forecasts, shares[0], frames[:, 1:]))
+            scores[number] += _log_crps(forecasts, shares[0], truth[:, 1:])
+            excesses[number].append(_excess(forecasts, shares[0], truth[:, 1:]))
     best = min(range(len(tempers)), key=scores.__getitem__)
     if not excesses[best]:  # a single visible environment: nothing was left out
-        return Weighting(tempers[best], [[0.0] * judged.shape[3]])
+        return Weighting(tempers[best], [[0.0] * (judged.shape[3] - predictor.layout.shown)])
     return Weighting(tempers[best], torch.stack(excesses[best]).median(0).values.clamp(min=0.0).sqrt().tolist())
 
 

@@ -54,6 +54,11 @@ class Rivals:
     visible: Searches
     held_out: Tensor
 
+    @property
+    def inputs(self) -> int:
+        """Channels of frames, the last ones, that are inputs."""
+        return self.settings.data.layout.shown
+
     def windows(
         self, frames: Tensor, normalisation: Normalisation, unroll: int | None = None, most: int | None = None
     ) -> Windows | None:
@@ -61,7 +66,8 @@ class Rivals:
         if frames.shape[2] < 2:
             return None
         frames = normalisation.apply(frames)
-        return Windows.of(frames, self.unseen.space.complete(frames), unroll, frames.shape[2] if most is None else most)
+        most = frames.shape[2] if most is None else most
+        return Windows.of(frames, self.unseen.space.complete(frames), unroll, most, self.inputs)
 
     def experts(self, zoo: Zoo, base: BaseNetwork) -> list[MethodWeights]:
         """The best expert of each environment, if more than one frame tells, and an ensemble of weighted experts."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,8 +14,10 @@ from weightcast.core.console.progress import progress
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.errors import InputError
 from weightcast.environments.commands.alike import AlikeFiles
+from weightcast.environments.commands.constants import check_constants
 from weightcast.environments.commands.source_data import read_file
-from weightcast.environments.config.data import TrajectoryCounts
+from weightcast.environments.config.data import Known, TrajectoryCounts
+from weightcast.records.settings import CalendarInput
 from weightcast.trajectories import FileFormat, find_environment_files
 from weightcast.trajectories.find import NETCDF
 from weightcast.trajectories.netcdf import unused_variables
@@ -49,6 +51,8 @@ class Survey:
         periodic: whether fields go on at the opposite side.
         substeps: of an integrator between two frames of a state, as much as it changes between them.
         unused: variables of the first file that are no channels.
+        inputs: what is known beside the state, and until when.
+        calendar: what of it is known likewise.
     """
 
     format: FileFormat | Literal["npz", "table"]
@@ -60,6 +64,8 @@ class Survey:
     periodic: bool = False
     substeps: int = 1
     unused: tuple[str, ...] = ()
+    inputs: Mapping[str, Known] = field(default_factory=dict)
+    calendar: Sequence[CalendarInput] = ()
 
     @property
     def benchmark(self) -> bool:
@@ -114,32 +120,43 @@ class Pace:
         return int(np.clip(np.ceil(rate / MOST_RATE), 1, MOST_SUBSTEPS))
 
 
-def survey(directory: Path, table: EnvironmentTable, channels: Sequence[str] | None = None) -> Survey:
+def survey(
+    directory: Path,
+    table: EnvironmentTable,
+    channels: Sequence[str] | None = None,
+    inputs: Mapping[str, Known] | None = None,
+) -> Survey:
     """Read every environment's file, to its end, and check that they fit each other.
 
     Args:
         directory: with a file for each environment.
         table: of the environments.
-        channels: to use; None: all of a NetCDF file, `channel_0`, `channel_1`, ... of `.npy`.
+        channels: to use; None: all of a NetCDF file but for inputs, `channel_0`, `channel_1`, ... of `.npy`.
+        inputs: variables of NetCDF files that are known beside the state.
 
     Raises:
-        InputError: a file is missing or cannot be used, or there are too few trajectories, frames or points.
+        InputError: a file is missing or cannot be used, or there are too few trajectories, frames or points; or there
+            are inputs of other files.
     """
-    format = recognise_format(directory)
+    format, inputs = recognise_format(directory), dict(inputs or {})
+    if inputs and format != "netcdf":
+        raise InputError(f"--inputs: found {', '.join(inputs)}, expected none: {format} files do not name variables")
     grid: tuple[int, int] | None = None
     trajectories, frames, edges, pace, alike = [], [], Edges(), Pace(), AlikeFiles()
     for id, file in progress(find_environment_files(directory, table, format).items(), "reading data"):
         if channels is None and format == "npy":
             channels = _numbered_channels(file)
-        found = read_file(file, format, table[id], channels=channels, grid=grid)
-        channels, grid = found.channels, (len(found.y), len(found.x))
+        found = read_file(file, format, table[id], channels=channels, inputs=list(inputs), grid=grid)
+        channels, grid = found.channels[: len(found.channels) - len(inputs)], (len(found.y), len(found.x))
+        states = found.values[:, :, : len(channels)]
         trajectories.append(len(found.values))
         frames.append(len(found.time))
-        edges.see(found.values)
+        edges.see(states)
         alike.see(file, found)
+        check_constants(file, found, inputs)
         _check_enough(file, grid, trajectories[-1], frames[-1])
         if table[id].role == "visible":
-            pace.see(found.values)
+            pace.see(states)
     assert channels is not None and grid is not None  # a table has at least one environment
     return Survey(
         format,
@@ -149,7 +166,8 @@ def survey(directory: Path, table: EnvironmentTable, channels: Sequence[str] | N
         (min(frames), max(frames)),
         periodic=edges.periodic,
         substeps=pace.substeps,
-        unused=() if format == "npy" else tuple(unused_variables(file, channels)),
+        unused=() if format == "npy" else tuple(unused_variables(file, [*channels, *inputs])),
+        inputs=inputs,
     )
 
 

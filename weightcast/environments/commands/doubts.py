@@ -36,10 +36,11 @@ def doubts_of_table(table: EnvironmentTable) -> list[str]:
     return lines
 
 
-def doubts_of_values(file: Path, trajectories: Trajectories) -> list[str]:
-    """Channels that never change in an environment, or whose changes single precision does not hold."""
+def doubts_of_values(file: Path, trajectories: Trajectories, states: int | None = None) -> list[str]:
+    """Channels that never change in an environment, or whose changes single precision does not hold: of the first
+    ``states``, which are forecast; of all if None."""
     lines = []
-    for channel, name in enumerate(trajectories.channels):
+    for channel, name in enumerate(trajectories.channels[:states]):
         values = trajectories.values[:, :, channel]
         least, most = float(values.min()), float(values.max())
         if least == most:

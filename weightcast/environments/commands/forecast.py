@@ -23,6 +23,7 @@ from weightcast.core.device import choose_device
 from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
 from weightcast.environments.commands.frame_step import agreed_frame_step
+from weightcast.environments.commands.known_inputs import KnownInputs, inputs_ahead
 from weightcast.environments.commands.observed_frames import ObservedFrames, read_observed_frames
 from weightcast.environments.dataset import Normalisation
 from weightcast.environments.ensemble import LEVELS, disturbed, error_at, forecast_together, summarise
@@ -74,6 +75,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the predictors were made of",
     )
     parser.add_argument(
+        "--inputs",
+        type=Path,
+        metavar="FILE",
+        help="NetCDF with what the predictors are shown beside the state (data.inputs), from the initial frame on and "
+        "over the whole horizon: where its times say so, or else from its first frame on; default: the frames of the "
+        "file of --initial from that one on",
+    )
+    parser.add_argument(
         "--members",
         action=argparse.BooleanOptionalAction,
         default=True,
@@ -98,8 +107,9 @@ def run(arguments: argparse.Namespace) -> None:
     after = _times(arguments, step)
     _check_steps(models[0], after / step, arguments)
     predictors = [model.to(device) for model in cast(list[PhysicalPredictor], models)]
+    inputs = inputs_of(predictors[0], initial, round(float((after / step).max())), grid, arguments)
     starts = starts_of(predictors, initial, step, artifact, arguments, device)
-    forecast = forecast_together(predictors, starts, times=(after / step).tolist()).cpu().numpy()
+    forecast = forecast_together(predictors, starts, times=(after / step).tolist(), inputs=inputs).cpu().numpy()
     for warning in replace_blow_ups(forecast):
         warn(warning)
     start = 0.0 if initial.time is None else float(initial.time[-1])
@@ -223,6 +233,42 @@ def starts_of(
         return smoothed_starts(models, frames, lags, noise, error, seed=0)
     except InputError as error_of_frames:
         raise InputError(f"{arguments.initial}: {error_of_frames}") from None
+
+
+def inputs_of(
+    model: PhysicalPredictor,
+    initial: ObservedFrames,
+    steps: int,
+    grid: Sequence[int],
+    arguments: argparse.Namespace,
+) -> Tensor | None:
+    """Columns of inputs from the initial frame on [trajectory, frame, column, y, x]; None where none are shown.
+
+    Raises:
+        InputError: they are not known over the horizon; or there are options that do not go with inputs.
+    """
+    layout = model.inputs
+    if not layout.shown:
+        if arguments.inputs is not None:
+            raise InputError(f"--inputs: found {arguments.inputs}, expected none: the predictors are shown no inputs")
+        return None
+    if arguments.smooth:
+        raise InputError("--smooth: found it with predictors that are shown inputs, expected none")
+    file = KnownInputs.read(arguments.initial, layout)
+    sources, begins = [file], [arguments.frame % max(1, file.frames)]
+    if arguments.inputs is not None:
+        ahead = KnownInputs.read(arguments.inputs, layout)
+        begin, start = 0, None if initial.time is None else float(initial.time[-1])
+        if ahead.time is not None and start is not None:
+            same = np.flatnonzero(np.isclose(ahead.time, start))
+            if not len(same):
+                raise InputError(
+                    f"{arguments.inputs}: time: found {ahead.time[0]:g} to {ahead.time[-1]:g}, expected the time "
+                    f"{start:g} of the initial frame among them"
+                )
+            begin = int(same[0])
+        sources, begins = [ahead, file], [begin, *begins]
+    return torch.from_numpy(inputs_ahead(sources, begins, layout, steps, grid))
 
 
 def replace_blow_ups(forecast: NDArray[np.float32]) -> list[str]:

@@ -14,8 +14,12 @@ from torch import Tensor
 
 from weightcast.core.console.warning import warn
 from weightcast.core.errors import InputError
+from weightcast.core.nets.build import NO_INPUTS
+from weightcast.core.nets.input_layout import InputLayout
+from weightcast.environments.commands.known_inputs import inputs_beside
 from weightcast.environments.commands.observed_frames import ObservedFrames, read_observed_frames
 from weightcast.environments.dataset import Normalisation
+from weightcast.environments.inputs import with_shown
 from weightcast.trajectories.time_units import in_unit
 
 MOST_FRAMES = 10_000
@@ -34,7 +38,8 @@ class GappyFrames:
     """Frames of one environment as a context takes them.
 
     Attributes:
-        values: [trajectory, frame, channel, y, x], one step apart on the study's grid; NaN where nothing was observed.
+        values: [trajectory, frame, channel, y, x], one step apart on the study's grid; NaN where nothing was observed;
+            what predictors are shown of inputs behind the channels of the state.
         case: what was observed, for people and for metadata: trajectories, frames, share of the values observed, every
             how many pixels and steps.
     """
@@ -54,7 +59,12 @@ class GappyFrames:
 
 
 def read_gappy_frames(
-    file: Path, channels: Sequence[str], grid: Sequence[int], trained: Mapping[str, Any], normalisation: Normalisation
+    file: Path,
+    channels: Sequence[str],
+    grid: Sequence[int],
+    trained: Mapping[str, Any],
+    normalisation: Normalisation,
+    inputs: InputLayout = NO_INPUTS,
 ) -> GappyFrames:
     """Read frames of an unknown environment, of which one is enough.
 
@@ -64,12 +74,15 @@ def read_gappy_frames(
         grid: of the study (y, x).
         trained: ``frame_step`` and ``units`` of the study, where known.
         normalisation: of the study, which says how large values are there.
+        inputs: that its predictors are shown, which must be in the file as well.
 
     Raises:
         InputError: the file cannot be used: other channels, another grid, other units, times between the steps, nothing
-            observed, or nothing that changes.
+            observed, or nothing that changes; or an input is not known.
     """
-    found = read_observed_frames(file, channels, grid, masked=True, coarse=True)
+    found = read_observed_frames(file, channels, grid, masked=True, coarse=not inputs.shown)
+    if inputs.shown:
+        return _driven(found, file, channels, trained, normalisation, inputs)
     values = _observed_part(found, file)
     _check_changes(values.values, file)
     _check_units(values.values, file, channels, normalisation)
@@ -83,6 +96,41 @@ def read_gappy_frames(
         "every_step": every_step,
     }
     return GappyFrames(torch.from_numpy(frames), case)
+
+
+def _driven(
+    found: ObservedFrames,
+    file: Path,
+    channels: Sequence[str],
+    trained: Mapping[str, Any],
+    normalisation: Normalisation,
+    inputs: InputLayout,
+) -> GappyFrames:
+    """The same of predictors that are shown inputs, which must be known in every step, as frames take them that
+    predictors see."""
+    shape = found.values.shape
+    columns = inputs_beside(file, inputs, (*shape[:2], *shape[3:]))
+    part = _observed_part(ObservedFrames(found.values, found.time, None, {}, found.attributes), file)
+    _check_changes(part.values, file)
+    _check_units(part.values, file, channels, normalisation)
+    if _in_steps(part, file, trained)[0].shape[1] != part.values.shape[1]:
+        raise InputError(
+            f"{file}: time: found frames more than a step apart, expected consecutive ones: what predictors are shown "
+            f"between them ({', '.join(inputs.columns)}) must be known"
+        )
+    seen = np.isfinite(found.values)
+    frames = np.flatnonzero(seen.any((0, 2, 3, 4)))
+    kept = slice(int(frames[0]), int(frames[-1]) + 1)
+    own = torch.from_numpy(np.ascontiguousarray(columns[seen.any((1, 2, 3, 4))][:, kept]))
+    values = torch.cat([torch.from_numpy(part.values), own], dim=2)
+    case = {
+        "trajectories": part.values.shape[0],
+        "frames": part.values.shape[1],
+        "observed": float(np.isfinite(part.values).mean()),
+        "every_pixel": 1,
+        "every_step": 1,
+    }
+    return GappyFrames(with_shown(values, inputs), case)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +169,7 @@ def _check_changes(values: NDArray[np.float32], file: Path) -> None:
 def _check_units(
     values: NDArray[np.float32], file: Path, channels: Sequence[str], normalisation: Normalisation
 ) -> None:
-    for number, (name, mean, scale) in enumerate(zip(channels, normalisation.mean, normalisation.scale, strict=True)):
+    for number, (name, mean, scale) in enumerate(zip(channels, normalisation.mean, normalisation.scale, strict=False)):
         own = values[:, :, number].astype(np.float64)
         own = own[np.isfinite(own)]
         if not own.size:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,8 +17,10 @@ from weightcast.core.console.outputs import check_output
 from weightcast.core.console.warning import warn
 from weightcast.core.environment_table import read_environments
 from weightcast.core.errors import InputError
+from weightcast.core.nets.input_layout import InputLayout
 from weightcast.environments.commands.frame_step import agreed_frame_step
 from weightcast.environments.commands.generate_from_frames import generate_from_frames, uses_context
+from weightcast.environments.commands.known_inputs import inputs_beside
 from weightcast.environments.commands.observed_frames import read_observed_frames
 from weightcast.environments.conditions import Known
 from weightcast.environments.config.condition import CONDITIONS
@@ -159,21 +162,25 @@ def parse_environment(text: str, option: str = "--environment") -> dict[str, flo
 
 def _infer(generator: Generator, file: Path, described: Mapping[str, Any], seed: int) -> dict[str, float]:
     """The parameters of the environment that the frames in a file come from."""
-    frames = _read(file, described)
+    frames = _read(file, described, generator.predictor.layout)
     environment = generator.infer(frames, seed)
     trajectories, count = frames.shape[:2]
     print(f"inferred {_words(environment)} from {trajectories} x {count} frames (trajectory, time) in {file}")
     return environment
 
 
-def _read(file: Path, described: Mapping[str, Any]) -> Tensor:
-    """Observed frames [trajectory, time, channel, y, x] of a file, two or more."""
+def _read(file: Path, described: Mapping[str, Any], inputs: InputLayout) -> Tensor:
+    """Observed frames [trajectory, time, channel, y, x] of a file, two or more, and the columns of inputs behind."""
     frames = read_observed_frames(file, described["channels"], described["grid"])
     count = frames.values.shape[1]
     if count < 2:
         raise InputError(f"{file}: time: found {count} frames, expected 2 or more")
     agreed_frame_step(frames, file, described)
-    return torch.from_numpy(frames.values)
+    if not inputs.columns:
+        return torch.from_numpy(frames.values)
+    shape = frames.values.shape
+    columns = inputs_beside(file, inputs, (*shape[:2], *shape[3:]))
+    return torch.from_numpy(np.concatenate([frames.values, columns], axis=2))
 
 
 def _observed(generator: Generator, file: Path, described: Mapping[str, Any]) -> Known:

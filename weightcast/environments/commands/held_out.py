@@ -12,7 +12,6 @@ from weightcast.core.errors import InputError
 from weightcast.core.seeds import derive_seed
 from weightcast.environments.commands.drawn_table import drawn_visible
 from weightcast.records.cells import listed
-from weightcast.records.record import Records
 from weightcast.records.rows import place_id
 
 FEWEST_VISIBLE = 2
@@ -74,9 +73,9 @@ def farthest(features: NDArray[np.float64], count: int) -> list[int]:
     return chosen
 
 
-def statistics(records: Records, places: Sequence[int], until: int) -> NDArray[np.float64]:
-    """Mean, spread and correlation from a step to the next of each channel, [place, feature], of the first steps."""
-    values = records.values[list(places), :until]
+def statistics(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean, spread and correlation from a step to the next of each channel: [place, step, channel] -> [place, feature];
+    NaN where a value is missing."""
     means, spreads = np.nanmean(values, axis=1), np.nanstd(values, axis=1)
     deviations = values - means[:, None]
     products = np.nanmean(deviations[:, 1:] * deviations[:, :-1], axis=1)

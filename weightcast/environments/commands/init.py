@@ -17,6 +17,7 @@ from weightcast.environments.commands.npz_survey import survey_npz
 from weightcast.environments.commands.parameter_scale import logarithmic_parameters
 from weightcast.environments.commands.source_data import refuse_own_folder
 from weightcast.environments.commands.study_template import fill_template
+from weightcast.environments.commands.table_layout import given_inputs
 from weightcast.environments.commands.table_survey import survey_table
 from weightcast.environments.config.study import parse_study
 from weightcast.environments.plan import check_plan
@@ -28,7 +29,10 @@ OF_TABLES = (
     "--environment",
     "--time",
     "--state",
-    "--inputs",
+    "--calendar",
+    "--cycle",
+    "--begins",
+    "--every",
     "--parameters",
     "--frames",
     "--gap",
@@ -115,11 +119,13 @@ def _found(arguments: argparse.Namespace, directory: Path) -> tuple[EnvironmentT
         table = drawn_table(directory, _table_beside(arguments.output))
     else:
         table = read_environments(arguments.table)
-    return table, survey(directory, table, arguments.channels)
+    return table, survey(directory, table, arguments.channels, given_inputs(arguments))
 
 
 def _found_npz(arguments: argparse.Namespace, directory: Path) -> tuple[EnvironmentTable, Survey]:
     """Of the files of an adaptation benchmark."""
+    if inputs := given_inputs(arguments):
+        raise InputError(f"--inputs: found {', '.join(inputs)}, expected none: .npz files do not name variables")
     folder = open_npz_folder(directory)
     if arguments.table is not None:
         table = read_environments(arguments.table)

@@ -10,6 +10,7 @@ from weightcast.core.console.progress import progress
 from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.errors import InputError
 from weightcast.environments.commands.alike import AlikeFiles
+from weightcast.environments.commands.constants import check_constants
 from weightcast.environments.commands.doubts import doubts_of_table, doubts_of_values
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.study import Study
@@ -65,6 +66,7 @@ def read_file(
     environment: Environment,
     *,
     channels: Sequence[str] | None,
+    inputs: Sequence[str] = (),
     grid: tuple[int, int] | None,
     frame_step: float = 1.0,
     minimum_frames: int = 1,
@@ -89,6 +91,7 @@ def read_file(
     return read_imported(
         file,
         channels=channels,
+        inputs=inputs,
         grid=grid,
         environment=environment.id,
         parameters=environment.parameters,
@@ -145,26 +148,29 @@ def _check_files(study: Study, table: EnvironmentTable, config: str | Path) -> l
             format,
             table[id],
             channels=data.channels,
+            inputs=list(data.inputs),
             grid=data.grid,
             frame_step=source_settings(data).get("frame_step", 1.0),
             minimum_frames=data.frames,
             minimum_trajectories=data.trajectories.of_role(table[id].role).total,
         )
+        check_constants(file, trajectories, data.inputs)
         alike.see(file, trajectories, data.frames)
-        warnings += doubts_of_values(file, trajectories)
+        warnings += doubts_of_values(file, trajectories, len(data.channels))
     return warnings
 
 
 def _check_table(study: Study, table: EnvironmentTable, config: str | Path) -> list[str]:
     """The same of a long table; its warnings say what of it is doubtful."""
     data = study.data
-    found = TableTrajectories(data.files, record_settings(data), data.channels, config)
+    found = TableTrajectories(data.files, record_settings(data), data.columns, config, data.calendar)
     found.check_places(table.ids, table.path)
     for environment in progress(list(table), "checking data"):
         counts = data.trajectories.of_role(environment.role)
         trajectories = found.trajectories(environment.id, data.frames, (counts.train, counts.validation, counts.test))
-        check_finite(Path(data.files[0]), trajectories.values, data.channels)
-    return doubts(found.records)
+        check_finite(Path(data.files[0]), trajectories.values, trajectories.channels)
+        check_constants(data.files[0], trajectories, data.inputs)
+    return doubts(found.records, len(data.channels))
 
 
 def _check_archives(data: DataSettings, table: EnvironmentTable) -> None:

@@ -60,6 +60,12 @@ MLP = """\
   activation: silu  # or tanh, gelu
   integrator: rk4  # the network is the rate of change; or map: it is the step from a frame to the next
   substeps: $substeps  # of the integrator, between two frames; more for what changes much within a frame"""
+MLP_OF_RECORDS = """\
+  kind: mlp  # for a state without a grid
+  width: $hidden  # of the hidden layers; more for rich dynamics, at the square of the weights
+  depth: 2  # hidden layers
+  activation: silu  # or tanh, gelu
+  integrator: map  # from a step to the next; rk4: the network is the rate of change, four times as slow"""
 CONTEXT_OF_FIELDS = """\
   maps: [linear, film]  # from codes to weights; visible environments that are left out choose
   dimensions: $dimensions  # numbers of a code, likewise
@@ -70,7 +76,7 @@ environments: $pooled}
 CONTEXT_OF_STATES = """\
   maps: $maps  # from codes to weights; visible environments that are left out choose
   dimensions: $codes  # numbers of a code, likewise
-  training: {steps: 4000, learning_rate: 0.003, unroll: $unroll, last_unroll: $last_unroll, batch: 4, \
+  training: {steps: $context_steps, learning_rate: 0.003, unroll: $unroll, last_unroll: $last_unroll, batch: 4, \
 environments: $pooled}
   choice: {steps: 100, folds: $choice_folds, frames: $choice_frames}
   polish:  # second-order training after it; null: none
@@ -88,6 +94,10 @@ OF_EQUATIONS = """\
 """
 EQUATIONS = """\
   equations: {degree: 2, frames: $choice_frames}  # sparse, refitted to the frames; null: none
+"""
+REGRESSIONS = """\
+  autoregression: {penalties: [0.0001, 0.001, 0.01, 0.1]}  # linear, of a state without a grid; null: none
+  trees: {iterations: [30, 100], leaves: [4, 16]}  # gradient-boosted, likewise; null: none
 """
 EXPLAIN_FIELDS = """\
 explain: {equations: false, attention: true}  # where the encoder of weights looks
@@ -112,6 +122,14 @@ DIRECTORY = """\
 OF_RECORDS = """\
   # How the table is read and cut: docs/own-data.md.
 """
+INPUTS = {
+    "inputs": """\
+  inputs: $inputs  # not forecast; known over the horizon of a forecast, in the past alone, or constant
+""",
+    "calendar": """\
+  calendar: $calendar  # the same, derived from dates
+""",
+}
 OF_A_BENCHMARK = """\
   # As the files say. Of those that train some may make choices instead: {train: 3, validation: 1, ...}. Of an unseen
   # environment unseen_train are shown, and none makes choices.
@@ -160,6 +178,7 @@ WITHOUT_PARAMETERS = {
 # What differs between fields and states beside the predictor. A step costs so much less with a state than with a field
 # that trainings are longer, and batches larger.
 OF_FIELDS = {
+    "context_steps": 4000,
     "batch": 4,
     "base_rate": 0.01,
     "erm_steps": 1500,
@@ -174,6 +193,7 @@ OF_FIELDS = {
     "in_context_steps": 2000,
 }
 OF_STATES = {
+    "context_steps": 4000,
     "batch": 16,
     "base_rate": 0.005,
     "erm_steps": 2000,
@@ -187,6 +207,8 @@ OF_STATES = {
     "in_context_width": 96,
     "in_context_steps": 6000,
 }
+OF_RECORDED = {"context_steps": 1500, "in_context_steps": 1500, "erm_steps": 1500}
+"""A step of a map from state to state costs little, but noise is soon all that is left to learn."""
 
 
 def fill_template(
@@ -231,6 +253,8 @@ def fill_template(
         "directory": str(data[0]),
         "settings": {"frame_step": 1.0} if npy else {},
         "channels": list(found.channels),
+        "inputs": dict(found.inputs),
+        "calendar": list(found.calendar),
         "grid": list(found.grid),
         "frames": found.frames[0],
         "trained_frames": trained_frames,
@@ -247,11 +271,12 @@ def fill_template(
         "most_residuals": 40000 if benchmark else 16000,
         "codes": list(CODES),
         "hidden": HIDDEN,
-        "maps": ["output", "linear"] if equations <= MOST_EQUATIONS else ["output"],
+        # Of records, whose noise hides what little more all weights could tell, and which have many places and windows.
+        "maps": ["output", "linear"] if equations <= MOST_EQUATIONS and not of_records else ["output"],
         "equations_of_context": {"degree": 2} if state else {"degree": 3, "waves": FORCES},
         "choice_folds": 3 if visible <= FEW_JUDGES else 1,
         "choice_frames": min(trained_frames, 20 if state else 10),
-        "observed": observed_cases(trained_frames, benchmark),
+        "observed": record_cases(found.frames[0]) if of_records else observed_cases(trained_frames, benchmark),
         "pooled": min(12 if state else 8, visible),
         "shard_environments": min(12 if state else 6, visible),
         "members": MEMBERS,
@@ -262,6 +287,7 @@ def fill_template(
         "choosing_environments": min(6, visible),
         "horizons": choose_horizons(found.frames[0], trained_frames),
         **(OF_STATES if state else OF_FIELDS),
+        **(OF_RECORDED if of_records else {}),
     }
     written = {key: in_yaml(value) for key, value in values.items()}
     comment = "  # time between frames, which the files do not hold" if npy else ""
@@ -271,7 +297,9 @@ def fill_template(
             _block({"files": [str(file) for file in data]}) + OF_RECORDS + _block({"settings": dict(settings or {})})
         )
     context = CONTEXT_OF_STATES if state else CONTEXT_OF_FIELDS
-    if state or found.periodic:
+    driven = [name for name in ("inputs", "calendar") if values[name]]
+    equations = state and not driven and not of_records
+    if equations or (found.periodic and not driven):
         context += OF_EQUATIONS
     told = WITH_PARAMETERS if table.parameter_names else WITHOUT_PARAMETERS
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
@@ -281,11 +309,13 @@ def fill_template(
         name=name,
         study=in_yaml(name),
         output=output,
-        predictor=Template(MLP if state else UNET if local else FNO).substitute(
+        predictor=Template(MLP_OF_RECORDS if of_records else MLP if state else UNET if local else FNO).substitute(
             modes=modes, hidden=HIDDEN, substeps=found.substeps
         ),
-        equations=Template(EQUATIONS).substitute(written) if state else "",
-        explain=EXPLAIN_STATES if state else EXPLAIN_FIELDS,
+        inputs="".join(Template(INPUTS[name]).substitute(written) for name in driven),
+        equations=Template(EQUATIONS).substitute(written) if equations else "",
+        regressions=REGRESSIONS if of_records else "",
+        explain=EXPLAIN_FIELDS if not state else EXPLAIN_STATES if equations else "",
         grid_comment="a state without a grid" if state else "points along y, x",
         source=source,
         split_comment=OF_A_BENCHMARK if benchmark else OF_WINDOWS if of_records else OF_ONE_FILE,
@@ -300,6 +330,12 @@ def observed_cases(trained_frames: int, benchmark: bool) -> list[dict[str, Any]]
     most = min(10, trained_frames)
     fewer: list[dict[str, Any]] = [{"frames": 2}, {"frames": 2, "noise": 0.05}] if most > 2 else []
     return [{"frames": most}, {"frames": most, "noise": 0.05}, *fewer]
+
+
+def record_cases(frames: int) -> list[dict[str, Any]]:
+    """The same of records, whose noise is their own: ten frames, two, and a whole window."""
+    counts = [min(10, frames), 2, frames]
+    return [{"frames": count} for count in dict.fromkeys(counts)]
 
 
 def split_trajectories(count: int) -> tuple[int, int, int]:

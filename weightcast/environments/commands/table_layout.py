@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from weightcast.core.errors import InputError
+from weightcast.environments.config.data import Known
 from weightcast.records.cell_numbers import is_missing, is_number
 from weightcast.records.cells import Cells, listed
 from weightcast.records.files import NETCDF, suffix_of, table_files
@@ -31,13 +32,20 @@ class TableLayout:
         paths: its files.
         settings: how they are read, without the parts.
         channels: names of what is forecast.
+        inputs: names of what is known beside it, and until when.
         unused: columns of numbers that are not used.
     """
 
     paths: tuple[Path, ...]
     settings: RecordSettings
     channels: tuple[str, ...]
+    inputs: dict[str, Known]
     unused: tuple[str, ...]
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Names of all quantities that are read."""
+        return (*self.channels, *self.inputs)
 
 
 def table_layout(arguments: argparse.Namespace) -> TableLayout:
@@ -55,10 +63,13 @@ def table_layout(arguments: argparse.Namespace) -> TableLayout:
         decimal=arguments.decimal,
         encoding=arguments.encoding,
         dates=arguments.dates,
+        begins=arguments.begins,
+        every=arguments.every,
         missing=None if marks is None else [mark for mark in marks if mark != NO_MARK],
         left_out=[place_id(name) or name for name in arguments.leave_out or []],
     )
     if suffix_of(paths[0]) in NETCDF:
+        _refuse_begins(paths, settings)
         return _of_stations(paths, settings, arguments)
     cells = read_cells(paths[0], settings)
     if not settings.time:
@@ -66,6 +77,7 @@ def table_layout(arguments: argparse.Namespace) -> TableLayout:
     given = [state for state in arguments.state or () if cells.header and _is_column(cells, state)]
     if settings.environment is None and (not arguments.state or (len(paths) == 1 and not given)):
         return _wide(paths, cells, settings, arguments)
+    _refuse_begins(paths, settings)
     if not settings.time:
         raise InputError(
             f"{paths[0]}: found no column of times by its name among {listed(cells.header or ())}, expected --time to "
@@ -81,28 +93,63 @@ def table_layout(arguments: argparse.Namespace) -> TableLayout:
     else:
         cells.position(settings.environment, "--environment")
     numeric = [cells.header[position] for position in _numeric_columns(cells)] if cells.header else []
+    inputs = given_inputs(arguments)
     taken = {settings.environment, *settings.time, *(arguments.parameters or ())}
     free = [name for name in numeric if name not in taken]
     if not arguments.state:
         raise InputError(f"{paths[0]}: found no --state, expected what is forecast: some of {listed(free)}")
-    columns = [_column_of(cells, state) for state in arguments.state]
-    for name in columns:
+    columns = [_column_of(cells, state, "--state") for state in arguments.state]
+    of_inputs = {_column_of(cells, name, "--inputs"): known for name, known in inputs.items()}
+    for name in (*columns, *of_inputs):
         if name in taken:
-            raise InputError(f"{paths[0]}: column {name}: found it as --state beside another use, expected one use")
-    return _with_columns(paths, settings, arguments, columns, [name for name in free if name not in columns])
+            option = "--state" if name in columns else "--inputs"
+            raise InputError(f"{paths[0]}: column {name}: found it as {option} beside another use, expected one use")
+    unused = [name for name in free if name not in (*columns, *of_inputs)]
+    return _with_columns(paths, settings, arguments, columns, of_inputs, unused)
+
+
+def given_inputs(arguments: argparse.Namespace) -> dict[str, Known]:
+    """What options name as known beside the state, and until when.
+
+    Raises:
+        InputError: something is named twice, or also forecast.
+    """
+    found: dict[str, Known] = {}
+    options: dict[str, tuple[Known, list[str] | None]] = {
+        "--inputs": ("horizon", arguments.inputs),
+        "--past-inputs": ("past", arguments.past_inputs),
+        "--constants": ("constant", arguments.constants),
+    }
+    for option, (known, names) in options.items():
+        for name in names or ():
+            if name in found or name in (arguments.state or ()):
+                raise InputError(f"{option}: found {name} beside another use, expected one use")
+            found[name] = known
+    return found
+
+
+def _refuse_begins(paths: tuple[Path, ...], settings: RecordSettings) -> None:
+    for option, value in (("--begins", settings.begins), ("--every", settings.every)):
+        if value is not None:
+            raise InputError(
+                f"{option}: found {value}, expected none: only rows of a wide table without a column of times have "
+                f"none of their own, and {paths[0]} is another"
+            )
 
 
 def _of_stations(paths: tuple[Path, ...], settings: RecordSettings, arguments: argparse.Namespace) -> TableLayout:
     with open_stations(paths[0]) as dataset:
         place, time = station_dimensions(paths[0], dataset, settings)
         there = state_variables(dataset, place, time)
-    columns = arguments.state or there
+    inputs = given_inputs(arguments)
+    columns = arguments.state or [name for name in there if name not in inputs]
     if not columns:
         raise InputError(
             f"{paths[0]}: found no variable of numbers with the dimensions ({place}, {time}), expected one"
         )
     settings = settings.model_copy(update={"environment": place, "time": [time]})
-    return _with_columns(paths, settings, arguments, columns, [name for name in there if name not in columns])
+    unused = [name for name in there if name not in (*columns, *inputs)]
+    return _with_columns(paths, settings, arguments, columns, inputs, unused)
 
 
 def _wide(
@@ -128,9 +175,13 @@ def _wide(
         )
     if arguments.parameters:
         raise InputError(f"--parameters: found {listed(arguments.parameters)}, expected none: a column is a place")
+    if inputs := given_inputs(arguments):
+        raise InputError(f"--inputs: found {listed(list(inputs))}, expected none: a column is a place")
+    if settings.time:
+        _refuse_begins(paths, settings)
     settings = settings.model_copy(update={"layout": "wide"})
     channel = place_id(states[0])
-    return TableLayout(paths, settings, (channel or WIDE_CHANNEL,), ())
+    return TableLayout(paths, settings, (channel or WIDE_CHANNEL,), {}, ())
 
 
 def _with_columns(
@@ -138,18 +189,21 @@ def _with_columns(
     settings: RecordSettings,
     arguments: argparse.Namespace,
     columns: Sequence[str],
+    inputs: Mapping[str, Known],
     unused: Sequence[str],
 ) -> TableLayout:
-    """Channels and parameters named after their columns, as far as these can be names."""
-    channels = _names(paths[0], columns, "--state")
+    """Channels, inputs and parameters named after their columns, as far as these can be names."""
+    read = [*columns, *inputs]
+    names = _names(paths[0], read, "--inputs" if inputs else "--state")
+    channels, of_inputs = names[: len(columns)], names[len(columns) :]
     parameters = dict(
         zip(_names(paths[0], arguments.parameters or (), "--parameters"), arguments.parameters or (), strict=True)
     )
     unused = [name for name in unused if name not in parameters.values()]
-    settings = settings.model_copy(
-        update={"columns": list(columns) if list(columns) != channels else None, "parameters": parameters}
+    settings = settings.model_copy(update={"columns": read if read != names else None, "parameters": parameters})
+    return TableLayout(
+        paths, settings, tuple(channels), dict(zip(of_inputs, inputs.values(), strict=True)), tuple(unused)
     )
-    return TableLayout(paths, settings, tuple(channels), tuple(unused))
 
 
 def _names(path: Path, columns: Sequence[str], option: str) -> list[str]:
@@ -167,14 +221,14 @@ def _is_column(cells: Cells, name: str) -> bool:
     return name in header or any(split_unit(column)[0] == name for column in header)
 
 
-def _column_of(cells: Cells, name: str) -> str:
+def _column_of(cells: Cells, name: str, option: str) -> str:
     """The column of that name, or of that name and a unit."""
     header = cells.header or ()
     alike = [column for column in header if split_unit(column)[0] == name]
     if name in header or not alike:
-        return header[cells.position(name, "--state")]
+        return header[cells.position(name, option)]
     if len(alike) > 1:
-        raise InputError(f"{cells.file}: found the columns {listed(alike)} for {name!r}, expected --state to name one")
+        raise InputError(f"{cells.file}: found the columns {listed(alike)} for {name!r}, expected {option} to name one")
     return alike[0]
 
 

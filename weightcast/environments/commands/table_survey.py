@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.errors import InputError
+from weightcast.core.significance import FEWEST_PAIRS
+from weightcast.environments.commands.constants import check_constants
 from weightcast.environments.commands.data_survey import NO_GRID, Pace, Survey
 from weightcast.environments.commands.held_out import RANDOM, hold_out, statistics
 from weightcast.environments.commands.record_parts import Division, divide
 from weightcast.environments.commands.table_layout import TableLayout, table_layout
+from weightcast.environments.config.data import Known
+from weightcast.records.calendar_inputs import CYCLE, calendar_values
 from weightcast.records.cells import listed
+from weightcast.records.cycle import find_cycle
 from weightcast.records.doubtful_values import doubts
 from weightcast.records.read import read_records
 from weightcast.records.record import Records
 from weightcast.records.windows import PARTS, cut
 
 SHOWN_GAPS = 3
+KNOWN: dict[Known, str] = {
+    "horizon": "known over the horizon",
+    "past": "known in the past alone",
+    "constant": "constant in a place",
+}
 
 
 @dataclass(frozen=True)
@@ -52,18 +62,14 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
     Raises:
         InputError: anything that cannot be used; the message names file, row and column.
     """
-    if arguments.inputs:
-        raise InputError(
-            f"--inputs: found {listed(arguments.inputs)}, expected none: quantities that are known ahead cannot be "
-            "used yet; forecast them as further --state, or leave them out"
-        )
     if path.exists():
         raise InputError(
             f"{path}: exists already, expected no such file: init writes the roles of a table's places there"
         )
     layout = table_layout(arguments)
-    records = read_records(layout.paths, layout.settings, layout.channels)
-    where = str(arguments.data[0])
+    records = read_records(layout.paths, layout.settings, layout.read)
+    where, calendar = str(arguments.data[0]), list(dict.fromkeys(arguments.calendar or ()))
+    states = len(layout.channels)
     division = divide(
         records,
         layout.settings,
@@ -78,10 +84,18 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
     features = (
         records.parameters[list(division.kept)]
         if known
-        else statistics(records, division.kept, division.parts.train[1])
+        else statistics(records.values[list(division.kept), : division.parts.train[1], :states])
     )
     wanted = arguments.held_out or [RANDOM]
     roles, chosen = hold_out(ids, features, wanted, arguments.held_out_count, arguments.seed or 0)
+    visible = [place for place, id in zip(division.kept, ids, strict=True) if roles[id] == "visible"]
+    cycle = arguments.cycle
+    if cycle is None and (records.calendar.kind == "numbers" or CYCLE in calendar):
+        cycle = find_cycle(records.values[visible, : division.parts.train[1], :states])
+    if cycle is not None:
+        calendar = list(dict.fromkeys([*calendar, CYCLE]))
+    dated = replace(records.calendar, cycle=cycle)
+    calendar_values(dated, calendar, np.zeros(1, np.int64), where)  # times must be such that it can be said
     names = tuple(layout.settings.parameters)
     table = EnvironmentTable(
         tuple(
@@ -96,15 +110,19 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
     for place, id in zip(division.kept, ids, strict=True):
         if roles[id] == "visible":
             numbers = (counts.train, counts.validation, counts.test)
-            pace.see(cut(records, place, division.parts, division.frames, numbers, where).values[: counts.train])
+            windows = cut(records, place, division.parts, division.frames, numbers, where)
+            check_constants(where, windows, layout.inputs)
+            pace.see(windows.values[: counts.train, :, :states])
     survey = Survey(
         "table",
-        records.channels,
+        layout.channels,
         NO_GRID,
         (counts.total, counts.total),
         (division.frames, division.frames),
         counts,
         substeps=pace.substeps,
+        inputs=layout.inputs,
+        calendar=calendar,
     )
     by = " by their parameters" if known else " by mean, spread and correlation of their records"
     held = [id for id in ids if roles[id] != "visible"]
@@ -112,16 +130,22 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
         *_found(layout, records),
         *_cut(records, division),
         f"held out are {listed(held)}: {chosen}{by if wanted == ['farthest'] else ''}",
+        *_too_few(held),
+        *_cycle(cycle, arguments.cycle is None, CYCLE in calendar),
         *_left(layout),
-        *(f"warning: {line}" for line in doubts(records)),
+        *(f"warning: {line}" for line in doubts(records, states)),
     ]
-    settings = division.settings.model_dump(mode="json", exclude_defaults=True)
+    settings = division.settings.model_copy(update={"cycle": cycle}).model_dump(mode="json", exclude_defaults=True)
     return TableStudy(table, survey, list(map(str, arguments.data)), settings, lines)
 
 
 def _found(layout: TableLayout, records: Records) -> list[str]:
     calendar = records.calendar
     units = [f"{name} ({records.units.get(name, 'unit unknown')})" for name in records.channels]
+    inputs = [
+        f"{unit}, {KNOWN[known]}"
+        for unit, known in zip(units[len(layout.channels) :], layout.inputs.values(), strict=True)
+    ]
     missing = np.isnan(records.values)
     within = [
         missing[place, begin:end].mean(axis=0) for place, (begin, end) in enumerate(records.spans)
@@ -136,7 +160,8 @@ def _found(layout: TableLayout, records: Records) -> list[str]:
     lines = [
         f"found a {layout.settings.layout} table in {files}: {len(records.ids)} places, "
         f"{records.steps} steps of {calendar.words} from {calendar.label(0)} to {calendar.label(records.steps - 1)}",
-        f"channels {', '.join(units)}",
+        f"channels {', '.join(units[: len(layout.channels)])}",
+        *([f"inputs {', '.join(inputs)}"] if inputs else []),
         f"missing within records: {', '.join(shares)}" + (f"; most in {', '.join(most)}" if most else ""),
     ]
     if shorter:
@@ -168,6 +193,19 @@ def _cut(records: Records, division: Division) -> list[str]:
         + ("" if alike else f": as many as the place with the fewest ({fewest}), of others evenly spread ones"),
     ]
     return [*lines, *(f"left out is {id}: {reason}" for id, reason in division.too_few.items())]
+
+
+def _too_few(held: list[str]) -> list[str]:
+    if len(held) >= FEWEST_PAIRS:
+        return []
+    return [f"{len(held)} held-out places are too few for paired tests, which need {FEWEST_PAIRS} (--held-out-count)"]
+
+
+def _cycle(cycle: int | None, found: bool, used: bool) -> list[str]:
+    if not used:
+        return []
+    how = ", found by the autocorrelation of visible places" if found else ""
+    return [f"records come again after {cycle} steps{how}: predictors are told where in this cycle they are (--cycle)"]
 
 
 def _left(layout: TableLayout) -> list[str]:

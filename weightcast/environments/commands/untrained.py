@@ -17,7 +17,9 @@ from weightcast.environments.predictor import StackedPredictor
 
 def untrained_predictor(study: Study) -> StackedPredictor:
     """The study's predictor."""
-    return StackedPredictor(build_predictor(describe_architecture(study.predictor, len(study.data.channels))))
+    return StackedPredictor(
+        build_predictor(describe_architecture(study.predictor, len(study.data.channels), study.data.layout))
+    )
 
 
 def check_predictor(study: Study, config: str | Path) -> None:
@@ -31,13 +33,13 @@ def check_predictor(study: Study, config: str | Path) -> None:
 def untrained_generator(study: Study, table: EnvironmentTable, arm: str) -> Generator:
     """The generator of one arm."""
     vae, diffusion = study.generator.of_arm(arm)
-    channels = len(study.data.channels)
+    channels, shown = len(study.data.channels), len(study.data.channels) + study.data.layout.shown
     origin = trained_maps(study)[study.generator.arms[arm].base].weight_map
     known = Known.of_rows(table.visible)
     condition = new_condition(study.generator.arms[arm].condition, known, study.logarithmic_parameters)
     metadata = {
-        "architecture": describe_architecture(study.predictor, channels),
-        "normalisation": {"mean": [0.0] * channels, "scale": [1.0] * channels},
+        "architecture": describe_architecture(study.predictor, channels, study.data.layout),
+        "normalisation": {"mean": [0.0] * shown, "scale": [1.0] * shown},
         "condition": condition.describe(),
         "origin": describe_weight_map(origin, condition) if vae.relative_to != "mean" else None,
         "vae": vae.model_dump(mode="json"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import Field, NonNegativeFloat
 
 from weightcast.core.config.settings import WIDEST, Settings
 from weightcast.core.config.training import PooledTraining
@@ -46,6 +48,27 @@ class InContextSettings(Settings):
     training: PooledTraining
 
 
+class AutoregressionSettings(Settings):
+    """Linear autoregression of states without a grid: pooled, drawn from that to each place by its few frames, and of
+    each place's whole record."""
+
+    penalties: list[NonNegativeFloat] = Field(default=[0.0001, 0.001, 0.01, 0.1], min_length=1)
+    """Ridge penalties, as shares of the frames, among which left-out visible environments choose."""
+
+
+class TreesSettings(Settings):
+    """Gradient-boosted trees of states without a grid: pooled, told mean and spread of a place's few frames, and of
+    each place's whole record."""
+
+    iterations: list[Annotated[int, Field(ge=1, le=10_000)]] = Field(default=[30, 100], min_length=1)
+    """Numbers of trees among which left-out visible environments choose."""
+    leaves: list[Annotated[int, Field(ge=2, le=1000)]] = Field(default=[4, 16], min_length=1)
+    """Most leaves of a tree, likewise."""
+    learning_rate: float = Field(default=0.1, gt=0, le=1)
+    leaf_steps: int = Field(default=20, ge=1)
+    """Steps that a leaf must hold at the least."""
+
+
 class BaselineSettings(Settings):
     film_matched: PooledTraining | None = None
     """FiLM trained with the predictor evaluations of base, zoo and generator together. null: not."""
@@ -58,3 +81,7 @@ class BaselineSettings(Settings):
     """A larger network that sees the observed frames of an unknown environment as channels. null: none."""
     equations: EquationsSettings | None = None
     """Sparse equations, refitted to the observed frames of an unknown environment. null: none."""
+    autoregression: AutoregressionSettings | None = None
+    """Linear autoregression, of states without a grid. null: none."""
+    trees: TreesSettings | None = None
+    """Gradient-boosted trees, of states without a grid. null: none."""

@@ -28,7 +28,8 @@ class ChoiceSettings(Settings):
     steps: int = Field(default=1000, ge=1)
     """Optimiser steps of a candidate."""
     left_out: float = Field(default=0.25, gt=0, lt=1)
-    """Share of the visible environments that is left out; half of them are those whose codes lie farthest outside."""
+    """Share of the visible environments that is left out, 32 of them at most; half of them are those whose codes lie
+    farthest outside."""
     folds: int = Field(default=1, ge=1)
     """So often candidates are trained, others left out each time: of few environments, few judge by a single time."""
     frames: int = Field(default=10, ge=2)

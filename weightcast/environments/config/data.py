@@ -9,7 +9,11 @@ from pydantic import Field
 from weightcast.core.config.settings import Settings
 from weightcast.core.config.system import SystemName
 from weightcast.core.environment_table import Role
+from weightcast.core.nets.input_layout import InputLayout
+from weightcast.records.calendar_columns import calendar_columns
+from weightcast.records.settings import CalendarInput
 
+Known = Literal["horizon", "past", "constant"]
 DataSource = Literal[SystemName, "netcdf", "npy", "npz", "table", "zoo"]
 
 
@@ -59,6 +63,12 @@ class DataSettings(Settings):
     (weightcast/records/settings.py)."""
     channels: list[str] = Field(min_length=1)
     """Physical channels, in the order in which the predictor sees them."""
+    inputs: dict[str, Known] = Field(default_factory=dict)
+    """What predictors see beside the state and do not forecast - forcing, controls -, each known over the ``horizon``
+    of a forecast, in the ``past`` alone, or ``constant`` in an environment: columns of a table, variables of NetCDF
+    files."""
+    calendar: list[CalendarInput] = Field(default_factory=list)
+    """The same, derived from the dates of a table: ``hour`` of the day, ``weekday``, ``season``."""
     grid: tuple[int, int]
     """Grid points along (y, x)."""
     frames: int = Field(ge=3)
@@ -70,6 +80,28 @@ class DataSettings(Settings):
     equally likely to begin the others. More than the default where trajectories begin in states that soon pass: a
     predictor that has rarely seen these is worst at the very step that frames of a new environment are judged by."""
     trajectories: TrajectoryCounts
+
+    @property
+    def input_columns(self) -> list[str]:
+        """Names of the columns of inputs: those of the files, then those of the calendar."""
+        return [*self.inputs, *calendar_columns(self.calendar)]
+
+    @property
+    def layout(self) -> InputLayout:
+        """How predictors are shown these."""
+        known = list(self.inputs.values())
+        return InputLayout(
+            columns=tuple(self.input_columns),
+            ahead=tuple(place for place, one in enumerate(known) if one == "horizon"),
+            calendar=tuple(range(len(known), len(self.input_columns))),
+            constant=tuple(place for place, one in enumerate(known) if one == "constant"),
+            past=tuple(place for place, one in enumerate(known) if one == "past"),
+        )
+
+    @property
+    def columns(self) -> list[str]:
+        """What is read from the user's files: channels, then inputs."""
+        return [*self.channels, *self.inputs]
 
     @property
     def imported(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -219,6 +220,44 @@ def _check_published(study: Study, source: str | Path) -> None:
             )
 
 
+def _check_inputs(study: Study, source: str | Path) -> None:
+    """Inputs have names of their own, files that hold them, and predictors that can be shown them."""
+    data = study.data
+    if not data.input_columns:
+        return
+    sections: dict[str, tuple[Sequence[str], tuple[str, ...]]] = {
+        "inputs": (list(data.inputs), ("table", "netcdf")),
+        "calendar": (data.calendar, ("table",)),
+    }
+    for name, (found, sources) in sections.items():
+        check_once(found, f"data.{name}", source)
+        if found and data.source not in sources:
+            raise InputError(
+                f"{source}: data.{name}: found {', '.join(found)} with the source {data.source!r}, expected none, or "
+                f"the source {' or '.join(sources)}"
+            )
+    for column in data.inputs:
+        check_name(column, "data.inputs", source)
+    for column in data.input_columns:
+        if column in data.channels or data.input_columns.count(column) > 1:
+            raise InputError(
+                f"{source}: data.inputs: found {column!r}, which is a channel or of the calendar, expected another name"
+            )
+    explain = study.explain is not None and study.explain.equations
+    unable = {
+        "context.equations": study.context is not None and study.context.equations is not None,
+        "baselines.equations": study.baselines.equations is not None,
+        "explain.equations": explain,
+        "zoo.published": study.zoo.published is not None,
+    }
+    for field, there in unable.items():
+        if there:
+            raise InputError(
+                f"{source}: {field}: found it with data.inputs ({', '.join(data.input_columns)}), expected none: what "
+                "it is about depends on the state alone"
+            )
+
+
 def _check_branches(frames: FramesSettings, field: str, source: str | Path) -> None:
     """Something must be made of frames."""
     if not (frames.statistics or frames.responses or frames.spectra):
@@ -272,7 +311,7 @@ def _check(study: Study, source: str | Path) -> None:
     if min(study.generator.seeds) < 0:
         raise InputError(f"{source}: generator.seeds: found {min(study.generator.seeds)}, expected 0 or more")
     data, predictor, maps = study.data, study.predictor, trained_maps(study)
-    if (weights := count_weights(predictor, len(data.channels))) > MOST_WEIGHTS:
+    if (weights := count_weights(predictor, len(data.channels), data.layout.shown)) > MOST_WEIGHTS:
         raise InputError(
             f"{source}: predictor: found settings of {weights:,} weights, expected at most {MOST_WEIGHTS:,}"
         )
@@ -307,6 +346,7 @@ def _check(study: Study, source: str | Path) -> None:
             )
         _check_arm(study, arm, source)
     _check_published(study, source)
+    _check_inputs(study, source)
     of_table = data.source == "table"
     if data.imported and not of_table and data.directory is None:
         raise InputError(f"{source}: data.directory: missing, expected the folder with your {data.source} files")
@@ -325,6 +365,12 @@ def _check(study: Study, source: str | Path) -> None:
     misfit = study.explain.misfit(data.grid) if study.explain else None
     if misfit is not None:
         raise InputError(f"{source}: explain: {misfit}")
+    for name in ("autoregression", "trees"):
+        if getattr(study.baselines, name) is not None and data.grid != (1, 1):
+            raise InputError(
+                f"{source}: baselines.{name}: found it with a grid of {list(data.grid)}, expected null: states without "
+                "a grid alone are regressed"
+            )
     check_once([case.name for case in study.evaluation.observed], "evaluation.observed", source)
     for position, case in enumerate(study.evaluation.observed):
         if case.frames > data.frames:

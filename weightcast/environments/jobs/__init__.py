@@ -44,6 +44,7 @@ from weightcast.environments.jobs.report import (
 )
 from weightcast.environments.jobs.scores import (
     CollectCosts,
+    EvaluateRegressions,
     EvaluateWeights,
     EvaluateWithoutNetwork,
     Scoring,
@@ -73,6 +74,7 @@ __all__ = [
     "DescribePosteriors",
     "Distil",
     "DownloadEra5",
+    "EvaluateRegressions",
     "EvaluateWeights",
     "EvaluateWithoutNetwork",
     "FindEquations",
@@ -140,6 +142,7 @@ JOBS: dict[str, type[StageSettings]] = {
     "adapt_to_frames": AdaptToFrames,
     "evaluate_weights": EvaluateWeights,
     "evaluate_without_network": EvaluateWithoutNetwork,
+    "evaluate_regressions": EvaluateRegressions,
     "collect_costs": CollectCosts,
     "summarise": Summarise,
     "summarise_observed": SummariseObserved,

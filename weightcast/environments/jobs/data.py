@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import Field
+
 from weightcast.core.job import StageSettings
 from weightcast.environments.jobs.told import Plan, Rows
 from weightcast.environments.plan import (
     record_settings,
     source_settings,
 )
-from weightcast.records.settings import RecordSettings
+from weightcast.records.settings import CalendarInput, RecordSettings
 
 
 class ResolveConfig(StageSettings):
@@ -42,11 +44,13 @@ class ImportTrajectories(Rows):
     """Trajectories of the environments of a shard from the user's own files, and what is expected of these.
 
     Attributes:
+        inputs: what is known beside the channels.
         trajectories: all that its role needs.
         test_trajectories: of these, which ``.npz`` files hold apart.
     """
 
     channels: list[str]
+    inputs: list[str] = Field(default_factory=list)
     grid: tuple[int, int]
     frames: int
     trajectories: int
@@ -60,6 +64,7 @@ class ImportTrajectories(Rows):
         return cls(
             environments=rows,
             channels=data.channels,
+            inputs=list(data.inputs),
             grid=data.grid,
             frames=data.frames,
             trajectories=data.trajectories.total,
@@ -72,11 +77,14 @@ class CutRecords(Rows):
     """Trajectories of the environments of a shard from a long table of the user's, and how it is read and cut.
 
     Attributes:
+        channels: that are forecast, then inputs.
+        calendar: what of it becomes further inputs.
         trajectories: windows to train, to make choices and to test.
     """
 
     records: RecordSettings
     channels: list[str]
+    calendar: list[CalendarInput]
     frames: int
     trajectories: tuple[int, int, int]
 
@@ -88,7 +96,8 @@ class CutRecords(Rows):
         return cls(
             environments=rows,
             records=record_settings(data),
-            channels=data.channels,
+            channels=data.columns,
+            calendar=data.calendar,
             frames=data.frames,
             trajectories=(counts.train, counts.validation, counts.test),
         )

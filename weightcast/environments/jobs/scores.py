@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from weightcast.core.job import StageSettings
+from weightcast.environments.config.baselines import AutoregressionSettings, TreesSettings
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.evaluation import EvaluationSettings, ObservedCase
 from weightcast.environments.jobs.told import Plan, Rows
+from weightcast.environments.plan import choosing_environments
 
 
 class Scoring(Rows):
@@ -44,6 +46,33 @@ class EvaluateWithoutNetwork(Scoring):
     @classmethod
     def of(cls, plan: Plan) -> EvaluateWithoutNetwork:
         return cls(**cls.scoring(plan))
+
+
+class EvaluateRegressions(Scoring):
+    """Linear autoregressions and boosted trees of states without a grid.
+
+    Attributes:
+        cases: what is shown of unseen environments.
+        choosing: ids of visible environments on which settings of each environment's own are chosen.
+    """
+
+    cases: tuple[ObservedCase, ...]
+    autoregression: AutoregressionSettings | None
+    trees: TreesSettings | None
+    choosing: tuple[str, ...]
+    seed: int
+
+    @classmethod
+    def of(cls, plan: Plan) -> EvaluateRegressions:
+        study = plan.study
+        return cls(
+            **cls.scoring(plan),
+            cases=tuple(study.evaluation.observed) if plan.table.unseen else (),
+            autoregression=study.baselines.autoregression,
+            trees=study.baselines.trees,
+            choosing=tuple(choosing_environments(study, plan.table)),
+            seed=study.seed,
+        )
 
 
 class CollectCosts(StageSettings):

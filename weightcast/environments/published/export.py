@@ -103,6 +103,11 @@ class Export:
                 f"{self.results}: zoo.published: found a study that begins from the zoo {study.zoo.published}, "
                 "expected one that trained its experts: that zoo is published already"
             )
+        if columns := study.data.input_columns:
+            raise InputError(
+                f"{self.results}: data.inputs: found {', '.join(columns)}, expected none: published experts depend on "
+                "the state alone"
+            )
         bases = [base for base in PUBLISHED_BASES if base in study.zoo.bases]
         if not bases:
             found, expected = ", ".join(study.zoo.bases), " or ".join(PUBLISHED_BASES)

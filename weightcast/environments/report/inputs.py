@@ -22,6 +22,7 @@ from weightcast.core.tables import (
     read_open_directions,
     read_summary,
     read_training_curves,
+    read_verdict,
     read_weight_map,
 )
 from weightcast.environments.config.evaluation import ObservedCase
@@ -69,6 +70,7 @@ class StudyResults:
         observed: observed.nc, or None.
         open_directions: what frames leave open, or None.
         attention: what encoders look at, or None.
+        verdict: verdict.csv, or None.
         judged_by: the published zoo whose experts' forecasts stand in the place of trajectories, if there are none.
         missing: what was not found among the optional files: attribute name to path within the results folder.
     """
@@ -93,6 +95,7 @@ class StudyResults:
     observed: xr.Dataset | None = None
     open_directions: pd.DataFrame | None = None
     attention: pd.DataFrame | None = None
+    verdict: pd.DataFrame | None = None
     judged_by: str | None = None
     missing: dict[str, str] = field(default_factory=dict)
 
@@ -117,6 +120,7 @@ class ResultFiles:
         observed: observed.nc; missed only if there is a context base as well.
         open_directions: open_directions.csv, where there is such a base.
         attention: attention.csv, where the configuration asks for it.
+        verdict: verdict.csv, where the configuration has cases of observed frames.
     """
 
     study: Path
@@ -134,11 +138,13 @@ class ResultFiles:
     observed: Path | None = None
     open_directions: Path | None = None
     attention: Path | None = None
+    verdict: Path | None = None
 
     @classmethod
     def within(cls, results: Path, environments: Path) -> ResultFiles:
         """The files of a study's results folder, where the pipeline puts them; None for those that are not there."""
         optional = {name: results / "report" / file for name, file in _OPTIONAL.items()}
+        optional["verdict"] = results / "verdict.csv"
         return cls(
             study=results / "config.yaml",
             environments=environments,
@@ -171,6 +177,7 @@ def read_results(files: ResultFiles) -> StudyResults:
         ("observed", files.observed, _read_observed),
         ("open_directions", files.open_directions, read_open_directions),
         ("attention", files.attention, read_attention),
+        ("verdict", files.verdict, read_verdict),
     ):
         if path is not None:
             optional[name] = read(path)
@@ -227,7 +234,7 @@ def _is_expected(name: str, settings: Any) -> bool:
     match name:
         case "explanation":
             return bool(asked.get("explain")) and asked["explain"].get("equations", True)
-        case "labels" | "open_directions" | "attention":
+        case "labels" | "open_directions" | "attention" | "verdict":
             return False  # without an arm that is told a label there are none, and with one the page needs them not
         case "novelty":
             return bool((asked.get("generator") or {}).get("arms") or asked.get("context"))

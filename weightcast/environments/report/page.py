@@ -90,6 +90,7 @@ def render_page(results: StudyResults) -> tuple[str, list[ReportFigure]]:
         study=results.study,
         facts=_facts(results),
         verdict=give_verdict(results.summary, errors, results.trained_horizon),
+        advice=[] if results.verdict is None else list(results.verdict["answer"]),
         trained_horizon=results.trained_horizon,
         parameters=results.parameters,
         summary=summary,

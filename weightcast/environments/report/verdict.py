@@ -8,10 +8,10 @@ from typing import Literal
 
 import pandas as pd
 
-from weightcast.core.methods import GENERATOR_PREFIX, ONE_PER_ENV_PREFIX, SKILL_FLOOR, method
+from weightcast.core.methods import FINETUNE_PREFIX, GENERATOR_PREFIX, ONE_PER_ENV_PREFIX, SKILL_FLOOR, method
 from weightcast.core.report.number_formats import interval, number, p_value, ratio
 from weightcast.core.report.verdict import Verdict, best_of_family
-from weightcast.core.significance import best_arm, best_method, split_order
+from weightcast.core.significance import best_arm, best_method, paired_p, split_order
 
 SIGNIFICANT = 0.05
 MATTERS = 1.5
@@ -47,6 +47,7 @@ class Comparison:
         floor: row of the better forecast without a network, or None.
         better: environments in which the arm has a lower error than the best baseline.
         pairs: environments in which both were evaluated.
+        p: of the paired test against it.
     """
 
     split: str
@@ -56,6 +57,7 @@ class Comparison:
     floor: pd.Series | None
     better: int
     pairs: int
+    p: float
 
     @property
     def standing(self) -> Standing:
@@ -68,7 +70,7 @@ class Comparison:
             return "alone"
         lower = self.arm["median"] < self.baseline["median"]
         agree = self.better > self.pairs / 2 if lower else self.better < self.pairs / 2
-        significant = agree and self.arm["p_vs_best_baseline"] < SIGNIFICANT
+        significant = agree and self.p < SIGNIFICANT
         if lower:
             return "wins" if significant else "ahead"
         return "loses" if significant else "behind"
@@ -91,6 +93,7 @@ def give_verdict(summary: pd.DataFrame, errors: pd.DataFrame, trained_horizon: i
     comparisons = [compare(rmse[rmse["split"] == split], errors[errors["split"] == split], arm) for split in splits]
     sentences = [_reach(comparisons, arm, trained_horizon, chosen="visible" in set(rmse["split"]))]
     sentences += [_judgement(comparison) for comparison in comparisons]
+    sentences += _from_frames(rmse, splits, arm)
     sentences += _experts_without_skill(rmse, splits)
     sentences += _twice_the_horizon(summary, arm, splits, 2 * trained_horizon)
     sentences += _whether_environments_matter(rmse, splits)
@@ -98,7 +101,7 @@ def give_verdict(summary: pd.DataFrame, errors: pd.DataFrame, trained_horizon: i
 
 
 def compare(rmse: pd.DataFrame, errors: pd.DataFrame, arm: str) -> Comparison:
-    """Set an arm beside its rivals.
+    """Set an arm beside its rivals: those that are given of an environment what it is given, or nothing.
 
     Args:
         rmse: rows of the summary for RMSE in one split.
@@ -106,7 +109,7 @@ def compare(rmse: pd.DataFrame, errors: pd.DataFrame, arm: str) -> Comparison:
         arm: the method's name.
     """
     rows = {row["method"]: row for _, row in rmse.iterrows()}
-    baseline = best_of_family(rmse, "baseline")
+    baseline = best_of_family(rmse[[_alike(name, arm) for name in rmse["method"]]], "baseline")
     reference = best_of_family(_own_experts(rmse), "reference")
     floor = best_method({name: rows[name]["median"] for name in SKILL_FLOOR if name in rows}, "rmse")
     by_method = errors.pivot(index="environment", columns="method", values="value")
@@ -117,9 +120,35 @@ def compare(rmse: pd.DataFrame, errors: pd.DataFrame, arm: str) -> Comparison:
         reference=rows[reference] if reference is not None else None,
         baseline=rows[baseline] if baseline is not None else None,
         floor=rows[floor] if floor is not None else None,
+        p=paired_p(pairs[arm].to_numpy(), pairs[baseline].to_numpy()) if baseline is not None else math.nan,
         better=int((pairs[arm] < pairs[baseline]).sum()) if baseline is not None else 0,
         pairs=len(pairs),
     )
+
+
+def _alike(name: str, arm: str) -> bool:
+    """Whether a method is given no other knowledge than an arm: parameters, or frames, or neither of them."""
+    knows = method(name).knows
+    if method(arm).knows == "parameters" and name.startswith(FINETUNE_PREFIX):
+        return False  # shown frames as well
+    return knows in ("nothing", method(arm).knows)
+
+
+def _from_frames(rmse: pd.DataFrame, splits: list[str], arm: str) -> list[str]:
+    """What is made of a few frames, where the arm that is spoken of is told the parameters."""
+    if method(arm).knows != "parameters":
+        return []
+    generators = rmse[[method(name).family == "generator" for name in rmse["method"]]]
+    shown = generators[[method(name).knows == "frames" for name in generators["method"]]]
+    parts = []
+    for split in splits:  # the best may be another one outside
+        best = best_of_family(shown[shown["split"] == split], "generator")
+        if best is None:
+            continue
+        medians = generators[generators["split"] == split].set_index("method")["median"]
+        side = "ahead of" if medians[best] < medians[arm] else "behind"
+        parts.append(f"{method(best).label} is at {number(medians[best])} {_where(split)}, {side} it")
+    return [f"Shown a few frames in the place of the parameters, {' and '.join(parts)}."] if parts else []
 
 
 def _headline(comparisons: list[Comparison]) -> str:
@@ -165,7 +194,7 @@ def _judgement(comparison: Comparison) -> str:
         )
     if comparison.baseline is None:
         return f"There is no baseline {where}."
-    baseline, p = comparison.baseline, comparison.arm["p_vs_best_baseline"]
+    baseline, p = comparison.baseline, comparison.p
     test = f"p {p_value(p)}" if not math.isnan(p) else "too few environments for a test"
     verdicts: dict[Standing, str] = {
         "wins": "the generator wins",
@@ -200,7 +229,7 @@ def _twice_the_horizon(summary: pd.DataFrame, arm: str, splits: list[str], horiz
     for split in splits:
         rows = beyond[beyond["split"] == split]
         medians = rows.set_index("method")["median"]
-        baseline = best_of_family(rows, "baseline")
+        baseline = best_of_family(rows[[_alike(name, arm) for name in rows["method"]]], "baseline")
         if arm in medians.index:
             part = f"{number(medians[arm])} {_where(split)}"
             if baseline is not None:

@@ -128,7 +128,9 @@ def _of_rivals(
         unseen=searches,
         choosing=choosing,
         visible=Searches(_observed(run, settings, choosing, trajectories), searches.space),
-        held_out=run.place(trajectories.read_choosing(choosing, settings.data, settings.data.trained_frames)),
+        held_out=run.place(
+            trajectories.read_choosing(choosing, settings.data, settings.data.trained_frames, inputs=True)
+        ),
     )
     methods = list(rivals.experts(zoo, finetuned[settings.experts_from]))
     if context is not None:
@@ -149,15 +151,16 @@ def _frame_space(
     if context is not None and context.base.normalisation == shared.normalisation:
         return context.space
     visible = settings.with_role("visible")
-    frames = trajectories.read(visible, settings.data, "train", settings.data.trained_frames)
+    frames = trajectories.read(visible, settings.data, "train", settings.data.trained_frames, inputs=True)
     return FrameSpace.of(run.place(shared.normalisation.apply(frames)))
 
 
 def _observed(run: Run, settings: AdaptToFrames, environments: list[str], trajectories: TrajectoryFolder) -> Tensor:
-    """What the case shows of environments [environment, 1, frame, channel, y, x], physical units; NaN in gaps."""
+    """What the case shows of environments [environment, 1, frame, channel, y, x], physical units; NaN in gaps. Inputs
+    stand behind the channels of the state."""
     rows = [settings.table[environment] for environment in environments]
-    whole = trajectories.read_roles(rows, settings.data, "train", settings.case.frames, trajectories=1)
-    return run.place(observe(whole, settings.case, environments, settings.seed))
+    whole = trajectories.read_roles(rows, settings.data, "train", settings.case.frames, trajectories=1, inputs=True)
+    return run.place(observe(whole, settings.case, environments, settings.seed, settings.data.layout.shown))
 
 
 def adapt_context(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
+
+import pandas as pd
 
 from weightcast.core.artifact_header import ArtifactHeader
 from weightcast.core.methods import SKILL_FLOOR
 from weightcast.core.outputs import Table
 from weightcast.core.stage import stage
+from weightcast.core.tables import read_method_costs
 from weightcast.core.training_curves import training_curves
 from weightcast.environments.jobs import CollectCosts
 
@@ -28,12 +32,16 @@ def collect_costs(
     diffusions: list[ArtifactHeader],
     tuned: list[ArtifactHeader],
     weights: list[ArtifactHeader],
+    regressions: Path | None = None,
 ) -> dict[str, Table]:
     """Gather costs and curves: a row an artifact, a row a method with all that it builds on, a row a point."""
+    methods = pd.DataFrame(method_costs(artifact.metadata for artifact in weights))
+    if regressions is not None:  # they end as forecasts, and so have no artifact that would say it
+        methods = pd.concat([methods, read_method_costs(regressions)], ignore_index=True)
     trained = [*bases, *zoos, *references, *vaes, *diffusions, *tuned]
     return {
         "costs": Table.of_rows(artifact_cost(artifact) for artifact in trained),
-        "methods": Table.of_rows(method_costs(artifact.metadata for artifact in weights)),
+        "methods": Table(methods),
         "curves": Table(training_curves([*trained, *weights])),
     }
 

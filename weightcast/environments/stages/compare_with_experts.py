@@ -59,8 +59,8 @@ def compare_with_experts(
     """
     data = settings.data
     errors = _errors(evaluations, data.trained_frames - 1)
-    test = run.place(trajectories.read_roles(settings.environments, data, "test", data.trained_frames))
-    frames = compared_frames(test[0, 0, 0].numel())
+    test = run.place(trajectories.read_roles(settings.environments, data, "test", data.trained_frames, inputs=True))
+    frames = compared_frames(test[0, 0, 0, : len(data.channels)].numel())
     places = _places(settings)
     rows: list[Row] = []
     for base, zoo in zip(settings.bases, zoos, strict=True):
@@ -75,7 +75,7 @@ def compare_with_experts(
             continue
         experts = Experts(zoo, predictor, places, settings.seed, run)
         for place, environment in enumerate(settings.environments):
-            scene = Scene.of(environment.id, test[place], frames, experts.normalisation)
+            scene = Scene.of(environment.id, test[place], frames, experts.normalisation, data.layout.shown)
             here = [(made, file) for made, file in compared if _is_made_for(made, environment.id, experts)]
             if not here:
                 continue

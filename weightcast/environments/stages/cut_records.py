@@ -33,7 +33,7 @@ def cut_records(run: Run, settings: CutRecords, source: list[Path]) -> Manifest:
     Raises:
         InputError: the table cannot be used, an environment is no place of it, or has too few windows.
     """
-    table = TableTrajectories(source, settings.records, settings.channels, "config")
+    table = TableTrajectories(source, settings.records, settings.channels, "config", settings.calendar)
     made = {
         row.id: replace(
             table.trajectories(row.id, settings.frames, settings.trajectories), parameters=dict(row.parameters)

@@ -58,10 +58,11 @@ def evaluate_method(
     samples = method.weights.shape[1]
     chosen = [position[environment] for environment in method.environments]
     initial = test.frames[chosen][:, :, 0].repeat_interleave(samples, dim=0)
-    forecasts = roll_out(flattened(method.weights), initial, max(test.horizons), predictor, normalisation)
+    inputs = None if test.inputs is None else test.inputs[chosen].repeat_interleave(samples, dim=0)
+    forecasts = roll_out(flattened(method.weights), initial, max(test.horizons), predictor, normalisation, inputs)
     noise = None
     if method.model_error is not None:
-        scale = torch.tensor(normalisation.scale)
+        scale = torch.tensor(normalisation.scale[: test.frames.shape[3]])
         noise = along_horizon(torch.tensor(method.model_error), max(test.horizons)) * scale
     for row, environment in enumerate(method.environments):
         members = [next(forecasts) for _ in range(samples)]

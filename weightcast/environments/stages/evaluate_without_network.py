@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 from torch import Tensor
 
+from weightcast.core.methods import SEASONAL_CLIMATOLOGY, SEASONAL_PERSISTENCE
 from weightcast.core.outputs import Table
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
 from weightcast.environments.baselines.damped_persistence import DampedPersistence
+from weightcast.environments.baselines.seasonal import SeasonalClimatology
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.evaluation import Row, TestSet
 from weightcast.environments.jobs import EvaluateWithoutNetwork
@@ -17,7 +19,8 @@ from weightcast.environments.jobs import EvaluateWithoutNetwork
 
 @stage("evaluate_without_network")
 def evaluate_without_network(run: Run, settings: EvaluateWithoutNetwork, trajectories: TrajectoryFolder) -> Table:
-    """Evaluate persistence, climatology and damped persistence: rows of metrics.csv."""
+    """Evaluate persistence, climatology and damped persistence, and where there is a calendar the first two by season:
+    rows of metrics.csv."""
     data = settings.data
     test = TestSet.read(settings, trajectories, run.device)
     seen = run.place(trajectories.read(settings.with_role("visible"), data, "train", data.trained_frames))
@@ -34,9 +37,37 @@ def evaluate_without_network(run: Run, settings: EvaluateWithoutNetwork, traject
         "climatology": climatology,
         "damped-persistence": DampedPersistence.fit(seen, mean),
     }
-    return Table.of_rows(
-        row for name, forecast in forecasts.items() for row in evaluate_forecast(name, test, forecast, settings.ids)
-    )
+    rows = list[Row]()
+    for name, forecast in forecasts.items():
+        rows += evaluate_forecast(name, test, forecast, settings.ids)
+    if data.calendar:
+        rows += seasonal_rows(settings, trajectories, test, seen)
+    return Table.of_rows(rows)
+
+
+def seasonal_rows(
+    settings: EvaluateWithoutNetwork, trajectories: TrajectoryFolder, test: TestSet, seen: Tensor
+) -> Iterator[Row]:
+    """Rows of climatology by season, and of first frames that are carried along its cycle.
+
+    Args:
+        settings: of the stage.
+        trajectories: whose files say what the calendar says.
+        test: what is forecast.
+        seen: the visible environments' training frames [environment, trajectory, frame, channel, y, x].
+    """
+    data, columns = settings.data, 2 * len(settings.data.calendar)
+
+    def calendar(inputs: Tensor) -> Tensor:
+        return inputs[:, :, :, -columns:, 0, 0].to(seen.device)
+
+    of_seen = trajectories.read_inputs(settings.with_role("visible"), data, "train", data.trained_frames)
+    climatology = SeasonalClimatology.fit(seen, calendar(of_seen))
+    steps = max(test.horizons) + 1
+    of_test = calendar(trajectories.read_inputs_of_roles(settings.environments, data, "test", steps))
+    for environment, frames, angles in zip(settings.ids, test.frames, of_test, strict=True):
+        yield from test.rows(SEASONAL_CLIMATOLOGY, 0, environment, climatology(angles[:, 1:]))
+        yield from test.rows(SEASONAL_PERSISTENCE, 0, environment, climatology.carry(frames[:, 0], angles))
 
 
 def evaluate_forecast(

@@ -48,11 +48,13 @@ def finetune_bases(
     wanted = settings.with_role("interpolation", "extrapolation") or settings.ids
     seen, observed = (
         run.place(
-            trajectories.read_roles([settings.table[id] for id in ids], data, "train", chosen_from.frames, 1)[:, 0]
+            trajectories.read_roles(
+                [settings.table[id] for id in ids], data, "train", chosen_from.frames, 1, inputs=True
+            )[:, 0]
         )
         for ids in (chosen, wanted)
     )
-    held_out = run.place(trajectories.read_choosing(chosen, data, data.trained_frames))
+    held_out = run.place(trajectories.read_choosing(chosen, data, data.trained_frames, inputs=True))
     known = {}
     for name, ids in (("chosen", chosen), ("wanted", wanted)):
         known[name] = known_of(settings, trajectories, ids)

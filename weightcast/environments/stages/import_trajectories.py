@@ -110,7 +110,7 @@ def _read(settings: ImportTrajectories, environment: Environment, paths: Sequenc
     expected["minimum_trajectories"] = settings.trajectories
     if path.is_dir() or path.suffix == ".npy":
         return read_npy_environment(path, frame_step=settings.frame_step, **expected)
-    return read_imported(path, **expected)
+    return read_imported(path, inputs=settings.inputs, **expected)
 
 
 _digest = lru_cache(file_digest)

@@ -41,14 +41,18 @@ def show_observed(
     ids, data = settings.ids, settings.data
     context = context.to(run.device)
     rows = settings.environments
-    seen = trajectories.read_roles(rows, data, "train", settings.case.frames, trajectories=1)
-    shown = observe(seen, settings.case, ids, settings.seed)[:, 0]  # [environment, frame, channel, y, x]
-    truth = run.place(trajectories.read_roles(rows, data, "test", settings.steps + 1, trajectories=1)[:, 0])
-    forecast = np.stack([_forecast(weights, id, true, run) for id, true in zip(ids, truth, strict=True)])
-    posterior = context.infer(run.place(shown)[:, None])
+    seen = trajectories.read_roles(rows, data, "train", settings.case.frames, trajectories=1, inputs=True)
+    driven = observe(seen, settings.case, ids, settings.seed, data.layout.shown)
+    shown = driven[:, 0, :, : len(data.channels)]  # [environment, frame, channel, y, x]
+    tested = trajectories.read_roles(rows, data, "test", settings.steps + 1, trajectories=1, inputs=True)[:, 0]
+    truth, inputs = run.place(tested).split([len(data.channels), data.layout.shown], dim=2)
+    forecast = np.stack(
+        [_forecast(weights, id, true, own, run) for id, true, own in zip(ids, truth, inputs, strict=True)]
+    )
+    posterior = context.infer(run.place(driven))
     draws = run.draws(settings.seed, "show observed")
     drawn = draw_codes(context.calibration.draw, posterior, settings.members, draws)
-    deviations, traversal = _traversal(context, truth[0, 0], settings.steps)
+    deviations, traversal = _traversal(context, truth[0, 0], inputs[0], settings.steps)
     grid = ("channel", "y", "x")
     return Dataset(
         xr.Dataset(
@@ -73,8 +77,9 @@ def show_observed(
     )
 
 
-def _forecast(weights: WeightsFile, environment: str, truth: Tensor, run: Run) -> np.ndarray:
-    """Truth, mean and band [statistic, step, channel, y, x] in physical units of one trajectory [frame, ...].
+def _forecast(weights: WeightsFile, environment: str, truth: Tensor, inputs: Tensor, run: Run) -> np.ndarray:
+    """Truth, mean and band [statistic, step, channel, y, x] in physical units of one trajectory [frame, ...] with its
+    inputs.
 
     Members that break down are left out of mean and band; where all do, both are no numbers.
     """
@@ -82,7 +87,15 @@ def _forecast(weights: WeightsFile, environment: str, truth: Tensor, run: Run) -
     normalisation, steps = weights.normalisation_of(method), len(truth) - 1
     networks = run.place(method.weights[method.environments.index(environment)])
     start = truth[None, :1].expand(len(networks), -1, -1, -1, -1)
-    rolled = roll_out(networks, start, steps, weights.predictor_of(method).to(run.device), normalisation)
+    shown = inputs[None, None].expand(len(networks), 1, *inputs.shape)
+    rolled = roll_out(
+        networks,
+        start,
+        steps,
+        weights.predictor_of(method).to(run.device),
+        normalisation,
+        shown,
+    )
     members = torch.stack([forecast[0] for forecast in rolled]).cpu()  # [member, step, channel, y, x]
     members = members[torch.isfinite(members).flatten(1).all(1)]
     true = truth[1:].cpu()
@@ -90,15 +103,17 @@ def _forecast(weights: WeightsFile, environment: str, truth: Tensor, run: Run) -
         return np.stack([true.numpy(), *[np.full(true.shape, np.nan)] * 3])
     noise = None
     if method.model_error is not None:
-        noise = along_horizon(torch.tensor(method.model_error), steps) * torch.tensor(normalisation.scale)
+        noise = along_horizon(torch.tensor(method.model_error), steps) * torch.tensor(
+            normalisation.scale[: true.shape[1]]
+        )
         noise = noise[..., None, None]
     low, high = weighted_quantiles(members, torch.ones(len(members)), BAND, noise)
     return np.stack([part.numpy() for part in (true, members.mean(0), low, high)])
 
 
-def _traversal(context: Context, start: Tensor, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Deviations, and forecasts from one frame by codes that lie so far from the mean along each principal direction
-    [axis, deviation, step, channel, y, x]."""
+def _traversal(context: Context, start: Tensor, inputs: Tensor, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Deviations, and forecasts from one frame, with its inputs, by codes that lie so far from the mean along each
+    principal direction [axis, deviation, step, channel, y, x]."""
     codes = context.codes
     centred = codes - codes.mean(0)
     values, vectors = torch.linalg.eigh(centred.mT @ centred / max(1, len(codes) - 1))
@@ -110,6 +125,7 @@ def _traversal(context: Context, start: Tensor, steps: int) -> tuple[np.ndarray,
     base = context.base
     networks = context.weights(torch.cat(rows))
     first = start[None, None].expand(len(networks), -1, -1, -1, -1)
-    rolled = [one[0] for one in roll_out(networks, first, steps, base.predictor, base.normalisation)]
+    shown = inputs[None, None].expand(len(networks), 1, *inputs.shape)
+    rolled = [one[0] for one in roll_out(networks, first, steps, base.predictor, base.normalisation, shown)]
     forecasts = torch.stack(rolled).unflatten(0, (len(rows), len(DEVIATIONS)))
     return np.array(DEVIATIONS), forecasts.cpu().numpy()

@@ -41,6 +41,7 @@ def show_rollouts(
             steps,
             file.predictor_of(method).to(run.device),
             file.normalisation_of(method),
+            None if test.inputs is None else test.inputs[chosen, :1],
         )
         rolled[name] = torch.stack([one[0] for one in forecast])
     # [environment, method, time, channel, y, x]

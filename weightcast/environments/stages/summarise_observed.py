@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from weightcast.core import methods
 from weightcast.core.outputs import Table
 from weightcast.core.significance import bootstrap_median, value_grid
 from weightcast.core.stage import stage
-from weightcast.core.tables import read_metrics
+from weightcast.core.tables import VERDICT_COLUMNS, read_case_metrics, read_metrics
+from weightcast.environments.advice import advice_rows, give_advice
 from weightcast.environments.jobs import SummariseObserved
 
 if TYPE_CHECKING:
@@ -22,24 +24,40 @@ REFERENCE = "one-per-env"
 
 @stage("summarise_observed")
 def summarise_observed(
-    run: Run, settings: SummariseObserved, evaluations: list[Path], references: Path
+    run: Run,
+    settings: SummariseObserved,
+    evaluations: list[Path],
+    references: Path,
+    unadapted: list[Path],
+    regressions: Path | None = None,
 ) -> dict[str, Table]:
     """Join the errors of all cases, and reduce them at the trained horizon.
+
+    Beside what is made of frames stands, the same in every case, what is made of none and told nothing else: the pooled
+    network, forecasts without a network, and regressions.
 
     Args:
         run: not used; tables are made on the CPU.
         settings: the cases, in the order of the tables.
         evaluations: errors, a table a case.
         references: errors of experts of the very environments.
+        unadapted: errors of methods of which those count that use neither frames nor parameters.
+        regressions: errors of regressions that are drawn to frames, all cases in one table, if the study has some.
 
     Raises:
         InputError: a table cannot be used.
     """
     experts = read_metrics(references)
     experts = experts[experts["method"].str.startswith(REFERENCE)]
+    told_nothing = pd.concat([read_metrics(path) for path in unadapted], ignore_index=True)
+    told_nothing = told_nothing[told_nothing["method"].map(lambda name: methods.method(name).knows == "nothing")]
+    drawn = None if regressions is None else read_case_metrics(regressions)
     parts = []
     for case, path in zip(settings.cases, evaluations, strict=True):
-        rows = pd.concat([read_metrics(path), experts], ignore_index=True)
+        tables = [read_metrics(path), experts, told_nothing]
+        if drawn is not None:
+            tables.append(drawn[drawn["case"] == case.name].drop(columns="case"))
+        rows = pd.concat(tables, ignore_index=True)
         rows = rows[rows["split"] != "visible"]
         described = {"case": case.name, **case.model_dump()}
         for position, (name, value) in enumerate(described.items()):
@@ -47,7 +65,11 @@ def summarise_observed(
         parts.append(rows)
     metrics = pd.concat(parts, ignore_index=True)
     summary = medians(metrics[metrics["horizon"] == settings.trained_horizon], settings.bootstrap)
-    return {"metrics": Table(metrics), "summary": Table(summary)}
+    answers = give_advice(metrics, settings.cases, settings.trained_horizon)
+    for answer in answers:
+        print(answer.answer, flush=True)
+    verdict = pd.DataFrame(advice_rows(answers), columns=list(VERDICT_COLUMNS))
+    return {"metrics": Table(metrics), "summary": Table(summary), "verdict": Table(verdict)}
 
 
 def medians(metrics: pd.DataFrame, draws: int) -> pd.DataFrame:

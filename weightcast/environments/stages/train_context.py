@@ -107,7 +107,7 @@ class _Training:
         )
         self.space = FrameSpace.of(self.frames)
         self.seed = derive_seed(settings.seed, "base", "context")
-        self.architecture = describe_architecture(settings.predictor, len(data.channels))
+        self.architecture = describe_architecture(settings.predictor, len(data.channels), data.layout)
         self.module = build_predictor(self.architecture, self.seed)
         plain = StackedPredictor(self.module)
         self.graph, self.initial = plain.graph, plain.graph.read(self.module)
@@ -199,18 +199,19 @@ class _Training:
 
     def calibrated(self, trained: TrainedCodes, rows: list[int], prior: CodePrior) -> Calibration:
         """Temper and model error of a map that has not seen these environments."""
-        return calibrate(
-            trained.weight_map,
-            self.predictor,
-            trained.codes,
-            self.shown(rows),
-            self.judged(rows),
-            self.space,
-            self.settings.context.refine,
-            self.residual(trained),
-            derive_seed(self.seed, "calibration"),
-            prior,
-        )
+        with self.run.iterations(1, "calibration"):
+            return calibrate(
+                trained.weight_map,
+                self.predictor,
+                trained.codes,
+                self.shown(rows),
+                self.judged(rows),
+                self.space,
+                self.settings.context.refine,
+                self.residual(trained),
+                derive_seed(self.seed, "calibration"),
+                prior,
+            )
 
     def shown(self, rows: list[int]) -> Tensor:
         """The first frames of the first training trajectory."""

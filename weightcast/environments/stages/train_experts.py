@@ -98,7 +98,7 @@ def experts_together(run: Run, settings: TrainExperts, base: BaseNetwork) -> int
     """
     data, training = settings.data, settings.training
     architecture = base.metadata["architecture"]
-    kept, channels = kept_in_step(architecture, data.grid), architecture["channels"]
+    kept, channels = kept_in_step(architecture, data.grid), architecture["channels"] + base.predictor.layout.shown
     own = STATES * base.predictor.graph.num_parameters + BACKWARD * kept * training.batch * training.unroll
     frames = data.trajectories.total * data.trained_frames * channels * data.grid[0] * data.grid[1]
     each = own + frames / settings.members
@@ -131,7 +131,7 @@ class FinishedExperts:
         shared = settings.model_dump(mode="json", exclude={"environments"})
         shared |= {"code": run.provenance.get("code_digest"), "base": base.metadata["tensors_digest"]}
         for row in settings.environments:
-            frames = trajectories.read([row.id], data, "train", data.trained_frames)[0]
+            frames = trajectories.read([row.id], data, "train", data.trained_frames, inputs=True)[0]
             self.data_digests[row.id] = tensor_digest(frames)
             own = {"environment": row.id, "parameters": dict(row.parameters), "data": self.data_digests[row.id]}
             self._made_from[row.id] = digest_of(shared | own)
@@ -208,7 +208,9 @@ def _train(
     members = planned[processes.share(len(planned)).rows]
     environments = list(dict.fromkeys(member.environment for member in members))
     frames, held_out = (
-        run.place(base.normalisation.apply(trajectories.read(environments, data, part, data.trained_frames)))
+        run.place(
+            base.normalisation.apply(trajectories.read(environments, data, part, data.trained_frames, inputs=True))
+        )
         for part in ("train", "validation")
     )
     of = [environments.index(member.environment) for member in members]

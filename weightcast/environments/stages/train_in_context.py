@@ -36,13 +36,13 @@ def train_in_context(run: Run, settings: TrainInContext, trajectories: Trajector
 
     seed = derive_seed(settings.seed, "base", "in-context")
     wider = settings.predictor.model_copy(update={"width": chosen.width})
-    architecture = describe_architecture(wider, len(data.channels))
+    architecture = describe_architecture(wider, len(data.channels), data.layout)
     architecture["constants"] = chosen.frames * len(data.channels)
     network = run.place(build_predictor(architecture, seed))
 
     def validation() -> Tensor:
         """Mean over environments, shown the first frames of a training trajectory."""
-        fields = contexts(frames[:, 0, : chosen.frames], chosen.frames, space)
+        fields = contexts(frames[:, 0, : chosen.frames], chosen.frames, space, data.layout.shown)
         windows = held_out[:, :, : chosen.training.unroll + 1]
         rows = fields.repeat_interleave(windows.shape[1], 0)
         errors = rollout_error(network, windows.flatten(0, 1), rows)

@@ -43,7 +43,9 @@ def tune_generator(
     told = known_of(settings, trajectories) if labels is None else taught
     prepared = run.place(generator.condition.prepare(told))
     frames, held_out = (
-        run.place(generator.normalisation.apply(trajectories.read(settings.ids, data, part, data.trained_frames)))
+        run.place(
+            generator.normalisation.apply(trajectories.read(settings.ids, data, part, data.trained_frames, inputs=True))
+        )
         for part in ("train", "validation")
     )
     seed = derive_seed(settings.seed, "end-to-end", settings.generator_seed)

@@ -36,6 +36,7 @@ def write_report(
     observed_forecasts: Path | None = None,
     open_directions: Path | None = None,
     attention: Path | None = None,
+    verdict: Path | None = None,
 ) -> dict[str, Saved]:
     """Draw, judge and lay out; nothing is written before all of that is done, and the page comes last.
 
@@ -57,6 +58,7 @@ def write_report(
         observed_forecasts: frames, forecasts and codes of unknown environments, if the study has a context base.
         open_directions: what frames leave open of these, likewise.
         attention: what encoders look at, if the configuration asks for it.
+        verdict: what to use, if the configuration has cases of observed frames.
 
     Raises:
         InputError: a required file is missing, or one that is there cannot be used.
@@ -65,6 +67,6 @@ def write_report(
         study, environments, metrics, summary, costs, curves, weight_map, rollouts, explanation, labels, novelty
     )
     files = replace(files, observed_summary=observed_summary, observed=observed_forecasts)
-    files = replace(files, open_directions=open_directions, attention=attention)
+    files = replace(files, open_directions=open_directions, attention=attention, verdict=verdict)
     page, figures = render_page(read_results(files))
     return {"figures": FigureFolder(figures), "page": Content(page.encode())}

@@ -1,0 +1,188 @@
+"""Known inputs of a user's files: beside observed frames, and over the horizon of a forecast."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from weightcast.core.errors import InputError
+from weightcast.core.nets.input_layout import InputLayout
+from weightcast.records.calendar_columns import calendar_columns
+from weightcast.records.calendar_inputs import angles_of
+from weightcast.records.cells import listed
+from weightcast.records.settings import DATED_INPUTS
+from weightcast.trajectories.netcdf import DIMENSIONS, check_whole, unreadable, with_own_names
+
+
+@dataclass(frozen=True, eq=False)
+class KnownInputs:
+    """Columns of inputs of one file.
+
+    Attributes:
+        file: that they come from.
+        columns: float32 [trajectory, frame, y, x] by name, of those that there are; sides along which the file has
+            none are of length 1.
+        time: of the frames [frame], as in the file; None where it says nothing.
+        frames: how many there are.
+        timeless: columns that say the same of all of several frames.
+    """
+
+    file: Path
+    columns: dict[str, NDArray[np.float32]]
+    time: NDArray[np.float64] | None
+    frames: int
+    timeless: frozenset[str] = frozenset()
+
+    @classmethod
+    def read(cls, file: Path, layout: InputLayout) -> KnownInputs:
+        """Those of a NetCDF file that a predictor is shown. What the calendar says follows from its times, where these
+        are dates ("hours since 2020-01-01") and the file has no such variable.
+
+        Raises:
+            InputError: the file cannot be read, or a variable has other dimensions.
+        """
+        if not file.is_file():
+            raise InputError(f"{file}: found no such file, expected inputs (NetCDF)")
+        if file.suffix == ".npy":
+            return cls(file, {}, None, 0)
+        check_whole(file)
+        try:
+            with xr.open_dataset(
+                file, engine="netcdf4", decode_times=False, decode_timedelta=False, cache=False
+            ) as opened:
+                dataset = with_own_names(opened)
+                columns = {name: _column(file, dataset, name) for name in layout.columns if name in dataset.data_vars}
+                time = dataset["time"].to_numpy().astype(np.float64).ravel() if "time" in dataset.coords else None
+                frames = dataset.sizes.get("time", 1)
+                timeless = frozenset(name for name in columns if frames > 1 and "time" not in dataset[name].dims)
+                columns |= _of_calendar(dataset, [name for name in layout.columns if name not in columns])
+                return cls(file, columns, time, frames, timeless)
+        except InputError:
+            raise
+        except (OSError, RuntimeError, ValueError, IndexError) as error:
+            raise unreadable(file, error) from None
+
+
+def inputs_beside(file: Path, layout: InputLayout, shape: Sequence[int]) -> NDArray[np.float32]:
+    """All columns of inputs of frames that were observed, from the file that these are in.
+
+    Args:
+        file: NetCDF.
+        layout: of the inputs.
+        shape: of the frames: trajectory, frame, y, x.
+
+    Returns:
+        [trajectory, frame, column, y, x].
+
+    Raises:
+        InputError: a column is missing, has other frames, or a value that is no number.
+    """
+    known = KnownInputs.read(file, layout)
+    for name in layout.columns:
+        if name not in known.columns:
+            raise InputError(
+                f"{file}: found no variable {name}, expected one beside the observed frames: the predictors of this "
+                f"study are shown {listed(layout.columns)}"
+            )
+    return np.stack([_fitted(known, name, shape) for name in layout.columns], axis=2)
+
+
+def inputs_ahead(
+    sources: Sequence[KnownInputs], begins: Sequence[int], layout: InputLayout, steps: int, grid: Sequence[int]
+) -> NDArray[np.float32]:
+    """All columns of inputs over the horizon of a forecast.
+
+    Args:
+        sources: files, of which the first one that has a column is believed.
+        begins: which frame of each is the one that the forecast begins with.
+        layout: of the inputs.
+        steps: of the forecast.
+        grid: points (y, x).
+
+    Returns:
+        [trajectory, frame, column, y, x], the first frame that of the beginning; one trajectory where all have the
+        same.
+
+    Raises:
+        InputError: a column is missing, or known for too few frames, or a value is no number.
+    """
+    needed = layout.needed(steps)
+    columns = []
+    for place, name in enumerate(layout.columns):
+        found = next(((one, begin) for one, begin in zip(sources, begins, strict=True) if name in one.columns), None)
+        if found is None:
+            raise InputError(
+                f"{sources[0].file}: found no variable {name}, expected it known over {steps} steps: the predictors "
+                f"are shown {listed(layout.columns)} (--inputs FILE)"
+            )
+        source, begin = found
+        values = source.columns[name]
+        own = values[:, begin:] if values.shape[1] > 1 else values
+        if place in (*layout.past, *layout.constant) or name in source.timeless:  # unchanged, as far as is known
+            own = np.repeat(own[:, :1], needed, axis=1)
+        last = needed if place in layout.ahead else steps
+        if own.shape[1] < min(last, needed):
+            raise InputError(
+                f"{source.file}: {name}: found {own.shape[1]} frames from the one on that the forecast begins with, "
+                f"expected {last}, over its whole horizon (--inputs FILE)"
+            )
+        own = own[:, :needed]
+        own = np.concatenate([own, np.repeat(own[:, -1:], needed - own.shape[1], axis=1)], axis=1)
+        _check_numbers(source.file, name, own)
+        columns.append(np.broadcast_to(own, (*own.shape[:2], *grid)))
+    trajectories = max(column.shape[0] for column in columns)
+    return np.stack([np.broadcast_to(column, (trajectories, *column.shape[1:])) for column in columns], axis=2)
+
+
+def _fitted(known: KnownInputs, name: str, shape: Sequence[int]) -> NDArray[np.float32]:
+    values = known.columns[name]
+    try:
+        whole = np.broadcast_to(values, tuple(shape))
+    except ValueError:
+        raise InputError(
+            f"{known.file}: {name}: found {' x '.join(map(str, values.shape))} values (trajectory, time, y, x), "
+            f"expected {' x '.join(map(str, shape))} as the frames have"
+        ) from None
+    _check_numbers(known.file, name, whole)
+    return whole
+
+
+def _check_numbers(file: Path, name: str, values: NDArray[np.float32]) -> None:
+    wrong = np.argwhere(~np.isfinite(values).all(axis=(0, 2, 3)))
+    for (frame,) in wrong[:1]:
+        raise InputError(
+            f"{file}: {name}: found no number at frame {frame} of those that are shown (indices from 0), expected an "
+            "input that is known"
+        )
+
+
+def _column(file: Path, dataset: xr.Dataset, name: str) -> NDArray[np.float32]:
+    variable = dataset[name]
+    if not set(map(str, variable.dims)) <= set(DIMENSIONS) or variable.dtype.kind not in "iuf":
+        raise InputError(
+            f"{file}: {name}: found {variable.dtype} with the dimensions ({', '.join(map(str, variable.dims))}), "
+            f"expected numbers with some of ({', '.join(DIMENSIONS)})"
+        )
+    missing = {dimension: 1 for dimension in DIMENSIONS if dimension not in variable.dims}
+    return variable.expand_dims(missing).transpose(*DIMENSIONS).to_numpy().astype(np.float32)
+
+
+def _of_calendar(dataset: xr.Dataset, wanted: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+    """What the calendar says at the file's times, as far as these are dates."""
+    if not wanted or "since" not in str(dataset["time"].attrs.get("units", "") if "time" in dataset.coords else ""):
+        return {}
+    dates = xr.decode_cf(dataset[["time"]], decode_timedelta=False)["time"].to_numpy().ravel()
+    if dates.dtype.kind != "M":
+        return {}
+    found = {}
+    for name in DATED_INPUTS:
+        values = angles_of(dates.astype("datetime64[ns]").astype(np.int64), name)
+        for column, numbers in zip(calendar_columns([name]), values.T, strict=True):
+            if column in wanted:
+                found[column] = numbers.astype(np.float32)[None, :, None, None]
+    return found
