@@ -80,6 +80,7 @@ schema: $(VENV)/run.stamp ## what is generated from the configuration's types
 	$(IN_VENV) weightcast schema > config/schema.json
 	$(IN_VENV) python -m weightcast.cli.configuration_reference environments > docs/configuration.md
 	$(IN_VENV) python -m weightcast.cli.configuration_reference time > docs/configuration-time.md
+	$(IN_VENV) python -m weightcast.cli.configuration_reference environments-time > docs/configuration-families.md
 
 # The old pin of torch holds the new one: another torch is chosen by hand. Local versions (+cpu) are dropped, so that
 # the pin fits whichever build an index has.

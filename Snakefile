@@ -43,6 +43,14 @@ if STUDY.kind == "environments":
     include: "rules/environments/explain.smk"
     include: "rules/environments/report.smk"
 
+elif STUDY.kind == "environments-time":
+
+    include: "rules/families/common.smk"
+    include: "rules/families/snapshots.smk"
+    include: "rules/families/train.smk"
+    include: "rules/families/evaluate.smk"
+    include: "rules/families/report.smk"
+
 else:
 
     include: "rules/evolution/common.smk"

@@ -25,6 +25,7 @@ from weightcast.core.methods import CONTEXT, ENSEMBLE, OBSERVED, WEIGHTED_EXPERT
 from weightcast.environments.config.evaluation import ObservedCase
 from weightcast.environments.report.unknown import words_of
 from weightcast.evolution.config.study import TimeStudy
+from weightcast.families.config.study import FamilyStudy
 from weightcast.studies import load_any_study
 
 ROOT = Path(__file__).parents[1]
@@ -268,6 +269,8 @@ def main() -> None:
         study = load_any_study(results / "config.yaml")
         if isinstance(study, TimeStudy):
             write_time(results)
+        elif isinstance(study, FamilyStudy):
+            raise InputError(f"{results}: a study of environments across time, expected another: see write_families.py")
         else:
             write_environments(results, study.evaluation.observed, study.data.trained_frames - 1)
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:  # for type checkers and editors only: importing weightcast mu
     from weightcast.environments.public import Generator as Generator
     from weightcast.environments.published.reading import PublishedZoo as PublishedZoo
     from weightcast.evolution.weight_path import WeightPath as WeightPath
+    from weightcast.families.public import PathFamily as PathFamily
 
 __version__ = "0.1.0"
 
@@ -18,6 +19,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Context": "weightcast.environments.public",
     "Generator": "weightcast.environments.public",
+    "PathFamily": "weightcast.families.public",
     "PublishedZoo": "weightcast.environments.published.reading",
     "WeightGraph": "weightcast.core.graph",
     "WeightPath": "weightcast.evolution.weight_path",

@@ -13,12 +13,16 @@ from weightcast.core.job import StageSettings
 from weightcast.environments.config.study import Study, parse_study
 from weightcast.evolution.config.load import parse_time_study
 from weightcast.evolution.config.study import TimeStudy
+from weightcast.families.config.load import parse_family_study
+from weightcast.families.config.study import FamilyStudy
 
-KINDS = ("environments", "time")
+AnyStudy = Study | TimeStudy | FamilyStudy
+
+KINDS = ("environments", "time", "environments-time")
 
 
 def kind_of(config: Any, source: str | Path = "config") -> str:
-    """Which axis a study models weights along: ``environments`` (the default) or ``time``.
+    """Which axes a study models weights along: ``environments`` (the default), ``time``, or both.
 
     Raises:
         InputError: another kind.
@@ -29,17 +33,20 @@ def kind_of(config: Any, source: str | Path = "config") -> str:
     return str(kind)
 
 
-def parse_any_study(config: dict[str, Any], source: str | Path = "config") -> Study | TimeStudy:
-    """Check a configuration of either kind.
+def parse_any_study(config: dict[str, Any], source: str | Path = "config") -> AnyStudy:
+    """Check a configuration of any kind.
 
     Raises:
         InputError: the first thing that is wrong, by file and field.
     """
-    return parse_time_study(config, source) if kind_of(config, source) == "time" else parse_study(config, source)
+    kind = kind_of(config, source)
+    if kind == "environments-time":
+        return parse_family_study(config, source)
+    return parse_time_study(config, source) if kind == "time" else parse_study(config, source)
 
 
-def load_any_study(path: str | Path) -> Study | TimeStudy:
-    """Read and check a configuration file of either kind.
+def load_any_study(path: str | Path) -> AnyStudy:
+    """Read and check a configuration file of any kind.
 
     Raises:
         InputError: the file is missing, is not YAML, or is refused.
@@ -49,16 +56,17 @@ def load_any_study(path: str | Path) -> Study | TimeStudy:
 
 def json_schema() -> dict[str, Any]:
     """The schema that Snakemake validates a configuration with, and that editors complete from."""
-    either: TypeAdapter[Study | TimeStudy] = TypeAdapter(Study | TimeStudy)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | either.json_schema()
+    every: TypeAdapter[AnyStudy] = TypeAdapter(AnyStudy)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | every.json_schema()
 
 
 def stages_of() -> dict[str, dict[str, type[StageSettings]]]:
     """Every stage with the type of its settings, by the package that stages lie in."""
     from weightcast.environments import jobs as environments
     from weightcast.evolution import jobs as evolution
+    from weightcast.families import jobs as families
 
-    return {environments.STAGES: environments.JOBS, evolution.STAGES: evolution.JOBS}
+    return {jobs.STAGES: jobs.JOBS for jobs in (environments, evolution, families)}
 
 
 def load_plan(config: Path) -> Any:
@@ -75,6 +83,10 @@ def load_plan(config: Path) -> Any:
         from weightcast.evolution.jobs import TimePlan
 
         return TimePlan(study)
+    if isinstance(study, FamilyStudy):
+        from weightcast.families.jobs import FamilyPlan
+
+        return FamilyPlan(study)
     from weightcast.environments.jobs import Plan
 
     return Plan.read(study, config)

@@ -24,8 +24,9 @@ ALLOWED: dict[str, set[str]] = {
     "records": {"core", "trajectories"},
     "environments": {"core", "trajectories", "era5", "systems", "records"},
     "evolution": {"core", "trajectories", "systems", "samples"},
-    "top": {"core", "environments", "evolution"},  # studies, runner, workflow: both halves by name
-    "cost": {"core", "trajectories", "systems", "samples", "environments", "evolution", "top"},
+    "families": {"core", "systems", "samples", "environments", "evolution"},  # weights across both axes at once
+    "top": {"core", "environments", "evolution", "families"},  # studies, runner, workflow: all kinds by name
+    "cost": {"core", "trajectories", "systems", "samples", "environments", "evolution", "families", "top"},
     "cli": {
         "core",
         "trajectories",
@@ -35,12 +36,13 @@ ALLOWED: dict[str, set[str]] = {
         "records",
         "environments",
         "evolution",
+        "families",
         "top",
         "cost",
     },
 }
 """What each package may import beside itself: what stands above it here, and not all of that. The two halves,
-environments and evolution, do not know each other.
+environments and evolution, do not know each other; families stand on both.
 """
 
 

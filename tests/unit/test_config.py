@@ -17,6 +17,7 @@ from weightcast.environments.config.data import DataSource
 from weightcast.environments.config.study import load_study, parse_study
 from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.evolution.config.study import TimeStudy
+from weightcast.families.config.study import FamilyStudy
 from weightcast.studies import json_schema, load_any_study
 from weightcast.systems import SYSTEM_NAMES
 from weightcast.trajectories import FileFormat
@@ -44,7 +45,7 @@ def changed(key: str, value: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_every_config_in_the_repository_is_valid(path: Path) -> None:
     study = load_any_study(path)
-    assert isinstance(study, TimeStudy) or study.trained_horizon in study.evaluation.horizons
+    assert isinstance(study, TimeStudy | FamilyStudy) or study.trained_horizon in study.evaluation.horizons
     jsonschema.validate(yaml.safe_load(path.read_text(encoding="utf-8")), json_schema())
 
 

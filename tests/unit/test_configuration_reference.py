@@ -7,12 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from weightcast.cli.configuration_reference import reference, time_reference
+from weightcast.cli.configuration_reference import family_reference, reference, time_reference
 from weightcast.studies import json_schema
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = pytest.mark.parametrize(
-    ("page", "make"), [("configuration.md", reference), ("configuration-time.md", time_reference)]
+    ("page", "make"),
+    [
+        ("configuration.md", reference),
+        ("configuration-time.md", time_reference),
+        ("configuration-families.md", family_reference),
+    ],
 )
 
 
@@ -22,7 +27,7 @@ def test_page_is_up_to_date(page: str, make: Callable[[], str]) -> None:
 
 
 def test_the_pages_have_every_key() -> None:
-    pages = reference() + time_reference()
+    pages = reference() + time_reference() + family_reference()
     keys = {key for section in json_schema()["$defs"].values() for key in section.get("properties", {})}
     assert {"study", "kl_weight", "trained_frames", "curvature_penalty"} <= keys
     assert not [key for key in keys if f"| `{key}` |" not in pages]

@@ -16,7 +16,7 @@ from weightcast.core.graph import WeightGraph
 from weightcast.core.nets.backbones import GRUBackbone, TransformerBackbone
 from weightcast.core.training import fit
 from weightcast.evolution.config.density import DensitySettings
-from weightcast.evolution.density import Density, StackedDensity
+from weightcast.evolution.density import Density, Laws, StackedDensity
 from weightcast.evolution.state_space import Counts, Reals, state_space_of
 from weightcast.samples.snapshots import Snapshots
 
@@ -323,7 +323,7 @@ def test_an_architecture_survives_json(backbone, order):
 
 def test_a_density_takes_samples_of_any_leading_shape():
     density = stacked(Counts(4, 3))
-    one = Density(density, pronounced(density)[0], time=2.5)
+    one = Density(Laws.of(density, pronounced(density)[:1]), time=2.5)
     samples = one.sample(24, seed=0)
     flat = one.log_prob(samples)
     assert flat.shape == (24,)
@@ -337,13 +337,13 @@ def test_a_density_takes_samples_of_any_leading_shape():
 def test_samples_of_another_shape_are_refused(shape):
     density = stacked(Counts(4, 3))
     with refused("x: found shape", list(shape), "expected [..., 3]"):
-        Density(density, pronounced(density)[0], 0.0).log_prob(torch.zeros(shape))
+        Density(Laws.of(density, pronounced(density)[:1]), 0.0).log_prob(torch.zeros(shape))
 
 
 def test_fewer_than_one_sample_is_refused():
     density = stacked(Counts(4, 3))
     with refused("n: found 0", "at least 1"):
-        Density(density, pronounced(density)[0], 0.0).sample(0)
+        Density(Laws.of(density, pronounced(density)[:1]), 0.0).sample(0)
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
@@ -361,14 +361,14 @@ def test_a_fitted_density_has_the_moments_of_its_data(backbone):
         return -density.log_prob(weights, samples[batch][None]).mean(1)
 
     fit([weights], loss, TrainingSettings(steps=250, learning_rate=0.03), stacked=True)
-    mean, found = Density(density, weights[0], 0.0).moments(20_000, seed=1)
+    mean, found = Density(Laws.of(density, weights[:1]), 0.0).moments(20_000, seed=1)
     assert mean.numpy() == pytest.approx(data.mean(0), abs=0.25)
     assert found.numpy() == pytest.approx(np.cov(data.T), rel=0.2)
 
 
 def test_moments_of_one_dimension_keep_their_axes():
     density = stacked(Counts(4, 1))
-    one = Density(density, pronounced(density)[0], 0.0)
+    one = Density(Laws.of(density, pronounced(density)[:1]), 0.0)
     probabilities = one.log_prob(torch.arange(4)[:, None]).exp()
     mean, covariance = one.moments(50_000)
     expected = (probabilities * torch.arange(4)).sum()

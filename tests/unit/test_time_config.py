@@ -67,7 +67,7 @@ def test_the_kind_decides_what_a_configuration_is_checked_as() -> None:
     assert [kind_of({}), kind_of({"kind": "environments"}), kind_of({"kind": "time"}), kind_of(None)] == [
         "environments", "environments", "time", "environments",
     ]  # fmt: skip
-    assert KINDS == ("environments", "time")
+    assert KINDS == ("environments", "time", "environments-time")
 
 
 def test_every_simulator_and_every_format_is_a_source() -> None:

@@ -13,7 +13,8 @@ from weightcast.core.errors import InputError
 from weightcast.environments.config.study import Study
 from weightcast.environments.plan import check_plan
 from weightcast.evolution.config.study import TimeStudy
-from weightcast.studies import parse_any_study
+from weightcast.families.config.study import FamilyStudy
+from weightcast.studies import AnyStudy, parse_any_study
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +41,15 @@ def run(arguments: argparse.Namespace) -> None:
         from weightcast.evolution.commands.check import check_time_study
 
         subjects = check_time_study(study, arguments.config)
+    elif isinstance(study, FamilyStudy):
+        if rate is not None:
+            raise InputError(
+                f"--gpu-rate: found {rate:g}, expected none: {arguments.config} is a study of environments across time"
+            )
+        from weightcast.families.commands.check import check_family_study
+
+        table = read_environments(study.environments)
+        subjects = check_family_study(study, table, arguments.config)
     else:
         table = read_environments(study.environments)
         subjects = _check_environments(study, table, arguments.config)
@@ -69,7 +79,7 @@ def _check_environments(study: Study, table: EnvironmentTable, config: Path) -> 
 
 
 def _jobs_and_cost(
-    study: Study | TimeStudy, table: EnvironmentTable | None, arguments: argparse.Namespace
+    study: AnyStudy, table: EnvironmentTable | None, arguments: argparse.Namespace
 ) -> dict[str, list[str]]:
     """How many jobs Snakemake would run, and what they would cost."""
     from weightcast.cost.forecast import forecast

@@ -25,7 +25,7 @@ COMMANDS = {
         "weightcast.environments.commands.forecast",
         "roll generated predictors out from initial frames",
     ),
-    "evolve": ("weightcast.evolution.commands.evolve", "draw samples of an evolving distribution at any times"),
+    "evolve": ("weightcast.cli.evolve", "draw samples of an evolving distribution at any times"),
     "zoo": ("weightcast.cli.zoo", "publish the experts of a study, or begin a study from published ones"),
     "compare": ("weightcast.cli.compare", "show the methods of several finished studies side by side"),
 }

@@ -41,6 +41,14 @@ AUTOREGRESSION, TREES = "autoregression", "trees"
 OWN_PREFIX = "own-"
 """Begins the name of a regression that is fitted to the very environment's whole record."""
 FLOW_PREFIX = "flow-"
+PATH, PATH_ENSEMBLE, PATH_PARAMETERS = "path", "path" + ENSEMBLE, "path-parameters"
+"""The path of weights of an environment's most probable code, paths of several codes scored together, and the path of
+the code that the environment's parameters say."""
+TOLD_PATH, POOLED_PATH, NEAREST_PATH, ALONE = "told-parameters", "pooled-path", "nearest-path", "alone"
+"""A path that is told the true parameters, everybody's one path, that of a visible environment, and a density of the
+shown samples alone."""
+SHOWN = "-shown-"
+"""Stands between a method's name and the case of what it is shown, in a study of environments across time."""
 SEASONAL_PERSISTENCE, SEASONAL_CLIMATOLOGY = "seasonal-persistence", "seasonal-climatology"
 SKILL_FLOOR = ("persistence", "climatology", "damped-persistence", SEASONAL_PERSISTENCE, SEASONAL_CLIMATOLOGY)
 """Forecasts without any network: whoever is no better than these has no skill."""
@@ -294,6 +302,54 @@ _KNOWN = (
     ),
     Method("flow-matching", "baseline", "OT-CFM", "a vector field that moves samples, by conditional flow matching"),
     Method("last-snapshot", "baseline", "Last snapshot kept", "samples of the last snapshot seen, at a later time"),
+    Method(
+        PATH,
+        "generator",
+        "Path of the most probable code",
+        "the path of weights whose code explains the shown samples best, under the prior of visible codes",
+    ),
+    Method(
+        PATH_ENSEMBLE,
+        "generator",
+        "Ensemble of paths",
+        "paths of codes drawn from what the shown samples leave open, scored together",
+    ),
+    Method(
+        PATH_PARAMETERS,
+        "generator",
+        "Path, from parameters",
+        "the path of weights of the code that regression of visible codes says for the true parameters; no sample seen",
+    ),
+    Method(
+        POOLED_PATH,
+        "baseline",
+        "Pooled path",
+        "one path of weights, trained on all visible environments together",
+    ),
+    Method(
+        f"{NEAREST_PATH}-parameters",
+        "baseline",
+        "Nearest path, by parameters",
+        "the learned path of the visible environment whose parameters are nearest",
+    ),
+    Method(
+        f"{NEAREST_PATH}-likelihood",
+        "baseline",
+        "Nearest path, by likelihood",
+        "the learned path of the visible environment that explains the shown samples best",
+    ),
+    Method(
+        ALONE,
+        "baseline",
+        "Fitted to the shown alone",
+        "a density fitted to the last shown snapshot alone, which then stays as it is",
+    ),
+    Method(
+        TOLD_PATH,
+        "reference",
+        "Told the true parameters",
+        "one density conditioned on time and on the environment's true parameters, trained like the paths",
+    ),
     Method("sampling-floor", "reference", "Sampling floor", "independent samples of the truth itself"),
     Method("exact-law", "reference", "Exact law", "the simulated system's own law: its samples, and its density"),
 )
@@ -337,6 +393,10 @@ def method(name: str) -> Method:
     """
     if name in METHODS:
         return METHODS[name]
+    base, shown, case = name.partition(SHOWN)
+    if shown and case and base in METHODS:
+        single = METHODS[base]
+        return Method(name, single.family, f"{single.label}, shown: {case}", f"{single.description}; case '{case}'")
     if name.endswith(OBSERVED + ENSEMBLE):
         single = method(name.removesuffix(ENSEMBLE))
         return Method(
@@ -377,6 +437,11 @@ def method(name: str) -> Method:
     raise InputError(f"method: found '{name}', expected one of {known}")
 
 
+def shown_as(name: str, case: str) -> str:
+    """The name of a method that is shown samples of a new environment, in one of a study's cases."""
+    return f"{name}{SHOWN}{case}"
+
+
 def _chosen(name: str) -> str:
     """A method's name without the number of steps, where it is fine-tuned for one that nobody chose."""
     of_steps = _OF_STEPS.fullmatch(name)
@@ -385,5 +450,6 @@ def _chosen(name: str) -> str:
 
 def printing_order(name: str) -> tuple[int, str]:
     """Sort key: baselines and references as listed in ``METHODS``, then the generator's arms by name."""
-    position = list(METHODS).index(name) if name in METHODS else len(METHODS)
+    known = name.partition(SHOWN)[0]
+    position = list(METHODS).index(known) if known in METHODS else len(METHODS)
     return position, name

@@ -36,7 +36,10 @@ METRICS = (
 )
 """Metrics in the order of printing."""
 HIGHER_IS_BETTER = frozenset({"ssim"})
-NOMINAL = {"spread_skill": 1.0, "coverage_50": 0.5, "coverage_90": 0.9}
+NOMINAL = {
+    **{"spread_skill": 1.0, "coverage_50": 0.5, "coverage_90": 0.9},
+    **dict.fromkeys(("mean_coverage_90", "tail_coverage_90"), 0.9),
+}
 """Metrics that are neither to be high nor low, with what they should be: what counts is how far they are from it."""
 FEWEST_PAIRS = 6
 """With fewer pairs the two-sided signed-rank test cannot reach p = 0.05, so none is reported."""

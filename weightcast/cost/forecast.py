@@ -17,9 +17,9 @@ from weightcast.core.errors import InputError
 from weightcast.cost.jobs import PlannedJob, inputs_from, planned_jobs, producers
 from weightcast.cost.measure import Work
 from weightcast.cost.rehearsal import Part, Rehearsal
-from weightcast.environments.config.study import Study
 from weightcast.evolution.config.study import TimeStudy
-from weightcast.studies import stages_of
+from weightcast.families.config.study import FamilyStudy
+from weightcast.studies import AnyStudy, stages_of
 
 COMMON = 3
 """Stages whose start is measured."""
@@ -82,7 +82,7 @@ class Forecast:
 
 
 def forecast(
-    study: Study | TimeStudy,
+    study: AnyStudy,
     config: Path,
     table: EnvironmentTable | None,
     jobs: Sequence[PlannedJob],
@@ -98,7 +98,7 @@ def forecast(
     Args:
         study: its configuration, checked.
         config: the file it was read from.
-        table: of a study across environments.
+        table: of its environments, if it has one.
         jobs: of a complete run.
         budget: seconds for which steps of trainings are repeated; None: as many as tell enough.
         earlier: whether to use what was noted of earlier runs.
@@ -122,20 +122,25 @@ def forecast(
     return Forecast(jobs, work, left, len(jobs) - len(needed), list(found.failed.values()))
 
 
-def _part(study: Study | TimeStudy, table: EnvironmentTable | None, folder: Path) -> Part:
+def _part(study: AnyStudy, table: EnvironmentTable | None, folder: Path) -> Part:
     if isinstance(study, TimeStudy):
         from weightcast.cost.evolution import TimePart
         from weightcast.evolution.jobs import TimePlan
 
         return TimePart(TimePlan(study), folder)
+    assert table is not None
+    if isinstance(study, FamilyStudy):
+        from weightcast.cost.families import FamilyPart
+        from weightcast.families.jobs import FamilyPlan
+
+        return FamilyPart(FamilyPlan(study), table, folder)
     from weightcast.cost.environments import EnvironmentsPart
     from weightcast.environments.jobs import Plan
 
-    assert table is not None
     return EnvironmentsPart(Plan(study, table), folder)
 
 
-def _left_to_do(study: Study | TimeStudy, config: Path, jobs: Sequence[PlannedJob]) -> list[bool]:
+def _left_to_do(study: AnyStudy, config: Path, jobs: Sequence[PlannedJob]) -> list[bool]:
     if not study.results.is_dir():
         return [True] * len(jobs)
     try:

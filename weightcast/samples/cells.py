@@ -53,8 +53,13 @@ def recognised_separator(path: Path) -> Separator:
     return "comma"
 
 
-def read_cells(path: Path, separator: Separator) -> tuple[list[str], pd.DataFrame]:
+def read_cells(path: Path, separator: Separator, as_text: bool = False) -> tuple[list[str], pd.DataFrame]:
     """The header, and a column of cells for each of its names, by number; the index counts lines from the second.
+
+    Args:
+        path: the file.
+        separator: between cells.
+        as_text: whether cells stay as they are written, so that 007 keeps its zeros, and empty lines are kept.
 
     Raises:
         InputError: the file cannot be read, has no rows, or rows have more cells than the header.
@@ -85,6 +90,8 @@ def read_cells(path: Path, separator: Separator) -> tuple[list[str], pd.DataFram
                 skip_blank_lines=False,  # so that rows keep count of lines
                 low_memory=False,
                 encoding="utf-8-sig",
+                dtype=str if as_text else None,
+                keep_default_na=not as_text,
                 sep=SEPARATORS[separator],
                 compression=compression,
             )
@@ -98,7 +105,7 @@ def read_cells(path: Path, separator: Separator) -> tuple[list[str], pd.DataFram
     for position, name in enumerate(header):
         if name and name in header[:position]:
             raise InputError(f"{path}: line 1: found column {name!r} twice, expected every column once")
-    rows = rows.dropna(how="all")
+    rows = rows.fillna("") if as_text else rows.dropna(how="all")
     if rows.empty:
         raise InputError(f"{path}: found no row under the header, expected a row for each sample")
     return header, rows

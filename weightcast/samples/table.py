@@ -56,13 +56,13 @@ def read_table(path: Path, settings: Mapping[str, Any], dimensions: Sequence[str
     rows = _fulfilling(path, header, rows, chosen.condition or {})
     time_column = choose_time_column(path, [name for name in header if name], chosen.time_column)
     labels = rows[header.index(time_column)]
-    times, said = _times(path, time_column, labels, chosen.time_labels)
+    times, said = read_times(path, time_column, labels, chosen.time_labels)
     notes = list(said)
     trajectory_column = chosen.trajectory_column
     if dimensions is None:
         names, text = _numeric_columns(path, header, rows, {time_column, *(chosen.condition or {})})
         notes += text
-        numbers = {name: _numbers(path, name, rows[header.index(name)]) for name in names}
+        numbers = {name: read_numbers(path, name, rows[header.index(name)]) for name in names}
         metadata, trajectories = metadata_among(numbers, times)
         trajectory_column = trajectory_column or trajectories
         if len(metadata) == len(numbers):
@@ -81,7 +81,7 @@ def read_table(path: Path, settings: Mapping[str, Any], dimensions: Sequence[str
             if name not in header or name == time_column:
                 known = [column for column in header if column and column != time_column]
                 raise InputError(f"{path}: found no column {name!r}, expected one of {checks.listed(known)}")
-        numbers = {name: _numbers(path, name, rows[header.index(name)]) for name in dimensions}
+        numbers = {name: read_numbers(path, name, rows[header.index(name)]) for name in dimensions}
     values = np.stack(list(numbers.values()), axis=1)
     if trajectory_column is not None:
         times, values = _in_order_of_trajectories(path, header, rows, trajectory_column, times, values)
@@ -145,16 +145,25 @@ def _numeric_columns(
     return names, notes
 
 
-def _numbers(path: Path, name: str, column: pd.Series) -> NDArray[np.float64]:
+def read_numbers(path: Path, name: str, column: pd.Series) -> NDArray[np.float64]:
+    """A column of finite numbers, [row].
+
+    Raises:
+        InputError: a cell is not one; the message names its line.
+    """
     numbers = numbers_of(path, name, column)
     _check_cells(path, name, column, numbers)
     return numbers
 
 
-def _times(
+def read_times(
     path: Path, name: str, column: pd.Series, given: Mapping[str, float] | None
 ) -> tuple[NDArray[np.float64], list[str]]:
-    """Numbers, or labels that say one, and notes on what labels were taken for."""
+    """A column of times, [row]: numbers, or labels that say one; and notes on what labels were taken for.
+
+    Raises:
+        InputError: a cell is not one; the message names its line.
+    """
     numbers = numbers_of(path, name, column)
     notes: list[str] = []
     if given is not None or (np.isnan(numbers).any() and not column.isna().any()):
@@ -182,7 +191,7 @@ def _in_order_of_trajectories(
     """
     if column not in header:
         raise InputError(f"{path}: found no column {column!r} of trajectories, expected {checks.listed(header)}")
-    numbers = _numbers(path, column, rows[header.index(column)])
+    numbers = read_numbers(path, column, rows[header.index(column)])
     if not numbers_trajectories(numbers, times):
         raise InputError(
             f"{path}: column {column}: found numbers that differ between times, expected each trajectory once at every "

@@ -134,8 +134,12 @@ def _check_parameters_are_known(results: Path, stated: str) -> None:
         )
 
 
-def parse_environment(text: str) -> dict[str, float]:
+def parse_environment(text: str, option: str = "--environment") -> dict[str, float]:
     """`beta=1.1,D=0.4` -> {"beta": 1.1, "D": 0.4}.
+
+    Args:
+        text: as on the command line.
+        option: named in messages.
 
     Raises:
         InputError: it is not of that form, a value is not a finite number, or a parameter comes twice.
@@ -144,15 +148,15 @@ def parse_environment(text: str) -> dict[str, float]:
     for part in text.split(","):
         name, equals, value = (piece.strip() for piece in part.partition("="))
         if not name or not equals:
-            raise InputError(f"--environment: found {part.strip()!r}, expected NAME=NUMBER, separated by commas")
+            raise InputError(f"{option}: found {part.strip()!r}, expected NAME=NUMBER, separated by commas")
         if name in environment:
-            raise InputError(f"--environment: parameter {name!r}: found twice, expected once")
+            raise InputError(f"{option}: parameter {name!r}: found twice, expected once")
         try:
             environment[name] = float(value)
         except ValueError:
             environment[name] = math.nan
         if not math.isfinite(environment[name]):
-            raise InputError(f"--environment: parameter {name!r}: found {value!r}, expected a finite number")
+            raise InputError(f"{option}: parameter {name!r}: found {value!r}, expected a finite number")
     return environment
 
 

@@ -12,8 +12,10 @@ from weightcast.core.config.yaml_file import read_yaml
 from weightcast.core.errors import InputError
 from weightcast.core.methods import OBSERVED
 from weightcast.core.names import check_name
+from weightcast.evolution.config.density import DensitySettings
 from weightcast.evolution.config.flow import FlowSettings
 from weightcast.evolution.config.study import TimeStudy
+from weightcast.samples.settings import SnapshotSettings
 
 
 def parse_time_study(config: dict[str, Any], source: str | Path = "config") -> TimeStudy:
@@ -54,36 +56,13 @@ def _check(study: TimeStudy, source: str | Path) -> None:
     """What no single section can know."""
     check_name(study.study, "study", source)
     data, flow = study.data, study.flow
-    check_once(data.dimensions, "data.dimensions", source)
     check_once(study.anchors.kinds, "anchors.kinds", source)
     check_once(flow.seeds, "flow.seeds", source)
     check_once(study.evaluation.leave_out, "evaluation.leave_out", source)
     if min(flow.seeds) < 0:
         raise InputError(f"{source}: flow.seeds: found {min(flow.seeds)}, expected 0 or more")
-    for name in data.dimensions:
-        if not name or not name.isprintable():
-            raise InputError(f"{source}: data.dimensions: found {name!r}, expected printable names")
-    if (data.states is None) == (data.state == "counts"):
-        expected = "a number larger than any count" if data.state == "counts" else "none for a real state"
-        raise InputError(f"{source}: data.states: found {data.states}, expected {expected}")
-    if data.imported and data.file is None:
-        raise InputError(f"{source}: data.file: missing, expected your {data.source} file")
-    if not data.imported and data.file is not None:
-        raise InputError(f"{source}: data.file: found {data.file!r}, expected none: {data.source} is simulated")
-    if data.imported != (data.trajectories is None):
-        expected = "none: the file holds them" if data.imported else "how many to simulate: {train: ..., held_out: ...}"
-        found = "missing" if data.trajectories is None else f"found {data.trajectories.train} to train"
-        raise InputError(f"{source}: data.trajectories: {found}, expected {expected}")
-    if data.simulated_state not in (None, data.state):
-        what = "counts" if data.simulated_state == "counts" else "has real states"
-        raise InputError(
-            f"{source}: data.state: found {data.state!r}, expected {data.simulated_state!r}: {data.source} {what}"
-        )
-    if study.density.backbone == "transformer" and study.density.hidden % study.density.heads:
-        raise InputError(
-            f"{source}: density.heads: found {study.density.heads}, expected a divisor of density.hidden "
-            f"({study.density.hidden})"
-        )
+    check_samples(data, source)
+    check_density(study.density, source)
     for name, arm in flow.arms.items():
         check_name(name, "flow.arms", source)
         if name == "matching":  # flow-matching is a baseline
@@ -109,4 +88,44 @@ def _check(study: TimeStudy, source: str | Path) -> None:
     if study.evaluation.flow_matching and data.state == "counts":
         raise InputError(
             f"{source}: evaluation.flow_matching: found true for counts, expected false: it moves real numbers"
+        )
+
+
+def check_samples(data: SnapshotSettings, source: str | Path) -> None:
+    """Check what settings of samples must agree on among themselves.
+
+    Raises:
+        InputError: the first thing that is wrong, by file and field.
+    """
+    check_once(data.dimensions, "data.dimensions", source)
+    for name in data.dimensions:
+        if not name or not name.isprintable():
+            raise InputError(f"{source}: data.dimensions: found {name!r}, expected printable names")
+    if (data.states is None) == (data.state == "counts"):
+        expected = "a number larger than any count" if data.state == "counts" else "none for a real state"
+        raise InputError(f"{source}: data.states: found {data.states}, expected {expected}")
+    if data.imported and data.file is None:
+        raise InputError(f"{source}: data.file: missing, expected your {data.source} file")
+    if not data.imported and data.file is not None:
+        raise InputError(f"{source}: data.file: found {data.file!r}, expected none: {data.source} is simulated")
+    if data.imported != (data.trajectories is None):
+        expected = "none: the file holds them" if data.imported else "how many to simulate: {train: ..., held_out: ...}"
+        found = "missing" if data.trajectories is None else f"found {data.trajectories.train} to train"
+        raise InputError(f"{source}: data.trajectories: {found}, expected {expected}")
+    if data.simulated_state not in (None, data.state):
+        what = "counts" if data.simulated_state == "counts" else "has real states"
+        raise InputError(
+            f"{source}: data.state: found {data.state!r}, expected {data.simulated_state!r}: {data.source} {what}"
+        )
+
+
+def check_density(density: DensitySettings, source: str | Path) -> None:
+    """Check what settings of a density must agree on among themselves.
+
+    Raises:
+        InputError: attention heads do not divide the width.
+    """
+    if density.backbone == "transformer" and density.hidden % density.heads:
+        raise InputError(
+            f"{source}: density.heads: found {density.heads}, expected a divisor of density.hidden ({density.hidden})"
         )

@@ -1,0 +1,37 @@
+"""What the rules of a study of environments across time share: its plan, and what is trained. No rules here.
+
+What a map is told of an environment tells trainings apart: ``codes`` that are learned, true ``parameters``, ``nothing``.
+"""
+
+from weightcast.core.environment_table import read_environments
+from weightcast.families.config.load import check_family_table
+from weightcast.families.jobs import FamilyPlan
+from weightcast.families.memory import memory_mb
+from weightcast.families.runtime import runtime_minutes
+from weightcast.families.sources import source_files
+
+try:
+    TABLE = read_environments(STUDY.environments)
+    check_family_table(STUDY, TABLE)
+    FILES = source_files(STUDY.data, TABLE)
+except InputError as error:
+    raise SystemExit(f"weightcast: error: {error}")
+PLAN = FamilyPlan(STUDY)
+CONFIG = kept(Path(STATE, "studies"), STUDY, TABLE)
+SNAPSHOTS = str(STUDY.snapshots)
+SEEDS = STUDY.paths.seeds
+CHOSEN = ["codes"] + ["parameters"] * bool(TABLE.parameter_names)  # of these, left-out environments choose the map
+TOLD = [*CHOSEN, "nothing"]
+
+
+def families(told=TOLD, seed=SEEDS):
+    return expand(f"{RESULTS}/families/{{told}}-{{seed}}.safetensors", told=told, seed=seed)
+
+
+def choice_of(wildcards):
+    return [f"{RESULTS}/choice/{told}.yaml" for told in CHOSEN if told == wildcards.told]
+
+
+wildcard_constraints:
+    told="|".join(TOLD),
+    seed="[0-9]+",

@@ -1,0 +1,56 @@
+"""Maps from codes and times to weights: which kind, as left-out visible environments say, and one of it for each seed."""
+
+
+rule choose_map:
+    input:
+        code=code("choose_map"),
+        snapshots=SNAPSHOTS,
+        table=STUDY.environments,
+    output:
+        f"{RESULTS}/choice/{{told}}.yaml",
+    log:
+        f"{LOGS}/choice/{{told}}.log",
+    benchmark:
+        f"{BENCHMARKS}/choice/{{told}}.tsv"
+    priority: 100
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        **needs("choose_map"),
+        gpu=GPU,
+    params:
+        **job("choose_map"),
+    shell:
+        RUN
+
+
+rule train_family:
+    input:
+        code=code("train_family"),
+        snapshots=SNAPSHOTS,
+        table=STUDY.environments,
+        choice=choice_of,
+    output:
+        f"{RESULTS}/families/{{told}}-{{seed}}.safetensors",
+    log:
+        f"{LOGS}/families/{{told}}-{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/families/{{told}}-{{seed}}.tsv"
+    priority: 90
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        **needs("train_family"),
+        gpu=GPU,
+    params:
+        **job("train_family"),
+    shell:
+        RUN
+
+
+rule evolve:
+    input:
+        f"{RESULTS}/config.yaml",  # by which PathFamily.load finds its way
+        families(),

@@ -1,0 +1,180 @@
+"""Studies of environments across time: what a configuration and its table may say, and how results are summarised."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from weightcast.cli.main import main
+from weightcast.core.config.yaml_file import read_yaml
+from weightcast.core.environment_table import Environment, EnvironmentTable, read_environments
+from weightcast.core.errors import InputError
+from weightcast.core.methods import method, shown_as
+from weightcast.cost.families import FamilyPart
+from weightcast.families.config.load import check_family_table, parse_family_study
+from weightcast.families.jobs import ChooseMap, EvaluateFamily, FamilyPlan, SummariseFamily, TrainFamily
+from weightcast.families.memory import memory_mb
+from weightcast.families.runtime import runtime_minutes
+from weightcast.families.snapshots import FamilySnapshots
+from weightcast.families.summary import summarise_environments
+from weightcast.studies import parse_any_study
+
+ROOT = Path(__file__).parents[2]
+
+
+def mini(**changes) -> dict:
+    """The mini study with some keys set: paths.code=3 as ``paths__code=3``."""
+    config = read_yaml(ROOT / "tests/workflow/mini-families.yaml")
+    for keys, value in changes.items():
+        section = config
+        *folders, last = keys.split("__")
+        for folder in folders:
+            section = section.setdefault(folder, {})
+        section[last] = value
+    return config
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"study": "../away"}, "study"),
+        ({"paths__kinds": ["deep", "deep"]}, "paths.kinds"),
+        ({"paths__seeds": [-1]}, "paths.seeds: found -1"),
+        ({"paths__kind": "deep"}, "paths.kind"),
+        ({"inference__draws": 99}, "inference.draws: found 99, expected at most inference.proposals (16)"),
+        ({"evaluation__shown": {"few": {"times": [2, 1], "samples": 3}}}, "found 2 followed by 1"),
+        ({"evaluation__shown": {"a/b": {"samples": 3}}}, "evaluation.shown"),
+        ({"data__states": None}, "data.states"),
+        ({"data__file": "x.csv"}, "data.file"),
+        ({"kind": "both"}, "environments, time, environments-time"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(changes, words):
+    with pytest.raises(InputError) as found:
+        parse_any_study(mini(**changes), "study.yaml")
+    assert words in str(found.value) and "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("left_out", "logarithmic", "roles", "words"),
+    [
+        (3, [], "vvvvi", "expected to leave 2 or more"),
+        (2, [], "vvvvv", "expected one to test on"),
+        (2, ["rate"], "vvvvi", "logarithmic_parameters: found 'rate'"),
+        (2, ["birth"], "vvvvi", "expected a number above 0"),
+    ],
+)
+def test_tables_that_do_not_fit_are_refused(left_out, logarithmic, roles, words):
+    names = {"v": "visible", "i": "interpolation"}
+    rows = tuple(Environment(f"e{place}", {"birth": float(place)}, names[role]) for place, role in enumerate(roles))
+    study = parse_family_study(mini(paths__left_out=left_out, logarithmic_parameters=logarithmic))
+    with pytest.raises(InputError, match=words.replace("(", "\\(")):
+        check_family_table(study, EnvironmentTable(rows, ("birth",), Path("t.csv")))
+
+
+def test_jobs_are_told_what_they_use_and_no_more():
+    before, after = (
+        FamilyPlan(parse_family_study(mini(**changes)))
+        for changes in ({}, {"evaluation__bootstrap": 200, "paths__seeds": [0, 1, 2]})
+    )
+    assert SummariseFamily.of(before).digest != SummariseFamily.of(after).digest
+    assert ChooseMap.of(before, "codes").digest == ChooseMap.of(after, "codes").digest
+    assert TrainFamily.of(before, "codes", "1").digest == TrainFamily.of(after, "codes", "1").digest
+    assert EvaluateFamily.of(before, "1").digest == EvaluateFamily.of(after, "1").digest
+    assert TrainFamily.of(before, "codes", "1").digest != TrainFamily.of(before, "codes", "0").digest
+
+
+def test_jobs_ask_for_more_of_larger_studies():
+    small, large = (
+        FamilyPlan(parse_family_study(mini(paths__training={"steps": steps, "learning_rate": 0.1, "members": members})))
+        for steps, members in ((1000, 8), (100_000, 4096))
+    )
+    of = {"told": "codes", "seed": "0"}
+    assert memory_mb("train_family", small, of) < memory_mb("train_family", large, of)
+    assert runtime_minutes("train_family", small, of) < runtime_minutes("train_family", large, of)
+
+
+def test_summaries_take_medians_of_errors_and_means_of_what_is_held():
+    rows = [
+        {
+            "study": "s",
+            "method": name,
+            "split": "interpolation",
+            "environment": environment,
+            "seed": seed,
+            "horizon": horizon,
+            "metric": metric,
+            "value": value,
+        }
+        for name, shift in ((shown_as("path-ensemble", "few"), 0.0), ("pooled-path", 1.0))
+        for environment, base in (("a", 1.0), ("b", 2.0), ("c", 9.0))
+        for seed in (0, 1)
+        for horizon in (3, 4)
+        for metric, value in (("wasserstein", base + shift + horizon), ("mean_coverage_90", float(base < 5)))
+    ]
+    costs = pd.DataFrame(
+        [
+            {"method": name, "parameters": 5, "train_seconds": 1.0, "adapt_seconds": 0.5}
+            for name in (shown_as("path-ensemble", "few"), "pooled-path")
+        ]
+    )
+    summary = summarise_environments(pd.DataFrame(rows), costs, 200).set_index(["method", "metric"])
+
+    assert summary.loc[("pooled-path", "wasserstein"), "median"] == 2 + 1 + 3.5
+    assert summary.loc[(shown_as("path-ensemble", "few"), "mean_coverage_90"), "median"] == pytest.approx(2 / 3)
+    assert (summary["n"] == 3).all()
+    held = summary.loc[(shown_as("path-ensemble", "few"), "mean_coverage_90")]
+    assert 0 <= held["ci_low"] < 2 / 3 < held["ci_high"] <= 1
+    assert np.isfinite(summary["median"]).all()
+
+
+def test_methods_that_are_shown_something_are_known_with_their_case():
+    found = method(shown_as("nearest-path-likelihood", "20-samples"))
+    assert (found.family, found.label) == ("baseline", "Nearest path, by likelihood, shown: 20-samples")
+    with pytest.raises(InputError):
+        method("unknown-shown-few")
+    with pytest.raises(InputError):
+        method("path-shown-")
+
+
+def test_check_says_what_a_study_would_do(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    main(["check", "--config", "tests/workflow/mini-families.yaml", "--no-timing"])
+
+    said = capsys.readouterr().out
+    assert "5 visible, of which 2 are left out once to choose" in said and "1 inside, 1 outside to test on" in said
+    assert "many: 20 samples at each of 1, 2" in said
+
+
+def test_a_rehearsal_has_few_environments_and_says_how_the_rest_grows(monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT)
+    study = parse_family_study(mini())
+    plan, table = FamilyPlan(study), read_environments(study.environments)
+    part = FamilyPart(plan, table, tmp_path)
+
+    assert part.table.ids == ("a", "b", "c", "f")
+    assert list(FamilySnapshots.load(tmp_path / "snapshots.nc").environments) == ["a", "b", "c", "f"]
+    found = part.inputs(None, {"snapshots": "whole.nc", "table": "whole.csv", "choice": "kept.yaml"})
+    assert found == {
+        "snapshots": str(tmp_path / "snapshots.nc"),
+        "table": str(tmp_path / "environments.csv"),
+        "choice": "kept.yaml",
+    }
+    grows = {}
+    for stage, settings in (
+        ("choose_map", ChooseMap.of(plan, "codes")),
+        ("evaluate_family", EvaluateFamily.of(plan, "0")),
+        ("train_family", TrainFamily.of(plan, "codes", "0")),
+    ):
+        planned = SimpleNamespace(settings=lambda plan, own=settings: own, job=SimpleNamespace(stage=stage))
+        (told,) = part.told(planned)
+        grows[stage] = told.grows
+    # Two environments are left out, with a search for each of two kinds and two temperatures; one of one and one of
+    # these are rehearsed. Two unseen ones are scored, of which the part has one.
+    assert grows == {"choose_map": 2 * (2 + 2) / (2 + 1), "evaluate_family": 2, "train_family": 1}
+    gathered = part.instead(SimpleNamespace(job=SimpleNamespace(stage="gather_snapshots")))
+    assert gathered is not None and gathered.seconds > 0

@@ -1,0 +1,105 @@
+"""Codes inferred from samples, where the posterior is known: normal samples around a normal code."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from families_kit import normal_family
+
+from weightcast.core.errors import InputError
+from weightcast.families.bands import Band, mixed, mixture_log_prob
+from weightcast.families.config.inference import InferenceSettings
+from weightcast.families.inference import ShownSamples, infer_codes, log_likelihood, most_likely_visible
+
+SCALE = 0.7
+VISIBLE = [-2.0, -1.0, -0.5, 0.5, 1.0, 2.0]
+SETTINGS = InferenceSettings(starts=2, steps=120, proposals=512, draws=256)
+
+
+@pytest.fixture(scope="module")
+def family():
+    return normal_family(SCALE, VISIBLE)
+
+
+def samples(count: int, mean: float, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(mean, SCALE, size=(count, 1))
+
+
+def exact_posterior(family, values: np.ndarray, temperature: float = 1.0) -> tuple[float, float]:
+    """Mean and standard deviation of the code, by the rule for normal distributions."""
+    prior_mean, prior_variance = float(family.prior.mean), float(family.prior.factor) ** 2
+    precision = 1 / prior_variance + len(values) / (temperature * SCALE**2)
+    mean = (prior_mean / prior_variance + values.sum() / (temperature * SCALE**2)) / precision
+    return float(mean), precision**-0.5
+
+
+@pytest.mark.parametrize("temperature", [1.0, 8.0])
+def test_mode_and_draws_are_those_of_the_exact_posterior(family, temperature):
+    shown = [([1.0, 2.0], [samples(4, 1.3, 0), samples(7, 1.3, 1)]), ([3.0], [samples(3, -0.4, 2)])]
+    found = infer_codes(family, ShownSamples.of(shown), SETTINGS, 0, ["a", "b"], temperature=temperature)
+
+    for place, (_, values) in enumerate(shown):
+        mean, deviation = exact_posterior(family, np.concatenate(values), temperature)
+        draws = found.draws[place, :, 0]
+        assert float(found.mode[place, 0]) == pytest.approx(mean, abs=2e-3)
+        # Of 512 proposals, worth some 400: 0.15 deviations and 10 % are three standard errors.
+        assert float(draws.mean()) == pytest.approx(mean, abs=0.15 * deviation)
+        assert float(draws.std()) == pytest.approx(deviation, rel=0.1)
+        assert 250 < float(found.effective[place]) <= 512
+
+
+def test_padding_counts_for_nothing(family):
+    alone = ShownSamples.of([([3.0], [samples(3, -0.4, 2)])])
+    beside = ShownSamples.of([([3.0], [samples(3, -0.4, 2)]), ([1.0, 2.0], [samples(9, 0, 3), samples(2, 0, 4)])])
+    codes = torch.linspace(-1, 1, 5)[:, None]
+
+    together = log_likelihood(family, codes.expand(2, -1, -1), beside)
+    torch.testing.assert_close(log_likelihood(family, codes[None], alone)[0], together[0])
+    draws = [infer_codes(family, shown, SETTINGS, 0, keys).draws[0] for shown, keys in ((alone, ["a"]), (beside, "ab"))]
+    torch.testing.assert_close(draws[0], draws[1], atol=1e-4, rtol=1e-4)
+
+
+def test_the_likelihood_is_the_normal_one(family):
+    values = samples(6, 0.2, 5)
+    found = log_likelihood(family, torch.tensor([[[0.4]]]), ShownSamples.of([([5.0], [values])]))
+
+    expected = -0.5 * ((values - 0.4) / SCALE) ** 2 - np.log(SCALE) - 0.5 * np.log(2 * np.pi)
+    assert float(found[0, 0]) == pytest.approx(expected.sum(), abs=1e-3)
+
+
+def test_the_nearest_visible_environment_is_the_likeliest(family):
+    shown = ShownSamples.of([([1.0], [samples(50, 1.9, 6)]), ([1.0], [samples(50, -0.4, 7)])])
+    assert most_likely_visible(family, shown).tolist() == [5, 2]
+
+
+def test_the_mixture_of_an_ensemble_is_its_mean_density(family):
+    codes = torch.tensor([[-1.0], [0.0], [2.0]])
+    values = torch.linspace(-3, 3, 7, dtype=torch.double)[:, None]
+    found = mixture_log_prob(family, 4.0, codes, values).exp()
+
+    normal = torch.distributions.Normal(codes[:, 0].double(), SCALE)
+    torch.testing.assert_close(found.double(), normal.log_prob(values).exp().mean(1), atol=1e-5, rtol=1e-4)
+
+
+def test_mixed_samples_are_as_evenly_of_all_members_as_can_be():
+    members = np.arange(3.0)[:, None, None, None] * np.ones((3, 2, 4, 1))  # draw, time, sample, dimension
+    drawn = mixed(members, 7)
+
+    assert drawn.shape == (2, 7, 1)
+    assert sorted(np.bincount(drawn[0, :, 0].astype(int)).tolist()) == [2, 2, 3]
+
+
+def test_a_band_holds_nine_tenths():
+    values = np.linspace(0, 1, 1001)[:, None]
+    band = Band.of(values)
+
+    assert band.low[0] == pytest.approx(0.05) and band.median[0] == pytest.approx(0.5)
+    assert band.holds(np.array([0.94])).all() and not band.holds(np.array([0.96])).any()
+
+
+def test_environments_without_samples_are_refused():
+    with pytest.raises(InputError, match="expected one or more"):
+        ShownSamples.of([([], [])])
+    with pytest.raises(InputError, match="expected one or more"):
+        ShownSamples.of([([1.0], [np.zeros((0, 1))])])

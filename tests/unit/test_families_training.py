@@ -1,0 +1,203 @@
+"""A family of paths that is trained on births and deaths, against the exact law: Poisson and binomial counts."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from families_kit import birth_death_settings, trained_birth_death
+
+from weightcast.cli.main import main
+from weightcast.core.errors import InputError
+from weightcast.core.run import Run
+from weightcast.families.code_regression import prior_of_parameters
+from weightcast.families.config.inference import InferenceSettings
+from weightcast.families.path_map import PathMap
+from weightcast.families.public import PathFamily
+from weightcast.families.snapshots import FamilySnapshots
+from weightcast.families.trained_family import TrainedFamily
+from weightcast.families.training import SeenSamples
+from weightcast.systems.birth_death import birth_death
+
+SETTINGS = InferenceSettings(starts=4, steps=100, proposals=128, draws=16)
+SHOWN = (2, 4)
+"""Positions of the times 1.4 and 2.8, at which visible environments have snapshots."""
+LATER = [3.5, 4.2]
+"""After what is shown; 3.5 is the time of no visible snapshot."""
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return trained_birth_death()
+
+
+@pytest.fixture(scope="module")
+def law(trained):
+    """The law of the environment that no training has seen, as two early snapshots of 100 samples tell it."""
+    family, snapshots, _ = trained
+    new = snapshots.environments["new"]
+    shown = {float(new.times[place]): new.train[place][:100] for place in SHOWN}
+    return PathFamily(dataclasses.replace(family, metadata={"dimensions": ["X"]}), SETTINGS).infer(shown)
+
+
+@pytest.fixture
+def results(trained, tmp_path: Path) -> Path:
+    """A study's folder, as far as `evolve` reads it."""
+    config = {
+        "study": "births",
+        "kind": "environments-time",
+        "environments": "births.csv",
+        "data": birth_death_settings().model_dump(mode="json"),
+        "paths": {"seeds": [0], "training": {"steps": 1, "learning_rate": 0.01}},
+        "inference": SETTINGS.model_dump(mode="json"),
+        "evaluation": {"shown": {"two": {"samples": 20}}},
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    metadata = {"dimensions": ["X"], "seed": 0, "seconds": 1.0}
+    dataclasses.replace(trained[0], metadata=metadata).save(tmp_path / "families/codes-0.safetensors")
+    return tmp_path
+
+
+def exact(birth: float = 9.0):
+    law = birth_death(birth=birth, death=0.8, molecules=12, horizon=4.2).law
+    assert law is not None
+    return law
+
+
+def test_means_and_variances_of_a_new_environment_are_those_of_its_law(law):
+    drawn = law.members(LATER, 500)
+    for place, time in enumerate(LATER):
+        # A twentieth of the mean is half of the distance to the next visible rate of births.
+        assert drawn[:, place].mean() == pytest.approx(exact().mean(time)[0], rel=0.06)
+        assert law.sample([time], 4000)[0].var() == pytest.approx(exact().variance(time)[0], rel=0.25)
+
+
+def test_the_law_at_a_time_is_a_probability_that_is_near_the_exact_one(law):
+    counts = np.arange(40.0)[:, None]
+    found = np.exp(law.log_prob(counts, 3.5))
+
+    assert found.sum() == pytest.approx(1.0, abs=1e-4)
+    distance = 0.5 * np.abs(found - np.exp(exact().log_prob(counts, 3.5))).sum()
+    assert distance < 0.1  # the law of the visible rate 10 has 0.15, the one of 12 has 0.40
+
+
+def test_bands_hold_the_truth_and_more_samples_make_them_narrower(trained, law):
+    family, snapshots, _ = trained
+    new = snapshots.environments["new"]
+    few = {float(new.times[place]): new.train[place][:5] for place in SHOWN}
+    wide = PathFamily(dataclasses.replace(family, metadata={"dimensions": ["X"]}), SETTINGS).infer(few)
+
+    width = [(band.high - band.low).mean() for band in (one.mean_band(LATER, 300) for one in (wide, law))]
+    assert width[0] > 1.5 * width[1]
+    band = wide.mean_band(LATER, 300)
+    assert band.holds(np.stack([exact().mean(time) for time in LATER])).all()
+    tail = wide.tail_band(LATER, [14.0], 300)
+    assert tail.holds(np.stack([exact().exceedance(14, time) for time in LATER])).all()
+
+
+def test_parameters_say_the_code_as_well(trained):
+    family, _, _ = trained
+    scaled = family.scaling.apply(np.array([[9.0]]))
+    prior = prior_of_parameters(family, scaled)[0]
+    times = torch.tensor([3.5], dtype=torch.double)
+    drawn = family.density.sample(family.weights(times, prior.mean[None]), 4000, 0)
+
+    assert float(drawn.mean()) == pytest.approx(exact().mean(3.5)[0], rel=0.06)
+    told = PathFamily(dataclasses.replace(family, metadata={"dimensions": ["X"]}), SETTINGS)
+    samples = told.infer(parameters={"birth": 9.0}).sample([3.5], 4000)
+    assert samples.mean() == pytest.approx(exact().mean(3.5)[0], rel=0.1)
+
+
+def test_a_family_is_the_same_after_it_was_written(trained, tmp_path):
+    family = trained[0]
+    family.save(tmp_path / "family.safetensors")
+    read = TrainedFamily.load(tmp_path / "family.safetensors")
+
+    times, codes = torch.tensor([0.7, 3.5], dtype=torch.double), family.codes[:2]
+    assert torch.equal(read.weights(times, codes), family.weights(times, codes))
+    assert (read.ids, read.told, read.first, read.last) == (family.ids, "codes", 0.0, 4.2)
+    assert torch.equal(read.prior.factor, family.prior.factor)
+
+
+@pytest.mark.parametrize("kind", ["low-rank", "deep"])
+def test_weights_are_linear_in_the_code_where_the_map_is(kind):
+    with Run().initialised(0):
+        path_map = PathMap(11, 3, kind, 4, 8)
+        path_map.begin(torch.arange(11.0), 1.0)
+    first, second = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(1))
+    times = torch.linspace(-1, 1, 5)
+    halfway = path_map(times, 0.5 * first + 0.5 * second)
+    mean = 0.5 * path_map(times, first) + 0.5 * path_map(times, second)
+
+    assert halfway.shape == (5, 11)
+    assert torch.allclose(halfway, mean, atol=1e-5) == (kind == "low-rank")
+    again = PathMap(**path_map.describe())
+    again.load_state_dict(path_map.state_dict())
+    assert torch.equal(again(times, first), path_map(times, first))
+
+
+def test_snapshots_are_drawn_by_environment_and_rows_from_their_own_snapshot(trained):
+    _, snapshots, _ = trained
+    one = snapshots.environments["a"]
+    sparse = dataclasses.replace(one, observed=np.arange(7) == 4, train=tuple(part[:3] for part in one.train))
+    family = FamilySnapshots({"a": sparse, "f": snapshots.environments["f"]}, ("X",), 40)
+    seen = SeenSamples.of(family, ["a", "f"])
+    environments, times, values = seen.draw(2000, 5, 0)
+
+    assert float((environments == 0).float().mean()) == pytest.approx(0.5, abs=0.05)  # though it has one snapshot of 5
+    assert set(times[environments == 0].tolist()) == {one.times[4]}
+    assert set(values[environments == 0].unique().tolist()) <= set(one.train[4][:3, 0])
+    assert set(times[environments == 1].tolist()) == set(one.times[::2])
+
+
+def test_evolve_writes_samples_and_bands_of_a_new_environment(results, trained, capsys):
+    new = trained[1].environments["new"]
+    rows = [f"{new.times[place]},{value:g}" for place in SHOWN for value in new.train[place][:30, 0]]
+    (results / "new.csv").write_text("\n".join(["time,X", *rows]))
+    command = ["evolve", str(results), "--snapshots", str(results / "new.csv"), "--times", "0:4.2:0.7", "-n", "50"]
+    main([*command, "-o", str(results / "out.csv"), "--bands", str(results / "bands.csv")])
+
+    out = np.genfromtxt(results / "out.csv", delimiter=",", names=True)
+    assert len(out) == 7 * 50 and set(np.round(out["time"], 9)) == set(np.round(np.arange(7) * 0.7, 9))
+    bands = np.genfromtxt(results / "bands.csv", delimiter=",", names=True)
+    assert (bands["low"] <= bands["median"]).all() and (bands["median"] <= bands["high"]).all()
+    assert "an ensemble of 16 paths" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--times", "0,1"], "--snapshots: missing"),
+        (["--times", "0,5", "--parameters", "birth=9"], "from 0 to 4.2"),
+        (["--times", "0,1", "--parameters", "rate=9"], "'rate': unknown, expected birth"),
+        (["--times", "0,1", "--parameters", "birth=9", "--arm", "cde"], "--arm: found cde, expected none"),
+        (["--times", "0,1", "--parameters", "birth=9", "--extrapolate"], "--extrapolate: found it, expected none"),
+        (["--times", "0,1", "--snapshots", "late.csv"], "late.csv: time: found 9"),
+        (["--times", "0,1", "--snapshots", "many.csv"], "whole numbers from 0 to 39"),
+    ],
+)
+def test_evolve_refuses_what_it_cannot_do(results, monkeypatch, capsys, arguments, words):
+    monkeypatch.chdir(results)
+    Path("late.csv").write_text("time,X\n1,3\n9,4\n")
+    Path("many.csv").write_text("time,X\n1,3\n2,40\n")
+    with pytest.raises(SystemExit) as ended:
+        main(["evolve", str(results), *arguments, "-o", "out.csv"])
+
+    assert ended.value.code == 1
+    said = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert len(said) == 1 and words in said[0]
+    assert not Path("out.csv").exists()
+
+
+def test_samples_of_another_shape_are_refused(trained):
+    family = PathFamily(dataclasses.replace(trained[0], metadata={"dimensions": ["X"]}), SETTINGS)
+    with pytest.raises(InputError, match="expected \\(samples, 1\\)"):
+        family.infer({1.0: np.zeros((3, 2))})
+    with pytest.raises(InputError, match="neither samples nor parameters"):
+        family.infer()
+    with pytest.raises(InputError, match="expected one of a, b"):
+        family.environment("z")

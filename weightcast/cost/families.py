@@ -1,0 +1,67 @@
+"""The part of a study of environments across time that is rehearsed: one unseen environment, and few visible ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from weightcast.core.environment_table import EnvironmentTable
+from weightcast.cost.jobs import PlannedJob
+from weightcast.cost.measure import Work, processor_seconds
+from weightcast.cost.rehearsal import Fewer, Told
+from weightcast.families.gathering import import_family, simulate_family
+from weightcast.families.jobs import ChooseMap, EvaluateFamily, FamilyPlan
+from weightcast.families.snapshots import FamilySnapshots
+
+VISIBLE = 3
+"""Visible environments of the part. A step of a training takes as long with few as with many."""
+
+
+class FamilyPart:
+    """Few environments of the study, with all samples that they have.
+
+    Attributes:
+        plan: of the study.
+        table: the part's own.
+    """
+
+    def __init__(self, plan: FamilyPlan, table: EnvironmentTable, folder: Path) -> None:
+        self.plan, self._whole = plan, table
+        chosen = (*table.visible[:VISIBLE], table.unseen[0])
+        self.table = EnvironmentTable(chosen, table.parameter_names, folder / "environments.csv")
+        self.table.save(self.table.path)
+        found: list[FamilySnapshots] = []
+        study = plan.study
+        gather = import_family if study.data.imported else simulate_family
+        seconds = processor_seconds(lambda: found.append(gather(study.data, self.table, study.seed)))
+        self._gathering = seconds * len(table) / len(self.table)
+        self._snapshots = folder / "snapshots.nc"
+        found[0].save(self._snapshots)
+
+    def told(self, planned: PlannedJob) -> list[Told]:
+        settings = planned.settings(self.plan)
+        if isinstance(settings, EvaluateFamily):
+            return [Told(settings, len(self._whole.unseen))]
+        if isinstance(settings, ChooseMap):
+            # One environment is left out and one temperature tried: what is searched and drawn grows with both. One
+            # search for each kind of map stands beside those at the temperatures.
+            paths = settings.paths.model_copy(update={"left_out": 1})
+            inference = settings.inference.model_copy(update={"temperatures": settings.inference.temperatures[:1]})
+            kinds, temperatures = len(paths.kinds), len(settings.inference.temperatures)
+            grows = settings.paths.left_out * (kinds + temperatures) / (kinds + 1)
+            return [Told(settings.model_copy(update={"paths": paths, "inference": inference}), grows)]
+        return [Told(settings)]
+
+    def fewer(self, planned: PlannedJob, told: Told, inputs: Mapping[str, str | list[str]]) -> Fewer | None:
+        return None  # what does not grow with environments, a job's start, is counted apart
+
+    def instead(self, planned: PlannedJob) -> Work | None:
+        return Work(self._gathering) if planned.job.stage == "gather_snapshots" else None
+
+    def inputs(self, planned: PlannedJob, found: dict[str, Any]) -> Mapping[str, str | list[str]]:
+        own = {"snapshots": str(self._snapshots), "table": str(self.table.path)}
+        return found | {name: path for name, path in own.items() if name in found}
+
+    def keep(self, planned: PlannedJob, outputs: Mapping[str, Path]) -> None:
+        """Nothing more is needed."""

@@ -1,0 +1,28 @@
+"""The section ``inference``: how the code of a new environment is found, and what its samples leave open."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from weightcast.core.config.settings import Settings
+
+
+class InferenceSettings(Settings):
+    widened: float = Field(default=1.25, gt=0)
+    """What standard deviations of the visible codes are multiplied with in the prior: more than 1, since environments
+    are asked for that lie outside of what was visible."""
+    starts: int = Field(default=4, ge=1)
+    """Codes that a search begins at: the prior's mean, and the most probable ones of visible environments."""
+    steps: int = Field(default=80, ge=1)
+    """Steps of a search."""
+    learning_rate: float = Field(default=0.15, gt=0)
+    """Of a search, in standard deviations of the prior."""
+    proposals: int = Field(default=256, ge=2)
+    """Codes drawn around the solutions, from which those of the ensemble are drawn by their probability."""
+    draws: int = Field(default=32, ge=2)
+    """Codes of an ensemble."""
+    temperatures: list[Annotated[float, Field(gt=0)]] = Field(default=[1, 2, 4, 8, 16], min_length=1)
+    """What the likelihood of a new environment's samples may be divided by. Left-out visible environments choose: the
+    one whose 90 % bands hold nearest to 90 %."""

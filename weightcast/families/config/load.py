@@ -1,0 +1,88 @@
+"""Checking the configuration of a study of environments across time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from weightcast.core.config.messages import check_once, first_line
+from weightcast.core.environment_table import EnvironmentTable
+from weightcast.core.errors import InputError
+from weightcast.core.names import check_name
+from weightcast.evolution.config.load import check_density, check_samples
+from weightcast.families.config.study import FamilyStudy
+
+
+def parse_family_study(config: dict[str, Any], source: str | Path = "config") -> FamilyStudy:
+    """Check a configuration.
+
+    Args:
+        config: as loaded from YAML (or by Snakemake, overlays applied).
+        source: named in the messages.
+
+    Raises:
+        InputError: the first thing that is wrong, by file and field.
+    """
+    if not isinstance(config, dict):
+        raise InputError(f"{source}: found {type(config).__name__}, expected a mapping of settings")
+    try:
+        study = FamilyStudy.model_validate(config)
+    except ValidationError as error:
+        raise InputError(first_line(error, source, FamilyStudy)) from None
+    _check(study, source)
+    return study
+
+
+def check_family_table(study: FamilyStudy, table: EnvironmentTable, source: str | Path = "config") -> None:
+    """What a configuration and its table must agree on.
+
+    Raises:
+        InputError: too few visible environments, no unseen one, or a logarithm of a parameter that has none.
+    """
+    visible = len(table.visible)
+    if visible < study.paths.left_out + 2:
+        raise InputError(
+            f"{source}: paths.left_out: found {study.paths.left_out} of {visible} visible environments, expected to "
+            "leave 2 or more to train on"
+        )
+    if not table.unseen:
+        raise InputError(f"{table.path}: column role: found visible environments alone, expected one to test on")
+    for name in study.logarithmic_parameters:
+        if name not in table.parameter_names:
+            known = ", ".join(table.parameter_names) or "none"
+            raise InputError(f"{source}: logarithmic_parameters: found {name!r}, expected some of {known}")
+        for environment in table:
+            if environment.parameters[name] <= 0:
+                raise InputError(
+                    f"{table.path}: {environment.id}, column {name}: found {environment.parameters[name]:g}, expected "
+                    "a number above 0, which has a logarithm"
+                )
+
+
+def _check(study: FamilyStudy, source: str | Path) -> None:
+    """What no single section can know."""
+    check_name(study.study, "study", source)
+    check_samples(study.data, source)
+    check_density(study.density, source)
+    check_once(study.paths.kinds, "paths.kinds", source)
+    check_once(study.paths.seeds, "paths.seeds", source)
+    check_once(study.logarithmic_parameters, "logarithmic_parameters", source)
+    if min(study.paths.seeds) < 0:
+        raise InputError(f"{source}: paths.seeds: found {min(study.paths.seeds)}, expected 0 or more")
+    for name, shown in study.evaluation.shown.items():
+        check_name(name, "evaluation.shown", source)
+        _check_increasing(shown.times, f"evaluation.shown.{name}.times", source)
+    _check_increasing(study.evaluation.times, "evaluation.times", source)
+    if study.inference.draws > study.inference.proposals:
+        raise InputError(
+            f"{source}: inference.draws: found {study.inference.draws}, expected at most inference.proposals "
+            f"({study.inference.proposals})"
+        )
+
+
+def _check_increasing(times: list[float] | None, field: str, source: str | Path) -> None:
+    for first, second in zip(times or [], (times or [])[1:], strict=False):
+        if not first < second:
+            raise InputError(f"{source}: {field}: found {first:g} followed by {second:g}, expected increasing times")

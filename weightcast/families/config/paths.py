@@ -1,0 +1,42 @@
+"""The section ``paths``: the map from an environment's code and a time to the weights of its density."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from weightcast.core.config.settings import WIDEST, Settings
+from weightcast.core.config.training import TrainingSettings
+
+MapKind = Literal["low-rank", "deep"]
+
+
+class PathTraining(TrainingSettings):
+    """Training of a map and of the codes together, by the likelihood of visible samples."""
+
+    members: int = Field(default=64, ge=1)
+    """Densities in a step: of environments, each at one of its snapshots, drawn at random."""
+    batch: int = Field(default=24, ge=1)
+    """Samples of each density in a step."""
+
+
+class PathSettings(Settings):
+    kinds: list[MapKind] = Field(default=["low-rank", "deep"], min_length=1)
+    """Maps that are tried, of which left-out visible environments choose one. ``low-rank``: weights are linear in the
+    code, with coefficients that depend on time; ``deep``: a network of code and time. Either reaches the weights
+    through ``rank`` directions."""
+    code: int = Field(default=4, ge=1, le=32)
+    """Numbers of a code: what one environment may differ in from another."""
+    rank: int = Field(default=32, ge=1, le=4096)
+    """Directions in the space of weights that the map moves in."""
+    width: int = Field(default=64, ge=1, le=WIDEST)
+    """Width of the map's two hidden layers."""
+    code_penalty: float = Field(default=1.0, ge=0)
+    """Weight of the standard normal prior of codes in training, beside the likelihood of all samples."""
+    left_out: int = Field(default=6, ge=1)
+    """Visible environments that choose the map and the temperature; a map is trained once without them."""
+    seeds: list[int] = Field(default=[0, 1, 2], min_length=1)
+    """Maps and codes are trained once for each; 0 or more, since files are named by them."""
+    training: PathTraining
+    """Training of every map, those that are only tried included."""

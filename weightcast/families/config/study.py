@@ -1,0 +1,48 @@
+"""A study of environments across time: every section together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from weightcast.core.config.device import AccelerationSettings, DeviceName
+from weightcast.core.config.settings import Settings
+from weightcast.evolution.config.density import DensitySettings
+from weightcast.families.config.evaluation import FamilyEvaluationSettings
+from weightcast.families.config.inference import InferenceSettings
+from weightcast.families.config.paths import PathSettings
+from weightcast.samples.settings import SnapshotSettings
+
+
+class FamilyStudy(Settings):
+    """A study of environments across time."""
+
+    study: str
+    """Name of the study: results go to results/<study>, samples to data/<study>."""
+    kind: Literal["environments-time"]
+    """Which axes weights are modelled along: both."""
+    seed: int = Field(default=0, ge=0)
+    """Every random number of the study derives from this seed."""
+    environments: str
+    """Table: id, role (visible, interpolation, extrapolation), and a column for each parameter, if any is known."""
+    logarithmic_parameters: list[str] = Field(default=[])
+    """Parameters whose ratio counts, not their difference."""
+    data: SnapshotSettings
+    density: DensitySettings = DensitySettings()
+    paths: PathSettings
+    inference: InferenceSettings = InferenceSettings()
+    evaluation: FamilyEvaluationSettings
+    device: DeviceName = "auto"
+    acceleration: AccelerationSettings = AccelerationSettings()
+    """Less exact arithmetic and compiled steps."""
+
+    @property
+    def results(self) -> Path:
+        return Path("results") / self.study
+
+    @property
+    def snapshots(self) -> Path:
+        """The pipeline's copy of the samples of all environments."""
+        return Path("data") / self.study / "snapshots.nc"

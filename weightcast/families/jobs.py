@@ -1,0 +1,173 @@
+"""What every job of a study of environments across time is told: the slice of the configuration that it uses.
+
+A slice is compared by value, so an edit reruns the jobs that use what was edited and no others. Only light modules are
+imported: Snakemake reads this file in every process that it starts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from weightcast.core.job import StageSettings
+from weightcast.evolution.config.density import DensitySettings
+from weightcast.families.config.evaluation import FamilyEvaluationSettings
+from weightcast.families.config.inference import InferenceSettings
+from weightcast.families.config.paths import PathSettings
+from weightcast.families.config.study import FamilyStudy
+from weightcast.samples.settings import SnapshotSettings
+
+CODES, PARAMETERS, NOTHING = "codes", "parameters", "nothing"
+"""What a map may be told of an environment."""
+
+
+@dataclass(frozen=True)
+class FamilyPlan:
+    """A study of environments across time, from which every job's settings are cut.
+
+    Attributes:
+        study: the configuration.
+    """
+
+    study: FamilyStudy
+
+    @property
+    def results(self) -> Path:
+        """Folder of the study's results."""
+        return self.study.results
+
+
+class ResolveFamilyConfig(StageSettings):
+    """The whole configuration, defaults and overlays applied."""
+
+    config: dict[str, Any]
+
+    @classmethod
+    def of(cls, plan: FamilyPlan) -> ResolveFamilyConfig:
+        return cls(config=plan.study.model_dump(mode="json"))
+
+
+class GatherSnapshots(StageSettings):
+    """Samples of all environments, simulated or from files."""
+
+    data: SnapshotSettings
+    seed: int
+
+    @classmethod
+    def of(cls, plan: FamilyPlan) -> GatherSnapshots:
+        return cls(data=plan.study.data, seed=plan.study.seed)
+
+
+class ChooseMap(StageSettings):
+    """Maps that are told something of an environment, tried on visible environments that they are trained without."""
+
+    study: str
+    told: str
+    logarithmic: list[str]
+    density: DensitySettings
+    paths: PathSettings
+    inference: InferenceSettings
+    evaluation: FamilyEvaluationSettings
+    seed: int
+
+    @classmethod
+    def of(cls, plan: FamilyPlan, told: str) -> ChooseMap:
+        study = plan.study
+        return cls(
+            study=study.study,
+            told=told,
+            logarithmic=study.logarithmic_parameters,
+            density=study.density,
+            paths=study.paths.model_copy(update={"seeds": [0]}),
+            inference=study.inference,
+            evaluation=_scoring(study.evaluation),
+            seed=study.seed,
+        )
+
+
+class TrainFamily(StageSettings):
+    """A map and its codes, of one seed, on all visible environments."""
+
+    told: str
+    logarithmic: list[str]
+    density: DensitySettings
+    paths: PathSettings
+    widened: float
+    seed: int
+    family_seed: int
+
+    @classmethod
+    def of(cls, plan: FamilyPlan, told: str, seed: str) -> TrainFamily:
+        study = plan.study
+        return cls(
+            told=told,
+            logarithmic=study.logarithmic_parameters,
+            density=study.density,
+            paths=study.paths.model_copy(update={"seeds": [int(seed)]}),
+            widened=study.inference.widened,
+            seed=study.seed,
+            family_seed=int(seed),
+        )
+
+
+class EvaluateFamily(StageSettings):
+    """All methods of one seed, in every case."""
+
+    study: str
+    inference: InferenceSettings
+    evaluation: FamilyEvaluationSettings
+    seed: int
+    family_seed: int
+    system: str | None
+    system_settings: dict[str, Any]
+
+    @classmethod
+    def of(cls, plan: FamilyPlan, seed: str) -> EvaluateFamily:
+        study = plan.study
+        simulated = not study.data.imported
+        return cls(
+            study=study.study,
+            inference=study.inference,
+            evaluation=_scoring(study.evaluation),
+            seed=study.seed,
+            family_seed=int(seed),
+            system=study.data.source if simulated else None,
+            system_settings=study.data.settings if simulated else {},
+        )
+
+
+class SummariseFamily(StageSettings):
+    """The tables of results."""
+
+    bootstrap: int
+
+    @classmethod
+    def of(cls, plan: FamilyPlan) -> SummariseFamily:
+        return cls(bootstrap=plan.study.evaluation.bootstrap)
+
+
+class WriteFamilyReport(StageSettings):
+    """The report needs no settings: it reads the study's results."""
+
+    @classmethod
+    def of(cls, plan: FamilyPlan) -> WriteFamilyReport:
+        return cls()
+
+
+def _scoring(evaluation: FamilyEvaluationSettings) -> FamilyEvaluationSettings:
+    """What decides scores in an evaluation: not how they are summarised."""
+    return evaluation.model_copy(update={"bootstrap": FamilyEvaluationSettings.model_fields["bootstrap"].default})
+
+
+STAGES = "weightcast.families.stages"
+JOBS: dict[str, type[StageSettings]] = {
+    "resolve_family_config": ResolveFamilyConfig,
+    "gather_snapshots": GatherSnapshots,
+    "choose_map": ChooseMap,
+    "train_family": TrainFamily,
+    "evaluate_family": EvaluateFamily,
+    "summarise_family": SummariseFamily,
+    "write_family_report": WriteFamilyReport,
+}
+"""Every stage of a study of environments across time; the stage itself is in the module of its name."""

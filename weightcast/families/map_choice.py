@@ -1,0 +1,51 @@
+"""What left-out visible environments chose: the kind of map, and how far the likelihood of samples is believed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from weightcast.core.config.yaml_file import read_yaml
+from weightcast.core.errors import InputError
+from weightcast.core.outputs import YamlFile
+from weightcast.families.config.paths import MapKind
+
+
+@dataclass(frozen=True)
+class MapChoice:
+    """A choice, and what it rests on.
+
+    Attributes:
+        kind: of the map.
+        temperature: what the likelihood of a new environment's samples is divided by.
+        left_out: ids of the environments that chose.
+        errors: negative log-likelihood of their held-out samples, by kind of map.
+        coverage: share of their means and tails that 90 % bands hold, by temperature; empty where no code is inferred.
+        seconds: that the trainings took.
+    """
+
+    kind: MapKind
+    temperature: float
+    left_out: list[str]
+    errors: dict[str, float]
+    coverage: dict[str, float]
+    seconds: float
+
+    def save(self, path: Path) -> None:
+        """Write as YAML."""
+        YamlFile(asdict(self)).save(path)
+
+    @classmethod
+    def load(cls, path: Path) -> MapChoice:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            InputError: the file is missing or not of this form.
+        """
+        stored: Any = read_yaml(path)
+        if not isinstance(stored, dict) or set(stored) != set(cls.__dataclass_fields__):
+            raise InputError(f"{path}: expected the keys {', '.join(cls.__dataclass_fields__)}")
+        if stored["kind"] not in get_args(MapKind):
+            raise InputError(f"{path}: kind: found {stored['kind']!r}, expected one of {', '.join(get_args(MapKind))}")
+        return cls(**stored)

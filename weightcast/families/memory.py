@@ -1,0 +1,65 @@
+"""How much memory the jobs of a study of environments across time ask for, computed from the study's sizes.
+
+Only light modules are imported: Snakemake reads this file in every process that it starts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from weightcast.evolution.memory import DRAWN_MB, LIBRARIES_MB, MARGIN, MEGABYTE
+from weightcast.families.jobs import FamilyPlan
+
+ENVIRONMENTS, TIMES, SAMPLES = 100, 101, 2000
+"""Taken for the sizes of files whose contents the configuration does not know."""
+INFERRED_MB = 300
+"""Of likelihoods of codes (weightcast.families.inference.AT_ONCE), with what is kept for a gradient."""
+
+
+def memory_mb(stage: str, plan: FamilyPlan, of: Mapping[str, str]) -> int:
+    """Megabytes that a job of a stage needs, with a margin.
+
+    Args:
+        stage: its name.
+        plan: of the study.
+        of: the job's wildcards.
+    """
+    own = _samples_bytes(plan)
+    if stage in ("choose_map", "train_family"):
+        own += _training_bytes(plan)
+    if stage in ("choose_map", "evaluate_family"):
+        own += (DRAWN_MB + INFERRED_MB) * MEGABYTE + 4 * 8.0 * plan.study.evaluation.samples**2
+    return math.ceil(MARGIN * (LIBRARIES_MB + own / MEGABYTE))
+
+
+def step_numbers(plan: FamilyPlan) -> float:
+    """What a step of a training keeps for its gradient: outputs and states of densities, and their weights."""
+    density, data, paths = plan.study.density, plan.study.data, plan.study.paths
+    outputs = data.states or 3 * density.components
+    hidden = density.layers * density.hidden * (12 if density.backbone == "gru" else 24)
+    samples = paths.training.members * paths.training.batch
+    return samples * len(data.dimensions) * (4 * outputs + hidden) + 4 * paths.training.members * _weights(plan)
+
+
+def _weights(plan: FamilyPlan) -> float:
+    """Weights of one density, roughly."""
+    density, data = plan.study.density, plan.study.data
+    layer = (6 if density.backbone == "gru" else 12) * density.hidden**2
+    outputs = data.states or 3 * density.components
+    return density.layers * layer + density.hidden * (outputs + 16 + len(data.dimensions))
+
+
+def _training_bytes(plan: FamilyPlan) -> float:
+    """A step, and the map with what the optimiser keeps of it."""
+    paths = plan.study.paths
+    network = paths.width * (paths.width + paths.rank * (1 + paths.code))
+    return 4.0 * (step_numbers(plan) + 6 * (paths.rank * _weights(plan) + network))
+
+
+def _samples_bytes(plan: FamilyPlan) -> float:
+    """All samples as they are read, in double precision, and copies of them."""
+    data = plan.study.data
+    known = data.trajectories
+    samples, times = (SAMPLES, TIMES) if known is None else (known.train + known.held_out, known.times)
+    return 3.0 * 8 * ENVIRONMENTS * samples * times * len(data.dimensions)

@@ -1,0 +1,244 @@
+"""A finished study of environments across time in Python: the evolving law of an environment that nobody has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from weightcast.core.config.yaml_file import read_yaml
+from weightcast.core.device import choose_device
+from weightcast.core.draws import Draws
+from weightcast.core.errors import InputError
+from weightcast.environments.code_priors import CodePrior
+from weightcast.evolution.density import Density, Laws
+from weightcast.families.bands import Band, ensemble_samples, mixed, mixture_log_prob
+from weightcast.families.code_regression import prior_of_parameters
+from weightcast.families.config.inference import InferenceSettings
+from weightcast.families.config.load import parse_family_study
+from weightcast.families.inference import ShownSamples, infer_codes
+from weightcast.families.trained_family import TrainedFamily
+
+KEY = "asked"
+"""What tells the environment that is asked for from others, in seeds of its draws."""
+
+
+class PathFamily:
+    """Paths of weights of a family of environments, from which that of a new one is inferred.
+
+    Attributes:
+        family: trained.
+        inference: settings of the search for a code, and of the ensemble.
+        dimensions: names of the dimensions of the state.
+    """
+
+    def __init__(self, family: TrainedFamily, inference: InferenceSettings) -> None:
+        self.family, self.inference = family, inference
+        self.dimensions: list[str] = list(family.metadata["dimensions"])
+
+    @classmethod
+    def load(cls, results: str | Path, seed: int | None = None, device: torch.device | str = "cpu") -> PathFamily:
+        """Read what a study has trained.
+
+        Args:
+            results: the study's folder, ``results/<study>``.
+            seed: which of its seeds; the first if None.
+            device: where it computes: ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:<number>``.
+
+        Raises:
+            InputError: there is none, its file cannot be used, or there is no such device.
+        """
+        config = Path(results) / "config.yaml"
+        if not config.is_file():
+            raise InputError(f"{config}: no such file, expected the folder of a study that has been run")
+        study = parse_family_study(read_yaml(config), config)
+        seed = study.paths.seeds[0] if seed is None else seed
+        if seed not in study.paths.seeds:
+            raise InputError(f"{config}: paths.seeds: found no seed {seed}, expected one of {study.paths.seeds}")
+        family = TrainedFamily.load(Path(results) / "families" / f"codes-{seed}.safetensors")
+        placed = choose_device(device) if isinstance(device, str) else device
+        return cls(family.to(placed), study.inference)
+
+    @property
+    def visible(self) -> tuple[str, ...]:
+        """Ids of the environments that were trained on."""
+        return self.family.ids
+
+    @property
+    def times(self) -> tuple[float, float]:
+        """The first and the last time that anything was learned at, in the data's unit."""
+        return self.family.first, self.family.last
+
+    def infer(
+        self,
+        samples: Mapping[float, ArrayLike] | None = None,
+        parameters: Mapping[str, float] | None = None,
+        seed: int = 0,
+    ) -> InferredLaw:
+        """Infer the evolving law of an environment from samples at a few times, from its parameters, or from both.
+
+        Args:
+            samples: [sample, dimension], in the data's units, by time.
+            parameters: value of each of the study's parameters.
+            seed: of the ensemble.
+
+        Raises:
+            InputError: neither is given, times or values are not such as the family was trained on, or a parameter is
+                missing or unknown.
+        """
+        if not samples and parameters is None:
+            raise InputError("infer: found neither samples nor parameters, expected either or both")
+        prior = self.family.prior if parameters is None else self._prior_of(parameters)
+        if not samples:
+            draws = prior.codes(self._normal(seed, len(prior.mean)))
+            return InferredLaw(self.family, prior.mean, draws)
+        times = sorted(float(time) for time in samples)
+        self.family.check_times(times, "samples: time")
+        values = {float(time): self._checked(given, float(time)) for time, given in samples.items()}
+        shown = ShownSamples.of([(times, [values[time] for time in times])]).to(self.family.codes.device)
+        posterior = infer_codes(self.family, shown, self.inference, seed, [KEY], prior=prior)
+        return InferredLaw(self.family, posterior.mode[0], posterior.draws[0], float(posterior.effective[0]))
+
+    def environment(self, id: str) -> InferredLaw:
+        """The learned law of a visible environment, whose code is known.
+
+        Raises:
+            InputError: there is no such environment.
+        """
+        if id not in self.visible:
+            raise InputError(f"environment: found {id!r}, expected one of {', '.join(self.visible)}")
+        code = self.family.codes[self.visible.index(id)]
+        return InferredLaw(self.family, code, code[None])
+
+    def _prior_of(self, parameters: Mapping[str, float]) -> CodePrior:
+        scaling = self.family.scaling
+        scaling.check(dict(parameters), "parameters")
+        if not scaling.names:
+            raise InputError("parameters: found some, expected none: the study's environments have no parameters")
+        values = np.array([[float(parameters[name]) for name in scaling.names]])
+        return prior_of_parameters(self.family, scaling.apply(values).to(self.family.codes.device))[0]
+
+    def _normal(self, seed: int, numbers: int) -> Tensor:
+        return Draws(self.family.codes.device, seed, KEY).normal(self.inference.draws, numbers)
+
+    def _checked(self, given: ArrayLike, time: float) -> NDArray[np.float64]:
+        values = np.asarray(given, dtype=np.float64)
+        dimensions = len(self.dimensions)
+        if values.ndim != 2 or values.shape[1] != dimensions or not len(values):
+            raise InputError(
+                f"samples: time {time:g}: found shape {values.shape}, expected (samples, {dimensions}), one a dimension"
+            )
+        described = self.family.density.space.describe()
+        wrong = ~np.isfinite(values)
+        expected = "finite numbers"
+        if described["kind"] == "counts":
+            wrong |= (values < 0) | (values != np.round(values)) | (values >= described["states"])
+            expected = f"whole numbers from 0 to {described['states'] - 1}"
+        if wrong.any():
+            row, dimension = np.argwhere(wrong)[0]
+            raise InputError(
+                f"samples: time {time:g}, sample {row}, dimension {self.dimensions[dimension]}: found "
+                f"{values[row, dimension]:g}, expected {expected}"
+            )
+        return values
+
+
+@dataclass(frozen=True)
+class InferredLaw:
+    """The evolving law of an environment: of its most probable code, and of an ensemble of codes that are possible.
+
+    Attributes:
+        family: that it is a member of.
+        code: most probable [number].
+        codes: of the ensemble [draw, number].
+        effective: how many independent draws the ensemble's proposals are worth; None where nothing was inferred.
+    """
+
+    family: TrainedFamily
+    code: Tensor
+    codes: Tensor
+    effective: float | None = None
+
+    def at(self, time: float) -> Density:
+        """The density of the most probable code at a time, with its weights.
+
+        Raises:
+            InputError: the time lies outside of what was learned.
+        """
+        self.family.check_times([time])
+        placed = torch.tensor([time], dtype=torch.double, device=self.code.device)
+        with torch.no_grad():
+            weights = self.family.weights(placed, self.code[None])
+        return Density(Laws.of(self.family.density, weights), time)
+
+    def sample(self, times: Sequence[float] | NDArray[np.float64], n: int, seed: int = 0) -> NDArray[np.float64]:
+        """Draw samples of the ensemble's mixture: [time, n, dimension].
+
+        What two snapshots leave open is in it: it is wider than the law of any single code.
+
+        Raises:
+            InputError: a time lies outside of what was learned, or n is less than 1.
+        """
+        each = -(-self._checked(times, n) // len(self.codes))
+        return mixed(ensemble_samples(self.family, [float(time) for time in times], self.codes, each, seed), n)
+
+    def members(self, times: Sequence[float] | NDArray[np.float64], n: int, seed: int = 0) -> NDArray[np.float64]:
+        """Draw samples of every member of the ensemble: [draw, time, n, dimension].
+
+        Raises:
+            InputError: as :meth:`sample`.
+        """
+        self._checked(times, n)
+        return ensemble_samples(self.family, [float(time) for time in times], self.codes, n, seed)
+
+    def mean_band(self, times: Sequence[float] | NDArray[np.float64], n: int = 1000, seed: int = 0) -> Band:
+        """The 90 % band on the mean, from ``n`` samples of each member: low, median and high [time, dimension].
+
+        Raises:
+            InputError: as :meth:`sample`.
+        """
+        return Band.of(self.members(times, n, seed).mean(2))
+
+    def tail_band(
+        self, times: Sequence[float] | NDArray[np.float64], thresholds: ArrayLike, n: int = 1000, seed: int = 0
+    ) -> Band:
+        """The 90 % band on the probability that a dimension is above its threshold: [time, dimension].
+
+        Args:
+            times: in the data's unit.
+            thresholds: [dimension], in the data's units.
+            n: samples of each member.
+            seed: of the samples.
+
+        Raises:
+            InputError: as :meth:`sample`; or not a threshold for each dimension.
+        """
+        limits = np.asarray(thresholds, dtype=np.float64)
+        dimensions = self.family.density.space.dimensions
+        if limits.shape != (dimensions,):
+            raise InputError(f"thresholds: found shape {limits.shape}, expected ({dimensions},), one a dimension")
+        return Band.of((self.members(times, n, seed) > limits).mean(2))
+
+    def log_prob(self, x: ArrayLike, time: float) -> NDArray[np.float64]:
+        """Log density of the ensemble's mixture (log probability, for counts): [sample, dimension] -> [sample].
+
+        Raises:
+            InputError: the time lies outside of what was learned, or the last axis is not the state's.
+        """
+        self.family.check_times([time])
+        values = torch.as_tensor(np.asarray(x, dtype=np.float64), device=self.codes.device)
+        dimensions = self.family.density.space.dimensions
+        if values.ndim != 2 or values.shape[1] != dimensions:
+            raise InputError(f"x: found shape {list(values.shape)}, expected [sample, {dimensions}]")
+        return mixture_log_prob(self.family, float(time), self.codes, values).cpu().numpy()
+
+    def _checked(self, times: Sequence[float] | NDArray[np.float64], n: int) -> int:
+        self.family.check_times(list(times))
+        if n < 1:
+            raise InputError(f"n: found {n}, expected at least 1")
+        return n

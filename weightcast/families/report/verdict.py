@@ -1,0 +1,71 @@
+"""What a study of environments across time came to, in a headline and a paragraph."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from weightcast.core.methods import (
+    ALONE,
+    NEAREST_PATH,
+    PATH,
+    PATH_ENSEMBLE,
+    POOLED_PATH,
+    SHOWN,
+    TOLD_PATH,
+    method,
+    shown_as,
+)
+from weightcast.core.plots.style import split_label
+from weightcast.core.report.number_formats import number
+from weightcast.core.report.verdict import Verdict
+from weightcast.core.significance import split_order
+
+
+def give_family_verdict(summary: pd.DataFrame) -> Verdict:
+    """Compare the path of the inferred code with its opponents, case by case, in every split.
+
+    Args:
+        summary: summary.csv.
+    """
+    cases = [name.partition(SHOWN)[2] for name in dict.fromkeys(summary["method"]) if name.startswith(f"{PATH}{SHOWN}")]
+    splits = sorted(summary["split"].unique(), key=split_order)
+    value = {(row.method, row.split, row.metric): row.median for row in summary.itertuples()}
+    ahead, sentences = [], []
+    for split in splits:
+        for case in cases:
+            own = value[shown_as(PATH, case), split, "wasserstein"]
+            rivals = {
+                name: value[name, split, "wasserstein"]
+                for name in (
+                    f"{NEAREST_PATH}-parameters",
+                    shown_as(f"{NEAREST_PATH}-likelihood", case),
+                    shown_as(ALONE, case),
+                    POOLED_PATH,
+                )
+                if (name, split, "wasserstein") in value
+            }
+            best = min(rivals, key=lambda name: rivals[name])
+            ahead.append(own < rivals[best])
+            sentences.append(_sentence(value, split, case, own, best, rivals[best]))
+    if all(ahead):
+        headline = "The path that is inferred from the shown samples is ahead of every baseline, in every case."
+    elif any(ahead):
+        headline = f"The inferred path is ahead of every baseline in {sum(ahead)} of {len(ahead)} cases."
+    else:
+        headline = "No inferred path is ahead of the best baseline."
+    return Verdict(headline, " ".join(sentences))
+
+
+def _sentence(
+    value: dict[tuple[str, str, str], float], split: str, case: str, own: float, best: str, rival: float
+) -> str:
+    """One case in one split."""
+    text = (
+        f"{split_label(split)}, shown {case}: W {number(own)}, {number(own / rival)} times that of the best baseline "
+        f"({method(best).label})"
+    )
+    if (told := value.get((TOLD_PATH, split, "wasserstein"))) is not None:
+        text += f", {number(own / told)} times that of the density told the true parameters"
+    ensemble = shown_as(PATH_ENSEMBLE, case)
+    mean, tail = (value[ensemble, split, f"{quantity}_coverage_90"] for quantity in ("mean", "tail"))
+    return f"{text}; 90 % bands hold {mean:.0%} of true means and {tail:.0%} of tail probabilities."

@@ -1,0 +1,51 @@
+"""How many minutes the jobs of a study of environments across time ask for: an upper bound, computed from the study.
+
+As in the other halves (:mod:`weightcast.evolution.runtime`), from what a step computes with and a rate that was
+measured once. Only light modules are imported: Snakemake reads this file in every process that it starts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from weightcast.evolution.runtime import (
+    GPU,
+    LEAST_MINUTES,
+    MARGIN,
+    NUMBERS_A_SECOND,
+    START_SECONDS,
+    STEP_SECONDS,
+    TRANSPORT_SECONDS,
+)
+from weightcast.families.jobs import CODES, FamilyPlan
+from weightcast.families.memory import ENVIRONMENTS, TIMES, step_numbers
+
+
+def runtime_minutes(stage: str, plan: FamilyPlan, of: Mapping[str, str]) -> int:
+    """Minutes for a job.
+
+    Args:
+        stage: its name; one that is not known to take longer asks for the least.
+        plan: of the study.
+        of: the job's wildcards.
+    """
+    paths, inference, evaluation = plan.study.paths, plan.study.inference, plan.study.evaluation
+    training = paths.training.steps * (STEP_SECONDS + step_numbers(plan) / NUMBERS_A_SECOND)
+    inferring = inference.steps * inference.starts * STEP_SECONDS * len(evaluation.shown)
+    known = plan.study.data.trajectories
+    times = len(evaluation.times or []) or (TIMES if known is None else known.times)
+    drawn = inference.draws * evaluation.samples * len(plan.study.data.dimensions) / 1e5
+    scored = ENVIRONMENTS * times * (evaluation.samples**2 * TRANSPORT_SECONDS + drawn)
+    seconds = {
+        "gather_snapshots": 1e-4 * ENVIRONMENTS * times * (2000 if known is None else known.train + known.held_out),
+        "choose_map": len(paths.kinds) * training,
+        "train_family": training,
+        "evaluate_family": ENVIRONMENTS * inferring + (4 + 4 * len(evaluation.shown)) * scored,
+    }.get(stage, 0.0)
+    if stage == "choose_map" and of.get("told") == CODES:
+        temperatures = len(inference.temperatures)
+        seconds += paths.left_out * (temperatures + 2) * inferring + temperatures * len(evaluation.shown) * scored
+    if plan.study.device.startswith("cuda") and stage in ("choose_map", "train_family"):
+        seconds /= GPU
+    return max(LEAST_MINUTES, 5 * math.ceil(MARGIN * (START_SECONDS + seconds) / 60 / 5))

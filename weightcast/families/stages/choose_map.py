@@ -1,0 +1,130 @@
+"""The stage ``choose_map``: which map, and how far samples are believed, as left-out visible environments say.
+
+A map of each kind is trained without some visible environments. Of these it is then told what a new environment's would
+be: the parameters, or the samples that the cases of the evaluation show, from which a code is inferred. The likelihood
+of their held-out samples at later times chooses the map. For codes the temperature is chosen as well: the one at which
+90 % bands hold nearest to 90 % of the left-out environments' true means and tails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from weightcast.core.draws import Draws
+from weightcast.core.environment_table import EnvironmentTable
+from weightcast.core.run import Run
+from weightcast.core.seeds import derive_seed
+from weightcast.core.stage import stage
+from weightcast.families.cases import Case, cases_of, last_shown, scored_positions
+from weightcast.families.config.paths import MapKind
+from weightcast.families.evaluation import QUANTITIES, TestEnvironment, ensemble_at_times
+from weightcast.families.inference import infer_codes
+from weightcast.families.jobs import CODES, ChooseMap
+from weightcast.families.map_choice import MapChoice
+from weightcast.families.snapshots import FamilySnapshots
+from weightcast.families.trained_family import TrainedFamily
+from weightcast.families.training import train_paths
+
+
+@stage("choose_map")
+def choose_map(run: Run, settings: ChooseMap, snapshots: FamilySnapshots, table: EnvironmentTable) -> MapChoice:
+    """Train a map of each kind without some visible environments, and let these choose."""
+    ids = [environment.id for environment in table.visible]
+    order = Draws("cpu", settings.seed, "left out", settings.told).permutation(len(ids)).tolist()
+    left_out = [ids[place] for place in sorted(order[: settings.paths.left_out])]
+    others = [id for id in ids if id not in left_out]
+    cases = cases_of(snapshots, left_out, settings.evaluation.shown, derive_seed(settings.seed, "shown"))
+    tests = [
+        TestEnvironment.of(
+            snapshots,
+            table,
+            id,
+            scored_positions(snapshots.environments[id], id, last_shown(cases, place), settings.evaluation),
+            settings.study,
+            settings.evaluation.samples,
+        )
+        for place, id in enumerate(left_out)
+    ]
+    errors: dict[MapKind, float] = {}
+    trained: dict[MapKind, TrainedFamily] = {}
+    seconds = 0.0
+    for kind in settings.paths.kinds:
+        trained[kind], took = train_paths(
+            run,
+            settings.told,  # type: ignore[arg-type]
+            kind,
+            snapshots,
+            table,
+            others,
+            settings.paths,
+            settings.density,
+            logarithmic=settings.logarithmic,
+            widened=settings.inference.widened,
+            seed=derive_seed(settings.seed, "choice", settings.told, kind),
+            name=f"{kind} map of {settings.told}, {len(left_out)} environments left out",
+        )
+        seconds += took
+        told = _told(run, settings, trained[kind], cases, table, left_out)
+        errors[kind] = float(np.mean([_error(trained[kind], codes, tests) for codes in told]))
+    chosen = min(errors, key=lambda kind: errors[kind])
+    coverage = _coverage(run, settings, trained[chosen], cases, tests) if settings.told == CODES else {}
+    temperature = min(coverage, key=lambda one: (round(abs(coverage[one] - 0.9), 9), one), default=1.0)
+    return MapChoice(
+        chosen,
+        temperature,
+        left_out,
+        {kind: round(error, 5) for kind, error in errors.items()},
+        {f"{one:g}": round(held, 4) for one, held in coverage.items()},
+        round(seconds, 2),
+    )
+
+
+def _told(
+    run: Run,
+    settings: ChooseMap,
+    family: TrainedFamily,
+    cases: Sequence[Case],
+    table: EnvironmentTable,
+    ids: Sequence[str],
+) -> list[Tensor]:
+    """What a map is told of the left-out environments in each case: [environment, number]."""
+    if settings.told != CODES:
+        return [run.place(family.scaling.apply(table.parameter_array(ids)))]
+    seed = derive_seed(settings.seed, "choice", "codes")
+    return [
+        infer_codes(family, case.shown.to(run.device), settings.inference, seed, ids, temperature=1.0).mode
+        for case in cases
+    ]
+
+
+def _error(family: TrainedFamily, codes: Tensor, tests: Sequence[TestEnvironment]) -> float:
+    """Mean negative log-likelihood of the left-out environments' held-out samples at the scored times."""
+    values = []
+    for code, test in zip(codes, tests, strict=True):
+        times = torch.tensor(test.times, dtype=torch.double, device=codes.device)
+        weights = family.weights(times, code.expand(len(times), -1))
+        rows = test.path_rows("", 0, family.density, weights)
+        values.append(np.mean([row["value"] for row in rows if row["metric"] == "nll"]))
+    return float(np.mean(values))
+
+
+def _coverage(
+    run: Run, settings: ChooseMap, family: TrainedFamily, cases: Sequence[Case], tests: Sequence[TestEnvironment]
+) -> dict[float, float]:
+    """The share of true means and tails that 90 % bands hold, at each temperature."""
+    found = {}
+    seed = derive_seed(settings.seed, "choice", "codes")
+    for temperature in settings.inference.temperatures:
+        held = []
+        for case in cases:
+            shown = case.shown.to(run.device)
+            posterior = infer_codes(family, shown, settings.inference, seed, case.ids, temperature=temperature)
+            for codes, test in zip(posterior.draws, tests, strict=True):
+                said = ensemble_at_times(family, codes, test, test.positions, seed)
+                held += [each.held(quantity) for each in said for quantity in QUANTITIES]
+        found[float(temperature)] = float(np.mean(held))
+    return found

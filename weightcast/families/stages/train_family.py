@@ -1,0 +1,47 @@
+"""The stage ``train_family``: a map and its codes, on all visible environments."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from weightcast.core.environment_table import EnvironmentTable
+from weightcast.core.run import Run
+from weightcast.core.seeds import derive_seed
+from weightcast.core.stage import stage
+from weightcast.families.jobs import TrainFamily
+from weightcast.families.map_choice import MapChoice
+from weightcast.families.snapshots import FamilySnapshots
+from weightcast.families.trained_family import TrainedFamily
+from weightcast.families.training import train_paths
+
+
+@stage("train_family")
+def train_family(
+    run: Run, settings: TrainFamily, snapshots: FamilySnapshots, table: EnvironmentTable, choice: MapChoice | None
+) -> TrainedFamily:
+    """Train the chosen kind of map; one that is told nothing needs no choice, since both kinds are the same then."""
+    family, seconds = train_paths(
+        run,
+        settings.told,  # type: ignore[arg-type]
+        "deep" if choice is None else choice.kind,
+        snapshots,
+        table,
+        [environment.id for environment in table.visible],
+        settings.paths,
+        settings.density,
+        logarithmic=settings.logarithmic,
+        temperature=1.0 if choice is None else choice.temperature,
+        widened=settings.widened,
+        seed=derive_seed(settings.seed, "family", settings.told, settings.family_seed),
+        name=f"family told {settings.told}",
+    )
+    metadata = {
+        "seed": settings.family_seed,
+        "dimensions": list(snapshots.dimensions),
+        "time_unit": snapshots.time_unit,
+        "seconds": seconds,
+        "seconds_before": 0.0 if choice is None else choice.seconds,
+        "config_digest": settings.digest,
+        "data_digest": snapshots.digest,
+    }
+    return replace(family, metadata=metadata | run.described())
