@@ -34,6 +34,7 @@ from weightcast.environments.jobs import (
     TrainContext,
     TrainDiffusion,
     TrainExperts,
+    TrainInContext,
     TrainVae,
     TuneGenerator,
 )
@@ -51,6 +52,8 @@ FEWEST, MOST = 6, 12
 """Visible environments of the part, if the study has so many; a step of some training may need more than the fewest."""
 MANY = 4
 """Times the environments of the part, from which on jobs are rehearsed with fewer of them, too."""
+TOLD = (TrainBase, TrainInContext, FindEquations, FinetuneBases, AdaptToFrames, TuneGenerator, GenerateWeights)
+"""Settings that alone say which environments a job is of: of others, the files that they read say it, too."""
 WAVES = 4
 """Of which each field of a rehearsal is a sum."""
 
@@ -158,8 +161,8 @@ class EnvironmentsPart:
         """A job of a third of each role's environments."""
         settings = told.settings
         rows, there = getattr(settings, "environments", ()), _count(planned.settings(self.plan))
-        if not all(isinstance(row, Environment) for row in rows):
-            return None  # names alone: of a job that puts files together
+        if not isinstance(settings, TOLD):
+            return None
         chosen = tuple(row for role in ROLES for row in _third([row for row in rows if row.role == role]))
         in_proportion = math.isclose(told.grows * len(rows), self._frames * there)
         if not in_proportion or there < MANY * len(rows) or len(chosen) == len(rows):
