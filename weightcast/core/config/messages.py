@@ -6,15 +6,31 @@ from collections.abc import Hashable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 
 from weightcast.core.config.settings import Settings
 from weightcast.core.errors import InputError
 
+Section = TypeVar("Section", bound=Settings)
+
 LONGEST_SHOWN = 300
 """Characters of what was found, in a complaint."""
+
+
+def validated(section: type[Section], config: Any, source: str | Path) -> Section:
+    """A whole configuration, as far as its types can tell.
+
+    Raises:
+        InputError: the first thing that is wrong, by file and field.
+    """
+    if not isinstance(config, dict):
+        raise InputError(f"{source}: found {type(config).__name__}, expected a mapping of settings")
+    try:
+        return section.model_validate(config)
+    except ValidationError as error:
+        raise InputError(first_line(error, source, section)) from None
 
 
 def first_line(error: ValidationError, source: str | Path, section: type[Settings], prefix: str = "") -> str:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from weightcast.core.config.device import MEMORY_GB, DeviceName, MemoryBudget
-from weightcast.core.config.messages import check_once, first_line
+from weightcast.core.config.messages import check_once, first_line, validated
 from weightcast.core.config.overlay import overlaid
 from weightcast.core.config.predictor import AnyPredictor
 from weightcast.core.config.settings import MOST_WEIGHTS, Settings
@@ -100,12 +100,7 @@ def parse_study(config: dict[str, Any], source: str | Path = "config") -> Study:
     Raises:
         InputError: the first thing that is wrong, by file and field.
     """
-    if not isinstance(config, dict):
-        raise InputError(f"{source}: found {type(config).__name__}, expected a mapping of settings")
-    try:
-        study = Study.model_validate(config)
-    except ValidationError as error:
-        raise InputError(first_line(error, source, Study)) from None
+    study = validated(Study, config, source)
     _check(study, source)
     return study
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from weightcast.core.config.messages import check_once, first_line
+from weightcast.core.config.messages import check_once, first_line, validated
 from weightcast.core.config.yaml_file import read_yaml
 from weightcast.core.errors import InputError
 from weightcast.core.methods import OBSERVED
@@ -28,12 +28,7 @@ def parse_time_study(config: dict[str, Any], source: str | Path = "config") -> T
     Raises:
         InputError: the first thing that is wrong, by file and field.
     """
-    if not isinstance(config, dict):
-        raise InputError(f"{source}: found {type(config).__name__}, expected a mapping of settings")
-    try:
-        study = TimeStudy.model_validate(config)
-    except ValidationError as error:
-        raise InputError(first_line(error, source, TimeStudy)) from None
+    study = validated(TimeStudy, config, source)
     for arm in study.flow.arms:
         try:
             study.flow.of_arm(arm)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from weightcast.core.config.messages import check_once, first_line
+from weightcast.core.config.messages import check_once, validated
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.errors import InputError
 from weightcast.core.names import check_name
@@ -25,12 +23,7 @@ def parse_family_study(config: dict[str, Any], source: str | Path = "config") ->
     Raises:
         InputError: the first thing that is wrong, by file and field.
     """
-    if not isinstance(config, dict):
-        raise InputError(f"{source}: found {type(config).__name__}, expected a mapping of settings")
-    try:
-        study = FamilyStudy.model_validate(config)
-    except ValidationError as error:
-        raise InputError(first_line(error, source, FamilyStudy)) from None
+    study = validated(FamilyStudy, config, source)
     _check(study, source)
     return study
 
