@@ -8,13 +8,18 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import yaml
 from refusals import refused
 from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 from sklearn.preprocessing import PolynomialFeatures
+from tiny_study import ROOT
 
+from weightcast.core.run import Run
 from weightcast.environments.explain.distillation import DistilledEquations, StepPairs, distil, pairs_within
 from weightcast.environments.explain.polynomials import Monomials, flow
+from weightcast.environments.jobs import ResolveConfig
+from weightcast.environments.stages.resolve_config import resolve_config
 
 RESOLUTION = 0.02
 Map = Callable[[np.ndarray], np.ndarray]
@@ -204,6 +209,17 @@ def test_without_pysindy_it_is_said_what_to_install(monkeypatch):
     pairs = StepPairs(starts_of(10), starts_of(11), np.arange(32))
     with refused("pysindy", "pip install 'pysindy"):
         distil(pairs, 0.5, SPECIES, 2, RESOLUTION)
+
+
+def test_what_is_missing_is_said_before_a_study_begins(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pysindy", None)
+    config = yaml.safe_load((ROOT / "tests/workflow/mini-ode.yaml").read_text())
+    with refused("explain", "pysindy", "pip install 'pysindy"):
+        resolve_config(Run(), ResolveConfig(config=config), None)
+    assert set(resolve_config(Run(), ResolveConfig(config=config | {"explain": None}), None)) == {
+        "config",
+        "environments",
+    }
 
 
 # --- parts ---

@@ -11,7 +11,7 @@ from weightcast.core.console.warning import warn
 from weightcast.core.environment_table import EnvironmentTable, read_environments
 from weightcast.core.errors import InputError
 from weightcast.environments.config.study import Study
-from weightcast.environments.plan import check_plan
+from weightcast.environments.plan import check_packages, check_plan
 from weightcast.evolution.config.study import TimeStudy
 from weightcast.families.config.study import FamilyStudy
 from weightcast.studies import AnyStudy, parse_any_study
@@ -64,6 +64,7 @@ def run(arguments: argparse.Namespace) -> None:
 def _check_environments(study: Study, table: EnvironmentTable, config: Path) -> dict[str, list[str]]:
     """Check a study across environments; its plan, subject by subject."""
     check_plan(study, table)
+    check_packages(study)
 
     # What follows needs torch and xarray: imported here, so that a mistake in a configuration shows at once.
     from weightcast.environments.commands.source_data import check_source

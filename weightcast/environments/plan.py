@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from weightcast.core.config.messages import first_line
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.errors import InputError
+from weightcast.core.extras import require
 from weightcast.core.methods import AVERAGE_PREFIX
 from weightcast.environments.config.condition import LABELLED, SHOWN_FRAMES
 from weightcast.environments.config.data import DataSettings
@@ -50,6 +51,16 @@ def check_plan(study: Study, table: EnvironmentTable) -> None:
         )
     _check_logarithms(study.logarithmic_parameters, table)
     source_settings(study.data)
+
+
+def check_packages(study: Study) -> None:
+    """Check what is installed where this runs, which need not be where the workflow is planned.
+
+    Raises:
+        InputError: an optional package that a job of the study will need is missing.
+    """
+    if study.explain is not None:
+        require("pysindy", "symbolic", "explain: distillation")
 
 
 def _check_untold(study: Study, table: Path) -> None:

@@ -36,8 +36,7 @@ from numpy.typing import NDArray
 from scipy.integrate import simpson
 from scipy.optimize import least_squares
 
-from weightcast.core.errors import InputError
-from weightcast.core.extras import how_to_install
+from weightcast.core.extras import require
 from weightcast.environments.explain.polynomials import Array, Monomials, flow
 
 NEEDED = 3.0
@@ -176,10 +175,9 @@ def _lengths(columns: Array) -> Array:
 
 def _eliminations(integrals: Array, increments: Array) -> list[Chosen]:
     """Which terms are left, at first all, then one less each time, at last none."""
-    try:
-        from pysindy.optimizers import SSR
-    except ImportError:
-        raise InputError(f"explain: distillation needs the package pysindy: {how_to_install('symbolic')}") from None
+    require("pysindy", "symbolic", "explain: distillation")
+    from pysindy.optimizers import SSR
+
     columns, targets = integrals / _lengths(integrals), increments / _lengths(increments)
     stepwise = SSR(criteria="model_residual", alpha=_RIDGE, max_iter=columns.shape[1], unbias=False)
     stepwise.fit(columns, targets)
