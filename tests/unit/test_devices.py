@@ -253,7 +253,7 @@ def test_a_search_for_the_environment_keeps_to_its_device(
     del inputs["context"]  # its search is nothing but comparisons
     monkeypatch.setattr(adapting, "FrameSpace", SimpleNamespace(of=lambda frames: None))
     monkeypatch.setattr(adapting, "_of_rivals", lambda *_: [])
-    monkeypatch.setattr(adapting, "observe", lambda whole, case, ids, seed: whole)
+    monkeypatch.setattr(adapting, "observe", lambda whole, *_: whole)
     chain.call("adapt_to_frames", inputs, case="3-frames")
     assert len(searched) == 4  # that of the generator's base among them
 
