@@ -74,6 +74,7 @@ lint: $(VENV)/all.stamp ## style, workflow lint and types
 	$(IN_VENV) snakefmt --check Snakefile rules
 	$(IN_VENV) snakemake --lint
 	$(IN_VENV) snakemake --lint --configfile config/epidemic.yaml
+	$(IN_VENV) snakemake --lint --configfile config/epidemic-family.yaml
 	$(IN_VENV) mypy
 
 schema: $(VENV)/run.stamp ## what is generated from the configuration's types
