@@ -20,7 +20,7 @@ class Decay(StackedPredictor):
     """A predictor whose only weight is the factor from a frame to the next."""
 
     def __init__(self) -> None:
-        pass  # no module
+        """Without a network behind it."""
 
     def rollout(self, weights: Tensor, initial: Tensor, steps: int, inputs: Tensor | None = None) -> Tensor:
         factor = weights[:, :, None, None, None]

@@ -36,7 +36,7 @@ class Told(StackedPredictor):
     """A predictor whose rollout of one channel is its weights."""
 
     def __init__(self) -> None:
-        pass  # no module
+        """Without a network behind it."""
 
     def rollout(self, weights: Tensor, initial: Tensor, steps: int, inputs: Tensor | None = None) -> Tensor:
         return weights[:, None, :, None, None, None].expand(-1, initial.shape[1], -1, -1, -1, -1)

@@ -23,7 +23,7 @@ class Told(StackedPredictor):
     """A predictor whose rollout of one channel is its weights."""
 
     def __init__(self) -> None:
-        pass  # no module
+        """Without a network behind it."""
 
     def rollout(self, weights: Tensor, initial: Tensor, steps: int, inputs: Tensor | None = None) -> Tensor:
         return weights[:, None, :, None, None, None].expand(-1, initial.shape[1], -1, -1, -1, -1)
@@ -200,7 +200,7 @@ class Drift(StackedPredictor):
     """A predictor whose one channel grows by its only weight in every step."""
 
     def __init__(self) -> None:
-        pass  # no module
+        """Without a network behind it."""
 
     def rollout(self, weights: Tensor, initial: Tensor, steps: int, inputs: Tensor | None = None) -> Tensor:
         grown = weights[:, :, None] * torch.arange(1.0, steps + 1)  # [problem, window, step]
@@ -281,7 +281,7 @@ class Decaying(StackedPredictor):
     """A predictor whose weight is the rate at which a field of one channel decays, a step being a unit of time."""
 
     def __init__(self) -> None:
-        pass  # no module
+        """Without a network behind it."""
 
     def rollout(self, weights: Tensor, initial: Tensor, steps: int, inputs: Tensor | None = None) -> Tensor:
         factor = torch.exp(-weights[:, 0])[:, None, None, None, None]

@@ -22,6 +22,8 @@ from weightcast.evolution.distances.moments import relative_moment_error
 from weightcast.evolution.distances.tails import tail_error, tail_probability
 from weightcast.evolution.distances.wasserstein import wasserstein
 from weightcast.families.bands import Band, ensemble_samples, mixed, mixture_log_prob, thresholds
+from weightcast.families.cases import Case, last_shown, scored_positions
+from weightcast.families.jobs import ChooseMap, EvaluateFamily
 from weightcast.families.snapshots import EnvironmentSnapshots, FamilySnapshots, Samples
 from weightcast.families.trained_family import TrainedFamily
 from weightcast.systems.exact_law import ExactLaw
@@ -64,20 +66,24 @@ class TestEnvironment:
         return [float(self.snapshots.times[position]) for position in self.positions]
 
     @classmethod
-    def of(
+    def each(
         cls,
         snapshots: FamilySnapshots,
         table: EnvironmentTable,
-        id: str,
-        positions: list[int],
-        study: str,
-        samples: int,
-    ) -> TestEnvironment:
-        """One of the study's environments, to be scored at these positions of its times."""
+        ids: Sequence[str],
+        cases: Sequence[Case],
+        settings: ChooseMap | EvaluateFamily,
+    ) -> list[TestEnvironment]:
+        """Some of the study's environments, to be scored at times after all that the cases show of them."""
         visible = [snapshots.environments[environment.id] for environment in table.visible]
         seen = [one.train[position] for one in visible for position in np.flatnonzero(one.observed)]
         spread = np.concatenate(seen).std(0)
-        return cls(study, id, table[id].role, snapshots.environments[id], positions, samples, spread)
+        found = []
+        for place, id in enumerate(ids):
+            own = snapshots.environments[id]
+            positions = scored_positions(own, id, last_shown(cases, place), settings.evaluation)
+            found.append(cls(settings.study, id, table[id].role, own, positions, settings.evaluation.samples, spread))
+        return found
 
     def truth(self, position: int) -> Samples:
         """Held-out samples of a time, all that there are."""

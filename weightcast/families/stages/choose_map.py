@@ -19,7 +19,7 @@ from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
-from weightcast.families.cases import Case, cases_of, last_shown, scored_positions
+from weightcast.families.cases import Case, cases_of
 from weightcast.families.config.paths import MapKind
 from weightcast.families.evaluation import QUANTITIES, TestEnvironment, ensemble_at_times
 from weightcast.families.inference import infer_codes
@@ -38,17 +38,7 @@ def choose_map(run: Run, settings: ChooseMap, snapshots: FamilySnapshots, table:
     left_out = [ids[place] for place in sorted(order[: settings.paths.left_out])]
     others = [id for id in ids if id not in left_out]
     cases = cases_of(snapshots, left_out, settings.evaluation.shown, derive_seed(settings.seed, "shown"))
-    tests = [
-        TestEnvironment.of(
-            snapshots,
-            table,
-            id,
-            scored_positions(snapshots.environments[id], id, last_shown(cases, place), settings.evaluation),
-            settings.study,
-            settings.evaluation.samples,
-        )
-        for place, id in enumerate(left_out)
-    ]
+    tests = TestEnvironment.each(snapshots, table, left_out, cases, settings)
     errors: dict[MapKind, float] = {}
     trained: dict[MapKind, TrainedFamily] = {}
     seconds = 0.0

@@ -25,7 +25,7 @@ from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
 from weightcast.families.alone import fit_alone
-from weightcast.families.cases import Case, cases_of, last_shown, scored_positions
+from weightcast.families.cases import Case, cases_of
 from weightcast.families.code_regression import prior_of_parameters
 from weightcast.families.evaluation import Row, TestEnvironment, evaluate_ensemble
 from weightcast.families.inference import infer_codes, most_likely_visible
@@ -50,17 +50,7 @@ def evaluate_family(
     ids = [environment.id for environment in table.unseen]
     shown_seed = derive_seed(settings.seed, "shown", settings.family_seed)
     cases = cases_of(snapshots, ids, settings.evaluation.shown, shown_seed)
-    tests = [
-        TestEnvironment.of(
-            snapshots,
-            table,
-            id,
-            scored_positions(snapshots.environments[id], id, last_shown(cases, place), settings.evaluation),
-            settings.study,
-            settings.evaluation.samples,
-        )
-        for place, id in enumerate(ids)
-    ]
+    tests = TestEnvironment.each(snapshots, table, ids, cases, settings)
     scores = _Scores(settings, tests)
     everybody = torch.zeros(len(ids), 0, device=run.device)
     scores.paths(POOLED_PATH, nothing, everybody)

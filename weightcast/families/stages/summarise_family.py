@@ -15,6 +15,7 @@ from weightcast.core.run import Run
 from weightcast.core.stage import stage
 from weightcast.core.tables import read_metrics, read_table
 from weightcast.core.training_curves import training_curves
+from weightcast.evolution.stages.summarise_times import artifact_cost
 from weightcast.families.jobs import CODES, NOTHING, PARAMETERS, SummariseFamily
 from weightcast.families.summary import summarise_environments
 
@@ -40,7 +41,7 @@ def summarise_family(
     return {
         "metrics": Table(metrics),
         "summary": Table(summarise_environments(metrics, methods, settings.bootstrap)),
-        "costs": Table.of_rows(map(_artifact_cost, families)),
+        "costs": Table.of_rows(map(artifact_cost, families)),
         "methods": Table(methods),
         "curves": Table(training_curves(families)),
     }
@@ -78,16 +79,3 @@ def method_costs(families: Sequence[Mapping[str, Any]], spent: pd.DataFrame) -> 
             }
         )
     return rows
-
-
-def _artifact_cost(artifact: ArtifactHeader) -> dict[str, Any]:
-    """A row of costs.csv: what training this one artifact took; its folder is the stage."""
-    return {
-        "stage": artifact.path.parent.name,
-        "artifact": artifact.path.stem,
-        "method": "",
-        "parameters": artifact.metadata["numbers"],
-        "members": 1,
-        "train_seconds": artifact.metadata["seconds"],
-        "adapt_seconds": 0.0,
-    }
