@@ -16,9 +16,11 @@ from sklearn.preprocessing import PolynomialFeatures
 from tiny_study import ROOT
 
 from weightcast.core.run import Run
+from weightcast.environments.config.study import parse_study
 from weightcast.environments.explain.distillation import DistilledEquations, StepPairs, distil, pairs_within
 from weightcast.environments.explain.polynomials import Monomials, flow
 from weightcast.environments.jobs import ResolveConfig
+from weightcast.environments.plan import check_packages
 from weightcast.environments.stages.resolve_config import resolve_config
 
 RESOLUTION = 0.02
@@ -220,6 +222,13 @@ def test_what_is_missing_is_said_before_a_study_begins(monkeypatch):
         "config",
         "environments",
     }
+
+
+@pytest.mark.parametrize("config", ["config.yaml", "config/gray-scott.yaml", "tests/workflow/mini-frames.yaml"])
+def test_studies_that_distil_no_equations_need_no_pysindy(config, monkeypatch):
+    """`make run` installs nothing optional."""
+    monkeypatch.setitem(sys.modules, "pysindy", None)
+    check_packages(parse_study(yaml.safe_load((ROOT / config).read_text())))
 
 
 # --- parts ---

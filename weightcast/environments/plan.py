@@ -59,7 +59,7 @@ def check_packages(study: Study) -> None:
     Raises:
         InputError: an optional package that a job of the study will need is missing.
     """
-    if study.explain is not None:
+    if study.explain is not None and study.explain.equations:
         require("pysindy", "symbolic", "explain: distillation")
 
 
