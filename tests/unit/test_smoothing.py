@@ -29,15 +29,9 @@ class Factor:
 
     factor: float
     normalisation: Normalisation = field(default_factory=lambda: Normalisation([0.0], [SCALE]))
+    history: int = 1
 
-    def rollout(
-        self,
-        initial: Tensor,
-        steps: int | None = None,
-        times: Sequence[float] | None = None,
-        inputs: Tensor | None = None,
-    ) -> Tensor:
-        assert times is not None
+    def states(self, initial: Tensor, times: Sequence[float], inputs: Tensor | None = None) -> Tensor:
         return torch.stack([self.factor**time * initial for time in times], 1)
 
 

@@ -321,14 +321,14 @@ def write_random_frames(folder: Path, plan: Plan) -> None:
     """Trajectories of a study's sizes for each environment: how long computing with them takes is the same."""
     data, random = plan.study.data, np.random.default_rng(0)
     values = _waves(
-        random, (data.trajectories.most, data.frames, len(data.channels) + len(data.input_columns), *data.grid)
+        random, (data.trajectories.most, data.recorded_frames, len(data.channels) + len(data.input_columns), *data.grid)
     )
     folder.mkdir(parents=True)
     for environment in plan.table:
         trajectories = Trajectories(
             values=values,
             channels=(*data.channels, *data.input_columns),
-            time=np.arange(float(data.frames)),
+            time=np.arange(float(data.recorded_frames)),
             y=np.arange(float(data.grid[0])),
             x=np.arange(float(data.grid[1])),
             environment=environment.id,

@@ -22,6 +22,7 @@ from weightcast.environments.config.context import RefineSettings
 from weightcast.environments.context import Calibration, infer
 from weightcast.environments.ensemble_metrics import ensemble_metrics
 from weightcast.environments.gaps import FrameSpace
+from weightcast.environments.history import embedded, recorded
 from weightcast.environments.map_choice import WORST
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.weight_maps import WeightMap
@@ -65,7 +66,8 @@ def calibrate(
         prior: of codes; None for the widened normal distribution of the visible ones.
         bounded: steps for which what a drawn code forecasts must stay within bounds; 0 where anything may be drawn.
     """
-    cases, states = observations(shown, seed, predictor.layout.shown), predictor.state(test)
+    cases = observations(shown, seed, predictor.layout.shown, predictor.history)
+    states = predictor.newest(test)
 
     def made(trial: Calibration) -> list[tuple[Tensor, Tensor]]:
         return [
@@ -123,16 +125,16 @@ def _best(tried: Sequence[_Settled]) -> _Settled:
     )
 
 
-def observations(shown: Tensor, seed: int, inputs: int = 0) -> list[Tensor]:
+def observations(shown: Tensor, seed: int, inputs: int = 0, history: int = 1) -> list[Tensor]:
     """What is shown of environments, case by case: fewer frames, and noisy ones, too. The last so many channels are
-    inputs, which are known as they are."""
+    inputs, which are known as they are; states are of so many frames, each of which is spoilt once."""
     cases = []
     for share, noise in SHOWN:
         count = max(2, round(share * shown.shape[2]))
         frames, states = shown[:, :, :count], shown.shape[3] - inputs
-        noisy = frames[:, :, :, :states]
+        noisy = recorded(frames[:, :, :, :states], history)
         noisy = noisy + noise * Draws(shown.device, seed, "noise").normal(*noisy.shape)
-        cases.append(torch.cat([noisy, frames[:, :, :, states:]], dim=3))
+        cases.append(torch.cat([embedded(noisy, history), frames[:, :, :, states:]], dim=3))
     return cases
 
 

@@ -11,6 +11,7 @@ from weightcast.environments.base import BaseNetwork
 from weightcast.environments.conditions import Known
 from weightcast.environments.conditions.codes import CodeCondition
 from weightcast.environments.context import Context
+from weightcast.environments.history import embedded
 
 
 def coded(base: BaseNetwork, known: Sequence[Known]) -> list[Known]:
@@ -29,7 +30,8 @@ def coded(base: BaseNetwork, known: Sequence[Known]) -> list[Known]:
         return list(known)
     shown = [one.frames for one in unseen if one.frames is not None]
     assert len(shown) == len(unseen)  # a study with codes sees frames
-    found = iter(Context.of(base).infer(torch.stack(shown)).best.cpu())
+    states = embedded(torch.stack(shown), base.predictor.history)
+    found = iter(Context.of(base).infer(states).best.cpu())
     return [
         replace(one, code=next(found)) if one.code is None and not condition.has(one.environment) else one
         for one in known

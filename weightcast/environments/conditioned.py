@@ -92,7 +92,7 @@ class Conditioned:
         """Coordinates [environment, coordinate] that a search finds for frames in physical units, or that a condition
         makes of frames which it sees itself."""
         if self.condition.shown_frames:
-            seen = predictor.state(observed)  # what frames look like, whatever drove them
+            seen = predictor.recorded(observed)  # what frames look like, whatever drove them
             return self.condition.prepare([Known(frames=frames.cpu()) for frames in seen]).to(observed.device)
         frames = self.normalisation.apply(observed)
         return infer_environments(self.weights_of, predictor, frames, self.condition.candidates(), space, begun)
@@ -135,7 +135,7 @@ def generated_ensemble(
         members: predictors for each.
     """
     started = time.monotonic()
-    seen = generator.predictor.state(observed)
+    seen = generator.predictor.recorded(observed)
     prepared = generator.condition.prepare([Known(frames=frames.cpu()) for frames in seen]).to(observed.device)
     weights = []
     for environment, row in zip(environments, prepared, strict=True):

@@ -207,7 +207,8 @@ def infer(
     prior = CodePrior.of(codes, PRIOR_WIDENED) if prior is None else prior
     if frames.shape[2] < 2:
         return _ignorant(prior, len(frames))
-    windows = Windows.of(frames, space.complete(frames), settings.unroll, settings.windows, predictor.layout.shown)
+    whole, inputs = space.complete(frames), predictor.layout.shown
+    windows = Windows.of(frames, whole, settings.unroll, settings.windows, inputs, predictor.history)
     spread = codes[torch.linspace(0, len(codes) - 1, min(len(codes), MOST_CANDIDATES)).round().long()]
     return infer_codes(
         weight_map,

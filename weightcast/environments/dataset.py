@@ -19,6 +19,7 @@ from weightcast.core.environment_table import Environment
 from weightcast.core.provenance import file_digest
 from weightcast.core.run import Run
 from weightcast.environments.config.data import DataSettings
+from weightcast.environments.history import embedded, newest
 from weightcast.environments.inputs import shown_inputs
 from weightcast.environments.jobs import Rows
 from weightcast.environments.trajectory_manifest import TOGETHER, find_files
@@ -44,8 +45,19 @@ class Normalisation:
     scale: tuple[float, ...]
 
     @classmethod
-    def of(cls, frames: Tensor, inputs: int = 0) -> Normalisation:
-        """Mean and scale of each channel of frames [..., channel, y, x], of which the last so many are inputs."""
+    def of(cls, frames: Tensor, inputs: int = 0, history: int = 1) -> Normalisation:
+        """Mean and scale of each channel of frames [..., channel, y, x], of which the last so many are inputs.
+
+        Of a state of several frames all have those of the newest one: a frame that grows older stays the same numbers.
+        """
+        if history > 1:
+            states = frames.shape[-3] - inputs
+            once = cls.of(
+                torch.cat([newest(frames[..., :states, :, :], history), frames[..., states:, :, :]], -3), inputs
+            )
+            count = states // history
+            mean, scale = (values[:count] * history + values[count:] for values in (once.mean, once.scale))
+            return cls(mean, scale)
         channels = frames.movedim(-3, 0).flatten(1).double()
         scale = channels.std(1).clamp(min=1e-12)  # a constant channel must not divide by zero
         if inputs:  # one that is the same wherever networks are trained may be another elsewhere
@@ -121,12 +133,14 @@ class TrajectoryFolder:
 
         Args:
             environments: ids, in the order wanted.
-            settings: counts of trajectories, channels, grid, frames; the counts must be those of the environments' role
+            settings: counts of trajectories, channels, grid, frames, history; the counts must be those of the
+                environments' role
                 (``DataSettings.of_role``), which a visible one's are as they stand in the configuration.
             part: train, validation or test: consecutive trajectories of a file, in this order.
-            frames: only the first so many; all if None.
-            inputs: put what steps are shown of inputs behind the channels of the state
-                (:mod:`weightcast.environments.inputs`): frames as predictors take them.
+            frames: only the first so many that have a whole history; all of these if None.
+            inputs: frames as predictors take them: the frames before each behind its own channels
+                (:mod:`weightcast.environments.history`), and behind these what steps are shown of inputs
+                (:mod:`weightcast.environments.inputs`). Otherwise each frame has its own channels alone.
 
         Returns:
             float32 [environment, trajectory, frame, channel, y, x] in physical units, on the CPU. Without trajectories
@@ -135,9 +149,10 @@ class TrajectoryFolder:
         Raises:
             InputError: a file cannot be used.
         """
-        state = self._read(environments, settings, part, frames, settings.channels)
-        layout = settings.layout
-        if not (inputs and layout.shown):
+        if not inputs:
+            return self._read(environments, settings, part, frames, settings.channels)
+        state, layout = self._states(environments, settings, part, frames), settings.layout
+        if not layout.shown:
             return state
         following = None if frames is None else min(frames + 1, settings.frames)  # a step is shown where it leads to
         shown = shown_inputs(self.read_inputs(environments, settings, part, following), layout)
@@ -161,6 +176,10 @@ class TrajectoryFolder:
         state = self._read(environments, settings, part, frames, settings.channels)
         return state[:, :, :, :0]
 
+    def _states(self, environments: Sequence[str], settings: DataSettings, part: Part, frames: int | None) -> Tensor:
+        """Frames with those before them as further channels."""
+        return embedded(self._read(environments, settings, part, frames, settings.channels, True), settings.history)
+
     def _read(
         self,
         environments: Sequence[str],
@@ -168,15 +187,19 @@ class TrajectoryFolder:
         part: Part,
         frames: int | None,
         channels: Sequence[str],
+        before: bool = False,
     ) -> Tensor:
-        """Some variables of the files."""
+        """Some variables of the files, in frames that have a whole history, or also in those before the first such."""
+        earlier = settings.history - 1
+        upto = None if frames is None else frames + earlier
+        kept = slice(0 if before else earlier, upto)
         counts = settings.trajectories
         first = {"train": 0, "validation": counts.train, "test": counts.train + counts.validation}[part]
         chosen = slice(first, first + getattr(counts, part))
         expected: dict[str, Any] = {
             "channels": channels,
             "grid": settings.grid,
-            "minimum_frames": settings.frames,
+            "minimum_frames": settings.recorded_frames,
             "minimum_trajectories": counts.total,
         }
         blocks = []
@@ -184,12 +207,12 @@ class TrajectoryFolder:
             ids = list(together)
             group = self._groups.find(file)
             if group is not None:
-                values = group.read(ids, trajectories=chosen, frames=frames, **expected)
-                blocks.append(torch.from_numpy(values))
+                values = group.read(ids, trajectories=chosen, frames=upto, **expected)
+                blocks.append(torch.from_numpy(values[:, :, kept]))
                 continue
             for environment in ids:
                 trajectories = read_trajectories(file, environment=environment, **expected)
-                blocks.append(torch.from_numpy(np.ascontiguousarray(trajectories.values[None, chosen, :frames])))
+                blocks.append(torch.from_numpy(np.ascontiguousarray(trajectories.values[None, chosen, kept])))
         return torch.cat(blocks)
 
     @cached_property
@@ -283,7 +306,7 @@ class TrainingFrames(NamedTuple):
         physical, held_out = (
             trajectories.read(ids, data, part, data.trained_frames, inputs=True) for part in ("train", "validation")
         )
-        normalisation = Normalisation.of(physical, data.layout.shown)
+        normalisation = Normalisation.of(physical, data.layout.shown, data.history)
         return cls(
             physical, normalisation, run.place(normalisation.apply(physical)), run.place(normalisation.apply(held_out))
         )

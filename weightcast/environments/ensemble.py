@@ -126,14 +126,14 @@ def disturbed(initial: Tensor, count: int, noise: float, normalisation: Normalis
     """What frames may have been of which noise is known: as they are for each member if there is none.
 
     Args:
-        initial: frames [trajectory, channel, y, x], physical units.
+        initial: frames [trajectory, ..., channel, y, x], physical units.
         count: members.
         noise: standard deviation, in those of the study.
         normalisation: of the predictors, which says how large these are.
         seed: of the draw; a member's does not depend on ``count``.
 
     Returns:
-        [member, trajectory, channel, y, x].
+        [member, trajectory, ..., channel, y, x].
     """
     repeated = initial.expand(count, *initial.shape)
     if noise == 0.0:
@@ -155,7 +155,8 @@ def forecast_together(
 
     Args:
         models: in physical units.
-        initial: frames of each [member, trajectory, channel, y, x].
+        initial: frames of each [member, trajectory, channel, y, x], or the last ones of each: see
+            :meth:`PhysicalPredictor.rollout`.
         steps: frames to forecast, or
         times: see :meth:`PhysicalPredictor.rollout`.
         inputs: likewise.

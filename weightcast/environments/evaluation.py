@@ -40,6 +40,8 @@ class TestSet:
             else None.
         inputs: what steps are shown beside the state [environment, trajectory, frame, shown, y, x], likewise; None
             where the study has no inputs.
+        before: frames before the first, as predictors see them behind it, newest first [environment, trajectory,
+            channel of each, y, x]; None where they see one frame alone.
     """
 
     __test__ = False  # not a test case, whatever pytest makes of the name
@@ -50,6 +52,13 @@ class TestSet:
     horizons: Sequence[int]
     scored_after: int | None = None
     inputs: Tensor | None = None
+    before: Tensor | None = None
+
+    @property
+    def starts(self) -> Tensor:
+        """States that forecasts of predictors begin with [environment, trajectory, channel, y, x]."""
+        first = self.frames[:, :, 0]
+        return first if self.before is None else torch.cat([first, self.before], dim=2)
 
     def rows(self, method: str, seed: int, environment: str, forecast: Tensor) -> Iterator[Row]:
         """Rows of one forecast [sample * trajectory, step, channel, y, x] in physical units."""
@@ -109,7 +118,9 @@ class TestSet:
         """
         horizons, data = settings.evaluation.horizons, settings.data
         driven = trajectories.read_roles(settings.environments, data, "test", max(horizons) + 1, inputs=True)
-        frames, inputs = driven.to(device).split([len(data.channels), data.layout.shown], dim=3)
+        channels = len(data.channels)
+        older = (data.history - 1) * channels
+        frames, before, inputs = driven.to(device).split([channels, older, data.layout.shown], dim=3)
         return cls(
             study=settings.study,
             split={environment.id: environment.role for environment in settings.environments},
@@ -117,6 +128,7 @@ class TestSet:
             horizons=horizons,
             scored_after=data.trained_frames - 1 if settings.evaluation.adaptation_scores else None,
             inputs=inputs if data.layout.shown else None,
+            before=before[:, :, 0] if older else None,
         )
 
 
@@ -133,8 +145,8 @@ def roll_out(
 
     Args:
         weights: [network, weight]; of those that lie in files, as many are read as are rolled out at once.
-        initial: first frames of each network [network, trajectory, channel, y, x], in physical units, on the
-            device.
+        initial: first frames of each network [network, trajectory, channel, y, x], older ones, if any, behind the
+            newest, in physical units, on the device.
         steps: frames to forecast.
         predictor: of the architecture, on that device.
         normalisation: of the predictor.

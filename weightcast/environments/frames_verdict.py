@@ -55,8 +55,8 @@ class FramesVerdict:
         Args:
             context: trained.
             posterior: of one environment.
-            frames: that it was inferred from, physical units [trajectory, frame, channel, y, x], inputs
-                behind the channels of the state.
+            frames: that it was inferred from, physical units [trajectory, frame, channel, y, x], older ones and inputs
+                behind the channels of the newest.
         """
         spread = posterior.spread[0].tolist()
         calibration, steps = context.calibration, max(1, frames.shape[1] - 1)
@@ -66,7 +66,7 @@ class FramesVerdict:
         if frames.shape[1] < 2:
             return cls(math.nan, usual, 0.0, True, spread, [])
         noise, white = float(posterior.noise[0]), _white(posterior)
-        varied = _deviation(context.base.normalisation.apply(context.base.predictor.state(frames)))
+        varied = _deviation(context.base.normalisation.apply(context.base.predictor.newest(frames)))
         # Noise is in the frames that forecasts start from as well as in those that they are compared with.
         expected = math.hypot(usual, math.sqrt(2.0) * white)
         off = noise > CLEARLY * expected or noise > max(EXPLAINED * varied, CLEARLY * usual)

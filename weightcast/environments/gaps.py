@@ -24,7 +24,7 @@ class FrameSpace:
 
     Attributes:
         mean: [value], a frame's channels and points in one row.
-        components: orthonormal [component, value].
+        components: [component, value], orthonormal over all channels.
         variances: of their coefficients [component].
         rest: variance of a value that the components leave.
     """
@@ -63,6 +63,19 @@ class FrameSpace:
     def to(self, device: torch.device) -> FrameSpace:
         """The same on a device."""
         return FrameSpace(*(part.to(device) for part in (self.mean, self.components, self.variances, self.rest)))
+
+    def of_channels(self, chosen: slice, channels: int) -> FrameSpace:
+        """What some channels of such frames are like.
+
+        Args:
+            chosen: which.
+            channels: of a frame.
+        """
+
+        def own(rows: Tensor) -> Tensor:
+            return rows.unflatten(-1, (channels, -1))[..., chosen, :].flatten(-2)
+
+        return FrameSpace(own(self.mean), own(self.components), self.variances, self.rest)
 
     def complete(self, frames: Tensor, noise: float = 0.0) -> Tensor:
         """Frames without gaps.

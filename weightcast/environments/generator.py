@@ -188,8 +188,8 @@ class Generator:
         """The parameters whose generated predictor explains observed frames best.
 
         Args:
-            frames: [time, channel, y, x] or [trajectory, time, channel, y, x], in physical units, two frames or more;
-                columns of inputs, where the predictors are shown any, behind the channels of the state.
+            frames: [time, channel, y, x] or [trajectory, time, channel, y, x], in physical units, two frames or more,
+                and more than predictors see (``data.history``); columns of inputs, where the predictors are shown any, behind the channels of the state.
             seed: of the generator's noise.
 
         Raises:
@@ -199,9 +199,9 @@ class Generator:
 
     def _search(self, frames: Tensor, seed: int) -> Tensor:
         """Coordinates [coordinate] of the environment behind frames: see :meth:`infer`."""
-        layout = self.predictor.layout
-        channels = len(self.normalisation.mean) - layout.shown + len(layout.columns)
-        frames = with_shown(_check_frames(frames, channels), layout)
+        layout, history = self.predictor.layout, self.predictor.history
+        channels = (len(self.normalisation.mean) - layout.shown) // history + len(layout.columns)
+        frames = with_shown(_check_frames(frames, channels, history), layout, history)
         noise = self.draw_noise(1, seed)
         prepared = infer_environments(
             lambda candidates: self.weights(candidates, noise.expand(len(candidates), -1, -1)),
@@ -317,11 +317,12 @@ def _as_trajectories(frames: Tensor) -> Tensor:
     return frames[None] if frames.ndim == 4 else frames
 
 
-def _check_frames(frames: Tensor, channels: int) -> Tensor:
+def _check_frames(frames: Tensor, channels: int, history: int) -> Tensor:
     frames = _as_trajectories(frames)
-    if frames.ndim != 5 or frames.shape[1] < 2 or frames.shape[2] != channels:
+    if frames.ndim != 5 or frames.shape[1] <= history or frames.shape[2] != channels:
         raise InputError(
-            f"frames: found shape {list(frames.shape)}, expected [trajectory, time >= 2, channel = {channels}, y, x]"
+            f"frames: found shape {list(frames.shape)}, expected [trajectory, time >= {history + 1}, channel = "
+            f"{channels}, y, x]"
         )
     if not torch.isfinite(frames).all():
         raise InputError("frames: found NaN or Inf, expected finite numbers")

@@ -56,7 +56,7 @@ def infer_environments(
         posterior = infer_codes(
             weights_of,
             predictor,
-            Windows.of(part, whole, search.unroll, search.windows, predictor.layout.shown),
+            Windows.of(part, whole, search.unroll, search.windows, predictor.layout.shown, predictor.history),
             CodePrior.of(candidates, PRIOR_WIDENED),
             candidates if begun is None else begun,
             starts=starts,

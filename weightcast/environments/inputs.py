@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from weightcast.core.nets.input_layout import InputLayout
+from weightcast.environments.history import embedded
 
 
 def shown_inputs(columns: Tensor, layout: InputLayout) -> Tensor:
@@ -37,17 +38,20 @@ def held(inputs: Tensor, layout: InputLayout) -> Tensor:
     return torch.cat([inputs[..., :known, :, :], first], dim=-3)
 
 
-def with_shown(frames: Tensor, layout: InputLayout) -> Tensor:
+def with_shown(frames: Tensor, layout: InputLayout, history: int = 1) -> Tensor:
     """Frames as predictors take them, of such with the columns of inputs behind the channels of the state.
 
     Args:
         frames: [..., frame, channel and column, y, x].
         layout: of the columns.
+        history: frames that predictors see, the newest among them.
 
     Returns:
-        [..., frame, channel and shown, y, x].
+        [..., frame - history + 1, history * channel and shown, y, x].
     """
     if not layout.columns:
-        return frames
-    states = frames.shape[-3] - len(layout.columns)
-    return torch.cat([frames[..., :states, :, :], shown_inputs(frames[..., states:, :, :], layout)], dim=-3)
+        return embedded(frames, history)
+    channels = frames.shape[-3] - len(layout.columns)
+    states = embedded(frames[..., :channels, :, :], history)
+    shown = shown_inputs(frames[..., history - 1 :, channels:, :, :], layout)
+    return torch.cat([states, shown], dim=-3)

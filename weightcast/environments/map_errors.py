@@ -42,7 +42,7 @@ def own_errors(weights: Tensor, predictor: StackedPredictor, frames: Tensor) -> 
     """
     forecast = predictor.forecast(weights, frames)
     errors = (
-        torch.nan_to_num(forecast - predictor.state(frames)[:, :, 1:], nan=torch.inf).square().mean((1, 4, 5)).sqrt()
+        torch.nan_to_num(forecast - predictor.newest(frames)[:, :, 1:], nan=torch.inf).square().mean((1, 4, 5)).sqrt()
     )
     return errors.median(0).values.clamp(1e-9, 1e9)
 
@@ -70,7 +70,7 @@ def trained_residuals(
     with torch.no_grad():
         weights = weight_map(codes)
         for steps in range(1, longest + 1):
-            windows = Windows.of(frames, frames, steps, settings.windows, predictor.layout.shown)
+            windows = Windows.of(frames, frames, steps, settings.windows, predictor.layout.shown, predictor.history)
             errors = windows.residuals(weights, of, predictor).square().mean(1).sqrt()
             residuals.append(float(errors.median()))
     return residuals

@@ -172,13 +172,11 @@ def _train_in_context(sizes: StudySizes, of: Mapping[str, str]) -> int:
     windows = min(training.environments, sizes.visible) * training.batch
     # Frames that are shown, as they are drawn, filled and joined to each step's state.
     fields = windows * chosen.frames * sizes.frame * (8 + training.unroll)
-    step = round(
-        BACKWARD * windows * training.unroll * kept_activations(wider, channels, grid, study.data.layout.shown)
-    )
+    step = round(BACKWARD * windows * training.unroll * kept_activations(wider, channels, grid, study.data.beside))
     ahead = (
         sizes.visible
         * study.data.trajectories.validation
-        * (4 * widest_layer(wider, channels, grid, study.data.layout.shown) + fields)
+        * (4 * widest_layer(wider, channels, grid, study.data.beside) + fields)
     )
     space = 3 * min(1500, sizes.visible * study.data.trained_frames * study.data.trajectories.train) * sizes.frame
     return sizes.trained("train", "validation") + STATES * sizes.in_context + step + fields + ahead // windows + space

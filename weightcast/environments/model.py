@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from weightcast.core.artifacts import Artifact, load_artifact, save_artifact, understood
 from weightcast.core.errors import InputError
 from weightcast.core.graph import WeightGraph
-from weightcast.core.nets.build import build_predictor, input_layout_of
+from weightcast.core.nets.build import build_predictor, history_of, input_layout_of
 from weightcast.core.nets.input_layout import InputLayout
 from weightcast.environments.dataset import Normalisation
+from weightcast.environments.history import advanced, embedded, newest
 from weightcast.environments.inputs import held, shown_inputs
 
 WHOLE = 1e-6
@@ -26,8 +27,9 @@ WHOLE = 1e-6
 class PhysicalPredictor(nn.Module):
     """A one-step map in physical units: a predictor between a normalisation and its inverse.
 
-    One that is shown inputs takes what a step is shown of them behind the channels of the state
-    (:mod:`weightcast.environments.inputs`), and gives the state alone.
+    One that sees several frames takes the older ones behind the channels of the newest
+    (:mod:`weightcast.environments.history`), one that is shown inputs what a step is shown of them behind these
+    (:mod:`weightcast.environments.inputs`); both give the next frame alone.
 
     Attributes:
         environment: parameters of the environment that the weights are for, if known.
@@ -52,15 +54,20 @@ class PhysicalPredictor(nn.Module):
         """Layout of the inputs that it is shown beside the state."""
         return input_layout_of(self.network)
 
+    @property
+    def history(self) -> int:
+        """Frames that it sees, the newest among them."""
+        return history_of(self.network)
+
     def forward(self, frames: Tensor) -> Tensor:
         """[batch, channel, y, x] in physical units -> the next frames, same shape and units."""
         return self.normalisation.invert(self.network(self.normalisation.apply(frames)))
 
     @property
     def integrates(self) -> bool:
-        """Whether the network is a rate of change, so that it knows any time and not whole steps alone; but inputs are
-        known at whole steps."""
-        return getattr(self.network, "integrator", "map") == "rk4" and not self.inputs.shown
+        """Whether the network is a rate of change, so that it knows any time and not whole steps alone; but inputs, and
+        frames before the last, are known at whole steps."""
+        return getattr(self.network, "integrator", "map") == "rk4" and not self.inputs.shown and self.history == 1
 
     @torch.no_grad()
     def rollout(
@@ -73,7 +80,8 @@ class PhysicalPredictor(nn.Module):
         """Initial frames [batch, channel, y, x] -> the frames that follow [batch, step, channel, y, x].
 
         Args:
-            initial: in physical units; numbers of any kind and on any device, which are made those of the network.
+            initial: in physical units; numbers of any kind and on any device, which are made those of the network. Of a
+                network with a history the last so many frames, in the order of time [batch, history, channel, y, x].
             steps: how many frames, one step apart, or
             times: since the initial frames, in steps between frames, from 0 on and increasing. Where the network
                 integrates a rate of change they may be any; otherwise whole numbers.
@@ -89,7 +97,23 @@ class PhysicalPredictor(nn.Module):
         if steps is not None:
             times = range(1, steps + 1)
         assert times is not None
-        now, frames, forecast = 0.0, self.normalisation.apply(self._checked(initial)), []
+        frames = self._checked(initial)
+        states = embedded(frames, self.history)[:, 0] if self.history > 1 else frames
+        return newest(self.states(states, times, inputs), self.history)
+
+    @torch.no_grad()
+    def states(self, initial: Tensor, times: Sequence[float], inputs: ArrayLike | Tensor | None = None) -> Tensor:
+        """The same with older frames behind the newest one's channels, newest first.
+
+        Args:
+            initial: states [batch, history * channel, y, x], physical units, as the network's numbers are.
+            times: see :meth:`rollout`.
+            inputs: likewise.
+
+        Returns:
+            [batch, step, history * channel, y, x].
+        """
+        now, frames, forecast = 0.0, self.normalisation.apply(initial), []
         shown = self._shown(inputs, frames, math.ceil(max(times, default=0.0)))
         for time in times:
             frames = self._advance(frames, now, float(time), shown)
@@ -105,17 +129,18 @@ class PhysicalPredictor(nn.Module):
         except (TypeError, ValueError, RuntimeError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise InputError(f"rollout: initial: found no numbers ({reason}), expected an array or tensor") from None
-        channels = len(self.normalisation.mean) - self.inputs.shown
+        channels = (len(self.normalisation.mean) - self.inputs.shown) // self.history
         points = [str(size) for size in self.grid or ("y", "x")]
-        if frames.ndim != 4 or frames.shape[1] != channels:
+        wanted, words = ((self.history, channels), "frame, channel") if self.history > 1 else ((channels,), "channel")
+        if frames.ndim != 3 + len(wanted) or tuple(frames.shape[1:-2]) != wanted:
             raise InputError(
-                f"rollout: initial: found the shape {list(frames.shape)}, expected [batch, {channels}, "
-                f"{', '.join(points)}]: batch, channel, y, x"
+                f"rollout: initial: found the shape {list(frames.shape)}, expected [batch, "
+                f"{', '.join(map(str, wanted))}, {', '.join(points)}]: batch, {words}, y, x"
             )
-        if self.grid is not None and tuple(frames.shape[2:]) == self.grid[::-1] != self.grid:
+        if self.grid is not None and tuple(frames.shape[-2:]) == self.grid[::-1] != self.grid:
             raise InputError(
-                f"rollout: initial: found {frames.shape[2]} x {frames.shape[3]} points, expected {' x '.join(points)} "
-                "(y, x): are y and x swapped?"
+                f"rollout: initial: found {frames.shape[-2]} x {frames.shape[-1]} points, expected "
+                f"{' x '.join(points)} (y, x): are y and x swapped?"
             )
         return frames
 
@@ -152,9 +177,9 @@ class PhysicalPredictor(nn.Module):
             raise InputError(f"times: found {then:g} after {now:g}, expected whole steps: the network is a map of one")
         parts = round(length) if whole else math.ceil(length)
         for part in range(parts):
-            if shown is not None:
-                frames = torch.cat([frames, shown[:, round(now) + part]], dim=1)
-            frames = self.network(frames) if whole else self.network(frames, length / parts)
+            seen = frames if shown is None else torch.cat([frames, shown[:, round(now) + part]], dim=1)
+            following = self.network(seen) if whole else self.network(seen, length / parts)
+            frames = advanced(frames, following)
         return frames
 
 

@@ -21,6 +21,7 @@ from weightcast.environments.dataset import Normalisation
 from weightcast.environments.evaluation import ACTIVATIONS, STACKED, roll_out
 from weightcast.environments.forecast_metrics import forecast_metrics
 from weightcast.environments.gram import gram_matrix, squared_distances
+from weightcast.environments.history import newest
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.weight_distance import (
     WeightDistance,
@@ -70,6 +71,8 @@ class Scene:
         increment: mean square of the true steps from trajectories, in the zoo's normalised units.
         test: trajectories [trajectory, frame, channel, y, x], in physical units.
         inputs: how many of the channels of both, the last ones, are inputs.
+
+    Older frames, where predictors see any, stand behind the channels of the newest in both.
     """
 
     id: str
@@ -79,11 +82,13 @@ class Scene:
     inputs: int = 0
 
     @classmethod
-    def of(cls, id: str, test: Tensor, frames: int, normalisation: Normalisation, inputs: int = 0) -> Scene:
+    def of(
+        cls, id: str, test: Tensor, frames: int, normalisation: Normalisation, inputs: int = 0, history: int = 1
+    ) -> Scene:
         """An environment's test trajectories, and some frames of them, evenly spaced."""
         starts = test[:, :-1].flatten(0, 1)
         chosen = torch.linspace(0, len(starts) - 1, min(frames, len(starts))).round().long()
-        steps = normalisation.apply(test[:, :, : test.shape[2] - inputs]).diff(dim=1)
+        steps = normalisation.apply(newest(test[:, :, : test.shape[2] - inputs], history)).diff(dim=1)
         return cls(id, starts[chosen.to(test.device)], float(steps.square().mean().clamp(min=1e-12)), test, inputs)
 
 
@@ -293,7 +298,7 @@ class Experts:
         The square of two points' Euclidean distance is the mean square of what the steps differ by, over that of the
         true increments, in the zoo's normalised units.
         """
-        size = self.predictor.state(scene.starts).numel()
+        size = self.predictor.newest(scene.starts).numel()
         bytes_each = 4 * (networks.shape[1] + size * (ACTIVATIONS + 1))
         stacked = stack_size(scene.starts.device, bytes_each, on_cpu=STACKED)
         points = scene.starts.new_empty(len(networks), size)
@@ -308,8 +313,7 @@ class Experts:
 
     def _errors(self, scene: Scene, networks: Tensor) -> list[float]:
         """Error of each network's forecasts, as the evaluation has it, at the trained horizon."""
-        states = self.predictor.state(scene.test)
-        initial, truth = states[:, 0], states[:, 1:]
+        initial, truth = self.predictor.state(scene.test[:, 0]), self.predictor.newest(scene.test)[:, 1:]
         steps = truth.shape[1]
         first, shown = initial.expand(len(networks), *initial.shape), None
         if scene.inputs:

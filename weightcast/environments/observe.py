@@ -10,9 +10,12 @@ from torch import Tensor
 from weightcast.core.draws import Draws
 from weightcast.core.seeds import derive_seed
 from weightcast.environments.config.evaluation import ObservedCase
+from weightcast.environments.history import embedded, recorded
 
 
-def observe(frames: Tensor, case: ObservedCase, environments: Sequence[str], seed: int, inputs: int = 0) -> Tensor:
+def observe(
+    frames: Tensor, case: ObservedCase, environments: Sequence[str], seed: int, inputs: int = 0, history: int = 1
+) -> Tensor:
     """Spoil frames as a case says.
 
     Args:
@@ -21,11 +24,17 @@ def observe(frames: Tensor, case: ObservedCase, environments: Sequence[str], see
         environments: ids: what is drawn for one depends on no other.
         seed: of the study.
         inputs: how many of the channels, the last ones, are inputs, which are known as they are.
+        history: frames of a state. The case counts those that were observed, of which states are made; a frame is
+            spoilt once, in all states that it is in.
 
     Returns:
         [environment, 1, frame, channel, y, x]: of the first trajectory; NaN where nothing is observed.
     """
-    shown = frames[:, :1, : case.frames].clone()
+    shown = frames[:, :1, : case.frames - history + 1].clone()
+    if history > 1:
+        states = shown.shape[3] - inputs
+        spoilt = observe(recorded(shown[:, :, :, :states], history), case, environments, seed)
+        return torch.cat([embedded(spoilt, history), shown[:, :, :, states:]], dim=3)
     for row, environment in enumerate(environments):
         draws = Draws(frames.device, derive_seed(seed, "observed", environment))
         own = shown[row, :, :, : shown.shape[3] - inputs]

@@ -122,7 +122,7 @@ def source_settings(data: DataSettings) -> dict[str, Any]:
                 raise InputError(
                     f"config: data.settings.{key}: found {settings[key]!r}, expected none: {set_by} sets it"
                 )
-        return settings | {"frames": data.frames, "trajectories": data.trajectories.total}
+        return settings | {"frames": data.recorded_frames, "trajectories": data.trajectories.total}
     if data.source == "table":
         return record_settings(data).model_dump(mode="json")
     known = ("frame_step",) if data.source == "npy" else ()

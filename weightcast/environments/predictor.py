@@ -14,9 +14,10 @@ from weightcast.core.config.messages import LONGEST_SHOWN
 from weightcast.core.config.settings import MOST_WEIGHTS
 from weightcast.core.errors import InputError
 from weightcast.core.graph import WeightGraph
-from weightcast.core.nets.build import NO_INPUTS, build_predictor, input_layout_of
+from weightcast.core.nets.build import NO_INPUTS, build_predictor, history_of, input_layout_of
 from weightcast.core.nets.input_layout import InputLayout
 from weightcast.core.run import Run
+from weightcast.environments.history import advanced, newest, recorded
 from weightcast.environments.inputs import held
 
 
@@ -29,11 +30,14 @@ class StackedPredictor:
 
     layout: InputLayout = NO_INPUTS
     """Of the inputs that it is shown beside the state."""
+    history: int = 1
+    """Frames of a state, newest first (:mod:`weightcast.environments.history`)."""
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
         self.graph = WeightGraph(module)
         self.layout = input_layout_of(module)
+        self.history = history_of(module)
 
     @classmethod
     def of_architecture(cls, architecture: Mapping[str, Any]) -> StackedPredictor:
@@ -71,14 +75,23 @@ class StackedPredictor:
     def __call__(self, weights: Tensor, frames: Tensor) -> Tensor:
         """One step of every member: frames [member, batch, channel, y, x] -> the next frames, same shape.
 
-        Of a predictor that is shown inputs these stand behind the channels of the state, which alone is returned.
+        Of a predictor with a history older frames stand behind the newest one's channels, of one that is shown inputs
+        these behind the channels of the state. The next frame alone is returned, without either.
         """
         state = self.graph.unflatten(weights)
         return vmap(lambda member, batch: functional_call(self.module, member, (batch,)))(state, frames)
 
     def state(self, frames: Tensor) -> Tensor:
-        """The channels [..., channel, y, x] of frames without those that are inputs."""
+        """The channels [..., channel, y, x] of frames without those that are inputs: what a rollout starts from."""
         return frames[..., : frames.shape[-3] - self.layout.shown, :, :] if self.layout.shown else frames
+
+    def newest(self, frames: Tensor) -> Tensor:
+        """The channels of the newest frame alone: what forecasts are compared with."""
+        return newest(self.state(frames), self.history)
+
+    def recorded(self, frames: Tensor) -> Tensor:
+        """The frames that consecutive states [..., frame, channel, y, x] are made of, each once."""
+        return recorded(self.state(frames), self.history)
 
     def inputs(self, frames: Tensor) -> Tensor:
         """The inputs [..., shown, y, x] of frames, which are their last channels."""
@@ -89,12 +102,12 @@ class StackedPredictor:
 
         Args:
             weights: [member, parameter].
-            initial: states [member, batch, channel, y, x].
+            initial: states [member, batch, channel, y, x], older frames, if any, behind the newest.
             inputs: what each step is shown beside the state [member, batch, step, shown, y, x]; what is known in the
                 past alone is taken of the first one.
 
         Returns:
-            [member, batch, step, channel, y, x]: the ``steps`` frames after ``initial``.
+            [member, batch, step, channel, y, x]: the ``steps`` frames after ``initial``, each once.
 
         Raises:
             ValueError: the predictor is shown inputs, and there are too few or none.
@@ -102,8 +115,9 @@ class StackedPredictor:
         shown = self._driving(inputs, steps)
         state, forecast = initial, []
         for step in range(steps):
-            state = self(weights, state if shown is None else torch.cat([state, shown[:, :, step]], dim=2))
-            forecast.append(state)
+            following = self(weights, state if shown is None else torch.cat([state, shown[:, :, step]], dim=2))
+            forecast.append(following)
+            state = advanced(state, following)
         return torch.stack(forecast, dim=2)
 
     def forecast(self, weights: Tensor, windows: Tensor) -> Tensor:
@@ -114,7 +128,7 @@ class StackedPredictor:
             windows: [member, batch, 1 + step, channel, y, x], inputs behind the channels of the state.
 
         Returns:
-            [member, batch, step, channel, y, x].
+            [member, batch, step, channel, y, x], to be compared with the windows' newest frames.
         """
         steps = windows.shape[2] - 1
         inputs = self.inputs(windows[:, :, :steps]) if self.layout.shown else None
@@ -141,12 +155,13 @@ class StackedPredictor:
             [member, batch]: mean over steps, channels and grid, in the windows' (normalised) units.
         """
         shown = self._driving(self.inputs(windows) if self.layout.shown else None, windows.shape[2] - 1)
-        windows = self.state(windows)
-        frames, error = windows[:, :, 0], windows.new_zeros(windows.shape[:2])
-        for step in range(1, windows.shape[2]):
-            frames = self(weights, frames if shown is None else torch.cat([frames, shown[:, :, step - 1]], dim=2))
-            error = error + (frames - windows[:, :, step]).square().flatten(2).mean(2)
-        return error / (windows.shape[2] - 1)
+        state, truth = self.state(windows[:, :, 0]), self.newest(windows)
+        error = truth.new_zeros(truth.shape[:2])
+        for step in range(1, truth.shape[2]):
+            following = self(weights, state if shown is None else torch.cat([state, shown[:, :, step - 1]], dim=2))
+            error = error + (following - truth[:, :, step]).square().flatten(2).mean(2)
+            state = advanced(state, following)
+        return error / (truth.shape[2] - 1)
 
 
 class _CompiledPredictor(StackedPredictor):

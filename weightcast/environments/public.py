@@ -59,12 +59,12 @@ class Context(trained.Context):
         """What frames say of the code of the environment that they come from; also of several [environment, ...]."""
         frames = torch.as_tensor(frames, dtype=torch.float32)
         frames = frames if frames.ndim == 6 else self._checked(frames)[None]
-        return super().infer(with_shown(frames, self.base.predictor.layout))
+        return super().infer(self._states(frames))
 
     def verdict(self, frames: Tensor) -> FramesVerdict:
         """Whether frames fit anything that is known, what they leave open, and which environment they are like."""
         frames = self._checked(frames)
-        return FramesVerdict.of(self, self.infer(frames), with_shown(frames, self.base.predictor.layout))
+        return FramesVerdict.of(self, self.infer(frames), self._states(frames))
 
     def ensemble(self, frames: Tensor, n: int | None = None, keep: int | None = None, seed: int = 0) -> Ensemble:
         """Candidates for the environment that frames come from, weighted, the most probable first.
@@ -103,8 +103,9 @@ class Context(trained.Context):
 
         Args:
             frames: that tell the environment, see the class.
-            initial: whole frames to start from [trajectory, channel, y, x] or [channel, y, x]. None: where the observed
-                frames end, from what all of them say of the last one (:mod:`weightcast.environments.smoothing`).
+            initial: whole frames to start from [trajectory, channel, y, x] or [channel, y, x]; where predictors see
+                several frames the last ones, in the order of time [trajectory, frame, channel, y, x]. None: where the
+                observed frames end, from what all of them say of the last one (:mod:`weightcast.environments.smoothing`).
             steps: frames to forecast, or
             times: since the initial frames, in steps: see :meth:`PhysicalPredictor.rollout`.
             n: members; as many as the study says if None.
@@ -124,11 +125,11 @@ class Context(trained.Context):
         """
         if initial is not None:
             initial = torch.as_tensor(initial, dtype=torch.float32)
-            initial = initial[None] if initial.ndim == 3 else initial
-            if initial.ndim != 4 or not bool(torch.isfinite(initial).all()):
-                raise InputError(
-                    f"initial: found shape {list(initial.shape)}, expected finite numbers [trajectory, channel, y, x]"
-                )
+            several = self.base.predictor.history > 1
+            initial = initial[None] if initial.ndim == 3 + several else initial
+            if initial.ndim != 4 + several or not bool(torch.isfinite(initial).all()):
+                axes = "trajectory, frame, channel, y, x" if several else "trajectory, channel, y, x"
+                raise InputError(f"initial: found shape {list(initial.shape)}, expected finite numbers [{axes}]")
         ensemble = self.ensemble(frames, n, None, seed)
         models = self._modules(ensemble)
         error = torch.tensor(self.calibration.model_error)
@@ -151,18 +152,27 @@ class Context(trained.Context):
     def _modules(self, ensemble: Ensemble) -> list[PhysicalPredictor]:
         return physical_predictors(ensemble.weights.cpu(), self.base.metadata, {})
 
+    def _states(self, frames: Tensor) -> Tensor:
+        """Frames as predictors see them: with those before them, and with what steps are shown of inputs."""
+        return with_shown(frames, self.base.predictor.layout, self.base.predictor.history)
+
     def _checked(self, frames: Tensor) -> Tensor:
         """[trajectory, frame, channel, y, x], of which something was observed."""
         frames = torch.as_tensor(frames, dtype=torch.float32)
         frames = frames[None] if frames.ndim == 4 else frames
-        layout = self.base.predictor.layout
-        seen = len(self.base.normalisation.mean)  # what predictors are shown of inputs among them
-        channels, points = seen - layout.shown + len(layout.columns), len(self.space.mean) // seen
+        layout, history = self.base.predictor.layout, self.base.predictor.history
+        seen = len(self.base.normalisation.mean)  # older frames and what predictors are shown of inputs among them
+        channels, points = (seen - layout.shown) // history + len(layout.columns), len(self.space.mean) // seen
         whole = frames.ndim == 5 and frames.shape[1] > 0 and frames.shape[2] == channels
         if not whole or frames.shape[3] * frames.shape[4] != points:
             raise InputError(
                 f"frames: found shape {list(frames.shape)}, expected [trajectory, time, channel = {channels}, y, x] "
                 f"with {points} point{'s' if points > 1 else ''} (y, x)"
+            )
+        if history > 1 and frames.shape[1] <= history:
+            raise InputError(
+                f"frames: found {frames.shape[1]}, expected {history + 1} or more: predictors see {history} of them "
+                "(data.history), and are judged by the next"
             )
         if bool(torch.isinf(frames).any()) or not bool(torch.isfinite(frames).any()):
             raise InputError("frames: found Inf, or NaN alone, expected numbers, and NaN where nothing was observed")

@@ -14,8 +14,11 @@ import torch
 from torch import Tensor
 from torch.func import jacrev, vmap
 
+from weightcast.environments.history import advanced, embedded, recorded
+
 Step = Callable[[Tensor, Tensor], Tensor]
-"""Weights [weight], states with what is shown beside them [state, channel, y, x] -> the states a frame later."""
+"""Weights [weight], states with what is shown beside them [state, channel, y, x] -> the frames that follow, without
+older ones."""
 TOGETHER = 256
 """Steps that are differentiated at once."""
 
@@ -26,17 +29,18 @@ def rollout(step: Step, weights: Tensor, starts: Tensor, steps: int, shown: Tens
     Args:
         step: of the network.
         weights: [weight].
-        starts: [trajectory, channel, ...].
+        starts: [trajectory, channel, y, x], older frames, if any, behind the newest.
         steps: of the rollout.
-        shown: what each step is shown beside the state [trajectory, step, shown, ...]; None: nothing.
+        shown: what each step is shown beside the state [trajectory, step, shown, y, x]; None: nothing.
 
     Returns:
-        the frames after the starts [trajectory, step, channel, ...].
+        the frames after the starts [trajectory, step, channel, y, x].
     """
     states, found = starts, []
     for place in range(steps):
-        states = step(weights, states if shown is None else torch.cat([states, shown[:, place]], 1))
-        found.append(states)
+        following = step(weights, states if shown is None else torch.cat([states, shown[:, place]], 1))
+        found.append(following)
+        states = advanced(states, following)
     return torch.stack(found, 1)
 
 
@@ -47,14 +51,16 @@ def rollout_jacobian(step: Step, weights: Tensor, starts: Tensor, steps: int, sh
     Args:
         step: of the network, differentiable by ``torch.func``.
         weights: [weight].
-        starts: [trajectory, channel, ...].
+        starts: [trajectory, channel, y, x], older frames, if any, behind the newest.
         steps: of the rollout.
-        shown: what each step is shown beside the state [trajectory, step, shown, ...]; None: nothing.
+        shown: what each step is shown beside the state [trajectory, step, shown, y, x]; None: nothing.
 
     Returns:
-        [trajectory, step, number of a state, weight].
+        [trajectory, step, number of a frame, weight].
     """
-    before = torch.cat([starts[:, None], rollout(step, weights, starts, steps, shown)], 1)[:, :-1]
+    ahead = rollout(step, weights, starts, steps, shown)
+    history = starts.shape[1] // ahead.shape[2]
+    before = embedded(torch.cat([recorded(starts[:, None], history), ahead], 1)[:, :-1], history)
 
     def one(weights: Tensor, state: Tensor, *beside: Tensor) -> Tensor:
         states = state.view(1, *starts.shape[1:])
@@ -66,6 +72,8 @@ def rollout_jacobian(step: Step, weights: Tensor, starts: Tensor, steps: int, sh
     by_weights, by_state = own_step(weights, before.flatten(0, 1).flatten(1), *given)
     by_weights = by_weights.unflatten(0, before.shape[:2])  # [trajectory, step, number, weight]
     by_state = by_state.unflatten(0, before.shape[:2])
+    of_frame = by_state.split(by_weights.shape[2], dim=3)  # of the newest frame, of the one before it, ...
     for place in range(1, steps):
-        by_weights[:, place] += by_state[:, place] @ by_weights[:, place - 1]
+        for age in range(min(history, place)):
+            by_weights[:, place] += of_frame[age][:, place] @ by_weights[:, place - 1 - age]
     return by_weights

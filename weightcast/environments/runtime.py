@@ -168,7 +168,7 @@ def _train_in_context(sizes: StudySizes, of: Mapping[str, str]) -> float:
     if chosen is None:
         return 0.0
     wider = study.predictor.model_copy(update={"width": chosen.width})
-    kept = kept_activations(wider, len(study.data.channels), study.data.grid, study.data.layout.shown)
+    kept = kept_activations(wider, len(study.data.channels), study.data.grid, study.data.beside)
     kept += chosen.frames * sizes.frame * 8  # frames that are shown, drawn and filled
     return _training(sizes, chosen.training, min(chosen.training.environments, sizes.visible), kept)
 

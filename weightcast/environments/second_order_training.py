@@ -91,7 +91,7 @@ class SecondOrderTraining:
     def held(self, frames: Tensor, most_residuals: int) -> Tensor:
         """Those trajectories of all environments that a second-order training holds, at least one of each."""
         environments, _, count = frames.shape[:3]
-        of_trajectory = environments * (count - 1) * self.predictor.state(frames[0, 0, 0]).numel()
+        of_trajectory = environments * (count - 1) * self.predictor.newest(frames[0, 0, 0]).numel()
         return frames[:, : max(1, most_residuals // of_trajectory)]
 
     def _train(self, trained: TrainedCodes, frames: Tensor, penalty: float, iterations: int) -> int:
@@ -106,10 +106,8 @@ class SecondOrderTraining:
 
     def _residual(self, weights: Tensor, frames: Tensor) -> Tensor:
         """Weights [weight], frames [trajectory, frame, ...] -> errors of whole rollouts [residual]."""
-        states = self.predictor.state(frames)
-        return (
-            rollout(self._step, weights, states[:, 0], states.shape[1] - 1, self._shown(frames)) - states[:, 1:]
-        ).flatten()
+        starts, truth = self.predictor.state(frames[:, 0]), self.predictor.newest(frames)
+        return (rollout(self._step, weights, starts, truth.shape[1] - 1, self._shown(frames)) - truth[:, 1:]).flatten()
 
     def _jacobian(self, weights: Tensor, frames: Tensor) -> Tensor:
         """The same -> derivative of the errors by the weights [residual, weight]."""
@@ -123,7 +121,7 @@ class SecondOrderTraining:
         return held(self.predictor.inputs(frames[:, :-1]), self.predictor.layout)
 
     def _step(self, weights: Tensor, states: Tensor) -> Tensor:
-        """Weights [weight], states and inputs [state, channel, y, x] -> the states a frame later."""
+        """Weights [weight], states and inputs [state, channel, y, x] -> the frames that follow."""
         return self.predictor(weights[None], states[None])[0]
 
 

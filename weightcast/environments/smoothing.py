@@ -15,6 +15,7 @@ from torch import Tensor
 
 from weightcast.core.errors import InputError
 from weightcast.environments.ensemble import disturbed, error_at
+from weightcast.environments.history import recorded
 from weightcast.environments.model import PhysicalPredictor
 
 LEAST_VARIANCE = 1e-12
@@ -42,16 +43,27 @@ def smoothed_starts(
             frames are then one step apart.
 
     Returns:
-        [member, trajectory, channel, y, x].
+        [member, trajectory, channel, y, x]; of predictors with a history the last frames in the order of time [member,
+        trajectory, frame, channel, y, x].
 
     Raises:
-        InputError: no frame is whole.
+        InputError: no frame is whole, or none with its whole history.
     """
-    whole = torch.isfinite(frames).flatten(2).all(2).all(0)
+    history = models[0].history
+    found = torch.isfinite(frames).flatten(2).all(2).all(0)
+    whole, at = found.clone(), torch.tensor(list(lags), device=found.device)  # with the frames before them
+    for age in range(1, history):
+        whole[age:] &= found[:-age] & (at[:-age] - at[age:] == age)
+        whole[:age] = False
     if not bool(whole.any()):
-        raise InputError("frames: found none without NaN, expected one or more to go on from")
+        wanted = f"{history} that follow each other" if history > 1 else "one or more"
+        raise InputError(f"frames: found none without NaN, expected {wanted} to go on from")
     used = whole.nonzero()[:, 0]
-    frames, lags = frames[:, whole], [lag for lag, usable in zip(lags, whole.tolist(), strict=True) if usable]
+    kept = torch.zeros_like(found)  # frames of which states are made
+    for age in range(history):
+        kept[used - age] = True
+    place = kept.cumsum(0) - 1
+    frames, lags = frames[:, kept], [lag for lag, usable in zip(lags, whole.tolist(), strict=True) if usable]
     if columns is not None:  # from each frame on, the last one repeated behind the end
         count = columns.shape[1]
         after = (used[:, None] + torch.arange(count, device=used.device)).clamp(max=count - 1)
@@ -61,24 +73,30 @@ def smoothed_starts(
         :, None, None
     ]
     starts = disturbed(frames, len(models), noise, normalisation, seed)
+    starts = torch.cat([starts[:, :, place[used - age]] for age in range(history)], dim=3)
+    scale = scale.repeat(history, 1, 1)
     now = torch.stack([_at_last(model, start, lags, columns) for model, start in zip(models, starts, strict=True)])
     # Noise that grew on the way, or died away, and what members do not agree on.
     variance = ((now - now.mean(0)) / scale).square().mean((0, 1, 4, 5))  # [frame, channel]
     if model_error.numel():
-        variance = variance + (error_at(model_error, lags, normalisation).to(variance) / scale[:, 0, 0]).square()
+        # What is older is forecast over as much less.
+        since = [[max(0.0, lag - age) for lag in lags] for age in range(history)]
+        off = torch.cat([error_at(model_error, times, normalisation) for times in since], dim=1)
+        variance = variance + (off.to(variance) / scale[:, 0, 0]).square()
     variance = torch.nan_to_num(variance, nan=torch.inf).clamp(min=LEAST_VARIANCE)
     shares = (1.0 / variance) / (1.0 / variance).sum(0)
     counted = torch.where(shares[..., None, None] > 0, now, torch.zeros_like(now))  # infinity times 0 is no number
-    return (shares[..., None, None] * counted).sum(2)
+    smoothed = (shares[..., None, None] * counted).sum(2)
+    return smoothed if history == 1 else recorded(smoothed[:, :, None], history)
 
 
 def _at_last(model: PhysicalPredictor, frames: Tensor, lags: Sequence[float], columns: Tensor | None) -> Tensor:
-    """What frames are forecast to be at the time of the last one, same shape [trajectory, frame, channel, y, x]; with
+    """What states are forecast to be at the time of the last one, same shape [trajectory, frame, channel, y, x]; with
     columns of inputs from each of them on [trajectory and frame, frame, column, y, x]."""
     times = sorted({lag for lag in lags if lag > 0})
     if not times:
         return frames
-    ahead = model.rollout(frames.flatten(0, 1), times=times, inputs=columns).unflatten(0, frames.shape[:2])
+    ahead = model.states(frames.flatten(0, 1), times, columns).unflatten(0, frames.shape[:2])
     return torch.stack(
         [ahead[:, place, times.index(lag)] if lag > 0 else frames[:, place] for place, lag in enumerate(lags)],
         1,

@@ -64,7 +64,7 @@ class StudySizes:
         """Count what a study has."""
         study = plan.study
         predictor, channels, grid = study.predictor, len(study.data.channels), study.data.grid
-        inputs = study.data.layout.shown
+        inputs = study.data.beside
         return cls(
             plan=plan,
             study=study,
@@ -138,7 +138,7 @@ class StudySizes:
             return 0
         wider = self.study.predictor.model_copy(update={"width": chosen.width})
         fields = chosen.frames * len(self.study.data.channels)
-        inputs = self.study.data.layout.shown
+        inputs = self.study.data.beside
         return count_weights(wider, len(self.study.data.channels) + fields, inputs) + chosen.frames * self.frame
 
     @property

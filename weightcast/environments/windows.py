@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from weightcast.environments.history import newest
 from weightcast.environments.predictor import StackedPredictor
 
 FEW_NUMBERS = 64
@@ -21,7 +22,7 @@ class Windows:
     """Observed frames as rollouts to be compared with.
 
     Attributes:
-        start: [environment, window, channel, y, x], normalised.
+        start: [environment, window, channel, y, x], normalised; older frames, if any, behind the newest.
         target: the frames that followed [environment, window, step, channel, y, x]; 0 where nothing was observed.
         observed: 1 where something was, else 0; same shape.
         inputs: what steps are shown beside the state [environment, window, step, shown, y, x]; None: nothing.
@@ -33,7 +34,9 @@ class Windows:
     inputs: Tensor | None = None
 
     @classmethod
-    def of(cls, frames: Tensor, whole: Tensor, unroll: int | None, most: int, inputs: int = 0) -> Windows:
+    def of(
+        cls, frames: Tensor, whole: Tensor, unroll: int | None, most: int, inputs: int = 0, history: int = 1
+    ) -> Windows:
         """Cut frames into rollouts. None starts at a frame of which nothing was observed, unless all would.
 
         Args:
@@ -42,9 +45,10 @@ class Windows:
             unroll: steps of a rollout; as many as there are frames if None.
             most: rollouts of an environment; evenly chosen where there would be more.
             inputs: how many of the channels, the last ones, are not observed but known.
+            history: frames of a state, of which rollouts start; they are compared with the newest ones.
         """
         states = frames.shape[3] - inputs
-        frames, shown = frames[:, :, :, :states], whole[:, :, :, states:]
+        frames, shown = newest(frames[:, :, :, :states], history), whole[:, :, :, states:]
         trajectories, length = frames.shape[1:3]
         steps = length - 1 if unroll is None else min(unroll, length - 1)
         starts = torch.arange(length - steps, device=frames.device)

@@ -29,39 +29,59 @@ _RIVALS: dict[str, type[nn.Module]] = {
 
 
 def describe_architecture(
-    settings: AnyPredictor | PredictorSettings, channels: int, inputs: InputLayout = NO_INPUTS
+    settings: AnyPredictor | PredictorSettings, channels: int, inputs: InputLayout = NO_INPUTS, history: int = 1
 ) -> dict[str, Any]:
     """What is needed to build the predictor again: JSON values.
 
     Args:
         settings: of the predictor.
-        channels: of the state.
-        inputs: that it is shown beside it.
+        channels: of a frame.
+        inputs: that it is shown beside the state.
+        history: frames of a state: the last so many are seen.
     """
     driven = {"inputs": inputs.describe()} if inputs.shown else {}
-    return settings.model_dump(mode="json") | {"channels": channels} | driven
+    remembered = {"history": history} if history > 1 else {}
+    return settings.model_dump(mode="json") | {"channels": channels} | remembered | driven
 
 
 def build_predictor(architecture: dict[str, Any], seed: int = 0) -> nn.Module:
     """A freshly initialised predictor. The caller's random state is left as it was.
 
-    One that is shown inputs has them behind the channels of the state, and says by ``input_layout`` how they are shown.
+    One that sees several frames has the older ones behind the channels of the newest, and says by ``history`` how many
+    they are together. One that is shown inputs has them behind the channels of the state, and says by ``input_layout``
+    how they are shown. It returns the next frame alone.
+
+    Raises:
+        ValueError: there is no such predictor.
     """
-    settings = {name: _tuples(value) for name, value in architecture.items() if name != "inputs"}
+    settings = {name: _tuples(value) for name, value in architecture.items() if name not in ("inputs", "history")}
     kind, layout = settings.pop("kind"), InputLayout.from_description(architecture.get("inputs"))
+    history = architecture.get("history", 1)
+    if not isinstance(history, int) or isinstance(history, bool) or history < 1:
+        raise ValueError(f"history: found {history!r}, expected a whole number above 0")
     kinds = _KINDS | _RIVALS
     if kind not in kinds:
         raise ValueError(f"unknown kind of predictor: {kind!r}")
     if isinstance(settings.get("network"), dict):  # a network inside another
         settings["network"] = build_predictor(settings["network"], seed)
-    if layout.shown and kind in _KINDS:
-        settings["constants"] = settings.get("constants", 0) + layout.shown
+    beside = (history - 1) * settings.get("channels", 0) + layout.shown
+    if beside and kind in _KINDS:
+        settings["constants"] = settings.get("constants", 0) + beside
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = kinds[kind](**settings)
     if layout.shown:
         network.input_layout = layout  # type: ignore[assignment]
+    if history > 1:
+        network.history = history  # type: ignore[assignment]
     return network
+
+
+def history_of(network: nn.Module) -> int:
+    """How many frames a predictor sees, the newest among them; one where it was not said."""
+    history = getattr(network, "history", 1)
+    assert isinstance(history, int)
+    return history
 
 
 def input_layout_of(network: nn.Module) -> InputLayout:

@@ -33,11 +33,13 @@ def kept_in_step(architecture: Mapping[str, Any], grid: Sequence[int]) -> int:
     """Numbers that a step of one frame keeps for the gradient, of a predictor as artifacts describe it."""
     described = dict(architecture)
     channels, inputs = described.pop("channels"), InputLayout.from_description(described.pop("inputs", None)).shown
+    inputs += (described.pop("history", 1) - 1) * channels  # older frames are seen as inputs are
     return kept_activations(PredictorSettings.model_validate(described).root, channels, (grid[0], grid[1]), inputs)
 
 
 def layer_sizes(settings: AnyPredictor, channels: int, inputs: int = 0) -> list[tuple[int, int]]:
-    """Every layer of the weight graph as (nodes, weights of a node); ``inputs`` are channels shown beside the state."""
+    """Every layer of the weight graph as (nodes, weights of a node); ``inputs`` are channels seen beside the newest
+    frame's: older frames, and what is shown of known inputs."""
     match settings:
         case FNOSettings():
             return _fno(settings, channels, inputs)

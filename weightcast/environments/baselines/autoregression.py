@@ -1,4 +1,5 @@
-"""Linear autoregression: the increment of a state as a linear function of the state and of what is known beside it.
+"""Linear autoregression: the increment of a state as a linear function of the state, of as many frames before it as
+predictors see (``data.history``), and of what is known beside it.
 
 Pooled coefficients are those of a ridge regression (A. E. Hoerl, R. W. Kennard, Ridge regression: biased estimation for
 nonorthogonal problems, Technometrics 12 (1970) 55) over all visible environments; its penalty draws them towards

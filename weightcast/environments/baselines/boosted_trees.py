@@ -148,12 +148,12 @@ class TreeFits:
 
     def from_frames(self, shown: Records, train: Records) -> Callable[[Records], BoostedTrees]:
         """Pooled trees that are told what a few frames say at a glance."""
-        frames = shown.states.shape[2]
+        frames = shown.frames.shape[2]
         # Beside each trajectory the frames of the one before it, of whichever of them there are as many.
-        other = np.roll(train.states, 1, axis=1)[:, :, :frames]
+        other = np.roll(train.frames, 1, axis=1)[:, :, :frames]
         places = glance(other)
-        trees = fit_trees(self.train, self._size(places, glance(shown.states[:, 0])), self.settings, places)
-        return lambda frames: trees.at(glance(frames.states[:, 0]))
+        trees = fit_trees(self.train, self._size(places, glance(shown.frames[:, 0])), self.settings, places)
+        return lambda frames: trees.at(glance(frames.frames[:, 0]))
 
     def _size(self, places: Floats, shown: Floats) -> TreeSize:
         """With which left-out visible environments are forecast best by trees of the others.

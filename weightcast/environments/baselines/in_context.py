@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from weightcast.core.config.training import PooledTraining
 from weightcast.core.draws import Draws
 from weightcast.core.graph import WeightGraph
-from weightcast.core.nets.build import build_predictor, input_layout_of
+from weightcast.core.nets.build import build_predictor, history_of, input_layout_of
 from weightcast.environments.base import BaseNetwork
 from weightcast.environments.config.condition import FramesSettings
 from weightcast.environments.dataset import draw_windows
 from weightcast.environments.gaps import FrameSpace
+from weightcast.environments.history import advanced, newest
 from weightcast.environments.inputs import held
 from weightcast.environments.losses import environment_loss
 from weightcast.environments.observation import ObservationLayout, draw_observations
@@ -97,7 +98,7 @@ def in_context_loss(
     Args:
         network: of frames with constant fields behind their channels.
         frames: normalised training frames [environment, trajectory, frame, channel, y, x].
-        space: of frames, to fill gaps.
+        space: of single frames, to fill gaps.
         count: frames that are shown.
         training: unroll, batch, environments a step.
         shown: which noise, how many points.
@@ -105,14 +106,15 @@ def in_context_loss(
         start_share: of the windows that begin with a trajectory's first frame.
     """
 
-    inputs = input_layout_of(network).shown
+    inputs, history = input_layout_of(network).shown, history_of(network)
+    single = single_frames(frames, history, inputs)
 
     def loss(step: int) -> Tensor:
         draws = Draws(frames.device, seed, "step", step)
         chosen = draws.permutation(len(frames))[: training.environments]
         windows = draw_windows(frames, chosen, training.batch, training.unroll + 1, draws, start_share)
         rows = chosen.repeat_interleave(training.batch)
-        fields = draw_contexts(frames, rows, count, space, shown, draws, inputs)
+        fields = draw_contexts(single, rows, count, space, shown, draws, inputs)
         errors = rollout_error(network, windows.flatten(0, 1), fields).unflatten(0, windows.shape[:2])
         return environment_loss(errors).mean()
 
@@ -134,11 +136,22 @@ def rollout_error(network: nn.Module, windows: Tensor, fields: Tensor) -> Tensor
     layout = input_layout_of(network)
     states = windows.shape[2] - layout.shown
     shown, windows = held(windows[:, :, states:], layout), windows[:, :, :states]
+    truth = newest(windows, history_of(network))
     state, error = windows[:, 0], windows.new_zeros(len(windows))
     for step in range(1, windows.shape[1]):
-        state = network(torch.cat([state, shown[:, step - 1], fields], 1))
-        error = error + (state - windows[:, step]).square().flatten(1).mean(1)
+        following = network(torch.cat([state, shown[:, step - 1], fields], 1))
+        error = error + (following - truth[:, step]).square().flatten(1).mean(1)
+        state = advanced(state, following)
     return error / (windows.shape[1] - 1)
+
+
+def single_frames(frames: Tensor, history: int, inputs: int = 0) -> Tensor:
+    """Frames [..., channel, y, x] without the older ones behind their own channels; inputs, the last so many channels,
+    stay."""
+    if history == 1:
+        return frames
+    states = frames.shape[-3] - inputs
+    return torch.cat([newest(frames[..., :states, :, :], history), frames[..., states:, :, :]], dim=-3)
 
 
 def in_context_weights(trained: BaseNetwork, observed: Tensor, space: FrameSpace) -> tuple[dict[str, Any], Tensor]:
@@ -146,8 +159,9 @@ def in_context_weights(trained: BaseNetwork, observed: Tensor, space: FrameSpace
 
     Args:
         trained: a network of frames with constant fields behind their channels.
-        observed: frames of one trajectory of each environment, normalised [environment, frame, channel, y, x].
-        space: of frames, to fill gaps.
+        observed: frames of one trajectory of each environment, normalised [environment, frame, channel, y, x], as
+            predictors see them.
+        space: of such frames, to fill gaps.
 
     Returns:
         The architecture, and weights [environment, weight], those of the network and the frames themselves.
@@ -155,9 +169,13 @@ def in_context_weights(trained: BaseNetwork, observed: Tensor, space: FrameSpace
     inner = dict(trained.metadata["architecture"])
     grid = observed.shape[-2:]
     architecture = {"kind": "in-context", "network": inner, "constants": inner["constants"], "grid": list(grid)}
-    architecture |= {"inputs": inner["inputs"]} if "inputs" in inner else {}
-    layout = trained.predictor.layout
-    fields = contexts(observed, inner["constants"] // inner["channels"], space, layout.shown)
+    architecture |= {name: inner[name] for name in ("inputs", "history") if name in inner}
+    predictor, channels = trained.predictor, inner["channels"]
+    if predictor.history > 1:  # all that was seen, also before the first frame that has a whole history
+        space = space.of_channels(slice(0, channels), observed.shape[2])
+        fields = contexts(predictor.recorded(observed), inner["constants"] // channels, space)
+    else:
+        fields = contexts(observed, inner["constants"] // channels, space, predictor.layout.shown)
     weights = trained.predictor.graph.unflatten(trained.weight_map.weights.detach())
     state = {f"network.{name}": value.expand(len(fields), *value.shape) for name, value in weights.items()}
     graph = WeightGraph(build_predictor(architecture))

@@ -25,21 +25,25 @@ class Records:
     """Trajectories as regressions see them.
 
     Attributes:
-        states: [environment, trajectory, frame, channel], physical units.
+        states: [environment, trajectory, frame, channel], physical units; the frames before each that predictors see as
+            well stand behind its channels, newest first.
         inputs: what is known of each step beside the state [environment, trajectory, frame, input]; the last frame's
             step leads out of the trajectory.
         held: how many of the inputs, the last ones, are known until a forecast begins alone.
+        history: frames of a state.
     """
 
     states: Floats
     inputs: Floats
     held: int = 0
+    history: int = 1
 
     @classmethod
-    def of(cls, frames: Tensor, channels: int, held: int = 0) -> Records:
-        """Frames of states without a grid [environment, trajectory, frame, channel and input, 1, 1]."""
-        numbers = frames.flatten(3).cpu().double().numpy()
-        return cls(numbers[..., :channels], numbers[..., channels:], held)
+    def of(cls, frames: Tensor, channels: int, held: int = 0, history: int = 1) -> Records:
+        """Frames of states without a grid [environment, trajectory, frame, channel and input, 1, 1], older ones behind
+        the channels of each."""
+        numbers, states = frames.flatten(3).cpu().double().numpy(), history * channels
+        return cls(numbers[..., :states], numbers[..., states:], held, history)
 
     def __len__(self) -> int:
         return len(self.states)
@@ -47,11 +51,16 @@ class Records:
     def take(self, environments: Sequence[int]) -> Records:
         """The same of some environments, by number."""
         chosen = list(environments)
-        return Records(self.states[chosen], self.inputs[chosen], self.held)
+        return Records(self.states[chosen], self.inputs[chosen], self.held, self.history)
 
     def until(self, frames: int) -> Records:
         """Only the first frames of each trajectory."""
-        return Records(self.states[:, :, :frames], self.inputs[:, :, :frames], self.held)
+        return Records(self.states[:, :, :frames], self.inputs[:, :, :frames], self.held, self.history)
+
+    @property
+    def frames(self) -> Floats:
+        """Each frame alone [environment, trajectory, frame, channel]: what is forecast."""
+        return self.states[..., : self.states.shape[-1] // self.history]
 
     @property
     def before(self) -> Floats:
@@ -60,8 +69,8 @@ class Records:
 
     @property
     def increments(self) -> Floats:
-        """What a step makes of the state [environment, trajectory, step, channel]."""
-        return np.diff(self.states, axis=2)
+        """What a step makes of a frame [environment, trajectory, step, channel]."""
+        return np.diff(self.frames, axis=2)
 
 
 class Fitted(Protocol):
@@ -72,7 +81,7 @@ class Fitted(Protocol):
         """That must be kept to use it: of all environments together, or of each."""
 
     def __call__(self, told: Floats) -> Floats:
-        """Increments of the state [environment, trajectory, channel] from what steps are told [environment, trajectory,
+        """Increments of the frame [environment, trajectory, channel] from what steps are told [environment, trajectory,
         number]."""
 
 
@@ -106,20 +115,22 @@ def roll_out(step: Fitted, records: Records, steps: int) -> Floats:
         [environment, trajectory, step, channel].
     """
     state, known = records.states[:, :, 0], records.inputs.shape[-1] - records.held
+    channels = records.frames.shape[-1]
     forecast = []
     for number in range(steps):
         now = records.inputs[:, :, min(number, records.inputs.shape[2] - 1)]
         told = np.concatenate([state, now[..., :known], records.inputs[:, :, 0, known:]], axis=-1)
         with np.errstate(over="ignore", invalid="ignore"):  # a forecast that diverges is scored as infinite
-            state = state + step(told)
-        forecast.append(state)
+            frame = state[..., :channels] + step(told)
+        forecast.append(frame)
+        state = np.concatenate([frame, state], axis=-1)[..., : state.shape[-1]]
     return np.stack(forecast, axis=2)
 
 
 def error(step: Fitted, records: Records) -> float:
     """Geometric mean over environments of the root mean square error of forecasts to the trajectories' end, each
     channel in units of its standard deviation there, as scores are; infinite where a forecast diverges."""
-    truth = records.states[:, :, 1:]
+    truth = records.frames[:, :, 1:]
     with np.errstate(over="ignore", invalid="ignore"):
         squares = (roll_out(step, records, truth.shape[2]) - truth) ** 2
         squares = np.nan_to_num(squares, nan=np.inf, posinf=np.inf)

@@ -140,14 +140,15 @@ def choose_weighting(
         ]
         needed = torch.cat([chosen[0] for chosen, _ in picked]).unique()
         driven = frames[None].expand(len(needed), *frames.shape)
-        rolled, truth = predictor.forecast(experts[rows[needed].cpu()].to(rows.device), driven), predictor.state(frames)
+        rolled = predictor.forecast(experts[rows[needed].cpu()].to(rows.device), driven)
+        truth = predictor.newest(frames)
         for number, (chosen, shares) in enumerate(picked):
             forecasts = rolled[torch.searchsorted(needed, chosen[0])]
             scores[number] += _log_crps(forecasts, shares[0], truth[:, 1:])
             excesses[number].append(_excess(forecasts, shares[0], truth[:, 1:]))
     best = min(range(len(tempers)), key=scores.__getitem__)
     if not excesses[best]:  # a single visible environment: nothing was left out
-        return Weighting(tempers[best], [[0.0] * (judged.shape[3] - predictor.layout.shown)])
+        return Weighting(tempers[best], [[0.0] * predictor.newest(judged).shape[3]])
     return Weighting(tempers[best], torch.stack(excesses[best]).median(0).values.clamp(min=0.0).sqrt().tolist())
 
 

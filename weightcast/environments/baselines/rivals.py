@@ -67,7 +67,9 @@ class Rivals:
             return None
         frames = normalisation.apply(frames)
         most = frames.shape[2] if most is None else most
-        return Windows.of(frames, self.unseen.space.complete(frames), unroll, most, self.inputs)
+        return Windows.of(
+            frames, self.unseen.space.complete(frames), unroll, most, self.inputs, self.settings.data.history
+        )
 
     def experts(self, zoo: Zoo, base: BaseNetwork) -> list[MethodWeights]:
         """The best expert of each environment, if more than one frame tells, and an ensemble of weighted experts."""

@@ -32,6 +32,8 @@ from weightcast.environments.smoothing import smoothed_starts
 
 DIMENSIONS = ("sample", "trajectory", "time", "y", "x")
 MOST_TIMES = 100_000
+WHOLE_STEP = 0.02
+"""By which frames that predictors see may be more or less than a step apart, in steps."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -101,7 +103,8 @@ def run(arguments: argparse.Namespace) -> None:
         if key not in artifact.metadata:
             raise InputError(f"{artifact.path}: metadata: found no {key}, expected a model from weightcast generate")
     channels, grid = artifact.metadata["channels"], artifact.metadata["grid"]
-    initial = read_frames_to_start_from(arguments, channels, grid)
+    history = models[0].history
+    initial = read_frames_to_start_from(arguments, channels, grid, history)
     step = agreed_frame_step(initial, arguments.initial, artifact.metadata)
 
     after = _times(arguments, step)
@@ -184,17 +187,39 @@ def _check_steps(model: object, steps: NDArray[np.float64], arguments: argparse.
 
 
 def read_frames_to_start_from(
-    arguments: argparse.Namespace, channels: Sequence[str], grid: Sequence[int]
+    arguments: argparse.Namespace, channels: Sequence[str], grid: Sequence[int], history: int = 1
 ) -> ObservedFrames:
-    """The frame that was asked for, or all up to it where it is to be smoothed."""
-    if not arguments.smooth:
+    """The frame that was asked for with those before it that predictors see, or all up to it to be smoothed.
+
+    Args:
+        arguments: of the command.
+        channels: of the study.
+        grid: likewise (y, x).
+        history: frames that predictors see.
+
+    Raises:
+        InputError: there is no such frame, or there are too few before it, or values are missing.
+    """
+    if not arguments.smooth and history == 1:
         return read_observed_frames(arguments.initial, channels, grid, arguments.frame)
     found = read_observed_frames(arguments.initial, channels, grid, masked=True)
     count, frame = found.values.shape[1], arguments.frame
     if not -count <= frame < count:
         raise InputError(f"{arguments.initial}: time: found {count} frames, expected one with the index {frame}")
     last = frame % count + 1
-    return replace(found, values=found.values[:, :last], time=None if found.time is None else found.time[:last])
+    if last < history:
+        raise InputError(
+            f"{arguments.initial}: time: found {last} frame{'s' if last > 1 else ''} up to the initial one, expected "
+            f"{history}: predictors of this study see so many (data.history)"
+        )
+    first = 0 if arguments.smooth else last - history
+    time = found.time if found.time is not None and len(found.time) == count else None
+    kept = replace(found, values=found.values[:, first:last], time=None if time is None else time[first:last])
+    if not arguments.smooth and not np.isfinite(kept.values).all():
+        raise InputError(
+            f"{arguments.initial}: found a missing value in the {history} frames up to the initial one, expected none"
+        )
+    return kept
 
 
 def starts_of(
@@ -205,7 +230,8 @@ def starts_of(
     arguments: argparse.Namespace,
     device: torch.device,
 ) -> Tensor:
-    """Where each predictor's forecast starts [sample, trajectory, channel, y, x].
+    """Where each predictor's forecast starts [sample, trajectory, channel, y, x]; where predictors see several frames,
+    these in the order of time [sample, trajectory, frame, channel, y, x].
 
     Args:
         models: of one architecture, on the device.
@@ -217,7 +243,16 @@ def starts_of(
     """
     frames, noise = torch.from_numpy(initial.values).to(device), arguments.initial_noise
     if not arguments.smooth:
-        return disturbed(frames[:, -1], len(models), noise or 0.0, models[0].normalisation, seed=0)
+        history = models[0].history
+        if initial.time is not None and history > 1:
+            apart = np.diff(initial.time) / step
+            if np.abs(apart - 1).max() > WHOLE_STEP:
+                raise InputError(
+                    f"{arguments.initial}: time: found frames {float(apart.max()) * step:g} apart, expected {step:g}: "
+                    f"predictors see the {history} frames up to the initial one"
+                )
+        last = frames if history > 1 else frames[:, -1]
+        return disturbed(last, len(models), noise or 0.0, models[0].normalisation, seed=0)
     error = torch.tensor(artifact.metadata.get("model_error") or [], device=device)
     if noise is None:
         noise = artifact.metadata.get("white_noise") or 0.0

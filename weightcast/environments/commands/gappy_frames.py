@@ -19,6 +19,7 @@ from weightcast.core.nets.input_layout import InputLayout
 from weightcast.environments.commands.known_inputs import inputs_beside
 from weightcast.environments.commands.observed_frames import ObservedFrames, read_observed_frames
 from weightcast.environments.dataset import Normalisation
+from weightcast.environments.history import embedded
 from weightcast.environments.inputs import with_shown
 from weightcast.trajectories.time_units import in_unit
 
@@ -39,7 +40,7 @@ class GappyFrames:
 
     Attributes:
         values: [trajectory, frame, channel, y, x], one step apart on the study's grid; NaN where nothing was observed;
-            what predictors are shown of inputs behind the channels of the state.
+            as predictors see them, older frames and what they are shown of inputs behind the newest frame's channels.
         case: what was observed, for people and for metadata: trajectories, frames, share of the values observed, every
             how many pixels and steps.
     """
@@ -65,8 +66,9 @@ def read_gappy_frames(
     trained: Mapping[str, Any],
     normalisation: Normalisation,
     inputs: InputLayout = NO_INPUTS,
+    history: int = 1,
 ) -> GappyFrames:
-    """Read frames of an unknown environment, of which one is enough.
+    """Read frames of an unknown environment, of which one is enough where predictors see one.
 
     Args:
         file: NetCDF.
@@ -75,19 +77,21 @@ def read_gappy_frames(
         trained: ``frame_step`` and ``units`` of the study, where known.
         normalisation: of the study, which says how large values are there.
         inputs: that its predictors are shown, which must be in the file as well.
+        history: frames that they see.
 
     Raises:
         InputError: the file cannot be used: other channels, another grid, other units, times between the steps, nothing
-            observed, or nothing that changes; or an input is not known.
+            observed, too few frames, or nothing that changes; or an input is not known.
     """
     found = read_observed_frames(file, channels, grid, masked=True, coarse=not inputs.shown)
     if inputs.shown:
-        return _driven(found, file, channels, trained, normalisation, inputs)
+        return _driven(found, file, channels, trained, normalisation, inputs, history)
     values = _observed_part(found, file)
     _check_changes(values.values, file)
     _check_units(values.values, file, channels, normalisation)
     placed, every_step = _in_steps(values, file, trained)
     frames, every_pixel = _on_grid(placed, grid)
+    _check_history(frames.shape[1], history, file)
     case = {
         "trajectories": values.values.shape[0],
         "frames": values.values.shape[1],
@@ -95,7 +99,7 @@ def read_gappy_frames(
         "every_pixel": every_pixel,
         "every_step": every_step,
     }
-    return GappyFrames(torch.from_numpy(frames), case)
+    return GappyFrames(embedded(torch.from_numpy(frames), history), case)
 
 
 def _driven(
@@ -105,6 +109,7 @@ def _driven(
     trained: Mapping[str, Any],
     normalisation: Normalisation,
     inputs: InputLayout,
+    history: int,
 ) -> GappyFrames:
     """The same of predictors that are shown inputs, which must be known in every step, as frames take them that
     predictors see."""
@@ -130,7 +135,8 @@ def _driven(
         "every_pixel": 1,
         "every_step": 1,
     }
-    return GappyFrames(with_shown(values, inputs), case)
+    _check_history(values.shape[1], history, file)
+    return GappyFrames(with_shown(values, inputs, history), case)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +159,14 @@ def _observed_part(found: ObservedFrames, file: Path) -> _Part:
     # A single time of many frames: a file that names the time of none but one.
     time = found.time[kept] if found.time is not None and len(found.time) == values.shape[1] else None
     return _Part(values[:, kept], time, found.attributes.get("time", {}).get("units"))
+
+
+def _check_history(count: int, history: int, file: Path) -> None:
+    if history > 1 and count <= history:
+        raise InputError(
+            f"{file}: time: found {count} frame{'s' if count > 1 else ''}, expected {history + 1} or more that follow "
+            f"each other: predictors of this study see {history} of them (data.history), and are judged by the next"
+        )
 
 
 def _check_changes(values: NDArray[np.float32], file: Path) -> None:

@@ -162,19 +162,20 @@ def parse_environment(text: str, option: str = "--environment") -> dict[str, flo
 
 def _infer(generator: Generator, file: Path, described: Mapping[str, Any], seed: int) -> dict[str, float]:
     """The parameters of the environment that the frames in a file come from."""
-    frames = _read(file, described, generator.predictor.layout)
+    frames = _read(file, described, generator.predictor.layout, generator.predictor.history)
     environment = generator.infer(frames, seed)
     trajectories, count = frames.shape[:2]
     print(f"inferred {_words(environment)} from {trajectories} x {count} frames (trajectory, time) in {file}")
     return environment
 
 
-def _read(file: Path, described: Mapping[str, Any], inputs: InputLayout) -> Tensor:
-    """Observed frames [trajectory, time, channel, y, x] of a file, two or more, and the columns of inputs behind."""
+def _read(file: Path, described: Mapping[str, Any], inputs: InputLayout, history: int) -> Tensor:
+    """Observed frames [trajectory, time, channel, y, x] of a file, more than predictors see, and the columns of inputs
+    behind."""
     frames = read_observed_frames(file, described["channels"], described["grid"])
     count = frames.values.shape[1]
-    if count < 2:
-        raise InputError(f"{file}: time: found {count} frames, expected 2 or more")
+    if count <= history:
+        raise InputError(f"{file}: time: found {count} frames, expected {history + 1} or more")
     agreed_frame_step(frames, file, described)
     if not inputs.columns:
         return torch.from_numpy(frames.values)

@@ -86,8 +86,15 @@ def generate_from_frames(arguments: argparse.Namespace, study: Study, described:
     context = Context.load(context_file(arguments.results)).to(choose_device(arguments.device, "--device"))
     count = context.settings.members if arguments.samples is None else arguments.samples
     base = context.base
-    layout = base.predictor.layout
-    observed = read_gappy_frames(file, described["channels"], described["grid"], described, base.normalisation, layout)
+    observed = read_gappy_frames(
+        file,
+        described["channels"],
+        described["grid"],
+        described,
+        base.normalisation,
+        base.predictor.layout,
+        base.predictor.history,
+    )
     posterior = context.infer(observed.values[None])
     ensemble = draw_ensemble(context, posterior, count, arguments.keep, arguments.seed)
     verdict = FramesVerdict.of(context, posterior, observed.values)

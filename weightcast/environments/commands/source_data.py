@@ -151,11 +151,11 @@ def _check_files(study: Study, table: EnvironmentTable, config: str | Path) -> l
             inputs=list(data.inputs),
             grid=data.grid,
             frame_step=source_settings(data).get("frame_step", 1.0),
-            minimum_frames=data.frames,
+            minimum_frames=data.recorded_frames,
             minimum_trajectories=data.trajectories.of_role(table[id].role).total,
         )
         check_constants(file, trajectories, data.inputs)
-        alike.see(file, trajectories, data.frames)
+        alike.see(file, trajectories, data.recorded_frames)
         warnings += doubts_of_values(file, trajectories, len(data.channels))
     return warnings
 
@@ -167,7 +167,9 @@ def _check_table(study: Study, table: EnvironmentTable, config: str | Path) -> l
     found.check_places(table.ids, table.path)
     for environment in progress(list(table), "checking data"):
         counts = data.trajectories.of_role(environment.role)
-        trajectories = found.trajectories(environment.id, data.frames, (counts.train, counts.validation, counts.test))
+        trajectories = found.trajectories(
+            environment.id, data.recorded_frames, (counts.train, counts.validation, counts.test)
+        )
         check_finite(Path(data.files[0]), trajectories.values, trajectories.channels)
         check_constants(data.files[0], trajectories, data.inputs)
     return doubts(found.records, len(data.channels))
@@ -192,5 +194,5 @@ def _check_archives(data: DataSettings, table: EnvironmentTable) -> None:
                 parameters=table[id].parameters,
                 trajectories=counts.total,
                 test_trajectories=counts.test,
-                minimum_frames=data.frames,
+                minimum_frames=data.recorded_frames,
             )

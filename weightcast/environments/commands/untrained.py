@@ -18,7 +18,9 @@ from weightcast.environments.predictor import StackedPredictor
 def untrained_predictor(study: Study) -> StackedPredictor:
     """The study's predictor."""
     return StackedPredictor(
-        build_predictor(describe_architecture(study.predictor, len(study.data.channels), study.data.layout))
+        build_predictor(
+            describe_architecture(study.predictor, len(study.data.channels), study.data.layout, study.data.history)
+        )
     )
 
 
@@ -33,13 +35,13 @@ def check_predictor(study: Study, config: str | Path) -> None:
 def untrained_generator(study: Study, table: EnvironmentTable, arm: str) -> Generator:
     """The generator of one arm."""
     vae, diffusion = study.generator.of_arm(arm)
-    channels, shown = len(study.data.channels), len(study.data.channels) + study.data.layout.shown
+    data, channels = study.data, len(study.data.channels)
     origin = trained_maps(study)[study.generator.arms[arm].base].weight_map
     known = Known.of_rows(table.visible)
     condition = new_condition(study.generator.arms[arm].condition, known, study.logarithmic_parameters)
     metadata = {
-        "architecture": describe_architecture(study.predictor, channels, study.data.layout),
-        "normalisation": {"mean": [0.0] * shown, "scale": [1.0] * shown},
+        "architecture": describe_architecture(study.predictor, channels, data.layout, data.history),
+        "normalisation": {key: [value] * (channels + data.beside) for key, value in (("mean", 0.0), ("scale", 1.0))},
         "condition": condition.describe(),
         "origin": describe_weight_map(origin, condition) if vae.relative_to != "mean" else None,
         "vae": vae.model_dump(mode="json"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from weightcast.core.config.settings import Settings
 from weightcast.core.config.system import SystemName
@@ -14,6 +14,8 @@ from weightcast.records.calendar_columns import calendar_columns
 from weightcast.records.settings import CalendarInput
 
 Known = Literal["horizon", "past", "constant"]
+MOST_HISTORY = 64
+"""Frames that predictors may see: all of them are channels of a state."""
 DataSource = Literal[SystemName, "netcdf", "npy", "npz", "table", "zoo"]
 
 
@@ -71,6 +73,10 @@ class DataSettings(Settings):
     """The same, derived from the dates of a table: ``hour`` of the day, ``weekday``, ``season``."""
     grid: tuple[int, int]
     """Grid points along (y, x)."""
+    history: int = Field(default=1, ge=1, le=MOST_HISTORY)
+    """Frames that predictors see, the newest among them. More than one where what comes next is not in one frame
+    alone, as whether a count rises or falls. ``frames``, ``trained_frames`` and horizons count frames with a whole
+    history: files hold ``history`` - 1 more."""
     frames: int = Field(ge=3)
     """Frames of every trajectory."""
     trained_frames: int = Field(ge=2)
@@ -99,6 +105,20 @@ class DataSettings(Settings):
         )
 
     @property
+    def beside(self) -> int:
+        """Channels that predictors see behind those of the newest frame: older frames, and what is shown of inputs."""
+        return (self.history - 1) * len(self.channels) + self.layout.shown
+
+    @property
+    def recorded_frames(self) -> int:
+        """Frames that a trajectory must hold for ``frames`` with a whole history."""
+        return self.frames + self.history - 1
+
+    def with_history(self, frames: int) -> int:
+        """Of so many frames that follow each other, those with a whole history."""
+        return frames - self.history + 1
+
+    @property
     def columns(self) -> list[str]:
         """What is read from the user's files: channels, then inputs."""
         return [*self.channels, *self.inputs]
@@ -112,6 +132,14 @@ class DataSettings(Settings):
     def simulated(self) -> bool:
         """Whether a simulator or a package makes the trajectories."""
         return not self.imported and self.source != "zoo"
+
+    @model_serializer(mode="wrap")
+    def _without_usual_history(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A history of one frame is left out: what was told before there was the setting has the same digest."""
+        told: dict[str, Any] = handler(self)
+        if self.history == 1:
+            told.pop("history", None)
+        return told
 
     def of_role(self, role: Role) -> DataSettings:
         """The settings for environments of a role alone: with the counts that hold there."""

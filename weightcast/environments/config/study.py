@@ -253,6 +253,44 @@ def _check_inputs(study: Study, source: str | Path) -> None:
             )
 
 
+def _check_history(study: Study, source: str | Path) -> None:
+    """What sees one frame alone is not there, and what is shown is enough to be judged by."""
+    data = study.data
+    if data.history == 1:
+        return
+    told = f"found it with data.history {data.history}, expected"
+    if getattr(study.predictor, "integrator", "map") == "rk4":
+        raise InputError(
+            f"{source}: predictor.integrator: found 'rk4' with data.history {data.history}, expected 'map': a rate of "
+            "change is one of a single frame"
+        )
+    unable = {
+        "context.equations": study.context is not None and study.context.equations is not None,
+        "baselines.equations": study.baselines.equations is not None,
+        "explain.equations": study.explain is not None and study.explain.equations,
+        "zoo.published": study.zoo.published is not None,
+    }
+    for field, there in unable.items():
+        if there:
+            raise InputError(f"{source}: {field}: {told} none: what it is about depends on one frame alone")
+    least, baselines = data.history + 1, study.baselines
+    shown = {
+        **{f"evaluation.observed.{place}": case.frames for place, case in enumerate(study.evaluation.observed)},
+        "baselines.finetune": baselines.finetune.frames,
+        **({"baselines.in_context": baselines.in_context.frames} if baselines.in_context is not None else {}),
+        **({"context.choice": study.context.choice.frames} if study.context is not None else {}),
+        "conditions.frames": study.conditions.frames.frames,
+        **{f"generator.arms.{arm}.frames": study.conditions_of(arm).frames.frames for arm in study.generator.arms},
+    }
+    by_codes = "context" in study.zoo.bases  # codes of unseen environments are inferred from what conditions see
+    for field, frames in shown.items():
+        if frames < least and (by_codes or not field.startswith(("conditions", "generator"))):
+            raise InputError(
+                f"{source}: {field}.frames: found {frames} with data.history {data.history}, expected {least} or more: "
+                "so many are seen, and judged by the next"
+            )
+
+
 def _check_branches(frames: FramesSettings, field: str, source: str | Path) -> None:
     """Something must be made of frames."""
     if not (frames.statistics or frames.responses or frames.spectra):
@@ -306,7 +344,7 @@ def _check(study: Study, source: str | Path) -> None:
     if min(study.generator.seeds) < 0:
         raise InputError(f"{source}: generator.seeds: found {min(study.generator.seeds)}, expected 0 or more")
     data, predictor, maps = study.data, study.predictor, trained_maps(study)
-    if (weights := count_weights(predictor, len(data.channels), data.layout.shown)) > MOST_WEIGHTS:
+    if (weights := count_weights(predictor, len(data.channels), data.beside)) > MOST_WEIGHTS:
         raise InputError(
             f"{source}: predictor: found settings of {weights:,} weights, expected at most {MOST_WEIGHTS:,}"
         )
@@ -342,6 +380,7 @@ def _check(study: Study, source: str | Path) -> None:
         _check_arm(study, arm, source)
     _check_published(study, source)
     _check_inputs(study, source)
+    _check_history(study, source)
     of_table = data.source == "table"
     if data.imported and not of_table and data.directory is None:
         raise InputError(f"{source}: data.directory: missing, expected the folder with your {data.source} files")
@@ -368,10 +407,10 @@ def _check(study: Study, source: str | Path) -> None:
             )
     check_once([case.name for case in study.evaluation.observed], "evaluation.observed", source)
     for position, case in enumerate(study.evaluation.observed):
-        if case.frames > data.frames:
+        if case.frames > data.recorded_frames:
             raise InputError(
                 f"{source}: evaluation.observed.{position}.frames: found {case.frames}, expected at most data.frames "
-                f"({data.frames})"
+                f"({data.frames}{_and_history(data)})"
             )
     if data.trained_frames > data.frames:
         raise InputError(
@@ -402,8 +441,13 @@ def _check(study: Study, source: str | Path) -> None:
             raise InputError(
                 f"{source}: {field}: found {unroll}, expected less than data.trained_frames ({data.trained_frames})"
             )
-    if study.zoo.published is None and study.baselines.finetune.frames > data.trained_frames:
+    if study.zoo.published is None and data.with_history(study.baselines.finetune.frames) > data.trained_frames:
         raise InputError(
             f"{source}: baselines.finetune.frames: found {study.baselines.finetune.frames}, expected at most "
-            f"data.trained_frames ({data.trained_frames})"
+            f"data.trained_frames ({data.trained_frames}{_and_history(data)})"
         )
+
+
+def _and_history(data: DataSettings) -> str:
+    """What recorded frames there are beside those that have a whole history."""
+    return f" and {data.history - 1} before them" if data.history > 1 else ""

@@ -66,7 +66,7 @@ class ImportTrajectories(Rows):
             channels=data.channels,
             inputs=list(data.inputs),
             grid=data.grid,
-            frames=data.frames,
+            frames=data.recorded_frames,
             trajectories=data.trajectories.total,
             test_trajectories=data.trajectories.test,
             frame_step=float(source_settings(data).get("frame_step", 1.0)),
@@ -98,7 +98,7 @@ class CutRecords(Rows):
             records=record_settings(data),
             channels=data.columns,
             calendar=data.calendar,
-            frames=data.frames,
+            frames=data.recorded_frames,
             trajectories=(counts.train, counts.validation, counts.test),
         )
 

@@ -108,6 +108,11 @@ class Export:
                 f"{self.results}: data.inputs: found {', '.join(columns)}, expected none: published experts depend on "
                 "the state alone"
             )
+        if study.data.history > 1:
+            raise InputError(
+                f"{self.results}: data.history: found {study.data.history}, expected 1: published experts depend on "
+                "one frame alone"
+            )
         bases = [base for base in PUBLISHED_BASES if base in study.zoo.bases]
         if not bases:
             found, expected = ", ".join(study.zoo.bases), " or ".join(PUBLISHED_BASES)

@@ -156,11 +156,13 @@ def _frame_space(
 
 
 def _observed(run: Run, settings: AdaptToFrames, environments: list[str], trajectories: TrajectoryFolder) -> Tensor:
-    """What the case shows of environments [environment, 1, frame, channel, y, x], physical units; NaN in gaps. Inputs
-    stand behind the channels of the state."""
+    """What the case shows of environments [environment, 1, frame, channel, y, x], physical units; NaN in gaps. Older
+    frames and inputs stand behind the channels of the newest frame."""
     rows = [settings.table[environment] for environment in environments]
-    whole = trajectories.read_roles(rows, settings.data, "train", settings.case.frames, trajectories=1, inputs=True)
-    return run.place(observe(whole, settings.case, environments, settings.seed, settings.data.layout.shown))
+    data = settings.data
+    count = data.with_history(settings.case.frames)
+    whole = trajectories.read_roles(rows, data, "train", count, trajectories=1, inputs=True)
+    return run.place(observe(whole, settings.case, environments, settings.seed, data.layout.shown, data.history))
 
 
 def adapt_context(

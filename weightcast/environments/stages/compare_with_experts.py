@@ -75,7 +75,9 @@ def compare_with_experts(
             continue
         experts = Experts(zoo, predictor, places, settings.seed, run)
         for place, environment in enumerate(settings.environments):
-            scene = Scene.of(environment.id, test[place], frames, experts.normalisation, data.layout.shown)
+            scene = Scene.of(
+                environment.id, test[place], frames, experts.normalisation, data.layout.shown, data.history
+            )
             here = [(made, file) for made, file in compared if _is_made_for(made, environment.id, experts)]
             if not here:
                 continue

@@ -35,9 +35,10 @@ def describe_posteriors(
     )
     rows = []
     for case in settings.cases:
-        whole = trajectories.read_roles(unseen, settings.data, "train", case.frames, trajectories=1, inputs=True)
-        inputs = settings.data.layout.shown
-        shown = observe(whole, case, [row.id for row in unseen], settings.seed, inputs)
+        data = settings.data
+        count = data.with_history(case.frames)
+        whole = trajectories.read_roles(unseen, data, "train", count, trajectories=1, inputs=True)
+        shown = observe(whole, case, [row.id for row in unseen], settings.seed, data.layout.shown, data.history)
         posterior = context.infer(run.place(shown))
         drawn = posterior.sample(DRAWS, run.draws(settings.seed, "describe posteriors", case.name)).cpu().numpy()
         for row, codes in zip(unseen, drawn, strict=True):

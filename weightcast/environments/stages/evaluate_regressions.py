@@ -102,11 +102,14 @@ class _Source:
         """What a case shows of environments: the same as to all others."""
         settings = self.settings
         rows = [settings.table[id] for id in ids]
-        whole = self.trajectories.read_roles(rows, settings.data, "train", case.frames, trajectories=1, inputs=True)
-        return self._of(observe(whole, case, ids, settings.seed, settings.data.layout.shown))
+        data = settings.data
+        count = data.with_history(case.frames)
+        whole = self.trajectories.read_roles(rows, data, "train", count, trajectories=1, inputs=True)
+        return self._of(observe(whole, case, ids, settings.seed, data.layout.shown, data.history))
 
     def _of(self, frames: torch.Tensor) -> Records:
-        return Records.of(frames, len(self.settings.data.channels), self.settings.data.layout.held)
+        data = self.settings.data
+        return Records.of(frames, len(data.channels), data.layout.held, data.history)
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def evaluate_method(
     position = {environment: index for index, environment in enumerate(test.split)}
     samples = method.weights.shape[1]
     chosen = [position[environment] for environment in method.environments]
-    initial = test.frames[chosen][:, :, 0].repeat_interleave(samples, dim=0)
+    initial = test.starts[chosen].repeat_interleave(samples, dim=0)
     inputs = None if test.inputs is None else test.inputs[chosen].repeat_interleave(samples, dim=0)
     forecasts = roll_out(flattened(method.weights), initial, max(test.horizons), predictor, normalisation, inputs)
     noise = None

@@ -49,7 +49,7 @@ def finetune_bases(
     seen, observed = (
         run.place(
             trajectories.read_roles(
-                [settings.table[id] for id in ids], data, "train", chosen_from.frames, 1, inputs=True
+                [settings.table[id] for id in ids], data, "train", data.with_history(chosen_from.frames), 1, inputs=True
             )[:, 0]
         )
         for ids in (chosen, wanted)

@@ -16,6 +16,7 @@ from weightcast.environments.context import Context
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.ensemble_quantiles import weighted_quantiles
 from weightcast.environments.evaluation import roll_out
+from weightcast.environments.history import newest, recorded
 from weightcast.environments.jobs import ShowObserved
 from weightcast.environments.observe import observe
 from weightcast.environments.stages.evaluate_weights import along_horizon
@@ -41,11 +42,13 @@ def show_observed(
     ids, data = settings.ids, settings.data
     context = context.to(run.device)
     rows = settings.environments
-    seen = trajectories.read_roles(rows, data, "train", settings.case.frames, trajectories=1, inputs=True)
-    driven = observe(seen, settings.case, ids, settings.seed, data.layout.shown)
-    shown = driven[:, 0, :, : len(data.channels)]  # [environment, frame, channel, y, x]
+    count = data.with_history(settings.case.frames)
+    seen = trajectories.read_roles(rows, data, "train", count, trajectories=1, inputs=True)
+    driven = observe(seen, settings.case, ids, settings.seed, data.layout.shown, data.history)
+    states = data.history * len(data.channels)
+    shown = recorded(driven[:, 0, :, :states], data.history)  # [environment, frame, channel, y, x]
     tested = trajectories.read_roles(rows, data, "test", settings.steps + 1, trajectories=1, inputs=True)[:, 0]
-    truth, inputs = run.place(tested).split([len(data.channels), data.layout.shown], dim=2)
+    truth, inputs = run.place(tested).split([states, data.layout.shown], dim=2)
     forecast = np.stack(
         [_forecast(weights, id, true, own, run) for id, true, own in zip(ids, truth, inputs, strict=True)]
     )
@@ -78,13 +81,14 @@ def show_observed(
 
 
 def _forecast(weights: WeightsFile, environment: str, truth: Tensor, inputs: Tensor, run: Run) -> np.ndarray:
-    """Truth, mean and band [statistic, step, channel, y, x] in physical units of one trajectory [frame, ...] with its
-    inputs.
+    """Truth, mean and band [statistic, step, channel, y, x] in physical units of one trajectory of states [frame, ...]
+    with its inputs.
 
     Members that break down are left out of mean and band; where all do, both are no numbers.
     """
     method = next(one for one in weights.methods if one.method == CONTEXT + ENSEMBLE)
     normalisation, steps = weights.normalisation_of(method), len(truth) - 1
+    predictor = weights.predictor_of(method).to(run.device)
     networks = run.place(method.weights[method.environments.index(environment)])
     start = truth[None, :1].expand(len(networks), -1, -1, -1, -1)
     shown = inputs[None, None].expand(len(networks), 1, *inputs.shape)
@@ -92,13 +96,13 @@ def _forecast(weights: WeightsFile, environment: str, truth: Tensor, inputs: Ten
         networks,
         start,
         steps,
-        weights.predictor_of(method).to(run.device),
+        predictor,
         normalisation,
         shown,
     )
     members = torch.stack([forecast[0] for forecast in rolled]).cpu()  # [member, step, channel, y, x]
     members = members[torch.isfinite(members).flatten(1).all(1)]
-    true = truth[1:].cpu()
+    true = newest(truth[1:], predictor.history).cpu()
     if not len(members):
         return np.stack([true.numpy(), *[np.full(true.shape, np.nan)] * 3])
     noise = None

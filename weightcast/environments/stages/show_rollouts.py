@@ -37,7 +37,7 @@ def show_rollouts(
         networks = torch.stack([method.weights[method.environments.index(environment)][0] for environment in shown])
         forecast = roll_out(
             run.place(networks),
-            test.frames[chosen, :1, 0],
+            test.starts[chosen, :1],
             steps,
             file.predictor_of(method).to(run.device),
             file.normalisation_of(method),

@@ -92,7 +92,7 @@ class _Training:
             settings.condition, self.taught, settings.logarithmic_parameters, settings.conditions
         )
         self.prepared = run.place(self.condition.prepare(known))
-        self.architecture = describe_architecture(settings.predictor, len(data.channels), data.layout)
+        self.architecture = describe_architecture(settings.predictor, len(data.channels), data.layout, data.history)
         self.seconds = 0.0  # of all trainings
 
     def train(

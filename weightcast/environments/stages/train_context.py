@@ -107,7 +107,7 @@ class _Training:
         )
         self.space = FrameSpace.of(self.frames)
         self.seed = derive_seed(settings.seed, "base", "context")
-        self.architecture = describe_architecture(settings.predictor, len(data.channels), data.layout)
+        self.architecture = describe_architecture(settings.predictor, len(data.channels), data.layout, data.history)
         self.module = build_predictor(self.architecture, self.seed)
         plain = StackedPredictor(self.module)
         self.graph, self.initial = plain.graph, plain.graph.read(self.module)
@@ -215,7 +215,8 @@ class _Training:
 
     def shown(self, rows: list[int]) -> Tensor:
         """The first frames of the first training trajectory."""
-        return self.frames[rows][:, :1, : self.settings.context.choice.frames]
+        count = self.settings.data.with_history(self.settings.context.choice.frames)
+        return self.frames[rows][:, :1, :count]
 
     def judged(self, rows: list[int]) -> Tensor:
         """Trajectories that forecasts are compared with: validation's, or all further ones of the training."""

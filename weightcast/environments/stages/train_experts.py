@@ -98,7 +98,7 @@ def experts_together(run: Run, settings: TrainExperts, base: BaseNetwork) -> int
     """
     data, training = settings.data, settings.training
     architecture = base.metadata["architecture"]
-    kept, channels = kept_in_step(architecture, data.grid), architecture["channels"] + base.predictor.layout.shown
+    kept, channels = kept_in_step(architecture, data.grid), len(data.channels) + data.beside
     own = STATES * base.predictor.graph.num_parameters + BACKWARD * kept * training.batch * training.unroll
     frames = data.trajectories.total * data.trained_frames * channels * data.grid[0] * data.grid[1]
     each = own + frames / settings.members

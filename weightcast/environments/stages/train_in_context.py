@@ -9,7 +9,7 @@ from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
 from weightcast.environments.base import BaseNetwork, describe_weight_map
-from weightcast.environments.baselines.in_context import contexts, in_context_loss, rollout_error
+from weightcast.environments.baselines.in_context import contexts, in_context_loss, rollout_error, single_frames
 from weightcast.environments.conditions import new_condition
 from weightcast.environments.conditions.condition import Known
 from weightcast.environments.config.weight_map import PooledMap
@@ -32,17 +32,18 @@ def train_in_context(run: Run, settings: TrainInContext, trajectories: Trajector
     record_environments(run, settings.ids)
     data, ids, chosen = settings.data, settings.ids, settings.in_context
     physical, normalisation, frames, held_out = TrainingFrames.read(run, trajectories, ids, data)
-    space = FrameSpace.of(frames)
+    single = single_frames(frames, data.history, data.layout.shown)
+    space = FrameSpace.of(single)
 
     seed = derive_seed(settings.seed, "base", "in-context")
     wider = settings.predictor.model_copy(update={"width": chosen.width})
-    architecture = describe_architecture(wider, len(data.channels), data.layout)
+    architecture = describe_architecture(wider, len(data.channels), data.layout, data.history)
     architecture["constants"] = chosen.frames * len(data.channels)
     network = run.place(build_predictor(architecture, seed))
 
     def validation() -> Tensor:
         """Mean over environments, shown the first frames of a training trajectory."""
-        fields = contexts(frames[:, 0, : chosen.frames], chosen.frames, space, data.layout.shown)
+        fields = contexts(single[:, 0, : chosen.frames], chosen.frames, space, data.layout.shown)
         windows = held_out[:, :, : chosen.training.unroll + 1]
         rows = fields.repeat_interleave(windows.shape[1], 0)
         errors = rollout_error(network, windows.flatten(0, 1), rows)

@@ -141,7 +141,7 @@ def train_weight_vae(
     """
     zoo = Deviations(run, vae, weights, prepared, environment_of)
     vae.fit_statistics(zoo.blocks())
-    increment = predictor.state(frames[:, :, 1:] - frames[:, :, :-1]).square().mean().sqrt().clamp(min=1e-8)
+    increment = predictor.newest(frames[:, :, 1:] - frames[:, :, :-1]).square().mean().sqrt().clamp(min=1e-8)
 
     def behaviour(tokens: list[Tensor], originals: Tensor, origins: Tensor, states: Tensor) -> Tensor:
         """How far decoded networks' predictions are from the originals', in units of the mean increment."""
