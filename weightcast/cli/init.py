@@ -128,6 +128,12 @@ def _add_table_arguments(table: argparse._ArgumentGroup) -> None:
     table.add_argument(
         "--frames", type=int, metavar="N", help="steps of a window, twice what is trained; default: by step"
     )
+    table.add_argument(
+        "--history",
+        type=int,
+        metavar="N",
+        help="frames that predictors see; default: 1, 2, 4 or 8, by autoregressions of visible places",
+    )
     table.add_argument("--gap", type=int, metavar="N", help="steps between parts; default: the trained horizon")
     table.add_argument(
         "--validation-from", metavar="TIME", help="of what makes choices; default: so that it is a tenth"

@@ -52,18 +52,21 @@ class Normalisation:
         """
         if history > 1:
             states = frames.shape[-3] - inputs
-            once = cls.of(
-                torch.cat([newest(frames[..., :states, :, :], history), frames[..., states:, :, :]], -3), inputs
-            )
-            count = states // history
-            mean, scale = (values[:count] * history + values[count:] for values in (once.mean, once.scale))
-            return cls(mean, scale)
+            single = torch.cat([newest(frames[..., :states, :, :], history), frames[..., states:, :, :]], dim=-3)
+            return cls.of(single, inputs)._repeated(history, inputs)
         channels = frames.movedim(-3, 0).flatten(1).double()
         scale = channels.std(1).clamp(min=1e-12)  # a constant channel must not divide by zero
         if inputs:  # one that is the same wherever networks are trained may be another elsewhere
             own, size = scale[-inputs:], channels[-inputs:].abs().amax(1)
             scale[-inputs:] = torch.where(own > LEAST_SPREAD * size, own, torch.ones_like(own))
         return cls(tuple(channels.mean(1).tolist()), tuple(scale.tolist()))
+
+    def _repeated(self, history: int, inputs: int) -> Normalisation:
+        """Of states of so many frames, each as this one; the last channels are inputs."""
+        frame = len(self.mean) - inputs
+        return Normalisation(
+            self.mean[:frame] * history + self.mean[frame:], self.scale[:frame] * history + self.scale[frame:]
+        )
 
     @classmethod
     def from_metadata(cls, stored: dict[str, Any]) -> Normalisation:

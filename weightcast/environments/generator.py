@@ -189,7 +189,8 @@ class Generator:
 
         Args:
             frames: [time, channel, y, x] or [trajectory, time, channel, y, x], in physical units, two frames or more,
-                and more than predictors see (``data.history``); columns of inputs, where the predictors are shown any, behind the channels of the state.
+                and more than predictors see (``data.history``); columns of inputs, where the predictors are shown any,
+                behind the channels of the state.
             seed: of the generator's noise.
 
         Raises:

@@ -104,8 +104,9 @@ class Context(trained.Context):
         Args:
             frames: that tell the environment, see the class.
             initial: whole frames to start from [trajectory, channel, y, x] or [channel, y, x]; where predictors see
-                several frames the last ones, in the order of time [trajectory, frame, channel, y, x]. None: where the
-                observed frames end, from what all of them say of the last one (:mod:`weightcast.environments.smoothing`).
+                several frames the last ones, in the order of time [trajectory, frame, channel, y, x]. None: where
+                the observed frames end, from what all of them say of the last one
+                (:mod:`weightcast.environments.smoothing`).
             steps: frames to forecast, or
             times: since the initial frames, in steps: see :meth:`PhysicalPredictor.rollout`.
             n: members; as many as the study says if None.

@@ -53,6 +53,7 @@ class Survey:
         unused: variables of the first file that are no channels.
         inputs: what is known beside the state, and until when.
         calendar: what of it is known likewise.
+        history: frames that predictors should see.
     """
 
     format: FileFormat | Literal["npz", "table"]
@@ -66,6 +67,7 @@ class Survey:
     unused: tuple[str, ...] = ()
     inputs: Mapping[str, Known] = field(default_factory=dict)
     calendar: Sequence[CalendarInput] = ()
+    history: int = 1
 
     @property
     def benchmark(self) -> bool:

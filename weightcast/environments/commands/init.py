@@ -35,6 +35,7 @@ OF_TABLES = (
     "--every",
     "--parameters",
     "--frames",
+    "--history",
     "--gap",
     "--validation-from",
     "--test-from",

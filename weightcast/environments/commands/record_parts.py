@@ -37,12 +37,13 @@ class Division:
 
     Attributes:
         settings: with the parts, and the places that are left out.
-        frames: steps of a window.
+        frames: steps of a window, without those before the first that predictors see.
         counts: windows of every place, to train, make choices and test.
         parts: of the calendar.
         windows: of each place.
         kept: numbers of the places that are used.
         too_few: why a place is left out that nobody named, by its id.
+        history: frames that predictors see: a window has as many more, less one, before its first.
     """
 
     settings: RecordSettings
@@ -52,6 +53,12 @@ class Division:
     windows: WindowCounts
     kept: tuple[int, ...]
     too_few: dict[str, str]
+    history: int = 1
+
+    @property
+    def steps(self) -> int:
+        """Steps of a window, those before its first frame among them."""
+        return self.frames + self.history - 1
 
 
 def divide(
@@ -62,6 +69,7 @@ def divide(
     gap: int | None,
     validation_from: str | None,
     test_from: str | None,
+    history: int = 1,
 ) -> Division:
     """Choose what is not given.
 
@@ -73,6 +81,7 @@ def divide(
         gap: steps between parts; None: the trained horizon.
         validation_from: where the second part begins; None: so that it is a tenth of the calendar.
         test_from: where the last part begins; None: so that it is a fifth.
+        history: frames that predictors see.
 
     Raises:
         InputError: records are too short, or fewer than three places have enough windows.
@@ -84,8 +93,8 @@ def divide(
     for chosen in [frames] if frames is not None else _candidates(records.calendar):
         apart = choose_trained_frames(chosen) - 1 if gap is None else gap
         try:
-            parts, cut = _parts(records, settings, where, chosen, apart, validation_from, test_from)
-            return _division(records, cut, where, chosen, parts)
+            parts, cut = _parts(records, settings, where, chosen + history - 1, apart, validation_from, test_from)
+            return _division(records, cut, where, chosen, parts, history)
         except InputError as error:
             problem = error
             if validation_from is not None and test_from is not None:
@@ -145,7 +154,10 @@ def _parts(
     return parts_of(records, cut, where), cut
 
 
-def _division(records: Records, settings: RecordSettings, where: str, frames: int, parts: Parts) -> Division:
+def _division(
+    records: Records, settings: RecordSettings, where: str, chosen: int, parts: Parts, history: int
+) -> Division:
+    frames = chosen + history - 1  # of a window
     windows = count_windows(records, parts, frames)
     found = windows.found
     wanted = np.maximum(1, np.ceil(TOO_FEW * np.median(found, axis=0)))
@@ -182,10 +194,11 @@ def _division(records: Records, settings: RecordSettings, where: str, frames: in
         )
     return Division(
         settings.model_copy(update={"left_out": [*settings.left_out, *too_few]}),
-        frames,
+        chosen,
         TrajectoryCounts(train=train, validation=validation, test=test),
         parts,
         windows,
         tuple(int(place) for place in kept),
         too_few,
+        history,
     )

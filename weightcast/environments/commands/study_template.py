@@ -130,6 +130,10 @@ INPUTS = {
   calendar: $calendar  # the same, derived from dates
 """,
 }
+HISTORY = """\
+  # Windows are $history - 1 steps longer: frames, trained_frames and horizons count those with a whole history.
+  history: $history  # frames that predictors see; chosen by autoregressions of visible places, or by --history
+"""
 OF_A_BENCHMARK = """\
   # As the files say. Of those that train some may make choices instead: {train: 3, validation: 1, ...}. Of an unseen
   # environment unseen_train are shown, and none makes choices.
@@ -244,7 +248,8 @@ def fill_template(
     local = benchmark and found.periodic and halved and counts.train < MANY_TRAJECTORIES
     # Second-order training solves as many equations as there are unknowns or residuals, whichever are fewer.
     components = len(found.channels)
-    unknowns = (1 + max(CODES)) * (HIDDEN * (components + HIDDEN + components + 2) + components)
+    seen = found.history * components
+    unknowns = (1 + max(CODES)) * (HIDDEN * (seen + HIDDEN + components + 2) + components)
     equations = min(unknowns, visible * counts.train * (trained_frames - 1) * components)
     values: dict[str, Any] = {
         "table": str(table.path),
@@ -275,15 +280,19 @@ def fill_template(
         "maps": ["output", "linear"] if equations <= MOST_EQUATIONS and not of_records else ["output"],
         "equations_of_context": {"degree": 2} if state else {"degree": 3, "waves": FORCES},
         "choice_folds": 3 if visible <= FEW_JUDGES else 1,
-        "choice_frames": min(trained_frames, 20 if state else 10),
-        "observed": record_cases(found.frames[0]) if of_records else observed_cases(trained_frames, benchmark),
+        # With a history of several frames, so many and the next, by which they are judged.
+        "choice_frames": max(min(trained_frames, 20 if state else 10), found.history + 1),
+        "history": found.history,
+        "observed": record_cases(found.frames[0], found.history)
+        if of_records
+        else observed_cases(trained_frames, benchmark),
         "pooled": min(12 if state else 8, visible),
         "shard_environments": min(12 if state else 6, visible),
         "members": MEMBERS,
         "vae_batch": min(8 if state else 16, MEMBERS * visible),
         "diffusion_batch": min(16 if state else 32, MEMBERS * visible),
         "folds": min(6, visible),
-        "finetune_frames": trained_frames if benchmark else min(10, trained_frames),
+        "finetune_frames": trained_frames if benchmark else max(min(10, trained_frames), found.history + 1),
         "choosing_environments": min(6, visible),
         "horizons": choose_horizons(found.frames[0], trained_frames),
         **(OF_STATES if state else OF_FIELDS),
@@ -312,6 +321,7 @@ def fill_template(
         predictor=Template(MLP_OF_RECORDS if of_records else MLP if state else UNET if local else FNO).substitute(
             modes=modes, hidden=HIDDEN, substeps=found.substeps
         ),
+        history_line=Template(HISTORY).substitute(written) if of_records else "",
         inputs="".join(Template(INPUTS[name]).substitute(written) for name in driven),
         equations=Template(EQUATIONS).substitute(written) if equations else "",
         regressions=REGRESSIONS if of_records else "",
@@ -332,10 +342,17 @@ def observed_cases(trained_frames: int, benchmark: bool) -> list[dict[str, Any]]
     return [{"frames": most}, {"frames": most, "noise": 0.05}, *fewer]
 
 
-def record_cases(frames: int) -> list[dict[str, Any]]:
-    """The same of records, whose noise is their own: ten frames, two, and a whole window."""
-    counts = [min(10, frames), 2, frames]
+def record_cases(frames: int, history: int = 1) -> list[dict[str, Any]]:
+    """The same of records, whose noise is their own: ten frames, two, and a whole window; with a history of several
+    frames at least these and the next, by which they are judged."""
+    least, whole = history + 1, frames + history - 1
+    counts = [max(least, min(10, whole)), least, whole]
     return [{"frames": count} for count in dict.fromkeys(counts)]
+
+
+def most_history(frames: int) -> int:
+    """Frames that predictors of records may see, of windows of so many frames: the cases that are shown hold more."""
+    return max(1, min(10, frames) - 1)
 
 
 def split_trajectories(count: int) -> tuple[int, int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from weightcast.core.significance import FEWEST_PAIRS
 from weightcast.environments.commands.constants import check_constants
 from weightcast.environments.commands.data_survey import NO_GRID, Pace, Survey
 from weightcast.environments.commands.held_out import RANDOM, hold_out, statistics
+from weightcast.environments.commands.history_choice import HISTORIES, HistoryChoice, choose_history
 from weightcast.environments.commands.record_parts import Division, divide
+from weightcast.environments.commands.study_template import choose_trained_frames, most_history
 from weightcast.environments.commands.table_layout import TableLayout, table_layout
-from weightcast.environments.config.data import Known
+from weightcast.environments.config.data import MOST_HISTORY, Known
 from weightcast.records.calendar_inputs import CYCLE, calendar_values
 from weightcast.records.cells import listed
 from weightcast.records.cycle import find_cycle
@@ -70,15 +73,15 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
     records = read_records(layout.paths, layout.settings, layout.read)
     where, calendar = str(arguments.data[0]), list(dict.fromkeys(arguments.calendar or ()))
     states = len(layout.channels)
-    division = divide(
-        records,
-        layout.settings,
-        where,
-        arguments.frames,
-        arguments.gap,
-        arguments.validation_from,
-        arguments.test_from,
-    )
+    asked = arguments.history
+    if asked is not None and not 1 <= asked <= MOST_HISTORY:
+        raise InputError(f"--history: found {asked}, expected 1 to {MOST_HISTORY}")
+
+    def divided(history: int) -> Division:
+        told = (arguments.frames, arguments.gap, arguments.validation_from, arguments.test_from)
+        return divide(records, layout.settings, where, *told, history)
+
+    division = divided(asked or 1)
     ids = [records.ids[place] for place in division.kept]
     known = bool(layout.settings.parameters)
     features = (
@@ -96,6 +99,26 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
         calendar = list(dict.fromkeys([*calendar, CYCLE]))
     dated = replace(records.calendar, cycle=cycle)
     calendar_values(dated, calendar, np.zeros(1, np.int64), where)  # times must be such that it can be said
+    remembered = None
+    if asked is None:
+        steps = np.arange(records.steps)
+        told = [place for place, known in enumerate(layout.inputs.values(), states) if known == "horizon"]
+        beside = [records.values[..., told], np.roll(records.values[..., told], -1, axis=1)]
+        beside.append(
+            np.broadcast_to(
+                calendar_values(dated, calendar, steps, where), (*records.values.shape[:2], 2 * len(calendar))
+            )
+        )
+        remembered = choose_history(
+            records.values[..., :states],
+            np.concatenate(beside, axis=-1),
+            visible,
+            division.parts,
+            choose_trained_frames(division.frames) - 1,
+            most_history(division.frames),
+        )
+        division = _with_history(remembered.history, division, divided)
+        ids = [records.ids[place] for place in division.kept]
     names = tuple(layout.settings.parameters)
     table = EnvironmentTable(
         tuple(
@@ -110,7 +133,7 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
     for place, id in zip(division.kept, ids, strict=True):
         if roles[id] == "visible":
             numbers = (counts.train, counts.validation, counts.test)
-            windows = cut(records, place, division.parts, division.frames, numbers, where)
+            windows = cut(records, place, division.parts, division.steps, numbers, where)
             check_constants(where, windows, layout.inputs)
             pace.see(windows.values[: counts.train, :, :states])
     survey = Survey(
@@ -123,6 +146,7 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
         substeps=pace.substeps,
         inputs=layout.inputs,
         calendar=calendar,
+        history=division.history,
     )
     by = " by their parameters" if known else " by mean, spread and correlation of their records"
     held = [id for id in ids if roles[id] != "visible"]
@@ -132,6 +156,7 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
         f"held out are {listed(held)}: {chosen}{by if wanted == ['farthest'] else ''}",
         *_too_few(held),
         *_cycle(cycle, arguments.cycle is None, CYCLE in calendar),
+        *_history(division.history, remembered),
         *_left(layout),
         *(f"warning: {line}" for line in doubts(records, states)),
     ]
@@ -186,7 +211,7 @@ def _cut(records: Records, division: Division) -> list[str]:
     alike = bool((kept == kept[0]).all())
     fewest = records.ids[division.kept[int(kept[:, 0].argmin())]]
     lines = [
-        f"cut into windows of {division.frames} steps without gaps, in time: {', '.join(spans)}, "
+        f"cut into windows of {division.steps} steps without gaps, in time: {', '.join(spans)}, "
         f"{division.settings.gap} steps between",
         f"{int(lost)} of {int(len(kept) * windows.possible.sum())} windows are left out for missing values; every "
         f"place has {counts.train} windows to train, {counts.validation} to make choices, {counts.test} to test"
@@ -206,6 +231,26 @@ def _cycle(cycle: int | None, found: bool, used: bool) -> list[str]:
         return []
     how = ", found by the autocorrelation of visible places" if found else ""
     return [f"records come again after {cycle} steps{how}: predictors are told where in this cycle they are (--cycle)"]
+
+
+def _with_history(history: int, division: Division, divided: Callable[[int], Division]) -> Division:
+    """Longer windows, as far as the same places have them: who is visible has been decided."""
+    for shorter in sorted((one for one in HISTORIES if 1 < one <= history), reverse=True):
+        try:
+            longer = divided(shorter)
+        except InputError:
+            continue
+        if longer.frames == division.frames and longer.kept == division.kept:
+            return longer
+    return division
+
+
+def _history(history: int, choice: HistoryChoice | None) -> list[str]:
+    if choice is None:
+        return []
+    if history < choice.history:
+        return [f"{choice.words}; here {history}, since records are too short for windows with more"]
+    return [choice.words]
 
 
 def _left(layout: TableLayout) -> list[str]:
