@@ -130,7 +130,7 @@ def _starts(values: Floats, known: Floats, part: tuple[int, int], longest: int, 
     """Steps of a part with as many whole ones before them as the longest history has, and whole ones to be forecast:
     the same for all histories, so that they are compared on the same steps."""
     begin, end = part
-    whole = np.isfinite(values[begin:end]).all(1) & np.isfinite(known[begin:end]).all(1)
+    whole: NDArray[np.bool_] = np.isfinite(np.concatenate([values, known], axis=1)[begin:end]).all(axis=1)
     needed = longest + ahead
     if len(whole) < needed:
         return np.empty(0, np.int64)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.errors import InputError
@@ -101,17 +102,10 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
     calendar_values(dated, calendar, np.zeros(1, np.int64), where)  # times must be such that it can be said
     remembered = None
     if asked is None:
-        steps = np.arange(records.steps)
-        told = [place for place, known in enumerate(layout.inputs.values(), states) if known == "horizon"]
-        beside = [records.values[..., told], np.roll(records.values[..., told], -1, axis=1)]
-        beside.append(
-            np.broadcast_to(
-                calendar_values(dated, calendar, steps, where), (*records.values.shape[:2], 2 * len(calendar))
-            )
-        )
+        said = calendar_values(dated, calendar, np.arange(records.steps), where)
         remembered = choose_history(
             records.values[..., :states],
-            np.concatenate(beside, axis=-1),
+            _known_of_steps(records, layout, said),
             visible,
             division.parts,
             choose_trained_frames(division.frames) - 1,
@@ -231,6 +225,15 @@ def _cycle(cycle: int | None, found: bool, used: bool) -> list[str]:
         return []
     how = ", found by the autocorrelation of visible places" if found else ""
     return [f"records come again after {cycle} steps{how}: predictors are told where in this cycle they are (--cycle)"]
+
+
+def _known_of_steps(records: Records, layout: TableLayout, said: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What is known of the step from each on [place, step, number]: inputs that are known over the horizon where it
+    begins and where it ends, and what the calendar says [step, number]."""
+    columns = [place for place, known in enumerate(layout.inputs.values(), len(layout.channels)) if known == "horizon"]
+    begins = records.values[..., columns]
+    everywhere = np.broadcast_to(said, (len(begins), *said.shape))
+    return np.concatenate([begins, np.roll(begins, -1, axis=1), everywhere], axis=-1)
 
 
 def _with_history(history: int, division: Division, divided: Callable[[int], Division]) -> Division:
