@@ -12,12 +12,14 @@ from record_files import PLACES, STEPS, hours, series, tidy_lines, wide_lines, w
 
 from weightcast.core.environment_table import read_environments
 from weightcast.environments.commands.held_out import farthest, hold_out
+from weightcast.environments.commands.history_choice import choose_history
 from weightcast.environments.commands.record_parts import default_frames
 from weightcast.environments.config.study import load_study
 from weightcast.environments.jobs import CutRecords, Plan
 from weightcast.environments.plan import trajectory_shards
 from weightcast.environments.stages.cut_records import cut_records
 from weightcast.records.step_calendar import DAY, StepCalendar
+from weightcast.records.windows import Parts
 from weightcast.trajectories.grouped import TrajectoryGroup
 
 SIX = (*PLACES, "hill", "lake")
@@ -36,6 +38,8 @@ def arguments(*options: str, data: str = "air.csv", output: str = "my.yaml") -> 
 
 
 TIDY = ("--environment", "station", "--state", "ozone")
+SINGLE = (*TIDY, "--history", "1")
+"""Predictors that see one frame, whatever the records are like."""
 
 
 def nothing_written(capsys: pytest.CaptureFixture[str], *argv: str, words: tuple[str, ...]) -> None:
@@ -54,7 +58,8 @@ def test_a_study_of_one_long_table(folder: Path, capsys: pytest.CaptureFixture[s
     assert (study.study, data.source, data.files, data.channels, data.grid) == (
         "air", "table", ["air.csv"], ["ozone"], (1, 1)
     )  # fmt: skip
-    assert (data.frames, data.trained_frames, data.settings["gap"]) == (25, 13, 12)
+    assert (data.frames, data.trained_frames, data.settings["gap"], data.history) == (25, 13, 12, 8)
+    assert "predictors see the last 8 frames: autoregressions of visible places" in shown
     assert data.settings["time"] == ["datetime"]
     counts = data.trajectories
     assert (counts.train, counts.validation, counts.test) == (7, 1, 2)
@@ -103,7 +108,7 @@ def test_netcdf_with_stations(folder: Path, capsys: pytest.CaptureFixture[str]) 
 def test_what_options_say(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ("--frames", "9", "--gap", "2", "--validation-from", "2020-01-09", "--test-from", "2020-01-11")
     held_out = ("--held-out", "LAKE", "hill", "--leave-out", "west")
-    run(capsys, *arguments(*TIDY, *options, *held_out, "--missing", "none"))
+    run(capsys, *arguments(*SINGLE, *options, *held_out, "--missing", "none"))
     study, table = load_study("my.yaml"), read_environments(ENVIRONMENTS)
     assert study.data.settings == {
         "environment": "station", "time": ["datetime"], "missing": [], "gap": 2, "left_out": ["west"],
@@ -134,11 +139,65 @@ def test_a_cycle_is_found_where_times_are_numbers_and_stands_in_the_calendar(
 
 
 def test_records_are_compared_with_regressions(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run(capsys, *arguments(*TIDY))
+    run(capsys, *arguments(*SINGLE))
     study = load_study("my.yaml")
     assert study.baselines.autoregression is not None and study.baselines.trees is not None
     assert study.predictor.integrator == "map"  # type: ignore[union-attr]
     assert [case.name for case in study.evaluation.observed] == ["10-frames", "2-frames", "25-frames"]
+
+
+@pytest.mark.parametrize(("history", "cases"), [(2, [10, 3, 10]), (12, [13, 20])])
+def test_predictors_may_be_told_how_many_frames_to_see(
+    history: int, cases: list[int], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown, _ = run(capsys, *arguments(*TIDY, "--history", str(history), "--frames", "9"))
+    assert f"windows of {9 + history - 1} steps" in shown and "predictors see" not in shown
+    study = load_study("my.yaml")
+    assert (study.data.history, study.data.frames, study.data.recorded_frames) == (history, 9, 9 + history - 1)
+    assert [case.frames for case in study.evaluation.observed] == list(dict.fromkeys(cases))
+    shown, _ = run(capsys, "check", "--config", "my.yaml", "--no-timing")
+    assert "is in order" in shown
+
+
+def noisy(coefficients: tuple[float, ...], places: int = 5, steps: int = 400, noise: float = 0.1) -> np.ndarray:
+    """Records of autoregressions of an order, the same in all places [place, step, 1]; seed 0."""
+    random, lags = np.random.default_rng(0), len(coefficients)
+    values = random.standard_normal((places, steps))
+    for step in range(lags, steps):
+        before = values[:, step - lags : step][:, ::-1]
+        values[:, step] = before @ np.array(coefficients) + noise * values[:, step]
+    return values[..., None]
+
+
+@pytest.mark.parametrize(
+    ("coefficients", "history"),
+    [((0.9,), 1), ((1.9, -0.95), 2), ((0.0, 0.0, 0.0, 0.99), 4)],
+)
+def test_the_order_of_records_is_found(coefficients: tuple[float, ...], history: int) -> None:
+    values, parts = noisy(coefficients), Parts((0, 280), (290, 340), (350, 400))
+    values[:, 350:] = 1e9  # what is tested on says nothing
+    values[1] = 1e9  # nor does a place that is not visible
+    known = np.empty((*values.shape[:2], 0))
+    found = choose_history(values, known, [0, 2, 3, 4], parts, 8, 9)
+    assert found.history == history, found
+    assert set(found.errors) == {1, 2, 4, 8} and f"the last {'frame alone' if history == 1 else history}" in found.words
+    assert choose_history(values, known, [0, 2, 3, 4], parts, 8, 3).history <= 2
+    gappy = values.copy()
+    gappy[:, ::6] = np.nan  # no eight frames, and eight to be forecast, follow each other
+    assert choose_history(gappy, known, [0, 2, 3, 4], parts, 8, 9).words.endswith("to compare more (--history)")
+    gappy = values.copy()
+    gappy[0, ::9] = np.nan  # a place that can be used where it is whole
+    assert choose_history(gappy, known, [0, 2, 3, 4], parts, 8, 9).history == history
+
+
+def test_what_follows_from_what_is_known_needs_no_history() -> None:
+    """A wave whose place the calendar says is forecast from one frame: without the calendar it takes two."""
+    time, phase = np.arange(400), np.arange(4)[:, None]
+    values = np.sin(2 * np.pi * time / 20 + 0 * phase)[..., None] + 0.01 * noisy((0.5,), 4)
+    parts, angle = Parts((0, 280), (290, 340), (350, 400)), 2 * np.pi * time / 20
+    known = np.broadcast_to(np.stack([np.sin(angle), np.cos(angle)], 1), (4, 400, 2))
+    assert choose_history(values, known, [0, 1, 2, 3], parts, 8, 9).history == 1
+    assert choose_history(values, known[..., :0], [0, 1, 2, 3], parts, 8, 9).history > 1
 
 
 def test_held_out_places() -> None:
@@ -176,7 +235,7 @@ def test_gaps_cost_windows_and_are_told(folder: Path, capsys: pytest.CaptureFixt
     for row in (50, 90, 130):
         lines[row] = lines[row].rpartition(",")[0] + ","
     write(folder / "air.csv", lines)
-    shown, _ = run(capsys, *arguments(*TIDY))
+    shown, _ = run(capsys, *arguments(*SINGLE))
     assert "most in north 1.0 %" in shown
     assert "2 of 60 windows are left out for missing values" in shown
     assert "as many as the place with the fewest (north)" in shown
@@ -225,6 +284,8 @@ def test_windows_fit_the_step(size: int, unit: str, frames: int) -> None:
         ((*TIDY, "--frames", "200"), ("300 steps", "--frames", "expected")),
         ((*TIDY, "--frames", "2"), ("--frames", "found 2", "expected 3")),
         ((*TIDY, "--gap", "-1"), ("--gap", "found -1")),
+        ((*TIDY, "--history", "0"), ("--history", "found 0", "expected 1 to 64")),
+        ((*TIDY, "--history", "60"), ("300 steps", "expected")),
         ((*TIDY, "--test-from", "2019-01-01"), ("air.csv", "test from step")),
         ((*TIDY, "--test-from", "soon"), ("--test-from", "'soon'", "2020-01-01")),
         ((*TIDY, "--channels", "a"), ("--channels", "long table")),
@@ -255,7 +316,7 @@ def test_options_of_tables_for_other_data(folder: Path, capsys: pytest.CaptureFi
 
 
 def test_a_table_that_changed_is_refused_by_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run(capsys, *arguments(*TIDY))
+    run(capsys, *arguments(*SINGLE))
     write(folder / "air.csv", tidy_lines(places=(*SIX, "new")))
     refused(capsys, "check", "--config", "my.yaml", "--no-timing", words=("air.csv", "found new", "left_out"))
     write(folder / "air.csv", tidy_lines(places=SIX[1:]))
@@ -300,7 +361,7 @@ class StageRun:
 def test_an_edit_of_the_table_is_one_of_the_places_that_it_touches(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run(capsys, *arguments(*TIDY))
+    run(capsys, *arguments(*SINGLE))
     study, table = load_study("my.yaml"), read_environments(ENVIRONMENTS)
     plan = Plan(study, table)
     (shard, *_) = trajectory_shards(study, table)

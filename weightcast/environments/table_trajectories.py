@@ -41,13 +41,14 @@ class TableTrajectories:
         self._calendar = calendar
         self._number = {id: place for place, id in enumerate(self.records.ids)}
 
-    def trajectories(self, id: str, frames: int, counts: tuple[int, int, int]) -> Trajectories:
+    def trajectories(self, id: str, frames: int, counts: tuple[int, int, int], history: int = 1) -> Trajectories:
         """The windows of a place, as states without a grid and without parameters.
 
         Args:
             id: of the environment.
             frames: of a window.
             counts: windows to train, to make choices and to test.
+            history: frames that predictors see: windows have as many more, less one, before the first.
 
         Raises:
             InputError: there is no such place, or it has fewer windows.
@@ -57,7 +58,7 @@ class TableTrajectories:
                 f"{self._where}: found no place {id} of the table of environments, expected one of "
                 f"{listed(self.records.ids)}"
             )
-        return cut(self.records, self._number[id], self.parts, frames, counts, self._where, self._calendar)
+        return cut(self.records, self._number[id], self.parts, frames, counts, self._where, self._calendar, history)
 
     def check_places(self, ids: Sequence[str], table: Path) -> None:
         """Raise an `InputError` unless places and environments are the same."""

@@ -56,20 +56,22 @@ def parts_of(records: Records, settings: RecordSettings, where: str | Path) -> P
     return Parts((0, validation - gap), (validation, test - gap), (test, records.steps))
 
 
-def window_starts(complete: NDArray[np.bool_], part: tuple[int, int], frames: int) -> list[int]:
+def window_starts(complete: NDArray[np.bool_], part: tuple[int, int], frames: int, history: int = 1) -> list[int]:
     """First steps of windows, one after the other from the part's begin; where a value is missing, from behind it.
 
     Args:
         complete: whether a place has all values, [step].
         part: begin and end.
         frames: of a window.
+        history: frames that predictors see: before those of a window lie as many, less one, in which it may overlap
+            with the window before it.
     """
     begin, end = part
     starts = []
     missing = np.flatnonzero(~complete[begin:end]) + begin
     position = begin
     for stop in (*missing, end):
-        count = max(0, int(stop) - position) // frames
+        count = max(0, int(stop) - position - (history - 1)) // frames
         starts += [position + frames * number for number in range(count)]
         position = int(stop) + 1
     return starts
@@ -88,11 +90,11 @@ class WindowCounts:
     possible: NDArray[np.int64]
 
 
-def count_windows(records: Records, parts: Parts, frames: int) -> WindowCounts:
-    """Windows of each place in each part."""
+def count_windows(records: Records, parts: Parts, frames: int, history: int = 1) -> WindowCounts:
+    """Windows of each place in each part; see :func:`window_starts`."""
     complete = records.complete
-    found = [[len(window_starts(one, part, frames)) for part in parts] for one in complete]
-    possible = [max(0, end - begin) // frames for begin, end in parts]
+    found = [[len(window_starts(one, part, frames, history)) for part in parts] for one in complete]
+    possible = [max(0, end - begin - (history - 1)) // frames for begin, end in parts]
     return WindowCounts(np.array(found), np.array(possible))
 
 
@@ -104,6 +106,7 @@ def cut(
     counts: tuple[int, int, int],
     where: str | Path,
     calendar: Sequence[CalendarInput] = (),
+    history: int = 1,
 ) -> Trajectories:
     """The trajectories of a place: so many windows of each part. Of more, evenly spread ones are taken.
 
@@ -115,25 +118,27 @@ def cut(
         counts: windows to train, to make choices and to test.
         where: what is named in messages.
         calendar: what of the calendar becomes further channels.
+        history: frames that predictors see; see :func:`window_starts`.
 
     Returns:
-        windows in time, as states without a grid; times count from the start of each, in the unit of the calendar.
+        windows of ``frames`` + ``history`` - 1 steps in time, as states without a grid; times count from the start of
+        each, in the unit of the calendar.
 
     Raises:
         InputError: there are fewer windows than are wanted, or times are no dates.
     """
-    complete = records.complete[place]
+    complete, whole = records.complete[place], frames + history - 1
     chosen: list[int] = []
     for name, part, count in zip(PARTS, parts, counts, strict=True):
-        starts = window_starts(complete, part, frames)
+        starts = window_starts(complete, part, frames, history)
         if len(starts) < count:
             raise InputError(
-                f"{where}: {records.names[place]}: found {len(starts)} windows of {frames} steps without a missing "
+                f"{where}: {records.names[place]}: found {len(starts)} windows of {whole} steps without a missing "
                 f"value between {records.calendar.label(part[0])} and {records.calendar.label(part[1] - 1)}, expected "
                 f"{count} as data.trajectories.{name} says"
             )
         chosen += [starts[number] for number in spread(len(starts), count)]
-    steps = np.array(chosen)[:, None] + np.arange(frames)  # [window, frame]
+    steps = np.array(chosen)[:, None] + np.arange(whole)  # [window, frame]
     windows = np.concatenate(
         [records.values[place, steps], calendar_values(records.calendar, calendar, steps, str(where))], axis=-1
     )
@@ -144,7 +149,7 @@ def cut(
     return Trajectories(
         values=values,
         channels=(*records.channels, *calendar_columns(calendar)),
-        time=step * np.arange(frames, dtype=np.float64),
+        time=step * np.arange(whole, dtype=np.float64),
         y=np.zeros(1),
         x=np.zeros(1),
         environment=records.ids[place],

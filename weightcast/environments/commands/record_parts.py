@@ -158,7 +158,7 @@ def _division(
     records: Records, settings: RecordSettings, where: str, chosen: int, parts: Parts, history: int
 ) -> Division:
     frames = chosen + history - 1  # of a window
-    windows = count_windows(records, parts, frames)
+    windows = count_windows(records, parts, chosen, history)
     found = windows.found
     wanted = np.maximum(1, np.ceil(TOO_FEW * np.median(found, axis=0)))
     enough = (found >= wanted).all(axis=1)

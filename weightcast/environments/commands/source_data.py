@@ -168,7 +168,7 @@ def _check_table(study: Study, table: EnvironmentTable, config: str | Path) -> l
     for environment in progress(list(table), "checking data"):
         counts = data.trajectories.of_role(environment.role)
         trajectories = found.trajectories(
-            environment.id, data.recorded_frames, (counts.train, counts.validation, counts.test)
+            environment.id, data.frames, (counts.train, counts.validation, counts.test), data.history
         )
         check_finite(Path(data.files[0]), trajectories.values, trajectories.channels)
         check_constants(data.files[0], trajectories, data.inputs)

@@ -127,7 +127,7 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
     for place, id in zip(division.kept, ids, strict=True):
         if roles[id] == "visible":
             numbers = (counts.train, counts.validation, counts.test)
-            windows = cut(records, place, division.parts, division.steps, numbers, where)
+            windows = cut(records, place, division.parts, division.frames, numbers, where, (), division.history)
             check_constants(where, windows, layout.inputs)
             pace.see(windows.values[: counts.train, :, :states])
     survey = Survey(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from weightcast.core.job import StageSettings
 from weightcast.environments.jobs.told import Plan, Rows
@@ -79,6 +79,8 @@ class CutRecords(Rows):
     Attributes:
         channels: that are forecast, then inputs.
         calendar: what of it becomes further inputs.
+        frames: of a window that have a whole history.
+        history: frames that predictors see; before the first of a window lie so many less one.
         trajectories: windows to train, to make choices and to test.
     """
 
@@ -86,7 +88,16 @@ class CutRecords(Rows):
     channels: list[str]
     calendar: list[CalendarInput]
     frames: int
+    history: int = 1
     trajectories: tuple[int, int, int]
+
+    @model_serializer(mode="wrap")
+    def _without_usual_history(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As of :class:`weightcast.environments.config.data.DataSettings`."""
+        told: dict[str, Any] = handler(self)
+        if self.history == 1:
+            told.pop("history", None)
+        return told
 
     @classmethod
     def of(cls, plan: Plan, shard: str) -> CutRecords:
@@ -98,7 +109,8 @@ class CutRecords(Rows):
             records=record_settings(data),
             channels=data.columns,
             calendar=data.calendar,
-            frames=data.recorded_frames,
+            frames=data.frames,
+            history=data.history,
             trajectories=(counts.train, counts.validation, counts.test),
         )
 

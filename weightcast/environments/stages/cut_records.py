@@ -36,7 +36,8 @@ def cut_records(run: Run, settings: CutRecords, source: list[Path]) -> Manifest:
     table = TableTrajectories(source, settings.records, settings.channels, "config", settings.calendar)
     made = {
         row.id: replace(
-            table.trajectories(row.id, settings.frames, settings.trajectories), parameters=dict(row.parameters)
+            table.trajectories(row.id, settings.frames, settings.trajectories, settings.history),
+            parameters=dict(row.parameters),
         )
         for row in settings.environments
     }
