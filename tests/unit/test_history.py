@@ -71,8 +71,8 @@ def remembering(kind: str, history: int = 3) -> tuple[StackedPredictor, tuple[in
 
 
 def recurrence(a: float, b: float, count: int, frames: int) -> Tensor:
-    """x_{t+1} = a x_t - b x_{t-1} from several pairs [trajectory, frame, 1, 1, 1]."""
-    values = [*Draws("cpu", "pairs").normal(2, count)]
+    """x_{t+1} = a x_t - b x_{t-1} from several pairs, in double precision [trajectory, frame, 1, 1, 1]."""
+    values = [*Draws("cpu", "pairs").normal(2, count, dtype=torch.float64)]
     while len(values) < frames:
         values.append(a * values[-1] - b * values[-2])
     return torch.stack(values, 1)[..., None, None, None]
@@ -82,14 +82,14 @@ def follower(a: float, b: float) -> torch.nn.Module:
     """A network that makes exactly the next number of that recurrence: silu(z) - silu(-z) is z."""
     settings = {"kind": "mlp", "width": 4, "depth": 1, "activation": "silu", "residual": False}
     architecture = describe_architecture(PredictorSettings.model_validate(settings), 1, history=2)
-    network = build_predictor(architecture)
+    network = build_predictor(architecture).double()
     with torch.no_grad():
         first, last = network.layers[0], network.output
         first.weight.copy_(torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]))
-        last.weight.copy_(torch.tensor([[a, -a, -b, b]]))
+        last.weight.copy_(torch.tensor([[a, -a, -b, b]], dtype=torch.float64))
         first.bias.zero_()
         last.bias.zero_()
-    return network.double()
+    return network
 
 
 def test_states_are_frames_newest_first_and_are_taken_apart_again() -> None:
@@ -126,7 +126,7 @@ def test_a_rollout_is_that_of_a_loop_over_its_own_frames(kind: str) -> None:
 
 def test_a_recurrence_of_second_order_is_followed_exactly_in_physical_units() -> None:
     for a, b in ((1.8, 1.0), (1.2, 0.9)):  # environments
-        frames = 3.0 + 10.0 * recurrence(a, b, 4, 20).double()
+        frames = 3.0 + 10.0 * recurrence(a, b, 4, 20)
         normalisation = Normalisation((3.0, 3.0), (10.0, 10.0))
         model = PhysicalPredictor(follower(a, b), normalisation, {})
         found = model.rollout(frames[:, :2], 18)
@@ -141,7 +141,7 @@ def test_a_recurrence_of_second_order_is_followed_exactly_in_physical_units() ->
 
 def test_experts_learn_the_recurrences_of_their_environments_from_two_frames_and_not_from_one() -> None:
     frames = torch.stack([recurrence(a, 1.0, 8, 14) for a in (1.8, 1.2)])
-    frames, run, errors = frames / frames.std(), Run(), {}
+    frames, run, errors = (frames / frames.std()).float(), Run(), {}
     settings = PredictorTraining(steps=250, learning_rate=0.02, unroll=3, batch=8)
     kind = PredictorSettings.model_validate({"kind": "mlp", "width": 8, "depth": 1, "activation": "silu"})
     for history in (1, 2):
@@ -248,7 +248,7 @@ def test_one_frame_is_told_to_stages_as_before_there_was_the_setting(tmp_path: P
 
 
 def test_forecasts_go_on_from_the_last_frames_or_from_what_all_say_of_them() -> None:
-    frames = recurrence(1.8, 1.0, 3, 12).double()
+    frames = recurrence(1.8, 1.0, 3, 12)
     models = [PhysicalPredictor(follower(1.8, 1.0), Normalisation((0.0, 0.0), (2.0, 2.0)), {}) for _ in range(2)]
     lags, none = [float(11 - place) for place in range(12)], torch.zeros(0, 1)
     found = smoothed_starts(models, frames, lags, 0.0, none, seed=0)
@@ -263,7 +263,7 @@ def test_forecasts_go_on_from_the_last_frames_or_from_what_all_say_of_them() -> 
 
 
 def test_regressions_are_told_older_frames_and_feed_their_own_back() -> None:
-    values = recurrence(1.8, 1.0, 4, 12).double()[None]
+    values = recurrence(1.8, 1.0, 4, 12)[None]
     records = Records.of(embedded(values, 2), 1, history=2)
     assert records.frames.shape == (1, 4, 11, 1) and records.before.shape == (1, 4, 10, 2)
 

@@ -66,6 +66,11 @@ def _data(study: Study) -> Lines:
         f"{counts.total} trajectories of each {'environment' if unseen == counts else 'visible environment'}: {parts}",
         *([] if unseen == counts else [f"{unseen.total} of each unseen one: {unseen.train} train, {unseen.test} test"]),
         f"{data.frames} frames of each trajectory, of which training sees {data.trained_frames}",
+        *(
+            [f"predictors see the last {data.history} frames: so many less one come before these"]
+            if data.history > 1
+            else []
+        ),
         f"forecasts of up to {max(study.evaluation.horizons)} frames from the first, {study.trained_horizon} trained",
     ]
 
