@@ -60,6 +60,10 @@ def test_a_study_of_one_long_table(folder: Path, capsys: pytest.CaptureFixture[s
     )  # fmt: skip
     assert (data.frames, data.trained_frames, data.settings["gap"], data.history) == (25, 13, 12, 8)
     assert "predictors see the last 8 frames: autoregressions of visible places" in shown
+    assert (
+        "# Errors over 12 steps of autoregressions of so many frames, in visible places: 1: "
+        in Path("my.yaml").read_text()
+    )
     assert data.settings["time"] == ["datetime"]
     counts = data.trajectories
     assert (counts.train, counts.validation, counts.test) == (7, 1, 2)
@@ -175,6 +179,7 @@ def noisy(coefficients: tuple[float, ...], places: int = 5, steps: int = 400, no
 )
 def test_the_order_of_records_is_found(coefficients: tuple[float, ...], history: int) -> None:
     values, parts = noisy(coefficients), Parts((0, 280), (290, 340), (350, 400))
+    values *= np.array([1.0, 1.0, 100.0, 0.01, 1.0])[:, None, None]  # places differ in size
     values[:, 350:] = 1e9  # what is tested on says nothing
     values[1] = 1e9  # nor does a place that is not visible
     known = np.empty((*values.shape[:2], 0))

@@ -54,6 +54,7 @@ class Survey:
         inputs: what is known beside the state, and until when.
         calendar: what of it is known likewise.
         history: frames that predictors should see.
+        history_found: how that was chosen, in words.
     """
 
     format: FileFormat | Literal["npz", "table"]
@@ -68,6 +69,7 @@ class Survey:
     inputs: Mapping[str, Known] = field(default_factory=dict)
     calendar: Sequence[CalendarInput] = ()
     history: int = 1
+    history_found: str = ""
 
     @property
     def benchmark(self) -> bool:

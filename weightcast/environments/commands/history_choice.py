@@ -48,13 +48,21 @@ class HistoryChoice:
     def words(self) -> str:
         """A line for people."""
         if not self.errors:
-            return "predictors see one frame: records are too short to compare more (--history)"
-        found = ", ".join(f"{error:.3g} with {history}" for history, error in self.errors.items())
+            return "predictors see the last frame alone: records are too short to compare more (--history)"
+        errors = ", ".join(f"{error:.3g} with {history}" for history, error in self.errors.items())
         seen = "the last frame alone" if self.history == 1 else f"the last {self.history} frames"
         return (
             f"predictors see {seen}: autoregressions of visible places forecast {self.horizon} steps with an error of "
-            f"{found} (standard deviations; {100 * AS_GOOD:.0f} % more are taken for fewer frames; --history)"
+            f"{errors} (standard deviations; {100 * AS_GOOD:.0f} % more are taken for fewer frames; --history)"
         )
+
+    @property
+    def found(self) -> str:
+        """The same, short enough for a comment."""
+        if not self.errors:
+            return "Records are too short to compare more frames than one."
+        errors = ", ".join(f"{history}: {error:.3g}" for history, error in self.errors.items())
+        return f"Errors over {self.horizon} steps of autoregressions of so many frames, in visible places: {errors}."
 
 
 def choose_history(
@@ -67,6 +75,9 @@ def choose_history(
 ) -> HistoryChoice:
     """Fit a linear autoregression of each order to the training part, and compare forecasts in the validation part.
 
+    All places share the coefficients, each in units of its own spread: else large places would decide what small ones
+    do, whatever the order.
+
     Args:
         values: records [place, step, channel]; NaN where a value is missing.
         known: what is known of the step from each on beside the state [place, step, number], likewise.
@@ -75,7 +86,7 @@ def choose_history(
         horizon: steps of a forecast.
         most: frames that windows leave room for.
     """
-    histories = [history for history in HISTORIES if history <= most]
+    histories, values = [history for history in HISTORIES if history <= most], _standardised(values, parts.train)
     while histories:
         longest = histories[-1]
         train, judge = (
@@ -124,6 +135,18 @@ class _Regression:
     @staticmethod
     def _design(scaled: Floats) -> Floats:
         return np.concatenate([np.ones((len(scaled), 1)), scaled], axis=1)
+
+
+def _standardised(values: Floats, part: tuple[int, int]) -> Floats:
+    """Records without each place's mean over a part, in units of its spread there; those that never change, and those
+    of which nothing is known, as they are."""
+    own = values[:, slice(*part)]
+    seen = np.isfinite(own)
+    count = np.maximum(seen.sum(1, keepdims=True), 1)
+    mean = np.where(seen, own, 0.0).sum(1, keepdims=True) / count
+    spread = np.sqrt((np.where(seen, own - mean, 0.0) ** 2).sum(1, keepdims=True) / count)
+    standardised: Floats = (values - mean) / np.where(spread > LEAST_SPREAD, spread, 1.0)
+    return standardised
 
 
 def _starts(values: Floats, known: Floats, part: tuple[int, int], longest: int, ahead: int) -> NDArray[np.int64]:

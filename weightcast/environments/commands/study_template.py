@@ -132,8 +132,8 @@ INPUTS = {
 """,
 }
 HISTORY = """\
-  # Windows are $history - 1 steps longer: frames, trained_frames and horizons count those with a whole history.
-  history: $history  # frames that predictors see; chosen by autoregressions of visible places, or by --history
+  # $history_found
+  history: $history  # frames that predictors see; frames below count those that have so many
 """
 OF_A_BENCHMARK = """\
   # As the files say. Of those that train some may make choices instead: {train: 3, validation: 1, ...}. Of an unseen
@@ -326,7 +326,7 @@ def fill_template(
         predictor=Template(MLP_OF_RECORDS if of_records else MLP if state else UNET if local else FNO).substitute(
             modes=modes, hidden=HIDDEN, substeps=found.substeps
         ),
-        history_line=Template(HISTORY).substitute(written) if of_records else "",
+        history_line=Template(HISTORY).substitute(written, history_found=found.history_found) if of_records else "",
         inputs="".join(Template(INPUTS[name]).substitute(written) for name in driven),
         equations=Template(EQUATIONS).substitute(written) if equations else "",
         regressions=REGRESSIONS if of_records else "",

@@ -141,6 +141,7 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
         inputs=layout.inputs,
         calendar=calendar,
         history=division.history,
+        history_found="As --history says." if remembered is None else remembered.found,
     )
     by = " by their parameters" if known else " by mean, spread and correlation of their records"
     held = [id for id in ids if roles[id] != "visible"]
