@@ -115,7 +115,7 @@ class DataSettings(Settings):
         return self.frames + self.history - 1
 
     def with_history(self, frames: int) -> int:
-        """Of so many frames that follow each other, those with a whole history."""
+        """How many of so many frames that follow each other have a whole history."""
         return frames - self.history + 1
 
     @property
