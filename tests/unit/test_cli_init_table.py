@@ -193,6 +193,10 @@ def test_the_order_of_records_is_found(coefficients: tuple[float, ...], history:
     gappy = values.copy()
     gappy[0, ::9] = np.nan  # a place that can be used where it is whole
     assert choose_history(gappy, known, [0, 2, 3, 4], parts, 8, 9).history == history
+    still = values.copy()
+    still[0, 290:340] = 0.0  # a place where nothing happens meanwhile, and one where nothing ever does
+    still[2] = 7.0
+    assert choose_history(still, known, [0, 2, 3, 4], parts, 8, 9).history == history
 
 
 def test_what_follows_from_what_is_known_needs_no_history() -> None:

@@ -312,6 +312,8 @@ def test_an_architecture_with_another_history_cannot_be_built(history: object) -
             "predictor.integrator: found 'rk4' with data.history 3, expected 'map'",
         ),
         ("baselines.equations", {"degree": 1}, "baselines.equations: found it with data.history 3, expected none"),
+        ("explain", {"degree": 1}, "explain.equations: found it with data.history 3, expected none"),
+        ("baselines.in_context.frames", 2, "baselines.in_context.frames: found 2 with data.history 3, expected 4"),
         ("baselines.finetune.frames", 3, "baselines.finetune.frames: found 3 with data.history 3, expected 4 or more"),
         ("baselines.finetune.frames", 8, r"found 8, expected at most data.trained_frames \(5 and 2 before them\)"),
         ("evaluation.observed", [{"frames": 5}, {"frames": 2}], "evaluation.observed.1.frames: found 2 .* expected 4"),

@@ -94,7 +94,11 @@ def choose_history(
             for part, ahead in ((parts.train, 1), (parts.validation, horizon))
         )
         train = {place: starts for place, starts in train.items() if len(starts)}
-        judge = {place: starts for place, starts in judge.items() if len(starts) >= FEWEST_STARTS}
+        judge = {
+            place: starts
+            for place, starts in judge.items()
+            if len(starts) >= FEWEST_STARTS and values[place, starts].std(axis=0).min() > LEAST_SPREAD
+        }  # what does not change there says nothing, and has no spread to count errors in
         if train and judge:
             errors = {}
             for history in histories:
