@@ -120,7 +120,7 @@ INIT = ("init", "--kind", "environments", "--data", "air.csv", "--environment", 
 def test_a_table_with_inputs_from_init_to_what_predictors_take(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ("--past-inputs", "T", "--constants", "height", "--calendar", "hour", "-o", "my.yaml")
+    options = ("--past-inputs", "T", "--constants", "height", "--calendar", "hour", "--history", "1", "-o", "my.yaml")
     shown, _ = run(capsys, *INIT, *options)
     assert "inputs T (degC), known in the past alone, height (unit unknown), constant in a place" in shown
     study = load_study("my.yaml")

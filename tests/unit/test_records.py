@@ -421,6 +421,15 @@ def test_windows_go_around_missing_values() -> None:
     assert window_starts(~complete, (0, 30), 1) == [9]
 
 
+def test_windows_share_what_is_only_remembered() -> None:
+    complete = np.ones(30, bool)
+    assert window_starts(complete, (0, 30), 7, history=3) == [0, 7, 14, 21]  # of nine steps each
+    assert window_starts(complete, (0, 29), 7, history=3) == [0, 7, 14]
+    complete[9] = False
+    assert window_starts(complete, (0, 30), 7, history=3) == [0, 10, 17]  # none remembers across a gap
+    assert window_starts(complete, (2, 30), 7, history=3) == [10, 17]  # nor what is before its part
+
+
 def test_spread() -> None:
     assert spread(5, 5) == [0, 1, 2, 3, 4]
     assert spread(9, 3) == [0, 4, 8]
@@ -443,6 +452,11 @@ def test_parts_are_cut_in_time_with_a_gap(tmp_path: Path) -> None:
         np.testing.assert_array_equal(window, EXPECTED[0, start : start + 20].astype(np.float32))
     with pytest.raises(InputError, match=r"north: found 8 windows of 20 steps .* expected 9"):
         cut(records, 0, parts, 20, (9, 2, 3), "air.csv")
+    remembering = cut(records, 0, parts, 18, (8, 2, 3), "air.csv", history=3)
+    assert remembering.values.shape == (13, 20, 1, 1, 1) and len(remembering.time) == 20
+    np.testing.assert_array_equal(remembering.values[1, :2], remembering.values[0, 18:])
+    with pytest.raises(InputError, match=r"north: found \d+ windows of 22 steps"):
+        cut(records, 0, parts, 20, (9, 2, 3), "air.csv", history=3)
 
 
 @pytest.mark.parametrize(
