@@ -9,10 +9,19 @@ from torch import Tensor
 
 from weightcast.core.draws import Draws
 from weightcast.core.seeds import derive_seed
+from weightcast.environments.config.data import TransformName
 from weightcast.environments.config.evaluation import ObservedCase
+from weightcast.environments.transform import never_negative
 
 
-def observe(frames: Tensor, case: ObservedCase, environments: Sequence[str], seed: int, inputs: int = 0) -> Tensor:
+def observe(
+    frames: Tensor,
+    case: ObservedCase,
+    environments: Sequence[str],
+    seed: int,
+    inputs: int = 0,
+    transforms: Sequence[TransformName | None] = (),
+) -> Tensor:
     """Spoil frames as a case says.
 
     Args:
@@ -21,6 +30,8 @@ def observe(frames: Tensor, case: ObservedCase, environments: Sequence[str], see
         environments: ids: what is drawn for one depends on no other.
         seed: of the study.
         inputs: how many of the channels, the last ones, are inputs, which are known as they are.
+        transforms: of the channels before these (`DataSettings.channel_transforms`). Noise is in the quantity's own
+            units all the same, but what has a transform is never below 0, with noise either.
 
     Returns:
         [environment, 1, frame, channel, y, x]: of the first trajectory; NaN where nothing is observed.
@@ -31,7 +42,7 @@ def observe(frames: Tensor, case: ObservedCase, environments: Sequence[str], see
         own = shown[row, :, :, : shown.shape[3] - inputs]
         flat = own.movedim(2, 0).flatten(1)
         spread = (flat.std(1) if flat.shape[1] > 1 else flat.new_zeros(len(flat)))[:, None, None]  # of one number: none
-        own.copy_(own + case.noise * spread * draws.normal(*own.shape))
+        own.copy_(never_negative(own + case.noise * spread * draws.normal(*own.shape), transforms))
         own.masked_fill_(_hidden(own.shape[-3:], case, draws).to(frames.device), torch.nan)
     return shown
 

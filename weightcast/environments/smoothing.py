@@ -62,6 +62,7 @@ def smoothed_starts(
     ]
     starts = disturbed(frames, len(models), noise, normalisation, seed)
     now = torch.stack([_at_last(model, start, lags, columns) for model, start in zip(models, starts, strict=True)])
+    now = normalisation.transformed(now)  # where states differ as predictors see them
     # Noise that grew on the way, or died away, and what members do not agree on.
     variance = ((now - now.mean(0)) / scale).square().mean((0, 1, 4, 5))  # [frame, channel]
     if model_error.numel():
@@ -69,7 +70,7 @@ def smoothed_starts(
     variance = torch.nan_to_num(variance, nan=torch.inf).clamp(min=LEAST_VARIANCE)
     shares = (1.0 / variance) / (1.0 / variance).sum(0)
     counted = torch.where(shares[..., None, None] > 0, now, torch.zeros_like(now))  # infinity times 0 is no number
-    return (shares[..., None, None] * counted).sum(2)
+    return normalisation.untransformed((shares[..., None, None] * counted).sum(2))
 
 
 def _at_last(model: PhysicalPredictor, frames: Tensor, lags: Sequence[float], columns: Tensor | None) -> Tensor:

@@ -25,7 +25,7 @@ class Records:
     """Trajectories as regressions see them.
 
     Attributes:
-        states: [environment, trajectory, frame, channel], physical units.
+        states: [environment, trajectory, frame, channel], physical units, or what transforms make of these.
         inputs: what is known of each step beside the state [environment, trajectory, frame, input]; the last frame's
             step leads out of the trajectory.
         held: how many of the inputs, the last ones, are known until a forecast begins alone.

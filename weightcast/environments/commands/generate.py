@@ -28,6 +28,8 @@ from weightcast.environments.config.study import Study, load_study
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.generator import Generator
 from weightcast.environments.model import save_models
+from weightcast.environments.normalisation import Normalisation
+from weightcast.trajectories.checks import check_not_negative
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -162,16 +164,18 @@ def parse_environment(text: str, option: str = "--environment") -> dict[str, flo
 
 def _infer(generator: Generator, file: Path, described: Mapping[str, Any], seed: int) -> dict[str, float]:
     """The parameters of the environment that the frames in a file come from."""
-    frames = _read(file, described, generator.predictor.layout)
+    frames = _read(file, described, generator.predictor.layout, generator.normalisation)
     environment = generator.infer(frames, seed)
     trajectories, count = frames.shape[:2]
     print(f"inferred {_words(environment)} from {trajectories} x {count} frames (trajectory, time) in {file}")
     return environment
 
 
-def _read(file: Path, described: Mapping[str, Any], inputs: InputLayout) -> Tensor:
+def _read(file: Path, described: Mapping[str, Any], inputs: InputLayout, normalisation: Normalisation) -> Tensor:
     """Observed frames [trajectory, time, channel, y, x] of a file, two or more, and the columns of inputs behind."""
     frames = read_observed_frames(file, described["channels"], described["grid"])
+    channels = described["channels"]
+    check_not_negative(file, None, frames.values, channels, normalisation.transforms_of(channels))
     count = frames.values.shape[1]
     if count < 2:
         raise InputError(f"{file}: time: found {count} frames, expected 2 or more")
@@ -186,6 +190,8 @@ def _read(file: Path, described: Mapping[str, Any], inputs: InputLayout) -> Tens
 def _observed(generator: Generator, file: Path, described: Mapping[str, Any]) -> Known:
     """Frames of a file for a condition that sees them: one or more, with NaN where nothing was seen."""
     frames = read_observed_frames(file, described["channels"], described["grid"], masked=True)
+    channels = described["channels"]
+    check_not_negative(file, None, frames.values, channels, generator.normalisation.transforms_of(channels))
     if frames.values.shape[1] > 1:
         agreed_frame_step(frames, file, described)
     return Known(frames=torch.from_numpy(frames.values))

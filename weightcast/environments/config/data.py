@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from weightcast.core.config.later_settings import LaterSettings
 from weightcast.core.config.settings import Settings
 from weightcast.core.config.system import SystemName
 from weightcast.core.environment_table import Role
@@ -15,6 +16,7 @@ from weightcast.records.settings import CalendarInput
 
 Known = Literal["horizon", "past", "constant"]
 DataSource = Literal[SystemName, "netcdf", "npy", "npz", "table", "zoo"]
+TransformName = Literal["log", "sqrt"]
 
 
 class TrajectoryCounts(Settings):
@@ -49,7 +51,9 @@ class TrajectoryCounts(Settings):
         return self.model_copy(update=unseen | {"unseen_train": None})
 
 
-class DataSettings(Settings):
+class DataSettings(LaterSettings):
+    later: ClassVar[tuple[str, ...]] = ("transforms",)
+
     source: DataSource
     """A simulator, era5 (docs/era5.md), era5-sample, or your own files: netcdf, npy, npz, table (docs/own-data.md).
     zoo: no trajectories, but what an environment's own expert of `zoo.published` forecasts of sample states
@@ -69,6 +73,10 @@ class DataSettings(Settings):
     files."""
     calendar: list[CalendarInput] = Field(default_factory=list)
     """The same, derived from the dates of a table: ``hour`` of the day, ``weekday``, ``season``."""
+    transforms: dict[str, TransformName] = Field(default_factory=dict)
+    """Channels that are never negative - counts, concentrations - and that predictors see through a transform: ``log``,
+    of what grows by factors (with an offset from the training data, so that zeros may be), or ``sqrt``, of counts.
+    Scores, forecasts and figures are in the channel's own units all the same."""
     grid: tuple[int, int]
     """Grid points along (y, x)."""
     frames: int = Field(ge=3)
@@ -97,6 +105,11 @@ class DataSettings(Settings):
             constant=tuple(place for place, one in enumerate(known) if one == "constant"),
             past=tuple(place for place, one in enumerate(known) if one == "past"),
         )
+
+    @property
+    def channel_transforms(self) -> tuple[TransformName | None, ...]:
+        """Transform of each channel; empty where there are none."""
+        return tuple(map(self.transforms.get, self.channels)) if self.transforms else ()
 
     @property
     def columns(self) -> list[str]:

@@ -108,6 +108,11 @@ class Export:
                 f"{self.results}: data.inputs: found {', '.join(columns)}, expected none: published experts depend on "
                 "the state alone"
             )
+        if transforms := study.data.transforms:
+            raise InputError(
+                f"{self.results}: data.transforms: found {', '.join(transforms)}, expected none: published experts see "
+                "channels in their own units"
+            )
         bases = [base for base in PUBLISHED_BASES if base in study.zoo.bases]
         if not bases:
             found, expected = ", ".join(study.zoo.bases), " or ".join(PUBLISHED_BASES)

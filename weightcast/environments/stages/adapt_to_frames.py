@@ -160,7 +160,16 @@ def _observed(run: Run, settings: AdaptToFrames, environments: list[str], trajec
     stand behind the channels of the state."""
     rows = [settings.table[environment] for environment in environments]
     whole = trajectories.read_roles(rows, settings.data, "train", settings.case.frames, trajectories=1, inputs=True)
-    return run.place(observe(whole, settings.case, environments, settings.seed, settings.data.layout.shown))
+    return run.place(
+        observe(
+            whole,
+            settings.case,
+            environments,
+            settings.seed,
+            settings.data.layout.shown,
+            settings.data.channel_transforms,
+        )
+    )
 
 
 def adapt_context(

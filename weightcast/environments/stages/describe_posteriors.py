@@ -37,7 +37,9 @@ def describe_posteriors(
     for case in settings.cases:
         whole = trajectories.read_roles(unseen, settings.data, "train", case.frames, trajectories=1, inputs=True)
         inputs = settings.data.layout.shown
-        shown = observe(whole, case, [row.id for row in unseen], settings.seed, inputs)
+        shown = observe(
+            whole, case, [row.id for row in unseen], settings.seed, inputs, settings.data.channel_transforms
+        )
         posterior = context.infer(run.place(shown))
         drawn = posterior.sample(DRAWS, run.draws(settings.seed, "describe posteriors", case.name)).cpu().numpy()
         for row, codes in zip(unseen, drawn, strict=True):

@@ -42,7 +42,7 @@ def show_observed(
     context = context.to(run.device)
     rows = settings.environments
     seen = trajectories.read_roles(rows, data, "train", settings.case.frames, trajectories=1, inputs=True)
-    driven = observe(seen, settings.case, ids, settings.seed, data.layout.shown)
+    driven = observe(seen, settings.case, ids, settings.seed, data.layout.shown, data.channel_transforms)
     shown = driven[:, 0, :, : len(data.channels)]  # [environment, frame, channel, y, x]
     tested = trajectories.read_roles(rows, data, "test", settings.steps + 1, trajectories=1, inputs=True)[:, 0]
     truth, inputs = run.place(tested).split([len(data.channels), data.layout.shown], dim=2)
@@ -107,7 +107,9 @@ def _forecast(weights: WeightsFile, environment: str, truth: Tensor, inputs: Ten
             normalisation.scale[: true.shape[1]]
         )
         noise = noise[..., None, None]
-    low, high = weighted_quantiles(members, torch.ones(len(members)), BAND, noise)
+    # The error is in the units that predictors see; quantiles go through a monotone map as all values do.
+    found = weighted_quantiles(normalisation.transformed(members), torch.ones(len(members)), BAND, noise)
+    low, high = normalisation.untransformed(found)
     return np.stack([part.numpy() for part in (true, members.mean(0), low, high)])
 
 
