@@ -120,8 +120,13 @@ def error(step: Fitted, records: Records) -> float:
     """Geometric mean over environments of the root mean square error of forecasts to the trajectories' end, each
     channel in units of its standard deviation there, as scores are; infinite where a forecast diverges."""
     truth = records.states[:, :, 1:]
+    return geometric_error(roll_out(step, records, truth.shape[2]), truth)
+
+
+def geometric_error(forecast: Floats, truth: Floats) -> float:
+    """The same of forecasts [environment, trajectory, step, channel]."""
     with np.errstate(over="ignore", invalid="ignore"):
-        squares = (roll_out(step, records, truth.shape[2]) - truth) ** 2
+        squares = (forecast - truth) ** 2
         squares = np.nan_to_num(squares, nan=np.inf, posinf=np.inf)
         spread = np.maximum(truth.std(axis=(1, 2)), LEAST_SPREAD)
         errors = np.sqrt((squares.mean(axis=(1, 2)) / spread**2).mean(axis=1))

@@ -11,10 +11,12 @@ import numpy as np
 from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.errors import InputError
 from weightcast.core.significance import FEWEST_PAIRS
+from weightcast.environments.commands.chosen_transforms import choose_transforms, given_transforms
 from weightcast.environments.commands.constants import check_constants
 from weightcast.environments.commands.data_survey import NO_GRID, Pace, Survey
 from weightcast.environments.commands.held_out import RANDOM, hold_out, statistics
 from weightcast.environments.commands.record_parts import Division, divide
+from weightcast.environments.commands.study_template import choose_trained_frames
 from weightcast.environments.commands.table_layout import TableLayout, table_layout
 from weightcast.environments.config.data import Known
 from weightcast.records.calendar_inputs import CYCLE, calendar_values
@@ -24,6 +26,7 @@ from weightcast.records.doubtful_values import doubts
 from weightcast.records.read import read_records
 from weightcast.records.record import Records
 from weightcast.records.windows import PARTS, cut
+from weightcast.trajectories.checks import check_not_negative
 
 SHOWN_GAPS = 3
 KNOWN: dict[Known, str] = {
@@ -80,6 +83,9 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
         arguments.test_from,
     )
     ids = [records.ids[place] for place in division.kept]
+    trained = choose_trained_frames(division.frames)
+    given = given_transforms(arguments.transform, layout.columns)
+    wanted_transforms = {channel: name for channel, name in given.items() if name is not None}
     known = bool(layout.settings.parameters)
     features = (
         records.parameters[list(division.kept)]
@@ -106,13 +112,18 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
         path,
     )
     counts = division.counts
-    pace = Pace()
+    pace, seen = Pace(), []
     for place, id in zip(division.kept, ids, strict=True):
         if roles[id] == "visible":
             numbers = (counts.train, counts.validation, counts.test)
             windows = cut(records, place, division.parts, division.frames, numbers, where)
             check_constants(where, windows, layout.inputs)
             pace.see(windows.values[: counts.train, :, :states])
+            check_not_negative(Path(where), id, windows.values, windows.channels, wanted_transforms)
+            seen.append(windows.values[: counts.train + counts.validation, :trained, :states, 0, 0])
+    own = np.stack(seen).astype(np.float64)
+    train, validation = own[:, : counts.train], own[:, counts.train :]
+    transforms = choose_transforms(layout.channels, train, validation, given)
     survey = Survey(
         "table",
         layout.channels,
@@ -123,6 +134,7 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
         substeps=pace.substeps,
         inputs=layout.inputs,
         calendar=calendar,
+        transforms=transforms,
     )
     by = " by their parameters" if known else " by mean, spread and correlation of their records"
     held = [id for id in ids if roles[id] != "visible"]
@@ -132,6 +144,7 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
         f"held out are {listed(held)}: {chosen}{by if wanted == ['farthest'] else ''}",
         *_too_few(held),
         *_cycle(cycle, arguments.cycle is None, CYCLE in calendar),
+        *(f"predictors see {one.words} (--transform)" for one in transforms if one.why),
         *_left(layout),
         *(f"warning: {line}" for line in doubts(records, states)),
     ]
