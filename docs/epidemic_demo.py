@@ -8,12 +8,11 @@ The words and the code on the page are those of the functions below, its numbers
 from __future__ import annotations
 
 import argparse
-import inspect
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,13 +20,12 @@ import xarray as xr
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from run_page import RunPage
 from scipy.stats import binomtest, t
 
 from weightcast import WeightPath
 from weightcast.cli.errors import exit_on_input_error
 from weightcast.core.errors import InputError
-from weightcast.core.files import written_whole
-from weightcast.core.plots.export import render
 from weightcast.core.plots.style import FAMILY_COLOURS, house_style
 from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
@@ -52,8 +50,6 @@ OPEN = 0.01
 """From this chance on the question is open: before and after, everything that counts is near 0."""
 
 Array = NDArray[np.float64]
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class Effort(NamedTuple):
@@ -333,41 +329,6 @@ def list_times(snapshots: Snapshots, truth: Array, answer: Band, naive: Band, ev
 # The page
 
 
-class Page:
-    """A page that grows as its sections are run, and lies in a folder with its figures."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.parts: list[str] = []
-
-    def say(self, words: str) -> None:
-        self.parts.append(words)
-
-    def show(self, section: Callable[..., Any]) -> None:
-        """Put the words and the code of a function on the page."""
-        source = inspect.getsource(section).rstrip()
-        words = inspect.getdoc(section) or ""
-        start, _, rest = source.partition('"""')
-        _, _, body = rest.partition('"""\n')
-        self.parts += [words, f"```python\n{start.rstrip()}\n{body}\n```"]
-
-    def run(self, section: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
-        """Show a function, and call it."""
-        self.show(section)
-        return section(*arguments, **keywords)
-
-    def draw(self, name: str, figure: Figure, says: str) -> None:
-        picture = render(figure)
-        file = f"{PAGE}_{name}.{picture.suffix}"
-        with written_whole(self.folder / file) as partial:
-            partial.write_bytes(picture.content)
-        self.parts.append(f"![{says}]({file})")
-
-    def write(self) -> None:
-        with written_whole(self.folder / f"{PAGE}.md") as partial:
-            partial.write_text("\n\n".join(self.parts) + "\n", encoding="utf-8")
-
-
 def study_of(results: Path | None, effort: Effort) -> TimeStudy:
     """The epidemic's study, with fewer steps."""
     plain = load_time_study(ROOT / "config" / "epidemic.yaml" if results is None else results / "config.yaml")
@@ -391,10 +352,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     effort = QUICK if chosen.quick else FULL
     torch.set_num_threads(1)  # the same numbers everywhere
-    write_page(Page(chosen.output), study_of(chosen.results, effort), effort, chosen.results)
+    write_page(RunPage(PAGE, chosen.output, chosen.output), study_of(chosen.results, effort), effort, chosen.results)
 
 
-def write_page(page: Page, study: TimeStudy, effort: Effort, results: Path | None) -> None:
+def write_page(page: RunPage, study: TimeStudy, effort: Effort, results: Path | None) -> None:
     """Run the sections in order."""
     page.say(
         textwrap.dedent(f"""\

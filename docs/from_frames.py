@@ -9,30 +9,21 @@ The commands and the code on the page are those that were run, what stands below
 from __future__ import annotations
 
 import argparse
-import contextlib
-import inspect
-import io
-import shlex
 import tempfile
-import textwrap
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
 from matplotlib.figure import Figure
+from run_page import RunPage, printed
 
 import weightcast
 from weightcast.cli.errors import exit_on_input_error
-from weightcast.cli.main import main as command_line
 from weightcast.core.environment_table import read_environments
 from weightcast.core.errors import InputError
-from weightcast.core.files import written_whole
-from weightcast.core.plots.export import render
 from weightcast.core.plots.style import FAMILY_COLOURS, house_style
 from weightcast.environments.config.study import load_study
 from weightcast.environments.ensemble import EnsembleForecast
@@ -124,62 +115,12 @@ def scores(context: weightcast.Context, study: Path, noise: float, start: str) -
     return f"| {noise:.0%} | {start} | {' | '.join(cells)} |"
 
 
-class Page:
-    """A page that grows as its sections are run."""
-
-    def __init__(self, folder: Path, work: Path, study: Path) -> None:
-        self.folder, self.work, self.study = folder, work, study
-        self.parts: list[str] = []
-        self.seconds: list[float] = []  # of the processor, a command each
-
-    def say(self, words: str) -> None:
-        self.parts.append(textwrap.dedent(words).strip())
-
-    def show(self, section: Callable[..., Any]) -> None:
-        """Put the words and the code of a function on the page."""
-        start, _, rest = inspect.getsource(section).rstrip().partition('"""')
-        body = rest.partition('"""\n')[2]
-        self.parts += [inspect.getdoc(section) or "", f"```python\n{start.rstrip()}\n{body}\n```"]
-
-    def command(self, words: str) -> None:
-        """Run a command of weightcast, and show it with what it printed, files and study under their plain names."""
-        study = str(self.study.resolve())
-        real = [study if word == "results/from-frames" else word for word in shlex.split(words)]
-        started = time.process_time()
-        self.work.mkdir(parents=True, exist_ok=True)
-        with contextlib.chdir(self.work):
-            printed = _printed(lambda: command_line(real[1:]))
-        self.seconds.append(time.process_time() - started)
-        printed = printed.replace(study, "results/from-frames")
-        self.parts.append(f"```\n$ {words}\n{printed}\n```")
-
-    def draw(self, name: str, figure: Figure, says: str) -> None:
-        picture = render(figure)
-        file = f"from_frames_{name}.{picture.suffix}"
-        with written_whole(self.folder / file) as partial:
-            partial.write_bytes(picture.content)
-        self.parts.append(f"![{says}]({file})")
-
-    def write(self) -> None:
-        with written_whole(self.folder / f"{PAGE}.md") as partial:
-            partial.write_text("\n\n".join(self.parts) + "\n", encoding="utf-8")
-
-
 def _trained(study: Path) -> str:
     """What the training took, in a sentence; nothing where it is not known."""
     file = study / "benchmarks" / "base" / "context.tsv"
     if not file.is_file():
         return ""
     return f"The training of the context took {pd.read_csv(file, sep=chr(9))['cpu_time'].sum():.0f} s of one core."
-
-
-def _printed(call: Callable[[], object]) -> str:
-    """What a call prints, errors included, in lines that fit the page."""
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed), contextlib.suppress(SystemExit):
-        call()
-    lines = printed.getvalue().splitlines()
-    return "\n".join(part for line in lines for part in textwrap.wrap(line, 116, subsequent_indent="    "))
 
 
 def _trajectories(study: Path, environment: str) -> xr.Dataset:
@@ -190,7 +131,7 @@ def _trajectories(study: Path, environment: str) -> xr.Dataset:
     return xr.load_dataset(file, decode_times=False).drop_attrs(deep=False)
 
 
-def _spoiled(page: Page, observed: xr.Dataset) -> None:
+def _spoiled(page: RunPage, study: Path, observed: xr.Dataset) -> None:
     """Files with less in them, and with something wrong."""
     pictures = {
         "every-second.nc": observed.isel(time=slice(0, None, 2)),
@@ -198,7 +139,7 @@ def _spoiled(page: Page, observed: xr.Dataset) -> None:
         "single.nc": observed.isel(time=[0]),
         "thousandths.nc": (observed * 1000.0).assign_coords(observed.coords),
         "backwards.nc": observed.assign({name: (part.dims, part.values[:, ::-1]) for name, part in observed.items()}),
-        "visible.nc": observe(_trajectories(page.study, "beta_0.74-delta_0.80"), 0.0, seed=0),
+        "visible.nc": observe(_trajectories(study, "beta_0.74-delta_0.80"), 0.0, seed=0),
     }
     for name, dataset in pictures.items():
         dataset.astype("float32").to_netcdf(page.work / name)
@@ -219,7 +160,7 @@ def _spoiled(page: Page, observed: xr.Dataset) -> None:
     page.command("weightcast generate results/from-frames --frames thousandths.nc -o other.safetensors")
 
 
-def write_page(page: Page) -> None:
+def write_page(page: RunPage, study: Path) -> None:
     """Run the sections in order."""
     page.say("""
         # From a few frames to a forecast
@@ -239,8 +180,8 @@ def write_page(page: Page) -> None:
         TRAINED Your own study: [own-data.md](own-data.md), with a section `context`
         ([its keys](configuration.md#context)).
     """)
-    page.parts[-1] = page.parts[-1].replace("TRAINED", _trained(page.study))
-    whole = _trajectories(page.study, ENVIRONMENT)
+    page.parts[-1] = page.parts[-1].replace("TRAINED", _trained(study))
+    whole = _trajectories(study, ENVIRONMENT)
     page.show(observe)
     observed = observe(whole, NOISE, seed=0)
     observed.astype("float32").to_netcdf(page.work / "observed.nc")
@@ -283,14 +224,14 @@ def write_page(page: Page) -> None:
         Python not counted.
     """)
     page.show(in_python)
-    page.parts.append(f"```\n{_printed(lambda: in_python(str(page.study), observed))}\n```")
+    page.parts.append(f"```\n{printed(lambda: in_python(str(study), observed))}\n```")
     page.say("""
         What it returns has `members`, `mean` and `quantiles`. `context.predictors(frames, n=8)` gives torch modules,
         and so does `weightcast.Generator.load("results/from-frames").sample(frames=frames, n=8)`;
         `context.infer(frames)` is the posterior of the code.
     """)
-    _spoiled(page, observed)
-    context = weightcast.Context.load(page.study)
+    _spoiled(page, study, observed)
+    context = weightcast.Context.load(study)
     page.say(f"""
         ## How far to believe it
 
@@ -303,7 +244,7 @@ def write_page(page: Page) -> None:
         |---|---|---|---|---|---|
     """)
     shown = ((0.0, "the last frame"), *((noise, start) for noise in (0.01, NOISE) for start in STARTS))
-    page.parts[-1] += "\n" + "\n".join(scores(context, page.study, *one) for one in shown)
+    page.parts[-1] += "\n" + "\n".join(scores(context, study, *one) for one in shown)
     page.say("""
         One study of one trajectory each, so these are checks of this page and no benchmark. They say what to reckon
         with. From exact frames the forecast is off by a few thousandths, and its band is too narrow, outside above all.
@@ -325,7 +266,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if study.data.channels != ["prey", "predator"] or study.context is None:
         raise InputError(f"{chosen.results}: found another study, expected that of config/from-frames.yaml")
     with tempfile.TemporaryDirectory() as work:
-        write_page(Page(chosen.output, Path(work), chosen.results))
+        named = {str(chosen.results.resolve()): f"results/{PAGE}"}
+        write_page(RunPage(PAGE, chosen.output, Path(work), named), chosen.results)
 
 
 if __name__ == "__main__":

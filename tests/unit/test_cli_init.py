@@ -107,6 +107,25 @@ def test_written_config_has_the_keys_of_the_default_one(folder: Path, capsys: py
     assert "$" not in text
 
 
+def test_a_quick_study_is_a_short_one_of_the_same_kind(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_data(folder / "mine", trajectories=10, frames=21)
+    run(capsys, *arguments("whole.yaml"))
+    run(capsys, *arguments("quick.yaml"), "--quick")
+    assert "Written with --quick" in Path("quick.yaml").read_text(encoding="utf-8")
+    assert "--quick" not in Path("whole.yaml").read_text(encoding="utf-8")
+    whole, quick = load_study("whole.yaml"), load_study("quick.yaml")
+    assert quick.base.erm.steps * 10 == whole.base.erm.steps
+    assert quick.generator.vae.training.steps * 10 == whole.generator.vae.training.steps
+    assert quick.generator.diffusion.noise_steps == whole.generator.diffusion.noise_steps
+    assert set(quick.generator.arms) == set(whole.generator.arms)
+    assert (quick.generator.seeds, quick.zoo.members, len(quick.evaluation.observed)) == ([0], 1, 1)
+    assert quick.context is not None and whole.context is not None
+    assert len(quick.context.maps) == 1 < len(whole.context.maps)
+    assert quick.baselines.finetune.steps == [20]
+    shown, _ = run(capsys, "check", "--config", "quick.yaml", "--no-timing")
+    assert "quick.yaml is in order" in shown
+
+
 def test_npy_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_npy(folder / "mine")
     shown, _ = run(capsys, *arguments())

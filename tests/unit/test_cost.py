@@ -33,6 +33,7 @@ from weightcast.cost.words import cost_lines, gpu_lines
 from weightcast.environments.commands.untrained import untrained_predictor
 from weightcast.environments.config.study import load_study, parse_study
 from weightcast.environments.jobs import Plan
+from weightcast.environments.weights_table import MethodWeights, WeightsFile
 
 
 def operations(compute: Callable[[], object]) -> int:
@@ -415,6 +416,35 @@ def test_tables_of_all_environments_are_rehearsed_with_many(part: EnvironmentsPa
     assert many.value[np.isfinite(many.value)].to_numpy() == pytest.approx(1.0, abs=0.05)
     (told,) = part.told(summary)
     assert told.grows * copies * len(part.few.table) == pytest.approx(300)
+
+
+def test_later_jobs_read_of_these_tables_what_is_of_the_part(part: EnvironmentsPart, tmp_path: Path) -> None:
+    summary, ids = job("summarise", output="metrics.csv"), part.few.table.ids
+    table = pd.DataFrame({"environment": ids, "value": np.linspace(1.0, 2.0, len(ids))})
+    table.to_csv(tmp_path / "errors.csv", index=False)
+    many = part.inputs(summary, {"evaluations": [str(tmp_path / "errors.csv")]})["evaluations"][0]
+    (tmp_path / "costs.csv").write_text("method,seconds\nfilm,1.0\n")
+    part.keep(summary, {"metrics": Path(many), "costs": tmp_path / "costs.csv"})
+    assert list(pd.read_csv(many).environment) == list(ids)
+    assert (tmp_path / "costs.csv").read_text() == "method,seconds\nfilm,1.0\n"
+
+
+def test_predictors_from_frames_of_one_environment_stand_for_those_of_all(
+    part: EnvironmentsPart, tmp_path: Path
+) -> None:
+    visible, unseen = part.few.table.visible[0].id, [row.id for row in part.few.table.unseen]
+    weights = torch.randn(2, 3, 5)
+    shares = torch.rand(2, 3)
+    method = MethodWeights("context", 0, [visible, unseen[0]], weights, 1.0, 0.5, 20, shares=shares)
+    WeightsFile.of([method], {"note": "kept"}).save(tmp_path / "case.safetensors")
+    case = part.plan.study.evaluation.observed[0].name
+    part.keep(job("adapt_to_frames", output="case.safetensors", case=case), {"output": tmp_path / "case.safetensors"})
+    read = WeightsFile.load(tmp_path / "case.safetensors")
+    (kept,) = read.methods
+    assert kept.environments == unseen
+    torch.testing.assert_close(kept.weights, weights[1:].expand(len(unseen), -1, -1))
+    torch.testing.assert_close(kept.shares, shares[1:].expand(len(unseen), -1))
+    assert read.metadata["note"] == "kept"
 
 
 def test_a_calibration_grows_with_the_environments_that_judge(part: EnvironmentsPart) -> None:

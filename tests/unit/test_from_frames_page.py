@@ -35,7 +35,9 @@ def test_another_study_is_refused_in_one_line(
 
 
 def test_commands_are_shown_with_what_they_print_and_plain_names(script: ModuleType, tmp_path: Path) -> None:
-    page = script.Page(tmp_path, tmp_path / "work", tmp_path / "results")
+    page = script.RunPage(
+        "from-frames", tmp_path, tmp_path / "work", {str(tmp_path / "results"): "results/from-frames"}
+    )
     page.command("weightcast inspect missing.safetensors")
     (shown,) = page.parts
     assert shown.startswith("```\n$ weightcast inspect missing.safetensors\nweightcast: error: missing.safetensors")

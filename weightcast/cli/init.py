@@ -12,7 +12,7 @@ from weightcast.core.errors import InputError
 from weightcast.core.names import check_name
 
 # Options of one kind of study alone; those of long tables stand where these are read.
-OF_ENVIRONMENTS = ("--table", "--channels", "--grid", "--inputs", "--past-inputs", "--constants")
+OF_ENVIRONMENTS = ("--table", "--channels", "--grid", "--inputs", "--past-inputs", "--constants", "--quick")
 OF_TIME = ("--time-column", "--times-order", "--condition", "--dimensions", "--settings")
 STATES = ("counts", "real")
 """Of a study across time."""
@@ -76,6 +76,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     environments.add_argument(
         "--constants", nargs="+", metavar="NAME", help="the same of numbers of a place that never change, as a height"
+    )
+    environments.add_argument(
+        "--quick",
+        action="store_true",
+        default=None,
+        help="short trainings and nothing to choose among: a first report in minutes, to see what it will be like",
     )
     _add_table_arguments(parser.add_argument_group("long tables, across environments"))
     time = parser.add_argument_group("across time")

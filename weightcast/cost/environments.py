@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ from weightcast.environments.jobs import (
     TuneGenerator,
 )
 from weightcast.environments.left_out import number_of_judges
+from weightcast.environments.weights_table import WeightsFile
 from weightcast.environments.zoo import ExpertShard
 from weightcast.trajectories import Trajectories, write_trajectories
 
@@ -188,7 +190,7 @@ class EnvironmentsPart:
         random = np.random.default_rng(0)
         copies = [
             table.assign(
-                environment=table["environment"].astype(str) + f"-{copy}",
+                environment=table["environment"].astype(str) + (f"-{copy}" if copy else ""),
                 value=table["value"] * (1 + 0.01 * random.standard_normal(len(table))),
             )
             for copy in range(self._copies)
@@ -199,14 +201,24 @@ class EnvironmentsPart:
         return str(file)
 
     def keep(self, planned: PlannedJob, outputs: Mapping[str, Path]) -> None:
-        """A shard's experts again for each environment of their role, none of them diverged for want of training."""
-        if planned.job.stage not in ("train_experts", "import_experts"):
-            return
-        shard = ExpertShard.load(outputs["output"])
+        """Make of what was written for some environments what later jobs expect of all of the part."""
         settings = planned.settings(self.plan)
-        assert isinstance(settings, TrainExperts | ImportExperts)
+        if isinstance(settings, TrainExperts | ImportExperts):
+            self._repeat_experts(outputs["output"], settings.members)
+        elif isinstance(settings, AdaptToFrames):
+            self._repeat_adapted(outputs["output"])
+        elif planned.job.stage in OF_ALL:
+            for file in outputs.values():  # of tables with more environments than the part
+                table = pd.read_csv(file)
+                if "environment" in table:
+                    own = {environment.id for environment in self.few.table}
+                    table[table["environment"].isin(own)].to_csv(file, index=False)
+
+    def _repeat_experts(self, file: Path, members: int) -> None:
+        """A shard's experts again for each environment of their role, none of them diverged for want of training."""
+        shard = ExpertShard.load(file)
         rows = [row for row, name in enumerate(shard.environments) if name == shard.environments[0]]
-        first = rows[: settings.members]
+        first = rows[:members]
         table = self.few.table
         visible = table[shard.environments[0]].role == "visible"
         names = [environment.id for environment in (table.visible if visible else table.unseen)]
@@ -218,7 +230,20 @@ class EnvironmentsPart:
         # No two experts are alike, or there would be nothing to learn of how they vary.
         noise = torch.randn(repeated.weights.shape, generator=torch.Generator().manual_seed(0))
         weights = repeated.weights[:] * (1.0 + 0.01 * noise)
-        ExpertShard(weights, manifest, shard.metadata).save(outputs["output"])
+        ExpertShard(weights, manifest, shard.metadata).save(file)
+
+    def _repeat_adapted(self, file: Path) -> None:
+        """Predictors from frames of one unseen environment again for each of them."""
+        adapted, names = WeightsFile.load(file), [environment.id for environment in self.few.table.unseen]
+        methods = []
+        for method in adapted.methods:
+            adapted_to = next(name for name in method.environments if name in names)
+            first = [method.environments.index(adapted_to)] * len(names)
+            shares = None if method.shares is None else method.shares[first]
+            weights = method.weights[:][first]
+            methods.append(replace(method, environments=names, weights=weights, shares=shares, diverged=[]))
+        own = {key: value for key, value in adapted.metadata.items() if key != "methods"}
+        WeightsFile.of(methods, own).save(file)
 
 
 def is_large(study: Study) -> bool:

@@ -158,7 +158,7 @@ def _tidy(cells: Cells, settings: RecordSettings, channels: Sequence[str]) -> Ro
     return Rows(
         names,
         places,
-        _times(cells, settings),
+        row_times(cells, settings),
         values,
         np.stack(parameters, axis=1) if parameters else np.empty((count, 0)),
         units,
@@ -173,7 +173,7 @@ def _wide(cells: Cells, settings: RecordSettings, channels: Sequence[str]) -> Ro
         raise InputError(f"{cells.file}: found a column a place, expected one channel, not {listed(channels)}")
     count = len(cells.rows)
     header = cells.header or tuple(f"place-{number}" for number in range(cells.width))
-    times = _times(cells, settings) if settings.time else dated_steps(count, settings, str(cells.file))
+    times = row_times(cells, settings) if settings.time else dated_steps(count, settings, str(cells.file))
     candidates = [position for position, name in enumerate(header) if name not in settings.time]
     marks = _marks(settings)
     chosen = [
@@ -218,7 +218,12 @@ def time_columns(cells: Cells) -> list[str]:
     return [name for name in header if name.lower() in ("week", "day", "month", "hour")][:1]
 
 
-def _times(cells: Cells, settings: RecordSettings) -> Times:
+def row_times(cells: Cells, settings: RecordSettings) -> Times:
+    """The times of all rows, from the columns that the settings name.
+
+    Raises:
+        InputError: there are none, or a cell is no time.
+    """
     if not settings.time:
         raise InputError(f"{cells.file}: found no column of times, expected data.settings.time to name it (--time)")
     positions = [cells.position(name, "--time") for name in settings.time]

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from weightcast import __version__
-from weightcast.core.artifacts import Artifact
+from weightcast.core.artifacts import Artifact, understood
 from weightcast.core.console.outputs import check_output
 from weightcast.core.console.warning import warn
 from weightcast.core.device import choose_device
 from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
 from weightcast.environments.commands.frame_step import agreed_frame_step
+from weightcast.environments.commands.frames_table import TableReading, check_writable, write_forecast_table
 from weightcast.environments.commands.known_inputs import KnownInputs, inputs_ahead
 from weightcast.environments.commands.observed_frames import ObservedFrames, read_observed_frames
 from weightcast.environments.ensemble import LEVELS, disturbed, error_at, forecast_together, summarise
@@ -42,8 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         type=Path,
         metavar="FILE",
-        help="NetCDF with a variable per channel of dimensions (trajectory, time, y, x), the first two optional; or "
-        ".npy",
+        help="NetCDF with a variable per channel of dimensions (trajectory, time, y, x), the first two optional; .npy; "
+        "or, of states without a grid, a table with a row a time (.csv), which starts from its last row with a value",
     )
     parser.add_argument(
         "--frame", default=-1, type=int, metavar="INDEX", help="of FILE to start from; default: the last"
@@ -79,9 +80,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--inputs",
         type=Path,
         metavar="FILE",
-        help="NetCDF with what the predictors are shown beside the state (data.inputs), from the initial frame on and "
-        "over the whole horizon: where its times say so, or else from its first frame on; default: the frames of the "
-        "file of --initial from that one on",
+        help="NetCDF, or a table, with what the predictors are shown beside the state (data.inputs), from the initial "
+        "frame on and over the whole horizon: where its times say so, or else from its first frame on; default: the "
+        "frames of the file of --initial from that one on",
     )
     parser.add_argument(
         "--members",
@@ -90,7 +91,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write every predictor's forecast beside mean and quantiles; default: yes",
     )
     parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda or cuda:<number>")
-    parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="NetCDF to write")
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        type=Path,
+        help="NetCDF to write; or, of states without a grid, .csv: mean and quantiles, a row a time",
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -102,7 +109,10 @@ def run(arguments: argparse.Namespace) -> None:
         if key not in artifact.metadata:
             raise InputError(f"{artifact.path}: metadata: found no {key}, expected a model from weightcast generate")
     channels, grid = artifact.metadata["channels"], artifact.metadata["grid"]
-    initial = read_frames_to_start_from(arguments, channels, grid)
+    as_table = check_writable(arguments.output, grid)
+    with understood(artifact):
+        table = TableReading.from_metadata(artifact.metadata)
+    initial = read_frames_to_start_from(arguments, channels, grid, table)
     check_not_negative(
         arguments.initial, None, initial.values, channels, models[0].normalisation.transforms_of(channels)
     )
@@ -111,7 +121,7 @@ def run(arguments: argparse.Namespace) -> None:
     after = _times(arguments, step)
     _check_steps(models[0], after / step, arguments)
     predictors = [model.to(device) for model in cast(list[PhysicalPredictor], models)]
-    inputs = inputs_of(predictors[0], initial, round(float((after / step).max())), grid, arguments)
+    inputs = inputs_of(predictors[0], initial, round(float((after / step).max())), grid, arguments, table)
     starts = starts_of(predictors, initial, step, artifact, arguments, device)
     forecast = forecast_together(predictors, starts, times=(after / step).tolist(), inputs=inputs).cpu().numpy()
     for warning in replace_blow_ups(forecast):
@@ -131,6 +141,11 @@ def run(arguments: argparse.Namespace) -> None:
             f"the forecast goes on past step {known}, up to which errors of its kind are known: the band holds less "
             "there than it says"
         )
+    if as_table:
+        write_forecast_table(arguments.output, dataset, channels)
+        written = "mean and quantiles of " if summary is not None else ""
+        print(f"wrote {arguments.output}: {written}{', '.join(channels)}, {len(after)} times")
+        return
     dataset.attrs["initial_frames"] = arguments.initial.name
     with written_whole(arguments.output) as partial:
         encoding = {name: {"_FillValue": None} for name in dataset.variables}
@@ -188,12 +203,12 @@ def _check_steps(model: object, steps: NDArray[np.float64], arguments: argparse.
 
 
 def read_frames_to_start_from(
-    arguments: argparse.Namespace, channels: Sequence[str], grid: Sequence[int]
+    arguments: argparse.Namespace, channels: Sequence[str], grid: Sequence[int], table: TableReading
 ) -> ObservedFrames:
     """The frame that was asked for, or all up to it where it is to be smoothed."""
     if not arguments.smooth:
-        return read_observed_frames(arguments.initial, channels, grid, arguments.frame)
-    found = read_observed_frames(arguments.initial, channels, grid, masked=True)
+        return read_observed_frames(arguments.initial, channels, grid, arguments.frame, table=table)
+    found = read_observed_frames(arguments.initial, channels, grid, masked=True, table=table)
     count, frame = found.values.shape[1], arguments.frame
     if not -count <= frame < count:
         raise InputError(f"{arguments.initial}: time: found {count} frames, expected one with the index {frame}")
@@ -245,6 +260,7 @@ def inputs_of(
     steps: int,
     grid: Sequence[int],
     arguments: argparse.Namespace,
+    table: TableReading,
 ) -> Tensor | None:
     """Columns of inputs from the initial frame on [trajectory, frame, column, y, x]; None where none are shown.
 
@@ -258,20 +274,20 @@ def inputs_of(
         return None
     if arguments.smooth:
         raise InputError("--smooth: found it with predictors that are shown inputs, expected none")
-    file = KnownInputs.read(arguments.initial, layout)
-    sources, begins = [file], [arguments.frame % max(1, file.frames)]
+    file = KnownInputs.read(arguments.initial, layout, table)
+    start = None if initial.time is None else float(initial.time[-1])
+    units = initial.attributes.get("time", {}).get("units")
+    begin = file.frame_at(start, units)  # a table may go on behind the last frame
+    sources, begins = [file], [arguments.frame % max(1, file.frames) if begin is None else begin]
     if arguments.inputs is not None:
-        ahead = KnownInputs.read(arguments.inputs, layout)
-        begin, start = 0, None if initial.time is None else float(initial.time[-1])
-        if ahead.time is not None and start is not None:
-            same = np.flatnonzero(np.isclose(ahead.time, start))
-            if not len(same):
-                raise InputError(
-                    f"{arguments.inputs}: time: found {ahead.time[0]:g} to {ahead.time[-1]:g}, expected the time "
-                    f"{start:g} of the initial frame among them"
-                )
-            begin = int(same[0])
-        sources, begins = [ahead, file], [begin, *begins]
+        ahead = KnownInputs.read(arguments.inputs, layout, table)
+        begin = ahead.frame_at(start, units)
+        if begin is None and ahead.time is not None and start is not None:
+            raise InputError(
+                f"{arguments.inputs}: time: found {ahead.time[0]:g} to {ahead.time[-1]:g}, expected the time "
+                f"{start:g} of the initial frame among them"
+            )
+        sources, begins = [ahead, file], [begin or 0, *begins]
     return torch.from_numpy(inputs_ahead(sources, begins, layout, steps, grid))
 
 

@@ -16,6 +16,7 @@ from weightcast.core.console.warning import warn
 from weightcast.core.errors import InputError
 from weightcast.core.nets.build import NO_INPUTS
 from weightcast.core.nets.input_layout import InputLayout
+from weightcast.environments.commands.frames_table import TableReading
 from weightcast.environments.commands.known_inputs import inputs_beside
 from weightcast.environments.commands.observed_frames import ObservedFrames, read_observed_frames
 from weightcast.environments.inputs import with_shown
@@ -68,25 +69,27 @@ def read_gappy_frames(
     trained: Mapping[str, Any],
     normalisation: Normalisation,
     inputs: InputLayout = NO_INPUTS,
+    table: TableReading | None = None,
 ) -> GappyFrames:
     """Read frames of an unknown environment, of which one is enough.
 
     Args:
-        file: NetCDF.
+        file: NetCDF, an array, or a table.
         channels: variables to read, in this order.
         grid: of the study (y, x).
         trained: ``frame_step`` and ``units`` of the study, where known.
         normalisation: of the study, which says how large values are there.
         inputs: that its predictors are shown, which must be in the file as well.
+        table: how tables of the study's kind are read.
 
     Raises:
         InputError: the file cannot be used: other channels, another grid, other units, times between the steps, nothing
             observed, or nothing that changes; or an input is not known.
     """
-    found = read_observed_frames(file, channels, grid, masked=True, coarse=not inputs.shown)
+    found = read_observed_frames(file, channels, grid, masked=True, coarse=not inputs.shown, table=table)
     check_not_negative(file, None, found.values, channels, normalisation.transforms_of(channels))
     if inputs.shown:
-        return _driven(found, file, channels, trained, normalisation, inputs)
+        return _driven(found, file, channels, trained, normalisation, inputs, table)
     values = _observed_part(found, file)
     _check_changes(values.values, file)
     _check_units(values.values, file, channels, normalisation)
@@ -109,11 +112,12 @@ def _driven(
     trained: Mapping[str, Any],
     normalisation: Normalisation,
     inputs: InputLayout,
+    table: TableReading | None,
 ) -> GappyFrames:
     """The same of predictors that are shown inputs, which must be known in every step, as frames take them that
     predictors see."""
     shape = found.values.shape
-    columns = inputs_beside(file, inputs, (*shape[:2], *shape[3:]))
+    columns = inputs_beside(file, inputs, (*shape[:2], *shape[3:]), table)
     part = _observed_part(ObservedFrames(found.values, found.time, None, {}, found.attributes), file)
     _check_changes(part.values, file)
     _check_units(part.values, file, channels, normalisation)

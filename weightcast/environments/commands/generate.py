@@ -19,6 +19,7 @@ from weightcast.core.environment_table import read_environments
 from weightcast.core.errors import InputError
 from weightcast.core.nets.input_layout import InputLayout
 from weightcast.environments.commands.frame_step import agreed_frame_step
+from weightcast.environments.commands.frames_table import TableReading
 from weightcast.environments.commands.generate_from_frames import generate_from_frames, uses_context
 from weightcast.environments.commands.known_inputs import inputs_beside
 from weightcast.environments.commands.observed_frames import read_observed_frames
@@ -42,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--frames",
         type=Path,
         metavar="FILE",
-        help="NetCDF with frames observed there, instead of parameters: two or more; or, for an arm that was trained "
+        help="NetCDF (or, of a state without a grid, a table with a row a time) with frames observed there, instead of "
+        "parameters: two or more; or, for an arm that was trained "
         "on frames or labels, one or more, of which points may be missing (NaN); or, where the study has a context, "
         "every k-th pixel or step as well",
     )
@@ -81,7 +83,7 @@ def run(arguments: argparse.Namespace) -> None:
         _check_parameters_are_known(results, arguments.environment)
     if uses_context(results, arguments.arm, arguments.environment, arguments.condition):
         study = load_study(results / "config.yaml")
-        described = {"channels": study.data.channels, "grid": list(study.data.grid), **_units(study, results)}
+        described = _described(study, results)
         generate_from_frames(arguments, study, described)
         return
     if arguments.keep is not None:
@@ -91,7 +93,7 @@ def run(arguments: argparse.Namespace) -> None:
     samples = 1 if arguments.samples is None else arguments.samples
     generator = Generator.load(results, arguments.arm, device=arguments.device, condition=arguments.condition)
     study = load_study(results / "config.yaml")
-    described = {"channels": study.data.channels, "grid": list(study.data.grid), **_units(study, results)}
+    described = _described(study, results)
     if stated is None and generator.condition.shown_frames:
         environment = {}
         known = _observed(generator, arguments.frames, described)
@@ -173,7 +175,8 @@ def _infer(generator: Generator, file: Path, described: Mapping[str, Any], seed:
 
 def _read(file: Path, described: Mapping[str, Any], inputs: InputLayout, normalisation: Normalisation) -> Tensor:
     """Observed frames [trajectory, time, channel, y, x] of a file, two or more, and the columns of inputs behind."""
-    frames = read_observed_frames(file, described["channels"], described["grid"])
+    table = TableReading.from_metadata(described)
+    frames = read_observed_frames(file, described["channels"], described["grid"], table=table)
     channels = described["channels"]
     check_not_negative(file, None, frames.values, channels, normalisation.transforms_of(channels))
     count = frames.values.shape[1]
@@ -183,18 +186,26 @@ def _read(file: Path, described: Mapping[str, Any], inputs: InputLayout, normali
     if not inputs.columns:
         return torch.from_numpy(frames.values)
     shape = frames.values.shape
-    columns = inputs_beside(file, inputs, (*shape[:2], *shape[3:]))
+    columns = inputs_beside(file, inputs, (*shape[:2], *shape[3:]), table)
     return torch.from_numpy(np.concatenate([frames.values, columns], axis=2))
 
 
 def _observed(generator: Generator, file: Path, described: Mapping[str, Any]) -> Known:
     """Frames of a file for a condition that sees them: one or more, with NaN where nothing was seen."""
-    frames = read_observed_frames(file, described["channels"], described["grid"], masked=True)
+    table = TableReading.from_metadata(described)
+    frames = read_observed_frames(file, described["channels"], described["grid"], masked=True, table=table)
     channels = described["channels"]
     check_not_negative(file, None, frames.values, channels, generator.normalisation.transforms_of(channels))
     if frames.values.shape[1] > 1:
         agreed_frame_step(frames, file, described)
     return Known(frames=torch.from_numpy(frames.values))
+
+
+def _described(study: Study, results: Path) -> dict[str, Any]:
+    """What of the study goes into the artifact, to read further frames by."""
+    table = TableReading.of(study.data).metadata()
+    described = {"channels": study.data.channels, "grid": list(study.data.grid), **_units(study, results)}
+    return described | ({"table": table} if table else {})
 
 
 def _units(study: Study, results: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from weightcast.core.config.yaml_file import read_yaml
 from weightcast.core.console.warning import warn
 from weightcast.core.device import choose_device
 from weightcast.core.errors import InputError
+from weightcast.environments.commands.frames_table import TableReading
 from weightcast.environments.commands.gappy_frames import read_gappy_frames
 from weightcast.environments.config.study import Study
 from weightcast.environments.context import Context
@@ -87,7 +88,15 @@ def generate_from_frames(arguments: argparse.Namespace, study: Study, described:
     count = context.settings.members if arguments.samples is None else arguments.samples
     base = context.base
     layout = base.predictor.layout
-    observed = read_gappy_frames(file, described["channels"], described["grid"], described, base.normalisation, layout)
+    observed = read_gappy_frames(
+        file,
+        described["channels"],
+        described["grid"],
+        described,
+        base.normalisation,
+        layout,
+        TableReading.of(study.data),
+    )
     posterior = context.infer(observed.values[None])
     ensemble = draw_ensemble(context, posterior, count, arguments.keep, arguments.seed)
     verdict = FramesVerdict.of(context, posterior, observed.values)

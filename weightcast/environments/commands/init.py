@@ -66,7 +66,7 @@ def init_environments(arguments: argparse.Namespace) -> list[str]:
     _refuse_options_of_tables(arguments)
     (directory,) = arguments.data
     table, found = (_found_npz if is_npz_folder(directory) else _found)(arguments, directory)
-    text = fill_template(arguments.name, arguments.data, table, found, arguments.output)
+    text = fill_template(arguments.name, arguments.data, table, found, arguments.output, quick=bool(arguments.quick))
     study = parse_study(yaml.safe_load(text), arguments.output)
     check_plan(study, table)
     refuse_own_folder(directory, study.trajectories, "--data")
@@ -87,7 +87,9 @@ def _init_table(arguments: argparse.Namespace) -> list[str]:
             raise InputError(f"{option}: found {value}, expected none: {arguments.data[0]} is a long table")
     found = survey_table(arguments, _table_beside(arguments.output))
     table = found.table
-    text = fill_template(arguments.name, arguments.data, table, found.survey, arguments.output, found.settings)
+    text = fill_template(
+        arguments.name, arguments.data, table, found.survey, arguments.output, found.settings, bool(arguments.quick)
+    )
     study = parse_study(yaml.safe_load(text), arguments.output)
     check_plan(study, table)
     table.save(table.path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +12,15 @@ from numpy.typing import NDArray
 
 from weightcast.core.errors import InputError
 from weightcast.core.nets.input_layout import InputLayout
+from weightcast.environments.commands.frames_table import TableReading, is_frames_table, read_frames_table
 from weightcast.records.calendar_columns import calendar_columns
 from weightcast.records.calendar_inputs import angles_of
 from weightcast.records.cells import listed
 from weightcast.records.settings import DATED_INPUTS
 from weightcast.trajectories.netcdf import DIMENSIONS, check_whole, unreadable, with_own_names
+
+TIME_TOLERANCE = 1e-3
+"""Of a step, by which two files' times of the same frame may be off."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +34,7 @@ class KnownInputs:
         time: of the frames [frame], as in the file; None where it says nothing.
         frames: how many there are.
         timeless: columns that say the same of all of several frames.
+        units: of the times, as in the file.
     """
 
     file: Path
@@ -37,17 +42,20 @@ class KnownInputs:
     time: NDArray[np.float64] | None
     frames: int
     timeless: frozenset[str] = frozenset()
+    units: object = None
 
     @classmethod
-    def read(cls, file: Path, layout: InputLayout) -> KnownInputs:
-        """Those of a NetCDF file that a predictor is shown. What the calendar says follows from its times, where these
-        are dates ("hours since 2020-01-01") and the file has no such variable.
+    def read(cls, file: Path, layout: InputLayout, table: TableReading | None = None) -> KnownInputs:
+        """Those of a NetCDF file, or a table, that a predictor is shown. What the calendar says follows from its times,
+        where these are dates ("hours since 2020-01-01") and the file has no such variable.
 
         Raises:
             InputError: the file cannot be read, or a variable has other dimensions.
         """
+        if is_frames_table(file):
+            return cls._of_dataset(file, read_frames_table(file, layout.columns, table or TableReading()), layout)
         if not file.is_file():
-            raise InputError(f"{file}: found no such file, expected inputs (NetCDF)")
+            raise InputError(f"{file}: found no such file, expected inputs (NetCDF, or a table)")
         if file.suffix == ".npy":
             return cls(file, {}, None, 0)
         check_whole(file)
@@ -55,26 +63,46 @@ class KnownInputs:
             with xr.open_dataset(
                 file, engine="netcdf4", decode_times=False, decode_timedelta=False, cache=False
             ) as opened:
-                dataset = with_own_names(opened)
-                columns = {name: _column(file, dataset, name) for name in layout.columns if name in dataset.data_vars}
-                time = dataset["time"].to_numpy().astype(np.float64).ravel() if "time" in dataset.coords else None
-                frames = dataset.sizes.get("time", 1)
-                timeless = frozenset(name for name in columns if frames > 1 and "time" not in dataset[name].dims)
-                columns |= _of_calendar(dataset, [name for name in layout.columns if name not in columns])
-                return cls(file, columns, time, frames, timeless)
+                return cls._of_dataset(file, with_own_names(opened), layout)
         except InputError:
             raise
         except (OSError, RuntimeError, ValueError, IndexError) as error:
             raise unreadable(file, error) from None
 
+    @classmethod
+    def _of_dataset(cls, file: Path, dataset: xr.Dataset, layout: InputLayout) -> KnownInputs:
+        columns = {name: _column(file, dataset, name) for name in layout.columns if name in dataset.data_vars}
+        time = dataset["time"].to_numpy().astype(np.float64).ravel() if "time" in dataset.coords else None
+        frames = dataset.sizes.get("time", 1)
+        timeless = frozenset(name for name in columns if frames > 1 and "time" not in dataset[name].dims)
+        columns |= _of_calendar(dataset, [name for name in layout.columns if name not in columns])
+        units = dataset["time"].attrs.get("units") if "time" in dataset.coords else None
+        return cls(file, columns, time, frames, timeless, units)
 
-def inputs_beside(file: Path, layout: InputLayout, shape: Sequence[int]) -> NDArray[np.float32]:
+    def frame_at(self, time: float | None, units: object) -> int | None:
+        """Which frame is that of a time in some units, which may count from another date; None where times are not
+        known, or there is no such frame."""
+        if self.time is None or time is None:
+            return None
+        own, wanted = _dates(self.time, self.units), _dates(np.array([time]), units)
+        if own is None or wanted is None:
+            own, wanted = self.time, np.array([time])
+        away = np.abs(own - wanted)
+        step = float(np.abs(np.diff(own)).min()) if len(own) > 1 else max(1.0, abs(float(wanted[0])) * 1e-6)
+        nearest = int(away.argmin())
+        return nearest if away[nearest] <= TIME_TOLERANCE * step else None
+
+
+def inputs_beside(
+    file: Path, layout: InputLayout, shape: Sequence[int], table: TableReading | None = None
+) -> NDArray[np.float32]:
     """All columns of inputs of frames that were observed, from the file that these are in.
 
     Args:
-        file: NetCDF.
+        file: NetCDF, or a table, which may go on behind the last frame.
         layout: of the inputs.
         shape: of the frames: trajectory, frame, y, x.
+        table: how tables of the study's kind are read.
 
     Returns:
         [trajectory, frame, column, y, x].
@@ -82,7 +110,10 @@ def inputs_beside(file: Path, layout: InputLayout, shape: Sequence[int]) -> NDAr
     Raises:
         InputError: a column is missing, has other frames, or a value that is no number.
     """
-    known = KnownInputs.read(file, layout)
+    known = KnownInputs.read(file, layout, table)
+    if is_frames_table(file):
+        seen = {name: values[:, : shape[1]] for name, values in known.columns.items()}
+        known = replace(known, columns=seen, frames=shape[1])
     for name in layout.columns:
         if name not in known.columns:
             raise InputError(
@@ -170,6 +201,18 @@ def _column(file: Path, dataset: xr.Dataset, name: str) -> NDArray[np.float32]:
         )
     missing = {dimension: 1 for dimension in DIMENSIONS if dimension not in variable.dims}
     return variable.expand_dims(missing).transpose(*DIMENSIONS).to_numpy().astype(np.float32)
+
+
+def _dates(time: NDArray[np.float64], units: object) -> NDArray[np.float64] | None:
+    """Seconds since 1970 of times that are dates; None of others."""
+    if "since" not in str(units):
+        return None
+    coded = xr.Dataset({"time": ("time", time, {"units": str(units)})})
+    try:
+        dates = xr.decode_cf(coded, decode_timedelta=False)["time"].to_numpy()
+    except ValueError:
+        return None
+    return dates.astype("datetime64[ns]").astype(np.int64) / 1e9 if dates.dtype.kind == "M" else None
 
 
 def _of_calendar(dataset: xr.Dataset, wanted: Sequence[str]) -> dict[str, NDArray[np.float32]]:

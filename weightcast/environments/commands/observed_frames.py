@@ -12,6 +12,12 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from weightcast.core.errors import InputError
+from weightcast.environments.commands.frames_table import (
+    TableReading,
+    is_frames_table,
+    read_frames_table,
+    until_last_seen,
+)
 from weightcast.trajectories import checks, read_npy_environment
 from weightcast.trajectories.netcdf import DIMENSIONS, check_whole, unreadable, with_own_names
 
@@ -46,11 +52,13 @@ def read_observed_frames(
     frame: int | None = None,
     masked: bool = False,
     coarse: bool = False,
+    table: TableReading | None = None,
 ) -> ObservedFrames:
     """Read and validate frames from NetCDF with the dimensions (trajectory, time, y, x), the first two optional.
 
     Where the grid is a single point, y and x may be missing, too. An array in `.npy`, (time, channel, x, y) or (time,
-    channel), is a trajectory as well; it says nothing of time.
+    channel), is a trajectory as well; it says nothing of time. A table of a state without a grid is one, as far as its
+    last row with a value.
 
     Args:
         path: of the file.
@@ -59,6 +67,7 @@ def read_observed_frames(
         frame: index of the only frame wanted, from the end if negative; all if None.
         masked: whether values may be NaN, which were not seen.
         coarse: whether the grid may be every k-th point of the expected one; the values are then on that of the file.
+        table: how tables of the study's kind are read; None: they are recognised by themselves.
 
     Raises:
         InputError: the file is missing, unreadable or truncated, has other channels, dimensions or points, has no such
@@ -68,7 +77,7 @@ def read_observed_frames(
     if path.suffix == ".npy":
         return _of_array(path, channels, grid, frame, coarse)
     try:
-        with _open(path) as opened:
+        with _open(path, channels, table or TableReading()) as opened:
             dataset = with_own_names(opened)
             for name in channels:
                 _check_channel(path, dataset, name, like=channels[0], point=tuple(grid) == (1, 1))
@@ -124,9 +133,11 @@ def is_coarser(found: Sequence[int], grid: Sequence[int]) -> bool:
     return all(own and size % own == 0 for own, size in zip(found, grid, strict=True)) and len(ratios) == 1
 
 
-def _open(path: Path) -> xr.Dataset:
+def _open(path: Path, channels: Sequence[str], table: TableReading) -> xr.Dataset:
+    if is_frames_table(path):
+        return until_last_seen(read_frames_table(path, channels, table, needed=channels))
     if not path.is_file():
-        raise InputError(f"{path}: found no such file, expected frames (NetCDF)")
+        raise InputError(f"{path}: found no such file, expected frames (NetCDF, .npy, or a table)")
     check_whole(path)
     # Times stay numbers: forecasts only add steps to them.
     return xr.open_dataset(path, engine="netcdf4", decode_times=False, decode_timedelta=False, cache=False)

@@ -15,6 +15,7 @@ import yaml
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.environments.commands.data_survey import Survey
 from weightcast.environments.commands.parameter_scale import logarithmic_parameters
+from weightcast.environments.commands.quick_study import quick_text, quick_values
 from weightcast.environments.config.data import TrajectoryCounts
 
 TEMPLATE = Path(__file__).with_suffix(".yaml")
@@ -67,7 +68,7 @@ MLP_OF_RECORDS = """\
   activation: silu  # or tanh, gelu
   integrator: map  # from a step to the next; rk4: the network is the rate of change, four times as slow"""
 CONTEXT_OF_FIELDS = """\
-  maps: [linear, film]  # from codes to weights; visible environments that are left out choose
+  maps: $maps  # from codes to weights; visible environments that are left out choose
   dimensions: $dimensions  # numbers of a code, likewise
   training: {steps: 4000, learning_rate: $base_rate, unroll: $unroll, last_unroll: $last_unroll, batch: $batch, \
 environments: $pooled}
@@ -221,6 +222,7 @@ def fill_template(
     found: Survey,
     output: Path,
     settings: Mapping[str, object] | None = None,
+    quick: bool = False,
 ) -> str:
     """A commented configuration, as text.
 
@@ -231,6 +233,7 @@ def fill_template(
         found: what the data holds.
         output: where the configuration will lie; named in its comments.
         settings: how a long table is read and cut.
+        quick: whether it is to be over in minutes.
     """
     visible = len(table.visible)
     benchmark, of_records = found.benchmark, found.format == "table"
@@ -249,6 +252,8 @@ def fill_template(
     components = len(found.channels)
     unknowns = (1 + max(CODES)) * (HIDDEN * (components + HIDDEN + components + 2) + components)
     equations = min(unknowns, visible * counts.train * (trained_frames - 1) * components)
+    # Of records, whose noise hides what little more all weights could tell, and which have many places and windows.
+    maps_of_states = ["output", "linear"] if equations <= MOST_EQUATIONS and not of_records else ["output"]
     values: dict[str, Any] = {
         "table": str(table.path),
         "logarithmic": logarithmic_parameters(table),
@@ -275,8 +280,7 @@ def fill_template(
         "most_residuals": 40000 if benchmark else 16000,
         "codes": list(CODES),
         "hidden": HIDDEN,
-        # Of records, whose noise hides what little more all weights could tell, and which have many places and windows.
-        "maps": ["output", "linear"] if equations <= MOST_EQUATIONS and not of_records else ["output"],
+        "maps": maps_of_states if state else ["linear", "film"],
         "equations_of_context": {"degree": 2} if state else {"degree": 3, "waves": FORCES},
         "choice_folds": 3 if visible <= FEW_JUDGES else 1,
         "choice_frames": min(trained_frames, 20 if state else 10),
@@ -293,6 +297,7 @@ def fill_template(
         **(OF_STATES if state else OF_FIELDS),
         **(OF_RECORDED if of_records else {}),
     }
+    values = quick_values(values) if quick else values
     written = {key: in_yaml(value) for key, value in values.items()}
     comment = "  # time between frames, which the files do not hold" if npy else ""
     source = Template(DIRECTORY).substitute(written, settings_comment=comment)
@@ -308,7 +313,7 @@ def fill_template(
     if equations or (found.periodic and not driven):
         context += OF_EQUATIONS
     told = WITH_PARAMETERS if table.parameter_names else WITHOUT_PARAMETERS
-    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+    text = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         written,
         **{key: Template(text).substitute(written) for key, text in told.items()},
         context=Template(context).substitute(written),
@@ -327,6 +332,7 @@ def fill_template(
         split_comment=OF_A_BENCHMARK if benchmark else OF_WINDOWS if of_records else OF_ONE_FILE,
         adaptation_scores=ADAPTATION_SCORES if benchmark else "",
     )
+    return quick_text(text) if quick else text
 
 
 def observed_cases(trained_frames: int, benchmark: bool) -> list[dict[str, Any]]:
