@@ -49,8 +49,8 @@ def test_a_study_with_a_transform_goes_the_whole_way(tmp_path: Path) -> None:
     tables = chain.finish()
     shown = tables.pop("show_rollouts")
     for name, table in tables.items():
-        if "value" in table:
-            assert np.isfinite(table.value).all(), name
+        if "value" in table:  # relative to truths of 0 an error is infinite
+            assert np.isfinite(table[table.metric != "relative_error"].value).all(), name
     for name in shown.data_vars:
         assert (name != "u") or float(shown[name].min()) >= 0.0
     base = BaseNetwork.load(tmp_path / "results/base/erm.safetensors")
