@@ -10,6 +10,7 @@ import pytest
 import yaml
 from checkout import JOBS_OF_ONE_ARM, Checkout, copy_repository
 
+from weightcast.core.artifacts import load_artifact
 from weightcast.core.methods import SEASONAL_CLIMATOLOGY, SEASONAL_PERSISTENCE, SKILL_FLOOR
 from weightcast.trajectories import Trajectories, write_trajectories
 
@@ -19,14 +20,16 @@ JOBS = {rule: count for rule, count in JOBS_OF_ONE_ARM.items() if rule not in NO
 JOBS |= {"evaluate_weights": 9, "import_trajectories": 2}
 JOBS |= {"train_experts": 4, "gather_zoo": 2, "gather_reference": 2, "regress_weights": 2}  # of two bases
 JOBS |= {"generate_weights": 2, "tune_generator": 1}
-JOBS |= {"find_equations": 1, "train_context": 1, "adapt_to_frames": 2, "summarise_observed": 1, "show_observed": 1}
-JOBS |= {"describe_posteriors": 1}
+JOBS |= {"evaluate_regressions": 1, "train_context": 1, "adapt_to_frames": 2, "summarise_observed": 1}
+JOBS |= {"show_observed": 1, "describe_posteriors": 1}
 
 
 def rotation(environment: str, speed: float) -> Trajectories:
-    """Points that go round a circle with a speed of the environment's own."""
+    """Points that go round a circle with a speed of the environment's own; of the first number the exponential."""
     angles = np.arange(4)[:, None] + speed * np.arange(9)
-    values = np.stack([np.cos(angles), np.sin(angles)], axis=2)[..., None, None]  # [trajectory, time, channel, y, x]
+    values = np.stack([np.exp(np.cos(angles)), np.sin(angles)], axis=2)[
+        ..., None, None
+    ]  # [trajectory, time, channel, y, x]
     point = np.zeros(1)
     return Trajectories(values.astype(np.float32), ("p", "q"), np.arange(9.0), point, point, environment, {})
 
@@ -50,15 +53,19 @@ def test_every_method_that_needs_no_parameters_is_in_the_tables_and_the_report(u
     results = unknown.folder / "results/mini-unknown"
     metrics = pd.read_csv(results / "metrics.csv")
     from_frames = {"context", "context-ensemble", "code-adaptation", "retrieved-expert", "weighted-experts-ensemble"}
-    from_frames |= {"finetune-erm-observed", "finetune-lora-observed", "sparse-equations"}
+    from_frames |= {"finetune-erm-observed", "finetune-lora-observed", "autoregression-observed"}
     of_codes = {"one-per-env-context", "decoded-coded", "latent-regression-coded", "generator-coded"}
     of_codes |= {"generator-coded-weights-only"}
+    others = {"erm", "finetune-erm", "one-per-env-erm", "autoregression", "own-autoregression"}
     floor = set(SKILL_FLOOR) - {SEASONAL_CLIMATOLOGY, SEASONAL_PERSISTENCE}  # there is no calendar
-    assert set(metrics.method) == {"erm", "finetune-erm", "one-per-env-erm", *floor, *from_frames, *of_codes}
+    others |= floor
+    assert set(metrics.method) == others | from_frames | of_codes
     observed = pd.read_csv(results / "observed.csv")
-    assert set(observed.case) == {"4-frames", "1-frames"}
+    assert set(observed.case) == {"4-frames", "3-frames-noise-0.05"}
     assert {"crps", "coverage_90"} <= set(observed[observed.method == "context-ensemble"].metric)
     assert metrics.value.notna().all()
+    stored = load_artifact(results / "base/context.safetensors").metadata["normalisation"]
+    assert stored["transforms"] == ["log", None] and 0.18 < stored["offsets"][0] < 0.5  # half of exp(-1), or above
     page = (results / "report.html").read_text()
     assert "none known" in page and "An environment that nobody can name" in page and "Left out" not in page
     figures = {path.stem for path in (results / "figures").iterdir()}
