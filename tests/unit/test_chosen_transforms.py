@@ -64,6 +64,7 @@ def test_negative_channels_have_none_and_what_is_given_stands() -> None:
     chosen = choose_transforms(["a", "b"], values, values[:, :0], {"a": "sqrt"})
     assert [one.name for one in chosen] == ["sqrt", None]
     assert chosen[0].why == "as --transform says"
+    assert choose_transforms(["a"], values[..., :1], values[..., :1], {}, signed=["a"])[0].name is None
 
 
 def test_errors_decide_and_where_they_hardly_differ_equal_spreads() -> None:

@@ -14,11 +14,14 @@ from command_line import refused, run
 from tiny_chain import Chain, tiny_plan
 from tiny_study import ROWS, write_config, write_table
 
+from weightcast.core.environment_table import read_environments
 from weightcast.core.errors import InputError
+from weightcast.cost.environments import write_random_frames
 from weightcast.environments.base import BaseNetwork
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.study import parse_study
 from weightcast.environments.dataset import TrajectoryFolder
+from weightcast.environments.jobs import Plan
 from weightcast.environments.model import load_models
 from weightcast.environments.transform import Transform
 from weightcast.environments.weights_table import WeightsFile
@@ -138,6 +141,13 @@ def test_reading_refuses_negative_numbers(results: Path) -> None:
     signed = DataSettings.model_validate(config.model_dump(mode="json") | {"transforms": {"v": "sqrt"}})
     with pytest.raises(InputError, match=r"low\.nc: environment low, channel v: found -.*expected none: it has the"):
         folder.read(["low"], signed, "train")
+
+
+def test_a_rehearsal_has_frames_that_a_transform_can_take(results: Path, tmp_path: Path) -> None:
+    plan = Plan(parse_study(read(results)), read_environments(results / "environments.csv"))
+    write_random_frames(tmp_path / "made", plan)
+    found = TrajectoryFolder(tmp_path / "made").read(["low"], plan.study.data, "train")
+    assert float(found[:, :, :, 0].min()) > 0.0 > float(found[:, :, :, 1].min())
 
 
 def read(results: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ since a network that is trained on squares would else learn the large levels alo
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,7 +57,11 @@ class Tried:
 
 
 def choose_transforms(
-    channels: Sequence[str], train: Windows, validation: Windows, given: Mapping[str, TransformName | None]
+    channels: Sequence[str],
+    train: Windows,
+    validation: Windows,
+    given: Mapping[str, TransformName | None],
+    signed: Collection[str] = (),
 ) -> list[ChosenTransform]:
     """Choose a transform for each channel.
 
@@ -66,9 +70,7 @@ def choose_transforms(
         train: windows of visible places, as far as networks are trained on them.
         validation: later ones, on which choices are made; those that train where there are none.
         given: transforms that the user chose.
-
-    Raises:
-        InputError: a channel is given a transform and is negative somewhere.
+        signed: channels that are negative somewhere in the table, if not here: they have none.
     """
     train, validation = _few(train), _few(validation if validation.shape[1] else train)
     chosen = []
@@ -78,7 +80,8 @@ def choose_transforms(
             continue
         values = train[..., number]
         skewness = _skewness(values)
-        if min(values.min(), validation[..., number].min()) < 0 or not skewness > SKEWED:
+        negative = channel in signed or min(values.min(), validation[..., number].min()) < 0
+        if negative or not skewness > SKEWED:
             chosen.append(ChosenTransform(channel, None, ""))
             continue
         tried = [_try(name, number, train, validation) for name in NAMES]

@@ -85,7 +85,9 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
     ids = [records.ids[place] for place in division.kept]
     trained = choose_trained_frames(division.frames)
     given = given_transforms(arguments.transform, layout.columns)
-    wanted_transforms = {channel: name for channel, name in given.items() if name is not None}
+    for place, id in zip(division.kept, ids, strict=True):
+        whole = records.values[place, :, :states, None, None].astype(np.float32)
+        check_not_negative(Path(where), id, whole, layout.channels, {one: name for one, name in given.items() if name})
     known = bool(layout.settings.parameters)
     features = (
         records.parameters[list(division.kept)]
@@ -119,11 +121,10 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
             windows = cut(records, place, division.parts, division.frames, numbers, where)
             check_constants(where, windows, layout.inputs)
             pace.see(windows.values[: counts.train, :, :states])
-            check_not_negative(Path(where), id, windows.values, windows.channels, wanted_transforms)
             seen.append(windows.values[: counts.train + counts.validation, :trained, :states, 0, 0])
     own = np.stack(seen).astype(np.float64)
     train, validation = own[:, : counts.train], own[:, counts.train :]
-    transforms = choose_transforms(layout.channels, train, validation, given)
+    transforms = choose_transforms(layout.channels, train, validation, given, _signed(layout, records, division))
     survey = Survey(
         "table",
         layout.channels,
@@ -150,6 +151,12 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
     ]
     settings = division.settings.model_copy(update={"cycle": cycle}).model_dump(mode="json", exclude_defaults=True)
     return TableStudy(table, survey, list(map(str, arguments.data)), settings, lines)
+
+
+def _signed(layout: TableLayout, records: Records, division: Division) -> list[str]:
+    """Channels that are negative somewhere, be it in a place that is held out: a transform would be refused there."""
+    values = records.values[list(division.kept)]
+    return [name for number, name in enumerate(layout.channels) if bool((values[..., number] < 0).any())]
 
 
 def _found(layout: TableLayout, records: Records) -> list[str]:
