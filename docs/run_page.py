@@ -66,7 +66,7 @@ class RunPage:
             further: options that the page does not show.
         """
         real = {plain: path for path, plain in self.named.items()}
-        told = [real.get(word, word) for word in shlex.split(f"{words} {further}")]
+        told = [real.get(word, word) for word in shlex.split(f"{words} {further}".replace("\\\n", " "))]
         self.work.mkdir(parents=True, exist_ok=True)
         started = time.process_time()
         with contextlib.chdir(self.work):

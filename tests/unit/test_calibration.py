@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from weightcast.core.draws import Draws
-from weightcast.environments.calibration import SHOWN, calibrate, observations
+from weightcast.environments.calibration import SHOWN, _believable, calibrate, observations
 from weightcast.environments.config.context import RefineSettings
 from weightcast.environments.context import Calibration
 from weightcast.environments.gaps import FrameSpace
@@ -77,3 +77,16 @@ def test_a_better_map_leaves_less_and_never_more() -> None:
     assert better.least_noise == [0.1]
     assert torch.allclose(torch.tensor(better.model_error), torch.tensor([[0.2, 0.4], [0.2, 0.8]]))
     assert (better.temper, better.usual_residual) == (0.1, 2.0)
+
+
+@pytest.mark.parametrize(("noises", "widened"), [([1.0] * 10, False), ([0.2] * 6 + [1.0] * 4, True)])
+def test_bands_hold_what_they_should_where_some_environments_are_noisier(noises: list[float], widened: bool) -> None:
+    """Errors that are normal with a known deviation in each environment, about forecasts that are all the same."""
+    scale = torch.tensor(noises)[:, None, None, None, None, None]
+    test = scale * Draws("cpu", "noise").normal(len(noises), 50, 6, 1, 1, 1)
+    forecasts = torch.zeros(len(noises), 4, 50, 5, 1, 1, 1)
+    error, _, coverage = _believable([forecasts], test)
+    assert coverage == pytest.approx(0.9, abs=0.05)
+    usual = float(torch.tensor(noises).median())
+    # Ten alike need their own deviation; the noisier of others need more than 1.2 times the median one.
+    assert bool((error > 1.3 * usual).all()) == widened
