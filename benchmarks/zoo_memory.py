@@ -31,10 +31,10 @@ from weightcast.environments.commands.untrained import untrained_predictor
 from weightcast.environments.conditions import Known, new_condition
 from weightcast.environments.config.study import load_study
 from weightcast.environments.config.weight_map import PooledMap
-from weightcast.environments.dataset import Normalisation
 from weightcast.environments.expert_files import expert_path
 from weightcast.environments.jobs import Plan
 from weightcast.environments.memory import memory_mb
+from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.weight_maps import build_weight_map
 from weightcast.environments.zoo import ExpertFile, ExpertShard
 

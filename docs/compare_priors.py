@@ -29,9 +29,9 @@ from weightcast.environments.code_training import Candidate, train_codes
 from weightcast.environments.config.code_prior import CodeDiffusionSettings, CodeDrawName, CodePriorName
 from weightcast.environments.config.context import ContextSettings, ContextTraining, RefineSettings
 from weightcast.environments.context import PRIOR_WIDENED, Calibration, infer
-from weightcast.environments.dataset import Normalisation
 from weightcast.environments.ensemble_metrics import ensemble_metrics
 from weightcast.environments.gaps import FrameSpace
+from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.systems.lotka_volterra import LotkaVolterraSettings, simulate
 

@@ -38,10 +38,10 @@ from weightcast.environments.base import BaseNetwork, describe_weight_map
 from weightcast.environments.conditions import Known, new_condition
 from weightcast.environments.config.weight_map import FilmMap, LinearMap
 from weightcast.environments.context import Context
-from weightcast.environments.dataset import Normalisation
 from weightcast.environments.gaps import FrameSpace
 from weightcast.environments.generator import Generator, new_generator
 from weightcast.environments.model import load_models, save_models
+from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.vae_artifact import TrainedVae
 from weightcast.environments.weight_maps import build_weight_map

@@ -9,7 +9,7 @@ from tiny_conditions import on_parameters
 from weightcast.core.methods import method
 from weightcast.core.nets.build import build_predictor
 from weightcast.environments.conditioned import Conditioned, adapt
-from weightcast.environments.dataset import Normalisation
+from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.predictor import StackedPredictor
 
 ARCHITECTURE = {

@@ -19,7 +19,7 @@ from weightcast.core.config.training import TrainingSettings
 from weightcast.core.run import Run
 from weightcast.core.run_lock import FILE
 from weightcast.core.training import Resume
-from weightcast.environments.dataset import Normalisation
+from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.weights_table import MethodWeights, kept_methods
 
 TRAINING = """

@@ -27,12 +27,13 @@ from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.config.end_to_end import EndToEndSettings
 from weightcast.environments.config.vae import VAESettings
 from weightcast.environments.config.weight_map import FilmMap, HypernetworkMap, PooledMap
-from weightcast.environments.dataset import Normalisation, TrajectoryFolder
+from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.generator import Generator, new_generator
 from weightcast.environments.infer_environment import infer_environments
 from weightcast.environments.jobs import FoldBases, ShownFrames
 from weightcast.environments.known import known_of as known_frames
 from weightcast.environments.known import training_known_of
+from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.origin import Origin
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.scaling import ParameterScaling

@@ -20,8 +20,9 @@ from weightcast.core.nets.sizes import count_weights, kept_in_step
 from weightcast.environments.base import BaseNetwork
 from weightcast.environments.commands.untrained import untrained_predictor
 from weightcast.environments.config.context import PolishSettings
-from weightcast.environments.dataset import Normalisation, TrajectoryFolder
+from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.losses import rollout_rmse
+from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.rollout_jacobian import rollout, rollout_jacobian
 from weightcast.environments.second_order_training import SecondOrderTraining

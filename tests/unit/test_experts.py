@@ -23,7 +23,7 @@ from weightcast.environments.base import BaseNetwork, describe_weight_map
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.weight_map import PooledMap
 from weightcast.environments.config.zoo import Perturbation
-from weightcast.environments.dataset import Normalisation, TrajectoryFolder, draw_windows
+from weightcast.environments.dataset import TrajectoryFolder, draw_windows
 from weightcast.environments.expert_files import forget_incomplete
 from weightcast.environments.experts import (
     permuted_neurons,
@@ -33,6 +33,7 @@ from weightcast.environments.experts import (
     train_experts,
 )
 from weightcast.environments.jobs import TrainExperts
+from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.stages import train_experts as stage_module
 from weightcast.environments.weight_maps import PooledWeights

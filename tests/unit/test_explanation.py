@@ -26,10 +26,11 @@ from weightcast.core.run import Run
 from weightcast.core.tables import EXPLANATION_COLUMNS, read_explanation, write_table
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.explain import ExplainSettings
-from weightcast.environments.dataset import Normalisation, TrajectoryFolder
+from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.explain import known_terms as known
 from weightcast.environments.explain.comparison import accuracy, median_coefficients
 from weightcast.environments.explain.predictor_equations import TrainingStates, equation_rows, with_truth
+from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.plots.coefficients import ROW, plot_coefficients
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.report import figures

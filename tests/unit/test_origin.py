@@ -19,8 +19,8 @@ from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.config.end_to_end import EndToEndSettings
 from weightcast.environments.config.vae import VAESettings
 from weightcast.environments.config.weight_map import FilmMap
-from weightcast.environments.dataset import Normalisation
 from weightcast.environments.generator import new_generator
+from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.origin import Origin
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.scaling import ParameterScaling

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from weightcast.core.nets.build import build_predictor
-from weightcast.environments.dataset import Normalisation
 from weightcast.environments.model import PhysicalPredictor
+from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.predictor import StackedPredictor
 
 GRID = (12, 16)

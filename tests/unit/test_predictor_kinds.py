@@ -36,10 +36,11 @@ from weightcast.environments.config.study import parse_study
 from weightcast.environments.config.vae import VAESettings
 from weightcast.environments.config.weight_map import FilmMap, PooledMap
 from weightcast.environments.config.zoo import Perturbation
-from weightcast.environments.dataset import Normalisation, TrajectoryFolder
+from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.experts import one_step_error, plan_members, starting_weights
 from weightcast.environments.generator import Generator, new_generator
 from weightcast.environments.jobs import Plan, TrainExperts
+from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.origin import Origin
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.stages.train_base import train_weight_map

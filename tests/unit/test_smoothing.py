@@ -13,8 +13,8 @@ from torch import Tensor
 
 from weightcast.core.draws import Draws
 from weightcast.core.errors import InputError
-from weightcast.environments.dataset import Normalisation
 from weightcast.environments.model import PhysicalPredictor
+from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.smoothing import smoothed_starts
 
 SCALE = 2.0

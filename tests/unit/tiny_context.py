@@ -22,8 +22,8 @@ from weightcast.environments.conditions.codes import CodeCondition
 from weightcast.environments.config.context import RefineSettings
 from weightcast.environments.config.weight_map import LinearMap
 from weightcast.environments.context import Calibration, Context
-from weightcast.environments.dataset import Normalisation
 from weightcast.environments.gaps import FrameSpace
+from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.weight_maps import LinearWeights, build_weight_map
 from weightcast.trajectories import Trajectories, write_trajectories

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from checkout import JOBS_OF_ONE_ARM, Checkout, copy_repository
 
+from weightcast.core.artifacts import load_artifact
 from weightcast.core.methods import SEASONAL_CLIMATOLOGY, SEASONAL_PERSISTENCE, SKILL_FLOOR
 from weightcast.trajectories import Trajectories, write_trajectories
 
@@ -24,9 +25,11 @@ JOBS |= {"show_observed": 1, "describe_posteriors": 1}
 
 
 def rotation(environment: str, speed: float) -> Trajectories:
-    """Points that go round a circle with a speed of the environment's own."""
+    """Points that go round a circle with a speed of the environment's own; of the first number the exponential."""
     angles = np.arange(4)[:, None] + speed * np.arange(10)
-    values = np.stack([np.cos(angles), np.sin(angles)], axis=2)[..., None, None]  # [trajectory, time, channel, y, x]
+    values = np.stack([np.exp(np.cos(angles)), np.sin(angles)], axis=2)[
+        ..., None, None
+    ]  # [trajectory, time, channel, y, x]
     point = np.zeros(1)
     return Trajectories(values.astype(np.float32), ("p", "q"), np.arange(10.0), point, point, environment, {})
 
@@ -61,6 +64,8 @@ def test_every_method_that_needs_no_parameters_is_in_the_tables_and_the_report(u
     assert set(observed.case) == {"4-frames", "3-frames-noise-0.05"}
     assert {"crps", "coverage_90"} <= set(observed[observed.method == "context-ensemble"].metric)
     assert metrics.value.notna().all()
+    stored = load_artifact(results / "base/context.safetensors").metadata["normalisation"]
+    assert stored["transforms"] == ["log", None] and 0.18 < stored["offsets"][0] < 0.5  # half of exp(-1), or above
     page = (results / "report.html").read_text()
     assert "none known" in page and "An environment that nobody can name" in page and "Left out" not in page
     figures = {path.stem for path in (results / "figures").iterdir()}

@@ -127,6 +127,13 @@ def _add_table_arguments(table: argparse._ArgumentGroup) -> None:
         help="steps after which seasons come again; default: where times are numbers, found by autocorrelation",
     )
     table.add_argument(
+        "--transform",
+        nargs="+",
+        metavar="NAME=HOW",
+        help="how predictors see a channel that is never negative: log, sqrt or none; default: where it is skewed, as "
+        "serves forecasts of visible places best",
+    )
+    table.add_argument(
         "--begins", metavar="DATE", help="of the first row, where rows are even steps without a column of times"
     )
     table.add_argument("--every", choices=("hour", "day", "week", "month"), help="how far such rows lie apart")

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -51,6 +51,10 @@ class _Fields(BaseModel):
 class _Normalisation(_Fields):
     mean: list[Finite] = Field(min_length=1)
     scale: list[Scale] = Field(min_length=1)
+    transforms: list[Literal["log", "sqrt"] | None] | None = None
+    offsets: list[Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]] | None = None
+    physical_mean: list[Finite] | None = None
+    physical_scale: list[Scale] | None = None
 
 
 class _Scaling(_Fields):
@@ -179,6 +183,7 @@ def check_fields(metadata: Mapping[str, Any], path: Path) -> None:
         found, expected = len(normalisation.scale), len(normalisation.mean)
         if found != expected:
             raise InputError(f"{path}: metadata: {place}.scale: found {found} numbers, expected {expected} as of mean")
+        _check_transforms(normalisation, f"{path}: metadata: {place}")
     if checked.condition is not None and (scaling := checked.condition.scaling) is not None:
         for name in ("low", "high"):
             if len(getattr(scaling, name)) != len(scaling.names):
@@ -186,6 +191,20 @@ def check_fields(metadata: Mapping[str, Any], path: Path) -> None:
     for name, curve in (checked.curves or {}).items():
         if (len(curve.steps), len(curve.validated_steps)) != (len(curve.training), len(curve.validation)):
             raise InputError(f"{path}: metadata: curves.{name}: expected as many values as steps")
+
+
+def _check_transforms(normalisation: _Normalisation, where: str) -> None:
+    """Where a channel has a transform, all that belongs to transforms must be there, for every channel."""
+    if normalisation.transforms is None:
+        return
+    for name in ("transforms", "offsets", "physical_mean", "physical_scale"):
+        numbers = getattr(normalisation, name)
+        if numbers is None or len(numbers) != len(normalisation.mean):
+            found = "none" if numbers is None else len(numbers)
+            raise InputError(f"{where}.{name}: found {found}, expected {len(normalisation.mean)} as of mean")
+    for transform, offset in zip(normalisation.transforms, normalisation.offsets or (), strict=True):
+        if transform == "log" and not offset:
+            raise InputError(f"{where}.offsets: found 0 of a logarithm, expected a number above 0")
 
 
 def check_sizes(metadata: Mapping[str, Any], shapes: Mapping[str, tuple[list[int], str]], path: Path) -> None:

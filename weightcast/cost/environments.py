@@ -348,6 +348,9 @@ def write_random_frames(folder: Path, plan: Plan) -> None:
     values = _waves(
         random, (data.trajectories.most, data.recorded_frames, len(data.channels) + len(data.input_columns), *data.grid)
     )
+    for number, channel in enumerate(data.channels):
+        if channel in data.transforms:  # which is never negative
+            values[:, :, number] = np.exp(values[:, :, number])
     folder.mkdir(parents=True)
     for environment in plan.table:
         trajectories = Trajectories(

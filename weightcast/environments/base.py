@@ -15,7 +15,7 @@ from weightcast.core.artifacts import load_artifact, load_built, save_artifact, 
 from weightcast.core.graph import WeightGraph
 from weightcast.environments.conditions import Condition, Known, build_condition
 from weightcast.environments.config.weight_map import AnyWeightMap
-from weightcast.environments.dataset import Normalisation
+from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.weight_maps import PooledWeights, WeightMap, build_weight_map
 

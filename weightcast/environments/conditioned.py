@@ -15,10 +15,10 @@ from weightcast.core.methods import ENSEMBLE
 from weightcast.core.seeds import derive_seed
 from weightcast.environments.base import BaseNetwork
 from weightcast.environments.conditions import Condition, Known
-from weightcast.environments.dataset import Normalisation
 from weightcast.environments.gaps import FrameSpace
 from weightcast.environments.generator import Generator
 from weightcast.environments.infer_environment import infer_environments
+from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.weight_maps import PooledWeights
 from weightcast.environments.weights_table import MethodWeights

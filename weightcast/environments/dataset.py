@@ -19,78 +19,16 @@ from weightcast.core.environment_table import Environment
 from weightcast.core.provenance import file_digest
 from weightcast.core.run import Run
 from weightcast.environments.config.data import DataSettings
-from weightcast.environments.history import embedded, newest
+from weightcast.environments.history import embedded
 from weightcast.environments.inputs import shown_inputs
 from weightcast.environments.jobs import Rows
+from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.trajectory_manifest import TOGETHER, find_files
 from weightcast.trajectories import Trajectories, read_trajectories
+from weightcast.trajectories.checks import check_not_negative
 from weightcast.trajectories.grouped import TrajectoryGroups
 
 Part = Literal["train", "validation", "test"]
-LEAST_SPREAD = 1e-6
-"""Of an input over its size, below which it is taken to be constant."""
-
-
-@dataclass(frozen=True)
-class Normalisation:
-    """Physical units <-> the units that predictors see: one mean and one scale a channel, the same everywhere.
-
-    Behind those of the state stand those of inputs, where there are any; frames may be without the latter.
-
-    Taken from the base's training data. A scale of each environment's own would leak its frames into a predictor
-    that is generated from known parameters alone.
-    """
-
-    mean: tuple[float, ...]
-    scale: tuple[float, ...]
-
-    @classmethod
-    def of(cls, frames: Tensor, inputs: int = 0, history: int = 1) -> Normalisation:
-        """Mean and scale of each channel of frames [..., channel, y, x], of which the last so many are inputs.
-
-        Of a state of several frames all have those of the newest one: a frame that grows older stays the same numbers.
-        """
-        if history > 1:
-            states = frames.shape[-3] - inputs
-            single = torch.cat([newest(frames[..., :states, :, :], history), frames[..., states:, :, :]], dim=-3)
-            return cls.of(single, inputs)._repeated(history, inputs)
-        channels = frames.movedim(-3, 0).flatten(1).double()
-        scale = channels.std(1).clamp(min=1e-12)  # a constant channel must not divide by zero
-        if inputs:  # one that is the same wherever networks are trained may be another elsewhere
-            own, size = scale[-inputs:], channels[-inputs:].abs().amax(1)
-            scale[-inputs:] = torch.where(own > LEAST_SPREAD * size, own, torch.ones_like(own))
-        return cls(tuple(channels.mean(1).tolist()), tuple(scale.tolist()))
-
-    def _repeated(self, history: int, inputs: int) -> Normalisation:
-        """Of states of so many frames, each as this one; the last channels are inputs."""
-        frame = len(self.mean) - inputs
-        return Normalisation(
-            self.mean[:frame] * history + self.mean[frame:], self.scale[:frame] * history + self.scale[frame:]
-        )
-
-    @classmethod
-    def from_metadata(cls, stored: dict[str, Any]) -> Normalisation:
-        return cls(tuple(stored["mean"]), tuple(stored["scale"]))
-
-    def metadata(self) -> dict[str, Any]:
-        return {"mean": list(self.mean), "scale": list(self.scale)}
-
-    def apply(self, frames: Tensor) -> Tensor:
-        """[..., channel, y, x] in physical units -> normalised."""
-        return (frames - self._shaped(self.mean, frames)) / self._shaped(self.scale, frames)
-
-    def invert(self, frames: Tensor) -> Tensor:
-        """[..., channel, y, x] normalised -> physical units."""
-        return frames * self._shaped(self.scale, frames) + self._shaped(self.mean, frames)
-
-    def apply_to_inputs(self, inputs: Tensor) -> Tensor:
-        """Inputs alone [..., shown, y, x], which are the last channels, in physical units -> normalised."""
-        own = slice(len(self.mean) - inputs.shape[-3], None)
-        return Normalisation(self.mean[own], self.scale[own]).apply(inputs)
-
-    @staticmethod
-    def _shaped(values: tuple[float, ...], like: Tensor) -> Tensor:
-        return torch.tensor(values[: like.shape[-3]], dtype=like.dtype, device=like.device)[:, None, None]
 
 
 @dataclass(frozen=True)
@@ -210,12 +148,16 @@ class TrajectoryFolder:
             ids = list(together)
             group = self._groups.find(file)
             if group is not None:
-                values = group.read(ids, trajectories=chosen, frames=upto, **expected)
-                blocks.append(torch.from_numpy(values[:, :, kept]))
+                values = group.read(ids, trajectories=chosen, frames=upto, **expected)[:, :, kept]
+                for id, own in zip(ids, values, strict=True):
+                    check_not_negative(file, id, own, channels, settings.transforms)
+                blocks.append(torch.from_numpy(values))
                 continue
             for environment in ids:
                 trajectories = read_trajectories(file, environment=environment, **expected)
-                blocks.append(torch.from_numpy(np.ascontiguousarray(trajectories.values[None, chosen, kept])))
+                own = trajectories.values[chosen, kept]
+                check_not_negative(file, environment, own, channels, settings.transforms)
+                blocks.append(torch.from_numpy(np.ascontiguousarray(own[None])))
         return torch.cat(blocks)
 
     @cached_property
@@ -309,7 +251,7 @@ class TrainingFrames(NamedTuple):
         physical, held_out = (
             trajectories.read(ids, data, part, data.trained_frames, inputs=True) for part in ("train", "validation")
         )
-        normalisation = Normalisation.of(physical, data.layout.shown, data.history)
+        normalisation = Normalisation.of(physical, data.layout.shown, data.channel_transforms, data.history)
         return cls(
             physical, normalisation, run.place(normalisation.apply(physical)), run.place(normalisation.apply(held_out))
         )

@@ -17,9 +17,10 @@ from weightcast.core.draws import Draws
 from weightcast.core.errors import InputError
 from weightcast.environments.code_posteriors import CodePosterior, draw_codes, log_prior, log_solutions
 from weightcast.environments.context import Context
-from weightcast.environments.dataset import Normalisation
 from weightcast.environments.ensemble_quantiles import normalised, weighted_quantiles
 from weightcast.environments.model import PhysicalPredictor
+from weightcast.environments.normalisation import Normalisation
+from weightcast.environments.transform import Transforms, transformed, untransformed
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Of the quantiles of a forecast."""
@@ -128,20 +129,21 @@ def disturbed(initial: Tensor, count: int, noise: float, normalisation: Normalis
     Args:
         initial: frames [trajectory, ..., channel, y, x], physical units.
         count: members.
-        noise: standard deviation, in those of the study.
+        noise: standard deviation, in those of the study; of a channel that has a transform, of the transformed one, so
+            that nothing positive gets negative.
         normalisation: of the predictors, which says how large these are.
         seed: of the draw; a member's does not depend on ``count``.
 
     Returns:
         [member, trajectory, ..., channel, y, x].
     """
-    repeated = initial.expand(count, *initial.shape)
     if noise == 0.0:
-        return repeated
+        return initial.expand(count, *initial.shape)
+    repeated = normalisation.transformed(initial).expand(count, *initial.shape)
     draws = Draws(initial.device, seed, "initial")
     drawn = torch.stack([draws.normal(*initial.shape) for _ in range(count)])
     scale = torch.tensor(normalisation.scale[: initial.shape[-3]], dtype=initial.dtype, device=initial.device)
-    return repeated + noise * scale[:, None, None] * drawn
+    return normalisation.untransformed(repeated + noise * scale[:, None, None] * drawn)
 
 
 def forecast_together(
@@ -167,7 +169,8 @@ def forecast_together(
 
 
 def error_at(model_error: Tensor, times: Sequence[float], normalisation: Normalisation) -> Tensor:
-    """The model's error at times, in physical units [time, channel].
+    """The model's error at times, in physical units [time, channel]; of a channel that has a transform, in those of the
+    transformed one.
 
     Args:
         model_error: in normalised units [step, channel], from one step after the start on.
@@ -184,15 +187,22 @@ def error_at(model_error: Tensor, times: Sequence[float], normalisation: Normali
 
 
 def summarise(
-    members: Tensor, probabilities: Tensor, noise: Tensor | None = None, levels: Sequence[float] = LEVELS
+    members: Tensor,
+    probabilities: Tensor,
+    noise: Tensor | None = None,
+    levels: Sequence[float] = LEVELS,
+    transforms: Transforms = (),
 ) -> tuple[Tensor, Tensor]:
     """Mean and quantiles of a mixture of forecasts; a member does not count in a frame that is not finite.
 
     Args:
         members: [member, trajectory, step, channel, y, x].
         probabilities: of the members [member].
-        noise: standard deviation of the error around each member, above 0 [step, channel]; None for none.
+        noise: standard deviation of the error around each member, above 0 [step, channel]; None for none. Of a channel
+            that has a transform, of the transformed one.
         levels: of the quantiles.
+        transforms: of the channels, through which the predictors see them. The mean is the members' own, without what
+            an error that is skewed in the channel's units adds to it.
 
     Returns:
         [trajectory, step, channel, y, x] and [level, trajectory, step, channel, y, x], in the members' precision; NaN
@@ -211,5 +221,10 @@ def summarise(
             frames = members[pattern][:, rows, step]
             shares = normalised(probabilities.to(members.device)[pattern])
             mean[rows, step] = torch.einsum("m,m...->...", shares, frames.double()).to(members.dtype)
-            quantiles[:, rows, step] = weighted_quantiles(frames, shares, levels, spread).to(members.dtype)
+            if spread is None:
+                found = weighted_quantiles(frames, shares, levels)
+            else:  # quantiles go through a monotone map as all values do
+                found = weighted_quantiles(transformed(frames.double(), transforms), shares, levels, spread)
+                found = untransformed(found, transforms)
+            quantiles[:, rows, step] = found.to(members.dtype)
     return mean, quantiles

@@ -9,16 +9,27 @@ import torch
 from torch import Tensor
 
 from weightcast.environments.ensemble_quantiles import TOLERANCE, normalised, tails
+from weightcast.environments.transform import Transform, Transforms
 
 LIMIT = 10.0
 """True standard deviations from the truth's range beyond which it does not matter how wrong a member is."""
 INTERVALS = {"coverage_50": 0.5, "coverage_90": 0.9}
 _NEGLIGIBLE = 7.0
 """Standard deviations beyond which a Gaussian's mean distance from a point is the point's distance, to 1e-13."""
+_POINTS, _FEWEST = 256, 4
+"""That stand for an ensemble's predictive noise where it is a Gaussian of a transformed quantity: of all members
+together, and of each at least."""
+_GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
+"""Whose multiples are spread evenly over [0, 1), whatever their number."""
 
 
 def ensemble_metrics(
-    forecasts: Tensor, weights: Tensor, truth: Tensor, horizons: Sequence[int], noise: Tensor | float | None = None
+    forecasts: Tensor,
+    weights: Tensor,
+    truth: Tensor,
+    horizons: Sequence[int],
+    noise: Tensor | float | None = None,
+    transforms: Transforms = (),
 ) -> Iterator[tuple[str, int, float]]:
     """Score an ensemble's forecasts of one environment.
 
@@ -36,7 +47,9 @@ def ensemble_metrics(
         truth: [trajectory, step, channel, y, x].
         horizons: in frames, each at most the number of steps.
         noise: standard deviation of the predictive noise in physical units, above 0: one number, [channel] or
-            [step, channel]; None for none.
+            [step, channel]; None for none. Of a channel that has a transform, of the transformed quantity.
+        transforms: of the channels: noise is then a Gaussian there, and scores are of what it is in physical units, by
+            points that stand for it.
 
     Yields:
         (metric, horizon, value). Over the frames 1..horizon of all trajectories, channels and points, each channel in
@@ -66,23 +79,38 @@ def ensemble_metrics(
     concentration = float(exact.square().sum())
     factor = (1 + concentration) / (1 - concentration) if concentration < 1 else 0.0
     sums = {name: [0.0] for name in ("crps", "error", "variance", *INTERVALS)}
+    skewed = [] if noise is None else [number for number, one in enumerate(transforms) if one]
     for step in range(max(horizons)):
         true, values = truth[:, step], members[:, :, step]
         scale = None if noise is None else _noise_at(noise, step, true) / spread
         broken = _total(shares, (~torch.isfinite(values)).to(shares.dtype))
         lost = broken > 1 - TOLERANCE  # no member is left
-        errors = (_limited(values, true, low, high) - true) / spread
+        limited = _limited(values, true, low, high)
+        errors = (limited - true) / spread
         mean = _total(shares, errors)
-        variance = _total(shares, (errors - mean).square()) * factor
+        variance = _variance(errors, shares) * factor
         found = {
             "crps": torch.where(lost, math.inf, _crps(errors, shares, scale)),
             "error": torch.where(lost, math.inf, mean.square()),
             "variance": variance if scale is None else variance + scale.square(),
         }
         below, above = tails(errors, exact, torch.zeros_like(true), scale)
-        for name, probability in INTERVALS.items():
-            tail = (1 - probability) / 2 - TOLERANCE
-            found[name] = (below >= tail) & (above >= tail) & (broken < tail)
+        found |= _coverage(below, above, broken)
+        for number in skewed:
+            transform, here = transforms[number], slice(number, number + 1)
+            assert transform is not None and noise is not None
+            own_noise = (_noise_at(noise, step, true) * torch.ones_like(spread))[here]
+            points, of_points = _points(transform, limited[:, :, here], own_noise, shares)
+            points = (_limited(points, true[:, here], low[here], high[here]) - true[:, here]) / spread[here]
+            of_members = _variance(errors[:, :, here], shares)
+            more = (_variance(points, of_points) - of_members).clamp(min=0.0)
+            found["crps"][:, here] = torch.where(lost[:, here], math.inf, _crps(points, of_points, None))
+            found["variance"][:, here] = of_members * factor + more
+            seen, known = transform.apply(limited[:, :, here]), transform.apply(true[:, here])
+            below, above = tails(seen, exact, known, own_noise)
+            above = torch.where(true[:, here] <= 0, 1.0, above)  # nothing lies below 0: all that would, lies at it
+            for name, covered in _coverage(below, above, broken[:, here]).items():
+                found[name][:, here] = covered
         for name, value in found.items():
             sums[name].append(sums[name][-1] + float(value.mean(dtype=torch.float64)))
     for horizon in horizons:
@@ -93,6 +121,38 @@ def ensemble_metrics(
         yield "spread_skill", horizon, deviation / error if error else (math.inf if deviation else 1.0)
         for name in INTERVALS:
             yield name, horizon, means[name]
+
+
+def _points(transform: Transform, members: Tensor, deviation: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
+    """What stands for Gaussians around transformed members: points in physical units, and their weights [point].
+
+    Points of a member are at evenly spaced probabilities, and those of different members interlaced, so that members
+    which forecast the same have many points together.
+
+    Args:
+        transform: of the channel.
+        members: in physical units [member, trajectory, channel, y, x].
+        deviation: of the Gaussians [channel, 1, 1].
+        shares: of the members [member].
+    """
+    each = max(_FEWEST, math.ceil(_POINTS / len(members)))
+    offset = (0.5 + _GOLDEN * torch.arange(len(members), dtype=torch.float64)) % 1.0
+    levels = (torch.arange(each, dtype=torch.float64) + offset[:, None].clamp(min=1e-6)) / each  # [member, point]
+    steps = torch.special.ndtri(levels).to(members)[..., None, None, None, None]
+    points = transform.invert(transform.apply(members)[:, None] + deviation * steps)
+    return points.flatten(0, 1), (shares / each).repeat_interleave(each)
+
+
+def _coverage(below: Tensor, above: Tensor, broken: Tensor) -> dict[str, Tensor]:
+    """Whether truths lie within the central intervals, by the probabilities at or below and at or above them, and of
+    members without a finite value."""
+    tails_of = {name: (1 - probability) / 2 - TOLERANCE for name, probability in INTERVALS.items()}
+    return {name: (below >= tail) & (above >= tail) & (broken < tail) for name, tail in tails_of.items()}
+
+
+def _variance(values: Tensor, shares: Tensor) -> Tensor:
+    """Weighted variance over members [member, ...]."""
+    return _total(shares, (values - _total(shares, values)).square())
 
 
 def _total(shares: Tensor, values: Tensor) -> Tensor:

@@ -39,7 +39,6 @@ from weightcast.environments.config.equations import FIELD_NUMBERS, UNROLL, Equa
 from weightcast.environments.config.weight_map import LinearMap
 from weightcast.environments.context import Calibration, Context, infer
 from weightcast.environments.dataset import (
-    Normalisation,
     TrajectoryFolder,
     any_trajectory,
     tensor_digest,
@@ -49,6 +48,7 @@ from weightcast.environments.explain.polynomials import Monomials
 from weightcast.environments.gaps import FrameSpace
 from weightcast.environments.map_choice import mean_logarithm
 from weightcast.environments.map_errors import forecast_errors, own_errors, trained_residuals
+from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.weight_maps import LinearWeights, WeightMap, build_weight_map
 from weightcast.environments.windows import Windows

@@ -13,11 +13,13 @@ from torch import Tensor
 from weightcast.core.device import stack_size
 from weightcast.core.stored_tensor import Rows
 from weightcast.environments.adaptation_scores import adaptation_scores
-from weightcast.environments.dataset import Normalisation, TrajectoryFolder
+from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.ensemble_metrics import ensemble_metrics
 from weightcast.environments.forecast_metrics import forecast_metrics
 from weightcast.environments.jobs import Scoring
+from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.predictor import StackedPredictor
+from weightcast.environments.transform import Transforms
 
 STACKED = 12
 """Networks rolled out at once on a CPU: enough to fill a core, few enough to stay in its cache."""
@@ -78,6 +80,7 @@ class TestSet:
         members: Tensor,
         shares: Tensor,
         noise: Tensor | None = None,
+        transforms: Transforms = (),
     ) -> Iterator[Row]:
         """Rows of an ensemble's forecasts, as a distribution.
 
@@ -88,10 +91,11 @@ class TestSet:
             members: forecasts [member, trajectory, step, channel, y, x] in physical units.
             shares: of the members [member].
             noise: standard deviation of what forecasts are off by beyond the members' spread, physical units [step,
-                channel].
+                channel]; of a channel that has a transform, of the transformed one.
+            transforms: of the channels.
         """
         truth = self.frames[list(self.split).index(environment)][:, 1 : max(self.horizons) + 1]
-        values = ensemble_metrics(members, shares, truth, self.horizons, noise)
+        values = ensemble_metrics(members, shares, truth, self.horizons, noise, transforms)
         yield from self._rows(method, seed, environment, values)
 
     def _rows(

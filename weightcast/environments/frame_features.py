@@ -16,8 +16,8 @@ from weightcast.core.draws import Draws
 from weightcast.core.errors import InputError
 from weightcast.environments.conditions.condition import Known
 from weightcast.environments.config.condition import FramesSettings
-from weightcast.environments.dataset import Normalisation
 from weightcast.environments.frame_statistics import describe_frames, low_spectra, responses
+from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.observation import ObservationLayout, draw_observations
 
 SAMPLES, CHUNK = 512, 32
@@ -72,14 +72,11 @@ class FrameFeatures(nn.Module):
         channels, rows, columns = pool.shape[3:]
         layout = ObservationLayout(settings.frames, channels, (rows, columns))
         shown = pool[~pool[:, :, :, 0, 0, 0].isnan()]  # [frame, channel, y, x]
-        features = cls(layout, Normalisation.of(shown), settings)
+        features = cls(layout, Normalisation.of(shown, transforms=visible[0].transforms), settings)
         draws, vectors, sequences = Draws("cpu", "frame features"), [], []
         for first in range(0, SAMPLES, CHUNK):
             environment = torch.arange(first, first + CHUNK) % len(pool)
-            spread = features.spread(pool.device)
-            vector, sequence, lengths = features._raw(
-                draw_observations(layout, pool, environment, spread, settings, draws)
-            )
+            vector, sequence, lengths = features._raw(features.draw(pool, environment, draws))
             vectors.append(vector)
             sequences.append(sequence[torch.arange(layout.slots) < lengths[..., None]])
         vector, entries = torch.cat(vectors), torch.cat(sequences)
@@ -113,9 +110,12 @@ class FrameFeatures(nn.Module):
             "scales": self.scales,
         }
 
-    def spread(self, device: torch.device) -> Tensor:
-        """The channels' spreads in physical units [channel]."""
-        return torch.tensor(self.normalisation.scale, dtype=torch.float32, device=device)
+    def draw(self, pool: Tensor, rows: Tensor, draws: Draws) -> Tensor:
+        """Random short observations of environments of a pool, with noise as large as the channels' spreads in physical
+        units say: see :func:`weightcast.environments.observation.draw_observations`."""
+        spread = torch.tensor(self.normalisation.physical_scale, dtype=torch.float32, device=pool.device)
+        transforms = self.normalisation.transforms
+        return draw_observations(self.layout, pool, rows, spread, self.settings, draws, transforms=transforms)
 
     def prepare(self, known: Sequence[Known]) -> Tensor:
         """What is known of each environment -> coordinates [environment, trajectory * coordinate], on the CPU.

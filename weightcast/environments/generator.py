@@ -18,11 +18,11 @@ from weightcast.core.errors import InputError
 from weightcast.environments.conditions import Condition, Known, build_condition
 from weightcast.environments.conditions.codes import CodeCondition
 from weightcast.environments.config.diffusion import DiffusionSettings
-from weightcast.environments.dataset import Normalisation
 from weightcast.environments.diffusion import LatentDiffusion
 from weightcast.environments.infer_environment import infer_environments
 from weightcast.environments.inputs import with_shown
 from weightcast.environments.model import PhysicalPredictor, physical_predictors
+from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.vae import WeightVAE
 from weightcast.environments.vae_artifact import build_vae

@@ -50,6 +50,12 @@ def training_known_of(
     data = settings.shown.data
     frames = [trajectories.read_roles([row], data, "train", data.trained_frames)[0] for row in rows]
     return [
-        Known(row.parameters, shown, label=None if labels is None else labels.of(row.id), environment=row.id)
+        Known(
+            row.parameters,
+            shown,
+            label=None if labels is None else labels.of(row.id),
+            environment=row.id,
+            transforms=data.channel_transforms,
+        )
         for row, shown in zip(rows, frames, strict=True)
     ]

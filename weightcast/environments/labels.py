@@ -23,7 +23,6 @@ from weightcast.environments.conditions.label import LabelCondition, label_input
 from weightcast.environments.config.condition import ConditionSettings
 from weightcast.environments.frame_features import FrameFeatures
 from weightcast.environments.kernel_regression import KernelRegression, cross_validated
-from weightcast.environments.observation import draw_observations
 from weightcast.environments.predictor import StackedPredictor
 
 
@@ -163,8 +162,7 @@ def label_condition(
     of = torch.arange(len(frames)).repeat_interleave(settings.label.observations)
     parts = []
     for rows in of.split(32):
-        spread = features.spread(frames.device)
-        observed = draw_observations(features.layout, frames, rows, spread, settings.frames, draws)
+        observed = features.draw(frames, rows, draws)
         parts.append(label_inputs(features, observed))
     candidates = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
     choice = cross_validated(candidates, labels[of], of, left_out_folds(labels, settings.label.folds))

@@ -16,9 +16,9 @@ from weightcast.core.errors import InputError
 from weightcast.core.graph import WeightGraph
 from weightcast.core.nets.build import build_predictor, history_of, input_layout_of
 from weightcast.core.nets.input_layout import InputLayout
-from weightcast.environments.dataset import Normalisation
 from weightcast.environments.history import advanced, embedded, newest
 from weightcast.environments.inputs import held, shown_inputs
+from weightcast.environments.normalisation import Normalisation
 
 WHOLE = 1e-6
 """By which a number of steps may miss a whole one."""

@@ -17,11 +17,11 @@ from torch import Tensor
 from weightcast.core.device import stack_size
 from weightcast.core.run import Run
 from weightcast.core.stored_tensor import Rows
-from weightcast.environments.dataset import Normalisation
 from weightcast.environments.evaluation import ACTIVATIONS, STACKED, roll_out
 from weightcast.environments.forecast_metrics import forecast_metrics
 from weightcast.environments.gram import gram_matrix, squared_distances
 from weightcast.environments.history import newest
+from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.weight_distance import (
     WeightDistance,

@@ -7,6 +7,7 @@ NaN. So frames may be few, far apart in time, irregular, or hold every other poi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from weightcast.core.draws import Draws
 from weightcast.environments.config.condition import FramesSettings
+from weightcast.environments.transform import never_negative
 
 MASKED = 0.25
 """Share of observations of which points are hidden in training."""
@@ -90,6 +92,7 @@ def draw_observations(
     settings: FramesSettings,
     draws: Draws,
     start_share: float = 0.0,
+    transforms: Sequence[object] = (),
 ) -> Tensor:
     """Random short observations of environments, as somebody might make them.
 
@@ -105,6 +108,7 @@ def draw_observations(
         settings: which noise, how many points.
         draws: source of the draw.
         start_share: of the observations that begin with a trajectory's first frame, beside those that do by chance.
+        transforms: of the channels: what has one is never below 0, with noise either.
 
     Returns:
         Coordinates [observation, coordinate].
@@ -131,7 +135,7 @@ def draw_observations(
     values = pool[rows[:, None], trajectory[:, None], chosen]  # [observation, slot, channel, y, x]
 
     noise = one_of(settings.noise).float()[:, None, None, None, None] * spread[:, None, None]
-    values = values + noise * draws.normal(*values.shape)
+    values = never_negative(values + noise * draws.normal(*values.shape), transforms)
     hidden = settings.masked * draws.uniform(count) * (draws.uniform(count) < MASKED)
     seen = draws.uniform(count, *layout.grid) >= hidden[:, None, None]
     spacing, offset = one_of(settings.spacings).long(), draws.integers(max(layout.grid), count)

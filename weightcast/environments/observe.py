@@ -9,12 +9,20 @@ from torch import Tensor
 
 from weightcast.core.draws import Draws
 from weightcast.core.seeds import derive_seed
+from weightcast.environments.config.data import TransformName
 from weightcast.environments.config.evaluation import ObservedCase
 from weightcast.environments.history import embedded, recorded
+from weightcast.environments.transform import never_negative
 
 
 def observe(
-    frames: Tensor, case: ObservedCase, environments: Sequence[str], seed: int, inputs: int = 0, history: int = 1
+    frames: Tensor,
+    case: ObservedCase,
+    environments: Sequence[str],
+    seed: int,
+    inputs: int = 0,
+    transforms: Sequence[TransformName | None] = (),
+    history: int = 1,
 ) -> Tensor:
     """Spoil frames as a case says.
 
@@ -24,6 +32,8 @@ def observe(
         environments: ids: what is drawn for one depends on no other.
         seed: of the study.
         inputs: how many of the channels, the last ones, are inputs, which are known as they are.
+        transforms: of the channels before these (`DataSettings.channel_transforms`). Noise is in the quantity's own
+            units all the same, but what has a transform is never below 0, with noise either.
         history: frames of a state. The case counts those that were observed, of which states are made; a frame is
             spoilt once, in all states that it is in.
 
@@ -33,14 +43,15 @@ def observe(
     shown = frames[:, :1, : case.frames - history + 1].clone()
     if history > 1:
         states = shown.shape[3] - inputs
-        spoilt = observe(recorded(shown[:, :, :, :states], history), case, environments, seed)
+        frames = recorded(shown[:, :, :, :states], history)
+        spoilt = observe(frames, case, environments, seed, transforms=transforms)
         return torch.cat([embedded(spoilt, history), shown[:, :, :, states:]], dim=3)
     for row, environment in enumerate(environments):
         draws = Draws(frames.device, derive_seed(seed, "observed", environment))
         own = shown[row, :, :, : shown.shape[3] - inputs]
         flat = own.movedim(2, 0).flatten(1)
         spread = (flat.std(1) if flat.shape[1] > 1 else flat.new_zeros(len(flat)))[:, None, None]  # of one number: none
-        own.copy_(own + case.noise * spread * draws.normal(*own.shape))
+        own.copy_(never_negative(own + case.noise * spread * draws.normal(*own.shape), transforms))
         own.masked_fill_(_hidden(own.shape[-3:], case, draws).to(frames.device), torch.nan)
     return shown
 

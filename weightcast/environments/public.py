@@ -146,8 +146,10 @@ class Context(trained.Context):
             starts = smoothed_starts(models, frames[:, :, :states], lags, white, error, seed, columns)
         members = forecast_together(models, starts, steps, times, inputs)
         at = list(times) if times is not None else [float(step) for step in range(1, members.shape[2] + 1)]
-        noise = error_at(error, at, self.base.normalisation) if error.numel() else None
-        mean, quantiles = summarise(members, ensemble.probabilities.cpu(), noise)
+        normalisation = self.base.normalisation
+        noise = error_at(error, at, normalisation) if error.numel() else None
+        probabilities = ensemble.probabilities.cpu()
+        mean, quantiles = summarise(members, probabilities, noise, transforms=normalisation.transforms)
         return EnsembleForecast(members, mean, quantiles)
 
     def _modules(self, ensemble: Ensemble) -> list[PhysicalPredictor]:

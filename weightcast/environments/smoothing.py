@@ -76,6 +76,7 @@ def smoothed_starts(
     starts = torch.cat([starts[:, :, place[used - age]] for age in range(history)], dim=3)
     scale = scale.repeat(history, 1, 1)
     now = torch.stack([_at_last(model, start, lags, columns) for model, start in zip(models, starts, strict=True)])
+    now = normalisation.transformed(now)  # where states differ as predictors see them
     # Noise that grew on the way, or died away, and what members do not agree on.
     variance = ((now - now.mean(0)) / scale).square().mean((0, 1, 4, 5))  # [frame, channel]
     if model_error.numel():
@@ -86,7 +87,7 @@ def smoothed_starts(
     variance = torch.nan_to_num(variance, nan=torch.inf).clamp(min=LEAST_VARIANCE)
     shares = (1.0 / variance) / (1.0 / variance).sum(0)
     counted = torch.where(shares[..., None, None] > 0, now, torch.zeros_like(now))  # infinity times 0 is no number
-    smoothed = (shares[..., None, None] * counted).sum(2)
+    smoothed = normalisation.untransformed((shares[..., None, None] * counted).sum(2))
     return smoothed if history == 1 else recorded(smoothed[:, :, None], history)
 
 

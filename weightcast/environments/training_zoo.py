@@ -9,9 +9,10 @@ from torch import Tensor
 
 from weightcast.environments.conditions import Known
 from weightcast.environments.config.data import DataSettings
-from weightcast.environments.dataset import Normalisation, Part, TrajectoryFolder
+from weightcast.environments.dataset import Part, TrajectoryFolder
 from weightcast.environments.jobs import Told
 from weightcast.environments.known import known_of
+from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.zoo import Zoo
 
 

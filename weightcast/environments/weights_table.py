@@ -13,7 +13,7 @@ from weightcast.core.artifacts import open_artifact, save_artifact, understood
 from weightcast.core.errors import InputError
 from weightcast.core.methods import ENSEMBLE
 from weightcast.core.stored_tensor import PIECE, Rows
-from weightcast.environments.dataset import Normalisation
+from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.predictor import StackedPredictor
 
 if TYPE_CHECKING:  # what reads such a file alone does not depend on what trains

@@ -55,6 +55,28 @@ def check_finite(file: Path, values: NDArray[np.float32], channels: Sequence[str
             )
 
 
+def check_not_negative(
+    file: Path,
+    environment: str | None,
+    values: NDArray[np.float32],
+    channels: Sequence[str],
+    transforms: Mapping[str, str],
+) -> None:
+    """No number below 0 in values [..., channel, y, x] of channels that are seen through a transform, which are named
+    with it; NaN counts as none."""
+    whose = "" if environment is None else f"environment {environment}, "
+    for channel, name in enumerate(channels):
+        if name not in transforms:
+            continue
+        own = values[..., channel, :, :]
+        below = own[own < 0]
+        if below.size:
+            raise InputError(
+                f"{file}: {whose}channel {name}: found {float(below.min()):g}, the least of {below.size} below 0, "
+                f"expected none: it has the transform {transforms[name]} (data.transforms)"
+            )
+
+
 def check_marks(file: Path, values: NDArray[np.float32], channels: Sequence[str]) -> None:
     """No least or greatest value far from all others in values [trajectory, time, channel, y, x], which is probably a
     mark of missing ones: more than ten times as far as all others lie from each other, where it is there more than

@@ -25,8 +25,8 @@ class Records:
     """Trajectories as regressions see them.
 
     Attributes:
-        states: [environment, trajectory, frame, channel], physical units; the frames before each that predictors see as
-            well stand behind its channels, newest first.
+        states: [environment, trajectory, frame, channel], physical units, or what transforms make of these; the frames
+            before each that predictors see as well stand behind its channels, newest first.
         inputs: what is known of each step beside the state [environment, trajectory, frame, input]; the last frame's
             step leads out of the trajectory.
         held: how many of the inputs, the last ones, are known until a forecast begins alone.
@@ -131,8 +131,13 @@ def error(step: Fitted, records: Records) -> float:
     """Geometric mean over environments of the root mean square error of forecasts to the trajectories' end, each
     channel in units of its standard deviation there, as scores are; infinite where a forecast diverges."""
     truth = records.frames[:, :, 1:]
+    return geometric_error(roll_out(step, records, truth.shape[2]), truth)
+
+
+def geometric_error(forecast: Floats, truth: Floats) -> float:
+    """The same of forecasts [environment, trajectory, step, channel]."""
     with np.errstate(over="ignore", invalid="ignore"):
-        squares = (roll_out(step, records, truth.shape[2]) - truth) ** 2
+        squares = (forecast - truth) ** 2
         squares = np.nan_to_num(squares, nan=np.inf, posinf=np.inf)
         spread = np.maximum(truth.std(axis=(1, 2)), LEAST_SPREAD)
         errors = np.sqrt((squares.mean(axis=(1, 2)) / spread**2).mean(axis=1))

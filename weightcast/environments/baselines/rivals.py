@@ -21,9 +21,9 @@ from weightcast.environments.baselines.observed_finetuning import finetune_windo
 from weightcast.environments.baselines.retrieval import choose_weighting, expert_misfits, expert_shares, weightiest
 from weightcast.environments.conditioned import Searches
 from weightcast.environments.context import Context
-from weightcast.environments.dataset import Normalisation
 from weightcast.environments.jobs import AdaptToFrames
 from weightcast.environments.losses import rollout_rmse
+from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.refinement import NOISE_ROUNDS
 from weightcast.environments.weight_maps import PooledWeights
 from weightcast.environments.weights_table import MethodWeights

@@ -16,7 +16,7 @@ from weightcast.core.errors import InputError
 from weightcast.environments.commands.alike import AlikeFiles
 from weightcast.environments.commands.constants import check_constants
 from weightcast.environments.commands.source_data import read_file
-from weightcast.environments.config.data import Known, TrajectoryCounts
+from weightcast.environments.config.data import Known, TrajectoryCounts, TransformName
 from weightcast.records.settings import CalendarInput
 from weightcast.trajectories import FileFormat, find_environment_files
 from weightcast.trajectories.find import NETCDF
@@ -37,6 +37,25 @@ NO_GRID = (1, 1)
 
 
 @dataclass(frozen=True)
+class ChosenTransform:
+    """Through which transform predictors are to see a channel, and why.
+
+    Attributes:
+        channel: its name.
+        name: of the transform; None of none.
+        why: in words; empty of a channel for which none was thought of.
+    """
+
+    channel: str
+    name: TransformName | None
+    why: str
+
+    @property
+    def words(self) -> str:
+        return f"{self.channel} {'as it is' if self.name is None else f'through {self.name}'} ({self.why})"
+
+
+@dataclass(frozen=True)
 class Survey:
     """What all files have in common.
 
@@ -52,6 +71,7 @@ class Survey:
         substeps: of an integrator between two frames of a state, as much as it changes between them.
         unused: variables of the first file that are no channels.
         inputs: what is known beside the state, and until when.
+        transforms: of the channels of a long table.
         calendar: what of it is known likewise.
         history: frames that predictors should see.
         history_found: how that was chosen, in words.
@@ -67,6 +87,7 @@ class Survey:
     substeps: int = 1
     unused: tuple[str, ...] = ()
     inputs: Mapping[str, Known] = field(default_factory=dict)
+    transforms: Sequence[ChosenTransform] = ()
     calendar: Sequence[CalendarInput] = ()
     history: int = 1
     history_found: str = ""

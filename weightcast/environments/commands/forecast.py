@@ -26,10 +26,11 @@ from weightcast.environments.commands.frame_step import agreed_frame_step
 from weightcast.environments.commands.frames_table import TableReading, check_writable, write_forecast_table
 from weightcast.environments.commands.known_inputs import KnownInputs, inputs_ahead
 from weightcast.environments.commands.observed_frames import ObservedFrames, read_observed_frames
-from weightcast.environments.dataset import Normalisation
 from weightcast.environments.ensemble import LEVELS, disturbed, error_at, forecast_together, summarise
 from weightcast.environments.model import WHOLE, PhysicalPredictor, load_models
+from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.smoothing import smoothed_starts
+from weightcast.trajectories.checks import check_not_negative
 
 DIMENSIONS = ("sample", "trajectory", "time", "y", "x")
 MOST_TIMES = 100_000
@@ -67,8 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--initial-noise",
         type=float,
         metavar="S",
-        help="of the initial frame, in standard deviations of the study: every predictor then starts from what it may "
-        "have been; default: 0",
+        help="of the initial frame, in standard deviations of the study (of a channel with a transform, of the "
+        "transformed one): every predictor then starts from what it may have been; default: 0",
     )
     parser.add_argument(
         "--smooth",
@@ -114,6 +115,9 @@ def run(arguments: argparse.Namespace) -> None:
     with understood(artifact):
         table = TableReading.from_metadata(artifact.metadata)
     initial = read_frames_to_start_from(arguments, channels, grid, table, models[0].history)
+    check_not_negative(
+        arguments.initial, None, initial.values, channels, models[0].normalisation.transforms_of(channels)
+    )
     step = agreed_frame_step(initial, arguments.initial, artifact.metadata)
 
     after = _times(arguments, step)
@@ -359,7 +363,7 @@ def together(
     probabilities = artifact.tensors.get("probabilities", torch.ones(len(forecast)))
     normalisation = Normalisation.from_metadata(artifact.metadata["normalisation"])
     noise = error_at(torch.tensor(error), steps.tolist(), normalisation) if error else None
-    mean, quantiles = summarise(torch.from_numpy(forecast), probabilities, noise)
+    mean, quantiles = summarise(torch.from_numpy(forecast), probabilities, noise, transforms=normalisation.transforms)
     return mean.numpy(), quantiles.numpy()
 
 

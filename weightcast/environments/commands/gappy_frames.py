@@ -19,9 +19,10 @@ from weightcast.core.nets.input_layout import InputLayout
 from weightcast.environments.commands.frames_table import TableReading
 from weightcast.environments.commands.known_inputs import inputs_beside
 from weightcast.environments.commands.observed_frames import ObservedFrames, read_observed_frames
-from weightcast.environments.dataset import Normalisation
 from weightcast.environments.history import embedded
 from weightcast.environments.inputs import with_shown
+from weightcast.environments.normalisation import Normalisation
+from weightcast.trajectories.checks import check_not_negative
 from weightcast.trajectories.time_units import in_unit
 
 MOST_FRAMES = 10_000
@@ -33,6 +34,8 @@ LARGE, SMALL = 10.0, 1 / 50
 by itself, so more is needed there."""
 SHIFTED = 10.0
 """The same for the mean's distance from the study's, in standard deviations."""
+SHIFTED_TRANSFORMED = 5.0
+"""The same of a channel with a transform, where there is nothing else to tell by."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ def read_gappy_frames(
             observed, too few frames, or nothing that changes; or an input is not known.
     """
     found = read_observed_frames(file, channels, grid, masked=True, coarse=not inputs.shown, table=table)
+    check_not_negative(file, None, found.values, channels, normalisation.transforms_of(channels))
     if inputs.shown:
         return _driven(found, file, channels, trained, normalisation, inputs, history, table)
     values = _observed_part(found, file)
@@ -187,10 +191,23 @@ def _check_changes(values: NDArray[np.float32], file: Path) -> None:
 def _check_units(
     values: NDArray[np.float32], file: Path, channels: Sequence[str], normalisation: Normalisation
 ) -> None:
-    for number, (name, mean, scale) in enumerate(zip(channels, normalisation.mean, normalisation.scale, strict=False)):
+    usual_values = zip(channels, normalisation.physical_mean, normalisation.physical_scale, strict=False)
+    seen = normalisation.transformed(torch.from_numpy(values)).numpy()
+    for number, (name, mean, scale) in enumerate(usual_values):
         own = values[:, :, number].astype(np.float64)
         own = own[np.isfinite(own)]
         if not own.size:
+            continue
+        if any(normalisation.transforms[number : number + 1]):
+            # Places differ by factors here: what is far off is so as predictors see it.
+            away = float(np.nanmean(seen[:, :, number])) - normalisation.mean[number]
+            if abs(away) > SHIFTED_TRANSFORMED * normalisation.scale[number]:
+                typical = float(normalisation.invert(torch.zeros(len(normalisation.mean), 1, 1))[number])
+                raise InputError(
+                    f"{file}: channel {name}: found values of {own.mean():.3g} +- {own.std():.3g}, expected typically "
+                    f"{typical:.3g} as in the study: {abs(away) / normalisation.scale[number]:.2g} standard deviations "
+                    "away with its transform, are its units others?"
+                )
             continue
         usual, size = float(np.hypot(mean, scale)), float(np.sqrt(np.mean(own**2)))
         ratio, shift = size / usual, float(own.mean()) - mean

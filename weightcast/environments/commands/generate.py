@@ -29,6 +29,8 @@ from weightcast.environments.config.study import Study, load_study
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.generator import Generator
 from weightcast.environments.model import save_models
+from weightcast.environments.normalisation import Normalisation
+from weightcast.trajectories.checks import check_not_negative
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -164,18 +166,23 @@ def parse_environment(text: str, option: str = "--environment") -> dict[str, flo
 
 def _infer(generator: Generator, file: Path, described: Mapping[str, Any], seed: int) -> dict[str, float]:
     """The parameters of the environment that the frames in a file come from."""
-    frames = _read(file, described, generator.predictor.layout, generator.predictor.history)
+    predictor = generator.predictor
+    frames = _read(file, described, predictor.layout, generator.normalisation, predictor.history)
     environment = generator.infer(frames, seed)
     trajectories, count = frames.shape[:2]
     print(f"inferred {_words(environment)} from {trajectories} x {count} frames (trajectory, time) in {file}")
     return environment
 
 
-def _read(file: Path, described: Mapping[str, Any], inputs: InputLayout, history: int) -> Tensor:
+def _read(
+    file: Path, described: Mapping[str, Any], inputs: InputLayout, normalisation: Normalisation, history: int
+) -> Tensor:
     """Observed frames [trajectory, time, channel, y, x] of a file, more than predictors see, and the columns of inputs
     behind."""
     table = TableReading.from_metadata(described)
     frames = read_observed_frames(file, described["channels"], described["grid"], table=table)
+    channels = described["channels"]
+    check_not_negative(file, None, frames.values, channels, normalisation.transforms_of(channels))
     count = frames.values.shape[1]
     if count <= history:
         raise InputError(f"{file}: time: found {count} frames, expected {history + 1} or more")
@@ -191,6 +198,8 @@ def _observed(generator: Generator, file: Path, described: Mapping[str, Any]) ->
     """Frames of a file for a condition that sees them: one or more, with NaN where nothing was seen."""
     table = TableReading.from_metadata(described)
     frames = read_observed_frames(file, described["channels"], described["grid"], masked=True, table=table)
+    channels = described["channels"]
+    check_not_negative(file, None, frames.values, channels, generator.normalisation.transforms_of(channels))
     if frames.values.shape[1] > 1:
         agreed_frame_step(frames, file, described)
     return Known(frames=torch.from_numpy(frames.values))

@@ -31,6 +31,7 @@ OF_TABLES = (
     "--state",
     "--calendar",
     "--cycle",
+    "--transform",
     "--begins",
     "--every",
     "--parameters",

@@ -29,7 +29,7 @@ from weightcast.trajectories import (
     read_npy_environment,
     read_npz_environment,
 )
-from weightcast.trajectories.checks import check_finite
+from weightcast.trajectories.checks import check_finite, check_not_negative
 from weightcast.trajectories.npz_folder import environment_index
 
 # What systems call the number of points along each side of their frames.
@@ -155,6 +155,7 @@ def _check_files(study: Study, table: EnvironmentTable, config: str | Path) -> l
             minimum_trajectories=data.trajectories.of_role(table[id].role).total,
         )
         check_constants(file, trajectories, data.inputs)
+        check_not_negative(file, id, trajectories.values, trajectories.channels, data.transforms)
         alike.see(file, trajectories, data.recorded_frames)
         warnings += doubts_of_values(file, trajectories, len(data.channels))
     return warnings
@@ -172,6 +173,8 @@ def _check_table(study: Study, table: EnvironmentTable, config: str | Path) -> l
         )
         check_finite(Path(data.files[0]), trajectories.values, trajectories.channels)
         check_constants(data.files[0], trajectories, data.inputs)
+        channels = trajectories.channels
+        check_not_negative(Path(data.files[0]), environment.id, trajectories.values, channels, data.transforms)
     return doubts(found.records, len(data.channels))
 
 
@@ -185,7 +188,7 @@ def _check_archives(data: DataSettings, table: EnvironmentTable) -> None:
         archives = read_archive(train), read_archive(test)
         for id in ids:
             counts = data.trajectories.of_role(table[id].role)
-            read_npz_environment(
+            found = read_npz_environment(
                 *archives,
                 environment_index(id),
                 channels=data.channels,
@@ -196,3 +199,4 @@ def _check_archives(data: DataSettings, table: EnvironmentTable) -> None:
                 test_trajectories=counts.test,
                 minimum_frames=data.recorded_frames,
             )
+            check_not_negative(train, id, found.values, found.channels, data.transforms)

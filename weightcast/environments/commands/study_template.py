@@ -127,6 +127,9 @@ INPUTS = {
     "inputs": """\
   inputs: $inputs  # not forecast; known over the horizon of a forecast, in the past alone, or constant
 """,
+    "transforms": """\
+$transform_reasons  transforms: $transforms  # or {}; scores and forecasts are in the channels' own units all the same
+""",
     "calendar": """\
   calendar: $calendar  # the same, derived from dates
 """,
@@ -265,6 +268,7 @@ def fill_template(
         "channels": list(found.channels),
         "inputs": dict(found.inputs),
         "calendar": list(found.calendar),
+        "transforms": {one.channel: one.name for one in found.transforms if one.name is not None},
         "grid": list(found.grid),
         "frames": found.frames[0],
         "trained_frames": trained_frames,
@@ -312,6 +316,8 @@ def fill_template(
         )
     context = CONTEXT_OF_STATES if state else CONTEXT_OF_FIELDS
     driven = [name for name in ("inputs", "calendar") if values[name]]
+    reasons = "".join(f"  # Predictors see {one.words}.\n" for one in found.transforms if one.why)
+    further = [*(["transforms"] if reasons else []), *driven]
     equations = state and not driven and not of_records
     if equations or (found.periodic and not driven):
         context += OF_EQUATIONS
@@ -327,7 +333,7 @@ def fill_template(
             modes=modes, hidden=HIDDEN, substeps=found.substeps
         ),
         history_line=Template(HISTORY).substitute(written, history_found=found.history_found) if of_records else "",
-        inputs="".join(Template(INPUTS[name]).substitute(written) for name in driven),
+        inputs="".join(Template(INPUTS[name]).substitute(written, transform_reasons=reasons) for name in further),
         equations=Template(EQUATIONS).substitute(written) if equations else "",
         regressions=REGRESSIONS if of_records else "",
         explain=EXPLAIN_FIELDS if not state else EXPLAIN_STATES if equations else "",

@@ -43,6 +43,17 @@ class TableLayout:
     unused: tuple[str, ...]
 
     @property
+    def columns(self) -> dict[str, str]:
+        """Channels, by their own names and by those of their columns."""
+        own = self.settings.columns or self.channels
+        pairs = dict(zip(own, self.channels, strict=False))  # behind the channels are columns of inputs
+        return (
+            pairs
+            | {split_unit(column)[0]: channel for column, channel in pairs.items()}
+            | {channel: channel for channel in self.channels}
+        )
+
+    @property
     def read(self) -> tuple[str, ...]:
         """Names of all quantities that are read."""
         return (*self.channels, *self.inputs)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.errors import InputError
 from weightcast.core.significance import FEWEST_PAIRS
+from weightcast.environments.commands.chosen_transforms import choose_transforms, given_transforms
 from weightcast.environments.commands.constants import check_constants
 from weightcast.environments.commands.data_survey import NO_GRID, Pace, Survey
 from weightcast.environments.commands.held_out import RANDOM, hold_out, statistics
@@ -28,6 +29,7 @@ from weightcast.records.doubtful_values import doubts
 from weightcast.records.read import read_records
 from weightcast.records.record import Records
 from weightcast.records.windows import PARTS, cut
+from weightcast.trajectories.checks import check_not_negative
 
 SHOWN_GAPS = 3
 KNOWN: dict[Known, str] = {
@@ -84,6 +86,11 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
 
     division = divided(asked or 1)
     ids = [records.ids[place] for place in division.kept]
+    trained = choose_trained_frames(division.frames)
+    given = given_transforms(arguments.transform, layout.columns)
+    for place, id in zip(division.kept, ids, strict=True):
+        whole = records.values[place, :, :states, None, None].astype(np.float32)
+        check_not_negative(Path(where), id, whole, layout.channels, {one: name for one, name in given.items() if name})
     known = bool(layout.settings.parameters)
     features = (
         records.parameters[list(division.kept)]
@@ -123,13 +130,17 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
         path,
     )
     counts = division.counts
-    pace = Pace()
+    pace, seen = Pace(), []
     for place, id in zip(division.kept, ids, strict=True):
         if roles[id] == "visible":
             numbers = (counts.train, counts.validation, counts.test)
             windows = cut(records, place, division.parts, division.frames, numbers, where, (), division.history)
             check_constants(where, windows, layout.inputs)
             pace.see(windows.values[: counts.train, :, :states])
+            seen.append(windows.values[: counts.train + counts.validation, :trained, :states, 0, 0])
+    own = np.stack(seen).astype(np.float64)
+    train, validation = own[:, : counts.train], own[:, counts.train :]
+    transforms = choose_transforms(layout.channels, train, validation, given, _signed(layout, records, division))
     survey = Survey(
         "table",
         layout.channels,
@@ -142,6 +153,7 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
         calendar=calendar,
         history=division.history,
         history_found="As --history says." if remembered is None else remembered.found,
+        transforms=transforms,
     )
     by = " by their parameters" if known else " by mean, spread and correlation of their records"
     held = [id for id in ids if roles[id] != "visible"]
@@ -152,11 +164,18 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
         *_too_few(held),
         *_cycle(cycle, arguments.cycle is None, CYCLE in calendar),
         *_history(division.history, remembered),
+        *(f"predictors see {one.words} (--transform)" for one in transforms if one.why),
         *_left(layout),
         *(f"warning: {line}" for line in doubts(records, states)),
     ]
     settings = division.settings.model_copy(update={"cycle": cycle}).model_dump(mode="json", exclude_defaults=True)
     return TableStudy(table, survey, list(map(str, arguments.data)), settings, lines)
+
+
+def _signed(layout: TableLayout, records: Records, division: Division) -> list[str]:
+    """Channels that are negative somewhere, be it in a place that is held out: a transform would be refused there."""
+    values = records.values[list(division.kept)]
+    return [name for number, name in enumerate(layout.channels) if bool((values[..., number] < 0).any())]
 
 
 def _found(layout: TableLayout, records: Records) -> list[str]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from weightcast.core.draws import Draws
 from weightcast.core.environment_table import Environment
 from weightcast.environments.config.condition import SHOWN_FRAMES, UNREGRESSED, ConditionSettings
+from weightcast.environments.config.data import TransformName
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Known:
         label: surrogate label [component] of a visible environment; None where it must be told from frames.
         code: learned with the visible environments, or inferred from frames [dimension]; None where there is none.
         environment: id in the study's table; None of one that is not in it.
+        transforms: of the frames' channels (`DataSettings.channel_transforms`), of visible environments.
     """
 
     parameters: Mapping[str, float] | None = None
@@ -34,6 +36,7 @@ class Known:
     label: Tensor | None = None
     code: Tensor | None = None
     environment: str | None = None
+    transforms: tuple[TransformName | None, ...] = ()
 
     @classmethod
     def of_rows(cls, environments: Sequence[Environment]) -> list[Known]:

@@ -19,7 +19,6 @@ from weightcast.core.errors import InputError
 from weightcast.environments.conditions.condition import Condition, Known
 from weightcast.environments.config.condition import ConditionSettings, FramesSettings
 from weightcast.environments.frame_features import FrameFeatures, pooled_frames
-from weightcast.environments.observation import draw_observations
 from weightcast.environments.scaling import ParameterScaling
 
 
@@ -86,7 +85,7 @@ class FramesCondition(Condition):
         return pooled_frames(known)
 
     def drawn(self, pool: Tensor, rows: Tensor, draws: Draws) -> Tensor:
-        return draw_observations(self.layout, pool, rows, self.features.spread(pool.device), self.settings, draws)
+        return self.features.draw(pool, rows, draws)
 
     def targets(self, known: Sequence[Known]) -> Tensor | None:
         if self.taught is None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 
+from weightcast.core.config.later_settings import LaterSettings
 from weightcast.core.config.settings import Settings
 from weightcast.core.config.system import SystemName
 from weightcast.core.environment_table import Role
@@ -17,6 +18,7 @@ Known = Literal["horizon", "past", "constant"]
 MOST_HISTORY = 64
 """Frames that predictors may see: all of them are channels of a state."""
 DataSource = Literal[SystemName, "netcdf", "npy", "npz", "table", "zoo"]
+TransformName = Literal["log", "sqrt"]
 
 
 class TrajectoryCounts(Settings):
@@ -51,7 +53,9 @@ class TrajectoryCounts(Settings):
         return self.model_copy(update=unseen | {"unseen_train": None})
 
 
-class DataSettings(Settings):
+class DataSettings(LaterSettings):
+    later: ClassVar[tuple[str, ...]] = ("transforms", "history")
+
     source: DataSource
     """A simulator, era5 (docs/era5.md), era5-sample, or your own files: netcdf, npy, npz, table (docs/own-data.md).
     zoo: no trajectories, but what an environment's own expert of `zoo.published` forecasts of sample states
@@ -71,6 +75,10 @@ class DataSettings(Settings):
     files."""
     calendar: list[CalendarInput] = Field(default_factory=list)
     """The same, derived from the dates of a table: ``hour`` of the day, ``weekday``, ``season``."""
+    transforms: dict[str, TransformName] = Field(default_factory=dict)
+    """Channels that are never negative - counts, concentrations - and that predictors see through a transform: ``log``,
+    of what grows by factors (with an offset from the training data, so that zeros may be), or ``sqrt``, of counts.
+    Scores, forecasts and figures are in the channel's own units all the same."""
     grid: tuple[int, int]
     """Grid points along (y, x)."""
     history: int = Field(default=1, ge=1, le=MOST_HISTORY)
@@ -119,6 +127,11 @@ class DataSettings(Settings):
         return frames - self.history + 1
 
     @property
+    def channel_transforms(self) -> tuple[TransformName | None, ...]:
+        """Transform of each channel; empty where there are none."""
+        return tuple(map(self.transforms.get, self.channels)) if self.transforms else ()
+
+    @property
     def columns(self) -> list[str]:
         """What is read from the user's files: channels, then inputs."""
         return [*self.channels, *self.inputs]
@@ -132,14 +145,6 @@ class DataSettings(Settings):
     def simulated(self) -> bool:
         """Whether a simulator or a package makes the trajectories."""
         return not self.imported and self.source != "zoo"
-
-    @model_serializer(mode="wrap")
-    def _without_usual_history(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A history of one frame is left out: what was told before there was the setting has the same digest."""
-        told: dict[str, Any] = handler(self)
-        if self.history == 1:
-            told.pop("history", None)
-        return told
 
     def of_role(self, role: Role) -> DataSettings:
         """The settings for environments of a role alone: with the counts that hold there."""

@@ -253,6 +253,29 @@ def _check_inputs(study: Study, source: str | Path) -> None:
             )
 
 
+def _check_transforms(study: Study, source: str | Path) -> None:
+    """Transforms are of channels, and of nothing that is about these in their own units."""
+    data = study.data
+    known = ", ".join(data.channels)
+    for name in data.transforms:
+        if name in data.input_columns:
+            raise InputError(f"{source}: data.transforms: found the input {name!r}, expected channels alone ({known})")
+        if name not in data.channels:
+            raise InputError(f"{source}: data.transforms: found {name!r}, expected some of data.channels ({known})")
+    unable = {
+        "context.equations": study.context is not None and study.context.equations is not None,
+        "baselines.equations": study.baselines.equations is not None,
+        "explain.equations": study.explain is not None and study.explain.equations,
+        "zoo.published": study.zoo.published is not None,
+    }
+    for field, there in unable.items():
+        if there and data.transforms:
+            raise InputError(
+                f"{source}: {field}: found it with data.transforms ({', '.join(data.transforms)}), expected none: what "
+                "it is about are channels in their own units"
+            )
+
+
 def _check_history(study: Study, source: str | Path) -> None:
     """What sees one frame alone is not there, and what is shown is enough to be judged by."""
     data = study.data
@@ -380,6 +403,7 @@ def _check(study: Study, source: str | Path) -> None:
         _check_arm(study, arm, source)
     _check_published(study, source)
     _check_inputs(study, source)
+    _check_transforms(study, source)
     _check_history(study, source)
     of_table = data.source == "table"
     if data.imported and not of_table and data.directory is None:

@@ -16,10 +16,11 @@ from weightcast.core.seeds import derive_seed
 from weightcast.core.stored_tensor import flattened
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.explain import ExplainSettings
-from weightcast.environments.dataset import Normalisation, TrajectoryFolder
+from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.evaluation import roll_out
 from weightcast.environments.explain.distillation import distil, pairs_within
 from weightcast.environments.explain.known_terms import Equations
+from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.weights_table import MethodWeights
 

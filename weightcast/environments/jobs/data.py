@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 
+from weightcast.core.config.later_settings import LaterSettings
 from weightcast.core.job import StageSettings
+from weightcast.environments.config.data import TransformName
 from weightcast.environments.jobs.told import Plan, Rows
 from weightcast.environments.plan import (
     record_settings,
@@ -40,17 +42,21 @@ class Simulate(Rows):
         )
 
 
-class ImportTrajectories(Rows):
+class ImportTrajectories(Rows, LaterSettings):
     """Trajectories of the environments of a shard from the user's own files, and what is expected of these.
 
     Attributes:
         inputs: what is known beside the channels.
+        transforms: of channels, which are then never negative.
         trajectories: all that its role needs.
         test_trajectories: of these, which ``.npz`` files hold apart.
     """
 
+    later: ClassVar[tuple[str, ...]] = ("transforms",)
+
     channels: list[str]
     inputs: list[str] = Field(default_factory=list)
+    transforms: dict[str, TransformName] = Field(default_factory=dict)
     grid: tuple[int, int]
     frames: int
     trajectories: int
@@ -65,6 +71,7 @@ class ImportTrajectories(Rows):
             environments=rows,
             channels=data.channels,
             inputs=list(data.inputs),
+            transforms=data.transforms,
             grid=data.grid,
             frames=data.recorded_frames,
             trajectories=data.trajectories.total,
@@ -73,31 +80,27 @@ class ImportTrajectories(Rows):
         )
 
 
-class CutRecords(Rows):
+class CutRecords(Rows, LaterSettings):
     """Trajectories of the environments of a shard from a long table of the user's, and how it is read and cut.
 
     Attributes:
         channels: that are forecast, then inputs.
+        transforms: of channels, which are then never negative.
         calendar: what of it becomes further inputs.
         frames: of a window that have a whole history.
         history: frames that predictors see; before the first of a window lie so many less one.
         trajectories: windows to train, to make choices and to test.
     """
 
+    later: ClassVar[tuple[str, ...]] = ("transforms", "history")
+
     records: RecordSettings
     channels: list[str]
+    transforms: dict[str, TransformName] = Field(default_factory=dict)
     calendar: list[CalendarInput]
     frames: int
     history: int = 1
     trajectories: tuple[int, int, int]
-
-    @model_serializer(mode="wrap")
-    def _without_usual_history(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """As of :class:`weightcast.environments.config.data.DataSettings`."""
-        told: dict[str, Any] = handler(self)
-        if self.history == 1:
-            told.pop("history", None)
-        return told
 
     @classmethod
     def of(cls, plan: Plan, shard: str) -> CutRecords:
@@ -108,6 +111,7 @@ class CutRecords(Rows):
             environments=rows,
             records=record_settings(data),
             channels=data.columns,
+            transforms=data.transforms,
             calendar=data.calendar,
             frames=data.frames,
             history=data.history,

@@ -113,6 +113,11 @@ class Export:
                 f"{self.results}: data.history: found {study.data.history}, expected 1: published experts depend on "
                 "one frame alone"
             )
+        if transforms := study.data.transforms:
+            raise InputError(
+                f"{self.results}: data.transforms: found {', '.join(transforms)}, expected none: published experts see "
+                "channels in their own units"
+            )
         bases = [base for base in PUBLISHED_BASES if base in study.zoo.bases]
         if not bases:
             found, expected = ", ".join(study.zoo.bases), " or ".join(PUBLISHED_BASES)

@@ -162,7 +162,8 @@ def _observed(run: Run, settings: AdaptToFrames, environments: list[str], trajec
     data = settings.data
     count = data.with_history(settings.case.frames)
     whole = trajectories.read_roles(rows, data, "train", count, trajectories=1, inputs=True)
-    return run.place(observe(whole, settings.case, environments, settings.seed, data.layout.shown, data.history))
+    inputs, transforms = data.layout.shown, data.channel_transforms
+    return run.place(observe(whole, settings.case, environments, settings.seed, inputs, transforms, data.history))
 
 
 def adapt_context(

@@ -9,8 +9,8 @@ from weightcast.core.stage import stage
 from weightcast.environments.base import BaseNetwork, describe_weight_map
 from weightcast.environments.conditions import Known, new_condition
 from weightcast.environments.config.weight_map import PooledMap
-from weightcast.environments.dataset import Normalisation
 from weightcast.environments.jobs import AverageExperts
+from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.weight_maps import build_weight_map
 from weightcast.environments.zoo import Zoo

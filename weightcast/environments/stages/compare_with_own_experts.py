@@ -12,8 +12,8 @@ from torch import Tensor
 from weightcast.core.outputs import Table
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
-from weightcast.environments.dataset import Normalisation
 from weightcast.environments.jobs import CompareWithOwnExperts
+from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.published.reading import PublishedZoo
 from weightcast.environments.weight_distance import WeightDistance

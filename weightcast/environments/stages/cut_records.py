@@ -12,6 +12,7 @@ from weightcast.environments.made_trajectories import MadeFiles
 from weightcast.environments.table_trajectories import TableTrajectories
 from weightcast.environments.trajectory_manifest import Manifest
 from weightcast.trajectories import write_trajectories
+from weightcast.trajectories.checks import check_not_negative
 from weightcast.trajectories.grouped import contents_digest
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def cut_records(run: Run, settings: CutRecords, source: list[Path]) -> Manifest:
         )
         for row in settings.environments
     }
+    for id, one in made.items():
+        check_not_negative(source[0], id, one.values, one.channels, settings.transforms)
     files = MadeFiles(run.outputs["output"], {id: contents_digest(one) for id, one in made.items()})
     for id, one in made.items():
         if id not in files:

@@ -38,7 +38,8 @@ def describe_posteriors(
         data = settings.data
         count = data.with_history(case.frames)
         whole = trajectories.read_roles(unseen, data, "train", count, trajectories=1, inputs=True)
-        shown = observe(whole, case, [row.id for row in unseen], settings.seed, data.layout.shown, data.history)
+        ids, inputs = [row.id for row in unseen], data.layout.shown
+        shown = observe(whole, case, ids, settings.seed, inputs, data.channel_transforms, data.history)
         posterior = context.infer(run.place(shown))
         drawn = posterior.sample(DRAWS, run.draws(settings.seed, "describe posteriors", case.name)).cpu().numpy()
         for row, codes in zip(unseen, drawn, strict=True):

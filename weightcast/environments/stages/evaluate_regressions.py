@@ -3,6 +3,8 @@
 They see what the study's networks see: the visible environments' training part, and of another environment the frames
 that a case shows. Each is fitted to all visible environments together; drawn to an unseen one by its few frames; and,
 as a reference, to the whole training part of the very environment. They end as forecasts, since trees are no weights.
+Where a channel has a transform they see it through the same one, as anybody would fit them; settings are chosen there,
+and scores are in the channel's own units.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
@@ -24,7 +27,9 @@ from weightcast.environments.config.evaluation import ObservedCase
 from weightcast.environments.dataset import Part, TrajectoryFolder
 from weightcast.environments.evaluation import Row, TestSet
 from weightcast.environments.jobs import EvaluateRegressions
+from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.observe import observe
+from weightcast.environments.transform import Transforms, transformed, untransformed
 
 
 @stage("evaluate_regressions")
@@ -40,7 +45,8 @@ def evaluate_regressions(run: Run, settings: EvaluateRegressions, trajectories: 
     source = _Source(settings, trajectories)
     visible = settings.with_role("visible")
     train, held_out = source.records(visible, "train"), source.choosing(visible)
-    scored = _Scored(TestSet.read(settings, trajectories, torch.device("cpu")), source.test())
+    test = TestSet.read(settings, trajectories, torch.device("cpu"))
+    scored = _Scored(test, source.test(), source.transforms)
     short, judged = train.until(data.trained_frames), held_out.until(data.trained_frames)
     families = dict[str, Fits]()
     if settings.autoregression is not None:
@@ -105,10 +111,21 @@ class _Source:
         data = settings.data
         count = data.with_history(case.frames)
         whole = self.trajectories.read_roles(rows, data, "train", count, trajectories=1, inputs=True)
-        return self._of(observe(whole, case, ids, settings.seed, data.layout.shown, data.history))
+        inputs, transforms = data.layout.shown, data.channel_transforms
+        return self._of(observe(whole, case, ids, settings.seed, inputs, transforms, data.history))
+
+    @cached_property
+    def transforms(self) -> Transforms:
+        """Those of the channels that networks of all visible environments have."""
+        data, visible = self.settings.data, self.settings.with_role("visible")
+        if not data.transforms:
+            return ()
+        frames = self.trajectories.read(visible, data, "train", data.trained_frames)
+        return Normalisation.of(frames, transforms=data.channel_transforms).transforms
 
     def _of(self, frames: torch.Tensor) -> Records:
         data = self.settings.data
+        frames = transformed(frames.double(), tuple(self.transforms) * data.history)
         return Records.of(frames, len(data.channels), data.layout.held, data.history)
 
 
@@ -118,14 +135,15 @@ class _Scored:
 
     test: TestSet
     records: Records
+    transforms: Transforms
 
     def rows(self, method: str, ids: list[str], fitted: Fitted) -> Iterator[Row]:
         """Rows of metrics.csv of a regression, in environments that its own ones stand for in this order."""
         position = {id: number for number, id in enumerate(self.test.split)}
         own = self.records.take([position[id] for id in ids])
-        forecasts = torch.from_numpy(roll_out(fitted, own, max(self.test.horizons))).float()
-        for id, forecast in zip(ids, forecasts, strict=True):
-            yield from self.test.rows(method, 0, id, forecast[..., None, None])
+        forecasts = torch.from_numpy(roll_out(fitted, own, max(self.test.horizons)))[..., None, None]
+        for id, forecast in zip(ids, untransformed(forecasts, self.transforms).float(), strict=True):
+            yield from self.test.rows(method, 0, id, forecast)
 
 
 def _cost(method: str, fitted: Fitted, train_seconds: float, adapt_seconds: float) -> Row:

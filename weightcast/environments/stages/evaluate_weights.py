@@ -10,9 +10,10 @@ from weightcast.core.outputs import Table
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
 from weightcast.core.stored_tensor import flattened
-from weightcast.environments.dataset import Normalisation, TrajectoryFolder
+from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.evaluation import Row, TestSet, roll_out
 from weightcast.environments.jobs import EvaluateWeights
+from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.weights_table import MethodWeights, WeightsFile
 
@@ -71,7 +72,9 @@ def evaluate_method(
             shares = torch.ones(samples) if method.shares is None else method.shares[row]
             mean = torch.einsum("m,m...->...", (shares / shares.sum()).to(together), together)
             yield from test.rows(method.method, method.seed, environment, mean)
-            yield from test.ensemble_rows(method.method, method.seed, environment, together, shares, noise)
+            yield from test.ensemble_rows(
+                method.method, method.seed, environment, together, shares, noise, normalisation.transforms
+            )
         else:
             yield from test.rows(method.method, method.seed, environment, torch.cat(members))
             if as_distributions:

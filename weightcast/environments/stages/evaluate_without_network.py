@@ -15,12 +15,18 @@ from weightcast.environments.baselines.seasonal import SeasonalClimatology
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.evaluation import Row, TestSet
 from weightcast.environments.jobs import EvaluateWithoutNetwork
+from weightcast.environments.normalisation import Normalisation
 
 
 @stage("evaluate_without_network")
 def evaluate_without_network(run: Run, settings: EvaluateWithoutNetwork, trajectories: TrajectoryFolder) -> Table:
     """Evaluate persistence, climatology and damped persistence, and where there is a calendar the first two by season:
-    rows of metrics.csv."""
+    rows of metrics.csv.
+
+    Climatologies and damped persistence are of the channels' own units, in which they have the least squared error; but
+    where a channel has a transform, a first frame is carried along the cycle as seen through it: a season then is a
+    factor, as of a logarithm, and no amount that could make little negative.
+    """
     data = settings.data
     test = TestSet.read(settings, trajectories, run.device)
     seen = run.place(trajectories.read(settings.with_role("visible"), data, "train", data.trained_frames))
@@ -63,11 +69,14 @@ def seasonal_rows(
 
     of_seen = trajectories.read_inputs(settings.with_role("visible"), data, "train", data.trained_frames)
     climatology = SeasonalClimatology.fit(seen, calendar(of_seen))
+    normalisation = Normalisation.of(seen, transforms=data.channel_transforms)
+    carried = SeasonalClimatology.fit(normalisation.transformed(seen), calendar(of_seen))
     steps = max(test.horizons) + 1
     of_test = calendar(trajectories.read_inputs_of_roles(settings.environments, data, "test", steps))
     for environment, frames, angles in zip(settings.ids, test.frames, of_test, strict=True):
         yield from test.rows(SEASONAL_CLIMATOLOGY, 0, environment, climatology(angles[:, 1:]))
-        yield from test.rows(SEASONAL_PERSISTENCE, 0, environment, climatology.carry(frames[:, 0], angles))
+        ahead = carried.carry(normalisation.transformed(frames[:, 0]), angles)
+        yield from test.rows(SEASONAL_PERSISTENCE, 0, environment, normalisation.untransformed(ahead))
 
 
 def evaluate_forecast(

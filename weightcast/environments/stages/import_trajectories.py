@@ -25,6 +25,7 @@ from weightcast.trajectories import (
     read_npz_environment,
     write_trajectories,
 )
+from weightcast.trajectories.checks import check_not_negative
 from weightcast.trajectories.npz_folder import environment_index
 
 if TYPE_CHECKING:
@@ -88,7 +89,9 @@ def import_trajectories(
     )
     for id, (row, *mine) in own.items():
         if id not in files:
-            write_trajectories(files.path(id), _read(settings, row, [one.path for one in mine]))
+            found = _read(settings, row, [one.path for one in mine])
+            check_not_negative(mine[0].path, id, found.values, found.channels, settings.transforms)
+            write_trajectories(files.path(id), found)
             files.note(id)
     return files.manifest(settings.ids)
 

@@ -11,10 +11,10 @@ from weightcast.core.errors import InputError
 from weightcast.core.provenance import code_digest
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
-from weightcast.environments.dataset import Normalisation
 from weightcast.environments.evaluation import roll_out
 from weightcast.environments.jobs import RollOutExperts
 from weightcast.environments.made_trajectories import MadeFiles
+from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.published.reading import PublishedZoo
 from weightcast.environments.trajectory_manifest import Manifest

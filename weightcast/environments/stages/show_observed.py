@@ -44,7 +44,8 @@ def show_observed(
     rows = settings.environments
     count = data.with_history(settings.case.frames)
     seen = trajectories.read_roles(rows, data, "train", count, trajectories=1, inputs=True)
-    driven = observe(seen, settings.case, ids, settings.seed, data.layout.shown, data.history)
+    transforms = data.channel_transforms
+    driven = observe(seen, settings.case, ids, settings.seed, data.layout.shown, transforms, data.history)
     states = data.history * len(data.channels)
     shown = recorded(driven[:, 0, :, :states], data.history)  # [environment, frame, channel, y, x]
     tested = trajectories.read_roles(rows, data, "test", settings.steps + 1, trajectories=1, inputs=True)[:, 0]
@@ -111,7 +112,9 @@ def _forecast(weights: WeightsFile, environment: str, truth: Tensor, inputs: Ten
             normalisation.scale[: true.shape[1]]
         )
         noise = noise[..., None, None]
-    low, high = weighted_quantiles(members, torch.ones(len(members)), BAND, noise)
+    # The error is in the units that predictors see; quantiles go through a monotone map as all values do.
+    found = weighted_quantiles(normalisation.transformed(members), torch.ones(len(members)), BAND, noise)
+    low, high = normalisation.untransformed(found)
     return np.stack([part.numpy() for part in (true, members.mean(0), low, high)])
 
 
