@@ -168,6 +168,21 @@ def test_all_copies_of_a_channel_have_the_scale_of_the_newest() -> None:
     assert Normalisation.of(frames, history=1) == Normalisation.of(frames)
 
 
+def test_all_copies_of_a_channel_have_its_transform() -> None:
+    frames = Draws("cpu", "frames").normal(3, 9, 2, 2, 2).exp()
+    states = embedded(frames, 2)
+    found = Normalisation.of(states, transforms=("log", None), history=2)
+    once = Normalisation.of(frames[:, 1:], transforms=("log", None))
+    assert found.transforms == (*once.transforms, *once.transforms) and found.physical_scale[2:] == once.physical_scale
+    torch.testing.assert_close(found.apply(states), embedded(once.apply(frames), 2))
+    torch.testing.assert_close(found.invert(found.apply(states)), states)
+    assert Normalisation.from_metadata(found.metadata()) == found
+    case, names = ObservedCase(frames=6, noise=2.0), ("log", None)
+    seen = observe(states[:, None, :5], case, ["a", "b", "c"], 0, transforms=names, history=2)
+    alone = observe(frames[:, None, :6], case, ["a", "b", "c"], 0, transforms=names)
+    assert seen.equal(embedded(alone, 2)) and (alone[:, :, :, 0] == 0).any() and (alone[:, :, :, 1] < 0).any()
+
+
 def test_derivatives_are_those_of_rollouts_whose_frames_are_fed_back() -> None:
     predictor, _, weights = remembering("mlp")
     own = weights[0].double()
