@@ -199,6 +199,16 @@ def test_the_order_of_records_is_found(coefficients: tuple[float, ...], history:
     assert choose_history(still, known, [0, 2, 3, 4], parts, 8, 9).history == history
 
 
+def test_the_order_is_that_of_what_predictors_see(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Growth rates that swing: in logarithms a recurrence of second order, whose error counts where levels differ."""
+    values = np.exp(2.0 * noisy((1.9, -0.95), 6, 300, 0.05)[..., 0])
+    rows = [f"{SIX[place]},{step},{values[place, step]:.6g}" for place in range(6) for step in range(300)]
+    write(folder / "air.csv", ["station,time,ozone", *rows])
+    run(capsys, *arguments(*TIDY, "--transform", "ozone=log"))
+    data = load_study("my.yaml").data
+    assert (data.history, data.transforms) == (2, {"ozone": "log"})
+
+
 def test_what_follows_from_what_is_known_needs_no_history() -> None:
     """A wave whose place the calendar says is forecast from one frame: without the calendar it takes two."""
     time = np.arange(400)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from weightcast.core.environment_table import Environment, EnvironmentTable
@@ -15,13 +16,14 @@ from weightcast.core.errors import InputError
 from weightcast.core.significance import FEWEST_PAIRS
 from weightcast.environments.commands.chosen_transforms import choose_transforms, given_transforms
 from weightcast.environments.commands.constants import check_constants
-from weightcast.environments.commands.data_survey import NO_GRID, Pace, Survey
+from weightcast.environments.commands.data_survey import NO_GRID, ChosenTransform, Pace, Survey
 from weightcast.environments.commands.held_out import RANDOM, hold_out, statistics
 from weightcast.environments.commands.history_choice import HISTORIES, HistoryChoice, choose_history
 from weightcast.environments.commands.record_parts import Division, divide
 from weightcast.environments.commands.study_template import choose_trained_frames, most_history
 from weightcast.environments.commands.table_layout import TableLayout, table_layout
 from weightcast.environments.config.data import MOST_HISTORY, Known
+from weightcast.environments.transform import Transform
 from weightcast.records.calendar_inputs import CYCLE, calendar_values
 from weightcast.records.cells import listed
 from weightcast.records.cycle import find_cycle
@@ -107,11 +109,23 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
         calendar = list(dict.fromkeys([*calendar, CYCLE]))
     dated = replace(records.calendar, cycle=cycle)
     calendar_values(dated, calendar, np.zeros(1, np.int64), where)  # times must be such that it can be said
+    counts = division.counts
+    pace, seen = Pace(), []
+    for place, id in zip(division.kept, ids, strict=True):
+        if roles[id] == "visible":
+            numbers = (counts.train, counts.validation, counts.test)
+            windows = cut(records, place, division.parts, division.frames, numbers, where, (), division.history)
+            check_constants(where, windows, layout.inputs)
+            pace.see(windows.values[: counts.train, :, :states])
+            seen.append(windows.values[: counts.train + counts.validation, :trained, :states, 0, 0])
+    own = np.stack(seen).astype(np.float64)
+    train, validation = own[:, : counts.train], own[:, counts.train :]
+    transforms = choose_transforms(layout.channels, train, validation, given, _signed(layout, records, division))
     remembered = None
     if asked is None:
         said = calendar_values(dated, calendar, np.arange(records.steps), where)
         remembered = choose_history(
-            records.values[..., :states],
+            _seen(records.values[..., :states], transforms, visible, division.parts.train),
             _known_of_steps(records, layout, said),
             visible,
             division.parts,
@@ -130,17 +144,6 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
         path,
     )
     counts = division.counts
-    pace, seen = Pace(), []
-    for place, id in zip(division.kept, ids, strict=True):
-        if roles[id] == "visible":
-            numbers = (counts.train, counts.validation, counts.test)
-            windows = cut(records, place, division.parts, division.frames, numbers, where, (), division.history)
-            check_constants(where, windows, layout.inputs)
-            pace.see(windows.values[: counts.train, :, :states])
-            seen.append(windows.values[: counts.train + counts.validation, :trained, :states, 0, 0])
-    own = np.stack(seen).astype(np.float64)
-    train, validation = own[:, : counts.train], own[:, counts.train :]
-    transforms = choose_transforms(layout.channels, train, validation, given, _signed(layout, records, division))
     survey = Survey(
         "table",
         layout.channels,
@@ -245,6 +248,18 @@ def _cycle(cycle: int | None, found: bool, used: bool) -> list[str]:
         return []
     how = ", found by the autocorrelation of visible places" if found else ""
     return [f"records come again after {cycle} steps{how}: predictors are told where in this cycle they are (--cycle)"]
+
+
+def _seen(
+    values: NDArray[np.float64], transforms: Sequence[ChosenTransform], visible: Sequence[int], part: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Records [place, step, channel] as predictors see them, through the transforms of their channels."""
+    values = values.copy()
+    for number, chosen in enumerate(transforms):
+        if chosen.name is not None:
+            own = torch.from_numpy(values[..., number])
+            values[..., number] = Transform.of(chosen.name, own[list(visible), slice(*part)]).apply(own).numpy()
+    return values
 
 
 def _known_of_steps(records: Records, layout: TableLayout, said: NDArray[np.float64]) -> NDArray[np.float64]:
