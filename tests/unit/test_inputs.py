@@ -179,6 +179,7 @@ def test_inputs_that_are_none_are_refused(
         ({"context": {"equations": {"degree": 2}}}, ("context.equations", "data.inputs", "state alone")),
         ({"explain": {"degree": 2}}, ("explain.equations", "data.inputs")),
         ({"data": {"source": "npz", "directory": "there", "files": []}}, ("data.inputs", "'npz'", "table or netcdf")),
+        ({"zoo": {"bases": ["erm", "context"]}}, ("zoo.bases", "context", "data.inputs", "erm or conditioned")),
     ],
 )
 def test_a_study_refuses_what_cannot_be_driven(folder, capsys, edit: dict, words: tuple[str, ...]) -> None:

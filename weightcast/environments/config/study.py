@@ -251,6 +251,11 @@ def _check_inputs(study: Study, source: str | Path) -> None:
                 f"{source}: {field}: found it with data.inputs ({', '.join(data.input_columns)}), expected none: what "
                 "it is about depends on the state alone"
             )
+    if "context" in study.zoo.bases:  # codes of its experts' environments are inferred from states alone
+        raise InputError(
+            f"{source}: zoo.bases: found context with data.inputs ({', '.join(data.input_columns)}), expected erm or "
+            "conditioned: experts over codes are not shown inputs yet"
+        )
 
 
 def _check_transforms(study: Study, source: str | Path) -> None:
