@@ -259,6 +259,10 @@ def fill_template(
     equations = min(unknowns, visible * counts.train * (trained_frames - 1) * components)
     # Of records, whose noise hides what little more all weights could tell, and which have many places and windows.
     maps_of_states = ["output", "linear"] if equations <= MOST_EQUATIONS and not of_records else ["output"]
+    cases = record_cases(found.frames[0], found.history) if of_records else observed_cases(trained_frames, benchmark)
+    choice_frames = min(trained_frames, 20 if state else 10)
+    if of_records:  # what is said of the first case was settled with as many frames as it shows
+        choice_frames = max(choice_frames, cases[0]["frames"])
     values: dict[str, Any] = {
         "table": str(table.path),
         "logarithmic": logarithmic_parameters(table),
@@ -289,11 +293,10 @@ def fill_template(
         "equations_of_context": {"degree": 2} if state else {"degree": 3, "waves": FORCES},
         "choice_folds": 3 if visible <= FEW_JUDGES else 1,
         # With a history of several frames, so many and the next, by which they are judged.
-        "choice_frames": max(min(trained_frames, 20 if state else 10), found.history + 1),
+        "choice_frames": max(choice_frames, found.history + 1),
+        "in_context_frames": max(min(trained_frames, 20 if state else 10), found.history + 1),
         "history": found.history,
-        "observed": record_cases(found.frames[0], found.history)
-        if of_records
-        else observed_cases(trained_frames, benchmark),
+        "observed": cases,
         "pooled": min(12 if state else 8, visible),
         "shard_environments": min(12 if state else 6, visible),
         "members": MEMBERS,

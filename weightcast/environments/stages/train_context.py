@@ -44,6 +44,10 @@ from weightcast.environments.second_order_training import SecondOrderTraining
 from weightcast.environments.stages.train_base import record_environments
 from weightcast.environments.weight_maps import LinearWeights
 
+DOUBTS = (1.0, 3.0, 10.0, 30.0)
+DOUBTED = 0.05
+"""Difference of mean log errors below which residuals are taken as they are."""
+
 
 @stage("train_context")
 def train_context(run: Run, settings: TrainContext, trajectories: TrajectoryFolder) -> Context:
@@ -78,6 +82,7 @@ def train_context(run: Run, settings: TrainContext, trajectories: TrajectoryFold
     second_order = training.second_order(judge)
     if second_order:
         described["polish"] = training.choose_penalty(second_order, tried[chosen], folds)
+    described["doubt"] = training.choose_doubt(judge, folds[0].judges)
     prior, calibration = training.choose_prior(judge, folds[0].judges)
     described["prior"] = prior
     if second_order:
@@ -106,6 +111,8 @@ class _Training:
             run, trajectories, ids, data
         )
         self.space = FrameSpace.of(self.frames)
+        self.first = self._first_frames()
+        self.doubt = 1.0
         self.seed = derive_seed(settings.seed, "base", "context")
         self.architecture = describe_architecture(settings.predictor, len(data.channels), data.layout, data.history)
         self.module = build_predictor(self.architecture, self.seed)
@@ -215,8 +222,16 @@ class _Training:
 
     def shown(self, rows: list[int]) -> Tensor:
         """The first frames of the first training trajectory."""
-        count = self.settings.data.with_history(self.settings.context.choice.frames)
-        return self.frames[rows][:, :1, :count]
+        return self.first[rows]
+
+    def _first_frames(self) -> Tensor:
+        """What is shown of every environment, which may be more than is trained: [environment, 1, frame, ...]."""
+        told = self.settings
+        count = told.data.with_history(told.context.choice.frames)
+        if count <= self.frames.shape[2]:
+            return self.frames[:, :1, :count]
+        whole = self.trajectories.read(told.ids, told.data, "train", min(count, told.data.frames), inputs=True)
+        return self.run.place(self.normalisation.apply(whole[:, :1]))
 
     def judged(self, rows: list[int]) -> Tensor:
         """Trajectories that forecasts are compared with: validation's, or all further ones of the training."""
@@ -228,7 +243,23 @@ class _Training:
         """What the map leaves of frames of the environments that it was trained on."""
         context = self.settings.context
         frames = self.shown(trained.rows)
-        return trained_residuals(trained.weight_map, trained.codes, self.predictor, frames, context.refine)
+        left = trained_residuals(trained.weight_map, trained.codes, self.predictor, frames, context.refine)
+        return [self.doubt * one for one in left]
+
+    def choose_doubt(self, trained: TrainedCodes, rows: list[int]) -> float:
+        """How many times as large residuals are to be expected of frames of an environment that was not trained on: the
+        least that serves forecasts for those that judge.
+
+        Where a window is like itself more than like others of its place - a season, the weather of some days - frames
+        are matched best by a code that the next window knows nothing of. A larger residual draws it to the prior.
+        """
+        scores = {}
+        for self.doubt in DOUBTS:
+            scores[self.doubt] = mean_logarithm(self.errors(trained, rows))
+            print(f"residuals times {self.doubt:g}: mean log error {scores[self.doubt]:.4g}", flush=True)
+        least = min(scores.values())
+        self.doubt = next(doubt for doubt, score in scores.items() if score <= least + DOUBTED)
+        return self.doubt
 
     def own_error(self, trained: TrainedCodes) -> Tensor:
         """Of forecasts for the environments that were trained on, by their own codes; the median environment's root
