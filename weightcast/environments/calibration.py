@@ -36,9 +36,9 @@ SHOWN = ((1.0, 0.0), (0.2, 0.05), (0.2, 0.2))
 """What is shown of left-out environments: a share of the frames, and noise on them in standard deviations."""
 SHARES = (0.0, 0.2, 0.35, 0.5, 0.7, 0.85, 1.0, 1.2)
 """Of the root mean square error that an ensemble's spread does not explain, as the scale of a normal distribution."""
-WIDER = (1.5, 2.0, 2.5, 3.0, 4.0)
-"""The same where all of the median environment's error leaves intervals plainly short, as in records of places of which
-some are far noisier than the median one."""
+WIDER = (*SHARES[1:], 1.5, 2.0)
+"""The same of all errors, where those of the median environment leave intervals plainly short: in records some places
+are far noisier than that, and in few windows it may have met no error at all."""
 PLAINLY_SHORT = 0.85
 
 
@@ -181,7 +181,8 @@ def _believable(cases: Sequence[Tensor], test: Tensor) -> tuple[Tensor, float, f
     # The root mean square is too wide for errors that are large in a few places and small elsewhere.
     error, coverage = _nearest([(share * excess, _coverage(cases[0], test, share * excess)) for share in SHARES])
     if coverage < PLAINLY_SHORT:
-        tried = [(share * excess, _coverage(cases[0], test, share * excess)) for share in WIDER]
+        whole = _whole_error(cases[0], test)
+        tried = [(share * whole, _coverage(cases[0], test, share * whole)) for share in WIDER]
         error, _ = _nearest([(error, coverage), *tried])
     scores = [_scores(case, test, error) for case in cases]
     crps, coverage = (
@@ -216,6 +217,12 @@ def _scores(forecasts: Tensor, test: Tensor, error: Tensor) -> list[dict[str, fl
         for members, true in zip(forecasts, test, strict=True)
         for equal in [torch.ones(len(members))]
     ]
+
+
+def _whole_error(forecasts: Tensor, test: Tensor) -> Tensor:
+    """Root mean square of the errors of ensembles' means over all environments [step, channel]."""
+    squares = (forecasts.mean(1) - test[:, :, 1:]).square()
+    return torch.nan_to_num(squares, nan=0.0, posinf=WORST**2).clamp(max=WORST**2).mean((0, 1, 4, 5)).sqrt()
 
 
 def _model_error(forecasts: Tensor, test: Tensor) -> Tensor:
