@@ -26,7 +26,7 @@ from weightcast.environments.second_order_training import shorter_windows
 from weightcast.environments.stages.adapt_to_frames import adapt_context
 from weightcast.environments.stages.describe_posteriors import describe_posteriors
 from weightcast.environments.stages.show_observed import show_observed
-from weightcast.environments.stages.train_context import train_context
+from weightcast.environments.stages.train_context import _Training, train_context
 from weightcast.environments.weights_table import WeightsFile
 from weightcast.trajectories import Trajectories, write_trajectories
 
@@ -197,6 +197,32 @@ def test_folds_leave_out_others_each_time(folder) -> None:
         assert not set(fold.edge) & set(fold.inside)
         assert sorted([*fold.judges, *fold.others(8)]) == list(range(8))
     assert len(left_out_environments(codes, 0.25, Draws("cpu", "folds"), 50)) == 4  # as far as there are environments
+
+
+@pytest.mark.parametrize(
+    ("errors", "doubt"),
+    [((1.0, 0.98, 0.97, 0.96), 1.0), ((1.0, 0.9, 0.7, 0.69), 10.0), ((0.1, 0.3, 0.9, 2.0), 1.0)],
+)
+def test_a_window_is_doubted_as_far_as_left_out_environments_gain_by_it(
+    errors: tuple[float, ...], doubt: float
+) -> None:
+    training, doubts = object.__new__(_Training), [1.0, 3.0, 10.0, 30.0]
+    training.settings = settings(10, choice={"doubts": doubts})
+    given = dict(zip(doubts, errors, strict=True))
+    training.errors = lambda trained, rows: torch.tensor([given[training.doubt], 2 * given[training.doubt]])
+    assert training.choose_doubt(None, [0, 1]) == training.doubt == doubt
+
+
+def test_more_frames_than_are_trained_may_be_shown(folder) -> None:
+    told = settings(10, choice={"steps": 10, "frames": 9})
+    told = told.model_copy(update={"data": told.data.model_copy(update={"trained_frames": 5})})
+    training = _Training(Run(), told, folder)
+    assert training.frames.shape[2] == 5
+    shown = training.shown([1])
+    assert shown.shape[:3] == (1, 1, 9)
+    expected = training.normalisation.apply(torch.from_numpy(states(VISIBLE[1], 1)[:1, :9]))
+    torch.testing.assert_close(shown[0], expected)
+    torch.testing.assert_close(shown[:, :, :5], training.frames[[1]][:, :1])
 
 
 def test_many_environments_are_judged_by_a_few_of_them() -> None:

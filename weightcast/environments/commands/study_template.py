@@ -79,7 +79,7 @@ CONTEXT_OF_STATES = """\
   dimensions: $codes  # numbers of a code, likewise
   training: {steps: $context_steps, learning_rate: 0.003, unroll: $unroll, last_unroll: $last_unroll, batch: 4, \
 environments: $pooled}
-  choice: {steps: 100, folds: $choice_folds, frames: $choice_frames}
+  choice: {steps: 100, folds: $choice_folds, frames: $choice_frames$doubts}
   polish:  # second-order training after it; null: none
     begin: [{steps: 1, iterations: 12}, {steps: 3, iterations: 6}]  # windows of trajectories, before whole ones
     iterations: 30
@@ -311,6 +311,8 @@ def fill_template(
     }
     values = quick_values(values) if quick else values
     written = {key: in_yaml(value) for key, value in values.items()}
+    # A season's window, or that of some days' weather, says less of a place than it seems to.
+    written["doubts"] = ", doubts: [1, 3, 10, 30]" if of_records else ""
     comment = "  # time between frames, which the files do not hold" if npy else ""
     source = Template(DIRECTORY).substitute(written, settings_comment=comment)
     if of_records:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from weightcast.core.config.later_settings import LaterSettings
 from weightcast.core.config.settings import WIDEST, Settings
 from weightcast.core.config.training import PooledTraining
 from weightcast.environments.config.code_prior import CodeDiffusionSettings, CodeDrawName, CodePriorName
@@ -22,8 +23,10 @@ class ContextTraining(PooledTraining):
     stay as long."""
 
 
-class ChoiceSettings(Settings):
+class ChoiceSettings(LaterSettings):
     """Which map and how many numbers a code: by what they make of frames of left-out visible environments."""
+
+    later: ClassVar[tuple[str, ...]] = ("doubts",)
 
     steps: int = Field(default=1000, ge=1)
     """Optimiser steps of a candidate."""
@@ -34,6 +37,11 @@ class ChoiceSettings(Settings):
     """So often candidates are trained, others left out each time: of few environments, few judge by a single time."""
     frames: int = Field(default=10, ge=2)
     """Frames that are shown of each."""
+    doubts: list[Annotated[float, Field(ge=1)]] = Field(default=[1.0], min_length=1)
+    """How many times as large residuals are to be expected of frames of a new environment as the map leaves of those
+    that it was trained on. More than 1 where a window is like itself more than like others of its place, as a season or
+    the weather of some days: frames are matched best by a code that the next window knows nothing of, and a larger
+    residual draws it to the prior. Left-out visible environments choose; of those within 5 % the least."""
 
 
 class BeginSettings(Settings):

@@ -44,9 +44,8 @@ from weightcast.environments.second_order_training import SecondOrderTraining
 from weightcast.environments.stages.train_base import record_environments
 from weightcast.environments.weight_maps import LinearWeights
 
-DOUBTS = (1.0, 3.0, 10.0, 30.0)
 DOUBTED = 0.05
-"""Difference of mean log errors below which residuals are taken as they are."""
+"""Difference of mean log errors that is no reason to doubt more."""
 
 
 @stage("train_context")
@@ -82,7 +81,9 @@ def train_context(run: Run, settings: TrainContext, trajectories: TrajectoryFold
     second_order = training.second_order(judge)
     if second_order:
         described["polish"] = training.choose_penalty(second_order, tried[chosen], folds)
-    described["doubt"] = training.choose_doubt(judge, folds[0].judges)
+    doubt = training.choose_doubt(judge, folds[0].judges)
+    if len(settings.context.choice.doubts) > 1:
+        described["doubt"] = doubt
     prior, calibration = training.choose_prior(judge, folds[0].judges)
     described["prior"] = prior
     if second_order:
@@ -248,13 +249,12 @@ class _Training:
 
     def choose_doubt(self, trained: TrainedCodes, rows: list[int]) -> float:
         """How many times as large residuals are to be expected of frames of an environment that was not trained on: the
-        least that serves forecasts for those that judge.
-
-        Where a window is like itself more than like others of its place - a season, the weather of some days - frames
-        are matched best by a code that the next window knows nothing of. A larger residual draws it to the prior.
-        """
-        scores = {}
-        for self.doubt in DOUBTS:
+        least that serves forecasts for those that judge (`ChoiceSettings.doubts`)."""
+        doubts, scores = sorted(self.settings.context.choice.doubts), {}
+        if len(doubts) == 1:
+            self.doubt = doubts[0]
+            return self.doubt
+        for self.doubt in doubts:
             scores[self.doubt] = mean_logarithm(self.errors(trained, rows))
             print(f"residuals times {self.doubt:g}: mean log error {scores[self.doubt]:.4g}", flush=True)
         least = min(scores.values())
