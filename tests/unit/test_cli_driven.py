@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 import xarray as xr
 from command_line import refused, run
 from driven_study import driven_chain
-from tiny_study import write_config, write_table
+from tiny_chain import observe_between, study_with_context
 
 from weightcast.core.errors import InputError
 from weightcast.core.nets.input_layout import InputLayout
@@ -28,21 +27,13 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study with a trained context."""
     folder = tmp_path_factory.mktemp("driven")
     chain = driven_chain(folder)
-    chain.run("train_context", "base/context.safetensors", chain.inputs_of("train_context"))
-    study = folder / "results" / "tiny"
-    shutil.move(folder / "results" / "base", study / "base")
-    write_config(study / "config.yaml", chain.plan.study.model_dump(mode="json"))
-    write_table(study / "environments.csv")
-    shutil.copytree(folder / "trajectories", folder / "data" / "tiny" / "trajectories")
-    return study
+    return study_with_context(chain, folder)
 
 
 @pytest.fixture
 def observed(results: Path, tmp_path: Path) -> Path:
     """A trajectory of an unseen environment: its first five frames with their inputs."""
-    with xr.open_dataset(results.parents[1] / "data/tiny/trajectories/between.nc", decode_times=False) as whole:
-        whole.isel(trajectory=[0], time=slice(0, 5)).load().to_netcdf(tmp_path / "observed.nc")
-    return tmp_path / "observed.nc"
+    return observe_between(results, tmp_path / "observed.nc")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +10,7 @@ import torch
 import xarray as xr
 from command_line import refused, run
 from driven_study import driven_chain
-from tiny_chain import Chain, tiny_plan
-from tiny_study import write_config, write_table
+from tiny_chain import Chain, observe_between, study_with_context, tiny_plan
 
 from weightcast.core.errors import InputError
 from weightcast.environments.commands.untrained import untrained_predictor
@@ -36,22 +34,15 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
             config[section] |= keys
 
     chain = Chain(tiny_plan(folder, change), folder)
-    chain.run("train_context", "base/context.safetensors", chain.inputs_of("train_context"))
-    study = folder / "results" / "tiny"
-    shutil.move(folder / "results" / "base", study / "base")
-    write_config(study / "config.yaml", chain.plan.study.model_dump(mode="json"))
-    write_table(study / "environments.csv")
-    shutil.copytree(folder / "trajectories", folder / "data" / "tiny" / "trajectories")
-    return study
+    return study_with_context(chain, folder)
 
 
 @pytest.fixture
 def observed(results: Path, tmp_path: Path) -> Path:
     """A trajectory of an unseen environment: its first five frames; and its first two and its first alone."""
-    with xr.open_dataset(results.parents[1] / "data/tiny/trajectories/between.nc", decode_times=False) as whole:
-        for count, name in ((5, "observed"), (2, "two"), (1, "one")):
-            whole.isel(trajectory=[0], time=slice(0, count)).load().to_netcdf(tmp_path / f"{name}.nc")
-    return tmp_path / "observed.nc"
+    for count, name in ((2, "two"), (1, "one")):
+        observe_between(results, tmp_path / f"{name}.nc", count)
+    return observe_between(results, tmp_path / "observed.nc")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,8 @@ import numpy as np
 import pytest
 import xarray as xr
 from command_line import refused, run
-from tiny_chain import Chain, tiny_plan
-from tiny_study import ROWS, write_config, write_table
+from tiny_chain import Chain, observe_between, study_with_context, tiny_plan
+from tiny_study import ROWS
 
 from weightcast.core.environment_table import read_environments
 from weightcast.core.errors import InputError
@@ -69,21 +68,13 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study with a trained context."""
     folder = tmp_path_factory.mktemp("positive")
     chain = positive_chain(folder)
-    chain.run("train_context", "base/context.safetensors", chain.inputs_of("train_context"))
-    study = folder / "results" / "tiny"
-    shutil.move(folder / "results" / "base", study / "base")
-    write_config(study / "config.yaml", chain.plan.study.model_dump(mode="json"))
-    write_table(study / "environments.csv")
-    shutil.copytree(folder / "trajectories", folder / "data" / "tiny" / "trajectories")
-    return study
+    return study_with_context(chain, folder)
 
 
 @pytest.fixture
 def observed(results: Path, tmp_path: Path) -> Path:
     """Five frames of an unseen environment."""
-    with xr.open_dataset(results.parents[1] / "data/tiny/trajectories/between.nc", decode_times=False) as whole:
-        whole.isel(trajectory=[0], time=slice(0, 5)).load().to_netcdf(tmp_path / "observed.nc")
-    return tmp_path / "observed.nc"
+    return observe_between(results, tmp_path / "observed.nc")
 
 
 def test_forecasts_and_bands_are_in_own_units_and_never_negative(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import replace
@@ -10,7 +11,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from tiny_study import ROWS, random_trajectories, tiny_config, write_table
+import xarray as xr
+from tiny_study import ROWS, random_trajectories, tiny_config, write_config, write_table
 
 from weightcast.core.environment_table import read_environments
 from weightcast.core.run import Run
@@ -200,3 +202,21 @@ class Chain:
             tables[stage] = self.call(stage, self.inputs_of(stage)).frame
         tables["show_rollouts"] = self.call("show_rollouts", self.inputs_of("show_rollouts")).dataset
         return tables
+
+
+def study_with_context(chain: Chain, folder: Path) -> Path:
+    """The results of a chain's study as commands read them, its context trained, its trajectories beside them."""
+    chain.run("train_context", "base/context.safetensors", chain.inputs_of("train_context"))
+    study = folder / "results" / "tiny"
+    shutil.move(folder / "results" / "base", study / "base")
+    write_config(study / "config.yaml", chain.plan.study.model_dump(mode="json"))
+    write_table(study / "environments.csv")
+    shutil.copytree(folder / "trajectories", folder / "data" / "tiny" / "trajectories")
+    return study
+
+
+def observe_between(study: Path, path: Path, frames: int = 5) -> Path:
+    """The first frames of a trajectory of an unseen environment of that study, in a file."""
+    with xr.open_dataset(study.parents[1] / "data/tiny/trajectories/between.nc", decode_times=False) as whole:
+        whole.isel(trajectory=[0], time=slice(0, frames)).load().to_netcdf(path)
+    return path

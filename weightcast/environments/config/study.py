@@ -215,6 +215,18 @@ def _check_published(study: Study, source: str | Path) -> None:
             )
 
 
+def _refuse_plain_states(study: Study, source: str | Path, found_with: str, why: str) -> None:
+    """Refuse what is about plain states: equations, and predictors that others have published."""
+    there = {
+        "context.equations": study.context is not None and study.context.equations is not None,
+        "baselines.equations": study.baselines.equations is not None,
+        "explain.equations": study.explain is not None and study.explain.equations,
+        "zoo.published": study.zoo.published is not None,
+    }
+    for field in (name for name, found in there.items() if found):
+        raise InputError(f"{source}: {field}: found it with {found_with}, expected none: {why}")
+
+
 def _check_inputs(study: Study, source: str | Path) -> None:
     """Inputs have names of their own, files that hold them, and predictors that can be shown them."""
     data = study.data
@@ -238,23 +250,12 @@ def _check_inputs(study: Study, source: str | Path) -> None:
             raise InputError(
                 f"{source}: data.inputs: found {column!r}, which is a channel or of the calendar, expected another name"
             )
-    explain = study.explain is not None and study.explain.equations
-    unable = {
-        "context.equations": study.context is not None and study.context.equations is not None,
-        "baselines.equations": study.baselines.equations is not None,
-        "explain.equations": explain,
-        "zoo.published": study.zoo.published is not None,
-    }
-    for field, there in unable.items():
-        if there:
-            raise InputError(
-                f"{source}: {field}: found it with data.inputs ({', '.join(data.input_columns)}), expected none: what "
-                "it is about depends on the state alone"
-            )
+    with_inputs = f"data.inputs ({', '.join(data.input_columns)})"
+    _refuse_plain_states(study, source, with_inputs, "what it is about depends on the state alone")
     if "context" in study.zoo.bases:  # codes of its experts' environments are inferred from states alone
         raise InputError(
-            f"{source}: zoo.bases: found context with data.inputs ({', '.join(data.input_columns)}), expected erm or "
-            "conditioned: experts over codes are not shown inputs yet"
+            f"{source}: zoo.bases: found context with {with_inputs}, expected erm or conditioned: experts over codes are "
+            "not shown inputs yet"
         )
 
 
@@ -267,18 +268,9 @@ def _check_transforms(study: Study, source: str | Path) -> None:
             raise InputError(f"{source}: data.transforms: found the input {name!r}, expected channels alone ({known})")
         if name not in data.channels:
             raise InputError(f"{source}: data.transforms: found {name!r}, expected some of data.channels ({known})")
-    unable = {
-        "context.equations": study.context is not None and study.context.equations is not None,
-        "baselines.equations": study.baselines.equations is not None,
-        "explain.equations": study.explain is not None and study.explain.equations,
-        "zoo.published": study.zoo.published is not None,
-    }
-    for field, there in unable.items():
-        if there and data.transforms:
-            raise InputError(
-                f"{source}: {field}: found it with data.transforms ({', '.join(data.transforms)}), expected none: what "
-                "it is about are channels in their own units"
-            )
+    if data.transforms:
+        transformed = f"data.transforms ({', '.join(data.transforms)})"
+        _refuse_plain_states(study, source, transformed, "what it is about are channels in their own units")
 
 
 def _check_history(study: Study, source: str | Path) -> None:
@@ -286,21 +278,13 @@ def _check_history(study: Study, source: str | Path) -> None:
     data = study.data
     if data.history == 1:
         return
-    told = f"found it with data.history {data.history}, expected"
     if getattr(study.predictor, "integrator", "map") == "rk4":
         raise InputError(
             f"{source}: predictor.integrator: found 'rk4' with data.history {data.history}, expected 'map': a rate of "
             "change is one of a single frame"
         )
-    unable = {
-        "context.equations": study.context is not None and study.context.equations is not None,
-        "baselines.equations": study.baselines.equations is not None,
-        "explain.equations": study.explain is not None and study.explain.equations,
-        "zoo.published": study.zoo.published is not None,
-    }
-    for field, there in unable.items():
-        if there:
-            raise InputError(f"{source}: {field}: {told} none: what it is about depends on one frame alone")
+    remembered = f"data.history {data.history}"
+    _refuse_plain_states(study, source, remembered, "what it is about depends on one frame alone")
     least, baselines = data.history + 1, study.baselines
     shown = {
         **{f"evaluation.observed.{place}": case.frames for place, case in enumerate(study.evaluation.observed)},
