@@ -254,8 +254,8 @@ def _check_inputs(study: Study, source: str | Path) -> None:
     _refuse_plain_states(study, source, with_inputs, "what it is about depends on the state alone")
     if "context" in study.zoo.bases:  # codes of its experts' environments are inferred from states alone
         raise InputError(
-            f"{source}: zoo.bases: found context with {with_inputs}, expected erm or conditioned: experts over codes are "
-            "not shown inputs yet"
+            f"{source}: zoo.bases: found context with {with_inputs}, expected erm or conditioned: experts over codes "
+            "are not shown inputs yet"
         )
 
 
