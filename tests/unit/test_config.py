@@ -27,6 +27,7 @@ CONFIGS = [
     *sorted((ROOT / "config").glob("*.yaml")),
     *sorted((ROOT / "config").glob("adaptation/*.yaml")),
     *sorted((ROOT / "config").glob("paper/*.yaml")),
+    *sorted((ROOT / "config").glob("places/*.yaml")),
 ]
 SCHEMA = ROOT / "config" / "schema.json"
 

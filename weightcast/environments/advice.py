@@ -150,7 +150,7 @@ def _what_to_use(errors: pd.DataFrame, case: ObservedCase) -> list[Answer]:
     alike = [name for name in candidates if name == best or _alike(_compared(errors, name, best))]
     chosen = min(alike, key=lambda name: (_effort(name), medians[name]))
     rival = _best(errors, [name for name in candidates if name != chosen and _effort(name) < _effort(chosen)])
-    told = ", ".join(_shown(name, medians[name]) for name in _landmarks(candidates, chosen))
+    told = ", ".join(_shown(name, medians[name]) for name in _landmarks(candidates, (chosen, best)))
     words = f"Use {_shown(chosen, medians[chosen])}"
     if chosen != best:
         words += f": it cannot be told from the best, {_shown(best, medians[best])}"
@@ -165,9 +165,9 @@ def _what_to_use(errors: pd.DataFrame, case: ObservedCase) -> list[Answer]:
     return [_answer("use", words, chosen, rival, compared)]
 
 
-def _landmarks(candidates: Sequence[str], chosen: str) -> list[str]:
-    """What everybody knows, for comparison."""
-    return [name for name in ("persistence", TREES, "erm", CONTEXT) if name in candidates and name != chosen]
+def _landmarks(candidates: Sequence[str], told: Sequence[str]) -> list[str]:
+    """What everybody knows, for comparison, where it has not been told yet."""
+    return [name for name in ("persistence", TREES, "erm", CONTEXT) if name in candidates and name not in told]
 
 
 def _shown(name: str, median: float) -> str:
