@@ -114,7 +114,7 @@ INIT = (
 
 def test_init_says_and_writes_what_it_chose(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown, _ = run(capsys, *INIT, "-o", "my.yaml")
-    (line,) = [line for line in shown.splitlines() if line.startswith("predictors see")]
+    (line,) = [line for line in shown.splitlines() if line.startswith("predictors see cases")]
     assert line.startswith("predictors see cases through log (never negative, skewness ")
     assert "as it is" in line and "through sqrt" in line and line.endswith("(--transform)")
     assert load_study("my.yaml").data.transforms == {"cases": "log"}
