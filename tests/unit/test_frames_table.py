@@ -17,7 +17,7 @@ from weightcast.core.config.predictor import PredictorSettings
 from weightcast.core.nets.build import build_predictor, describe_architecture
 from weightcast.core.nets.input_layout import InputLayout
 from weightcast.environments.commands.frames_table import TableReading, is_frames_table, labels_of
-from weightcast.environments.commands.known_inputs import KnownInputs, inputs_beside
+from weightcast.environments.commands.known_inputs import KnownInputs, inputs_ahead, inputs_beside
 from weightcast.environments.commands.observed_frames import ObservedFrames, read_observed_frames
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.model import save_models
@@ -146,6 +146,17 @@ def test_inputs_go_on_behind_the_last_frame(tmp_path: Path) -> None:
     turns = np.arctan2(known.columns["hour_sin"], known.columns["hour_cos"]).ravel() / (2 * np.pi) % 1
     np.testing.assert_allclose(turns, (18 + np.arange(9)) % 24 / 24, atol=1e-6)
     assert inputs_beside(tmp_path / "new.csv", LAYOUT, (1, 6, 1, 1)).shape == (1, 6, 3, 1, 1)
+
+
+def test_the_calendar_goes_on_behind_a_table_by_itself(tmp_path: Path) -> None:
+    file = write(tmp_path / "new.csv", "datetime,u\n2021-03-01 22:00,1\n2021-03-01 23:00,2\n2021-03-02 00:00,3\n")
+    layout = InputLayout(("hour_sin", "hour_cos"), calendar=(0, 1))
+    known = KnownInputs.read(file, layout, ahead=4)
+    found = inputs_ahead([known], [2], layout, 4, (1, 1))
+    turns = np.arctan2(found[0, :, 0, 0, 0], found[0, :, 1, 0, 0]) / (2 * np.pi) % 1
+    np.testing.assert_allclose(turns, np.arange(4) / 24, atol=1e-6)
+    with refused_by("new.csv", "hour_sin", "1 frames"):
+        inputs_ahead([KnownInputs.read(file, layout)], [2], layout, 4, (1, 1))
 
 
 def test_a_frame_is_found_by_its_date_whatever_times_count_from(tmp_path: Path) -> None:

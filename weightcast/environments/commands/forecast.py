@@ -313,13 +313,13 @@ def inputs_of(
         return None
     if arguments.smooth:
         raise InputError("--smooth: found it with predictors that are shown inputs, expected none")
-    file = KnownInputs.read(arguments.initial, layout, table)
+    file = KnownInputs.read(arguments.initial, layout, table, steps)
     start = None if initial.time is None else float(initial.time[-1])
     units = initial.attributes.get("time", {}).get("units")
     begin = file.frame_at(start, units)  # a table may go on behind the last frame
     sources, begins = [file], [arguments.frame % max(1, file.frames) if begin is None else begin]
     if arguments.inputs is not None:
-        ahead = KnownInputs.read(arguments.inputs, layout, table)
+        ahead = KnownInputs.read(arguments.inputs, layout, table, steps)
         begin = ahead.frame_at(start, units)
         if begin is None and ahead.time is not None and start is not None:
             raise InputError(

@@ -15,14 +15,12 @@ from numpy.typing import NDArray
 from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
 from weightcast.environments.config.data import DataSettings
-from weightcast.records.calendar_columns import calendar_columns
-from weightcast.records.calendar_inputs import calendar_values
 from weightcast.records.cells import Cells, listed
 from weightcast.records.files import NETCDF, SPREADSHEETS, SUFFIXES, suffix_of
 from weightcast.records.read import read_cells
 from weightcast.records.record import Records, arrange
 from weightcast.records.rows import Rows, find_column, row_times, rows_of, split_unit, time_columns
-from weightcast.records.settings import DATED_INPUTS, RecordSettings
+from weightcast.records.settings import RecordSettings
 from weightcast.records.step_calendar import UNITS, StepCalendar
 
 WRITTEN = (".csv",)
@@ -92,8 +90,7 @@ def read_frames_table(
 
     Args:
         file: with a header, a column of times, and one place.
-        names: of channels or inputs; those that the table does not have are left out. What the calendar says follows
-            from dates.
+        names: of channels or inputs; those that the table does not have are left out.
         reading: of the study.
         needed: of the names, those that must be there.
 
@@ -122,17 +119,9 @@ def read_frames_table(
             f"{file}, column {settings.environment}: found {len(rows.names)} places, {listed(rows.names)}, expected one"
         )
     records = _records(rows, settings, there or ["times"])
-    steps = np.arange(records.steps)
-    further: dict[str, tuple[str, NDArray[np.float64]]] = {}
-    if records.calendar.kind != "numbers":
-        for calendar in DATED_INPUTS:
-            own = [name for name in calendar_columns([calendar]) if name in names and name not in there]
-            if own:
-                values = calendar_values(records.calendar, [calendar], steps, str(file))
-                further |= {name: ("time", values[:, place]) for place, name in enumerate(own)}
     variables = {name: ("time", records.values[0, :, place]) for place, name in enumerate(there)}
-    times, unit = _times(records.calendar, steps)
-    dataset = xr.Dataset(variables | further, {"time": ("time", times, {"units": unit} if unit else {})})
+    times, unit = _times(records.calendar, np.arange(records.steps))
+    dataset = xr.Dataset(variables, {"time": ("time", times, {"units": unit} if unit else {})})
     for name, unit in records.units.items():
         dataset[name].attrs["units"] = unit
     return dataset

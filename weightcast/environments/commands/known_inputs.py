@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from weightcast.core.errors import InputError
 from weightcast.core.nets.input_layout import InputLayout
-from weightcast.environments.commands.frames_table import TableReading, is_frames_table, read_frames_table
+from weightcast.environments.commands.frames_table import MONTHS, TableReading, is_frames_table, read_frames_table
 from weightcast.records.calendar_columns import calendar_columns
 from weightcast.records.calendar_inputs import angles_of
 from weightcast.records.cells import listed
-from weightcast.records.settings import DATED_INPUTS
+from weightcast.records.settings import DATED_INPUTS, CalendarInput
 from weightcast.trajectories.netcdf import DIMENSIONS, check_whole, unreadable, with_own_names
 
 TIME_TOLERANCE = 1e-3
@@ -45,15 +45,18 @@ class KnownInputs:
     units: object = None
 
     @classmethod
-    def read(cls, file: Path, layout: InputLayout, table: TableReading | None = None) -> KnownInputs:
+    def read(cls, file: Path, layout: InputLayout, table: TableReading | None = None, ahead: int = 0) -> KnownInputs:
         """Those of a NetCDF file, or a table, that a predictor is shown. What the calendar says follows from its times,
-        where these are dates ("hours since 2020-01-01") and the file has no such variable.
+        where these are dates ("hours since 2020-01-01") and the file has no such variable; also of so many steps ahead
+        of the last time, where they are even.
 
         Raises:
             InputError: the file cannot be read, or a variable has other dimensions.
         """
         if is_frames_table(file):
-            return cls._of_dataset(file, read_frames_table(file, layout.columns, table or TableReading()), layout)
+            return cls._of_dataset(
+                file, read_frames_table(file, layout.columns, table or TableReading()), layout, ahead
+            )
         if not file.is_file():
             raise InputError(f"{file}: found no such file, expected inputs (NetCDF, or a table)")
         if file.suffix == ".npy":
@@ -63,19 +66,19 @@ class KnownInputs:
             with xr.open_dataset(
                 file, engine="netcdf4", decode_times=False, decode_timedelta=False, cache=False
             ) as opened:
-                return cls._of_dataset(file, with_own_names(opened), layout)
+                return cls._of_dataset(file, with_own_names(opened), layout, ahead)
         except InputError:
             raise
         except (OSError, RuntimeError, ValueError, IndexError) as error:
             raise unreadable(file, error) from None
 
     @classmethod
-    def _of_dataset(cls, file: Path, dataset: xr.Dataset, layout: InputLayout) -> KnownInputs:
+    def _of_dataset(cls, file: Path, dataset: xr.Dataset, layout: InputLayout, ahead: int) -> KnownInputs:
         columns = {name: _column(file, dataset, name) for name in layout.columns if name in dataset.data_vars}
         time = dataset["time"].to_numpy().astype(np.float64).ravel() if "time" in dataset.coords else None
         frames = dataset.sizes.get("time", 1)
         timeless = frozenset(name for name in columns if frames > 1 and "time" not in dataset[name].dims)
-        columns |= _of_calendar(dataset, [name for name in layout.columns if name not in columns])
+        columns |= _of_calendar(dataset, [name for name in layout.columns if name not in columns], ahead)
         units = dataset["time"].attrs.get("units") if "time" in dataset.coords else None
         return cls(file, columns, time, frames, timeless, units)
 
@@ -215,17 +218,25 @@ def _dates(time: NDArray[np.float64], units: object) -> NDArray[np.float64] | No
     return dates.astype("datetime64[ns]").astype(np.int64) / 1e9 if dates.dtype.kind == "M" else None
 
 
-def _of_calendar(dataset: xr.Dataset, wanted: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-    """What the calendar says at the file's times, as far as these are dates."""
-    if not wanted or "since" not in str(dataset["time"].attrs.get("units", "") if "time" in dataset.coords else ""):
+def _of_calendar(dataset: xr.Dataset, wanted: Sequence[str], ahead: int) -> dict[str, NDArray[np.float32]]:
+    """What the calendar says at the file's times, and so many even steps ahead, as far as these are dates."""
+    if not wanted or "time" not in dataset.coords:
         return {}
-    dates = xr.decode_cf(dataset[["time"]], decode_timedelta=False)["time"].to_numpy().ravel()
-    if dates.dtype.kind != "M":
-        return {}
-    found = {}
-    for name in DATED_INPUTS:
-        values = angles_of(dates.astype("datetime64[ns]").astype(np.int64), name)
-        for column, numbers in zip(calendar_columns([name]), values.T, strict=True):
-            if column in wanted:
-                found[column] = numbers.astype(np.float32)[None, :, None, None]
-    return found
+    units = str(dataset["time"].attrs.get("units", ""))
+    time = np.atleast_1d(dataset["time"].to_numpy().astype(np.float64))
+    steps = np.diff(time)
+    if len(steps) and np.allclose(steps, steps[0], rtol=TIME_TOLERANCE, atol=0.0):
+        time = np.concatenate([time, time[-1] + steps[0] * np.arange(1, ahead + 1)])
+    found: dict[CalendarInput, NDArray[np.float64]] = {}
+    if units == MONTHS:  # which have nothing but a season
+        angle = 2 * np.pi * (np.rint(time) % 12) / 12
+        found = {"season": np.stack([np.sin(angle), np.cos(angle)], axis=-1)}
+    elif (seconds := _dates(time, units)) is not None:
+        nanoseconds = np.rint(seconds * 1e3).astype(np.int64) * 1_000_000
+        found = {name: angles_of(nanoseconds, name) for name in DATED_INPUTS}
+    return {
+        column: numbers.astype(np.float32)[None, :, None, None]
+        for name, values in found.items()
+        for column, numbers in zip(calendar_columns([name]), values.T, strict=True)
+        if column in wanted
+    }
