@@ -40,6 +40,7 @@ WIDER = (*SHARES[1:], 1.5, 2.0)
 """The same of all errors, where those of the median environment leave intervals plainly short: in records some places
 are far noisier than that, and in few windows it may have met no error at all."""
 PLAINLY_SHORT = 0.85
+"""Coverage of 90 % intervals below which more than the median environment's error is taken."""
 
 
 def calibrate(

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from weightcast.environments.baselines.autoregression import Autoregression, Moments, Scale, pooled
+from weightcast.environments.baselines.next_frame import LEAST_SPREAD, Records, error
 from weightcast.records.windows import Parts, spread
 
 HISTORIES = (1, 2, 4, 8)
@@ -24,7 +26,6 @@ MOST_STEPS = 50_000
 MOST_STARTS = 200
 """Forecasts of a place that are compared."""
 FEWEST_STARTS = 3
-LEAST_SPREAD = 1e-12
 
 Floats = NDArray[np.float64]
 
@@ -102,43 +103,19 @@ def choose_history(
         if train and judge:
             errors = {}
             for history in histories:
-                regression = _Regression.of(*_rows(values, known, train, history))
+                rows = _records(values, known, train, history, 1, max(1, MOST_STEPS // len(train)))
+                scale = Scale.of(rows)
+                step = Autoregression(scale, pooled(Moments.of(rows, scale), PENALTY))
                 own = [
-                    _error(values[place], known[place], starts, history, horizon, regression)
+                    error(step, _records(values, known, {place: starts}, history, horizon, MOST_STARTS))
                     for place, starts in judge.items()
                 ]
-                errors[history] = float(np.exp(np.mean(np.log(np.maximum(own, LEAST_SPREAD)))))
+                errors[history] = float(np.exp(np.mean(np.log(own))))
             least = min(errors.values())
-            chosen = next((one for one, error in errors.items() if error <= (1 + AS_GOOD) * least), 1)
+            chosen = next((one for one, found in errors.items() if found <= (1 + AS_GOOD) * least), 1)
             return HistoryChoice(chosen if np.isfinite(least) else 1, errors, horizon)
         histories.pop()
     return HistoryChoice(1, {}, horizon)
-
-
-@dataclass(frozen=True, eq=False)
-class _Regression:
-    """A ridge regression of increments [row, channel] on what steps are told [row, number]."""
-
-    mean: Floats
-    deviation: Floats
-    coefficients: Floats
-
-    @classmethod
-    def of(cls, told: Floats, made: Floats) -> _Regression:
-        mean, deviation = told.mean(0), np.maximum(told.std(0), LEAST_SPREAD)
-        design = cls._design((told - mean) / deviation)
-        ridge = PENALTY * len(design) * np.eye(design.shape[1])
-        ridge[0, 0] = 0.0
-        solved = np.linalg.lstsq(design.T @ design + ridge, design.T @ made, rcond=1e-12)[0]
-        return cls(mean, deviation, np.asarray(solved))
-
-    def __call__(self, told: Floats) -> Floats:
-        made: Floats = self._design((told - self.mean) / self.deviation) @ self.coefficients
-        return made
-
-    @staticmethod
-    def _design(scaled: Floats) -> Floats:
-        return np.concatenate([np.ones((len(scaled), 1)), scaled], axis=1)
 
 
 def _standardised(values: Floats, part: tuple[int, int]) -> Floats:
@@ -165,37 +142,14 @@ def _starts(values: Floats, known: Floats, part: tuple[int, int], longest: int, 
     return np.flatnonzero(runs) + begin + longest - 1
 
 
-def _states(values: Floats, starts: NDArray[np.int64], history: int) -> Floats:
-    """Frames up to each start, the newest first [start, history * channel]."""
-    return values[starts[:, None] - np.arange(history)].reshape(len(starts), -1)
-
-
-def _rows(
-    values: Floats, known: Floats, starts: Mapping[int, NDArray[np.int64]], history: int
-) -> tuple[Floats, Floats]:
-    """What steps are told and what they make of the newest frame, of all places."""
-    told, made, most = [], [], max(1, MOST_STEPS // len(starts))
+def _records(
+    values: Floats, known: Floats, starts: Mapping[int, NDArray[np.int64]], history: int, steps: int, most: int
+) -> Records:
+    """Windows of so many steps from starts of some places, at most so many of each, as those of one environment."""
+    states, inputs = [], []
     for place, own in starts.items():
         chosen = own[spread(len(own), min(len(own), most))]
-        told.append(np.concatenate([_states(values[place], chosen, history), known[place, chosen]], axis=1))
-        made.append(values[place, chosen + 1] - values[place, chosen])
-    return np.concatenate(told), np.concatenate(made)
-
-
-def _error(
-    values: Floats, known: Floats, starts: NDArray[np.int64], history: int, horizon: int, regression: _Regression
-) -> float:
-    """Root mean square error of a place's forecasts over the horizon, each channel in units of its standard deviation
-    there; infinite where a forecast diverges."""
-    starts = starts[spread(len(starts), min(len(starts), MOST_STARTS))]
-    state, channels = _states(values, starts, history), values.shape[1]
-    squares = np.zeros((len(starts), channels))
-    truth = values[starts[:, None] + np.arange(1, horizon + 1)]  # [start, step, channel]
-    with np.errstate(over="ignore", invalid="ignore"):
-        for step in range(horizon):
-            frame = state[:, :channels] + regression(np.concatenate([state, known[starts + step]], axis=1))
-            state = np.concatenate([frame, state], axis=1)[:, : state.shape[1]]
-            squares = squares + (frame - truth[:, step]) ** 2
-        size = np.maximum(truth.std(axis=(0, 1)), LEAST_SPREAD)
-        error = float(np.sqrt((squares / horizon / size**2).mean()))
-    return error if np.isfinite(error) else np.inf
+        frames = chosen[:, None] + np.arange(steps + 1)
+        states.append(np.concatenate([values[place, frames - age] for age in range(history)], axis=-1))
+        inputs.append(known[place, frames])
+    return Records(np.concatenate(states)[None], np.concatenate(inputs)[None], history=history)

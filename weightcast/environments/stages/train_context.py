@@ -254,9 +254,10 @@ class _Training:
         if len(doubts) == 1:
             self.doubt = doubts[0]
             return self.doubt
-        for self.doubt in doubts:
-            scores[self.doubt] = mean_logarithm(self.errors(trained, rows))
-            print(f"residuals times {self.doubt:g}: mean log error {scores[self.doubt]:.4g}", flush=True)
+        for doubt in doubts:
+            self.doubt = doubt
+            scores[doubt] = mean_logarithm(self.errors(trained, rows))
+            print(f"residuals times {doubt:g}: mean log error {scores[doubt]:.4g}", flush=True)
         least = min(scores.values())
         self.doubt = next(doubt for doubt, score in scores.items() if score <= least + DOUBTED)
         return self.doubt
