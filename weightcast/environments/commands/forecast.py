@@ -98,6 +98,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         required=True,
         type=Path,
+        metavar="FILE",
         help="NetCDF to write; or, of states without a grid, .csv: mean and quantiles, a row a time",
     )
 
