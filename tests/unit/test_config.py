@@ -43,11 +43,20 @@ def changed(key: str, value: Any) -> dict[str, Any]:
     return config
 
 
+@pytest.fixture(scope="module")
+def validator() -> jsonschema.protocols.Validator:
+    """Of the schema, which is checked once."""
+    schema = json_schema()
+    kind = jsonschema.validators.validator_for(schema)
+    kind.check_schema(schema)
+    return kind(schema)
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
-def test_every_config_in_the_repository_is_valid(path: Path) -> None:
+def test_every_config_in_the_repository_is_valid(path: Path, validator: jsonschema.protocols.Validator) -> None:
     study = load_any_study(path)
     assert isinstance(study, TimeStudy | FamilyStudy) or study.trained_horizon in study.evaluation.horizons
-    jsonschema.validate(yaml.safe_load(path.read_text(encoding="utf-8")), json_schema())
+    validator.validate(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
 def test_schema_in_the_repository_is_that_of_the_types() -> None:

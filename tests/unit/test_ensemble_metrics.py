@@ -10,6 +10,7 @@ import torch
 from weightcast.environments.ensemble_metrics import LIMIT, ensemble_metrics
 from weightcast.environments.ensemble_quantiles import tails, weighted_quantiles
 from weightcast.environments.forecast_metrics import forecast_metrics
+from weightcast.environments.transform import Transform
 
 
 def numbers(seed):
@@ -218,3 +219,13 @@ def test_a_perfect_forecast(truth):
     found = scored(truth[None], torch.ones(1), truth)
     assert found["crps", 3] == found["rmse_mean", 3] == 0.0 and found["coverage_50", 3] == 1.0
     assert found["spread_skill", 3] == 1.0
+
+
+@pytest.mark.parametrize("transform", [None, Transform("log", 1e-3)])
+def test_intervals_alone_are_those_of_all_scores(truth, ensemble, transform):
+    (members, weights), noise = ensemble, torch.tensor([0.3, 0.4])
+    told = (members.abs(), weights, truth.abs(), (1, 3), noise, (transform, None))
+    whole, alone = (
+        {(name, h): value for name, h, value in ensemble_metrics(*told, intervals_alone=so)} for so in (False, True)
+    )
+    assert alone == {key: value for key, value in whole.items() if key[0].startswith("coverage")} and len(alone) == 4

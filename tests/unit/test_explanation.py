@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from blank_figures import leave_blank
 from refusals import refused
 from scipy.linalg import expm
 from synthetic_study import build_report, environment_table, write_study
@@ -20,7 +21,6 @@ from torch import nn
 
 from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.nets.build import build_predictor
-from weightcast.core.plots.export import RenderedFigure
 from weightcast.core.report.number_formats import MISSING
 from weightcast.core.run import Run
 from weightcast.core.tables import EXPLANATION_COLUMNS, read_explanation, write_table
@@ -33,7 +33,7 @@ from weightcast.environments.explain.predictor_equations import TrainingStates, 
 from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.plots.coefficients import ROW, plot_coefficients
 from weightcast.environments.predictor import StackedPredictor
-from weightcast.environments.report import figures
+from weightcast.environments.report import figures, unknown
 from weightcast.environments.report.explanation import FAITHFUL, explain
 from weightcast.environments.report.inputs import ResultFiles, read_results
 from weightcast.environments.report.page import render_page
@@ -270,7 +270,7 @@ def test_medians_are_over_seeds_with_their_spread():
 @pytest.fixture(autouse=True)
 def other_figures_are_quick(monkeypatch):
     """Figures that other tests look at are not rendered."""
-    monkeypatch.setattr(figures, "render", lambda _: RenderedFigure(b"<svg/>", "svg", 1, 1))
+    leave_blank(monkeypatch, figures, unknown)
 
 
 @pytest.fixture(scope="module")

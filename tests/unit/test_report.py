@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
+from blank_figures import leave_blank
 from refusals import refused
 from synthetic_study import (
     TRAINED_HORIZON,
@@ -29,8 +28,8 @@ from weightcast.core.report.number_formats import number, p_value, seconds
 from weightcast.environments.plots.codes import explained_parameters, plot_codes, plot_traversal
 from weightcast.environments.plots.unknown import plot_unknown
 from weightcast.environments.report.inputs import ResultFiles
+from weightcast.runner import run_job
 
-ROOT = Path(__file__).parents[2]
 SECTIONS = (
     "verdict",
     "reading",
@@ -94,6 +93,12 @@ def built_of_little(study, tmp_path_factory):
 
 
 @pytest.fixture
+def blank(monkeypatch):
+    """Figures are not drawn: words are what the test reads."""
+    leave_blank(monkeypatch)
+
+
+@pytest.fixture
 def copied(study, tmp_path):
     """The study again, to be damaged; without the rollouts, whose figures take longest."""
     shutil.copytree(study[0], tmp_path / "results")
@@ -154,8 +159,11 @@ def test_figures_are_files_too(built):
     assert len([name for name in names if name.startswith("rollout_")]) == 3
 
 
-def test_same_results_give_the_same_page(study, built, tmp_path):
-    assert build(tmp_path, *study) == built[0]
+def test_same_results_give_the_same_page(study, built_of_little, tmp_path):
+    """Figures among it, to the byte; those of rollouts, which take longest, are made of the same parts."""
+    results = tmp_path / "results"
+    shutil.copytree(built_of_little[1].parent / "results", results)
+    assert build(tmp_path, results, study[1]) == built_of_little[0]
 
 
 def test_page_says_which_weights_are_new(built):
@@ -169,7 +177,7 @@ def test_page_says_which_weights_are_new(built):
     assert page.count('<span class="mark">memorised</span>') == 2  # the nearest expert itself is one
 
 
-def test_no_arm_no_word_of_it(copied, tmp_path):
+def test_no_arm_no_word_of_it(blank, copied, tmp_path):
     results, table = copied
     config = results / "config.yaml"
     config.write_text(config.read_text().replace("{end-to-end: {}, paper: {}}", "{}").replace("context:", "other:"))
@@ -186,7 +194,7 @@ def test_names_are_escaped(built_of_little):
 # --- an environment that nobody can name ---
 
 
-def test_the_page_begins_with_what_to_use(copied, tmp_path):
+def test_the_page_begins_with_what_to_use(blank, copied, tmp_path):
     results, table = copied
     answers = [("use", "Use <b>trees</b> (0.1)."), ("environment", "The environment matters.")]
     rows = [f"{question},{answer},trees,erm,0.5,0.4,0.6,0.01,9" for question, answer in answers]
@@ -243,7 +251,7 @@ def test_states_are_drawn_as_lines_and_masked_components_as_nothing():
     render(plot_codes(observed(environment_table(), numbers=1), environment_table()[["id", "role"]], []))
 
 
-def test_a_study_without_cases_has_no_such_section(copied, tmp_path):
+def test_a_study_without_cases_has_no_such_section(blank, copied, tmp_path):
     results, table = copied
     for name in ("observed.nc", "observed_summary.csv"):
         (results / "report" / name).unlink()
@@ -269,7 +277,7 @@ def test_a_figure_of_the_other_format_is_replaced(built_of_little):
     assert not (figures / "summary.png").exists()
 
 
-def test_refuses_broken_inputs_and_writes_nothing(copied, tmp_path):
+def test_refuses_broken_inputs_and_writes_nothing(blank, copied, tmp_path):
     results, table = copied
     (results / "report" / "rollouts.nc").write_bytes(b"no NetCDF")
     with refused("rollouts.nc"):
@@ -289,39 +297,34 @@ def test_refuses_broken_inputs_and_writes_nothing(copied, tmp_path):
     assert not (tmp_path / "figures").exists()
 
 
-def test_stages_run_and_end_in_one_line_on_bad_input(copied, tmp_path):
-    def run(stage: str, settings: dict[str, object], **files: dict[str, object]) -> subprocess.CompletedProcess[str]:
-        job = json.dumps({"stage": stage, "settings": settings, **files}, default=str)
-        command = [sys.executable, "scripts/run_stage.py", job]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+def test_stages_read_and_write_files_and_refuse_what_is_missing(blank, copied, tmp_path):
+    def run(stage: str, settings: dict[str, object], **files: dict[str, object]) -> None:
+        run_job(json.dumps({"stage": stage, "settings": settings, **files}, default=str))
 
     results, table = copied
     method_costs().to_csv(tmp_path / "method_costs.csv", index=False)
     settings = {"trained_horizon": TRAINED_HORIZON, "bootstrap": 200, "adaptation_scores": False}
-    done = run(
+    run(
         "summarise",
         settings,
         inputs={"evaluations": [results / "metrics.csv"], "costs": tmp_path / "method_costs.csv"},
         outputs={"metrics": tmp_path / "metrics.csv", "summary": tmp_path / "summary.csv"},
     )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.startswith("job: {") and done.stderr.count("\n") == 1
     assert (tmp_path / "summary.csv").read_bytes() == (results / "summary.csv").read_bytes()
 
     inputs = {name: path for name, path in vars(ResultFiles.within(results, table)).items() if path}
     inputs["observed_forecasts"] = inputs.pop("observed")
     outputs = {"page": tmp_path / "report.html", "figures": tmp_path / "figures"}
-    assert run("write_report", {}, inputs=inputs, outputs=outputs).returncode == 0
-    failed = run("write_report", {}, inputs=inputs | {"metrics": tmp_path / "nowhere.csv"}, outputs=outputs)
-    assert failed.returncode == 1
-    said = failed.stderr.splitlines()
-    assert len(said) == 2 and said[1].startswith("weightcast: error: ")
+    run("write_report", {}, inputs=inputs, outputs=outputs)
+    assert "<h1>synthetic</h1>" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    with refused("nowhere.csv"):
+        run("write_report", {}, inputs=inputs | {"metrics": tmp_path / "nowhere.csv"}, outputs=outputs)
 
 
 # --- environments without parameters ---
 
 
-def test_a_study_without_parameters_and_generator_has_a_report(tmp_path):
+def test_a_study_without_parameters_and_generator_has_a_report(blank, tmp_path):
     told = ("film", "film-matched", "hypernetwork", "conditioned", "nearest", "polynomial", "gaussian", "generator")
     results, table = write_study(
         tmp_path, {name: error for name, error in TYPICAL_ERRORS.items() if not any(word in name for word in told)}

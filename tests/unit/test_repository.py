@@ -29,41 +29,36 @@ UNPICKLING = re.compile(r"\b(pickle|torch|joblib)\.load\(|\ballow_pickle\s*=\s*T
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 RECORD_IMPORTS = """
-import builtins, importlib, inspect, json, os, sys
-import jinja2, matplotlib.pyplot, ot, pandas, pydantic, safetensors.torch, scipy.stats, sklearn.decomposition, torch
-import torchcde, torchdiffeq, torchmetrics.functional.image, xarray
-inspect.getmodule(inspect.currentframe())  # by which pydantic finds docstrings; it looks at every module once
-# What costs the time is done once, before the forks; nothing of the package is imported.
+import builtins, importlib, json, sys
 
 folder, package, untraced, *modules = sys.argv[1:]
-for module in modules:
-    child = os.fork()
-    if child == 0:
-        imported, plain = {}, builtins.__import__
+imported, plain = {}, builtins.__import__
 
-        def noting(name, globals=None, locals=None, fromlist=(), level=0):
-            found = plain(name, globals, locals, fromlist, level)
-            names = [name, *(f"{name}.{part}" for part in fromlist or ())]
-            imported.setdefault((globals or {}).get("__name__"), []).extend(names)
-            return found
 
-        builtins.__import__ = noting
-        stage = getattr(importlib.import_module(module), module.rpartition(".")[2])
-        builtins.__import__ = plain
-        # Followed from module to module as they were imported, but not through those that are left out on purpose.
-        found, waiting = {}, [module]
-        while waiting:
-            name = waiting.pop()
-            file = getattr(sys.modules.get(name), "__file__", None) or ""
-            if file.startswith(package) and name not in found:
-                found[name] = file
-                parents = name.split(".")
-                waiting += [".".join(parents[:depth]) for depth in range(1, len(parents))]
-                waiting += imported.get(name, []) if file not in untraced.split(":") else []
-        with open(f"{folder}/{stage.name}.json", "w") as record:
-            json.dump([file for file in found.values() if file not in untraced.split(":")], record)
-        os._exit(0)
-    os.waitpid(child, 0)
+def noting(name, globals=None, locals=None, fromlist=(), level=0):
+    found = plain(name, globals, locals, fromlist, level)
+    names = [name, *(f"{name}.{part}" for part in fromlist or ())]
+    imported.setdefault((globals or {}).get("__name__"), []).extend(names)
+    return found
+
+
+# What a module imports is noted as it is imported for the first time, whichever stage that is for.
+builtins.__import__ = noting
+stages = {module: getattr(importlib.import_module(module), module.rpartition(".")[2]) for module in modules}
+builtins.__import__ = plain
+for module, stage in stages.items():
+    # Followed from module to module as they were imported, but not through those that are left out on purpose.
+    found, waiting = {}, [module]
+    while waiting:
+        name = waiting.pop()
+        file = getattr(sys.modules.get(name), "__file__", None) or ""
+        if file.startswith(package) and name not in found:
+            found[name] = file
+            parents = name.split(".")
+            waiting += [".".join(parents[:depth]) for depth in range(1, len(parents))]
+            waiting += imported.get(name, []) if file not in untraced.split(":") else []
+    with open(f"{folder}/{stage.name}.json", "w") as record:
+        json.dump([file for file in found.values() if file not in untraced.split(":")], record)
 """
 
 

@@ -205,18 +205,21 @@ def _nearest(tried: Sequence[tuple[Tensor, float]]) -> tuple[Tensor, float]:
 
 def _coverage(forecasts: Tensor, test: Tensor, error: Tensor) -> float:
     """Of 90 % intervals, the mean over environments."""
-    scores = _scores(forecasts, test, error)
+    scores = _scores(forecasts, test, error, intervals_alone=True)
     return sum(score["coverage_90"] for score in scores) / len(scores)
 
 
-def _scores(forecasts: Tensor, test: Tensor, error: Tensor) -> list[dict[str, float]]:
+def _scores(forecasts: Tensor, test: Tensor, error: Tensor, intervals_alone: bool = False) -> list[dict[str, float]]:
     """CRPS and coverage over the whole horizon, environment by environment, with an error [step, channel] around each
     member."""
     horizon, noise = test.shape[2] - 1, error.clamp(min=1e-9)
     return [
-        {name: value for name, _, value in ensemble_metrics(members, equal, true[:, 1:], [horizon], noise)}
+        {name: value for name, _, value in scores}
         for members, true in zip(forecasts, test, strict=True)
         for equal in [torch.ones(len(members))]
+        for scores in [
+            ensemble_metrics(members, equal, true[:, 1:], [horizon], noise, intervals_alone=intervals_alone)
+        ]
     ]
 
 

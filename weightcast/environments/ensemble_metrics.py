@@ -30,6 +30,7 @@ def ensemble_metrics(
     horizons: Sequence[int],
     noise: Tensor | float | None = None,
     transforms: Transforms = (),
+    intervals_alone: bool = False,
 ) -> Iterator[tuple[str, int, float]]:
     """Score an ensemble's forecasts of one environment.
 
@@ -50,6 +51,7 @@ def ensemble_metrics(
             [step, channel]; None for none. Of a channel that has a transform, of the transformed quantity.
         transforms: of the channels: noise is then a Gaussian there, and scores are of what it is in physical units, by
             points that stand for it.
+        intervals_alone: only coverages are asked for; the rest, which takes most of the time, is left out.
 
     Yields:
         (metric, horizon, value). Over the frames 1..horizon of all trajectories, channels and points, each channel in
@@ -65,6 +67,8 @@ def ensemble_metrics(
           :func:`~weightcast.environments.ensemble_quantiles.weighted_quantiles`. An interval one of whose tails
           members without a finite value fill holds nothing.
 
+        Of ``intervals_alone`` the last two.
+
         Where no member has a finite value, ``crps`` and ``rmse_mean`` are infinite, ``spread_skill`` is 0, and nothing
         is covered.
     """
@@ -78,7 +82,8 @@ def ensemble_metrics(
     low, high = channels.amin(1)[:, None, None] - LIMIT * spread, channels.amax(1)[:, None, None] + LIMIT * spread
     concentration = float(exact.square().sum())
     factor = (1 + concentration) / (1 - concentration) if concentration < 1 else 0.0
-    sums = {name: [0.0] for name in ("crps", "error", "variance", *INTERVALS)}
+    further = () if intervals_alone else ("crps", "error", "variance")
+    sums = {name: [0.0] for name in (*further, *INTERVALS)}
     skewed = [] if noise is None else [number for number, one in enumerate(transforms) if one]
     for step in range(max(horizons)):
         true, values = truth[:, step], members[:, :, step]
@@ -87,25 +92,27 @@ def ensemble_metrics(
         lost = broken > 1 - TOLERANCE  # no member is left
         limited = _limited(values, true, low, high)
         errors = (limited - true) / spread
-        mean = _total(shares, errors)
-        variance = _variance(errors, shares) * factor
-        found = {
-            "crps": torch.where(lost, math.inf, _crps(errors, shares, scale)),
-            "error": torch.where(lost, math.inf, mean.square()),
-            "variance": variance if scale is None else variance + scale.square(),
-        }
         below, above = tails(errors, exact, torch.zeros_like(true), scale)
-        found |= _coverage(below, above, broken)
+        found = _coverage(below, above, broken)
+        if not intervals_alone:
+            mean = _total(shares, errors)
+            variance = _variance(errors, shares) * factor
+            found |= {
+                "crps": torch.where(lost, math.inf, _crps(errors, shares, scale)),
+                "error": torch.where(lost, math.inf, mean.square()),
+                "variance": variance if scale is None else variance + scale.square(),
+            }
         for number in skewed:
             transform, here = transforms[number], slice(number, number + 1)
             assert transform is not None and noise is not None
             own_noise = (_noise_at(noise, step, true) * torch.ones_like(spread))[here]
-            points, of_points = _points(transform, limited[:, :, here], own_noise, shares)
-            points = (_limited(points, true[:, here], low[here], high[here]) - true[:, here]) / spread[here]
-            of_members = _variance(errors[:, :, here], shares)
-            more = (_variance(points, of_points) - of_members).clamp(min=0.0)
-            found["crps"][:, here] = torch.where(lost[:, here], math.inf, _crps(points, of_points, None))
-            found["variance"][:, here] = of_members * factor + more
+            if not intervals_alone:
+                points, of_points = _points(transform, limited[:, :, here], own_noise, shares)
+                points = (_limited(points, true[:, here], low[here], high[here]) - true[:, here]) / spread[here]
+                of_members = _variance(errors[:, :, here], shares)
+                more = (_variance(points, of_points) - of_members).clamp(min=0.0)
+                found["crps"][:, here] = torch.where(lost[:, here], math.inf, _crps(points, of_points, None))
+                found["variance"][:, here] = of_members * factor + more
             seen, known = transform.apply(limited[:, :, here]), transform.apply(true[:, here])
             below, above = tails(seen, exact, known, own_noise)
             above = torch.where(true[:, here] <= 0, 1.0, above)  # nothing lies below 0: all that would, lies at it
@@ -115,10 +122,11 @@ def ensemble_metrics(
             sums[name].append(sums[name][-1] + float(value.mean(dtype=torch.float64)))
     for horizon in horizons:
         means = {name: total[horizon] / horizon for name, total in sums.items()}
-        error, deviation = math.sqrt(means["error"]), math.sqrt(means["variance"])
-        yield "crps", horizon, means["crps"]
-        yield "rmse_mean", horizon, error
-        yield "spread_skill", horizon, deviation / error if error else (math.inf if deviation else 1.0)
+        if not intervals_alone:
+            error, deviation = math.sqrt(means["error"]), math.sqrt(means["variance"])
+            yield "crps", horizon, means["crps"]
+            yield "rmse_mean", horizon, error
+            yield "spread_skill", horizon, deviation / error if error else (math.inf if deviation else 1.0)
         for name in INTERVALS:
             yield name, horizon, means[name]
 
