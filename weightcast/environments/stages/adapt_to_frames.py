@@ -168,7 +168,7 @@ def _observed(run: Run, settings: AdaptToFrames, environments: list[str], trajec
 
 
 def adapt_context(
-    context: Context, environments: list[str], observed: Tensor, members: int, draws: int, seed: int
+    context: Context, environments: list[str], observed: Tensor, members: int, draws: int, seed: int = 0
 ) -> list[MethodWeights]:
     """The most probable predictor of each environment, and an ensemble of predictors.
 
