@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from warm_python import WarmPython
+from warm_python import Client, WarmPython
 
 REPOSITORY = Path(__file__).parents[1]
 CODE = (
@@ -41,10 +41,10 @@ CORES = "1" if "PYTEST_XDIST_WORKER" in os.environ else "2"
 
 @dataclass(frozen=True)
 class Checkout:
-    """A working copy to run Snakemake in; its jobs start in a warm Python, or as users' jobs do."""
+    """A working copy to run Snakemake in; its jobs start in a warm Python, which may be one of its own."""
 
     folder: Path
-    warm: bool = True
+    warm: Client | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -53,7 +53,10 @@ class Checkout:
 
     def run(self, *command: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command in the copy, with the copy's own library."""
-        environment = self.environment | (_warm_python().environment if self.warm else {})
+        warm = self.warm or _warm_python()
+        if command[:3] == (sys.executable, "-m", "snakemake"):
+            command = (warm.python, *command[1:])
+        environment = self.environment | warm.environment
         done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
         if ok and done.returncode:
             logs = "\n".join(path.read_text()[-2000:] for path in self.folder.glob("results/*/logs/**/*.log"))
@@ -89,8 +92,9 @@ class Checkout:
 
 
 @cache
-def _warm_python() -> WarmPython:
-    return WarmPython(Path(tempfile.mkdtemp(prefix="warm-python-")))
+def _warm_python() -> Client:
+    folder = Path(tempfile.mkdtemp(prefix="warm-python-"))
+    return WarmPython(folder).client(folder)
 
 
 def _job_stats(said: str) -> dict[str, int]:

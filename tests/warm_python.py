@@ -1,10 +1,11 @@
-"""A Python that has imported torch and its like already, for the jobs of the many small studies that tests run.
+"""A Python that has imported torch, Snakemake and their like already, for the many small studies that tests run.
 
-Half of the time of a mini study is its jobs importing libraries, two seconds of a core each. Here one process imports
-them once and forks for every job: ``python``, as the workflow's rules call it, is then a small program that hands its
-arguments, folder, environment and open files over, and waits. The job's own code, and all of weightcast, is imported by
+Half of the time of a mini study is its jobs importing libraries, two seconds of a core each, and half of the time of a
+dry run is Snakemake importing its own. Here one process imports them once and forks for every job: ``python``, as the
+workflow's rules call it, is then a small program that hands its arguments, folder, environment and open files over, and
+waits; called with ``-m snakemake`` it does the same. The job's own code, and all of weightcast, is imported by
 the job, from the copy of the repository that it runs in. Tests of what happens to processes start them as users do
-(``Checkout.environment`` has no warm Python in it), and so does one mini study.
+(``Checkout.environment`` has no warm Python in it), and so does one mini study the first job of each stage.
 
 Run as a program: ``python warm_python.py SOCKET``, an open one, by its number, serves until standard input is closed.
 """
@@ -24,26 +25,36 @@ import socket
 import subprocess
 import sys
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 SCRIPT = "run_stage.py"
 # Third-party modules that stages import; one that is absent, as an extra may be, is left to the job.
 LIBRARIES = (
     "matplotlib.figure", "netCDF4", "ot", "pandas", "pydantic", "pysindy", "safetensors.torch", "scipy.optimize",
-    "scipy.stats", "sklearn.mixture", "torch", "torchcde", "torchdiffeq", "torchmetrics", "xarray",
+    "scipy.stats", "sklearn.mixture", "snakemake.cli", "torch", "torchcde", "torchdiffeq", "torchmetrics", "xarray",
 )  # fmt: skip
-# What libraries read when they are imported: jobs for which these are others start on their own.
+# What libraries read when they are imported: jobs for which these are others start on their own. Snakemake reads none.
 READ_AT_IMPORT = ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "PYTHONHASHSEED", "VIRTUAL_ENV")
 
 # In the place of python. -I and -S: what it needs is here, and it is to start in hundredths of a second.
 CLIENT = """#!{python} -IS
 import json, os, socket, sys
-REAL = {python!r}
+REAL, MARKS = {python!r}, {marks!r}
 def start_on_its_own():
     os.execv(REAL, ["python", *sys.argv[1:]])
+workflow = sys.argv[1:3] == ["-m", "snakemake"]
 alone = len(sys.argv) == 3 or sys.argv[3:] == ["--processes", "1"]  # several are started by the first of them
-if not alone or not sys.argv[1].endswith({script!r}):
+if not workflow and not (alone and sys.argv[1].endswith({script!r})):
     start_on_its_own()
+if MARKS is not None and not workflow:
+    try:
+        os.close(os.open(os.path.join(MARKS, json.loads(sys.argv[2])["stage"]), os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        pass
+    else:
+        start_on_its_own()
 connection = socket.socket(socket.AF_UNIX)
 try:
     connection.connect({address!r})
@@ -59,29 +70,57 @@ sys.exit(answer[0])
 """
 
 
-class WarmPython:
-    """The server, and the environment of commands whose jobs are to go to it."""
+class Client(NamedTuple):
+    """What stands in the place of Python.
 
-    def __init__(self, folder: Path) -> None:
-        address = str(folder / "socket")
-        client = folder / "python"
-        client.write_text(CLIENT.format(python=sys.executable, script=SCRIPT, address=address))
-        client.chmod(0o755)
-        # Rules put the Python that runs Snakemake in front of PATH. A function of the shell goes before that.
-        shell = folder / "shell"
-        shell.write_text(f'python() {{ {shlex.quote(str(client))} "$@"; }}\n')
-        self.environment = {"BASH_ENV": str(shell)}
+    Attributes:
+        python: the program.
+        environment: of commands whose jobs are to go to the server.
+    """
+
+    python: str
+    environment: dict[str, str]
+
+
+class WarmPython:
+    """The server.
+
+    Args:
+        folder: of its own files.
+        environment: of its own, beside this process's.
+    """
+
+    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+        self._address = str(folder / "socket")
         listener = socket.socket(socket.AF_UNIX)  # so that jobs wait while the server still imports
-        listener.bind(address)
+        listener.bind(self._address)
         listener.listen(64)
+        one_thread = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         self._server = subprocess.Popen(
             [sys.executable, __file__, str(listener.fileno())],
             pass_fds=[listener.fileno()],
-            env={"OMP_WAIT_POLICY": "PASSIVE"} | os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+            env={"OMP_WAIT_POLICY": "PASSIVE"} | os.environ | dict(environment or {}) | one_thread,
             stdin=subprocess.PIPE,
         )
         listener.close()
         atexit.register(self.stop)
+
+    def client(self, folder: Path, first_alone: bool = False) -> Client:
+        """A program for this server.
+
+        Args:
+            folder: where it is written.
+            first_alone: the first job of each stage starts on its own, as users' jobs do.
+        """
+        client, marks = folder / "python", folder / "began"
+        marks.mkdir()
+        told = {"python": sys.executable, "script": SCRIPT, "address": self._address}
+        client.write_text(CLIENT.format(**told, marks=str(marks) if first_alone else None))
+        client.chmod(0o755)
+        # Rules put the Python that runs Snakemake in front of PATH. A function of the shell goes before that.
+        shell = folder / "shell"
+        shell.write_text(f'python() {{ {shlex.quote(str(client))} "$@"; }}\n')
+        return Client(str(client), {"BASH_ENV": str(shell)})
 
     def stop(self) -> None:
         """Ends the server, and the jobs that it may still run."""
@@ -138,7 +177,8 @@ def _start(connection: socket.socket) -> int | None:
     while len(told) < int.from_bytes(length, "big"):
         told += connection.recv(1 << 20)
     arguments, folder, environment = json.loads(told)
-    if any(environment.get(name) != os.environ.get(name) for name in READ_AT_IMPORT):
+    others = [name for name in READ_AT_IMPORT if environment.get(name) != os.environ.get(name)]
+    if others and arguments[0] != "-m":
         process = None
     elif not (process := os.fork()):
         _become(arguments, folder, environment, files)
@@ -158,10 +198,16 @@ def _become(arguments: list[str], folder: str, environment: dict[str, str], file
     os.environ.update(environment)
     sys.argv = arguments
     own = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
-    sys.path[:1] = [str(Path(arguments[0]).resolve().parent), *own]  # in the place of this file's folder
+    is_module = arguments[0] == "-m"
+    first = folder if is_module else str(Path(arguments[0]).resolve().parent)
+    sys.path[:1] = [first, *own]  # in the place of this file's folder
     code = 1
     try:
-        runpy.run_path(arguments[0], run_name="__main__")
+        if is_module:
+            sys.argv = arguments[1:]
+            runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+        else:
+            runpy.run_path(arguments[0], run_name="__main__")
         code = 0
     except SystemExit as stopped:
         code = _code_of(stopped)
@@ -183,3 +229,4 @@ def _code_of(stopped: SystemExit) -> int:
 
 if __name__ == "__main__":
     serve(socket.socket(fileno=int(sys.argv[1])))
+    os._exit(0)  # there is nothing to put away, which would take as long as a job

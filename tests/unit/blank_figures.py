@@ -8,10 +8,11 @@ import pytest
 
 from weightcast.core.plots.export import RenderedFigure
 from weightcast.environments.report import explanation, figures, unknown
+from weightcast.evolution.report import figures as figures_of_times
 
 BLANK = RenderedFigure(b"<svg/>", "svg", 1, 1)
-DRAWN_BY: tuple[ModuleType, ...] = (explanation, figures, unknown)
-"""What draws for a report of environments."""
+DRAWN_BY: tuple[ModuleType, ...] = (explanation, figures, unknown, figures_of_times)
+"""What draws for reports of environments, and of samples over time."""
 
 
 def leave_blank(monkeypatch: pytest.MonkeyPatch, *modules: ModuleType) -> None:

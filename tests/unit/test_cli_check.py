@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from blank_figures import leave_blank
 from command_line import refused, run
 from tiny_study import (
     ROOT,
@@ -24,6 +25,13 @@ from tiny_study import (
 
 from weightcast.cost import rehearsal
 from weightcast.trajectories import read_trajectories, write_trajectories
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings are timed for a step, and what the report draws is left blank."""
+    monkeypatch.setattr(rehearsal, "BUDGET", 0.0)
+    leave_blank(monkeypatch)
 
 
 @pytest.fixture
@@ -79,9 +87,8 @@ def seen_files(folder: Path) -> dict[str, int]:
     return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
-def test_cost_is_measured(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_cost_is_measured(quick: None, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """On the very stages, all of them, in a folder of their own."""
-    monkeypatch.setattr(rehearsal, "BUDGET", 0.0)
     threads, before = torch.get_num_threads(), seen_files(folder)
     shown, errors = run(capsys, "check", "--gpu-rate", "12.5")
     assert "60 in a complete run" in shown, shown
@@ -102,10 +109,7 @@ def test_cost_is_measured(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys:
     assert "at 12.5 TFLOP/s, assumed: --gpu-rate" in shown
 
 
-def test_cost_without_parameters_is_measured(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(rehearsal, "BUDGET", 0.0)
+def test_cost_without_parameters_is_measured(quick: None, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_bare_table(folder / "table.csv")
     write_config(folder / "config.yaml", without_parameters(tiny_config(folder)))
     shown, errors = run(capsys, "check")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from blank_figures import leave_blank
 from command_line import refused, run
 from tiny_study import ROOT
 
@@ -49,7 +50,9 @@ def costs(shown: str) -> dict[str, float]:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings are timed for a step, and what the report draws is left blank."""
     monkeypatch.setattr(rehearsal, "BUDGET", 0.0)
+    leave_blank(monkeypatch)
 
 
 # --- the command

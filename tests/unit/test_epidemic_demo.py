@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -28,9 +29,17 @@ NUMBER = r"(\d\.\d{4})"
 ROW = re.compile(rf"^\| [\d.]+(?: \(seen\))? \| {NUMBER} \| {NUMBER} to {NUMBER} \| {NUMBER} \| {NUMBER} \|", re.M)
 
 
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, ROOT / "docs" / "epidemic_demo.py", "--quick", *arguments]
-    return subprocess.run(command, capture_output=True, text=True)
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    import epidemic_demo
+
+    yield epidemic_demo
+    sys.modules.pop("epidemic_demo", None)
+
+
+def run(script: ModuleType, *arguments: str | Path) -> None:
+    script.main(["--quick", *map(str, arguments)])
 
 
 def check_page(page: Path) -> None:
@@ -51,13 +60,12 @@ def check_page(page: Path) -> None:
     assert naive.max() > 0
 
 
-def test_a_quick_run_writes_the_page_and_its_figures(tmp_path: Path) -> None:
-    ran = run("--output", tmp_path / "page")
-    assert ran.returncode == 0, ran.stderr
+def test_a_quick_run_writes_the_page_and_its_figures(script: ModuleType, tmp_path: Path) -> None:
+    run(script, "--output", tmp_path / "page")
     check_page(tmp_path / "page" / PAGE.name)
 
 
-def test_it_answers_from_a_finished_study(tmp_path: Path) -> None:
+def test_it_answers_from_a_finished_study(script: ModuleType, tmp_path: Path) -> None:
     config = yaml.safe_load((ROOT / "config" / "epidemic.yaml").read_text(encoding="utf-8"))
     config["data"]["trajectories"]["train"] = 100
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
@@ -70,22 +78,21 @@ def test_it_answers_from_a_finished_study(tmp_path: Path) -> None:
     flow = new_flow(Run(), anchors, arm, settings, seed=0)
     FlowArtifact(flow, density, arm, settings, metadata).save(tmp_path / "flow" / "all" / "cde-0.safetensors")
 
-    ran = run("--results", tmp_path, "--output", tmp_path / "page")
-    assert ran.returncode == 0, ran.stderr
+    run(script, "--results", tmp_path, "--output", tmp_path / "page")
     check_page(tmp_path / "page" / PAGE.name)
     assert f"The answer below comes from `{tmp_path}`" in (tmp_path / "page" / PAGE.name).read_text(encoding="utf-8")
 
 
-def test_another_study_is_refused(tmp_path: Path) -> None:
+def test_another_study_is_refused(script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = (
         (ROOT / "config" / "epidemic.yaml")
         .read_text(encoding="utf-8")
         .replace("backbone: gru", "backbone: transformer")
     )
     (tmp_path / "config.yaml").write_text(config, encoding="utf-8")
-    ran = run("--results", tmp_path, "--output", tmp_path / "page")
-    assert ran.returncode == 1
-    assert "found epidemic, transformer, sequential" in ran.stderr
+    with pytest.raises(SystemExit, match="1"):
+        run(script, "--results", tmp_path, "--output", tmp_path / "page")
+    assert "found epidemic, transformer, sequential" in capsys.readouterr().err
     assert not (tmp_path / "page").exists()
 
 

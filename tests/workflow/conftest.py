@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from checkout import Checkout, copy_repository
+from warm_python import WarmPython
 
 OPTIONAL = (
     "aiohttp", "cdsapi", "cfgrib", "eccodes", "h5py", "pyarrow",
@@ -49,6 +50,16 @@ def without_extras(folder: Path) -> Iterator[None]:
         hidden.unlink()
 
 
+@contextmanager
+def first_jobs_alone(checkout: Checkout, folder: Path) -> Iterator[Checkout]:
+    """The checkout, where the first job of each stage starts as users' jobs do."""
+    warm = WarmPython(folder, {"PYTHONPATH": str(checkout.folder)})
+    try:
+        yield replace(checkout, warm=warm.client(folder, first_alone=True))
+    finally:
+        warm.stop()
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Checkout:
     """The mini study, complete, and what was seen of its run in console.txt.
@@ -64,8 +75,8 @@ def finished(tmp_path_factory) -> Checkout:
         fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed: the first worker makes it, another one waits
         if not (checkout.folder / "console.txt").is_file():
             copy_repository(checkout.folder)
-            with without_extras(checkout.folder):
-                done = replace(checkout, warm=False).snakemake()
+            with without_extras(checkout.folder), first_jobs_alone(checkout, tmp_path_factory.mktemp("warm")) as alone:
+                done = alone.snakemake()
             (checkout.folder / "console.txt").write_text(done.stdout + done.stderr)
     return checkout
 

@@ -217,9 +217,7 @@ def _scores(forecasts: Tensor, test: Tensor, error: Tensor, intervals_alone: boo
         {name: value for name, _, value in scores}
         for members, true in zip(forecasts, test, strict=True)
         for equal in [torch.ones(len(members))]
-        for scores in [
-            ensemble_metrics(members, equal, true[:, 1:], [horizon], noise, intervals_alone=intervals_alone)
-        ]
+        for scores in [ensemble_metrics(members, equal, true[:, 1:], [horizon], noise, intervals_alone=intervals_alone)]
     ]
 
 
