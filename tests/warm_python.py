@@ -30,10 +30,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 SCRIPT = "run_stage.py"
-# Third-party modules that stages import; one that is absent, as an extra may be, is left to the job.
+# Third-party modules that stages import, torch._dynamo with the first step of an optimiser; one that is absent, as an
+# extra may be, is left to the job.
 LIBRARIES = (
-    "matplotlib.figure", "netCDF4", "ot", "pandas", "pydantic", "pysindy", "safetensors.torch", "scipy.optimize",
-    "scipy.stats", "sklearn.mixture", "snakemake.cli", "torch", "torchcde", "torchdiffeq", "torchmetrics", "xarray",
+    "jinja2", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "matplotlib.figure", "netCDF4",
+    "ot", "pandas", "pydantic", "pysindy", "safetensors.torch", "scipy.integrate", "scipy.interpolate",
+    "scipy.optimize", "scipy.spatial.distance", "scipy.stats", "sklearn.decomposition", "sklearn.ensemble",
+    "sklearn.gaussian_process", "sklearn.manifold", "sklearn.mixture", "sklearn.model_selection", "snakemake.cli",
+    "torch", "torch._dynamo", "torchcde", "torchdiffeq", "torchmetrics.functional.image", "xarray",
 )  # fmt: skip
 # What libraries read when they are imported: jobs for which these are others start on their own. Snakemake reads none.
 READ_AT_IMPORT = ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "PYTHONHASHSEED", "VIRTUAL_ENV")

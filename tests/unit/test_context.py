@@ -83,6 +83,8 @@ def settings(steps: int = 200, polish: dict[str, Any] | None = None, **context: 
 
 
 POLISH = {"iterations": 5, "penalties": [1e-2, 1e-4], "choosing_iterations": 3}
+ONE_TEMPER = {"tempers": [1.0]}
+"""Where nothing is asked of how far a posterior is believed, which takes longer to settle than a short training."""
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +142,8 @@ def test_prior_and_draws_are_chosen_on_environments_left_out(folder, tmp_path: P
 
 def test_an_interrupted_stage_goes_on_and_ends_in_the_same_context(folder, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("weightcast.core.training.SAVE_EVERY_SECONDS", 0.0)
-    short = settings(12, polish=POLISH | {"iterations": 1, "choosing_iterations": 1}, maps=["output", "linear"])
+    polish = POLISH | {"iterations": 1, "choosing_iterations": 1}
+    short = settings(12, polish=polish, maps=["output", "linear"], refine=ONE_TEMPER)
     whole = train_context(Run(), short, folder)
     resume = Resume(tmp_path, "0" * 64)
     calls: list[str] = []
@@ -175,7 +178,7 @@ def test_windows_that_grow_find_what_few_first_order_steps_do_not(folder) -> Non
     short = {"iterations": 1, "penalties": [1e-4], "choosing_iterations": 1}
     found = {}
     for name, polish in (("whole", short), ("begin", short | {"begin": begin})):
-        made = train_context(Run(), settings(10, polish=polish), folder)
+        made = train_context(Run(), settings(10, polish=polish, refine=ONE_TEMPER), folder)
         frames = torch.stack([torch.from_numpy(states(rate, 90)) for rate in VISIBLE])
         normalised = made.base.normalisation.apply(frames)
         found[name] = forecast_errors(made.weights(made.codes), made.base.predictor, normalised).median()
@@ -184,8 +187,8 @@ def test_windows_that_grow_find_what_few_first_order_steps_do_not(folder) -> Non
 
 def test_folds_leave_out_others_each_time(folder) -> None:
     """Candidates are judged by more environments, and the choice says by which."""
-    steps = settings(10).context.choice.steps
-    made = train_context(Run(), settings(10, choice={"steps": steps, "frames": 6, "folds": 3}, polish=POLISH), folder)
+    choice = {"steps": 10, "frames": 6, "folds": 3}
+    made = train_context(Run(), settings(10, choice=choice, polish=POLISH, refine=ONE_TEMPER), folder)
     choice = made.base.metadata["context"]["choice"]
     assert len(set(choice["edge"])) == 3
     assert len(choice["polish"]["errors"]) == 2

@@ -299,8 +299,7 @@ def kind_config(kind: str, folder: Path) -> dict[str, Any]:
     return config
 
 
-@pytest.mark.parametrize("large", [0, 1e6])
-@KINDS
+@pytest.mark.parametrize(("kind", "large"), [*((kind, 0) for kind in SECTIONS), ("fno", 1e6)])
 def test_its_trainings_are_rehearsed(kind: str, large: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also as if it were a large one, on two small sizes."""
     monkeypatch.setattr("weightcast.cost.environments.LARGE_PREDICTOR", large)
