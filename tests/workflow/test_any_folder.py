@@ -92,12 +92,12 @@ def test_weightcast_run_in_a_folder_of_ones_own(installed, tmp_path):
 
     whole = run(installed / "weightcast", "run", "../a study/my.yaml", "-n", "--quiet", "rules", folder=elsewhere)
     assert re.search(r"^write_report +1$", whole.stdout + whole.stderr, re.M)
-    done = run(installed / "weightcast", "run", config, "base", "--cores", "2", folder=elsewhere)
+    done = run(installed / "weightcast", "run", config, "train_conditioned", "--cores", "2", folder=elsewhere)
     assert re.search(r"^weightcast: \d+ jobs done in ", done.stderr, re.M)
     assert (config.parent / "results/mini/base/conditioned.safetensors").is_file()
     assert list((config.parent / "data/mini/trajectories").glob("*.nc"))
     assert [file.name for file in elsewhere.iterdir()] == ["yaml.py"]
-    again = run(installed / "weightcast", "run", config, "--cores", "2", "base", folder=elsewhere)
+    again = run(installed / "weightcast", "run", config, "--cores", "2", "train_conditioned", folder=elsewhere)
     assert "Nothing to be done" in again.stderr
 
 

@@ -73,6 +73,7 @@ def test_a_run_that_is_killed_ends_in_the_weights_of_an_undisturbed_one(finished
     """So do the same configuration and seed, whatever of the rerun the kill did not touch."""
     again = copy_repository(tmp_path)
     results, undisturbed = again.folder / "results/mini", finished.folder / "results/mini"
+    again.snakemake("simulate")  # jobs that nothing is killed in start warm
     command = again.snakemake_command("--until", "gather_zoo")
     states = kill_in_the_middle(again, command, results / ".state/training")
     assert not (results / "base/conditioned.safetensors").exists()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 from checkout import Checkout, copy_repository
+
+from weightcast.cli.main import main
 
 CONFIG = "tests/workflow/mini-frames.yaml"
 
@@ -60,20 +61,30 @@ def test_arms_that_are_told_frames_or_labels_stand_in_every_case(shown: Checkout
 
 
 @pytest.mark.parametrize("condition", ["frames", "label"])
-def test_predictors_are_generated_from_a_file_of_frames(shown: Checkout, tmp_path: Path, condition: str) -> None:
+def test_predictors_are_generated_from_a_file_of_frames(
+    shown: Checkout,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    condition: str,
+) -> None:
     values = np.random.default_rng(0).normal(size=(2, 12, 12)).astype("float32")
     values[:, ::2] = np.nan
     frames = dict.fromkeys(("u", "v"), (("time", "y", "x"), values))
-    file = tmp_path / "observed.nc"
+    file, output = tmp_path / "observed.nc", tmp_path / "model.safetensors"
     xr.Dataset(frames, {"time": [0.0, 0.5]}).to_netcdf(file)
-    command = [sys.executable, "-m", "weightcast.cli.main", "generate", "results/mini-frames", "--condition", condition]
-    output = ["-o", str(tmp_path / "model.safetensors")]
-    done = shown.run(*command, "--frames", str(file), "-n", "2", *output)
-    assert "2 predictors" in done.stdout and (tmp_path / "model.safetensors").is_file()
+    monkeypatch.chdir(shown.folder)
 
-    refused = shown.run(*command, "--environment", "beta=1,D=0.4", *output, ok=False)
-    assert refused.returncode == 1
-    assert refused.stderr.count("\n") == 1 and f"the arm {condition} was trained on" in refused.stderr
-    command[-1] = "parameters"
-    refused = shown.run(*command, "--frames", str(file), *output, ok=False)
-    assert "frames (frames), pooled (frames), label (label)" in refused.stderr and refused.stderr.count("\n") == 1
+    def generate(condition: str, *words: str) -> None:
+        main(["generate", "results/mini-frames", "--condition", condition, *words, "-o", str(output)])
+
+    generate(condition, "--frames", str(file), "-n", "2")
+    assert "2 predictors" in capsys.readouterr().out and output.is_file()
+    for asked, words, said in (
+        (condition, ("--environment", "beta=1,D=0.4"), f"the arm {condition} was trained on"),
+        ("parameters", ("--frames", str(file)), "frames (frames), pooled (frames), label (label)"),
+    ):
+        with pytest.raises(SystemExit, match="1"):
+            generate(asked, *words)
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and said in error

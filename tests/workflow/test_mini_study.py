@@ -101,7 +101,7 @@ def test_after_a_complete_run_there_is_nothing_to_do(finished):
 
 def test_every_stage_is_a_target(finished):
     # One dry run for all: it ends in an error if one of them is no target, and plans what any of them lacks.
-    assert finished.planned("simulate", "zoo", "vae", "diffusion", "generate", "evaluate", "report") == {}
+    assert finished.planned("simulate", "base", "zoo", "vae", "diffusion", "generate", "evaluate", "report") == {}
 
 
 def test_touching_files_without_changing_them_reruns_nothing(study):

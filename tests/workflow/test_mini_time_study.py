@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import pandas as pd
 import pytest
 import xarray as xr
@@ -86,9 +84,9 @@ def test_the_path_gives_a_density_at_any_time(across_time):
     assert density.log_prob(density.sample(7)).isfinite().all()
 
 
-def test_evolve_writes_samples_at_the_times_asked_for(across_time):
-    command = (sys.executable, "-m", "weightcast.cli.main", "evolve", "results/mini-time", "--times", "0:50:12.5")
-    across_time.run(*command, "-n", "20", "--seed", "3", "-o", "samples.nc")
+def test_evolve_writes_samples_at_the_times_asked_for(across_time, monkeypatch):
+    monkeypatch.chdir(across_time.folder)
+    main(["evolve", "results/mini-time", "--times", "0:50:12.5", "-n", "20", "--seed", "3", "-o", "samples.nc"])
 
     with xr.open_dataset(across_time.folder / "samples.nc") as samples:
         assert samples["x"].dims == ("time", "sample", "dimension")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
+from contextlib import chdir
 
 import numpy as np
 import yaml
 from checkout import copy_repository
 
+from weightcast.cli.main import main
 from weightcast.environments.dataset import TrajectoryFolder
 
 
@@ -22,7 +23,8 @@ def test_environments_of_a_few_files(tmp_path) -> None:
     for name, states in arrays.items():
         np.savez(tmp_path / "published" / f"{name}.npz", X=states, t=0.5 * np.arange(9))
     init = ("init", "--kind", "environments", "--data", "published", "-o", "made.yaml")
-    checkout.run(sys.executable, "-m", "weightcast.cli.main", *init)
+    with chdir(tmp_path):
+        main([*init])
     made = yaml.safe_load((tmp_path / "made.yaml").read_text())
 
     # The mini study on these data, with parameters, which its methods need.
