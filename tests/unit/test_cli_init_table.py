@@ -18,6 +18,8 @@ from weightcast.environments.config.study import load_study
 from weightcast.environments.jobs import CutRecords, Plan
 from weightcast.environments.plan import trajectory_shards
 from weightcast.environments.stages.cut_records import cut_records
+from weightcast.environments.table_trajectories import TableTrajectories
+from weightcast.records.settings import RecordSettings
 from weightcast.records.step_calendar import DAY, StepCalendar
 from weightcast.records.windows import Parts
 from weightcast.trajectories.grouped import TrajectoryGroup
@@ -271,6 +273,30 @@ def test_a_place_whose_record_ends_early(folder: Path, capsys: pytest.CaptureFix
     assert load_study("my.yaml").data.settings["left_out"] == ["east"]
     assert "east" not in read_environments(ENVIRONMENTS)
     run(capsys, "check", "--config", "my.yaml", "--no-timing")
+
+
+def test_a_place_whose_record_begins_late_does_not_hold_the_others_down(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = tidy_lines(places=SIX)
+    del lines[STEPS + 1 : STEPS + 131]
+    write(folder / "air.csv", lines)
+    shown, _ = run(capsys, *arguments(*SINGLE))
+    assert "as many as half of them have; with fewer to train, which come more than once: east" in shown
+    data = load_study("my.yaml").data
+    assert data.trajectories.train > 4 and data.settings["repeated"] is True
+    table = TableTrajectories(data.files, RecordSettings(**data.settings), data.channels, "my.yaml")
+    counts = (data.trajectories.train, data.trajectories.validation, data.trajectories.test)
+    begins = {
+        id: table.trajectories(id, data.frames, counts).values[: counts[0], 0, 0, 0, 0] for id in ("north", "east")
+    }
+    assert len(set(begins["north"])) == counts[0]
+    times = np.unique(begins["east"], return_counts=True)[1]
+    assert 1 < len(times) < counts[0] / 2 and times.max() - times.min() <= 1
+    run(capsys, "check", "--config", "my.yaml", "--no-timing")
+    edited = Path("my.yaml").read_text().replace("repeated: true", "repeated: false")
+    Path("my.yaml").write_text(edited)
+    refused(capsys, "check", "--config", "my.yaml", "--no-timing", words=("east", "data.settings.repeated: true"))
 
 
 @pytest.mark.parametrize(

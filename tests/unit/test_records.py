@@ -435,6 +435,7 @@ def test_spread() -> None:
     assert spread(9, 3) == [0, 4, 8]
     assert spread(4, 1) == [0]
     assert spread(4, 0) == []
+    assert np.bincount(spread(3, 8)).tolist() == [3, 3, 2] and spread(1, 3) == [0, 0, 0]  # more than there are
 
 
 def test_parts_are_cut_in_time_with_a_gap(tmp_path: Path) -> None:
