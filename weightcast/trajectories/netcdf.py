@@ -165,7 +165,8 @@ def open_dataset(path: Path) -> xr.Dataset:
     plain: dict[str, Any] = {"decode_times": False, "decode_timedelta": False, "cache": False}
     if is_store(path):
         check_store(path)
-        return xr.open_dataset(path, engine="zarr", consolidated=False, **plain)
+        dataset = xr.open_dataset(path, engine="zarr", consolidated=False, **plain)
+        return dataset[sorted(map(str, dataset.data_vars))]  # a folder has no order
     return xr.open_dataset(path, engine="netcdf4", **plain)
 
 
