@@ -78,7 +78,7 @@ class Survey:
         history_found: how that was chosen, in words.
     """
 
-    format: FileFormat | Literal["npz", "table"]
+    format: FileFormat | Literal["npz", "table", "era5"]
     channels: tuple[str, ...]
     grid: tuple[int, int]
     trajectories: tuple[int, int]

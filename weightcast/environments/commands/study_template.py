@@ -131,6 +131,9 @@ DIRECTORY = """\
   directory: $directory
   settings: $settings$settings_comment
 """
+OF_WEATHER = """\
+  # Which files, hours and points are read, and how they are cut: docs/era5.md.
+"""
 OF_RECORDS = """\
   # How the table is read and cut: docs/own-data.md.
 """
@@ -247,7 +250,7 @@ def fill_template(
         table: of the environments.
         found: what the data holds.
         output: where the configuration will lie; named in its comments.
-        settings: how a long table is read and cut.
+        settings: how a long table, or weather, is read and cut.
         quick: whether it is to be over in minutes.
     """
     visible = len(table.visible)
@@ -331,6 +334,8 @@ def fill_template(
         source = (
             _block({"files": [str(file) for file in data]}) + OF_RECORDS + _block({"settings": dict(settings or {})})
         )
+    if found.format == "era5":
+        source = OF_WEATHER + _block({"settings": dict(settings or {})})
     context = CONTEXT_OF_RECORDS if of_records else CONTEXT_OF_STATES if state else CONTEXT_OF_FIELDS
     driven = [name for name in ("inputs", "calendar") if values[name]]
     reasons = "".join(f"  # Predictors see {one.words}.\n" for one in found.transforms if one.why)
