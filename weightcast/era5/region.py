@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,7 +66,7 @@ class Region:
 
 
 def region_around(
-    environment: Environment, size: float, spacing: float, offset: tuple[float, float] = (0.0, 0.0)
+    environment: Environment, size: float, spacing: float, offset: Sequence[float] = (0.0, 0.0)
 ) -> Region:
     """The square around an environment's centre, which is moved to the nearest grid point.
 

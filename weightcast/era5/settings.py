@@ -50,8 +50,10 @@ class ERA5Settings(SystemSettings):
     )
     region_size: float = Field(default=16.0, gt=0, le=90, description="side of a region in degrees, around its centre")
     spacing: float = Field(default=0.5, gt=0, description="degrees between points: every n-th of the files' points")
-    offset: tuple[float, float] = Field(
-        default=(0.0, 0.0),
+    offset: list[float] = Field(
+        default=[0.0, 0.0],
+        min_length=2,
+        max_length=2,
         description="degrees (latitude, longitude) by which your files' points lie beyond multiples of spacing",
     )
     frames: int = Field(default=25, ge=2, description="frames per trajectory; left-over ones at the end are not used")
