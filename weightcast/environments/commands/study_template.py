@@ -27,6 +27,8 @@ FEW_JUDGES = 16
 MOST_MODES = 8
 FEWEST_MODES = 4
 MANY_FRAMES = 2000
+MANY_SHOWN = 50
+"""Frames of a record that a practitioner may have of a place that is new."""
 READ_TOGETHER = 16
 READ_AT_ONCE = 1000
 """Of a table, which every job reads whole."""
@@ -275,7 +277,11 @@ def fill_template(
     equations = min(unknowns, visible * counts.train * (trained_frames - 1) * components)
     # Of records, whose noise hides what little more all weights could tell, and which have many places and windows.
     maps_of_states = ["output", "linear"] if equations <= MOST_EQUATIONS and not of_records else ["output"]
-    cases = record_cases(found.frames[0], found.history) if of_records else observed_cases(trained_frames, benchmark)
+    cases = (
+        record_cases(found.frames[0], found.history, counts.train)
+        if of_records
+        else observed_cases(trained_frames, benchmark)
+    )
     choice_frames = min(trained_frames, 20 if state else 10)
     if of_records:  # what is said of the first case was settled with as many frames as it shows
         choice_frames = max(choice_frames, cases[0]["frames"])
@@ -376,12 +382,24 @@ def observed_cases(trained_frames: int, benchmark: bool) -> list[dict[str, Any]]
     return [{"frames": most}, {"frames": most, "noise": 0.05}, *fewer]
 
 
-def record_cases(frames: int, history: int = 1) -> list[dict[str, Any]]:
-    """The same of records, whose noise is their own: ten frames, two, and a whole window; with a history of several
-    frames at least these and the next, by which they are judged."""
+def record_cases(frames: int, history: int = 1, windows: int = 1) -> list[dict[str, Any]]:
+    """The same of records, whose noise is their own: ten frames, two, and fifty, of several windows where one is
+    shorter; with a history of several frames at least these and the next, by which they are judged.
+
+    Args:
+        frames: of a window.
+        history: frames that predictors see.
+        windows: to train, of each place.
+    """
     least, whole = history + 1, frames + history - 1
-    counts = [max(least, min(10, whole)), least, whole]
-    return [{"frames": count} for count in dict.fromkeys(counts)]
+    counts = [max(least, min(10, whole)), least, max(least, min(MANY_SHOWN, whole))]
+    cases: list[dict[str, Any]] = [{"frames": count} for count in dict.fromkeys(counts)]
+    several = min(windows, -(-MANY_SHOWN // whole))
+    if several > 1:
+        cases.append({"frames": whole, "trajectories": several})
+        if len(cases) > 3:
+            del cases[2]  # a whole window lies between
+    return cases
 
 
 def most_history(frames: int) -> int:
