@@ -29,6 +29,8 @@ FEWEST_MODES = 4
 MANY_FRAMES = 2000
 MANY_SHOWN = 50
 """Frames of a record that a practitioner may have of a place that is new."""
+NEARLY = 0.9
+"""Of them: a single window of so many frames will do."""
 READ_TOGETHER = 16
 READ_AT_ONCE = 1000
 """Of a table, which every job reads whole."""
@@ -395,8 +397,8 @@ def record_cases(frames: int, history: int = 1, windows: int = 1) -> list[dict[s
     counts = [max(least, min(10, whole)), least, max(least, min(MANY_SHOWN, whole))]
     cases: list[dict[str, Any]] = [{"frames": count} for count in dict.fromkeys(counts)]
     several = min(windows, -(-MANY_SHOWN // whole))
-    if several > 1:
-        cases.append({"frames": whole, "trajectories": several})
+    if several > 1 and whole < NEARLY * MANY_SHOWN:
+        cases.append({"frames": max(least, min(whole, -(-MANY_SHOWN // several))), "trajectories": several})
         if len(cases) > 3:
             del cases[2]  # a whole window lies between
     return cases
