@@ -252,3 +252,20 @@ def loadings_of(dataset: xr.Dataset) -> Loadings | None:
         return None
     genes = tuple(str(name) for name in dataset["gene"].to_numpy())
     return Loadings(dataset["loadings"].to_numpy(), dataset["centre"].to_numpy(), genes)
+
+
+def read_loadings(path: str | Path) -> Loadings | None:
+    """The way back to genes that lies beside samples, of one system or of many environments.
+
+    Raises:
+        InputError: the file is missing or is no NetCDF file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: found no such file, expected snapshots (NetCDF)")
+    try:
+        with xr.open_dataset(path, engine="netcdf4", decode_times=False, decode_timedelta=False) as dataset:
+            return loadings_of(dataset)
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: cannot be read ({reason}), expected snapshots written by weightcast") from None
