@@ -15,10 +15,10 @@ from weightcast.core.console.outputs import check_output
 from weightcast.core.console.warning import warn
 from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
-from weightcast.environments.commands.generate import parse_environment
 from weightcast.evolution.commands.evolve import parse_times, wants_genes, with_genes
 from weightcast.evolution.commands.genes import genes_of_study
 from weightcast.families.bands import Band
+from weightcast.families.commands.stated_parameters import stated_parameters
 from weightcast.families.config.load import parse_family_study
 from weightcast.families.public import InferredLaw, PathFamily
 from weightcast.families.snapshots import FamilySnapshots
@@ -43,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     of_family.add_argument(
         "--parameters",
         metavar="NAME=NUMBER,...",
-        help="value of each of the study's parameters, beside the snapshots or instead of them",
+        help="value of each of the study's parameters, beside the snapshots or instead of them; of a category its "
+        "value: NAME=VALUE",
     )
     of_family.add_argument(
         "--environment",
@@ -121,7 +122,8 @@ def _laws(arguments: argparse.Namespace, family: PathFamily) -> dict[str, Inferr
     if arguments.environment is not None:
         ids = family.visible if arguments.environment == ["all"] else dict.fromkeys(arguments.environment)
         return {id: family.environment(id) for id in ids}
-    parameters = None if arguments.parameters is None else parse_environment(arguments.parameters, "--parameters")
+    names = family.family.scaling.names
+    parameters = None if arguments.parameters is None else stated_parameters(arguments.parameters, names)
     if parameters is not None:
         for warning in family.family.scaling.check(parameters, "--parameters"):
             warn(warning)
