@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,27 +108,14 @@ def read_anndata(
     Raises:
         InputError: as :func:`read_h5ad`.
     """
-    try:
-        import h5py
-    except ImportError:
-        raise InputError(f"{path}: AnnData files need the package h5py: {how_to_install('anndata')}") from None
-    checks.check_file(path)
-    try:
-        with h5py.File(path, "r") as file:
-            if not isinstance(file.get("obs"), h5py.Group):
-                inside = checks.listed(sorted(file))
-                raise InputError(f"{path}: found {inside} inside, expected groups obs and obsm of AnnData 0.7 on")
-            time_column = choose_time_column(path, obs_columns(file["obs"]), chosen.time_column)
-            labels = _read_column(path, file["obs"], time_column)
-            wanted = _fulfilling(path, file["obs"], chosen.condition or {}, len(labels))
-            array = read_matrix(path, file, chosen.representation)
-            further = {name: _read_further(path, file["obs"], name, len(labels))[wanted] for name in columns}
-            genes = gene_names(file) if chosen.of_genes else []
-            stored = None if chosen.of_genes else stored_loadings(file, chosen.representation, array)
-    except InputError:
-        raise
-    except (OSError, RuntimeError, ValueError, KeyError, IndexError) as error:
-        raise checks.unreadable(path, error, EXPECTED) from None
+    with _opened(path) as file:
+        time_column = choose_time_column(path, obs_columns(file["obs"]), chosen.time_column)
+        labels = _read_column(path, file["obs"], time_column)
+        wanted = _fulfilling(path, file["obs"], chosen.condition or {}, len(labels))
+        array = read_matrix(path, file, chosen.representation)
+        further = {name: _read_further(path, file["obs"], name, len(labels))[wanted] for name in columns}
+        genes = gene_names(file) if chosen.of_genes else []
+        stored = None if chosen.of_genes else stored_loadings(file, chosen.representation, array)
     times, said = numeric_times(path, f"obs, column {time_column}", labels, chosen.time_labels)
     checks.check_finite(path, times[:, None], ("cell",), (time_column,))
     place = chosen.representation if chosen.of_genes else f"obsm {chosen.representation}"
@@ -158,6 +146,39 @@ def read_anndata(
     checks.check_finite(path, values, ("cell",), names)
     used = chosen.model_dump(exclude_none=True) | {"time_column": time_column}
     return AnnDataCells(times, values, names, further, used, tuple(notes), loadings)
+
+
+def read_obs(path: Path, chosen: AnnDataSettings, columns: Sequence[str]) -> dict[str, NDArray[np.generic]]:
+    """Columns of obs [cell] alone, of the cells that fulfil the condition.
+
+    Raises:
+        InputError: as :func:`read_h5ad`.
+    """
+    with _opened(path) as file:
+        time_column = choose_time_column(path, obs_columns(file["obs"]), chosen.time_column)
+        cells = len(_read_column(path, file["obs"], time_column))
+        wanted = _fulfilling(path, file["obs"], chosen.condition or {}, cells)
+        return {name: _read_further(path, file["obs"], name, cells)[wanted] for name in columns}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """An AnnData file, open; whatever is wrong with it is said in one line."""
+    try:
+        import h5py
+    except ImportError:
+        raise InputError(f"{path}: AnnData files need the package h5py: {how_to_install('anndata')}") from None
+    checks.check_file(path)
+    try:
+        with h5py.File(path, "r") as file:
+            if not isinstance(file.get("obs"), h5py.Group):
+                inside = checks.listed(sorted(file))
+                raise InputError(f"{path}: found {inside} inside, expected groups obs and obsm of AnnData 0.7 on")
+            yield file
+    except InputError:
+        raise
+    except (OSError, RuntimeError, ValueError, KeyError, IndexError) as error:
+        raise checks.unreadable(path, error, EXPECTED) from None
 
 
 def _fulfilling(path: Path, obs: Any, condition: Mapping[str, str | float], cells: int) -> NDArray[np.bool_]:

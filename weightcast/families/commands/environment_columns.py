@@ -16,7 +16,7 @@ from weightcast.families.commands.found_samples import FoundSamples
 from weightcast.samples.cells import read_cells, recognised_separator
 from weightcast.samples.checks import listed, read_settings
 from weightcast.samples.environment_labels import ids_of_labels
-from weightcast.samples.h5ad import read_anndata
+from weightcast.samples.h5ad import read_obs
 from weightcast.samples.long_cells import LongCellsSettings
 from weightcast.samples.long_table import LongTableSettings, column_as_text
 from weightcast.samples.read import read_samples
@@ -105,9 +105,9 @@ def _of_all(found: FoundSamples, names: Sequence[str]) -> tuple[NDArray[np.str_]
     path = found.path
     if found.format == "h5ad":
         settings = read_settings(LongCellsSettings, found.settings, path)
-        cells = read_anndata(path, settings, None, [settings.environment_column, *names])
-        labels = cells.columns[settings.environment_column].astype(str)
-        texts = {name: cells.columns[name].astype(str) for name in names}
+        columns = read_obs(path, settings, [settings.environment_column, *names])
+        labels = columns[settings.environment_column].astype(str)
+        texts = {name: columns[name].astype(str) for name in names}
     else:
         chosen = read_settings(LongTableSettings, found.settings, path)
         separator = chosen.separator or recognised_separator(path)
