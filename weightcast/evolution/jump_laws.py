@@ -56,7 +56,7 @@ class JumpLaw:
         return _share(self.pace, time)
 
     def free(self, time: float) -> NDArray[np.float64]:
-        """With which probability the steps of a pair are binomial rather than as even as whole steps can be.
+        """The probability that the steps of a pair are binomial rather than as even as whole steps can be.
 
         Such that the variance that they add to the pairs' is the interval's part of the binomial one: [dimension].
         """

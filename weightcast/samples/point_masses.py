@@ -30,7 +30,7 @@ class PointMass:
     point: NDArray[np.float64]
 
     def describe(self, dimensions: Sequence[str]) -> str:
-        """In words, with the names of the dimensions."""
+        """Say it in words, with the names of the dimensions."""
         place = listed(
             [f"{name} {value:g}" for name, value in zip(dimensions, self.point, strict=True)], SHOWN_DIMENSIONS
         )
