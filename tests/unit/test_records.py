@@ -11,11 +11,11 @@ import xarray as xr
 from record_files import PLACES, STEPS, hours, series, tidy_lines, wide_lines, write
 
 from weightcast.core.errors import InputError
+from weightcast.core.place_names import place_id
 from weightcast.records.doubtful_values import doubts
 from weightcast.records.files import is_table
 from weightcast.records.read import read_records
 from weightcast.records.record import Records
-from weightcast.records.rows import place_id
 from weightcast.records.settings import RecordSettings
 from weightcast.records.windows import Parts, cut, parts_of, spread, window_starts
 

@@ -12,6 +12,7 @@ from weightcast.evolution.state_space import Counts, Reals
 from weightcast.families.config.load import check_family_table
 from weightcast.families.config.study import FamilyStudy
 from weightcast.families.gathering import import_family, settings_of
+from weightcast.families.scorable import check_cases
 from weightcast.families.sources import source_files
 from weightcast.systems.stochastic import default_times
 
@@ -35,6 +36,8 @@ def check_family_study(study: FamilyStudy, table: EnvironmentTable, source: Path
     if data.imported:
         source_files(data, table)
         snapshots = import_family(data, table, study.seed)
+        for warning in check_cases(study, snapshots, table):
+            warn(warning)
         observed = [int(one.observed.sum()) for one in snapshots.environments.values()]
         words = f"{study.data.file}: {_range(observed)} snapshots of an environment"
     else:
