@@ -28,11 +28,34 @@ rule evaluate_family:
         RUN
 
 
+rule evaluate_opponents:
+    input:
+        code=code("evaluate_opponents"),
+        snapshots=SNAPSHOTS,
+        table=STUDY.environments,
+    output:
+        metrics=f"{RESULTS}/evaluation/opponents-{{seed}}.csv",
+        seconds=f"{RESULTS}/evaluation/opponents-seconds-{{seed}}.csv",
+    log:
+        f"{LOGS}/evaluation/opponents-{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/evaluation/opponents-{{seed}}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        **needs("evaluate_opponents"),
+    params:
+        **job("evaluate_opponents"),
+    shell:
+        RUN
+
+
 rule summarise_family:
     input:
         code=code("summarise_family"),
-        evaluations=expand(f"{RESULTS}/evaluation/{{seed}}.csv", seed=SEEDS),
-        seconds=expand(f"{RESULTS}/evaluation/seconds-{{seed}}.csv", seed=SEEDS),
+        evaluations=expand(f"{RESULTS}/evaluation/{{part}}{{seed}}.csv", part=PARTS, seed=SEEDS),
+        seconds=expand(f"{RESULTS}/evaluation/{{part}}seconds-{{seed}}.csv", part=PARTS, seed=SEEDS),
         families=families(),
     output:
         metrics=f"{RESULTS}/metrics.csv",

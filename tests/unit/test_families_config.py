@@ -51,6 +51,17 @@ def mini(**changes) -> dict:
         ({"data__states": None}, "data.states"),
         ({"data__file": "x.csv"}, "data.file"),
         ({"kind": "both"}, "environments, time, environments-time"),
+        (
+            {"data__source": "ecology", "data__dimensions": ["first", "second"], "opponents__rate_fit": {}},
+            "opponents.rate_fit: found it for data.source ecology, whose rates",
+        ),
+        (
+            {
+                "data": {"source": "csv", "file": "a.csv", "state": "real", "dimensions": ["x"]},
+                "opponents__rate_fit": {},
+            },
+            "data.source csv, whose equations nobody has said, expected null",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(changes, words):

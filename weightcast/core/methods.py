@@ -47,6 +47,8 @@ the code that the environment's parameters say."""
 TOLD_PATH, POOLED_PATH, NEAREST_PATH, ALONE = "told-parameters", "pooled-path", "nearest-path", "alone"
 """A path that is told the true parameters, everybody's one path, that of a visible environment, and a density of the
 shown samples alone."""
+RATE_FIT = "rate-fit"
+"""The simulated system itself, with rate constants fitted to the shown samples."""
 SHOWN = "-shown-"
 """Stands between a method's name and the case of what it is shown, in a study of environments across time."""
 SEASONAL_PERSISTENCE, SEASONAL_CLIMATOLOGY = "seasonal-persistence", "seasonal-climatology"
@@ -349,6 +351,13 @@ _KNOWN = (
         "reference",
         "Told the true parameters",
         "one density conditioned on time and on the environment's true parameters, trained like the paths",
+    ),
+    Method(
+        RATE_FIT,
+        "reference",
+        "Rates fitted, equations known",
+        "the simulator itself: knows its equations and all constants but those in which environments differ, and fits "
+        "these to the shown samples alone",
     ),
     Method("sampling-floor", "reference", "Sampling floor", "independent samples of the truth itself"),
     Method("exact-law", "reference", "Exact law", "the simulated system's own law: its samples, and its density"),

@@ -11,7 +11,7 @@ from weightcast.cost.jobs import PlannedJob
 from weightcast.cost.measure import Work, processor_seconds
 from weightcast.cost.rehearsal import Fewer, Told
 from weightcast.families.gathering import import_family, simulate_family
-from weightcast.families.jobs import ChooseMap, EvaluateFamily, FamilyPlan
+from weightcast.families.jobs import ChooseMap, EvaluateFamily, EvaluateOpponents, FamilyPlan
 from weightcast.families.snapshots import FamilySnapshots
 
 VISIBLE = 3
@@ -41,7 +41,7 @@ class FamilyPart:
 
     def told(self, planned: PlannedJob) -> list[Told]:
         settings = planned.settings(self.plan)
-        if isinstance(settings, EvaluateFamily):
+        if isinstance(settings, EvaluateFamily | EvaluateOpponents):
             return [Told(settings, len(self._whole.unseen))]
         if isinstance(settings, ChooseMap):
             # One environment is left out and one temperature tried: what is searched and drawn grows with both. One

@@ -14,6 +14,7 @@ from weightcast.core.job import StageSettings
 from weightcast.evolution.config.density import DensitySettings
 from weightcast.families.config.evaluation import FamilyEvaluationSettings
 from weightcast.families.config.inference import InferenceSettings
+from weightcast.families.config.opponents import OpponentSettings
 from weightcast.families.config.paths import PathSettings
 from weightcast.families.config.study import FamilyStudy
 from weightcast.samples.settings import SnapshotSettings
@@ -137,6 +138,32 @@ class EvaluateFamily(StageSettings):
         )
 
 
+class EvaluateOpponents(StageSettings):
+    """The further opponents of one seed, in every case."""
+
+    study: str
+    opponents: OpponentSettings
+    evaluation: FamilyEvaluationSettings
+    seed: int
+    family_seed: int
+    system: str | None
+    system_settings: dict[str, Any]
+
+    @classmethod
+    def of(cls, plan: FamilyPlan, seed: str) -> EvaluateOpponents:
+        study = plan.study
+        simulated = not study.data.imported
+        return cls(
+            study=study.study,
+            opponents=study.opponents,
+            evaluation=_scoring(study.evaluation),
+            seed=study.seed,
+            family_seed=int(seed),
+            system=study.data.source if simulated else None,
+            system_settings=study.data.settings if simulated else {},
+        )
+
+
 class SummariseFamily(StageSettings):
     """The tables of results."""
 
@@ -167,6 +194,7 @@ JOBS: dict[str, type[StageSettings]] = {
     "choose_map": ChooseMap,
     "train_family": TrainFamily,
     "evaluate_family": EvaluateFamily,
+    "evaluate_opponents": EvaluateOpponents,
     "summarise_family": SummariseFamily,
     "write_family_report": WriteFamilyReport,
 }

@@ -28,7 +28,7 @@ def memory_mb(stage: str, plan: FamilyPlan, of: Mapping[str, str]) -> int:
     own = _samples_bytes(plan)
     if stage in ("choose_map", "train_family"):
         own += _training_bytes(plan)
-    if stage in ("choose_map", "evaluate_family"):
+    if stage in ("choose_map", "evaluate_family", "evaluate_opponents"):
         own += (DRAWN_MB + INFERRED_MB) * MEGABYTE + 4 * 8.0 * plan.study.evaluation.samples**2
     return math.ceil(MARGIN * (LIBRARIES_MB + own / MEGABYTE))
 

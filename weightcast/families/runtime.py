@@ -21,6 +21,9 @@ from weightcast.evolution.runtime import (
 from weightcast.families.jobs import CODES, FamilyPlan
 from weightcast.families.memory import ENVIRONMENTS, TIMES, step_numbers
 
+FIT_SECONDS = 0.02
+"""Of one likelihood of a rate fit."""
+
 
 def runtime_minutes(stage: str, plan: FamilyPlan, of: Mapping[str, str]) -> int:
     """Minutes for a job.
@@ -42,6 +45,7 @@ def runtime_minutes(stage: str, plan: FamilyPlan, of: Mapping[str, str]) -> int:
         "choose_map": len(paths.kinds) * training,
         "train_family": training,
         "evaluate_family": ENVIRONMENTS * inferring + (4 + 4 * len(evaluation.shown)) * scored,
+        "evaluate_opponents": len(evaluation.shown) * (ENVIRONMENTS * _fitting(plan) + 2 * scored),
     }.get(stage, 0.0)
     if stage == "choose_map" and of.get("told") == CODES:
         temperatures = len(inference.temperatures)
@@ -49,3 +53,13 @@ def runtime_minutes(stage: str, plan: FamilyPlan, of: Mapping[str, str]) -> int:
     if plan.study.device.startswith("cuda") and stage in ("choose_map", "train_family"):
         seconds /= GPU
     return max(LEAST_MINUTES, 5 * math.ceil(MARGIN * (START_SECONDS + seconds) / 60 / 5))
+
+
+def _fitting(plan: FamilyPlan) -> float:
+    """Seconds for the rate constants of one environment in one case."""
+    fit = plan.study.opponents.rate_fit
+    if fit is None:
+        return 0.0
+    evaluations = 20 + fit.starts * fit.evaluations
+    # Equations of two moments: their number, by what solving them took for four species.
+    return evaluations * FIT_SECONDS * max(1.0, len(plan.study.data.dimensions) / 4) ** 2

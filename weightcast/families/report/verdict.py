@@ -10,6 +10,7 @@ from weightcast.core.methods import (
     PATH,
     PATH_ENSEMBLE,
     POOLED_PATH,
+    RATE_FIT,
     SHOWN,
     TOLD_PATH,
     method,
@@ -66,6 +67,8 @@ def _sentence(
     )
     if (told := value.get((TOLD_PATH, split, "wasserstein"))) is not None:
         text += f", {number(own / told)} times that of the density told the true parameters"
+    if (fitted := value.get((shown_as(RATE_FIT, case), split, "wasserstein"))) is not None:
+        text += f", {number(own / fitted)} times that of rates fitted by whoever knows the equations"
     ensemble = shown_as(PATH_ENSEMBLE, case)
     mean, tail = (value[ensemble, split, f"{quantity}_coverage_90"] for quantity in ("mean", "tail"))
     return f"{text}; 90 % bands hold {mean:.0%} of true means and {tail:.0%} of tail probabilities."

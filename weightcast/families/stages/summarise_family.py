@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from weightcast.core.artifact_header import ArtifactHeader
-from weightcast.core.methods import ALONE, POOLED_PATH, SHOWN, TOLD_PATH
+from weightcast.core.methods import ALONE, POOLED_PATH, RATE_FIT, SHOWN, TOLD_PATH
 from weightcast.core.outputs import Table
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
@@ -19,8 +19,8 @@ from weightcast.evolution.stages.summarise_times import artifact_cost
 from weightcast.families.jobs import CODES, NOTHING, PARAMETERS, SummariseFamily
 from weightcast.families.summary import summarise_environments
 
-FREE = ("sampling-floor", "exact-law")
-"""Methods that train nothing."""
+FREE = ("sampling-floor", "exact-law", ALONE, RATE_FIT)
+"""Methods that train nothing on visible environments."""
 
 
 @stage("summarise_family")
@@ -69,7 +69,7 @@ def method_costs(families: Sequence[Mapping[str, Any]], spent: pd.DataFrame) -> 
         base = str(name).partition(SHOWN)[0]
         told = {TOLD_PATH: PARAMETERS, POOLED_PATH: NOTHING}.get(base, CODES)
         of_family = trained[told]
-        nothing = base in (*FREE, ALONE)
+        nothing = base in FREE
         rows.append(
             {
                 "method": name,

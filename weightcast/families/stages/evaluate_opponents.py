@@ -1,0 +1,55 @@
+"""The stage ``evaluate_opponents``: the further opponents of one seed on every unseen environment, in every case.
+
+They are shown the samples that inferred paths are shown, and scored at the same times.
+"""
+
+from __future__ import annotations
+
+import time
+
+from weightcast.core.environment_table import EnvironmentTable
+from weightcast.core.methods import RATE_FIT, shown_as
+from weightcast.core.outputs import Table
+from weightcast.core.run import Run
+from weightcast.core.seeds import derive_seed
+from weightcast.core.stage import stage
+from weightcast.families.baselines.rate_fit import Constants, fit_rates
+from weightcast.families.cases import Case, cases_of
+from weightcast.families.evaluation import TestEnvironment
+from weightcast.families.jobs import EvaluateOpponents
+from weightcast.families.scores import Scores
+from weightcast.families.snapshots import FamilySnapshots
+
+
+@stage("evaluate_opponents")
+def evaluate_opponents(
+    run: Run, settings: EvaluateOpponents, snapshots: FamilySnapshots, table: EnvironmentTable
+) -> dict[str, Table]:
+    """Score those that the configuration names."""
+    ids = [environment.id for environment in table.unseen]
+    cases = cases_of(
+        snapshots, ids, settings.evaluation.shown, derive_seed(settings.seed, "shown", settings.family_seed)
+    )
+    tests = TestEnvironment.each(snapshots, table, ids, cases, settings)
+    scores = Scores(settings, tests)
+    for case in cases:
+        _fit_rates(settings, scores, table, case, snapshots.states)
+    return {"metrics": Table.of_rows(scores.rows), "seconds": scores.seconds_table()}
+
+
+def _fit_rates(
+    settings: EvaluateOpponents, scores: Scores, table: EnvironmentTable, case: Case, states: int | None
+) -> None:
+    """Rate constants of each environment, fitted to what a case shows of it, and what they make of its later times."""
+    fit = settings.opponents.rate_fit
+    if fit is None:
+        return
+    assert settings.system is not None  # parse_family_study has seen to it
+    constants = Constants.of(settings.system, settings.system_settings, table)
+    started = time.monotonic()
+    processes = []
+    for id, times, samples in zip(case.ids, case.times, case.samples, strict=True):
+        told = table[id].parameters
+        processes.append(constants.process(fit_rates(constants, times, samples, told, fit), told))
+    seconds = (time.monotonic() - started) / len(case.ids)
+    scores.simulated(shown_as(RATE_FIT, case.name), processes, states, seconds)
