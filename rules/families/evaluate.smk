@@ -33,6 +33,7 @@ rule evaluate_opponents:
         code=code("evaluate_opponents"),
         snapshots=SNAPSHOTS,
         table=STUDY.environments,
+        codes=f"{RESULTS}/families/codes-{{seed}}.safetensors",
     output:
         metrics=f"{RESULTS}/evaluation/opponents-{{seed}}.csv",
         seconds=f"{RESULTS}/evaluation/opponents-seconds-{{seed}}.csv",

@@ -10,7 +10,9 @@ from test_families_config import mini
 from weightcast.core.run import Run
 from weightcast.families.config.load import parse_family_study
 from weightcast.families.jobs import EvaluateFamily, EvaluateOpponents, FamilyPlan, ResolveFamilyConfig
+from weightcast.families.report.verdict import give_family_verdict
 from weightcast.families.stages.evaluate_opponents import evaluate_opponents
+from weightcast.families.stages.summarise_family import method_costs
 
 EVALUATION = {"shown": {"two": {"times": [1.4, 2.8], "samples": 100}}, "samples": 400}
 """Shown are times of visible snapshots; scored are 3.5, at which there is none, and 4.2."""
@@ -23,7 +25,7 @@ def trained():
 
 def scored(trained, **opponents) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows of metrics.csv and seconds of these opponents, in the environment that nobody has seen."""
-    _, snapshots, table = trained
+    codes, snapshots, table = trained
     study = parse_family_study(
         mini(
             data=birth_death_settings().model_dump(mode="json"),
@@ -32,7 +34,7 @@ def scored(trained, **opponents) -> tuple[pd.DataFrame, pd.DataFrame]:
             opponents=opponents,
         )
     )
-    found = evaluate_opponents(Run(), EvaluateOpponents.of(FamilyPlan(study), "0"), snapshots, table)
+    found = evaluate_opponents(Run(), EvaluateOpponents.of(FamilyPlan(study), "0"), snapshots, table, codes)
     return found["metrics"].frame, found["seconds"].frame
 
 
@@ -48,6 +50,23 @@ def test_whoever_knows_the_equations_is_near_the_exact_law(trained):
     assert law.parameters == {"birth": 9.0}
 
 
+def test_interpolations_are_between_the_nearest_environments(trained):
+    """Births of 9 lie between 8 and 10, whose laws are 1.2 molecules away in the end. Two sets of 400 samples of the
+    new law are at 0.2 from each other."""
+    rows, seconds = scored(trained, interpolation={"steps": 40})
+    names = [
+        f"{name}-{by}"
+        for name in ("displaced-environments", "interpolated-path")
+        for by in ("parameters", "likelihood-shown-two")
+    ]
+    assert set(rows.method) == set(names) == set(seconds.method)
+    distance = rows[rows.metric == "wasserstein"].groupby("method").value.mean()
+    assert (distance < 0.75).all()
+    errors = rows[rows.metric == "mean_error"].groupby("method").value.mean()
+    assert (errors < 0.2).all()
+    assert set(rows[rows.metric == "nll"].method) == {name for name in names if name.startswith("interpolated")}
+
+
 def test_studies_without_opponents_are_told_as_before():
     plan = FamilyPlan(parse_family_study(mini(opponents={})))
     with_some = FamilyPlan(parse_family_study(mini(opponents={"rate_fit": {"starts": 1}})))
@@ -55,3 +74,42 @@ def test_studies_without_opponents_are_told_as_before():
     assert "opponents" not in ResolveFamilyConfig.of(plan).config
     assert EvaluateFamily.of(plan, "0").digest == EvaluateFamily.of(with_some, "0").digest
     assert EvaluateOpponents.of(with_some, "0").digest != EvaluateOpponents.of(with_some, "1").digest
+
+
+def test_the_verdict_compares_like_with_like():
+    """What is shown samples is compared with what is shown samples, what is told parameters with what is told them; of
+    whoever knows the equations it is said."""
+    distances = {
+        "path-shown-two": 2.0,
+        "path-ensemble-shown-two": 2.1,
+        "path-parameters": 1.8,
+        "displaced-environments-parameters": 1.5,
+        "interpolated-path-parameters": 1.2,
+        "interpolated-path-likelihood-shown-two": 2.5,
+        "alone-shown-two": 8.0,
+        "pooled-path": 9.0,
+        "rate-fit-shown-two": 1.6,
+    }
+    rows = [(name, "wasserstein", value) for name, value in distances.items()]
+    rows += [("path-ensemble-shown-two", f"{quantity}_coverage_90", 0.9) for quantity in ("mean", "tail")]
+    summary = pd.DataFrame(rows, columns=["method", "metric", "median"]).assign(split="interpolation")
+    verdict = give_family_verdict(summary)
+
+    assert "ahead of every baseline, in every case" in verdict.headline
+    assert "0.8 times that of the best baseline (Interpolated paths, by likelihood, shown: two)" in verdict.paragraph
+    assert "1.25 times that of rates fitted by whoever knows the equations" in verdict.paragraph
+    assert (
+        "W 1.8 of the path that regression says, 1.2 of the best opponent told as much (Interpolated"
+        in verdict.paragraph
+    )
+
+
+def test_costs_are_those_of_what_a_method_builds_on():
+    families = [
+        {"told": told, "numbers": numbers, "seconds": float(numbers), "seconds_before": 1.0}
+        for told, numbers in (("codes", 10), ("nothing", 20))
+    ]
+    names = {"interpolated-path-parameters": 11, "displaced-environments-likelihood-shown-two": 11,
+             "displaced-environments-parameters": 0, "rate-fit-shown-two": 0, "pooled-path": 21}  # fmt: skip
+    costs = method_costs(families, pd.DataFrame({"method": list(names), "seconds": 0.5}))
+    assert {row["method"]: row["train_seconds"] for row in costs} == names

@@ -12,9 +12,14 @@ from weightcast import PathFamily
 from weightcast.core.artifact_header import read_metadata
 
 CONFIG = "tests/workflow/mini-families.yaml"
-SHOWN = ("path", "path-ensemble", "nearest-path-likelihood", "alone", "rate-fit")
+ACROSS = ("displaced-environments", "interpolated-path")
+SHOWN = (
+    *("path", "path-ensemble", "nearest-path-likelihood", "alone", "rate-fit"),
+    *(f"{name}-likelihood" for name in ACROSS),
+)
 METHODS = {
     *(f"{name}-shown-{case}" for name in SHOWN for case in ("few", "many")),
+    *(f"{name}-parameters" for name in ACROSS),
     *("path-parameters", "pooled-path", "nearest-path-parameters", "told-parameters", "sampling-floor", "exact-law"),
 }  # fmt: skip
 

@@ -47,6 +47,8 @@ the code that the environment's parameters say."""
 TOLD_PATH, POOLED_PATH, NEAREST_PATH, ALONE = "told-parameters", "pooled-path", "nearest-path", "alone"
 """A path that is told the true parameters, everybody's one path, that of a visible environment, and a density of the
 shown samples alone."""
+DISPLACED, INTERPOLATED_PATH = "displaced-environments", "interpolated-path"
+"""Samples, or learned paths, of visible environments, interpolated."""
 RATE_FIT = "rate-fit"
 """The simulated system itself, with rate constants fitted to the shown samples."""
 SHOWN = "-shown-"
@@ -339,6 +341,17 @@ _KNOWN = (
         "baseline",
         "Nearest path, by likelihood",
         "the learned path of the visible environment that explains the shown samples best",
+    ),
+    *(
+        Method(f"{name}-{by}", "baseline", f"{label}, by {by}", f"{what} of visible environments, {words}, {weighed}")
+        for name, label, what, words in (
+            (DISPLACED, "Displaced samples", "samples", "coupled by optimal transport and interpolated; no density"),
+            (INTERPOLATED_PATH, "Interpolated paths", "learned paths of weights", "interpolated"),
+        )
+        for by, weighed in (
+            ("parameters", "weighed by the parameters"),
+            ("likelihood", "weighed such that the shown samples are likeliest"),
+        )
     ),
     Method(
         ALONE,

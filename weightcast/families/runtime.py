@@ -45,7 +45,8 @@ def runtime_minutes(stage: str, plan: FamilyPlan, of: Mapping[str, str]) -> int:
         "choose_map": len(paths.kinds) * training,
         "train_family": training,
         "evaluate_family": ENVIRONMENTS * inferring + (4 + 4 * len(evaluation.shown)) * scored,
-        "evaluate_opponents": len(evaluation.shown) * (ENVIRONMENTS * _fitting(plan) + 2 * scored),
+        "evaluate_opponents": len(evaluation.shown) * (ENVIRONMENTS * _fitting(plan) + 3 * scored)
+        + _interpolating(plan, times),
     }.get(stage, 0.0)
     if stage == "choose_map" and of.get("told") == CODES:
         temperatures = len(inference.temperatures)
@@ -63,3 +64,13 @@ def _fitting(plan: FamilyPlan) -> float:
     evaluations = 20 + fit.starts * fit.evaluations
     # Equations of two moments: their number, by what solving them took for four species.
     return evaluations * FIT_SECONDS * max(1.0, len(plan.study.data.dimensions) / 4) ** 2
+
+
+def _interpolating(plan: FamilyPlan, times: int) -> float:
+    """Seconds for the couplings between environments, and the search for weights, in all cases."""
+    across = plan.study.opponents.interpolation
+    if across is None:
+        return 0.0
+    cases = 1 + len(plan.study.evaluation.shown)
+    coupled = ENVIRONMENTS * times * across.nearest * across.samples**2 * TRANSPORT_SECONDS
+    return cases * (coupled + ENVIRONMENTS * across.steps * STEP_SECONDS)

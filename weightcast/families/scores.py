@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,9 @@ from torch import Tensor
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.outputs import Table
 from weightcast.core.seeds import derive_seed
+from weightcast.evolution.density import time_key
+from weightcast.families.baselines.barycentric import interpolated_parts
+from weightcast.families.baselines.environment_displacement import EnvironmentDisplacement
 from weightcast.families.evaluation import Row, TestEnvironment, evaluate_ensemble
 from weightcast.families.jobs import EvaluateFamily, EvaluateOpponents
 from weightcast.families.trained_family import TrainedFamily
@@ -54,6 +58,35 @@ class Scores:
             self.rows += rows
             self.bands += bands
         self.seconds[method] = seconds
+
+    def interpolated(self, method: str, family: TrainedFamily, shares: Tensor, seconds: float) -> None:
+        """Score paths that are so much of each visible one [environment, visible]."""
+        for own, test in zip(shares, self.tests, strict=True):
+            used = own.nonzero()[:, 0]
+            times = torch.tensor(test.times, dtype=torch.double, device=own.device)
+            parts = interpolated_parts(family, times[None], used[None])[:, :, 0]
+            self.rows += test.path_rows(method, self.seed, family.density, torch.einsum("n,ntw->tw", own[used], parts))
+        self.seconds[method] = seconds
+
+    def displaced(self, method: str, displacement: EnvironmentDisplacement, shares: Tensor, seconds: float) -> None:
+        """Score samples of environments that are so much of each visible one [environment, visible].
+
+        Args:
+            method: its name.
+            displacement: of the visible environments.
+            shares: of these.
+            seconds: that finding the shares took for each environment.
+        """
+        started = time.monotonic()
+        for own, test in zip(shares.double().cpu().numpy(), self.tests, strict=True):
+            drawn = [
+                displacement.sample(
+                    own, at, test.samples, derive_seed(self.settings.seed, method, self.seed, test.id, time_key(at))
+                )
+                for at in test.times
+            ]
+            self.rows += test.sample_rows(method, self.seed, np.stack(drawn))
+        self.seconds[method] = seconds + (time.monotonic() - started) / len(self.tests)
 
     def kept(self, method: str, family: TrainedFamily, weights: Tensor, seconds: float) -> None:
         """Score densities [environment, weight] that stay as they are."""

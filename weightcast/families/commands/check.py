@@ -82,6 +82,8 @@ def _opponents(study: FamilyStudy) -> list[str]:
     found = []
     if study.opponents.rate_fit is not None:
         found.append("rate constants fitted to the shown samples, the equations known")
+    if study.opponents.interpolation is not None:
+        found.append("visible environments interpolated, their samples and their paths")
     return found
 
 

@@ -21,6 +21,21 @@ class RateFitSettings(Settings):
     """Likelihoods that a search (Nelder and Mead's) computes at most."""
 
 
+class EnvironmentInterpolationSettings(Settings):
+    """Interpolates visible environments, by the same weights in two ways: their samples, by optimal transport, and the
+    weights of their learned paths. Weights come from the parameters, if there are any (those of Delaunay's
+    triangulation), and from the likelihood of the shown samples."""
+
+    nearest: int = Field(default=4, ge=1)
+    """Visible environments, the likeliest ones, that may have a weight by likelihood."""
+    steps: int = Field(default=60, ge=1)
+    """Of the search for weights by likelihood."""
+    samples: int = Field(default=400, ge=2)
+    """Most samples of an environment at a time that are coupled; it takes time in about the third power of them."""
+
+
 class OpponentSettings(Settings):
     rate_fit: RateFitSettings | None = None
     """Fit of the rate constants, for simulated systems. null: none."""
+    interpolation: EnvironmentInterpolationSettings | None = None
+    """Interpolation of visible environments, of their samples and of their paths. null: none."""
