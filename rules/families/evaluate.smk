@@ -34,6 +34,7 @@ rule evaluate_opponents:
         snapshots=SNAPSHOTS,
         table=STUDY.environments,
         codes=f"{RESULTS}/families/codes-{{seed}}.safetensors",
+        flow=[f"{RESULTS}/opponents/{name}-{{seed}}.safetensors" for name in FLOWS],
     output:
         metrics=f"{RESULTS}/evaluation/opponents-{{seed}}.csv",
         seconds=f"{RESULTS}/evaluation/opponents-seconds-{{seed}}.csv",
@@ -57,7 +58,7 @@ rule summarise_family:
         code=code("summarise_family"),
         evaluations=expand(f"{RESULTS}/evaluation/{{part}}{{seed}}.csv", part=PARTS, seed=SEEDS),
         seconds=expand(f"{RESULTS}/evaluation/{{part}}seconds-{{seed}}.csv", part=PARTS, seed=SEEDS),
-        families=families(),
+        families=[*families(), *expand(f"{RESULTS}/opponents/{{name}}-{{seed}}.safetensors", name=FLOWS, seed=SEEDS)],
     output:
         metrics=f"{RESULTS}/metrics.csv",
         summary=f"{RESULTS}/summary.csv",

@@ -51,6 +51,7 @@ def mini(**changes) -> dict:
         ({"data__states": None}, "data.states"),
         ({"data__file": "x.csv"}, "data.file"),
         ({"kind": "both"}, "environments, time, environments-time"),
+        ({"opponents__flow_matching": {}}, "opponents.flow_matching: found it for counts, expected null"),
         (
             {"data__source": "ecology", "data__dimensions": ["first", "second"], "opponents__rate_fit": {}},
             "opponents.rate_fit: found it for data.source ecology, whose rates",

@@ -49,6 +49,8 @@ TOLD_PATH, POOLED_PATH, NEAREST_PATH, ALONE = "told-parameters", "pooled-path", 
 shown samples alone."""
 DISPLACED, INTERPOLATED_PATH = "displaced-environments", "interpolated-path"
 """Samples, or learned paths, of visible environments, interpolated."""
+CONDITIONAL_FLOW = "conditional-flow"
+"""Samples that a velocity field carries which is told time and parameters."""
 RATE_FIT = "rate-fit"
 """The simulated system itself, with rate constants fitted to the shown samples."""
 SHOWN = "-shown-"
@@ -352,6 +354,13 @@ _KNOWN = (
             ("parameters", "weighed by the parameters"),
             ("likelihood", "weighed such that the shown samples are likeliest"),
         )
+    ),
+    Method(
+        CONDITIONAL_FLOW,
+        "baseline",
+        "MMFM, told parameters",
+        "multi-marginal flow matching: a velocity field, told time and the true parameters, carries samples; from the "
+        "first snapshot of the environment with the nearest parameters, or from the last samples shown; no density",
     ),
     Method(
         ALONE,

@@ -44,6 +44,7 @@ def runtime_minutes(stage: str, plan: FamilyPlan, of: Mapping[str, str]) -> int:
         "gather_snapshots": 1e-4 * ENVIRONMENTS * times * (2000 if known is None else known.train + known.held_out),
         "choose_map": len(paths.kinds) * training,
         "train_family": training,
+        "train_conditional_flow": _matching(plan, times) + scored,
         "evaluate_family": ENVIRONMENTS * inferring + (4 + 4 * len(evaluation.shown)) * scored,
         "evaluate_opponents": len(evaluation.shown) * (ENVIRONMENTS * _fitting(plan) + 3 * scored)
         + _interpolating(plan, times),
@@ -51,7 +52,7 @@ def runtime_minutes(stage: str, plan: FamilyPlan, of: Mapping[str, str]) -> int:
     if stage == "choose_map" and of.get("told") == CODES:
         temperatures = len(inference.temperatures)
         seconds += paths.left_out * (temperatures + 2) * inferring + temperatures * len(evaluation.shown) * scored
-    if plan.study.device.startswith("cuda") and stage in ("choose_map", "train_family"):
+    if plan.study.device.startswith("cuda") and stage in ("choose_map", "train_family", "train_conditional_flow"):
         seconds /= GPU
     return max(LEAST_MINUTES, 5 * math.ceil(MARGIN * (START_SECONDS + seconds) / 60 / 5))
 
@@ -74,3 +75,13 @@ def _interpolating(plan: FamilyPlan, times: int) -> float:
     cases = 1 + len(plan.study.evaluation.shown)
     coupled = ENVIRONMENTS * times * across.nearest * across.samples**2 * TRANSPORT_SECONDS
     return cases * (coupled + ENVIRONMENTS * across.steps * STEP_SECONDS)
+
+
+def _matching(plan: FamilyPlan, times: int) -> float:
+    """Seconds for couplings and training of the velocity field, once more where its guidance is chosen."""
+    flow = plan.study.opponents.flow_matching
+    if flow is None:
+        return 0.0
+    step = STEP_SECONDS + flow.batch * 12 * flow.width**2 / NUMBERS_A_SECOND
+    once = flow.training.steps * step + ENVIRONMENTS * times * flow.curves**2 * TRANSPORT_SECONDS
+    return once * (1 + (len(flow.guidances) > 1))

@@ -14,9 +14,11 @@ from weightcast.core.outputs import Table
 from weightcast.core.seeds import derive_seed
 from weightcast.evolution.density import time_key
 from weightcast.families.baselines.barycentric import interpolated_parts
+from weightcast.families.baselines.conditional_flow import ConditionalFlow
 from weightcast.families.baselines.environment_displacement import EnvironmentDisplacement
 from weightcast.families.evaluation import Row, TestEnvironment, evaluate_ensemble
 from weightcast.families.jobs import EvaluateFamily, EvaluateOpponents
+from weightcast.families.snapshots import Samples
 from weightcast.families.trained_family import TrainedFamily
 from weightcast.systems.stochastic import StochasticProcess, build_stochastic_system, simulate
 
@@ -87,6 +89,23 @@ class Scores:
             ]
             self.rows += test.sample_rows(method, self.seed, np.stack(drawn))
         self.seconds[method] = seconds + (time.monotonic() - started) / len(self.tests)
+
+    def carried(self, method: str, flow: ConditionalFlow, begun: Sequence[tuple[Samples, float, Tensor]]) -> None:
+        """Score samples that a velocity field carries.
+
+        Args:
+            method: its name.
+            flow: trained.
+            begun: of each environment samples [sample, dimension], their time, and scaled parameters [parameter].
+        """
+        started = time.monotonic()
+        drawn = [
+            flow.carry(start, begin, test.times, parameters)
+            for (start, begin, parameters), test in zip(begun, self.tests, strict=True)
+        ]
+        self.seconds[method] = (time.monotonic() - started) / len(self.tests)
+        for values, test in zip(drawn, self.tests, strict=True):
+            self.rows += test.sample_rows(method, self.seed, values)
 
     def kept(self, method: str, family: TrainedFamily, weights: Tensor, seconds: float) -> None:
         """Score densities [environment, weight] that stay as they are."""

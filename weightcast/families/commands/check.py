@@ -84,6 +84,8 @@ def _opponents(study: FamilyStudy) -> list[str]:
         found.append("rate constants fitted to the shown samples, the equations known")
     if study.opponents.interpolation is not None:
         found.append("visible environments interpolated, their samples and their paths")
+    if (flow := study.opponents.flow_matching) is not None:
+        found.append(f"flow matching with conditions, {flow.training.steps} steps")
     return found
 
 

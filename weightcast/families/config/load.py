@@ -44,8 +44,9 @@ def check_family_table(study: FamilyStudy, table: EnvironmentTable, source: str 
         )
     if not table.unseen:
         raise InputError(f"{table.path}: column role: found visible environments alone, expected one to test on")
-    if study.opponents.rate_fit is not None and not table.parameter_names:
-        raise InputError(f"{table.path}: found no parameters, expected those that opponents.rate_fit is to fit")
+    for opponent in ("rate_fit", "flow_matching"):
+        if getattr(study.opponents, opponent) is not None and not table.parameter_names:
+            raise InputError(f"{table.path}: found no parameters, expected some for opponents.{opponent}")
     for name in study.logarithmic_parameters:
         if name not in table.parameter_names:
             known = ", ".join(table.parameter_names) or "none"
@@ -86,6 +87,10 @@ def _check_opponents(study: FamilyStudy, source: str | Path) -> None:
     if study.opponents.rate_fit is not None and (study.data.imported or system in UNFITTED):
         reason = UNFITTED.get(system, "whose equations nobody has said")
         raise InputError(f"{source}: opponents.rate_fit: found it for data.source {system}, {reason}, expected null")
+    if study.opponents.flow_matching is not None and study.data.state == "counts":
+        raise InputError(
+            f"{source}: opponents.flow_matching: found it for counts, expected null: it moves real numbers"
+        )
 
 
 def _check_increasing(times: list[float] | None, field: str, source: str | Path) -> None:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from weightcast.core.methods import (
     ALONE,
+    CONDITIONAL_FLOW,
     DISPLACED,
     INTERPOLATED_PATH,
     NEAREST_PATH,
@@ -80,7 +81,7 @@ def _sentence(
 
 def _of_parameters(value: dict[tuple[str, str, str], float], split: str) -> list[str]:
     """What is told the parameters and no sample, against the best opponent told as much; nothing without one."""
-    names = [f"{name}-parameters" for name in (DISPLACED, INTERPOLATED_PATH)]
+    names = [*(f"{name}-parameters" for name in (DISPLACED, INTERPOLATED_PATH)), CONDITIONAL_FLOW]
     rivals = {name: found for name in names if (found := value.get((name, split, "wasserstein"))) is not None}
     own = value.get((PATH_PARAMETERS, split, "wasserstein"))
     if own is None or not rivals:

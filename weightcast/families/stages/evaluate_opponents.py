@@ -13,16 +13,18 @@ import torch
 from torch import Tensor
 
 from weightcast.core.environment_table import EnvironmentTable
-from weightcast.core.methods import DISPLACED, INTERPOLATED_PATH, RATE_FIT, shown_as
+from weightcast.core.methods import CONDITIONAL_FLOW, DISPLACED, INTERPOLATED_PATH, RATE_FIT, shown_as
 from weightcast.core.outputs import Table
 from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
 from weightcast.families.baselines.barycentric import likelihood_weights, parameter_weights
+from weightcast.families.baselines.conditional_flow import ConditionalFlow
 from weightcast.families.baselines.environment_displacement import EnvironmentDisplacement
 from weightcast.families.baselines.rate_fit import Constants, fit_rates
 from weightcast.families.cases import Case, cases_of
 from weightcast.families.evaluation import TestEnvironment
+from weightcast.families.first_samples import evenly_drawn, first_samples
 from weightcast.families.jobs import EvaluateOpponents
 from weightcast.families.scores import Scores
 from weightcast.families.snapshots import FamilySnapshots
@@ -31,7 +33,12 @@ from weightcast.families.trained_family import TrainedFamily
 
 @stage("evaluate_opponents")
 def evaluate_opponents(
-    run: Run, settings: EvaluateOpponents, snapshots: FamilySnapshots, table: EnvironmentTable, codes: TrainedFamily
+    run: Run,
+    settings: EvaluateOpponents,
+    snapshots: FamilySnapshots,
+    table: EnvironmentTable,
+    codes: TrainedFamily,
+    flow: ConditionalFlow | None,
 ) -> dict[str, Table]:
     """Score those that the configuration names."""
     ids = [environment.id for environment in table.unseen]
@@ -43,6 +50,8 @@ def evaluate_opponents(
     for case in cases:
         _fit_rates(settings, scores, table, case, snapshots.states)
     _interpolate(settings, scores, snapshots, table, codes.to(run.device), cases)
+    if flow is not None:
+        _carry(settings, scores, snapshots, table, flow.to(run.device), cases, codes.ids)
     return {"metrics": Table.of_rows(scores.rows), "seconds": scores.seconds_table()}
 
 
@@ -97,3 +106,30 @@ def _interpolate(
         started = time.monotonic()
         shares = likelihood_weights(codes, case.shown.to(codes.codes.device), across.nearest, across.steps)
         score("likelihood", shares, (time.monotonic() - started) / len(case.ids), case.name)
+
+
+def _carry(
+    settings: EvaluateOpponents,
+    scores: Scores,
+    snapshots: FamilySnapshots,
+    table: EnvironmentTable,
+    flow: ConditionalFlow,
+    cases: Sequence[Case],
+    visible: Sequence[str],
+) -> None:
+    """Samples that the field carries, told the parameters: from where the nearest visible environment begins, and from
+    the last samples that each case shows."""
+    seed = derive_seed(settings.seed, CONDITIONAL_FLOW, settings.family_seed)
+    begun = [
+        first_samples(flow.scaling, snapshots, table, visible, test.id, test.samples, derive_seed(seed, test.id))
+        for test in scores.tests
+    ]
+    scores.carried(CONDITIONAL_FLOW, flow, begun)
+    for case in cases:
+        shown = [
+            (evenly_drawn(samples[-1], test.samples, derive_seed(seed, case.name, test.id)), times[-1], parameters)
+            for test, times, samples, (_, _, parameters) in zip(
+                scores.tests, case.times, case.samples, begun, strict=True
+            )
+        ]
+        scores.carried(shown_as(CONDITIONAL_FLOW, case.name), flow, shown)
