@@ -14,7 +14,7 @@ INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 export PYTHONUNBUFFERED := 1
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help run era5-sample gallery ablations frames benchmark install test test-slurm lint schema lock clean
+.PHONY: help run era5-sample gallery ablations frames seeds benchmark install test test-slurm lint schema lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -50,6 +50,13 @@ CASES := --configfile config.yaml config/observed/cases.yaml
 frames: $(VENV)/run.stamp ## error against frames, noise, masks and horizon, to docs/how-many-frames.md
 	$(IN_VENV) snakemake evaluate --cores all $(CASES)
 	$(IN_VENV) python docs/write_cases.py
+
+SEEDS := config/observed/seeds.yaml
+
+seeds: $(VENV)/run.stamp ## three seeds of codes from frames, two systems of fields, to docs/across-environments.md
+	$(IN_VENV) snakemake evaluate --cores all --configfile config.yaml $(SEEDS)
+	$(IN_VENV) snakemake evaluate --cores all --configfile config/gray-scott.yaml $(SEEDS)
+	$(IN_VENV) python docs/write_seeds.py results/lambda-omega results/gray-scott
 
 # All of it takes an hour or more; `make benchmark QUICK=--quick` ten minutes of two idle cores.
 benchmark: $(VENV)/run.stamp ## speed side by side: results/benchmarks and docs/benchmarks.md

@@ -14,6 +14,7 @@ from weightcast.environments.plan import (
     base_environments,
     check_plan,
     choosing_environments,
+    context_seeds,
     experts_base,
     labelled_bases,
     finetuned_maps,
@@ -49,6 +50,7 @@ SHARDS = PLAN.shards
 MADE_TOGETHER = PLAN.trajectory_shards
 MANIFEST_OF = {id: f"{TRAJECTORIES}/{shard}.csv" for shard, ids in MADE_TOGETHER.items() for id in ids}
 MAPS = list(trained_maps(STUDY))  # networks trained on all visible environments together: bases, and methods alone
+CONTEXTS = list(context_seeds(STUDY))  # codes and a map, one a seed
 ARMS = STUDY.generator.arms
 SEEDS = STUDY.generator.seeds
 ATTENDED = attended_arms(STUDY)  # whose encoder's attention is explained

@@ -77,7 +77,7 @@ if REGRESSED:
 rule collect_costs:
     input:
         code=code("collect_costs"),
-        bases=bases(*MAPS, *(["context"] if STUDY.context else []), *RIVALS),
+        bases=bases(*MAPS, *CONTEXTS, *RIVALS),
         zoos=rules.zoo.input,
         references=expand(f"{RESULTS}/reference/{{base}}.safetensors", base=STUDY.zoo.bases if UNSEEN else []),
         vaes=rules.vae.input,

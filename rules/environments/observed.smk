@@ -5,13 +5,15 @@ if STUDY.context:
     rule train_context:
         input:
             code=code("train_context"),
-            trajectories=trajectories(base_environments(STUDY, TABLE, "context")),
+            trajectories=lambda wildcards: trajectories(base_environments(STUDY, TABLE, wildcards.context)),
         output:
-            f"{RESULTS}/base/context.safetensors",
+            f"{RESULTS}/base/{{context}}.safetensors",
         log:
-            f"{LOGS}/base/context.log",
+            f"{LOGS}/base/{{context}}.log",
         benchmark:
-            f"{BENCHMARKS}/base/context.tsv"
+            f"{BENCHMARKS}/base/{{context}}.tsv"
+        wildcard_constraints:
+            context="|".join(CONTEXTS),
         priority: base_priority("context")
         conda:
             ENVIRONMENT
@@ -86,7 +88,7 @@ if OBSERVED:
                 for seed in SEEDS
             ],
             started_from=bases(*(ARMS[arm].base for arm in adapted_arms(STUDY) for _ in SEEDS)),
-            context=bases("context") if STUDY.context else [],
+            contexts=bases(*CONTEXTS),
             in_context=bases("in-context") if "in-context" in RIVALS else [],
             equations=bases("equations") if "equations" in RIVALS else [],
             finetuned=bases(*finetuned_maps(STUDY)),

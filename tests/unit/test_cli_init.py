@@ -353,8 +353,17 @@ def test_least_data_is_enough(frames: int, folder: Path, capsys: pytest.CaptureF
 
 
 def test_grid_of_one_point(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_npy(folder / "mine", shape=(7, 2, 8, 1))
-    refused(capsys, *arguments(), words=("beta_0.5", "grid", "found 1 x 8", "without a grid"), output=Path("my.yaml"))
+    write_npy(folder / "mine", shape=(7, 2, 1, 8))
+    refused(capsys, *arguments(), words=("beta_0.5", "grid", "found 8 x 1", "without a grid"), output=Path("my.yaml"))
+
+
+@pytest.mark.parametrize("shape", [(7, 2, 16), (7, 2, 16, 1)])
+def test_fields_along_a_line(folder: Path, capsys: pytest.CaptureFixture[str], shape: tuple[int, ...]) -> None:
+    write_npy(folder / "mine", shape=shape)
+    shown, _ = run(capsys, *arguments())
+    assert "on 1 x 16 points" in shown
+    study = load_study("my.yaml")
+    assert study.data.grid == (1, 16) and study.predictor.kind == "fno" and study.predictor.modes == (0, 4)
 
 
 def test_arrays_of_another_shape(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ import torch
 from weightcast.core.draws import Draws
 from weightcast.core.environment_table import Environment
 from weightcast.core.run import Run
+from weightcast.core.seeds import derive_seed
 from weightcast.core.tables import OPENNESS_COLUMNS
 from weightcast.core.training import Resume
 from weightcast.environments.code_priors import MixturePrior
@@ -259,7 +260,7 @@ def test_what_the_report_shows_is_what_was_scored(trained, folder, tmp_path: Pat
     case, data = ObservedCase(frames=5, noise=0.01), settings().data
     row = Environment("e3", {}, "interpolation")
     whole = folder.read(["e3"], data, "train", 5)
-    methods = adapt_context(trained, ["e3"], observe(whole, case, ["e3"], 0), 8, 0)
+    methods = adapt_context(trained, ["e3"], observe(whole, case, ["e3"], 0), 8, derive_seed(0, "ensemble"))
     weights = WeightsFile.of(methods, trained.base.shared | {"case": case.model_dump()})
     told = ShowObserved(environments=(row,), data=data, case=case, members=8, steps=10, seed=0)
     shown = show_observed(Run(), told, weights, trained, folder).dataset

@@ -295,6 +295,18 @@ def test_a_study_that_cannot_be_planned_is_refused(tmp_path: Path, monkeypatch: 
     assert [path.name for path in tmp_path.iterdir()] == ["my.yaml"]
 
 
+def test_a_study_whose_table_lies_beside_the_folder_is_planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A complete run is planned in a folder of links, from which ../ must lead where it leads from here."""
+    for name in ("work", "tables"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "tables/some.csv").write_bytes((ROOT / "data/lambda-omega.csv").read_bytes())
+    monkeypatch.chdir(tmp_path / "work")
+    text = (ROOT / "config.yaml").read_text()
+    Path("my.yaml").write_text(text.replace("environments: data/lambda-omega.csv", "environments: ../tables/some.csv"))
+    assert any(planned.rule == "train_erm" for planned in planned_jobs(Path("my.yaml")))
+    assert [path.name for path in Path().iterdir()] == ["my.yaml"]
+
+
 def test_parts_of_studies() -> None:
     study = parse_study(default_config())
     table = read_environments(ROOT / study.environments)

@@ -33,7 +33,7 @@ from weightcast.environments.diffusion import LatentDiffusion
 from weightcast.environments.evaluation import roll_out
 from weightcast.environments.experts import one_step_error, plan_members, starting_weights, train_experts
 from weightcast.environments.generator import Generator
-from weightcast.environments.jobs import EvaluateWithoutNetwork, TrainExperts
+from weightcast.environments.jobs import EvaluateWithoutNetwork, Plan, TrainExperts
 from weightcast.environments.stages import adapt_to_frames as adapting
 from weightcast.environments.stages import finetune_bases as finetuning
 from weightcast.environments.stages import train_diffusion as diffusing
@@ -250,7 +250,9 @@ def test_a_search_for_the_environment_keeps_to_its_device(
     monkeypatch.setattr(Tensor, "cpu", lambda tensor: tensor)  # weights are kept on the CPU
     chain, _ = on_meta
     inputs = chain.inputs_of("adapt_to_frames")
-    del inputs["context"]  # its search is nothing but comparisons
+    inputs["contexts"] = []  # its search is nothing but comparisons
+    without = chain.plan.study.model_copy(update={"context": None})
+    monkeypatch.setattr(chain, "plan", Plan(without, chain.plan.table))
     monkeypatch.setattr(adapting, "FrameSpace", SimpleNamespace(of=lambda frames: None))
     monkeypatch.setattr(adapting, "_of_rivals", lambda *_: [])
     monkeypatch.setattr(adapting, "observe", lambda whole, *_: whole)

@@ -85,7 +85,7 @@ def test_names_say_what_terms_are() -> None:
     terms = FieldTerms.of(["u", "v"], GRID, 2, 1)
     assert {"1", "u v", "du/dx", "v du/dy", "laplacian(v)", "flow(u) grad(v)", "sin(1 y + 0 x)"} <= set(terms.names)
     assert len(set(terms.names)) == len(terms.names) == len(terms.factors)
-    assert len(terms.names) == EquationsSettings(degree=2, waves=1).terms(2, is_field=True)
+    assert len(terms.names) == EquationsSettings(degree=2, waves=1).terms(2, GRID)
     transport, forces = (np.array(terms.names)[family].tolist() for family in terms.doubtful())
     assert {"du/dx", "v du/dy", "flow(u) grad(v)"} <= set(transport) and len(transport) == 16
     assert set(forces) == {name for name in terms.names if name.startswith(("cos", "sin"))}

@@ -27,6 +27,7 @@ from weightcast.environments.jobs import (
     Plan,
     ShowRollouts,
     TrainBase,
+    TrainContext,
 )
 from weightcast.environments.memory import LEAST_MB, memory_mb
 from weightcast.environments.plan import (
@@ -34,6 +35,7 @@ from weightcast.environments.plan import (
     base_environments,
     base_record,
     check_plan,
+    context_seeds,
     expert_shards,
     recorded_environments,
     reference_shards,
@@ -177,6 +179,10 @@ def test_a_context_learns_from_so_many_environments_of_a_large_table(study: Stud
     assert base_environments(bounded, visible(*"abc"), "context") == list("abc")
     write_record(bounded, "context", ["b", "f"])  # as it was begun
     assert base_environments(bounded, table, "context") == ["b", "f"]
+    several = {"environments": 4, "seeds": [3, 0]}
+    bounded = study.model_copy(update={"context": study.context.model_copy(update=several)})
+    assert context_seeds(bounded) == {"context": 3, "context-0": 0}
+    assert base_environments(bounded, table, "context-0") == ["a", "c", "e", "g"]  # begun anew, by its own record
     of_code = {"base": "context", "condition": "code", "end_to_end": False}
     config = default_config()
     config["context"]["environments"] = 4
@@ -185,6 +191,17 @@ def test_a_context_learns_from_so_many_environments_of_a_large_table(study: Stud
     check_plan(parse_study(config), of_default(4))
     with refused("config: context.environments: found 4, expected 8", "the arm on-codes"):
         check_plan(parse_study(config), of_default(8))
+
+
+def test_further_seeds_of_a_context_are_further_jobs_and_change_none_that_was_there(study: Study) -> None:
+    assert study.context is not None
+    table = visible("a", "b", "c")
+    several = study.model_copy(update={"context": study.context.model_copy(update={"seeds": [0, 1]})})
+    alone = TrainContext.of(Plan(study, table))
+    assert alone.digest == TrainContext.of(Plan(several, table)).digest
+    assert "seeds" not in study.context.model_dump()  # nor does the file of a study that has one say so
+    further = TrainContext.of(Plan(several, table), "context-1")
+    assert (alone.context_seed, further.context_seed) == (0, 1) and further.digest != alone.digest
 
 
 def of_default(count: int) -> EnvironmentTable:

@@ -30,6 +30,14 @@ MEDIANS = {
 
 
 @pytest.fixture
+def seeds_writer(writer: ModuleType) -> Iterator[ModuleType]:
+    import write_seeds
+
+    yield write_seeds
+    sys.modules.pop("write_seeds", None)
+
+
+@pytest.fixture
 def writer(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     monkeypatch.syspath_prepend(str(ROOT / "docs"))
     import write_results
@@ -128,3 +136,24 @@ def test_a_finished_study_fills_readme_and_docs(
 def test_a_study_that_was_not_run_is_one_line(writer: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"summary\.csv: no such file, expected a finished study"):
         writer.write_time(tmp_path)
+
+
+def test_seeds_stand_below_each_other_and_the_worst_beside_the_experts_of_the_environment(
+    seeds_writer: ModuleType,
+) -> None:
+    """Four environments; errors of 1 to 4, of the second seed twice as large, experts' 2; outside ten times all."""
+    rows = []
+    for split, scale in (("interpolation", 1.0), ("extrapolation", 10.0)):
+        for number in range(4):
+            of = {"case": CASES[0].name, "split": split, "environment": f"{split}-{number}"}
+            for seed, factor in ((0, 1.0), (7, 2.0)):
+                of_seed = of | {"seed": seed, "metric": "rmse"}
+                rows.append(of_seed | {"method": "context", "value": scale * factor * (1 + number)})
+                rows.append(of_seed | {"method": "context-ensemble", "metric": "coverage_90", "value": 0.9})
+            rows.append(of | {"seed": 0, "metric": "rmse", "method": "one-per-env-erm", "value": 2 * scale})
+    table = seeds_writer.SeedTable(pd.DataFrame(rows), CASES[:1], {0: "linear", 7: "film"}).lines()
+    assert table[0] == "| seed | map | 10 frames |"
+    assert table[2:4] == ["| 0 | linear | 2.500 / 25.000 |", "| 7 | film | 5.000 / 50.000 |"]
+    assert table[4].startswith("| all |  | 3.750 [") and " / 37.500 [" in table[4]
+    assert table[5] == "| largest, over One-per-Env |  | 2.50 / 2.50 |"
+    assert table[6].endswith("| 90 % / 90 % |")

@@ -141,7 +141,7 @@ class Chain:
                 "finetuned": [bases["erm"], bases["conditioned"]],
                 "zoo": results / f"zoo/{self.plan.study.zoo.bases[-1]}.safetensors",
                 "started_from": [bases["conditioned"]],
-                "context": results / "base/context.safetensors",
+                "contexts": [results / "base/context.safetensors"],
                 "trajectories": trajectories,
             },
             "evaluate_weights": {"weights": results / "weights/bases.safetensors", "trajectories": trajectories},

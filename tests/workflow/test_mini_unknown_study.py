@@ -20,7 +20,7 @@ JOBS = {rule: count for rule, count in JOBS_OF_ONE_ARM.items() if rule not in NO
 JOBS |= {"evaluate_weights": 9, "import_trajectories": 2}
 JOBS |= {"train_experts": 4, "gather_zoo": 2, "gather_reference": 2, "regress_weights": 2}  # of two bases
 JOBS |= {"generate_weights": 2, "tune_generator": 1}
-JOBS |= {"evaluate_regressions": 1, "train_context": 1, "adapt_to_frames": 2, "summarise_observed": 1}
+JOBS |= {"evaluate_regressions": 1, "train_context": 2, "adapt_to_frames": 2, "summarise_observed": 1}
 JOBS |= {"show_observed": 1, "describe_posteriors": 1}
 
 
@@ -64,6 +64,9 @@ def test_every_method_that_needs_no_parameters_is_in_the_tables_and_the_report(u
     assert set(observed.case) == {"4-frames", "3-frames-noise-0.05"}
     assert {"crps", "coverage_90"} <= set(observed[observed.method == "context-ensemble"].metric)
     assert metrics.value.notna().all()
+    of_context = metrics[(metrics.method == "context") & (metrics.metric == "rmse")]
+    by_seed = of_context.pivot(index=["environment", "horizon"], columns="seed", values="value")
+    assert list(by_seed) == [0, 3] and (by_seed[0] != by_seed[3]).all()  # each by a training of its own
     stored = load_artifact(results / "base/context.safetensors").metadata["normalisation"]
     assert stored["transforms"] == 2 * ["log", None] and 0.18 < stored["offsets"][0] < 0.5  # half of exp(-1), or above
     page = (results / "report.html").read_text()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -66,7 +67,7 @@ def planned_jobs(config: Path, everything: bool = True) -> list[PlannedJob]:
     command = [sys.executable, "-P", "-m", "snakemake", "--dry-run", "--printshellcmds", "--cores", "1", "--nocolor"]
     command += ["--snakefile", str(snakefile()), *(["--forceall"] if everything else [])]
     command += ["--configfile", str(config.resolve())]
-    with _folder(everything) as folder:
+    with _folder(everything, _levels_up(config.read_text(encoding="utf-8"))) as folder:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         said = done.stdout + done.stderr
         if done.returncode:
@@ -125,15 +126,36 @@ def _reason(said: str) -> str:
 
 
 @contextmanager
-def _folder(everything: bool) -> Iterator[Path]:
+def _folder(everything: bool, levels: int) -> Iterator[Path]:
     """Where to plan. What is left to do shows where Snakemake has run before; a complete run is planned in a folder
-    with links to all that is here but results, so that asking what a study costs leaves nothing behind."""
+    with links to all that is here but results, so that asking what a study costs leaves nothing behind.
+
+    Args:
+        everything: whether it is a complete run.
+        levels: folders above this one that paths of the study lead through, as ../data does: they have links, too.
+    """
     here = Path.cwd()
     if not everything:
         yield here
         return
-    with TemporaryDirectory(prefix="weightcast-plan-") as folder:
-        for entry in here.iterdir():
-            if entry.name not in (".snakemake", "results"):
-                (Path(folder) / entry.name).symlink_to(entry)
-        yield Path(folder)
+    with TemporaryDirectory(prefix="weightcast-plan-") as name:
+        folder, way = Path(name), [here, *here.parents][: levels + 1][::-1]
+        for above, below in itertools.pairwise(way):
+            _link(above, folder, but=(below.name,))
+            folder /= below.name
+            folder.mkdir()
+        _link(here, folder, but=(".snakemake", "results"))
+        yield folder
+
+
+def _link(source: Path, folder: Path, but: Sequence[str]) -> None:
+    """Links in a folder to everything in another one that can be listed, some names left out."""
+    with suppress(PermissionError):
+        for entry in source.iterdir():
+            if entry.name not in but:
+                (folder / entry.name).symlink_to(entry)
+
+
+def _levels_up(config: str) -> int:
+    """How many folders up the paths of a configuration lead, at most."""
+    return max((found.group().count("..") for found in re.finditer(r"(?<![^\s\"'\[,])\.\.(/\.\.)*", config)), default=0)

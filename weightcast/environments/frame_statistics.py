@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -101,13 +102,13 @@ def responses(frames: Tensor, times: Tensor) -> Tensor:
     cubic = torch.cat([linear, middle * energy], 2)
     local = torch.cat([cubic, middle[:, :, first] * middle[:, :, second]], 2)
     fitted = [_least_squares(terms, rate) for terms in (linear, cubic, local)]
-    spacings = [spacing for spacing in LAGS if min(grid) > 2 * spacing]
+    spacings = [spacing for spacing in LAGS if all(size > 2 * spacing for size in grid[grid[0] == 1 :])]
     # Of the finest Laplacian that was observed, and of the next one, in which noise counts for less.
     for kinds, usable in (((linear, cubic, local), spacings), ((cubic,), spacings[1:])):
         for terms in kinds:
             found = None
             for spacing in usable:
-                y, x = (slice(spacing, size - spacing) for size in grid)
+                y, x = _within(grid, spacing)
                 with_laplacian = torch.cat([terms[..., y, x], _laplacian(middle, spacing)], 2)
                 fit = _least_squares(with_laplacian, rate[..., y, x])
                 found = fit if found is None else torch.where(found.isnan(), fit, found)
@@ -119,9 +120,13 @@ def responses(frames: Tensor, times: Tensor) -> Tensor:
 
 
 def _laplacian(fields: Tensor, spacing: int) -> Tensor:
-    """Five-point Laplacian of fields [..., y, x] between points so far apart, per square of the grid's own spacing."""
+    """Laplacian of fields [..., y, x] between points so far apart, per square of the grid's own spacing: of five
+    points, along a line of three."""
     rows, columns = fields.shape[-2:]
-    y, x = slice(spacing, rows - spacing), slice(spacing, columns - spacing)
+    y, x = _within((rows, columns), spacing)
+    if rows == 1:
+        around = fields[..., 2 * spacing :] + fields[..., : columns - 2 * spacing]
+        return (around - 2.0 * fields[..., x]) / spacing**2
     around = (
         fields[..., 2 * spacing :, x]
         + fields[..., : rows - 2 * spacing, x]
@@ -129,6 +134,12 @@ def _laplacian(fields: Tensor, spacing: int) -> Tensor:
         + fields[..., y, : columns - 2 * spacing]
     )
     return (around - 4.0 * fields[..., y, x]) / spacing**2
+
+
+def _within(grid: Sequence[int], spacing: int) -> tuple[slice, slice]:
+    """The points (y, x) that have neighbours so far away on all sides; a line has none along y."""
+    y, x = (slice(spacing, size - spacing) for size in grid)
+    return (slice(None) if grid[0] == 1 else y), x
 
 
 def _least_squares(terms: Tensor, rate: Tensor) -> Tensor:

@@ -191,7 +191,7 @@ def _equations(sizes: StudySizes, equations: EquationsSettings) -> int:
     """What a search for equations holds beside the frames."""
     data = sizes.study.data
     is_field = tuple(data.grid) != (1, 1)
-    terms = equations.terms(len(data.channels), is_field)
+    terms = equations.terms(len(data.channels), data.grid)
     if not is_field:
         # In double precision: terms along splines of eight points a frame, and their integrals.
         integrals = 2 * (2 * 9 + 4) * terms * sizes.read(sizes.visible, "train") // (COPIES * sizes.frame)

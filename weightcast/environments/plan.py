@@ -16,7 +16,7 @@ from weightcast.core.config.messages import first_line
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.errors import InputError
 from weightcast.core.extras import require
-from weightcast.core.methods import AVERAGE_PREFIX
+from weightcast.core.methods import AVERAGE_PREFIX, CONTEXT
 from weightcast.environments.config.condition import LABELLED, SHOWN_FRAMES
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.study import Study
@@ -186,7 +186,7 @@ def trajectory_shards(study: Study, table: EnvironmentTable) -> dict[str, list[s
     fixed = study.simulated_together
     bases = [*trained_maps(study), "in-context"]
     if study.context is None or len(table.visible) <= study.context.environments:
-        bases.append("context")  # otherwise it sees some of all ages
+        bases += context_seeds(study)  # otherwise they see some of all ages
     seen = [set(base_environments(study, table, base)) for base in bases]
     classes: dict[tuple[bool, ...], list[str]] = {}
     for environment in table.visible:
@@ -208,7 +208,15 @@ def base_environments(study: Study, table: EnvironmentTable, base: str) -> list[
     recorded = recorded_environments(study, base)
     if recorded and set(recorded) <= set(visible):
         return recorded
-    return _spread(visible, study.context.environments) if base == "context" and study.context else visible
+    of_context = study.context is not None and base in context_seeds(study)
+    return _spread(visible, study.context.environments) if study.context and of_context else visible
+
+
+def context_seeds(study: Study) -> dict[str, int]:
+    """Seeds of the study's contexts by the names of their files: the first one's, which stands for the study wherever
+    one context is used, has no number."""
+    seeds = study.context.seeds if study.context else []
+    return {f"{CONTEXT}-{seed}" if number else CONTEXT: seed for number, seed in enumerate(seeds)}
 
 
 def _spread(ids: list[str], most: int) -> list[str]:

@@ -244,7 +244,8 @@ def _finetune_bases(sizes: StudySizes, of: Mapping[str, str]) -> float:
 def _adapt_to_frames(sizes: StudySizes, of: Mapping[str, str]) -> float:
     study, frames = sizes.study, max((case.frames for case in sizes.study.evaluation.observed), default=2)
     visible = min(study.baselines.finetune.choosing_environments, sizes.visible)
-    told = len(trained_maps(study)) + len(adapted_arms(study)) * len(study.generator.seeds) + 2
+    contexts = len(study.context.seeds) if study.context else 0
+    told = len(trained_maps(study)) + len(adapted_arms(study)) * len(study.generator.seeds) + contexts + 1
     experts = sizes.experts * (sizes.unseen + visible) * frames * _computing(sizes.kept)
     tuned = 3 * len(study.baselines.finetune.steps) * _finetuned(sizes, sizes.unseen + visible, frames)
     return told * _searches(sizes, sizes.unseen + visible, frames) + experts + tuned + _equations(sizes) / 3

@@ -219,6 +219,8 @@ class StudySizes:
             networks = (8 + tuned + seeds * len(study.generator.arms)) * self.unseen + self.visible
             shown = [arm for arm in study.generator.arms.values() if arm.condition in SHOWN_FRAMES]
             networks += (2 + seeds * len(shown)) * study.evaluation.members * self.unseen
+            further = len(study.context.seeds) - 1 if study.context else 0
+            networks += further * (study.evaluation.members * self.unseen + self.environments)
             return networks * self.weights + self.unseen * self.in_context
         elif name == "finetuned":
             networks = 2 * (self.unseen or self.visible)

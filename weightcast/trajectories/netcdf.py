@@ -18,6 +18,7 @@ from weightcast.trajectories.record import Trajectories
 
 DIMENSIONS = ("trajectory", "time", "y", "x")
 WITHOUT_GRID = DIMENSIONS[:2]
+ALONG_LINE = (*WITHOUT_GRID, "x")
 ALIASES = {
     "trajectory": ("member", "ensemble", "realization", "number"),
     "time": ("valid_time",),
@@ -25,6 +26,8 @@ ALIASES = {
     "x": ("lon", "longitude"),
 }
 """What the dimensions are also called, in small letters."""
+LINES = ("y", "position", "distance", "depth", "height", "altitude", "z")
+"""What x is also called where the fields of a file lie along a line."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,8 @@ def read_trajectories(
     count.
 
     A file with neither `y` nor `x` among its dimensions holds states without a grid, (trajectory, time) in any order,
-    which become fields on one point.
+    which become fields on one point. One with a single dimension of space (:data:`LINES`) holds fields along a line,
+    and that is x: a grid of 1 x X.
 
     Args:
         path: NetCDF, classic or version 4.
@@ -157,7 +161,11 @@ def with_own_names(dataset: xr.Dataset) -> xr.Dataset:
         if name not in dataset.dims and name not in dataset.variables and len(found) == 1:
             names[found[0]] = name
     dataset = dataset.rename(names)
-    return dataset.squeeze([name for name, size in dataset.sizes.items() if size == 1 and name not in DIMENSIONS])
+    dataset = dataset.squeeze([name for name, size in dataset.sizes.items() if size == 1 and name not in DIMENSIONS])
+    along = [str(name) for name in dataset.dims if str(name).lower() in LINES]
+    if len(along) == 1 and "x" not in dataset.dims and "x" not in dataset.variables:
+        dataset = dataset.rename({along[0]: "x"})
+    return dataset
 
 
 def unused_variables(path: Path, channels: Sequence[str]) -> list[str]:
@@ -188,6 +196,8 @@ def check_whole(path: Path) -> None:
 
 def _expected_dimensions(dataset: xr.Dataset) -> tuple[str, ...]:
     """Of every channel. A file that has a grid, under whatever names, has it for all of them."""
+    if "x" in dataset.dims and "y" not in dataset.dims:
+        return ALONG_LINE
     further = any(set(WITHOUT_GRID) < set(variable.dims) for variable in dataset.data_vars.values())
     return DIMENSIONS if further or {"y", "x"} & set(dataset.dims) else WITHOUT_GRID
 
@@ -199,8 +209,8 @@ def _channel_names(path: Path, dataset: xr.Dataset) -> tuple[str, ...]:
     if not names:
         raise InputError(
             f"{path}: found no variable with the dimensions ({', '.join(DIMENSIONS)}), nor with "
-            f"({', '.join(WITHOUT_GRID)}) alone in a file without a grid, among {_describe(dataset)}, expected one per "
-            "channel"
+            f"({', '.join(ALONG_LINE)}) of fields along a line, nor with ({', '.join(WITHOUT_GRID)}) alone in a file "
+            f"without a grid, among {_describe(dataset)}, expected one per channel"
         )
     return names
 
@@ -213,7 +223,8 @@ def _check_variable(path: Path, dataset: xr.Dataset, name: str, is_input: bool =
     if found != expected and not (is_input and found < expected):
         raise InputError(
             f"{path}: channel {name}: found dimensions ({', '.join(map(str, variable.dims))}), expected "
-            f"({', '.join(DIMENSIONS)}) in any order, or ({', '.join(WITHOUT_GRID)}) in a file without a grid"
+            f"({', '.join(DIMENSIONS)}) in any order, ({', '.join(ALONG_LINE)}) of fields along a line, or "
+            f"({', '.join(WITHOUT_GRID)}) in a file without a grid"
         )
     checks.check_numeric(path, f"channel {name}", variable.dtype)
 
@@ -241,7 +252,7 @@ def _load_values(dataset: xr.Dataset, names: Sequence[str], sizes: Mapping[str, 
             expected = _expected_dimensions(dataset)
             lacking = {dimension: 1 for dimension in expected if dimension not in dataset[name].dims}
             ordered = dataset[name].expand_dims(lacking).transpose(*expected).to_numpy()
-            values[:, :, channel] = ordered.reshape(*ordered.shape, *[1] * (4 - ordered.ndim))
+            values[:, :, channel] = ordered.reshape(values[:, :, channel].shape)
     return values
 
 

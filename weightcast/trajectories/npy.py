@@ -31,7 +31,8 @@ def read_npy_environment(
 ) -> Trajectories:
     """Read and validate one environment's trajectories from arrays of shape (time, channel, x, y): x before y.
 
-    Arrays of shape (time, channel) are states without a grid, which become fields on one point.
+    Arrays of shape (time, channel) are states without a grid, which become fields on one point; those of shape (time,
+    channel, x) are fields along a line.
 
     `Re_210.0_r_10.0.npy` is one trajectory of the environment with Re = 210 and r = 10. Several trajectories of one
     environment lie in a folder of that name, `Re_210.0_r_10.0/0.npy`, `Re_210.0_r_10.0/1.npy`, ...; they are taken in
@@ -129,10 +130,12 @@ def _open_array(file: Path, channels: int) -> NDArray[np.generic]:
         raise InputError(f"{file}: found {type(array).__name__}, expected a single array")
     if array.ndim == 2:
         array = array[:, :, None, None]
+    elif array.ndim == 3 and array.shape[1] == channels:
+        array = array[..., None]
     if array.ndim != 4:
         raise InputError(
-            f"{file}: shape: found {array.ndim} dimensions {array.shape}, expected (time, channel, x, y), or (time, "
-            "channel) of a state without a grid"
+            f"{file}: shape: found {array.ndim} dimensions {array.shape}, expected (time, channel, x, y), (time, "
+            "channel, x) along a line, or (time, channel) of a state without a grid"
         )
     if array.shape[1] == array.shape[2] >= FIELD and array.shape[3] < FIELD:
         raise InputError(

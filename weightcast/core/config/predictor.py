@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, RootModel
 
+from weightcast.core.config.later_settings import LaterSettings
 from weightcast.core.config.settings import MOST_LAYERS, WIDEST, Settings
 from weightcast.core.nets.grids import Grid, level_grids
 
@@ -16,15 +17,17 @@ Modes = Annotated[int, Field(le=WIDEST)]
 """Fourier modes along one axis; how many a grid can have is asked for once the grid is known."""
 
 
-class FNOSettings(Settings):
-    """A compact Fourier neural operator (weightcast.core.nets.fno), for fields."""
+class FNOSettings(LaterSettings):
+    """A compact Fourier neural operator (weightcast.core.nets.fno), for fields, in the plane or along a line."""
+
+    later: ClassVar[tuple[str, ...]] = ("padding",)
 
     kind: Literal["fno"] = "fno"
     """Fourier neural operator."""
     width: int = Field(default=12, ge=1, le=WIDEST)
     """Channels inside the network."""
     modes: tuple[Modes, Modes] = (4, 4)
-    """Fourier modes kept along (y, x), at most half the grid."""
+    """Fourier modes kept along (y, x), at most half the grid; along a line, a grid of [1, x], [0, x]."""
     depth: int = Field(default=3, ge=1, le=MOST_LAYERS)
     """Number of Fourier layers."""
     projection: int = Field(default=24, ge=1, le=WIDEST)
@@ -33,10 +36,12 @@ class FNOSettings(Settings):
     """Show the network the grid's coordinates: for dynamics that depend on the place."""
     residual: bool = True
     """Predict the increment of a frame rather than the next frame itself."""
+    padding: int = Field(default=0, ge=0, le=WIDEST)
+    """Points of zeros that Fourier layers see beyond the edge: for fields that do not go on at the opposite side."""
 
     def misfit(self, grid: Grid) -> str | None:
         """What of these settings does not fit a grid (y, x): ``key: found ..., expected ...``; None if all does."""
-        return _no_field(self.kind, grid) or _too_many_modes(self.modes, grid, "modes", "the grid")
+        return _no_line_or_field(self.kind, grid) or _too_many_modes(self.modes, grid, "modes", "the grid")
 
 
 class UNOSettings(Settings):
@@ -116,7 +121,7 @@ class StencilSettings(Settings):
 
     def misfit(self, grid: Grid) -> str | None:
         """As `FNOSettings.misfit`."""
-        return _no_field(self.kind, grid)
+        return _no_line_or_field(self.kind, grid)
 
 
 class MLPSettings(Settings):
@@ -147,16 +152,29 @@ class MLPSettings(Settings):
         return f"kind: found 'mlp' for a grid of {_words(grid)}, expected {fields}"
 
 
+def _no_line_or_field(kind: str, grid: Grid) -> str | None:
+    """The complaint about a grid of a single point, or about a line that does not lie along x."""
+    if grid[1] > 1:
+        return None
+    if max(grid) == 1:
+        return _no_field(kind, grid)
+    return f"kind: found {kind!r} for a grid of {_words(grid)}, expected the points of a line along x, [1, {grid[0]}]"
+
+
 def _no_field(kind: str, grid: Grid) -> str | None:
     """The complaint about a grid with a side of a single point."""
     if min(grid) > 1:
         return None
-    expected = "'mlp', which predicts states" if max(grid) == 1 else "2 points or more along each side"
+    expected = "'mlp', which predicts states" if max(grid) == 1 else "'fno' or 'stencil', which predict along a line"
     return f"kind: found {kind!r} for a grid of {_words(grid)}, expected {expected}"
 
 
 def _too_many_modes(modes: tuple[int, int], grid: Grid, key: str, what: str) -> str | None:
     for axis, kept, points in zip("yx", modes, grid, strict=True):
+        if points < 2 and key == "modes":
+            if kept == 0:
+                continue
+            return f"{key}: found {kept} along {axis}, expected 0: {what} has a single point there"
         if points < 2:
             return f"{key}: found {kept} along {axis}, expected no such level: {what} has a single point left there"
         if not 1 <= kept <= points // 2:

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from weightcast.core.nets.fourier import forward_transform, inverse_transform, resample
+from weightcast.core.nets.fourier import forward_transform, frequencies_along_y, inverse_transform, resample
 
 
 def map_channels(linear: nn.Linear, fields: Tensor) -> Tensor:
@@ -37,14 +37,17 @@ class SpectralConv2d(nn.Module):
     """Convolution by multiplying the lowest Fourier modes with complex weights.
 
     ``weight`` has shape [out, in, 2, modes_y, modes_x, 2]: the third axis is the block (positive and negative y
-    frequencies; x frequencies of a real field are never negative), the last one holds real and imaginary parts.
+    frequencies; x frequencies of a real field are never negative), the last one holds real and imaginary parts. Of a
+    field along a line (no modes along y) it is [out, in, 1, 1, modes_x, 2].
     """
 
     def __init__(self, in_channels: int, out_channels: int, modes: tuple[int, int]) -> None:
         super().__init__()
         self.modes = modes
         scale = 1.0 / in_channels
-        self.weight = nn.Parameter(scale * (torch.rand(out_channels, in_channels, 2, *modes, 2) - 0.5))
+        blocks = frequencies_along_y(modes[0])
+        shape = (out_channels, in_channels, len(blocks), len(blocks[0]), modes[1], 2)
+        self.weight = nn.Parameter(scale * (torch.rand(shape) - 0.5))
 
     def weight_nodes(self) -> dict[str, int]:
         """Which axis of each parameter indexes the output channel (see :class:`weightcast.core.graph.WeightGraph`)."""
@@ -96,12 +99,12 @@ class FourierLayer(nn.Module):
 
 
 class FNO(nn.Module):
-    """One-step map of a two-dimensional field: [batch, channel, y, x] -> the next frame, same shape, same units.
+    """One-step map of a field: [batch, channel, y, x] -> the next frame, same shape, same units.
 
     Args:
         channels: number of physical channels.
         width: channels inside the network.
-        modes: Fourier modes kept along (y, x); at most half the grid.
+        modes: Fourier modes kept along (y, x); at most half the grid; (0, x) of fields along a line, a grid of (1, x).
         depth: number of Fourier layers.
         projection: width of the hidden layer of the projection.
         positional: append the grid's coordinates (each in [0, 1)) as two input channels. Needed where the dynamics
@@ -109,6 +112,8 @@ class FNO(nn.Module):
         residual: predict the increment of the frame rather than the frame itself.
         constants: constant fields that it is shown beside the frame, as further channels behind the frame's: a step
             does not return them.
+        padding: points of zeros that Fourier layers see beyond the far end of each axis, of a line of x alone: for
+            fields that do not go on at the opposite side.
     """
 
     def __init__(
@@ -121,11 +126,13 @@ class FNO(nn.Module):
         positional: bool = True,
         residual: bool = True,
         constants: int = 0,
+        padding: int = 0,
     ) -> None:
         super().__init__()
         self.channels = channels
         self.positional = positional
         self.residual = residual
+        self.padding = (padding if modes[0] else 0, padding)
         self.lifting = nn.Linear(channels + constants + 2 * positional, width)
         self.layers = nn.ModuleList(FourierLayer(width, width, modes) for _ in range(depth))
         self.hidden = nn.Linear(width, projection)
@@ -149,10 +156,15 @@ class FNO(nn.Module):
         if self.positional:
             fields = torch.cat([fields, positions(fields)])
         fields = map_channels(self.lifting, fields)  # [width, batch, y, x]
+        rows, columns = frames.shape[-2:]
+        if any(self.padding):
+            fields = F.pad(fields, (0, self.padding[1], 0, self.padding[0]))
         for index, layer in enumerate(self.layers):
             fields = layer(fields)
             if index < len(self.layers) - 1:
                 fields = F.gelu(fields)
+        if any(self.padding):
+            fields = fields[..., :rows, :columns]
         fields = F.gelu(map_channels(self.hidden, fields))
         step = map_channels(self.output, fields).transpose(0, 1)  # [batch, channel, y, x]
         return frames[:, : self.channels] + step if self.residual else step

@@ -9,7 +9,7 @@ recombined into complex modes of either sign of the y frequency (a small third p
 way: strided copies cost more than the arithmetic at these sizes.
 
 Modes are ordered [block, y, x] and flattened: block 0 holds y frequencies 0..modes_y-1, block 1 -modes_y..-1;
-x frequencies are 0..modes_x-1.
+x frequencies are 0..modes_x-1. No modes along y are for fields along a line: one block, of the y frequency 0 alone.
 """
 
 from __future__ import annotations
@@ -34,6 +34,11 @@ def inverse_transform(spectrum: Tensor, modes: tuple[int, int], grid: tuple[int,
     matrices = _matrices_of(grid[0], grid[1], modes, spectrum.dtype, spectrum.device)
     waves = (spectrum.flatten(-2) @ matrices.separate).unflatten(-1, (-1, 2 * modes[1]))  # [..., wave_y, wave_x]
     return (matrices.waves_y.T @ waves) @ matrices.waves_x.T
+
+
+def frequencies_along_y(modes: int) -> list[list[int]]:
+    """Of each block; see the module."""
+    return [list(range(modes)), list(range(-modes, 0))] if modes else [[0]]
 
 
 def resample(fields: Tensor, grid: tuple[int, int]) -> Tensor:
@@ -83,13 +88,14 @@ def _matrices_of(
 
 
 def _matrices(rows: int, columns: int, modes: tuple[int, int], dtype: torch.dtype, device: torch.device) -> _Matrices:
+    blocks = frequencies_along_y(modes[0])
     waves_y = _waves(rows, modes[0] + 1).T
     waves_x = _waves(columns, modes[1])
-    combine = torch.zeros(2, modes[0] + 1, 2, modes[1], 2, modes[0], modes[1], 2, dtype=torch.double)
+    shape = (2, modes[0] + 1, 2, modes[1], len(blocks), len(blocks[0]), modes[1], 2)
+    combine = torch.zeros(shape, dtype=torch.double)
     cosine, sine = 0, 1
-    for block in (0, 1):
-        for index in range(modes[0]):
-            frequency = index if block == 0 else index - modes[0]
+    for block, frequencies in enumerate(blocks):
+        for index, frequency in enumerate(frequencies):
             size, sign = abs(frequency), math.copysign(1.0, frequency)
             for x in range(modes[1]):
                 target = combine[..., block, index, x, :]  # exp(-i(a + b)) = cc - ss - i (sc + cs)
@@ -100,7 +106,7 @@ def _matrices(rows: int, columns: int, modes: tuple[int, int], dtype: torch.dtyp
     combine = combine.reshape(waves_y.shape[0] * waves_x.shape[1], -1)
     # The inverse sums Re[c exp(+i(a + b))] = c_re (cc - ss) - c_im (sc + cs): the transpose of the same table. A real
     # field's negative x frequencies mirror the positive ones, so every x frequency but zero counts twice.
-    weight = torch.full((2 * modes[0], modes[1], 2), 2.0 / (rows * columns), dtype=torch.double)
+    weight = torch.full((sum(map(len, blocks)), modes[1], 2), 2.0 / (rows * columns), dtype=torch.double)
     weight[:, 0] /= 2
     separate = combine.T * weight.reshape(-1, 1)
     return _Matrices(*(matrix.to(device, dtype).contiguous() for matrix in (waves_y, waves_x, combine, separate)))

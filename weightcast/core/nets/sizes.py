@@ -71,6 +71,7 @@ def kept_activations(settings: AnyPredictor, channels: int, grid: tuple[int, int
     Layers keep their inputs, activation functions theirs; within a half, which tests hold against torch.
     """
     numbers: float
+    grid = _inside(settings, grid)
     ends = 4 * channels + 2 * inputs  # the frame, the next one, their difference
     match settings:
         case FNOSettings():
@@ -89,10 +90,17 @@ def kept_activations(settings: AnyPredictor, channels: int, grid: tuple[int, int
 
 def widest_layer(settings: AnyPredictor, channels: int, grid: tuple[int, int], inputs: int = 0) -> int:
     """Numbers of a frame inside a predictor where it is widest: what a step without gradient holds a few times."""
+    grid = _inside(settings, grid)
     if isinstance(settings, StencilSettings):
         return max(settings.width, 9 * channels + inputs) * prod(grid)
     inside = settings.width if isinstance(settings, MLPSettings | UNetSettings) else settings.projection
     return max(inside, settings.width, channels + inputs) * prod(grid)
+
+
+def _inside(settings: AnyPredictor, grid: tuple[int, int]) -> tuple[int, int]:
+    """The grid that layers work on: the field's own, and what is padded to it."""
+    padding = settings.padding if isinstance(settings, FNOSettings) else 0
+    return grid[0] + (padding if grid[0] > 1 else 0), grid[1] + padding
 
 
 def _coarser(levels: int) -> float:
@@ -101,8 +109,8 @@ def _coarser(levels: int) -> float:
 
 
 def _fourier(inputs: int, outputs: int, modes: tuple[int, int]) -> tuple[int, int]:
-    """A Fourier layer: two blocks of complex modes, a skip and its bias."""
-    return outputs, inputs * 4 * prod(modes) + inputs + 1
+    """A Fourier layer: two blocks of complex modes, one along a line, a skip and its bias."""
+    return outputs, inputs * (4 * prod(modes) if modes[0] else 2 * modes[1]) + inputs + 1
 
 
 def _fno(settings: FNOSettings, channels: int, inputs: int) -> list[tuple[int, int]]:

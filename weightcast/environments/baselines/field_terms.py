@@ -45,20 +45,21 @@ class FieldTerms:
             degree: the highest of products of values.
             waves: greatest number of periods along a side of constant forces; 0 for none but the constant.
         """
-        count = range(len(channels))
+        count, along_line = range(len(channels)), grid[0] == 1
         found: list[tuple[str, tuple[Factor, ...]]] = [("1", ())]
         for size in range(1, degree + 1):
             for chosen in combinations_with_replacement(count, size):
                 name = " ".join(channels[one] for one in chosen)
                 found.append((name, tuple(("value", one, 0) for one in chosen)))
         for one, name in enumerate(channels):
-            slopes = [(f"d{name}/d{axis}", (axis, one, 0)) for axis in ("x", "y")]
+            slopes = [(f"d{name}/d{axis}", (axis, one, 0)) for axis in ("x" if along_line else "xy")]
             found += [(said, (slope,)) for said, slope in slopes]
             found += [(f"{kind}({name})", ((kind, one, 0),)) for kind in ("laplacian", "differences")]
             for other in count:
                 found += [(f"{channels[other]} {said}", (("value", other, 0), slope)) for said, slope in slopes]
-                found.append((f"flow({channels[other]}) grad({name})", (("carried", other, one),)))
-        for along_y in range(-waves, waves + 1):
+                if not along_line:  # it has no streamfunctions
+                    found.append((f"flow({channels[other]}) grad({name})", (("carried", other, one),)))
+        for along_y in (0,) if along_line else range(-waves, waves + 1):
             for along_x in range(waves + 1):
                 if along_x or along_y > 0:
                     for kind in ("cos", "sin"):

@@ -21,7 +21,7 @@ from weightcast.records.settings import CalendarInput
 from weightcast.trajectories import FileFormat, find_environment_files
 from weightcast.trajectories.find import NETCDF
 from weightcast.trajectories.netcdf import unused_variables
-from weightcast.trajectories.npy import npy_files
+from weightcast.trajectories.npy import FIELD, npy_files
 from weightcast.trajectories.npz_folder import FILES
 
 FEWEST_TRAJECTORIES = 3
@@ -108,9 +108,11 @@ class Edges:
 
     def __init__(self) -> None:
         self.across, self.inside = np.zeros(2), np.zeros(2)  # mean squares along y and x, summed over what was seen
+        self.is_line = False
 
     def see(self, fields: NDArray[np.floating[Any]]) -> None:
         """Fields [..., y, x]."""
+        self.is_line = fields.shape[-2] == 1
         for side in range(2):
             lines = np.moveaxis(fields, side - 2, 0).astype(np.float64)
             self.across[side] += np.square(lines[0] - lines[-1]).mean()
@@ -118,7 +120,8 @@ class Edges:
 
     @property
     def periodic(self) -> bool:
-        return bool((self.across <= EDGE_FACTOR * self.inside).all() and (self.inside > 0).all())
+        vary = self.inside > 0  # not along y of a line
+        return bool((self.across <= EDGE_FACTOR * self.inside).all() and vary[1] and (vary[0] or self.is_line))
 
 
 class Pace:
@@ -219,7 +222,8 @@ def _numbered_channels(path: Path) -> tuple[str, ...]:
         shape = np.load(npy_files(path)[0], mmap_mode="r", allow_pickle=False).shape
     except (OSError, ValueError, EOFError, AttributeError):
         shape = ()
-    return tuple(f"channel_{number}" for number in range(shape[1] if len(shape) in (2, 4) else 1))
+    known = len(shape) in (2, 4) or (len(shape) == 3 and shape[1] < FIELD)  # (time, x, y) has no channels
+    return tuple(f"channel_{number}" for number in range(shape[1] if known else 1))
 
 
 def _check_enough(file: Path, grid: tuple[int, int], trajectories: int, frames: int) -> None:
@@ -235,8 +239,8 @@ def check_sizes(file: Path, grid: tuple[int, int], frames: int) -> None:
     """Raise an `InputError` where there are too few frames or points."""
     if frames < FEWEST_FRAMES:
         raise InputError(f"{file}: time: found {frames} frames, expected {FEWEST_FRAMES} or more")
-    if min(grid) < FEWEST_POINTS and grid != NO_GRID:
+    if min(grid[grid[0] == 1 :]) < FEWEST_POINTS and grid != NO_GRID:
         raise InputError(
             f"{file}: grid: found {grid[0]} x {grid[1]} points (y, x), expected {FEWEST_POINTS} or more along each "
-            "side, or a single point for a state without a grid"
+            "side, or along x alone, a line, or a single point for a state without a grid"
         )

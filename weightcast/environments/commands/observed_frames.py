@@ -80,7 +80,7 @@ def read_observed_frames(
         with _open(path, channels, table or TableReading()) as opened:
             dataset = with_own_names(opened)
             for name in channels:
-                _check_channel(path, dataset, name, like=channels[0], point=tuple(grid) == (1, 1))
+                _check_channel(path, dataset, name, channels[0], grid)
             found_grid = (dataset.sizes.get("y", 1), dataset.sizes.get("x", 1))
             if not (coarse and is_coarser(found_grid, grid)):
                 checks.check_grid(path, found_grid, (grid[0], grid[1]))
@@ -143,12 +143,13 @@ def _open(path: Path, channels: Sequence[str], table: TableReading) -> xr.Datase
     return xr.open_dataset(path, engine="netcdf4", decode_times=False, decode_timedelta=False, cache=False)
 
 
-def _check_channel(path: Path, dataset: xr.Dataset, name: str, like: str, point: bool) -> None:
+def _check_channel(path: Path, dataset: xr.Dataset, name: str, like: str, grid: Sequence[int]) -> None:
     if name not in dataset.data_vars:
         found = ", ".join(map(str, dataset.data_vars)) or "no variable"
         raise InputError(f"{path}: channel {name}: found {found}, expected a variable {name}")
     dimensions = set(map(str, dataset[name].dims))
-    if not (set() if point else {"y", "x"}) <= dimensions <= set(DIMENSIONS):
+    needed = set() if tuple(grid) == (1, 1) else {"x"} if grid[0] == 1 else {"y", "x"}
+    if not needed <= dimensions <= set(DIMENSIONS):
         raise InputError(
             f"{path}: channel {name}: found dimensions ({', '.join(map(str, dataset[name].dims))}), expected "
             f"({', '.join(DIMENSIONS)}), of which {' and '.join(OPTIONAL)} may be missing"

@@ -259,6 +259,8 @@ def fill_template(
     # More modes than few frames can tell are learned by heart.
     scarce = counts.train * trained_frames * visible < MANY_FRAMES
     modes = [min(choose_modes(points), FEWEST_MODES if scarce else MOST_MODES) for points in found.grid]
+    if found.grid[0] == 1:  # along a line
+        modes[0] = 0
     # Of few trajectories a network that knows the place learns where things happened to be; convolutions see each frame
     # as a thousand places.
     halved = all(points % 4 == 0 and points >= 16 for points in found.grid)

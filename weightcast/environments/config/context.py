@@ -90,9 +90,14 @@ class RefineSettings(Settings):
     environments."""
 
 
-class ContextSettings(Settings):
+class ContextSettings(LaterSettings):
     """Codes learned for each visible environment together with a map from codes to weights (an auto-decoder)."""
 
+    later: ClassVar[tuple[str, ...]] = ("seeds",)
+
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(default=[0], min_length=1)
+    """Codes and map are chosen and trained anew for each, and stand in the tables of frames like a generator's seeds;
+    the first one's are used wherever one context is: by commands, in pictures, by experts that start from codes."""
     environments: int = Field(default=256, ge=2)
     """Visible environments that codes and map are learned from, at most, spread evenly over the table: a second-order
     training holds them all at once, and what hundreds teach, thousands do not better."""

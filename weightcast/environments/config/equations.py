@@ -36,10 +36,12 @@ class EquationsSettings(Settings):
     substeps: int = Field(default=4, ge=1)
     """Runge-Kutta steps between two frames; of fields doubled until they are enough."""
 
-    def terms(self, channels: int, is_field: bool) -> int:
-        """How many terms an equation may have."""
+    def terms(self, channels: int, grid: tuple[int, int]) -> int:
+        """How many terms an equation may have, of fields on a grid (y, x)."""
         products = math.comb(channels + self.degree, self.degree)
-        if not is_field:
+        if grid == (1, 1):
             return products
+        if grid[0] == 1:  # along a line there is one slope, and no flow
+            return products + channels * (3 + channels) + 2 * self.waves
         # Of each channel: slopes, Laplacians, and slopes times a value, and what a flow carries.
         return products + channels * (4 + 3 * channels) + 2 * (2 * self.waves * (self.waves + 1))

@@ -352,6 +352,8 @@ def _check(study: Study, source: str | Path) -> None:
     check_once(study.data.channels, "data.channels", source)
     check_once(study.zoo.bases, "zoo.bases", source)
     check_once(study.generator.seeds, "generator.seeds", source)
+    if study.context is not None:
+        check_once(study.context.seeds, "context.seeds", source)
     check_once(study.evaluation.horizons, "evaluation.horizons", source)
     if min(study.generator.seeds) < 0:
         raise InputError(f"{source}: generator.seeds: found {min(study.generator.seeds)}, expected 0 or more")

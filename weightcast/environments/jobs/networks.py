@@ -7,6 +7,7 @@ from typing import Literal
 from weightcast.core.config.predictor import AnyPredictor
 from weightcast.core.config.training import PooledTraining, PredictorTraining
 from weightcast.core.job import StageSettings
+from weightcast.core.methods import CONTEXT
 from weightcast.environments.config.baselines import InContextSettings
 from weightcast.environments.config.condition import ConditionName, FramesSettings
 from weightcast.environments.config.context import ContextSettings
@@ -19,6 +20,7 @@ from weightcast.environments.jobs.told import Plan, Rows, Told
 from weightcast.environments.plan import (
     base_environments,
     choosing_environments,
+    context_seeds,
 )
 
 
@@ -60,22 +62,28 @@ class TrainBase(Told):
 
 
 class TrainContext(Rows):
-    """Codes of all visible environments together with a map from codes to weights."""
+    """Codes of all visible environments together with a map from codes to weights.
+
+    Attributes:
+        context_seed: of this one among the study's contexts.
+    """
 
     data: DataSettings
     predictor: AnyPredictor
     context: ContextSettings
+    context_seed: int = 0
     seed: int
 
     @classmethod
-    def of(cls, plan: Plan) -> TrainContext:
+    def of(cls, plan: Plan, context: str = CONTEXT) -> TrainContext:
         study = plan.study
         assert study.context is not None  # otherwise there is no such job
         return cls(
-            environments=tuple(plan.table[id] for id in base_environments(study, plan.table, "context")),
+            environments=tuple(plan.table[id] for id in base_environments(study, plan.table, context)),
             data=study.data,
             predictor=study.predictor,
-            context=study.context,
+            context=study.context.model_copy(update={"seeds": [0]}),  # further seeds change nothing for this one
+            context_seed=context_seeds(study)[context],
             seed=study.seed,
         )
 

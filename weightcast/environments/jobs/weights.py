@@ -13,6 +13,7 @@ from weightcast.environments.jobs.told import Plan, Rows, Told
 from weightcast.environments.plan import (
     adapted_maps,
     choosing_environments,
+    context_seeds,
     experts_base,
     finetuned_maps,
 )
@@ -105,6 +106,7 @@ class AdaptToFrames(Rows):
         methods: of the maps that infer parameters, without their ending.
         finetuned: of the bases that are fine-tuned, likewise.
         experts_from: position among these bases of the one that the zoo of experts started from.
+        context_seeds: of the study's contexts.
     """
 
     data: DataSettings
@@ -114,6 +116,7 @@ class AdaptToFrames(Rows):
     finetune: FinetuneSettings
     finetuned: tuple[str, ...]
     experts_from: int
+    context_seeds: tuple[int, ...]
     seed: int
 
     @classmethod
@@ -129,5 +132,6 @@ class AdaptToFrames(Rows):
             finetune=plan.study.baselines.finetune,
             finetuned=tuple(f"finetune-{maps[base].method}" for base in bases),
             experts_from=bases.index(experts_base(plan.study)),
+            context_seeds=tuple(context_seeds(plan.study).values()),
             seed=plan.study.seed,
         )

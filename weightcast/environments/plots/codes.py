@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 
 from weightcast.core.plots.style import house_style
+from weightcast.environments.plots.space_time import is_line
 
 SPREAD = 2.1460
 """Radius of the ellipse that holds 90 % of a normal distribution of two numbers, in standard deviations."""
@@ -54,7 +55,7 @@ def plot_traversal(observed: xr.Dataset) -> Figure:
     """What a step along each principal direction of the codes does to a forecast: of the first channel."""
     forecasts = observed["traversal"].isel(channel=0)
     axes_count, deviations = forecasts.sizes["axis"], forecasts["deviation"].values
-    gridless = forecasts.sizes["y"] == forecasts.sizes["x"] == 1
+    gridless, along_line = forecasts.sizes["y"] == forecasts.sizes["x"] == 1, is_line(forecasts.sizes)
     with house_style():
         if gridless:
             figure = Figure(figsize=(10, 1.0 + 2.2 * axes_count), layout="constrained")
@@ -73,6 +74,11 @@ def plot_traversal(observed: xr.Dataset) -> Figure:
         limits = np.percentile(finite, (1, 99)) if finite.size else (0.0, 1.0)
         for axis, row in enumerate(figure.subplots(axes_count, len(deviations), squeeze=False)):
             for axes, deviation, image in zip(row, deviations, values[axis], strict=True):
+                if along_line:
+                    axes.plot(image[0], color="#1a1a1a", lw=1.2)
+                    axes.set_ylim(limits[0] - 0.1 * np.ptp(limits), limits[1] + 0.1 * np.ptp(limits))
+                    axes.set_title(f"{deviation:+g} s.d.", fontsize=8)
+                    continue
                 axes.imshow(image, origin="lower", cmap="viridis", vmin=limits[0], vmax=limits[1])
                 axes.set_title(f"{deviation:+g} s.d.", fontsize=8)
                 axes.set_xticks([])

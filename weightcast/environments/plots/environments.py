@@ -10,6 +10,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from weightcast.core.plots.style import house_style
 from weightcast.environments.plots.rollouts import draw_frame, field_scale
+from weightcast.environments.plots.space_time import plot_space_time
 from weightcast.trajectories.record import Trajectories
 
 FRAMES = 6
@@ -21,7 +22,8 @@ LINE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"
 def plot_environments(shown: Sequence[Trajectories]) -> Figure:
     """Rows: environments; across: frames of the first channel of one trajectory, on one colour scale.
 
-    A state on a single point is drawn as lines over time instead, a line a channel.
+    A state on a single point is drawn as lines over time instead, a line a channel; a field along a line as a picture
+    of place and time.
 
     Args:
         shown: of a few environments, of one system; the first trajectory of each is drawn.
@@ -29,6 +31,8 @@ def plot_environments(shown: Sequence[Trajectories]) -> Figure:
     first = shown[0]
     if len(first.y) == len(first.x) == 1:
         return _plot_lines(shown)
+    if len(first.y) == 1:
+        return _plot_space_time(shown)
     steps = np.unique(np.linspace(0, len(first.time) - 1, FRAMES).round().astype(int))
     frames = np.stack([part.values[0, steps, 0] for part in shown])  # [environment, step, y, x]
     scale = field_scale(frames)
@@ -65,6 +69,14 @@ def _plot_lines(shown: Sequence[Trajectories]) -> Figure:
             axes.grid(axis="y")
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center")
     return figure
+
+
+def _plot_space_time(shown: Sequence[Trajectories]) -> Figure:
+    first = shown[0]
+    pictures = [(_name(part).replace("\n", ", "), part.values[0, :, 0, 0]) for part in shown]
+    scale = field_scale(np.stack([picture for _, picture in pictures]))
+    unit = first.units.get(first.channels[0])
+    return plot_space_time([("", pictures, scale)], first.time, f"{first.channels[0]}{f' ({unit})' if unit else ''}")
 
 
 def _name(part: Trajectories) -> str:

@@ -13,6 +13,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from weightcast.core.methods import method
 from weightcast.core.plots.style import house_style
 from weightcast.environments.plots.rollout_lines import plot_rollout_lines
+from weightcast.environments.plots.space_time import is_line, plot_space_time
 
 COLUMNS = 6
 """Frames shown, evenly spaced from the first to the last."""
@@ -22,7 +23,7 @@ def plot_rollouts(fields: xr.DataArray, generator: str, reference: str | None, u
     """Rows: truth, generated, One-per-Env, and the absolute difference of each forecast from the truth.
 
     Fields share one colour scale, that of the truth; differences share another. A frame that is not finite is grey. A
-    state on a single point is drawn as lines over time instead.
+    state on a single point is drawn as lines over time instead, a field along a line as a picture of place and time.
 
     Args:
         fields: one channel in one environment, dims (method, time, y, x), methods ``truth`` and those named below.
@@ -33,6 +34,8 @@ def plot_rollouts(fields: xr.DataArray, generator: str, reference: str | None, u
     names = [name for name in (generator, reference) if name is not None]
     if fields.sizes["y"] == fields.sizes["x"] == 1:
         return plot_rollout_lines(fields, {name: _short(name) for name in names}, unit)
+    if is_line(fields.sizes):
+        return _along_line(fields, names, unit)
     steps = np.unique(np.linspace(0, fields.sizes["time"] - 1, COLUMNS).round().astype(int))
     shown = fields.isel(time=steps).transpose("method", "time", "y", "x")
     # sel() has an argument called method of its own, hence the dictionaries.
@@ -69,6 +72,23 @@ def plot_rollouts(fields: xr.DataArray, generator: str, reference: str | None, u
             bar.set_label(label)
             bar.outline.set_visible(False)
     return figure
+
+
+def _along_line(fields: xr.DataArray, names: list[str], unit: str) -> Figure:
+    """Above, the truth and forecasts of it; below, how far each is off."""
+    shown = fields.isel(y=0).transpose("method", "time", "x")
+    values = {name: shown.sel({"method": name}).values for name in ("truth", *names)}
+    truth = values["truth"]
+    errors = {name: np.abs(values[name] - truth) for name in names}
+    finite = np.concatenate([error[np.isfinite(error)] for error in errors.values()])
+    worst = min(float(finite.max(initial=0)), float(np.ptp(truth))) or 1.0
+    forecasts = [("truth", truth), *((_short(name), values[name]) for name in names)]
+    differences = [(f"{_short(name)} \N{MINUS SIGN} truth", errors[name]) for name in names]
+    rows = [
+        ("", forecasts, field_scale(truth)),
+        ("|difference|", differences, {"cmap": "magma_r", "vmin": 0.0, "vmax": worst}),
+    ]
+    return plot_space_time(rows, shown["time"].values, f"{fields.name}{f' ({unit})' if unit else ''}")
 
 
 def _short(name: str) -> str:

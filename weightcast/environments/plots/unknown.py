@@ -10,18 +10,22 @@ from matplotlib.figure import Figure
 from weightcast.core.methods import CONTEXT
 from weightcast.core.plots.style import house_style, method_colour
 from weightcast.environments.plots.rollout_lines import TRUTH_COLOUR
+from weightcast.environments.plots.space_time import is_line, plot_space_time
 
 COLUMNS = 5
 """Maps in a row."""
 
 
 def plot_unknown(shown: xr.DataArray, forecast: xr.DataArray) -> Figure:
-    """One environment; states as lines, fields as maps and one point through time.
+    """One environment; states as lines, fields as maps and one point through time, those along a line as pictures of
+    place and time.
 
     Args:
         shown: frames that were seen, dims (frame, channel, y, x), NaN where nothing was.
         forecast: dims (statistic, time, channel, y, x), statistics truth, mean, low and high.
     """
+    if is_line(shown.sizes):
+        return _line(shown, forecast)
     with house_style():
         return _states(shown, forecast) if shown.sizes["y"] == shown.sizes["x"] == 1 else _field(shown, forecast)
 
@@ -47,6 +51,19 @@ def _states(shown: xr.DataArray, forecast: xr.DataArray) -> Figure:
     figure.axes[-1].set_xlabel("frame")
     figure.legend(*second.get_legend_handles_labels(), loc="outside upper left", ncols=3)
     return figure
+
+
+def _line(shown: xr.DataArray, forecast: xr.DataArray) -> Figure:
+    """Frames seen and the width of the band; below, truth and mean."""
+    shown, forecast = shown.isel(channel=0, y=0), forecast.isel(channel=0, y=0).transpose("statistic", "time", "x")
+    truth, mean, low, high = (forecast.sel(statistic=name).values for name in ("truth", "mean", "low", "high"))
+    fields = {"cmap": "viridis", "vmin": float(truth.min()), "vmax": float(truth.max())}
+    widest = max(float(np.nan_to_num(high - low).max()), 1e-12)
+    rows = [
+        ("", [("seen", shown.transpose("frame", "x").values), ("truth", truth), ("forecast", mean)], fields),
+        ("90 % band", [("its width", high - low)], {"cmap": "magma", "vmin": 0.0, "vmax": widest}),
+    ]
+    return plot_space_time(rows, forecast["time"].values, str(shown["channel"].values))
 
 
 def _field(shown: xr.DataArray, forecast: xr.DataArray) -> Figure:

@@ -45,7 +45,7 @@ def adapt_to_frames(
     zoo: Zoo,
     trajectories: TrajectoryFolder,
     started_from: list[BaseNetwork],
-    context: Context | None = None,
+    contexts: list[Context],
     in_context: BaseNetwork | None = None,
     equations: Context | None = None,
 ) -> WeightsFile:
@@ -60,7 +60,7 @@ def adapt_to_frames(
         zoo: experts of the visible environments.
         trajectories: of the unseen environments, and of the visible ones that choose.
         started_from: the bases of the generators' zoos, in their order: their cost counts.
-        context: the study's, if it has one.
+        contexts: the study's, one a seed, if it has any; what needs one takes the first.
         in_context: a larger network that sees frames, if the study has one.
         equations: whose codes are coefficients, if the study has them.
     """
@@ -78,10 +78,11 @@ def adapt_to_frames(
         conditioned.append(Conditioned.of_generator(name, generator, base.to(run.device)))
         if generator.condition.shown_frames:
             drawn.append(generated_ensemble(conditioned[-1], generator, environments, observed, settings.members))
-    if context is not None:
-        context = context.to(run.device)
-        inferring = partial(adapt_context, context, environments, observed, settings.members, settings.seed)
-        of_context = kept_methods(run, "context", inferring)
+    for each, seed in zip(contexts, settings.context_seeds, strict=True):
+        draws = derive_seed(settings.seed, "ensemble", *([seed] if seed else []))
+        inferring = partial(adapt_context, each.to(run.device), environments, observed, settings.members, draws, seed)
+        of_context += kept_methods(run, f"context.{seed}" if seed else "context", inferring)
+    context = contexts[0] if contexts else None
     shared = finetuned[0]  # of the study's predictor, which a context of equations has not
     space = _frame_space(context, shared, trajectories, settings, run)
     predictor = shared.predictor.to(run.device)
@@ -167,7 +168,7 @@ def _observed(run: Run, settings: AdaptToFrames, environments: list[str], trajec
 
 
 def adapt_context(
-    context: Context, environments: list[str], observed: Tensor, members: int, seed: int
+    context: Context, environments: list[str], observed: Tensor, members: int, draws: int, seed: int = 0
 ) -> list[MethodWeights]:
     """The most probable predictor of each environment, and an ensemble of predictors.
 
@@ -176,19 +177,20 @@ def adapt_context(
         environments: ids.
         observed: frames of each, physical units [environment, trajectory, frame, channel, y, x]; NaN in gaps.
         members: of the ensemble.
-        seed: of its draws.
+        draws: seed of its draws.
+        seed: the context's own.
     """
     started = time.monotonic()
     posterior = context.infer(observed)
     best = context.weights(posterior.best)[:, None]
     seconds = (time.monotonic() - started) / len(environments)
-    ensemble = context.sample(posterior, members, derive_seed(seed, "ensemble"))
+    ensemble = context.sample(posterior, members, draws)
     together = (time.monotonic() - started) / len(environments)
     base = context.base
     # Visible environments have learned codes: what they forecast is the error in the domain.
     known = context.weights(context.codes)[:, None]
     common = {
-        "seed": 0,
+        "seed": seed,
         "train_seconds": base.metadata["seconds"],
         "parameters": base.learned,
         "normalisation": base.normalisation,

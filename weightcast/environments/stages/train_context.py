@@ -114,7 +114,8 @@ class _Training:
         self.space = FrameSpace.of(self.frames)
         self.first = self._first_frames()
         self.doubt = 1.0
-        self.seed = derive_seed(settings.seed, "base", "context")
+        further = [settings.context_seed] if settings.context_seed else []
+        self.seed = derive_seed(settings.seed, "base", "context", *further)
         self.architecture = describe_architecture(settings.predictor, len(data.channels), data.layout, data.history)
         self.module = build_predictor(self.architecture, self.seed)
         plain = StackedPredictor(self.module)
