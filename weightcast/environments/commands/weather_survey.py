@@ -75,7 +75,7 @@ class Weather:
 
     @classmethod
     def read(cls, path: Path) -> Weather:
-        """Of a file, or of a folder's.
+        """What a file holds, or the files of a folder together.
 
         Raises:
             InputError: a file cannot be used, or lies on another grid than the first.
