@@ -54,8 +54,9 @@ frames: $(VENV)/run.stamp ## error against frames, noise, masks and horizon, to 
 SEEDS := config/observed/seeds.yaml
 
 seeds: $(VENV)/run.stamp ## three seeds of codes from frames, two systems of fields, to docs/across-environments.md
-	$(IN_VENV) snakemake evaluate --cores all --configfile config.yaml $(SEEDS)
-	$(IN_VENV) snakemake evaluate --cores all --configfile config/gray-scott.yaml $(SEEDS)
+	export $(IN_VENV); for study in config.yaml config/gray-scott.yaml; do \
+	  snakemake --cores all --configfile $$study && \
+	  snakemake evaluate --cores all --configfile $$study $(SEEDS) || exit 1; done
 	$(IN_VENV) python docs/write_seeds.py results/lambda-omega results/gray-scott
 
 # All of it takes an hour or more; `make benchmark QUICK=--quick` ten minutes of two idle cores.

@@ -46,7 +46,7 @@ def table(observed: pd.DataFrame, study: Study) -> str:
     crps = {case: errors_of(observed, case, horizon, "crps") for case in cases}
     held = {case: errors_of(observed, case, horizon, "coverage_90") for case in cases}
     names = sorted(errors[cases[0]].columns, key=lambda name: errors[cases[0]][name].median())
-    words = [f"{case.frames} frames" for case in study.evaluation.observed]
+    words = [f"{case.all_frames} frames" for case in study.evaluation.observed]
     heads = [f"RMSE, {word}" for word in words] + [f"CRPS, {word}" for word in words] + ["in the 90 % band"]
     lines = [f"| method | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
     for name in names:

@@ -20,10 +20,8 @@ from weightcast.core.errors import InputError
 from weightcast.core.methods import CONTEXT, ENSEMBLE, ONE_PER_ENV_PREFIX
 from weightcast.core.significance import bootstrap_median, value_grid
 from weightcast.environments.config.evaluation import ObservedCase
-from weightcast.environments.config.study import Study
-from weightcast.environments.plan import context_seeds
+from weightcast.environments.config.study import load_study
 from weightcast.environments.report.unknown import words_of
-from weightcast.studies import load_any_study
 
 PAGE = ROOT / "docs" / "across-environments.md"
 KEYS = ["case", "method", "split", "metric"]
@@ -83,21 +81,25 @@ class SeedTable:
         return f"{100 * self._median(self._grid(case, CONTEXT + ENSEMBLE, split, 'coverage_90')):.0f} %"
 
 
-def maps_of(results: Path, study: Study) -> dict[int, str]:
-    """Kinds of the contexts' maps, by seed."""
-    files = {seed: results / "base" / f"{name}.safetensors" for name, seed in context_seeds(study).items()}
-    return {seed: str(ArtifactHeader.load(path).metadata["weight_map"]["kind"]) for seed, path in files.items()}
+def maps_of(results: Path) -> dict[int, str]:
+    """Kinds of the contexts' maps, by seed: those that are there, whichever seeds the last whole run had."""
+    headers = [ArtifactHeader.load(path).metadata for path in sorted((results / "base").glob("context*.safetensors"))]
+    found = {int(one["settings"]["context_seed"]): str(one["weight_map"]["kind"]) for one in headers}
+    return dict(sorted(found.items()))
 
 
 @exit_on_input_error()
 def main() -> None:
     for results in map(Path, sys.argv[1:]):
-        study = load_any_study(results / "config.yaml")
-        if not isinstance(study, Study) or study.context is None or len(study.context.seeds) < 2:
-            raise InputError(f"{results}: context.seeds: found less than two, expected a study as of `make seeds`")
-        observed = read(results / "observed.csv")
-        at_horizon = observed[observed["horizon"] == study.data.trained_frames - 1]
-        table = SeedTable(at_horizon, study.evaluation.observed, maps_of(results, study))
+        study, observed = load_study(results / "config.yaml"), read(results / "observed.csv")
+        at_horizon = observed[observed["horizon"] == study.trained_horizon]
+        seeds = set(at_horizon.loc[at_horizon["method"] == CONTEXT, "seed"])
+        if len(seeds) < 2:
+            raise InputError(
+                f"{results / 'observed.csv'}: found {len(seeds)} seeds of {CONTEXT}, run `make seeds` first"
+            )
+        maps = {seed: kind for seed, kind in maps_of(results).items() if seed in seeds}
+        table = SeedTable(at_horizon, study.evaluation.observed, maps)
         fill(PAGE, f"{results.name}-seeds", "\n".join(table.lines()))
 
 

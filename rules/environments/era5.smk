@@ -17,7 +17,7 @@ from weightcast.systems import read_settings
 try:
     ERA5 = read_settings(ERA5Settings, source_settings(STUDY.data), "era5")
     DOWNLOADS = {} if ERA5.download == "none" else plan_downloads(list(TABLE), ERA5)
-    AREAS = {row.id: region_around(row, ERA5.region_size, ERA5.spacing).area.name for row in TABLE}
+    AREAS = {row.id: region_around(row, ERA5.region_size, ERA5.spacing, ERA5.offset).area.name for row in TABLE}
     OWN_FILES = {id: find_files(ERA5.directory, (area,)) for id, area in AREAS.items() if not DOWNLOADS}
 except InputError as error:
     raise SystemExit(f"weightcast: error: {error}")

@@ -22,6 +22,8 @@ SNAPSHOTS = str(STUDY.snapshots)
 SEEDS = STUDY.paths.seeds
 CHOSEN = ["codes"] + ["parameters"] * bool(TABLE.parameter_names)  # of these, left-out environments choose the map
 TOLD = [*CHOSEN, "nothing"]
+FLOWS = ["conditional-flow"] * (STUDY.opponents.flow_matching is not None)
+PARTS = ["", *["opponents-"] * STUDY.has_opponents]  # of an evaluation
 
 
 def families(told=TOLD, seed=SEEDS):

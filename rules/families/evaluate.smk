@@ -28,12 +28,37 @@ rule evaluate_family:
         RUN
 
 
+rule evaluate_opponents:
+    input:
+        code=code("evaluate_opponents"),
+        snapshots=SNAPSHOTS,
+        table=STUDY.environments,
+        codes=f"{RESULTS}/families/codes-{{seed}}.safetensors",
+        flow=[f"{RESULTS}/opponents/{name}-{{seed}}.safetensors" for name in FLOWS],
+    output:
+        metrics=f"{RESULTS}/evaluation/opponents-{{seed}}.csv",
+        seconds=f"{RESULTS}/evaluation/opponents-seconds-{{seed}}.csv",
+    log:
+        f"{LOGS}/evaluation/opponents-{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/evaluation/opponents-{{seed}}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        **needs("evaluate_opponents"),
+    params:
+        **job("evaluate_opponents"),
+    shell:
+        RUN
+
+
 rule summarise_family:
     input:
         code=code("summarise_family"),
-        evaluations=expand(f"{RESULTS}/evaluation/{{seed}}.csv", seed=SEEDS),
-        seconds=expand(f"{RESULTS}/evaluation/seconds-{{seed}}.csv", seed=SEEDS),
-        families=families(),
+        evaluations=expand(f"{RESULTS}/evaluation/{{part}}{{seed}}.csv", part=PARTS, seed=SEEDS),
+        seconds=expand(f"{RESULTS}/evaluation/{{part}}seconds-{{seed}}.csv", part=PARTS, seed=SEEDS),
+        families=[*families(), *expand(f"{RESULTS}/opponents/{{name}}-{{seed}}.safetensors", name=FLOWS, seed=SEEDS)],
     output:
         metrics=f"{RESULTS}/metrics.csv",
         summary=f"{RESULTS}/summary.csv",

@@ -50,6 +50,30 @@ rule train_family:
         RUN
 
 
+rule train_conditional_flow:
+    input:
+        code=code("train_conditional_flow"),
+        snapshots=SNAPSHOTS,
+        table=STUDY.environments,
+    output:
+        f"{RESULTS}/opponents/conditional-flow-{{seed}}.safetensors",
+    log:
+        f"{LOGS}/opponents/conditional-flow-{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/opponents/conditional-flow-{{seed}}.tsv"
+    priority: 90
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        **needs("train_conditional_flow"),
+        gpu=GPU,
+    params:
+        **job("train_conditional_flow"),
+    shell:
+        RUN
+
+
 rule evolve:
     input:
         f"{RESULTS}/config.yaml",  # by which PathFamily.load finds its way

@@ -18,6 +18,8 @@ from weightcast.environments.config.study import load_study
 from weightcast.environments.jobs import CutRecords, Plan
 from weightcast.environments.plan import trajectory_shards
 from weightcast.environments.stages.cut_records import cut_records
+from weightcast.environments.table_trajectories import TableTrajectories
+from weightcast.records.settings import RecordSettings
 from weightcast.records.step_calendar import DAY, StepCalendar
 from weightcast.records.windows import Parts
 from weightcast.trajectories.grouped import TrajectoryGroup
@@ -147,10 +149,10 @@ def test_records_are_compared_with_regressions(folder: Path, capsys: pytest.Capt
     study = load_study("my.yaml")
     assert study.baselines.autoregression is not None and study.baselines.trees is not None
     assert study.predictor.integrator == "map"  # type: ignore[union-attr]
-    assert [case.name for case in study.evaluation.observed] == ["10-frames", "2-frames", "25-frames"]
+    assert [case.name for case in study.evaluation.observed] == ["10-frames", "2-frames", "25-frames-of-2"]
 
 
-@pytest.mark.parametrize(("history", "cases"), [(2, [10, 3, 10]), (12, [13, 20])])
+@pytest.mark.parametrize(("history", "cases"), [(2, [10, 3, 50]), (12, [13, 20, 51])])
 def test_predictors_may_be_told_how_many_frames_to_see(
     history: int, cases: list[int], folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -158,7 +160,7 @@ def test_predictors_may_be_told_how_many_frames_to_see(
     assert f"windows of {9 + history - 1} steps" in shown and "predictors see" not in shown
     study = load_study("my.yaml")
     assert (study.data.history, study.data.frames, study.data.recorded_frames) == (history, 9, 9 + history - 1)
-    assert [case.frames for case in study.evaluation.observed] == list(dict.fromkeys(cases))
+    assert [case.all_frames for case in study.evaluation.observed] == cases
     shown, _ = run(capsys, "check", "--config", "my.yaml", "--no-timing")
     assert "is in order" in shown and f"predictors see the last {history} frames" in shown
 
@@ -271,6 +273,30 @@ def test_a_place_whose_record_ends_early(folder: Path, capsys: pytest.CaptureFix
     assert load_study("my.yaml").data.settings["left_out"] == ["east"]
     assert "east" not in read_environments(ENVIRONMENTS)
     run(capsys, "check", "--config", "my.yaml", "--no-timing")
+
+
+def test_a_place_whose_record_begins_late_does_not_hold_the_others_down(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = tidy_lines(places=SIX)
+    del lines[STEPS + 1 : STEPS + 131]
+    write(folder / "air.csv", lines)
+    shown, _ = run(capsys, *arguments(*SINGLE))
+    assert "as many as half of them have; with fewer to train, which come more than once: east" in shown
+    data = load_study("my.yaml").data
+    assert data.trajectories.train > 4 and data.settings["repeated"] is True
+    table = TableTrajectories(data.files, RecordSettings(**data.settings), data.channels, "my.yaml")
+    counts = (data.trajectories.train, data.trajectories.validation, data.trajectories.test)
+    begins = {
+        id: table.trajectories(id, data.frames, counts).values[: counts[0], 0, 0, 0, 0] for id in ("north", "east")
+    }
+    assert len(set(begins["north"])) == counts[0]
+    times = np.unique(begins["east"], return_counts=True)[1]
+    assert 1 < len(times) < counts[0] / 2 and times.max() - times.min() <= 1
+    run(capsys, "check", "--config", "my.yaml", "--no-timing")
+    edited = Path("my.yaml").read_text().replace("repeated: true", "repeated: false")
+    Path("my.yaml").write_text(edited)
+    refused(capsys, "check", "--config", "my.yaml", "--no-timing", words=("east", "data.settings.repeated: true"))
 
 
 @pytest.mark.parametrize(

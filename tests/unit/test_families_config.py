@@ -51,6 +51,18 @@ def mini(**changes) -> dict:
         ({"data__states": None}, "data.states"),
         ({"data__file": "x.csv"}, "data.file"),
         ({"kind": "both"}, "environments, time, environments-time"),
+        ({"opponents__flow_matching": {}}, "opponents.flow_matching: found it for counts, expected null"),
+        (
+            {"data__source": "ecology", "data__dimensions": ["first", "second"], "opponents__rate_fit": {}},
+            "opponents.rate_fit: found it for data.source ecology, whose rates",
+        ),
+        (
+            {
+                "data": {"source": "csv", "file": "a.csv", "state": "real", "dimensions": ["x"]},
+                "opponents__rate_fit": {},
+            },
+            "data.source csv, whose equations nobody has said, expected null",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(changes, words):
@@ -148,6 +160,7 @@ def test_check_says_what_a_study_would_do(monkeypatch, capsys):
     said = capsys.readouterr().out
     assert "5 visible, of which 2 are left out once to choose" in said and "1 inside, 1 outside to test on" in said
     assert "many: 20 samples at each of 1, 2" in said
+    assert "rate constants fitted to the shown samples" in said and "visible environments interpolated" in said
 
 
 def test_a_rehearsal_has_few_environments_and_says_how_the_rest_grows(monkeypatch, tmp_path):

@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -21,6 +22,7 @@ from weightcast.families.public import PathFamily
 from weightcast.families.snapshots import FamilySnapshots
 from weightcast.families.trained_family import TrainedFamily
 from weightcast.families.training import SeenSamples
+from weightcast.samples.record import Loadings
 from weightcast.systems.birth_death import birth_death
 
 SETTINGS = InferenceSettings(starts=4, steps=100, proposals=128, draws=16)
@@ -161,17 +163,69 @@ def test_evolve_writes_samples_and_bands_of_a_new_environment(results, trained, 
     command = ["evolve", str(results), "--snapshots", str(results / "new.csv"), "--times", "0:4.2:0.7", "-n", "50"]
     main([*command, "-o", str(results / "out.csv"), "--bands", str(results / "bands.csv")])
 
-    out = np.genfromtxt(results / "out.csv", delimiter=",", names=True)
+    out = pd.read_csv(results / "out.csv")
+    assert set(out["environment"]) == {"new"}
     assert len(out) == 7 * 50 and set(np.round(out["time"], 9)) == set(np.round(np.arange(7) * 0.7, 9))
     bands = np.genfromtxt(results / "bands.csv", delimiter=",", names=True)
     assert (bands["low"] <= bands["median"]).all() and (bands["median"] <= bands["high"]).all()
     assert "an ensemble of 16 paths" in capsys.readouterr().out
 
 
+def test_evolve_writes_the_laws_of_visible_environments(results, trained):
+    command = ["evolve", str(results), "--times", "1.4,2.8", "-n", "200", "-o", str(results / "out.csv")]
+    main([*command, "--environment", "f", "a"])
+
+    out = pd.read_csv(results / "out.csv")
+    assert out["environment"].drop_duplicates().tolist() == ["f", "a"]
+    for id, birth in (("f", 12.0), ("a", 4.0)):
+        of_law = exact(birth)
+        mean = out[(out["environment"] == id) & (out["time"] == 2.8)]["X"].mean()
+        # Four standard errors of 200 draws, and a twentieth for what training leaves.
+        allowed = 4 * (of_law.variance(2.8)[0] / 200) ** 0.5 + 0.05 * of_law.mean(2.8)[0]
+        assert mean == pytest.approx(of_law.mean(2.8)[0], abs=allowed)
+    main([*command, "--environment", "all"])
+    assert set(pd.read_csv(results / "out.csv")["environment"]) == set("abcdef")
+
+
+def test_evolve_writes_genes_where_the_samples_have_loadings(results, trained, tmp_path, monkeypatch, capsys):
+    """Of components that were trained on as they are kept; of others, or without any, none."""
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed: pip install h5py")
+    snapshots = trained[1]
+    loadings = Loadings(np.array([[0.6, 0.8]]), np.array([1.0, -1.0]), ("up", "down"))
+    folder = tmp_path / "work"
+    place = folder / "results/births"
+    place.mkdir(parents=True)
+    (place / "config.yaml").write_text((results / "config.yaml").read_text())
+    metadata = {"dimensions": ["X"], "seed": 0, "seconds": 1.0, "data_digest": snapshots.digest}
+    dataclasses.replace(trained[0], metadata=metadata).save(place / "families/codes-0.safetensors")
+    command = ["evolve", str(place), "--environment", "b", "--times", "0.7,2", "-n", "6", "-o", str(folder / "x.h5ad")]
+    main(command)
+    assert " genes" not in "".join(capsys.readouterr())
+    dataclasses.replace(snapshots, loadings=loadings).save(folder / "data/births/snapshots.nc")
+    main(command)
+    assert "with 2 genes" in capsys.readouterr().out
+    with h5py.File(folder / "x.h5ad") as file:
+        drawn = file["obsm/X_state"][()]
+        np.testing.assert_allclose(file["X"][()], drawn * [0.6, 0.8] + [1.0, -1.0], rtol=1e-6)
+        assert file["obs/environment/categories"][0] == b"b"
+        np.testing.assert_array_equal(file["obs/time"][()], np.repeat([0.7, 2.0], 6))
+    main([*command, "--without-genes"])
+    with h5py.File(folder / "x.h5ad") as file:
+        assert file["X"].shape == (12, 1)
+    few = {id: snapshots.environments[id] for id in "ab"}
+    dataclasses.replace(snapshots, environments=few, loadings=loadings).save(folder / "data/births/snapshots.nc")
+    capsys.readouterr()
+    main(command)
+    said = capsys.readouterr()
+    assert "found other samples" in said.err and " genes" not in said.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--times", "0,1"], "--snapshots: missing"),
+        (["--times", "0,1", "--environment", "z"], "expected one of a, b"),
+        (["--times", "0,1", "--environment", "a", "--parameters", "birth=9"], "--environment: found --parameters"),
         (["--times", "0,5", "--parameters", "birth=9"], "from 0 to 4.2"),
         (["--times", "0,1", "--parameters", "rate=9"], "'rate': unknown, expected birth"),
         (["--times", "0,1", "--parameters", "birth=9", "--arm", "cde"], "--arm: found cde, expected none"),

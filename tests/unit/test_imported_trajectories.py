@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import netCDF4
@@ -11,8 +12,12 @@ import xarray as xr
 from refusals import refused
 from trajectory_files import field, users_file
 
+from weightcast.core.environment_table import Environment, EnvironmentTable
+from weightcast.environments.stages.import_trajectories import UserFiles
 from weightcast.trajectories import read_imported, read_npy_environment, read_trajectories
+from weightcast.trajectories.find import find_environment_files
 from weightcast.trajectories.netcdf import unused_variables
+from weightcast.trajectories.zarr_store import store_files
 
 
 @pytest.mark.parametrize("format", ["NETCDF3_CLASSIC", "NETCDF3_64BIT_OFFSET", "NETCDF3_64BIT_DATA"])
@@ -85,6 +90,58 @@ def test_arrays_with_channels_last(tmp_path: Path) -> None:
     np.save(tmp_path / "beta_1.0.npy", np.zeros((5, 12, 12, 2)))
     with refused("beta_1.0.npy", "(5, 12, 12, 2)", "looks like (time, x, y, channel)"):
         read_npy_environment(tmp_path / "beta_1.0.npy", ["u", "v"])
+
+
+def test_zarr_stores_are_read_as_files_are(tmp_path: Path) -> None:
+    pytest.importorskip("zarr", reason="the package zarr is not installed (pip install zarr)")
+    dataset = xr.Dataset({"u": field(), "v": 2 * field()})
+    dataset.to_netcdf(tmp_path / "a.nc")
+    for version in (2, 3):
+        path = tmp_path / f"{version}/a.zarr"
+        dataset.to_zarr(path, zarr_format=version, consolidated=version == 2)
+        found, expected = read_imported(path), read_imported(tmp_path / "a.nc")
+        np.testing.assert_array_equal(found.values, expected.values)
+        assert found.channels == expected.channels and found.environment == "a"
+        copy = shutil.copytree(path, tmp_path / f"copy-{version}.zarr")
+        assert UserFiles(copy).digests() == UserFiles(path).digests()
+        other = shutil.copytree(path, tmp_path / f"other-{version}.zarr")
+        last = store_files(other)[-1]
+        last.write_bytes(last.read_bytes() + b" ")
+        assert UserFiles(other).digests() != UserFiles(path).digests()
+    table = EnvironmentTable((Environment("a", {}, "visible"),), (), tmp_path / "table.csv")
+    assert find_environment_files(tmp_path / "3", table, "netcdf") == {"a": tmp_path / "3/a.zarr"}
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "words"),
+    [
+        (".zarray", '{"filters": [{"id": "pickle"}]}', ("pickled", "never loaded")),
+        ("u/zarr.json", '{"codecs": [{"name": "numcodecs.pickle"}]}', ("pickled", "never loaded")),
+        ("zarr.json", "[" * 100_000, ("cannot be read", "metadata of a Zarr store")),
+        ("zarr.json", "{", ("cannot be read", "metadata of a Zarr store")),
+        ("other.json", "{}", ("found none of zarr.json", "expected a Zarr store")),
+        ("zarr.json", "{}", ("a.zarr",)),
+    ],
+)
+def test_stores_that_must_not_be_opened(file: str, text: str, words: tuple[str, ...], tmp_path: Path) -> None:
+    pytest.importorskip("zarr", reason="the package zarr is not installed (pip install zarr)")
+    path = tmp_path / "a.zarr" / file
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    with refused(*words):
+        read_imported(tmp_path / "a.zarr")
+
+
+def test_numbers_with_zeros_before_them(tmp_path: Path) -> None:
+    for name in ("001.nc", "012.nc"):
+        users_file(tmp_path / name, u=field())
+    rows = tuple(Environment(id, {}, "visible") for id in ("1", "12"))
+    table = EnvironmentTable(rows, (), tmp_path / "table.csv")
+    found = find_environment_files(tmp_path, table, "netcdf")
+    assert {id: path.name for id, path in found.items()} == {"1": "001.nc", "12": "012.nc"}
+    users_file(tmp_path / "1.nc", u=field())
+    with refused("environment 1", "expected one"):
+        find_environment_files(tmp_path, table, "netcdf")
 
 
 def test_dimensions_that_are_called_otherwise(tmp_path: Path) -> None:

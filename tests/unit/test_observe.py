@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from refusals import refused
+from tiny_study import default_config
 
 from weightcast.core.draws import Draws
 from weightcast.environments.config.evaluation import ObservedCase
+from weightcast.environments.config.study import parse_study
 from weightcast.environments.observe import observe
 
 IDS = ["a", "b", "c"]
@@ -21,6 +24,23 @@ def frames() -> torch.Tensor:
 
 def test_clean_frames_are_the_first_ones_of_the_first_trajectory(frames) -> None:
     assert torch.equal(observe(frames, ObservedCase(frames=4), IDS, 0), frames[:, :1, :4])
+
+
+def test_frames_of_several_trajectories(frames) -> None:
+    case = ObservedCase(frames=4, trajectories=2)
+    assert torch.equal(observe(frames, case, IDS, 0), frames[:, :, :4])
+    assert (case.name, case.all_frames) == ("4-frames-of-2", 8)
+    noisy = observe(frames, case.model_copy(update={"noise": 0.1}), IDS, 0) - frames[:, :, :4]
+    assert float(torch.corrcoef(noisy.movedim(1, 0).flatten(1))[0, 1]) < 0.1  # of each its own
+
+
+def test_more_trajectories_than_there_are_to_train() -> None:
+    config = default_config()
+    config["evaluation"]["observed"][1]["trajectories"] = 16
+    assert "trajectories" not in parse_study(config).evaluation.observed[0].model_dump()
+    config["evaluation"]["observed"][1]["trajectories"] = 17
+    with refused("evaluation.observed.1.trajectories: found 17", "at most 16"):
+        parse_study(config)
 
 
 def test_noise_has_the_stated_size(frames) -> None:

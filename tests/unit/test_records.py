@@ -11,11 +11,11 @@ import xarray as xr
 from record_files import PLACES, STEPS, hours, series, tidy_lines, wide_lines, write
 
 from weightcast.core.errors import InputError
+from weightcast.core.place_names import place_id
 from weightcast.records.doubtful_values import doubts
 from weightcast.records.files import is_table
 from weightcast.records.read import read_records
 from weightcast.records.record import Records
-from weightcast.records.rows import place_id
 from weightcast.records.settings import RecordSettings
 from weightcast.records.windows import Parts, cut, parts_of, spread, window_starts
 
@@ -435,6 +435,7 @@ def test_spread() -> None:
     assert spread(9, 3) == [0, 4, 8]
     assert spread(4, 1) == [0]
     assert spread(4, 0) == []
+    assert np.bincount(spread(3, 8)).tolist() == [3, 3, 2] and spread(1, 3) == [0, 0, 0]  # more than there are
 
 
 def test_parts_are_cut_in_time_with_a_gap(tmp_path: Path) -> None:

@@ -12,9 +12,14 @@ from weightcast import PathFamily
 from weightcast.core.artifact_header import read_metadata
 
 CONFIG = "tests/workflow/mini-families.yaml"
-SHOWN = ("path", "path-ensemble", "nearest-path-likelihood", "alone")
+ACROSS = ("displaced-environments", "interpolated-path")
+SHOWN = (
+    *("path", "path-ensemble", "nearest-path-likelihood", "alone", "rate-fit"),
+    *(f"{name}-likelihood" for name in ACROSS),
+)
 METHODS = {
     *(f"{name}-shown-{case}" for name in SHOWN for case in ("few", "many")),
+    *(f"{name}-parameters" for name in ACROSS),
     *("path-parameters", "pooled-path", "nearest-path-parameters", "told-parameters", "sampling-floor", "exact-law"),
 }  # fmt: skip
 
@@ -32,6 +37,7 @@ def test_the_whole_study_runs_and_leaves_nothing_to_do(study):
 
     assert study.announced() == {
         **{"gather_snapshots": 1, "choose_map": 2, "train_family": 3, "evaluate_family": 1},
+        "evaluate_opponents": 1,
         **dict.fromkeys(("resolve_config", "summarise_family", "write_family_report", "all"), 1),
     }  # fmt: skip
     assert set(metrics.method) == METHODS and metrics.value.notna().all()

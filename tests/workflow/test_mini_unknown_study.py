@@ -61,7 +61,7 @@ def test_every_method_that_needs_no_parameters_is_in_the_tables_and_the_report(u
     others |= floor
     assert set(metrics.method) == others | from_frames | of_codes
     observed = pd.read_csv(results / "observed.csv")
-    assert set(observed.case) == {"4-frames", "3-frames-noise-0.05"}
+    assert dict(zip(observed.case, observed.frames, strict=True)) == {"4-frames": 4, "3-frames-of-2-noise-0.05": 6}
     assert {"crps", "coverage_90"} <= set(observed[observed.method == "context-ensemble"].metric)
     assert metrics.value.notna().all()
     of_context = metrics[(metrics.method == "context") & (metrics.metric == "rmse")]

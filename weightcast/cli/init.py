@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from weightcast.core.console.options import refuse_options
 from weightcast.core.console.outputs import check_output
 from weightcast.core.errors import InputError
 from weightcast.core.names import check_name
+from weightcast.studies import KINDS
 
 # Options of one kind of study alone; those of long tables stand where these are read.
 OF_ENVIRONMENTS = ("--table", "--channels", "--grid", "--inputs", "--past-inputs", "--constants", "--quick")
@@ -19,9 +21,7 @@ STATES = ("counts", "real")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--kind", required=True, choices=("environments", "time"), help="what weights are modelled across"
-    )
+    parser.add_argument("--kind", required=True, choices=KINDS, help="what weights are modelled across")
     parser.add_argument(
         "--data",
         required=True,
@@ -30,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="folder of NetCDF, .npy or .npz files; or a long table of places: .csv[.gz], .tsv, .txt, .json, .parquet, "
         "one NetCDF file with stations; several files, or a folder of them; across time a file: .npy, .csv, .npz, "
-        ".h5ad or NetCDF",
+        ".h5ad or NetCDF; of environments across time a folder with one of these for each, or one table or .h5ad file "
+        "of all",
     )
     parser.add_argument(
         "--name",
@@ -42,17 +43,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="NAME",
         help="across environments: columns of a long table that are forecast; across time counts or real, default: "
-        "counts where all are small whole numbers",
+        "counts where all are small whole numbers; of environments across time either",
     )
     parser.add_argument("--force", action="store_true", help="overwrite FILE")
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="the configuration to write")
 
-    environments = parser.add_argument_group("across environments")
+    environments = parser.add_argument_group("across environments; --table and --quick also across both")
     environments.add_argument(
         "--table",
         type=Path,
         metavar="CSV",
-        help="columns id, role and parameters, if any are known; default: one drawn for the files, written beside FILE",
+        help="columns id, role and parameters, if any are known; default: one drawn for the files, written beside "
+        "FILE; across both the column role may be missing, and parameters may be categories",
     )
     environments.add_argument(
         "--channels", nargs="+", metavar="NAME", help="of .npy and .npz files, which do not hold them; or a choice"
@@ -83,8 +85,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="short trainings and nothing to choose among: a first report in minutes, to see what it will be like",
     )
-    _add_table_arguments(parser.add_argument_group("long tables, across environments"))
-    time = parser.add_argument_group("across time")
+    _add_table_arguments(
+        parser.add_argument_group(
+            "long tables, across environments; across both --environment, --time, --parameters, --held-out, "
+            "--held-out-count, --seed and --leave-out"
+        )
+    )
+    time = parser.add_argument_group("across time, and of environments across time")
     time.add_argument("--time-column", metavar="NAME", help="of a CSV table or of obs; default: the one so named")
     time.add_argument(
         "--times-order",
@@ -153,7 +160,10 @@ def _add_table_arguments(table: argparse._ArgumentGroup) -> None:
     )
     table.add_argument("--test-from", metavar="TIME", help="of what is tested on; default: so that it is a fifth")
     table.add_argument(
-        "--held-out", nargs="+", metavar="PLACE", help="random (the default), farthest, or names of places to test on"
+        "--held-out",
+        nargs="+",
+        metavar="PLACE",
+        help="random (the default), farthest, or names of places to test on; across both also farthest-by-law",
     )
     table.add_argument("--held-out-count", type=int, metavar="N", help="random or farthest ones; default: about 30 %%")
     table.add_argument("--seed", type=int, metavar="N", help="of the random ones; default: 0")
@@ -176,25 +186,34 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.output.exists() and not arguments.force:
         raise InputError(f"{arguments.output}: exists already, expected a new file (or --force to overwrite it)")
     check_output(arguments.output)
-    across_time = arguments.kind == "time"
     why = f" with --kind {arguments.kind}"
-    if across_time:
-        from weightcast.environments.commands.init import OF_TABLES
-        from weightcast.evolution.commands.init import init_time
-
-        alone = [
-            option for option in OF_TABLES if option != "--state"
-        ]  # which here says what kind of numbers there are
-        refuse_options(arguments, [*OF_ENVIRONMENTS, *alone], why)
-        _check_time(arguments)
-        lines = init_time(arguments)
-    else:
+    if arguments.kind == "environments":
         from weightcast.environments.commands.init import init_environments
 
         refuse_options(arguments, OF_TIME, why)
         lines = init_environments(arguments)
+    elif arguments.kind == "time":
+        from weightcast.environments.commands.init import OF_TABLES
+        from weightcast.evolution.commands.init import init_time
+
+        # --state here says what kind of numbers there are.
+        refuse_options(arguments, [*OF_ENVIRONMENTS, *_without(OF_TABLES, ["--state"])], why)
+        _check_time(arguments)
+        lines = init_time(arguments)
+    else:
+        from weightcast.environments.commands.init import OF_TABLES
+        from weightcast.families.commands.init import OPTIONS, init_family
+
+        refuse_options(arguments, _without([*OF_ENVIRONMENTS, *OF_TABLES], OPTIONS), why)
+        if len(arguments.data) != 1:
+            raise InputError(f"--data: found {len(arguments.data)} paths, expected one folder or one file{why}")
+        lines = init_family(arguments)
     print(*lines, sep="\n")
     print(f"wrote {arguments.output}; see what it would run with: weightcast check --config {arguments.output}")
+
+
+def _without(options: Sequence[str], others: Sequence[str]) -> list[str]:
+    return [option for option in options if option not in others]
 
 
 def _check_time(arguments: argparse.Namespace) -> None:

@@ -131,7 +131,7 @@ def read_environments(path: str | Path) -> EnvironmentTable:
         InputError: anything in the file that cannot be used; the message names file, line and column.
     """
     path = Path(path)
-    lines = _read_lines(path)
+    lines = read_lines(path)
     if not lines:
         raise InputError(f"{path}: found an empty file, expected a header with the columns id, role and parameters")
     number, header = lines[0]
@@ -174,8 +174,12 @@ def write_environments(path: str | Path, table: EnvironmentTable) -> None:
         partial.write_text(text.getvalue(), encoding="utf-8")
 
 
-def _read_lines(path: Path) -> list[tuple[int, list[str]]]:
-    """The non-empty lines as (line number, stripped cells)."""
+def read_lines(path: Path) -> list[tuple[int, list[str]]]:
+    """The non-empty lines of a table as (line number, stripped cells), the header first.
+
+    Raises:
+        InputError: there is no such file, or it is no CSV in UTF-8.
+    """
     if not path.exists():
         raise InputError(f"{path}: found no such file, expected a table of environments (CSV)")
     content = read_bytes(path, "a table of environments (CSV)", LARGEST_TABLE)
@@ -223,7 +227,7 @@ def _read_row(path: Path, number: int, row: dict[str, str], parameter_names: Seq
     parameters = {}
     for name in parameter_names:
         try:
-            parameters[name] = float(_plain(row[name]))
+            parameters[name] = float(plain_number(row[name]))
         except ValueError:
             parameters[name] = math.nan
         if not math.isfinite(parameters[name]):
@@ -231,6 +235,6 @@ def _read_row(path: Path, number: int, row: dict[str, str], parameter_names: Seq
     return Environment(id, parameters, role)
 
 
-def _plain(cell: str) -> str:
+def plain_number(cell: str) -> str:
     """A number with a point for decimals: a cell has a comma only where these do not separate cells."""
     return cell.replace(",", ".") if cell.count(",") == 1 and "." not in cell else cell

@@ -47,6 +47,12 @@ the code that the environment's parameters say."""
 TOLD_PATH, POOLED_PATH, NEAREST_PATH, ALONE = "told-parameters", "pooled-path", "nearest-path", "alone"
 """A path that is told the true parameters, everybody's one path, that of a visible environment, and a density of the
 shown samples alone."""
+DISPLACED, INTERPOLATED_PATH = "displaced-environments", "interpolated-path"
+"""Samples, or learned paths, of visible environments, interpolated."""
+CONDITIONAL_FLOW = "conditional-flow"
+"""Samples that a velocity field carries which is told time and parameters."""
+RATE_FIT = "rate-fit"
+"""The simulated system itself, with rate constants fitted to the shown samples."""
 SHOWN = "-shown-"
 """Stands between a method's name and the case of what it is shown, in a study of environments across time."""
 SEASONAL_PERSISTENCE, SEASONAL_CLIMATOLOGY = "seasonal-persistence", "seasonal-climatology"
@@ -338,6 +344,24 @@ _KNOWN = (
         "Nearest path, by likelihood",
         "the learned path of the visible environment that explains the shown samples best",
     ),
+    *(
+        Method(f"{name}-{by}", "baseline", f"{label}, by {by}", f"{what} of visible environments, {words}, {weighed}")
+        for name, label, what, words in (
+            (DISPLACED, "Displaced samples", "samples", "coupled by optimal transport and interpolated; no density"),
+            (INTERPOLATED_PATH, "Interpolated paths", "learned paths of weights", "interpolated"),
+        )
+        for by, weighed in (
+            ("parameters", "weighed by the parameters"),
+            ("likelihood", "weighed such that the shown samples are likeliest"),
+        )
+    ),
+    Method(
+        CONDITIONAL_FLOW,
+        "baseline",
+        "MMFM, told parameters",
+        "multi-marginal flow matching: a velocity field, told time and the true parameters, carries samples; from the "
+        "first snapshot of the environment with the nearest parameters, or from the last samples shown; no density",
+    ),
     Method(
         ALONE,
         "baseline",
@@ -349,6 +373,13 @@ _KNOWN = (
         "reference",
         "Told the true parameters",
         "one density conditioned on time and on the environment's true parameters, trained like the paths",
+    ),
+    Method(
+        RATE_FIT,
+        "reference",
+        "Rates fitted, equations known",
+        "the simulator itself: knows its equations and all constants but those in which environments differ, and fits "
+        "these to the shown samples alone",
     ),
     Method("sampling-floor", "reference", "Sampling floor", "independent samples of the truth itself"),
     Method("exact-law", "reference", "Exact law", "the simulated system's own law: its samples, and its density"),

@@ -11,7 +11,7 @@ from weightcast.cost.jobs import PlannedJob
 from weightcast.cost.measure import Work, processor_seconds
 from weightcast.cost.rehearsal import Fewer, Told
 from weightcast.families.gathering import import_family, simulate_family
-from weightcast.families.jobs import ChooseMap, EvaluateFamily, FamilyPlan
+from weightcast.families.jobs import ChooseMap, EvaluateFamily, EvaluateOpponents, FamilyPlan, TrainConditionalFlow
 from weightcast.families.snapshots import FamilySnapshots
 
 VISIBLE = 3
@@ -41,7 +41,7 @@ class FamilyPart:
 
     def told(self, planned: PlannedJob) -> list[Told]:
         settings = planned.settings(self.plan)
-        if isinstance(settings, EvaluateFamily):
+        if isinstance(settings, EvaluateFamily | EvaluateOpponents):
             return [Told(settings, len(self._whole.unseen))]
         if isinstance(settings, ChooseMap):
             # One environment is left out and one temperature tried: what is searched and drawn grows with both. One
@@ -51,6 +51,9 @@ class FamilyPart:
             kinds, temperatures = len(paths.kinds), len(settings.inference.temperatures)
             grows = settings.paths.left_out * (kinds + temperatures) / (kinds + 1)
             return [Told(settings.model_copy(update={"paths": paths, "inference": inference}), grows)]
+        if isinstance(settings, TrainConditionalFlow):
+            # Its two trainings take as long with few environments as with many.
+            return [Told(settings.model_copy(update={"left_out": 1}), settings.left_out)]
         return [Told(settings)]
 
     def fewer(self, planned: PlannedJob, told: Told, inputs: Mapping[str, str | list[str]]) -> Fewer | None:

@@ -105,7 +105,7 @@ def _whether_it_matters(errors: pd.DataFrame) -> list[Answer]:
 def _how_many_frames(errors: dict[str, pd.DataFrame], cases: Sequence[ObservedCase]) -> list[Answer]:
     """The fewest frames from which a method is no worse than a network trained on the whole record."""
     found = None
-    for case in sorted(cases, key=lambda case: case.frames):
+    for case in sorted(cases, key=lambda case: case.all_frames):
         of_case = errors[case.name]
         expert = _best(of_case, [name for name in of_case if name.startswith(ONE_PER_ENV_PREFIX)])
         best = _best(of_case, [name for name in of_case if method(name).knows in ("frames", "nothing")])
@@ -119,7 +119,7 @@ def _how_many_frames(errors: dict[str, pd.DataFrame], cases: Sequence[ObservedCa
     if found is None:
         return []
     best, expert, compared = found
-    most = max(case.frames for case in cases)
+    most = max(case.all_frames for case in cases)
     words = (
         f"Not even {_frames(most)} make up for a whole record: {method(best).label} has {number(compared.ratio)} times "
         f"({number(compared.low)} to {number(compared.high)}) the error of a network trained on it."
@@ -135,8 +135,8 @@ def _reached(case: ObservedCase, best: str, compared: PairedRatio) -> str:
             "on the environment's whole record."
         )
     return (
-        f"{_frames(case.frames).capitalize()} make up for a whole record: {method(best).label} has {times} the error "
-        "of a network trained on it."
+        f"{_frames(case.all_frames).capitalize()} make up for a whole record: {method(best).label} has {times} the "
+        "error of a network trained on it."
     )
 
 
@@ -154,7 +154,7 @@ def _what_to_use(errors: pd.DataFrame, case: ObservedCase) -> list[Answer]:
     words = f"Use {_shown(chosen, medians[chosen])}"
     if chosen != best:
         words += f": it cannot be told from the best, {_shown(best, medians[best])}"
-    words += f", from {_frames(case.frames)}" + (f"; others: {told}" if told else "") + "."
+    words += f", from {_frames(case.all_frames)}" + (f"; others: {told}" if told else "") + "."
     if rival is None:
         return [Answer("use", words, chosen, "", math.nan, math.nan, math.nan, math.nan, len(errors))]
     compared = _compared(errors, chosen, rival)

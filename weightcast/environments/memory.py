@@ -328,7 +328,7 @@ def _finetune_bases(sizes: StudySizes, of: Mapping[str, str]) -> int:
 
 
 def _adapt_to_frames(sizes: StudySizes, of: Mapping[str, str]) -> int:
-    study, frames = sizes.study, max((case.frames for case in sizes.study.evaluation.observed), default=2)
+    study, frames = sizes.study, max((case.all_frames for case in sizes.study.evaluation.observed), default=2)
     arms, candidates = adapted_arms(study), 16
     generators = len(study.generator.seeds) * sum(map(sizes.generator, arms))
     searched = max((sizes.diffusion(arm)[1] + sizes.vae(arm)[1] for arm in arms), default=0)
@@ -395,7 +395,7 @@ def _show_attention(sizes: StudySizes, of: Mapping[str, str]) -> int:
 
 
 def _describe_posteriors(sizes: StudySizes, of: Mapping[str, str]) -> int:
-    frames = max((case.frames for case in sizes.study.evaluation.observed), default=2)
+    frames = max((case.all_frames for case in sizes.study.evaluation.observed), default=2)
     searched = sizes.ahead(min(8 * sizes.unseen, 128), frames) + 4 * sizes.unseen * sizes.weights
     return sizes.weight_maps() + sizes.read(sizes.unseen, "train", frames=frames) + searched
 

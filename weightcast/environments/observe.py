@@ -38,9 +38,9 @@ def observe(
             spoilt once, in all states that it is in.
 
     Returns:
-        [environment, 1, frame, channel, y, x]: of the first trajectory; NaN where nothing is observed.
+        [environment, trajectory, frame, channel, y, x]: of the first trajectories; NaN where nothing is observed.
     """
-    shown = frames[:, :1, : case.frames - history + 1].clone()
+    shown = frames[:, : case.trajectories, : case.frames - history + 1].clone()
     if history > 1:
         states = shown.shape[3] - inputs
         frames = recorded(shown[:, :, :, :states], history)

@@ -242,7 +242,7 @@ def _finetune_bases(sizes: StudySizes, of: Mapping[str, str]) -> float:
 
 
 def _adapt_to_frames(sizes: StudySizes, of: Mapping[str, str]) -> float:
-    study, frames = sizes.study, max((case.frames for case in sizes.study.evaluation.observed), default=2)
+    study, frames = sizes.study, max((case.all_frames for case in sizes.study.evaluation.observed), default=2)
     visible = min(study.baselines.finetune.choosing_environments, sizes.visible)
     contexts = len(study.context.seeds) if study.context else 0
     told = len(trained_maps(study)) + len(adapted_arms(study)) * len(study.generator.seeds) + contexts + 1
@@ -309,7 +309,7 @@ def _regress_latents(sizes: StudySizes, of: Mapping[str, str]) -> float:
 
 
 def _describe_posteriors(sizes: StudySizes, of: Mapping[str, str]) -> float:
-    frames = max((case.frames for case in sizes.study.evaluation.observed), default=2)
+    frames = max((case.all_frames for case in sizes.study.evaluation.observed), default=2)
     return 2 * len(sizes.study.evaluation.observed) * _searches(sizes, sizes.unseen, frames)
 
 

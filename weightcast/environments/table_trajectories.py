@@ -39,6 +39,7 @@ class TableTrajectories:
         self.parts = parts_of(self.records, settings, where)
         self._where = str(files[0])
         self._calendar = calendar
+        self._repeated = settings.repeated
         self._number = {id: place for place, id in enumerate(self.records.ids)}
 
     def trajectories(self, id: str, frames: int, counts: tuple[int, int, int], history: int = 1) -> Trajectories:
@@ -58,7 +59,8 @@ class TableTrajectories:
                 f"{self._where}: found no place {id} of the table of environments, expected one of "
                 f"{listed(self.records.ids)}"
             )
-        return cut(self.records, self._number[id], self.parts, frames, counts, self._where, self._calendar, history)
+        place, told = self._number[id], (frames, counts, self._where, self._calendar, history, self._repeated)
+        return cut(self.records, place, self.parts, *told)
 
     def check_places(self, ids: Sequence[str], table: Path) -> None:
         """Raise an `InputError` unless places and environments are the same."""

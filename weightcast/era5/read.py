@@ -22,13 +22,16 @@ _DATA_SUFFIXES = (*SUFFIXES.values(), ".nc4", ".netcdf", ".grb", ".grib2", ".grb
 
 
 def find_files(directory: str | Path, folders: Sequence[str] = ()) -> list[Path]:
-    """The ERA5 files in a folder and in those of its subfolders that are named, in the order of their names.
+    """The ERA5 files in a folder and in those of its subfolders that are named, in the order of their names; or a
+    single file, or Zarr folder, itself.
 
     Hidden files do not count, nor do others that are no ERA5 files by content, unless their name says that they are.
 
     Raises:
         InputError: a file that should be one by its name is none, such as an error page saved as .nc.
     """
+    if Path(directory).is_file() or (Path(directory).is_dir() and layout_of(Path(directory)) is not None):
+        return [Path(directory)]
     found = []
     for folder in (Path(directory), *(Path(directory) / name for name in folders)):
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():

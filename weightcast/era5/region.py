@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,7 +65,9 @@ class Region:
         return Area(*(round(float(edge), 6) for edge in edges))
 
 
-def region_around(environment: Environment, size: float, spacing: float) -> Region:
+def region_around(
+    environment: Environment, size: float, spacing: float, offset: Sequence[float] = (0.0, 0.0)
+) -> Region:
     """The square around an environment's centre, which is moved to the nearest grid point.
 
     Args:
@@ -72,14 +75,17 @@ def region_around(environment: Environment, size: float, spacing: float) -> Regi
         size: degrees; `size / spacing` points along each side. With an even number of them the centre is the first
             point of the north-eastern quarter.
         spacing: degrees between points.
+        offset: degrees (latitude, longitude) by which points lie beyond multiples of the spacing.
 
     Raises:
         InputError: the region reaches over a pole.
     """
     points = round(size / spacing)
     offsets = np.arange(points, dtype=np.float64) - points // 2
-    latitude = spacing * (round(environment.parameters["latitude"] / spacing) + offsets)
-    longitude = spacing * (round(environment.parameters["longitude"] / spacing) + offsets)
+    latitude, longitude = (
+        beyond + spacing * (round((environment.parameters[name] - beyond) / spacing) + offsets)
+        for name, beyond in zip(("latitude", "longitude"), offset, strict=True)
+    )
     if latitude[0] < -90 or latitude[-1] > 90:
         raise InputError(
             f"environment {environment.id}: parameter latitude: found {environment.parameters['latitude']:g}, expected "

@@ -83,7 +83,7 @@ def requests_of(environment: Environment, settings: ERA5Settings) -> list[Reques
     Raises:
         InputError: its region or season cannot be, or a variable is not in the archive.
     """
-    area = region_around(environment, settings.region_size, settings.spacing).area
+    area = region_around(environment, settings.region_size, settings.spacing, settings.offset).area
     step = settings.frame_hours or 1
     names = tuple(archive_name(name, settings.archive_names) for name in settings.variables)
     hours = tuple(range(0, 24, step)) if 24 % step == 0 else tuple(range(24))

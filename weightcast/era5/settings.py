@@ -50,6 +50,12 @@ class ERA5Settings(SystemSettings):
     )
     region_size: float = Field(default=16.0, gt=0, le=90, description="side of a region in degrees, around its centre")
     spacing: float = Field(default=0.5, gt=0, description="degrees between points: every n-th of the files' points")
+    offset: list[float] = Field(
+        default=[0.0, 0.0],
+        min_length=2,
+        max_length=2,
+        description="degrees (latitude, longitude) by which your files' points lie beyond multiples of spacing",
+    )
     frames: int = Field(default=25, ge=2, description="frames per trajectory; left-over ones at the end are not used")
     trajectories: int | None = Field(default=None, ge=1, description="the first so many; null: as many as there are")
 
@@ -86,6 +92,8 @@ class ERA5Settings(SystemSettings):
         months = self.months or []
         if len(set(months)) < len(months):
             raise ValueError("periods that do not overlap")
+        if self.download != "none" and any(self.offset):
+            raise ValueError("offset: [0, 0], unless download is none")
         if self.download != "none" and self.frame_hours is None:
             raise ValueError("frame_hours, unless download is none")
         if self.download != "none" and self.periods is None:

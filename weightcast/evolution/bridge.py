@@ -22,7 +22,8 @@ from torch import Tensor
 from weightcast.core.draws import Draws
 from weightcast.core.seeds import derive_seed
 from weightcast.evolution.config.anchors import BridgeSettings
-from weightcast.evolution.displacement import DisplacementInterpolation
+from weightcast.evolution.displacement import Coupling, DisplacementInterpolation
+from weightcast.evolution.jump_laws import JumpLaw, jump_laws
 
 LEAST_MASS = 1e-9
 """Pairs with less than this part of the largest pair's mass are left out."""
@@ -86,8 +87,9 @@ class Bridge:
     """Training samples at the snapshots and, evenly spaced, between them.
 
     For counts, of the steps between the ends of a pair a binomial share has been taken: the bridge of a process whose
-    jumps come at constant rates, exact for independent arrivals. For real states the straight line, and around it a
-    Brownian bridge of the diffusion ``settings.noise``.
+    jumps come at constant rates, exact for independent arrivals from a point; or, with ``settings.jumps: thinned``, as
+    :mod:`weightcast.evolution.jump_laws` says, which holds for deaths and between laws that both have a spread. For
+    real states the straight line, and around it a Brownian bridge of the diffusion ``settings.noise``.
 
     With ``settings.growth`` the number of samples of a snapshot is taken for the size of a population that grows and
     dies as it moves: the coupling is that of unbalanced optimal transport (Chizat et al., "Scaling algorithms for
@@ -121,17 +123,24 @@ class Bridge:
         self._counts = counts
         parts = settings.per_interval
         coupled = _couple(times, samples, settings, seed) if parts > 1 else None
+        laws = _jump_laws(times, samples, coupled, settings) if counts and coupled is not None else None
+        taken: list[NDArray[np.float64]] = []
+        free: list[NDArray[np.float64]] = []
         rows: list[_Rows] = []
         refined: list[float] = []
         for interval, samples_now in enumerate(samples):
             rows.append(_Rows.at_snapshot(samples_now))
             refined.append(float(times[interval]))
+            taken.append(np.zeros(samples_now.shape[1]))
+            free.append(np.ones(samples_now.shape[1]))
             if interval + 1 == len(times) or coupled is None:
                 continue
             pairs = coupled(interval)
             for part in range(1, parts):
                 share = part / parts
                 rows.append(pairs.between(share))
+                taken.append(np.full(samples_now.shape[1], share) if laws is None else laws[interval].share(share))
+                free.append(np.ones(samples_now.shape[1]) if laws is None else laws[interval].free(share))
                 refined.append(float(times[interval] + share * (times[interval + 1] - times[interval])))
 
         self.times = np.array(refined)
@@ -140,7 +149,8 @@ class Bridge:
         self._change = _padded([row.change for row in rows])
         self._cumulative = _cumulative([row.mass for row in rows])
         shares = np.array([row.share for row in rows])
-        self._share = torch.from_numpy(shares)
+        self._share = torch.from_numpy(np.array(taken))
+        self._free = None if laws is None else torch.from_numpy(np.array(free))
         spacing = np.append(np.repeat(np.diff(times), parts), 0.0)
         deviation = np.concatenate(list(samples)).std(0)
         amount = np.sqrt(shares * (1 - shares) * spacing / (times[-1] - times[0]))
@@ -156,9 +166,13 @@ class Bridge:
         row = torch.searchsorted(self._cumulative, places, right=True)  # pairs are drawn by their mass
         index = row[..., None].expand(-1, -1, self._start.shape[-1])
         start, change = self._start.gather(1, index), self._change.gather(1, index)
-        share = self._share[:, None, None].expand(change.shape).to(change.dtype)
+        share = self._share[:, None].expand(change.shape).to(change.dtype)
         if self._counts:
             steps = torch.binomial(change.abs(), share, generator=draws.generator)
+            if self._free is not None:
+                even = (share * change.abs() + draws.uniform(*change.shape, dtype=torch.float64)).floor()
+                chosen = draws.uniform(*change.shape, dtype=torch.float64) < self._free[:, None]
+                steps = torch.where(chosen, steps, even)
             return start + change.sign() * steps
         between = start + share * change
         if bool((self._noise > 0).any()):
@@ -180,6 +194,19 @@ def _couple(
         return _Coupled(coupling.start, coupling.end, coupling.mass, coupling.mass, nobody, nothing, nobody, nothing)
 
     return balanced
+
+
+def _jump_laws(
+    times: NDArray[np.float64],
+    samples: Sequence[NDArray[np.float64]],
+    coupled: Callable[[int], _Coupled],
+    settings: BridgeSettings,
+) -> list[JumpLaw] | None:
+    """How counts jump in each interval; None where each step comes at a time of its own."""
+    if settings.jumps == "free":
+        return None
+    pairs = [coupled(interval) for interval in range(len(times) - 1)]
+    return jump_laws(times, samples, [Coupling(pair.start, pair.end, pair.leaving) for pair in pairs])
 
 
 def _grown(start: NDArray[np.float64], end: NDArray[np.float64], settings: BridgeSettings, seed: int) -> _Coupled:

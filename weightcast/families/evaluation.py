@@ -23,7 +23,7 @@ from weightcast.evolution.distances.tails import tail_error, tail_probability
 from weightcast.evolution.distances.wasserstein import wasserstein
 from weightcast.families.bands import Band, ensemble_samples, mixed, mixture_log_prob, thresholds
 from weightcast.families.cases import Case, last_shown, scored_positions
-from weightcast.families.jobs import ChooseMap, EvaluateFamily
+from weightcast.families.jobs import ChooseMap, EvaluateFamily, EvaluateOpponents, TrainConditionalFlow
 from weightcast.families.snapshots import EnvironmentSnapshots, FamilySnapshots, Samples
 from weightcast.families.trained_family import TrainedFamily
 from weightcast.systems.exact_law import ExactLaw
@@ -72,7 +72,7 @@ class TestEnvironment:
         table: EnvironmentTable,
         ids: Sequence[str],
         cases: Sequence[Case],
-        settings: ChooseMap | EvaluateFamily,
+        settings: ChooseMap | EvaluateFamily | EvaluateOpponents | TrainConditionalFlow,
     ) -> list[TestEnvironment]:
         """Some of the study's environments, to be scored at times after all that the cases show of them."""
         visible = [snapshots.environments[environment.id] for environment in table.visible]
@@ -125,14 +125,22 @@ class TestEnvironment:
             with torch.no_grad():
                 yield self.row(method, seed, position, "nll", -float(density.log_prob(own[None], truth[None]).mean()))
 
-    def law_rows(self, method: str, law: ExactLaw, states: int | None, seed: int) -> Iterator[Row]:
-        """Rows of the environment's own law, where theory knows it."""
+    def law_rows(self, method: str, law: ExactLaw, states: int | None, seed: int, of_seed: int = 0) -> Iterator[Row]:
+        """Rows of a law that theory knows, the environment's own or one that a method takes for it.
+
+        Args:
+            method: its name.
+            law: at the scored times.
+            states: for counts, every dimension is one of 0 to states - 1; None for a real state.
+            seed: of the draws.
+            of_seed: of the method.
+        """
         for position, time in zip(self.positions, self.times, strict=True):
             drawn = law.sample(time, self.samples, derive_seed(seed, "exact-law", self.id, position))
             # Rare counts that no sample of the study has.
-            yield from self.rows_at(method, 0, position, drawn if states is None else drawn.clip(0, states - 1))
+            yield from self.rows_at(method, of_seed, position, drawn if states is None else drawn.clip(0, states - 1))
             truth = self.truth(position)[:LIKELIHOOD_SAMPLES]
-            yield self.row(method, 0, position, "nll", -float(law.log_prob(truth, time).mean()))
+            yield self.row(method, of_seed, position, "nll", -float(law.log_prob(truth, time).mean()))
 
     def row(self, method: str, seed: int, position: int, metric: str, value: float) -> Row:
         """A row of metrics.csv."""

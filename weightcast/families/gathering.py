@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from weightcast.core.seeds import derive_seed
 from weightcast.evolution.simulated_system import simulated_system
 from weightcast.families.snapshots import EnvironmentSnapshots, FamilySnapshots
 from weightcast.families.sources import source_files
+from weightcast.samples.long_cells import read_long_cells
 from weightcast.samples.long_table import read_long_table
 from weightcast.samples.read import read_samples
-from weightcast.samples.record import TimedSamples
+from weightcast.samples.record import Loadings, TimedSamples
 from weightcast.samples.settings import SnapshotSettings
 from weightcast.systems.stochastic import default_times, simulate
 
@@ -55,7 +57,8 @@ def import_family(settings: SnapshotSettings, table: EnvironmentTable, seed: int
     """Read the user's own files, and hold part of each environment's samples out.
 
     ``data.file`` is a folder with a file for each environment, ``<id>.csv`` or of another format, or one long CSV table
-    with a column of environments. Environments may have any times, and any number of samples at each.
+    with a column of environments, or an AnnData file with such a column of obs. Environments may have any times, and
+    any number of samples at each.
 
     Args:
         settings: source, file, how to read it, how much is held out.
@@ -66,10 +69,26 @@ def import_family(settings: SnapshotSettings, table: EnvironmentTable, seed: int
         InputError: a file is missing or cannot be used, or an environment has no samples.
     """
     assert settings.imported and settings.file is not None  # parse_family_study has seen to it
-    read = _read(settings, table)
+    return split_family(_read(settings, table), settings, table, seed)
+
+
+def split_family(
+    samples_of: Mapping[str, TimedSamples], settings: SnapshotSettings, table: EnvironmentTable, seed: int
+) -> FamilySnapshots:
+    """Hold part of each environment's samples out.
+
+    Args:
+        samples_of: as read, by id.
+        settings: how much is held out, which times are snapshots, what kind of state it is.
+        table: of the environments.
+        seed: of the study.
+
+    Raises:
+        InputError: nothing can be learned from them, or the state cannot hold them.
+    """
     found = {}
     for environment in table:
-        samples = read[environment.id]
+        samples = samples_of[environment.id]
         observed = np.arange(len(samples.times)) % settings.observed_every == 0
         train, held_out = [], []
         for time, values in zip(samples.times, samples.samples, strict=True):
@@ -83,9 +102,12 @@ def import_family(settings: SnapshotSettings, table: EnvironmentTable, seed: int
         found[environment.id] = EnvironmentSnapshots(
             samples.times, observed, tuple(train), tuple(held_out), samples.trajectories
         )
-    units = {samples.time_unit for samples in read.values()}
-    family = FamilySnapshots(found, tuple(settings.dimensions), settings.states, units.pop() if len(units) == 1 else "")
-    return _checked(family, table, settings.file)
+    units = {samples.time_unit for samples in samples_of.values()}
+    unit = units.pop() if len(units) == 1 else ""
+    family = FamilySnapshots(
+        found, tuple(settings.dimensions), settings.states, unit, common_loadings(list(samples_of.values()))
+    )
+    return _checked(family, table, str(settings.file))
 
 
 def settings_of(settings: SnapshotSettings, environment: Environment, source: str) -> SnapshotSettings:
@@ -104,16 +126,46 @@ def settings_of(settings: SnapshotSettings, environment: Environment, source: st
     return settings.model_copy(update={"settings": settings.settings | own})
 
 
+def refuse_components_of_each(folder: str, settings: Mapping[str, Any]) -> None:
+    """Refuse principal components that every environment's file would have of its own.
+
+    Raises:
+        InputError: the representation is of genes.
+    """
+    representation = str(settings.get("representation", ""))
+    if representation == "X" or representation.startswith("layers/"):
+        raise InputError(
+            f"{folder}: data.settings.representation: found {representation}, of which each file would have principal "
+            "components of its own, expected coordinates in obsm that all files share, or one AnnData file of all "
+            "environments"
+        )
+
+
+def common_loadings(samples: Sequence[TimedSamples]) -> Loadings | None:
+    """The way back to genes, where all environments have the same components of the same genes."""
+    first = samples[0].loadings
+    others = [one.loadings for one in samples[1:] if one.loadings is not first]
+    if first is None or any(other is None or not first.same_components(other) for other in others):
+        return None
+    centres = [one.loadings.centre for one in samples if one.loadings is not None]
+    return first if not others else Loadings(first.components, np.mean(centres, axis=0), first.genes)
+
+
 def _read(settings: SnapshotSettings, table: EnvironmentTable) -> dict[str, TimedSamples]:
     """The samples of each environment by id."""
     files = source_files(settings, table)
     if Path(str(settings.file)).is_dir():
         format: Any = settings.source
+        refuse_components_of_each(str(settings.file), settings.settings)
         return {
             environment.id: read_samples(file, format, settings.settings, settings.dimensions)
             for environment, file in zip(table, files, strict=True)
         }
-    found = read_long_table(Path(files[0]), settings.settings, settings.dimensions)
+    if settings.source == "h5ad":
+        visible = {environment.id for environment in table.visible}
+        found = read_long_cells(Path(files[0]), settings.settings, settings.dimensions, visible)
+    else:
+        found = read_long_table(Path(files[0]), settings.settings, settings.dimensions)
     for environment in table:
         if environment.id not in found:
             raise InputError(

@@ -14,12 +14,15 @@ from weightcast.core.job import StageSettings
 from weightcast.evolution.config.density import DensitySettings
 from weightcast.families.config.evaluation import FamilyEvaluationSettings
 from weightcast.families.config.inference import InferenceSettings
+from weightcast.families.config.opponents import ConditionalFlowSettings, OpponentSettings
 from weightcast.families.config.paths import PathSettings
 from weightcast.families.config.study import FamilyStudy
 from weightcast.samples.settings import SnapshotSettings
 
 CODES, PARAMETERS, NOTHING = "codes", "parameters", "nothing"
 """What a map may be told of an environment."""
+FLOW = "flow"
+"""Stands in its place where a velocity field is trained."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,58 @@ class EvaluateFamily(StageSettings):
         )
 
 
+class TrainConditionalFlow(StageSettings):
+    """The velocity field of one seed, and what left-out visible environments choose its guidance by."""
+
+    study: str
+    logarithmic: list[str]
+    flow: ConditionalFlowSettings
+    left_out: int
+    evaluation: FamilyEvaluationSettings
+    seed: int
+    family_seed: int
+
+    @classmethod
+    def of(cls, plan: FamilyPlan, seed: str) -> TrainConditionalFlow:
+        study = plan.study
+        assert study.opponents.flow_matching is not None  # else there is no such job
+        return cls(
+            study=study.study,
+            logarithmic=study.logarithmic_parameters,
+            flow=study.opponents.flow_matching,
+            left_out=study.paths.left_out,
+            evaluation=_scoring(study.evaluation),
+            seed=study.seed,
+            family_seed=int(seed),
+        )
+
+
+class EvaluateOpponents(StageSettings):
+    """The further opponents of one seed, in every case."""
+
+    study: str
+    opponents: OpponentSettings
+    evaluation: FamilyEvaluationSettings
+    seed: int
+    family_seed: int
+    system: str | None
+    system_settings: dict[str, Any]
+
+    @classmethod
+    def of(cls, plan: FamilyPlan, seed: str) -> EvaluateOpponents:
+        study = plan.study
+        simulated = not study.data.imported
+        return cls(
+            study=study.study,
+            opponents=study.opponents.model_copy(update={"flow_matching": None}),  # its network is an input
+            evaluation=_scoring(study.evaluation),
+            seed=study.seed,
+            family_seed=int(seed),
+            system=study.data.source if simulated else None,
+            system_settings=study.data.settings if simulated else {},
+        )
+
+
 class SummariseFamily(StageSettings):
     """The tables of results."""
 
@@ -167,6 +222,8 @@ JOBS: dict[str, type[StageSettings]] = {
     "choose_map": ChooseMap,
     "train_family": TrainFamily,
     "evaluate_family": EvaluateFamily,
+    "train_conditional_flow": TrainConditionalFlow,
+    "evaluate_opponents": EvaluateOpponents,
     "summarise_family": SummariseFamily,
     "write_family_report": WriteFamilyReport,
 }

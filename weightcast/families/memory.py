@@ -28,7 +28,9 @@ def memory_mb(stage: str, plan: FamilyPlan, of: Mapping[str, str]) -> int:
     own = _samples_bytes(plan)
     if stage in ("choose_map", "train_family"):
         own += _training_bytes(plan)
-    if stage in ("choose_map", "evaluate_family"):
+    if stage == "train_conditional_flow":
+        own += _splines_bytes(plan)
+    if stage in ("choose_map", "evaluate_family", "evaluate_opponents", "train_conditional_flow"):
         own += (DRAWN_MB + INFERRED_MB) * MEGABYTE + 4 * 8.0 * plan.study.evaluation.samples**2
     return math.ceil(MARGIN * (LIBRARIES_MB + own / MEGABYTE))
 
@@ -63,3 +65,13 @@ def _samples_bytes(plan: FamilyPlan) -> float:
     known = data.trajectories
     samples, times = (SAMPLES, TIMES) if known is None else (known.train + known.held_out, known.times)
     return 3.0 * 8 * ENVIRONMENTS * samples * times * len(data.dimensions)
+
+
+def _splines_bytes(plan: FamilyPlan) -> float:
+    """Coefficients of all splines, in single and once in double precision, and a step of the network."""
+    flow, data = plan.study.opponents.flow_matching, plan.study.data
+    assert flow is not None  # else there is no such job
+    times = TIMES if data.trajectories is None else data.trajectories.times
+    splines = ENVIRONMENTS * -(-times // data.observed_every) * flow.curves * 4 * len(data.dimensions)
+    step = flow.batch * (len(data.dimensions) + 3 * flow.width) + 12 * flow.width**2
+    return 12.0 * splines + 4 * 8.0 * step

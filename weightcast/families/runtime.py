@@ -21,6 +21,9 @@ from weightcast.evolution.runtime import (
 from weightcast.families.jobs import CODES, FamilyPlan
 from weightcast.families.memory import ENVIRONMENTS, TIMES, step_numbers
 
+FIT_SECONDS = 0.02
+"""Of one likelihood of a rate fit."""
+
 
 def runtime_minutes(stage: str, plan: FamilyPlan, of: Mapping[str, str]) -> int:
     """Minutes for a job.
@@ -41,11 +44,44 @@ def runtime_minutes(stage: str, plan: FamilyPlan, of: Mapping[str, str]) -> int:
         "gather_snapshots": 1e-4 * ENVIRONMENTS * times * (2000 if known is None else known.train + known.held_out),
         "choose_map": len(paths.kinds) * training,
         "train_family": training,
+        "train_conditional_flow": _matching(plan, times) + scored,
         "evaluate_family": ENVIRONMENTS * inferring + (4 + 4 * len(evaluation.shown)) * scored,
+        "evaluate_opponents": len(evaluation.shown) * (ENVIRONMENTS * _fitting(plan) + 3 * scored)
+        + _interpolating(plan, times),
     }.get(stage, 0.0)
     if stage == "choose_map" and of.get("told") == CODES:
         temperatures = len(inference.temperatures)
         seconds += paths.left_out * (temperatures + 2) * inferring + temperatures * len(evaluation.shown) * scored
-    if plan.study.device.startswith("cuda") and stage in ("choose_map", "train_family"):
+    if plan.study.device.startswith("cuda") and stage in ("choose_map", "train_family", "train_conditional_flow"):
         seconds /= GPU
     return max(LEAST_MINUTES, 5 * math.ceil(MARGIN * (START_SECONDS + seconds) / 60 / 5))
+
+
+def _fitting(plan: FamilyPlan) -> float:
+    """Seconds for the rate constants of one environment in one case."""
+    fit = plan.study.opponents.rate_fit
+    if fit is None:
+        return 0.0
+    evaluations = 20 + fit.starts * fit.evaluations
+    # Equations of two moments: their number, by what solving them took for four species.
+    return evaluations * FIT_SECONDS * max(1.0, len(plan.study.data.dimensions) / 4) ** 2
+
+
+def _interpolating(plan: FamilyPlan, times: int) -> float:
+    """Seconds for the couplings between environments, and the search for weights, in all cases."""
+    across = plan.study.opponents.interpolation
+    if across is None:
+        return 0.0
+    cases = 1 + len(plan.study.evaluation.shown)
+    coupled = ENVIRONMENTS * times * across.nearest * across.samples**2 * TRANSPORT_SECONDS
+    return cases * (coupled + ENVIRONMENTS * across.steps * STEP_SECONDS)
+
+
+def _matching(plan: FamilyPlan, times: int) -> float:
+    """Seconds for couplings and training of the velocity field, once more where its guidance is chosen."""
+    flow = plan.study.opponents.flow_matching
+    if flow is None:
+        return 0.0
+    step = STEP_SECONDS + flow.batch * 12 * flow.width**2 / NUMBERS_A_SECOND
+    once = flow.training.steps * step + ENVIRONMENTS * times * flow.curves**2 * TRANSPORT_SECONDS
+    return once * (1 + (len(flow.guidances) > 1))

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from weightcast.core.errors import InputError
 from weightcast.core.netcdf_file import write_netcdf
+from weightcast.samples.record import Loadings
+from weightcast.samples.snapshots import loadings_of, with_loadings
 
 Samples = NDArray[np.float64]
 PARTS = ("train", "held_out")
@@ -53,12 +55,14 @@ class FamilySnapshots:
         dimensions: names of the dimensions of the state.
         states: for counts, every dimension is one of 0 to states - 1; None for a real state.
         time_unit: as the data names it, or empty.
+        loadings: the way back to genes, where dimensions are principal components.
     """
 
     environments: Mapping[str, EnvironmentSnapshots]
     dimensions: tuple[str, ...]
     states: int | None
     time_unit: str = ""
+    loadings: Loadings | None = None
 
     @property
     def digest(self) -> str:
@@ -106,8 +110,9 @@ class FamilySnapshots:
             {"id": list(self.environments)},
             {"dimensions": list(self.dimensions), "states": np.int32(-1 if self.states is None else self.states)},
         )
+        dataset = with_loadings(dataset, self.loadings)
         encoding: dict[str, dict[str, object]] = {
-            str(name): {"_FillValue": None} for name in dataset.variables if name != "id"
+            str(name): {"_FillValue": None} for name in dataset.variables if name not in ("id", "gene")
         }
         encoding["x"] |= {"zlib": True, "complevel": 4}
         write_netcdf(dataset, path, encoding)
@@ -133,6 +138,7 @@ class FamilySnapshots:
                 names = np.atleast_1d(dataset.attrs["dimensions"])
                 states = int(dataset.attrs["states"])
                 unit = str(dataset["time"].attrs.get("units", ""))
+                loadings = loadings_of(dataset)
         except (OSError, RuntimeError, ValueError, KeyError) as error:
             reason = " ".join(str(error).split())
             raise InputError(f"{path}: cannot be read ({reason}), expected snapshots written by weightcast") from None
@@ -149,4 +155,4 @@ class FamilySnapshots:
             environments[id] = EnvironmentSnapshots(
                 times[own], observed[own], train, held_out, bool(trajectories[index])
             )
-        return cls(environments, tuple(str(name) for name in names), None if states < 0 else states, unit)
+        return cls(environments, tuple(str(name) for name in names), None if states < 0 else states, unit, loadings)

@@ -9,12 +9,15 @@ from pathlib import Path
 
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.errors import InputError
-from weightcast.samples.formats import SUFFIXES
-from weightcast.samples.settings import SnapshotSettings
+from weightcast.samples.formats import COMPRESSED, SUFFIXES
+from weightcast.samples.settings import SampleFormat, SnapshotSettings
+
+OF_ALL: tuple[SampleFormat, ...] = ("csv", "h5ad")
+"""Formats of files that can hold all environments, with a column that says which a row is of."""
 
 
 def source_files(settings: SnapshotSettings, table: EnvironmentTable) -> list[str]:
-    """The one long table, or a file for each environment in the order of the table.
+    """The one file of all environments, or a file for each of them in the order of the table.
 
     Raises:
         InputError: a file is missing, or one file is named where a format needs one for each environment.
@@ -23,15 +26,15 @@ def source_files(settings: SnapshotSettings, table: EnvironmentTable) -> list[st
         return []
     path = Path(settings.file)
     if not path.is_dir():
-        if settings.source != "csv":
+        if settings.source not in OF_ALL:
             raise InputError(
-                f"{path}: found no folder, expected one with a {settings.source} file for each environment; one long "
-                "table of all is read as csv"
+                f"{path}: found no folder, expected one with a {settings.source} file for each environment; one file "
+                "of all is read as csv or h5ad"
             )
         if not path.is_file():
-            raise InputError(f"{path}: found no such file, expected a long table or a folder of samples")
+            raise InputError(f"{path}: found no such file, expected one of all environments or a folder of samples")
         return [str(path)]
-    endings = [ending for ending, named in SUFFIXES.items() if named == settings.source]
+    endings = endings_of(settings.source)
     found = []
     for environment in table:
         files = [path / f"{environment.id}{ending}" for ending in endings]
@@ -40,3 +43,9 @@ def source_files(settings: SnapshotSettings, table: EnvironmentTable) -> list[st
             raise InputError(f"{files[0]}: found no such file, expected the samples of {environment.id}")
         found.append(str(own))
     return found
+
+
+def endings_of(format: str) -> list[str]:
+    """What names of files of a format end in; tables may be compressed."""
+    endings = [ending for ending, named in SUFFIXES.items() if named == format]
+    return endings + [f"{ending}{COMPRESSED}" for ending in endings if format == "csv"]

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weightcast.core.errors import InputError
+from weightcast.core.place_names import place_id
 from weightcast.records.cells import shown
-from weightcast.records.rows import Rows, place_id
+from weightcast.records.rows import Rows
 from weightcast.records.settings import RecordSettings
 from weightcast.records.step_calendar import StepCalendar, find_calendar
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weightcast.core.errors import InputError
-from weightcast.core.names import LONGEST_NAME
 from weightcast.records.cell_numbers import Decimal, is_missing, is_number, numbers_of, recognised_decimal
 from weightcast.records.cell_times import PARTS, STEP_NAMES, TIME_NAMES, Times, dated_steps, times_of, times_of_parts
 from weightcast.records.cells import Cells, listed
@@ -44,13 +42,6 @@ class Rows:
     units: dict[str, str]
     where: Callable[[int], str]
     notes: tuple[str, ...] = ()
-
-
-def place_id(name: str) -> str:
-    """An id of an environment for the name of a place: letters without accents, everything else a dash."""
-    plain = unicodedata.normalize("NFKD", name.replace("ß", "ss").replace("ø", "o").replace("ł", "l"))
-    text = "".join(character for character in plain if not unicodedata.combining(character))
-    return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-._")[:LONGEST_NAME].rstrip("-._")
 
 
 def split_unit(column: str) -> tuple[str, str]:

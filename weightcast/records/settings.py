@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from weightcast.core.config.settings import Settings
+from weightcast.core.config.later_settings import LaterSettings
 
 Layout = Literal["tidy", "wide", "file-each"]
 CalendarInput = Literal["hour", "weekday", "season", "cycle"]
@@ -14,7 +14,9 @@ DATED_INPUTS: tuple[CalendarInput, ...] = ("hour", "weekday", "season")
 """Those that dates tell."""
 
 
-class RecordSettings(Settings):
+class RecordSettings(LaterSettings):
+    later: ClassVar[tuple[str, ...]] = ("repeated",)
+
     layout: Layout = "tidy"
     """tidy: a row is a place at a time; wide: a column is a place; file-each: a file is a place."""
     environment: str | None = None
@@ -54,3 +56,6 @@ class RecordSettings(Settings):
     says it."""
     left_out: list[str] = Field(default_factory=list)
     """Places of the table that are not used, by their ids."""
+    repeated: bool = False
+    """Whether places with fewer windows than ``data.trajectories`` show theirs more than once, each about as often;
+    otherwise they are refused."""

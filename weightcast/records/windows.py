@@ -107,6 +107,7 @@ def cut(
     where: str | Path,
     calendar: Sequence[CalendarInput] = (),
     history: int = 1,
+    repeated: bool = False,
 ) -> Trajectories:
     """The trajectories of a place: so many windows of each part. Of more, evenly spread ones are taken.
 
@@ -119,6 +120,7 @@ def cut(
         where: what is named in messages.
         calendar: what of the calendar becomes further channels.
         history: frames that predictors see; see :func:`window_starts`.
+        repeated: whether, of fewer, each is taken about equally often.
 
     Returns:
         windows of ``frames`` + ``history`` - 1 steps in time, as states without a grid; times count from the start of
@@ -131,11 +133,12 @@ def cut(
     chosen: list[int] = []
     for name, part, count in zip(PARTS, parts, counts, strict=True):
         starts = window_starts(complete, part, frames, history)
-        if len(starts) < count:
+        if len(starts) < (min(1, count) if repeated else count):
             raise InputError(
                 f"{where}: {records.names[place]}: found {len(starts)} windows of {whole} steps without a missing "
                 f"value between {records.calendar.label(part[0])} and {records.calendar.label(part[1] - 1)}, expected "
                 f"{count} as data.trajectories.{name} says"
+                + ("" if repeated else ", or data.settings.repeated: true, by which windows are taken more than once")
             )
         chosen += [starts[number] for number in spread(len(starts), count)]
     steps = np.array(chosen)[:, None] + np.arange(whole)  # [window, frame]
@@ -159,7 +162,10 @@ def cut(
 
 
 def spread(there: int, wanted: int) -> list[int]:
-    """So many of the numbers 0, 1, ... that there are, evenly, first and last among them."""
+    """So many of the numbers 0, 1, ... that there are, evenly, first and last among them; where fewer are there, each
+    about as often."""
+    if wanted > there:
+        return [number * there // wanted for number in range(wanted)]
     if wanted <= 1:
         return [0] * wanted
     return [round(number * (there - 1) / (wanted - 1)) for number in range(wanted)]

@@ -42,8 +42,7 @@ def read_matrix(path: Path, file: Any, representation: str) -> Matrix:
         )
     if not hasattr(item, "keys"):
         return item[()]
-    kind = item.attrs.get("encoding-type", "")
-    kind = kind.decode() if isinstance(kind, bytes) else str(kind)
+    kind = as_text(item.attrs.get("encoding-type", ""))
     if kind not in SPARSE:
         raise InputError(
             f"{path}: {representation}: found {kind or 'a group'}, expected a dense or sparse matrix of numbers"
@@ -55,12 +54,24 @@ def read_matrix(path: Path, file: Any, representation: str) -> Matrix:
     return sparse.csr_matrix(SPARSE[kind]((data, indices, pointers), shape=shape))
 
 
+def as_text(value: Any) -> str:
+    """Text as HDF5 gives it, bytes or not."""
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def read_plain(item: Any) -> NDArray[np.generic]:
+    """Numbers, or text as str; of a group with a mask of missing values, its values."""
+    data = item["values"] if hasattr(item, "keys") else item
+    values: NDArray[np.generic] = data[()]
+    return np.array([as_text(value) for value in values], dtype=str) if values.dtype.kind in "OS" else values
+
+
 def as_dense(matrix: Matrix) -> NDArray[np.generic]:
     return matrix.toarray() if sparse.issparse(matrix) else matrix
 
 
 def principal_components(
-    path: Path, place: str, matrix: Matrix, count: int, genes: list[str]
+    path: Path, place: str, matrix: Matrix, count: int, genes: list[str], fitted_on: NDArray[np.bool_] | None = None
 ) -> tuple[NDArray[np.float64], Loadings]:
     """Coordinates [cell, component] of cells, and the way back to genes.
 
@@ -69,6 +80,7 @@ def principal_components(
         matrix: [cell, gene], as it is: log-normalised before, if it should be.
         count: of components.
         genes: names, as many as the matrix has columns, or none.
+        fitted_on: the cells [cell] that components are of; None: all.
 
     Raises:
         InputError: there are not so many components, or a value is not finite.
@@ -79,11 +91,12 @@ def principal_components(
     numbers = values.data if sparse.issparse(values) else values
     if not np.isfinite(numbers).all():
         raise InputError(f"{path}: {place}: found a value that is not finite, expected numbers")
-    if count >= min(values.shape):
+    seen = values if fitted_on is None else values[fitted_on]
+    if count >= min(seen.shape):
         raise InputError(
-            f"{path}: {place}: found {values.shape[0]} cells of {values.shape[1]} genes, expected more than "
+            f"{path}: {place}: found {seen.shape[0]} cells of {seen.shape[1]} genes, expected more than "
             f"data.settings.first_dimensions ({count}) of both"
         )
-    fitted = PCA(count, svd_solver="arpack", random_state=0).fit(values)
+    fitted = PCA(count, svd_solver="arpack", random_state=0).fit(seen)
     names = tuple(genes) if len(genes) == values.shape[1] else tuple(f"gene_{n}" for n in range(values.shape[1]))
     return fitted.transform(values), Loadings(fitted.components_, fitted.mean_, names)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,11 @@ from weightcast.core.config.settings import Settings
 from weightcast.core.errors import InputError
 from weightcast.core.extras import how_to_install
 from weightcast.samples import checks
-from weightcast.samples.anndata_matrix import as_dense, principal_components, read_matrix
+from weightcast.samples.anndata_matrix import as_dense, as_text, principal_components, read_matrix, read_plain
 from weightcast.samples.npz import advice_on_dimensions, first_columns, numeric_times
-from weightcast.samples.record import TimedSamples
+from weightcast.samples.record import Loadings, TimedSamples
 from weightcast.samples.rows import group_rows
+from weightcast.samples.stored_loadings import gene_names, stored_loadings
 from weightcast.samples.time_column import choose_time_column
 
 COMPONENTS = 50
@@ -44,6 +47,29 @@ class AnnDataSettings(Settings):
         return self.representation == "X" or self.representation.startswith("layers/")
 
 
+@dataclass(frozen=True)
+class AnnDataCells:
+    """The cells of a file that are wanted.
+
+    Attributes:
+        times: [cell].
+        values: [cell, dimension], finite.
+        names: of the dimensions.
+        columns: further columns of obs that were asked for [cell], by name.
+        settings: how the file was read, complete.
+        notes: what was left out or assumed, a line each.
+        loadings: the way back to genes, where dimensions are principal components.
+    """
+
+    times: NDArray[np.float64]
+    values: NDArray[np.float64]
+    names: tuple[str, ...]
+    columns: dict[str, NDArray[np.generic]]
+    settings: dict[str, Any]
+    notes: tuple[str, ...]
+    loadings: Loadings | None
+
+
 def read_h5ad(path: Path, settings: Mapping[str, Any], dimensions: Sequence[str] | None) -> TimedSamples:
     """Read the cells' times and coordinates. The package anndata is not needed, h5py is.
 
@@ -58,25 +84,38 @@ def read_h5ad(path: Path, settings: Mapping[str, Any], dimensions: Sequence[str]
         InputError: h5py is missing, the file cannot be read, a column or key is missing, a label holds no number or
             several, or a value is not finite.
     """
-    chosen = checks.read_settings(AnnDataSettings, settings, path)
-    try:
-        import h5py
-    except ImportError:
-        raise InputError(f"{path}: AnnData files need the package h5py: {how_to_install('anndata')}") from None
-    try:
-        with h5py.File(path, "r") as file:
-            if not isinstance(file.get("obs"), h5py.Group):
-                inside = checks.listed(sorted(file))
-                raise InputError(f"{path}: found {inside} inside, expected groups obs and obsm of AnnData 0.7 on")
-            time_column = choose_time_column(path, _columns(file["obs"]), chosen.time_column)
-            labels = _read_column(path, file["obs"], time_column)
-            wanted = _fulfilling(path, file["obs"], chosen.condition or {}, len(labels))
-            array = read_matrix(path, file, chosen.representation)
-            genes = _genes(file) if chosen.of_genes else []
-    except InputError:
-        raise
-    except (OSError, RuntimeError, ValueError, KeyError, IndexError) as error:
-        raise checks.unreadable(path, error, EXPECTED) from None
+    cells = read_anndata(path, checks.read_settings(AnnDataSettings, settings, path), dimensions)
+    found, samples = group_rows(cells.times, cells.values)
+    return TimedSamples(found, samples, cells.names, False, cells.settings, notes=cells.notes, loadings=cells.loadings)
+
+
+def read_anndata(
+    path: Path,
+    chosen: AnnDataSettings,
+    dimensions: Sequence[str] | None,
+    columns: Sequence[str] = (),
+    fitted_on: Callable[[Mapping[str, NDArray[np.generic]]], NDArray[np.bool_]] | None = None,
+) -> AnnDataCells:
+    """Read cells as they are in the file, with further columns of obs.
+
+    Args:
+        path: the file.
+        chosen: how it is read.
+        dimensions: names; None: as the representation is called.
+        columns: of obs that are wanted beside the times.
+        fitted_on: says which cells [cell], by these columns, principal components of genes are fitted on; None: all.
+
+    Raises:
+        InputError: as :func:`read_h5ad`.
+    """
+    with _opened(path) as file:
+        time_column = choose_time_column(path, obs_columns(file["obs"]), chosen.time_column)
+        labels = _read_column(path, file["obs"], time_column)
+        wanted = _fulfilling(path, file["obs"], chosen.condition or {}, len(labels))
+        array = read_matrix(path, file, chosen.representation)
+        further = {name: _read_further(path, file["obs"], name, len(labels))[wanted] for name in columns}
+        genes = gene_names(file) if chosen.of_genes else []
+        stored = None if chosen.of_genes else stored_loadings(file, chosen.representation, array)
     times, said = numeric_times(path, f"obs, column {time_column}", labels, chosen.time_labels)
     checks.check_finite(path, times[:, None], ("cell",), (time_column,))
     place = chosen.representation if chosen.of_genes else f"obsm {chosen.representation}"
@@ -90,27 +129,64 @@ def read_h5ad(path: Path, settings: Mapping[str, Any], dimensions: Sequence[str]
     notes = list(said)
     loadings = None
     if chosen.of_genes:
-        components = chosen.first_dimensions or min(COMPONENTS, *array.shape)
-        values, loadings = principal_components(path, place, array, components, genes)
+        fitted = None if fitted_on is None else fitted_on(further)
+        most = min(array.shape[0] if fitted is None else int(fitted.sum()), array.shape[1])
+        components = chosen.first_dimensions or min(COMPONENTS, most)
+        values, loadings = principal_components(path, place, array, components, genes, fitted)
         notes.append(f"{components} principal components of {array.shape[1]} genes in {place}")
     else:
         values = first_columns(path, as_dense(array), chosen.first_dimensions)
+        if stored is not None:
+            loadings = None if stored.loadings is None else stored.loadings.first(values.shape[1])
+            notes.append(stored.note)
     short = "pca" if chosen.of_genes else chosen.representation.removeprefix("X_")
     names = checks.name_dimensions(
         path, dimensions, [f"{short}_{number}" for number in range(values.shape[1])], advice_on_dimensions(dimensions)
     )
     checks.check_finite(path, values, ("cell",), names)
-    found, samples = group_rows(times, values)
     used = chosen.model_dump(exclude_none=True) | {"time_column": time_column}
-    return TimedSamples(found, samples, names, False, used, notes=tuple(notes), loadings=loadings)
+    return AnnDataCells(times, values, names, further, used, tuple(notes), loadings)
+
+
+def read_obs(path: Path, chosen: AnnDataSettings, columns: Sequence[str]) -> dict[str, NDArray[np.generic]]:
+    """Columns of obs [cell] alone, of the cells that fulfil the condition.
+
+    Raises:
+        InputError: as :func:`read_h5ad`.
+    """
+    with _opened(path) as file:
+        time_column = choose_time_column(path, obs_columns(file["obs"]), chosen.time_column)
+        cells = len(_read_column(path, file["obs"], time_column))
+        wanted = _fulfilling(path, file["obs"], chosen.condition or {}, cells)
+        return {name: _read_further(path, file["obs"], name, cells)[wanted] for name in columns}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """An AnnData file, open; whatever is wrong with it is said in one line."""
+    try:
+        import h5py
+    except ImportError:
+        raise InputError(f"{path}: AnnData files need the package h5py: {how_to_install('anndata')}") from None
+    checks.check_file(path)
+    try:
+        with h5py.File(path, "r") as file:
+            if not isinstance(file.get("obs"), h5py.Group):
+                inside = checks.listed(sorted(file))
+                raise InputError(f"{path}: found {inside} inside, expected groups obs and obsm of AnnData 0.7 on")
+            yield file
+    except InputError:
+        raise
+    except (OSError, RuntimeError, ValueError, KeyError, IndexError) as error:
+        raise checks.unreadable(path, error, EXPECTED) from None
 
 
 def _fulfilling(path: Path, obs: Any, condition: Mapping[str, str | float], cells: int) -> NDArray[np.bool_]:
     """Which cells [cell] have the values wanted in columns of obs."""
     wanted = np.ones(cells, bool)
     for name, value in condition.items():
-        if name not in _columns(obs):
-            known = checks.listed(_columns(obs))
+        if name not in obs_columns(obs):
+            known = checks.listed(obs_columns(obs))
             raise InputError(
                 f"{path}: data.settings.condition: found no column {name!r} in obs, expected one of {known}"
             )
@@ -124,33 +200,22 @@ def _fulfilling(path: Path, obs: Any, condition: Mapping[str, str | float], cell
     return wanted
 
 
-def _genes(file: Any) -> list[str]:
-    """Names of the rows of var, as far as the file has them."""
-    var = file.get("var")
-    index = None if var is None else var.get(_text(var.attrs.get("_index", "_index")))
-    return [] if index is None else [str(name) for name in _read_plain(index)]
-
-
-def _columns(obs: Any) -> list[str]:
+def obs_columns(obs: Any) -> list[str]:
     """Names of the columns of obs, in their order."""
-    index = _text(obs.attrs.get("_index", "_index"))
-    ordered = [_text(name) for name in np.atleast_1d(obs.attrs.get("column-order", []))]
+    index = as_text(obs.attrs.get("_index", "_index"))
+    ordered = [as_text(name) for name in np.atleast_1d(obs.attrs.get("column-order", []))]
     return ordered or [str(name) for name in obs if name not in (index, "__categories")]
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _read_column(path: Path, obs: Any, name: str) -> NDArray[np.generic]:
     """A column [cell] of numbers or text, whichever way this version of AnnData stores it."""
     column = obs[name]
     if hasattr(column, "keys") and "codes" in column:
-        codes, categories = column["codes"][()], _read_plain(column["categories"])
+        codes, categories = column["codes"][()], read_plain(column["categories"])
     elif "__categories" in obs and name in obs["__categories"]:  # AnnData 0.7
-        codes, categories = column[()], _read_plain(obs["__categories"][name])
+        codes, categories = column[()], read_plain(obs["__categories"][name])
     else:
-        values = _read_plain(column)
+        values = read_plain(column)
         missing = column["mask"][()] if hasattr(column, "keys") else np.zeros(len(values), bool)
         _check_present(path, name, missing)
         return values
@@ -159,16 +224,19 @@ def _read_column(path: Path, obs: Any, name: str) -> NDArray[np.generic]:
     return chosen
 
 
-def _read_plain(item: Any) -> NDArray[np.generic]:
-    """Numbers, or text as str; of a group with a mask of missing values, its values."""
-    data = item["values"] if hasattr(item, "keys") else item
-    values: NDArray[np.generic] = data[()]
-    return np.array([_text(value) for value in values], dtype=str) if values.dtype.kind in "OS" else values
+def _read_further(path: Path, obs: Any, name: str, cells: int) -> NDArray[np.generic]:
+    """A column of obs that an option or a setting names."""
+    if name not in obs_columns(obs):
+        raise InputError(f"{path}: found no column {name!r} in obs, expected one of {checks.listed(obs_columns(obs))}")
+    column = _read_column(path, obs, name)
+    if len(column) != cells:
+        raise InputError(f"{path}: obs, column {name}: found {len(column)} values, expected {cells}, one for each cell")
+    return column
 
 
 def _check_present(path: Path, name: str, missing: NDArray[np.bool_]) -> None:
     if missing.any():
         raise InputError(
             f"{path}: obs, column {name}: found no value for cell {int(np.argmax(missing))} (counted from 0), expected "
-            "the time of every cell"
+            "one for every cell"
         )

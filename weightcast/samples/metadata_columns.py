@@ -89,6 +89,40 @@ def metadata_among(
     return found, trajectories
 
 
+def metadata_of_environments(
+    columns: Mapping[str, NDArray[np.float64]], times: NDArray[np.float64], ids: NDArray[np.str_]
+) -> tuple[dict[str, str], str | None]:
+    """The same of a table of many environments: what is no dimension in all rows, or in those of each environment.
+
+    A number that never changes in an environment says which environment it is, not what is measured there.
+
+    Args:
+        columns: by name, [row], finite, in the file's order of rows.
+        times: [row].
+        ids: of the environments [row].
+
+    Returns:
+        as :func:`metadata_among`; trajectories are numbered anew in each environment, or on and on.
+    """
+    rows = [np.flatnonzero(ids == id) for id in dict.fromkeys(ids)]
+    large = [own for own in rows if len(own) >= FEWEST_ROWS]
+    if not large:
+        return {}, None
+    constant = [
+        name
+        for name, values in columns.items()
+        if all(np.ptp(values[own]) == 0 for own in rows) and np.ptp(values) > 0 and len(rows) > 1
+    ]
+    found = dict.fromkeys(constant, "never changes in an environment (--parameters takes it for a parameter)")
+    rest = {name: values for name, values in columns.items() if name not in found}
+    pooled, _ = metadata_among(rest, times)
+    of_each = [metadata_among({name: values[own] for name, values in rest.items()}, times[own]) for own in large]
+    everywhere = {name: why for name, why in of_each[0][0].items() if all(name in one for one, _ in of_each)}
+    numbered = {trajectories for _, trajectories in of_each}
+    trajectories = numbered.pop() if len(numbered) == 1 and len(large) == len(rows) else None
+    return found | {name: why for name, why in (pooled | everywhere).items() if name not in found}, trajectories
+
+
 def tells_the_time(values: NDArray[np.float64], times: NDArray[np.float64]) -> bool:
     """Whether a column [row] is the same for all samples of each time [row], and not at all times."""
     order = np.lexsort((values, times))

@@ -23,6 +23,18 @@ class Loadings:
     centre: NDArray[np.float64]
     genes: tuple[str, ...]
 
+    def first(self, dimensions: int) -> Loadings:
+        """The way back from the first so many components alone."""
+        return Loadings(self.components[:dimensions], self.centre, self.genes)
+
+    def same_components(self, other: Loadings) -> bool:
+        """Whether coordinates mean the same, but for where they are counted from."""
+        return (
+            self.genes == other.genes
+            and self.components.shape == other.components.shape
+            and bool(np.allclose(self.components, other.components, atol=1e-6))
+        )
+
     def restored(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Coordinates [..., dimension] -> genes [..., gene]."""
         return values @ self.components + self.centre

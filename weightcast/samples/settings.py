@@ -31,7 +31,7 @@ class SnapshotSettings(Settings):
     """A simulator, or the format of your own file: npy, csv, npz, h5ad or netcdf."""
     file: str | None = None
     """Your own file; relative to where snakemake runs. Of a study of environments across time: a folder with a file for
-    each environment, ``<id>.csv`` say, or one long CSV table with a column of environments."""
+    each environment, ``<id>.csv`` say, or one long CSV table or AnnData file with a column of environments."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Of the simulator: its rates; docs/across-time.md lists them. Of a file: how to read it; see docs/own-data.md."""
     state: StateKind

@@ -200,10 +200,7 @@ def write_snapshots(path: str | Path, snapshots: Snapshots) -> None:
             "states": np.int32(-1 if snapshots.states is None else snapshots.states),
         },
     )
-    if snapshots.loadings is not None:
-        dataset["loadings"] = (("component", "gene"), snapshots.loadings.components)
-        dataset["centre"] = (("gene",), snapshots.loadings.centre)
-        dataset = dataset.assign_coords(gene=list(snapshots.loadings.genes))
+    dataset = with_loadings(dataset, snapshots.loadings)
     encoding = {name: {"_FillValue": None} for name in dataset.variables if dataset[name].dtype.kind not in "OU"}
     write_netcdf(dataset, path, encoding)
 
@@ -226,10 +223,7 @@ def read_snapshots(path: str | Path) -> Snapshots:
             names = np.atleast_1d(dataset.attrs["dimensions"])
             states = int(dataset.attrs["states"])
             unit = str(dataset["time"].attrs.get("units", ""))
-            loadings = None
-            if "loadings" in dataset:
-                genes = tuple(str(name) for name in dataset["gene"].to_numpy())
-                loadings = Loadings(dataset["loadings"].to_numpy(), dataset["centre"].to_numpy(), genes)
+            loadings = loadings_of(dataset)
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: cannot be read ({reason}), expected snapshots written by weightcast") from None
@@ -241,3 +235,37 @@ def read_snapshots(path: str | Path) -> Snapshots:
     return Snapshots(
         times, observed, of_part(0), of_part(1), dimensions, None if states < 0 else states, unit, loadings
     )
+
+
+def with_loadings(dataset: xr.Dataset, loadings: Loadings | None) -> xr.Dataset:
+    """Samples with the way back to genes beside them, if there is one."""
+    if loadings is None:
+        return dataset
+    dataset["loadings"] = (("component", "gene"), loadings.components)
+    dataset["centre"] = (("gene",), loadings.centre)
+    return dataset.assign_coords(gene=list(loadings.genes))
+
+
+def loadings_of(dataset: xr.Dataset) -> Loadings | None:
+    """The way back to genes that :func:`with_loadings` wrote; None where there is none."""
+    if "loadings" not in dataset:
+        return None
+    genes = tuple(str(name) for name in dataset["gene"].to_numpy())
+    return Loadings(dataset["loadings"].to_numpy(), dataset["centre"].to_numpy(), genes)
+
+
+def read_loadings(path: str | Path) -> Loadings | None:
+    """The way back to genes that lies beside samples, of one system or of many environments.
+
+    Raises:
+        InputError: the file is missing or is no NetCDF file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: found no such file, expected snapshots (NetCDF)")
+    try:
+        with xr.open_dataset(path, engine="netcdf4", decode_times=False, decode_timedelta=False) as dataset:
+            return loadings_of(dataset)
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: cannot be read ({reason}), expected snapshots written by weightcast") from None

@@ -53,14 +53,14 @@ def read_table(path: Path, settings: Mapping[str, Any], dimensions: Sequence[str
     chosen = checks.read_settings(TableSettings, settings, path)
     separator = chosen.separator or recognised_separator(path)
     header, rows = read_cells(path, separator)
-    rows = _fulfilling(path, header, rows, chosen.condition or {})
+    rows = fulfilling_rows(path, header, rows, chosen.condition or {})
     time_column = choose_time_column(path, [name for name in header if name], chosen.time_column)
     labels = rows[header.index(time_column)]
     times, said = read_times(path, time_column, labels, chosen.time_labels)
     notes = list(said)
     trajectory_column = chosen.trajectory_column
     if dimensions is None:
-        names, text = _numeric_columns(path, header, rows, {time_column, *(chosen.condition or {})})
+        names, text = numeric_columns(path, header, rows, {time_column, *(chosen.condition or {})})
         notes += text
         numbers = {name: read_numbers(path, name, rows[header.index(name)]) for name in names}
         metadata, trajectories = metadata_among(numbers, times)
@@ -84,7 +84,7 @@ def read_table(path: Path, settings: Mapping[str, Any], dimensions: Sequence[str
         numbers = {name: read_numbers(path, name, rows[header.index(name)]) for name in dimensions}
     values = np.stack(list(numbers.values()), axis=1)
     if trajectory_column is not None:
-        times, values = _in_order_of_trajectories(path, header, rows, trajectory_column, times, values)
+        times, values = in_order_of_trajectories(path, header, rows, trajectory_column, times, values)
     found, samples = group_rows(times, values)
     used: dict[str, Any] = {"time_column": time_column}
     if separator != "comma":
@@ -98,10 +98,14 @@ def read_table(path: Path, settings: Mapping[str, Any], dimensions: Sequence[str
     return TimedSamples(found, samples, tuple(numbers), trajectory_column is not None, used, notes=tuple(notes))
 
 
-def _fulfilling(
+def fulfilling_rows(
     path: Path, header: list[str], rows: pd.DataFrame, condition: Mapping[str, str | float]
 ) -> pd.DataFrame:
-    """The rows in which columns have the values wanted."""
+    """The rows in which columns have the values wanted.
+
+    Raises:
+        InputError: there is no such column, or no such row.
+    """
     for name, wanted in condition.items():
         if name not in header:
             known = checks.listed([column for column in header if column])
@@ -117,9 +121,7 @@ def _fulfilling(
     return rows
 
 
-def _numeric_columns(
-    path: Path, header: list[str], rows: pd.DataFrame, others: set[str]
-) -> tuple[list[str], list[str]]:
+def numeric_columns(path: Path, header: list[str], rows: pd.DataFrame, others: set[str]) -> tuple[list[str], list[str]]:
     """Columns of numbers, and notes on those that are none.
 
     A column of numbers with a few other cells is taken for one: reading it then says which cells are wrong.
@@ -176,7 +178,7 @@ def read_times(
     return numbers, notes
 
 
-def _in_order_of_trajectories(
+def in_order_of_trajectories(
     path: Path,
     header: list[str],
     rows: pd.DataFrame,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +16,8 @@ from weightcast.core.errors import InputError
 from weightcast.core.extras import how_to_install
 from weightcast.core.files import written_whole
 from weightcast.core.netcdf_file import write_netcdf
-
-_NUMBERED = re.compile(r"(?P<of>\w+)_\d+")
+from weightcast.samples.record import Loadings
+from weightcast.samples.write_h5ad import write_anndata
 
 
 @dataclass(frozen=True)
@@ -31,6 +30,8 @@ class EvolvedSamples:
         dimensions: names.
         extrapolated: whether a time lies after the last snapshot [time].
         said: what they were drawn from; goes into formats that have a place for it.
+        environments: whose law each sample is of [sample]; none where there is one law alone.
+        loadings: the way back from dimensions to genes, which AnnData files then hold.
     """
 
     times: NDArray[np.float64]
@@ -38,6 +39,8 @@ class EvolvedSamples:
     dimensions: Sequence[str]
     extrapolated: NDArray[np.bool_]
     said: Mapping[str, Any] = field(default_factory=dict)
+    environments: Sequence[str] = ()
+    loadings: Loadings | None = None
 
     def save(self, path: Path) -> None:
         """Write them; the file's name says how (:func:`check_format`).
@@ -55,6 +58,11 @@ class EvolvedSamples:
         count = self.values.shape[1]
         values = self.values.reshape(-1, len(self.dimensions))
         return np.repeat(self.times, count), np.repeat(self.extrapolated, count), values
+
+    @property
+    def environment_of_rows(self) -> NDArray[np.str_] | None:
+        """The environment of each row, in the same order; None where there is one law alone."""
+        return np.tile(np.array(list(self.environments)), len(self.times)) if self.environments else None
 
 
 def check_format(path: Path) -> None:
@@ -79,6 +87,8 @@ def _write_netcdf(samples: EvolvedSamples, path: Path) -> None:
         {"time": samples.times, "dimension": list(samples.dimensions)},
         dict(samples.said),
     )
+    if samples.environments:
+        dataset = dataset.assign_coords(environment=("sample", list(samples.environments)))
     write_netcdf(dataset, path, {})
 
 
@@ -87,6 +97,8 @@ def _write_table(samples: EvolvedSamples, path: Path) -> None:
     times, extrapolated, values = samples.rows
     table = pd.DataFrame(values, columns=list(samples.dimensions))
     table.insert(0, "time", times)
+    if samples.environments:
+        table.insert(0, "environment", samples.environment_of_rows)
     if samples.extrapolated.any():
         table["extrapolated"] = extrapolated
     with written_whole(path) as partial:
@@ -94,7 +106,9 @@ def _write_table(samples: EvolvedSamples, path: Path) -> None:
 
 
 def _write_npz(samples: EvolvedSamples, path: Path) -> None:
-    """Arrays `times` [time], `x` [time, sample, dimension], `dimensions`, `extrapolated` [time]."""
+    """Arrays `times` [time], `x` [time, sample, dimension], `dimensions`, `extrapolated` [time]; and `environments`
+    [sample], where there are several."""
+    further: dict[str, Any] = {"environments": np.array(list(samples.environments))} if samples.environments else {}
     with written_whole(path) as partial, partial.open("wb") as file:
         np.savez(
             file,
@@ -102,52 +116,18 @@ def _write_npz(samples: EvolvedSamples, path: Path) -> None:
             x=samples.values,
             dimensions=np.array(list(samples.dimensions)),
             extrapolated=samples.extrapolated,
+            **further,
         )
 
 
 def _write_h5ad(samples: EvolvedSamples, path: Path) -> None:
-    """AnnData: a cell for each sample, its time in obs, its coordinates as X and, for plots and for reading them again,
-    in obsm, as `X_pca` where dimensions are called pca_0, pca_1, ..., else as `X_state`.
-
-    Written as AnnData 0.8 and later read it, without that package (the format is stated in its documentation, "on-disk
-    format").
-    """
-    h5py = _h5py(path)
+    """AnnData, by :mod:`weightcast.samples.write_h5ad`."""
+    _h5py(path)
     times, extrapolated, values = samples.rows
-    matches = [_NUMBERED.fullmatch(name) for name in samples.dimensions]
-    common = {match["of"] for match in matches if match} if all(matches) else set()
-    representation = f"X_{common.pop()}" if len(common) == 1 else "X_state"
-    with written_whole(path) as partial, h5py.File(partial, "w") as file:
-
-        def group(name: str, kind: str, version: str) -> Any:
-            made = file.require_group(name)
-            made.attrs.update({"encoding-type": kind, "encoding-version": version})
-            return made
-
-        def array(place: Any, name: str, data: NDArray[Any]) -> None:
-            text = data.dtype.kind == "U"
-            made = place.create_dataset(
-                name, data=data.astype(object) if text else data, dtype=h5py.string_dtype() if text else data.dtype
-            )
-            made.attrs.update({"encoding-type": "string-array" if text else "array", "encoding-version": "0.2.0"})
-
-        def table(name: str, index: NDArray[Any], columns: Mapping[str, NDArray[Any]]) -> None:
-            made = group(name, "dataframe", "0.2.0")
-            made.attrs["_index"] = "_index"
-            made.attrs.create("column-order", list(columns), dtype=h5py.string_dtype(), shape=(len(columns),))
-            array(made, "_index", index)
-            for column, data in columns.items():
-                array(made, column, data)
-
-        file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
-        array(file, "X", values)
-        table("obs", np.arange(len(values)).astype(str), {"time": times, "extrapolated": extrapolated})
-        table("var", np.array(list(samples.dimensions)), {})
-        for name in ("layers", "obsm", "obsp", "uns", "varm", "varp"):
-            group(name, "dict", "0.1.0")
-        array(file["obsm"], representation, values)
-        for name, value in samples.said.items():
-            array(file["uns"], name, np.asarray(value))
+    obs: dict[str, NDArray[Any]] = {"time": times, "extrapolated": extrapolated}
+    if samples.environment_of_rows is not None:
+        obs["environment"] = samples.environment_of_rows
+    write_anndata(path, values, samples.dimensions, obs, samples.said, samples.loadings)
 
 
 def _h5py(path: Path) -> Any:

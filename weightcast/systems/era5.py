@@ -53,13 +53,13 @@ def trajectories(environments: Sequence[Environment], settings: Mapping[str, Any
     checked = read_settings(ERA5Settings, settings, NAME)
     for environment in environments:
         require_parameters(environment, PARAMETERS, NAME)
-        region_around(environment, checked.region_size, checked.spacing)
+        region_around(environment, checked.region_size, checked.spacing, checked.offset)
         FrameTimes.of(environment, checked)
     return (_cut_environment(environment, checked) for environment in environments)
 
 
 def _cut_environment(environment: Environment, settings: ERA5Settings) -> Trajectories:
-    region = region_around(environment, settings.region_size, settings.spacing)
+    region = region_around(environment, settings.region_size, settings.spacing, settings.offset)
     times = FrameTimes.of(environment, settings)
     where = f"environment {environment.id}"
     what = f"{where}: {', '.join(settings.variables)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,20 +59,40 @@ def build_stochastic_system(name: str, settings: Mapping[str, Any]) -> Stochasti
         InputError: an unknown system or setting, or a value out of its bounds: a positive number (whole where the
             default is), unless it is among those that may be 0 or below, or may not be above a highest one.
     """
-    if name not in STOCHASTIC_SYSTEMS:
-        raise InputError(f"stochastic system: found {name!r}, expected one of {', '.join(STOCHASTIC_SYSTEMS)}")
-    build = STOCHASTIC_SYSTEMS[name]
-    defaults = {key: parameter.default for key, parameter in inspect.signature(build).parameters.items()}
-    bounds = _BOUNDS.get(name, {})
+    known = system_settings(name)
     checked = {}
     for key, value in settings.items():
-        if key not in defaults:
-            raise InputError(
-                f"settings of {name}: found unknown setting {key!r}, expected some of {', '.join(defaults)}"
-            )
-        whole = isinstance(defaults[key], int)
-        checked[key] = checked_setting(f"settings of {name}: {key}", value, bounds.get(key, POSITIVE), whole)
-    return build(**checked)
+        if key not in known:
+            raise InputError(f"settings of {name}: found unknown setting {key!r}, expected some of {', '.join(known)}")
+        checked[key] = checked_setting(f"settings of {name}: {key}", value, known[key].bounds, known[key].whole)
+    return STOCHASTIC_SYSTEMS[name](**checked)
+
+
+class SystemSetting(NamedTuple):
+    """A constant of a stochastic system.
+
+    Attributes:
+        bounds: that it has to lie in.
+        whole: whether it counts something, as molecules at the start.
+    """
+
+    bounds: Bounds
+    whole: bool
+
+
+def system_settings(name: str) -> dict[str, SystemSetting]:
+    """The constants of the system with this name, in the order of its function's arguments.
+
+    Raises:
+        InputError: an unknown system.
+    """
+    if name not in STOCHASTIC_SYSTEMS:
+        raise InputError(f"stochastic system: found {name!r}, expected one of {', '.join(STOCHASTIC_SYSTEMS)}")
+    bounds = _BOUNDS.get(name, {})
+    return {
+        key: SystemSetting(bounds.get(key, POSITIVE), isinstance(parameter.default, int))
+        for key, parameter in inspect.signature(STOCHASTIC_SYSTEMS[name]).parameters.items()
+    }
 
 
 def default_times(process: StochasticProcess, count: int = 101) -> NDArray[np.float64]:

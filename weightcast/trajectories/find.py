@@ -12,9 +12,10 @@ from weightcast.core.errors import InputError
 from weightcast.trajectories.checks import PARAMETER_TOLERANCE
 from weightcast.trajectories.npy import environment_name, npy_files, parameters_in_name
 from weightcast.trajectories.npz_folder import open_npz_folder
+from weightcast.trajectories.zarr_store import ZARR
 
-NETCDF = (".nc", ".nc4")
-"""What names of NetCDF files end in."""
+NETCDF = (".nc", ".nc4", ZARR)
+"""What names of NetCDF files end in, and of Zarr stores, which are folders of the same content."""
 FileFormat = Literal["netcdf", "npy"]
 """Of files, or folders, of one environment each."""
 
@@ -43,8 +44,9 @@ def find_npz_files(directory: str | Path, table: EnvironmentTable) -> dict[str, 
 def find_environment_files(directory: str | Path, table: EnvironmentTable, format: FileFormat) -> dict[str, Path]:
     """The file (or, of `.npy`, folder) of every environment in `table`, by id and in table order.
 
-    netcdf: `<id>.nc` or `<id>.nc4`. npy: a file `<name>.npy` or a folder `<name>` of such files, where the name is the
-    id or states the environment's parameters, as `Re_210.0_r_10.0` does. Hidden files and other suffixes do not count.
+    netcdf: `<id>.nc`, `<id>.nc4` or a Zarr store `<id>.zarr`. npy: a file `<name>.npy` or a folder `<name>` of such
+    files, where the name is the id or states the environment's parameters, as `Re_210.0_r_10.0` does. Where ids are
+    numbers, `001` is 1. Hidden files and other suffixes do not count.
 
     Raises:
         InputError: the folder is missing; an environment has no data or two; data has no row in the table.
@@ -55,8 +57,11 @@ def find_environment_files(directory: str | Path, table: EnvironmentTable, forma
     found: dict[str, Path] = {}
     strangers: list[str] = []
     exact = {frozenset(environment.parameters.items()): environment for environment in table}
+    numbered = _numbered(table.ids)
     for path in _candidates(directory, format):
         environment = _match(path, table, format, exact)
+        if environment is None and (number := _number(_name(path, format))) in numbered:
+            environment = table[numbered[number]]
         if environment is None:
             strangers.append(path.name)
         elif environment.id in found:
@@ -106,6 +111,16 @@ def _match(
             return environment
         return next((environment for environment in table if _agree(stated, environment)), None)
     return None
+
+
+def _numbered(ids: Iterable[str]) -> dict[int | None, str]:
+    """Ids that are whole numbers by these, which files may write with zeros before them; none where two are one."""
+    found = [(_number(id), id) for id in ids if _number(id) is not None]
+    return dict(found) if len(dict(found)) == len(found) else {}
+
+
+def _number(name: str) -> int | None:
+    return int(name) if name.isascii() and name.isdecimal() else None
 
 
 def _name(path: Path, format: FileFormat) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -15,6 +16,7 @@ from weightcast.core.netcdf_file import write_netcdf
 from weightcast.trajectories import checks
 from weightcast.trajectories.classic_netcdf import is_whole
 from weightcast.trajectories.record import Trajectories
+from weightcast.trajectories.zarr_store import check_store, is_store
 
 DIMENSIONS = ("trajectory", "time", "y", "x")
 WITHOUT_GRID = DIMENSIONS[:2]
@@ -107,11 +109,10 @@ def read_trajectories(
         InputError: the file is missing, unreadable or truncated, or is not as said above; or a value is not finite.
     """
     path = Path(path)
-    if not path.is_file():
+    if not path.is_file() and not is_store(path):
         raise InputError(f"{path}: found no such file, expected trajectories (NetCDF)")
     try:
-        # Times stay numbers: only their steps matter, and datetime64 would have to be turned back.
-        dataset = xr.open_dataset(path, engine="netcdf4", decode_times=False, decode_timedelta=False, cache=False)
+        dataset = open_dataset(path)
     except (OSError, RuntimeError, ValueError) as error:
         raise unreadable(path, error) from None
     with dataset:
@@ -153,6 +154,22 @@ def read_trajectories(
     )
 
 
+def open_dataset(path: Path) -> xr.Dataset:
+    """A NetCDF file or a Zarr store. Times stay numbers: only their steps matter, and datetime64 would have to be
+    turned back.
+
+    Raises:
+        InputError: a store cannot be read here.
+        OSError, RuntimeError, ValueError: there is no such file, or it cannot be read.
+    """
+    plain: dict[str, Any] = {"decode_times": False, "decode_timedelta": False, "cache": False}
+    if is_store(path):
+        check_store(path)
+        dataset = xr.open_dataset(path, engine="zarr", consolidated=False, **plain)
+        return dataset[sorted(map(str, dataset.data_vars))]  # a folder has no order
+    return xr.open_dataset(path, engine="netcdf4", **plain)
+
+
 def with_own_names(dataset: xr.Dataset) -> xr.Dataset:
     """The same with the dimensions' names of this house, and without further dimensions of length 1."""
     names = {}
@@ -170,7 +187,7 @@ def with_own_names(dataset: xr.Dataset) -> xr.Dataset:
 
 def unused_variables(path: Path, channels: Sequence[str]) -> list[str]:
     """Variables of a file that are no channels, each with its dimensions."""
-    with xr.open_dataset(path, engine="netcdf4", decode_times=False, decode_timedelta=False, cache=False) as dataset:
+    with open_dataset(path) as dataset:
         rest = with_own_names(dataset).data_vars.items()
         return [f"{name}({', '.join(map(str, each.dims))})" for name, each in rest if name not in channels]
 
@@ -190,7 +207,7 @@ def check_whole(path: Path) -> None:
 
     (HDF5, under version 4, notices itself.)
     """
-    if not is_whole(path):
+    if path.is_file() and not is_whole(path):
         raise unreadable(path, ValueError("the file ends too early"))
 
 

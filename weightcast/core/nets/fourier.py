@@ -37,7 +37,7 @@ def inverse_transform(spectrum: Tensor, modes: tuple[int, int], grid: tuple[int,
 
 
 def frequencies_along_y(modes: int) -> list[list[int]]:
-    """Of each block; see the module."""
+    """The frequencies along y of each block of modes; there is one block, of the frequency 0, along a line."""
     return [list(range(modes)), list(range(-modes, 0))] if modes else [[0]]
 
 

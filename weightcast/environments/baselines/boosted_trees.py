@@ -148,12 +148,12 @@ class TreeFits:
 
     def from_frames(self, shown: Records, train: Records) -> Callable[[Records], BoostedTrees]:
         """Pooled trees that are told what a few frames say at a glance."""
-        frames = shown.frames.shape[2]
-        # Beside each trajectory the frames of the one before it, of whichever of them there are as many.
-        other = np.roll(train.frames, 1, axis=1)[:, :, :frames]
-        places = glance(other)
-        trees = fit_trees(self.train, self._size(places, glance(shown.frames[:, 0])), self.settings, places)
-        return lambda frames: trees.at(glance(frames.frames[:, 0]))
+        trajectories, frames = shown.frames.shape[1:3]
+        # Beside each trajectory the frames of those before it, of whichever of them there are as many.
+        before = [np.roll(train.frames, 1 + number, axis=1)[:, :, :frames] for number in range(trajectories)]
+        places = glance(np.concatenate(before, axis=2))
+        trees = fit_trees(self.train, self._size(places, glance(_together(shown.frames))), self.settings, places)
+        return lambda frames: trees.at(glance(_together(frames.frames)))
 
     def _size(self, places: Floats, shown: Floats) -> TreeSize:
         """With which left-out visible environments are forecast best by trees of the others.
@@ -176,6 +176,11 @@ class TreeFits:
 def _sizes(settings: TreesSettings) -> list[TreeSize]:
     """The sizes that may be chosen, the smallest first: it is taken where others are no better."""
     return [TreeSize(*each) for each in itertools.product(sorted(settings.iterations), sorted(settings.leaves))]
+
+
+def _together(frames: Floats) -> Floats:
+    """Those of all trajectories one after the other [environment, frame, channel]."""
+    return frames.reshape(len(frames), -1, frames.shape[-1])
 
 
 def glance(states: Floats) -> Floats:

@@ -23,6 +23,7 @@ from weightcast.trajectories.find import NETCDF
 from weightcast.trajectories.netcdf import unused_variables
 from weightcast.trajectories.npy import FIELD, npy_files
 from weightcast.trajectories.npz_folder import FILES
+from weightcast.trajectories.zarr_store import is_store
 
 FEWEST_TRAJECTORIES = 3
 FEWEST_FRAMES = 3
@@ -77,7 +78,7 @@ class Survey:
         history_found: how that was chosen, in words.
     """
 
-    format: FileFormat | Literal["npz", "table"]
+    format: FileFormat | Literal["npz", "table", "era5"]
     channels: tuple[str, ...]
     grid: tuple[int, int]
     trajectories: tuple[int, int]
@@ -207,6 +208,8 @@ def recognise_format(directory: Path) -> FileFormat:
     """
     if not directory.is_dir():
         raise InputError(f"{directory}: found no such folder, expected one with NetCDF or .npy files")
+    if is_store(directory):
+        raise InputError(f"{directory}: found a Zarr store, expected the folder with a store for each environment")
     visible = [path for path in directory.iterdir() if not path.name.startswith(".")]
     netcdf = any(path.suffix in NETCDF for path in visible)
     npy = any(path.suffix == ".npy" or (path.is_dir() and npy_files(path)) for path in visible)

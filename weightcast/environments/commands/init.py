@@ -19,6 +19,7 @@ from weightcast.environments.commands.source_data import refuse_own_folder
 from weightcast.environments.commands.study_template import fill_template
 from weightcast.environments.commands.table_layout import given_inputs
 from weightcast.environments.commands.table_survey import survey_table
+from weightcast.environments.commands.weather_survey import is_weather, survey_weather
 from weightcast.environments.config.study import parse_study
 from weightcast.environments.plan import check_plan
 from weightcast.records.files import is_table
@@ -51,6 +52,8 @@ OF_TABLES = (
     "--encoding",
 )
 """Options of long tables alone."""
+OF_WEATHER = ("--frames", "--held-out", "--held-out-count", "--seed")
+"""Of these, options of weather as well."""
 
 
 def init_environments(arguments: argparse.Namespace) -> list[str]:
@@ -62,6 +65,8 @@ def init_environments(arguments: argparse.Namespace) -> list[str]:
     Raises:
         InputError: the table or the data cannot be used. Nothing is written then.
     """
+    if is_weather(arguments.data):
+        return _init_weather(arguments)
     if any(map(is_table, arguments.data)):
         return _init_table(arguments)
     _refuse_options_of_tables(arguments)
@@ -102,6 +107,32 @@ def _init_table(arguments: argparse.Namespace) -> list[str]:
         f"wrote {table.path}: {len(table.visible)} visible places, {len(table.unseen)} held out; change its column "
         "role where you know better",
     ]
+
+
+def _init_weather(arguments: argparse.Namespace) -> list[str]:
+    """The same of files of weather, which are cut into regions."""
+    (path,) = arguments.data
+    refuse_options(
+        arguments,
+        [one for one in OF_TABLES if one not in OF_WEATHER],
+        f": {path} holds variables on latitudes and longitudes, of which regions are cut",
+    )
+    if arguments.grid is not None:
+        raise InputError(f"--grid: found {arguments.grid}, expected none: {path} holds its grid")
+    if inputs := given_inputs(arguments):
+        raise InputError(f"--inputs: found {', '.join(inputs)}, expected none: regions of weather have no inputs yet")
+    found = survey_weather(arguments, path, _table_beside(arguments.output))
+    table = found.table
+    quick = bool(arguments.quick)
+    text = fill_template(arguments.name, arguments.data, table, found.survey, arguments.output, found.settings, quick)
+    study = parse_study(yaml.safe_load(text), arguments.output)
+    check_plan(study, table)
+    if arguments.table is None:
+        table.save(table.path)
+    with written_whole(arguments.output) as partial:
+        partial.write_text(text, encoding="utf-8")
+    drawn = [f"wrote {table.path}: {len(table.visible)} visible regions, {len(table.unseen)} held out"]
+    return [*found.lines, *_scales(table), *(drawn if arguments.table is None else [])]
 
 
 def _refuse_options_of_tables(arguments: argparse.Namespace) -> None:

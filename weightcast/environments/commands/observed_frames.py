@@ -19,7 +19,8 @@ from weightcast.environments.commands.frames_table import (
     until_last_seen,
 )
 from weightcast.trajectories import checks, read_npy_environment
-from weightcast.trajectories.netcdf import DIMENSIONS, check_whole, unreadable, with_own_names
+from weightcast.trajectories.netcdf import DIMENSIONS, check_whole, open_dataset, unreadable, with_own_names
+from weightcast.trajectories.zarr_store import is_store
 
 OPTIONAL = DIMENSIONS[:2]
 FRAME_STEP_TOLERANCE = 1e-3
@@ -136,11 +137,10 @@ def is_coarser(found: Sequence[int], grid: Sequence[int]) -> bool:
 def _open(path: Path, channels: Sequence[str], table: TableReading) -> xr.Dataset:
     if is_frames_table(path):
         return until_last_seen(read_frames_table(path, channels, table, needed=channels))
-    if not path.is_file():
-        raise InputError(f"{path}: found no such file, expected frames (NetCDF, .npy, or a table)")
+    if not path.is_file() and not is_store(path):
+        raise InputError(f"{path}: found no such file, expected frames (NetCDF, .zarr, .npy, or a table)")
     check_whole(path)
-    # Times stay numbers: forecasts only add steps to them.
-    return xr.open_dataset(path, engine="netcdf4", decode_times=False, decode_timedelta=False, cache=False)
+    return open_dataset(path)
 
 
 def _check_channel(path: Path, dataset: xr.Dataset, name: str, like: str, grid: Sequence[int]) -> None:

@@ -28,6 +28,8 @@ FEWEST_TRAINED = 3
 """Windows that most places should have to train, or windows are made shorter."""
 TOO_FEW = 0.25
 """Of the median of all places: who has fewer windows in a part is left out, since all must have the same number."""
+UNEQUAL = 0.5
+"""Of the median of all places' windows to train: where one has fewer, it does not hold the others down to its own."""
 FEWEST_PLACES = 3
 
 
@@ -38,7 +40,8 @@ class Division:
     Attributes:
         settings: with the parts, and the places that are left out.
         frames: steps of a window, without those before the first that predictors see.
-        counts: windows of every place, to train, make choices and test.
+        counts: windows of every place, to train, make choices and test; where places are very unequal those that have
+            fewer show them more than once.
         parts: of the calendar.
         windows: of each place.
         kept: numbers of the places that are used.
@@ -185,7 +188,9 @@ def _division(
             f"{first[1]}, expected {FEWEST_PLACES} or more and half of all: make windows shorter (--frames), or "
             "bring longer records"
         )
-    train, validation, test = (int(count) for count in found[kept].min(axis=0))
+    unequal = bool(found[kept, 0].min() < UNEQUAL * np.median(found[kept, 0]))
+    counts = np.median(found[kept], axis=0) if unequal else found[kept].min(axis=0)
+    train, validation, test = (int(count) for count in counts)
     fewest = kept[found[kept, 0].argmin()]
     if train < FEWEST_TRAINED and frames > FEWEST_FRAMES:
         raise InputError(
@@ -193,7 +198,7 @@ def _division(
             f"expected {FEWEST_TRAINED} or more: make windows shorter (--frames), or leave the place out (--leave-out)"
         )
     return Division(
-        settings.model_copy(update={"left_out": [*settings.left_out, *too_few]}),
+        settings.model_copy(update={"left_out": [*settings.left_out, *too_few], "repeated": unequal}),
         chosen,
         TrajectoryCounts(train=train, validation=validation, test=test),
         parts,

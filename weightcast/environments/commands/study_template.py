@@ -27,6 +27,10 @@ FEW_JUDGES = 16
 MOST_MODES = 8
 FEWEST_MODES = 4
 MANY_FRAMES = 2000
+MANY_SHOWN = 50
+"""Frames of a record that a practitioner may have of a place that is new."""
+NEARLY = 0.9
+"""Of them: a single window of so many frames will do."""
 READ_TOGETHER = 16
 READ_AT_ONCE = 1000
 """Of a table, which every job reads whole."""
@@ -130,6 +134,9 @@ OF_WINDOWS = """\
 DIRECTORY = """\
   directory: $directory
   settings: $settings$settings_comment
+"""
+OF_WEATHER = """\
+  # Which files, hours and points are read, and how they are cut: docs/era5.md.
 """
 OF_RECORDS = """\
   # How the table is read and cut: docs/own-data.md.
@@ -247,7 +254,7 @@ def fill_template(
         table: of the environments.
         found: what the data holds.
         output: where the configuration will lie; named in its comments.
-        settings: how a long table is read and cut.
+        settings: how a long table, or weather, is read and cut.
         quick: whether it is to be over in minutes.
     """
     visible = len(table.visible)
@@ -272,7 +279,11 @@ def fill_template(
     equations = min(unknowns, visible * counts.train * (trained_frames - 1) * components)
     # Of records, whose noise hides what little more all weights could tell, and which have many places and windows.
     maps_of_states = ["output", "linear"] if equations <= MOST_EQUATIONS and not of_records else ["output"]
-    cases = record_cases(found.frames[0], found.history) if of_records else observed_cases(trained_frames, benchmark)
+    cases = (
+        record_cases(found.frames[0], found.history, counts.train)
+        if of_records
+        else observed_cases(trained_frames, benchmark)
+    )
     choice_frames = min(trained_frames, 20 if state else 10)
     if of_records:  # what is said of the first case was settled with as many frames as it shows
         choice_frames = max(choice_frames, cases[0]["frames"])
@@ -331,6 +342,8 @@ def fill_template(
         source = (
             _block({"files": [str(file) for file in data]}) + OF_RECORDS + _block({"settings": dict(settings or {})})
         )
+    if found.format == "era5":
+        source = OF_WEATHER + _block({"settings": dict(settings or {})})
     context = CONTEXT_OF_RECORDS if of_records else CONTEXT_OF_STATES if state else CONTEXT_OF_FIELDS
     driven = [name for name in ("inputs", "calendar") if values[name]]
     reasons = "".join(f"  # Predictors see {one.words}.\n" for one in found.transforms if one.why)
@@ -371,12 +384,24 @@ def observed_cases(trained_frames: int, benchmark: bool) -> list[dict[str, Any]]
     return [{"frames": most}, {"frames": most, "noise": 0.05}, *fewer]
 
 
-def record_cases(frames: int, history: int = 1) -> list[dict[str, Any]]:
-    """The same of records, whose noise is their own: ten frames, two, and a whole window; with a history of several
-    frames at least these and the next, by which they are judged."""
+def record_cases(frames: int, history: int = 1, windows: int = 1) -> list[dict[str, Any]]:
+    """The same of records, whose noise is their own: ten frames, two, and fifty, of several windows where one is
+    shorter; with a history of several frames at least these and the next, by which they are judged.
+
+    Args:
+        frames: of a window.
+        history: frames that predictors see.
+        windows: to train, of each place.
+    """
     least, whole = history + 1, frames + history - 1
-    counts = [max(least, min(10, whole)), least, whole]
-    return [{"frames": count} for count in dict.fromkeys(counts)]
+    counts = [max(least, min(10, whole)), least, max(least, min(MANY_SHOWN, whole))]
+    cases: list[dict[str, Any]] = [{"frames": count} for count in dict.fromkeys(counts)]
+    several = min(windows, -(-MANY_SHOWN // whole))
+    if several > 1 and whole < NEARLY * MANY_SHOWN:
+        cases.append({"frames": max(least, min(whole, -(-MANY_SHOWN // several))), "trajectories": several})
+        if len(cases) > 3:
+            del cases[2]  # a whole window lies between
+    return cases
 
 
 def most_history(frames: int) -> int:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from weightcast.core.errors import InputError
+from weightcast.core.place_names import place_id
 from weightcast.environments.config.data import Known
 from weightcast.records.cell_numbers import is_missing, is_number
 from weightcast.records.cells import Cells, listed
 from weightcast.records.files import NETCDF, suffix_of, table_files
 from weightcast.records.read import read_cells
-from weightcast.records.rows import place_id, split_unit, time_columns
+from weightcast.records.rows import split_unit, time_columns
 from weightcast.records.settings import RecordSettings
 from weightcast.records.station_netcdf import open_stations, state_variables, station_dimensions
 

@@ -114,7 +114,8 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
     for place, id in zip(division.kept, ids, strict=True):
         if roles[id] == "visible":
             numbers = (counts.train, counts.validation, counts.test)
-            windows = cut(records, place, division.parts, division.frames, numbers, where, (), division.history)
+            told = (division.frames, numbers, where, (), division.history, division.settings.repeated)
+            windows = cut(records, place, division.parts, *told)
             check_constants(where, windows, layout.inputs)
             pace.see(windows.values[: counts.train, :, :states])
             seen.append(windows.values[: counts.train + counts.validation, :trained, :states, 0, 0])
@@ -227,12 +228,16 @@ def _cut(records: Records, division: Division) -> list[str]:
     counts = division.counts
     alike = bool((kept == kept[0]).all())
     fewest = records.ids[division.kept[int(kept[:, 0].argmin())]]
+    how = f"as many as the place with the fewest ({fewest}), of others evenly spread ones"
+    if division.settings.repeated:
+        short = [records.ids[place] for place, own in zip(division.kept, kept, strict=True) if own[0] < counts.train]
+        how = f"as many as half of them have; with fewer to train, which come more than once: {listed(short)}"
     lines = [
         f"cut into windows of {division.steps} steps without gaps, in time: {', '.join(spans)}, "
         f"{division.settings.gap} steps between",
         f"{int(lost)} of {int(len(kept) * windows.possible.sum())} windows are left out for missing values; every "
         f"place has {counts.train} windows to train, {counts.validation} to make choices, {counts.test} to test"
-        + ("" if alike else f": as many as the place with the fewest ({fewest}), of others evenly spread ones"),
+        + ("" if alike else f": {how}"),
     ]
     return [*lines, *(f"left out is {id}: {reason}" for id, reason in division.too_few.items())]
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 
+from weightcast.core.config.later_settings import LaterSettings
 from weightcast.core.config.settings import Settings
 
 
-class ObservedCase(Settings):
-    """What is observed of an unseen environment: the first frames of one of its training trajectories, spoilt."""
+class ObservedCase(LaterSettings):
+    """What is observed of an unseen environment: the first frames of one of its training trajectories, or of several,
+    spoilt."""
+
+    later: ClassVar[tuple[str, ...]] = ("trajectories",)
 
     frames: int = Field(ge=1)
-    """How many."""
+    """How many, of each trajectory."""
+    trajectories: int = Field(default=1, ge=1)
+    """Of how many training trajectories."""
     noise: float = Field(default=0.0, ge=0)
     """Standard deviation of the noise on them, over that of the frames."""
     masked: float = Field(default=0.0, ge=0, lt=1)
@@ -23,10 +31,21 @@ class ObservedCase(Settings):
     def name(self) -> str:
         """Stands in file names and tables, such as ``2-frames-noise-0.05``."""
         parts = [f"{self.frames}-frames"]
+        parts += [f"of-{self.trajectories}"] if self.trajectories > 1 else []
         parts += [f"noise-{self.noise:g}"] if self.noise else []
         parts += [f"masked-{self.masked:g}"] if self.masked else []
         parts += [f"every-{self.every}"] if self.every > 1 else []
         return "-".join(parts)
+
+    @property
+    def all_frames(self) -> int:
+        """Frames of all trajectories together."""
+        return self.frames * self.trajectories
+
+    @property
+    def columns(self) -> dict[str, float]:
+        """How tables describe it."""
+        return {"frames": self.all_frames, "noise": self.noise, "masked": self.masked, "every": self.every}
 
 
 class EvaluationSettings(Settings):

@@ -427,6 +427,12 @@ def _check(study: Study, source: str | Path) -> None:
                 f"{source}: evaluation.observed.{position}.frames: found {case.frames}, expected at most data.frames "
                 f"({data.frames}{_and_history(data)})"
             )
+        there = data.of_role("interpolation").trajectories.train
+        if case.trajectories > there:
+            raise InputError(
+                f"{source}: evaluation.observed.{position}.trajectories: found {case.trajectories}, expected at most "
+                f"{there}, the trajectories to train of an unseen environment"
+            )
     if data.trained_frames > data.frames:
         raise InputError(
             f"{source}: data.trained_frames: found {data.trained_frames}, expected at most data.frames ({data.frames})"

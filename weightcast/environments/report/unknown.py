@@ -92,6 +92,7 @@ def unknown_environments(results: StudyResults) -> Unknown | None:
 def words_of(case: ObservedCase) -> str:
     """A case in words."""
     parts = ["1 frame" if case.frames == 1 else f"{case.frames} frames"]
+    parts[0] += f" of each of {case.trajectories} trajectories" if case.trajectories > 1 else ""
     parts += [f"{100 * case.noise:g} % noise"] if case.noise else []
     parts += [f"{100 * case.masked:g} % of each masked"] if case.masked else []
     parts += [f"every {case.every}th point along each side"] if case.every > 1 else []

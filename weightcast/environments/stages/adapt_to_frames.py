@@ -162,7 +162,7 @@ def _observed(run: Run, settings: AdaptToFrames, environments: list[str], trajec
     rows = [settings.table[environment] for environment in environments]
     data = settings.data
     count = data.with_history(settings.case.frames)
-    whole = trajectories.read_roles(rows, data, "train", count, trajectories=1, inputs=True)
+    whole = trajectories.read_roles(rows, data, "train", count, settings.case.trajectories, inputs=True)
     inputs, transforms = data.layout.shown, data.channel_transforms
     return run.place(observe(whole, settings.case, environments, settings.seed, inputs, transforms, data.history))
 

@@ -37,7 +37,7 @@ def describe_posteriors(
     for case in settings.cases:
         data = settings.data
         count = data.with_history(case.frames)
-        whole = trajectories.read_roles(unseen, data, "train", count, trajectories=1, inputs=True)
+        whole = trajectories.read_roles(unseen, data, "train", count, case.trajectories, inputs=True)
         ids, inputs = [row.id for row in unseen], data.layout.shown
         shown = observe(whole, case, ids, settings.seed, inputs, data.channel_transforms, data.history)
         posterior = context.infer(run.place(shown))

@@ -110,7 +110,7 @@ class _Source:
         rows = [settings.table[id] for id in ids]
         data = settings.data
         count = data.with_history(case.frames)
-        whole = self.trajectories.read_roles(rows, data, "train", count, trajectories=1, inputs=True)
+        whole = self.trajectories.read_roles(rows, data, "train", count, case.trajectories, inputs=True)
         inputs, transforms = data.layout.shown, data.channel_transforms
         return self._of(observe(whole, case, ids, settings.seed, inputs, transforms, data.history))
 

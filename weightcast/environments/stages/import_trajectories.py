@@ -27,6 +27,7 @@ from weightcast.trajectories import (
 )
 from weightcast.trajectories.checks import check_not_negative
 from weightcast.trajectories.npz_folder import environment_index
+from weightcast.trajectories.zarr_store import is_store, store_files
 
 if TYPE_CHECKING:
     from weightcast.core.run import Run
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class UserFiles:
-    """The user's data of one environment: a NetCDF or ``.npy`` file, a folder of ``.npy`` files, or one of the two
-    ``.npz`` files that hold it beside others."""
+    """The user's data of one environment: a NetCDF or ``.npy`` file, a Zarr store, a folder of ``.npy`` files, or one
+    of the two ``.npz`` files that hold it beside others."""
 
     path: Path
 
@@ -50,6 +51,8 @@ class UserFiles:
 
     def digests(self) -> list[str]:
         """The same."""
+        if is_store(self.path):
+            return [_digest(file) for file in store_files(self.path)]
         return [_digest(file) for file in (sorted(self.path.glob("*.npy")) if self.path.is_dir() else [self.path])]
 
 

@@ -43,7 +43,7 @@ def show_observed(
     context = context.to(run.device)
     rows = settings.environments
     count = data.with_history(settings.case.frames)
-    seen = trajectories.read_roles(rows, data, "train", count, trajectories=1, inputs=True)
+    seen = trajectories.read_roles(rows, data, "train", count, settings.case.trajectories, inputs=True)
     transforms = data.channel_transforms
     driven = observe(seen, settings.case, ids, settings.seed, data.layout.shown, transforms, data.history)
     states = data.history * len(data.channels)

@@ -59,7 +59,7 @@ def summarise_observed(
             tables.append(drawn[drawn["case"] == case.name].drop(columns="case"))
         rows = pd.concat(tables, ignore_index=True)
         rows = rows[rows["split"] != "visible"]
-        described = {"case": case.name, **case.model_dump()}
+        described = {"case": case.name, **case.columns}
         for position, (name, value) in enumerate(described.items()):
             rows.insert(1 + position, name, value)
         parts.append(rows)

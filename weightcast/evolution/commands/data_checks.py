@@ -16,10 +16,12 @@ from weightcast.evolution.commands.source_file import refuse_own_file
 from weightcast.evolution.config.study import TimeStudy
 from weightcast.evolution.simulated_system import simulated_system
 from weightcast.samples.checks import listed
+from weightcast.samples.point_masses import PointMass, point_masses
 from weightcast.samples.read import read_samples
 from weightcast.samples.settings import SampleFormat
 from weightcast.samples.snapshots import FEWEST_TO_FORECAST, Snapshots
 from weightcast.samples.split import split_snapshots
+from weightcast.systems.jump_process import JumpProcess
 from weightcast.systems.stochastic import default_times
 
 
@@ -74,6 +76,7 @@ def check_file(study: TimeStudy, config: str | Path) -> TimeData:
             f"{data.source} file {data.file}",
             *describe_samples(samples),
             f"{min(train)} samples or more of each time to train, {min(held_out)} or more held out",
+            *_points(point_masses(snapshots.observed_times, snapshots.observed_train), study),
         ],
         warnings=[
             *_warnings(study, snapshots.times, snapshots.observed),
@@ -96,6 +99,7 @@ def check_simulator(study: TimeStudy, config: str | Path) -> TimeData:
     observed = np.arange(len(times)) % data.observed_every == 0
     if study.evaluation.forecast:
         _check_forecast(int(observed.sum()), config)
+    starts = [PointMass(0.0, 1.0, np.array(process.initial))] if isinstance(process, JumpProcess) else []
     return TimeData(
         times=times,
         snapshots=int(observed.sum()),
@@ -104,9 +108,18 @@ def check_simulator(study: TimeStudy, config: str | Path) -> TimeData:
             f"simulator {data.source}: {counts.train} trajectories to train, {counts.held_out} held out",
             f"{len(times)} times from {times[0]:g} to {times[-1]:g}",
             f"{len(data.dimensions)} dimensions: {', '.join(data.dimensions)}",
+            *_points(starts, study),
         ],
         warnings=_warnings(study, times, observed),
     )
+
+
+def _points(points: list[PointMass], study: TimeStudy) -> list[str]:
+    """Snapshots without a spread, and what helps where counts fall from there."""
+    lines = [point.describe(study.data.dimensions) for point in points]
+    if lines and study.data.state == "counts" and study.anchors.bridge.jumps == "free":
+        lines.append("if counts mostly die out from there, see anchors.bridge.jumps: thinned (docs/across-time.md)")
+    return lines
 
 
 def _check_forecast(snapshots: int, config: str | Path) -> None:

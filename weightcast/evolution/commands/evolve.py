@@ -9,10 +9,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from weightcast.core.config.yaml_file import read_yaml
 from weightcast.core.console.outputs import check_output
 from weightcast.core.console.warning import warn
 from weightcast.core.errors import InputError
+from weightcast.evolution.commands.genes import genes_of_study
+from weightcast.evolution.config.load import parse_time_study
 from weightcast.evolution.weight_path import WeightPath
+from weightcast.samples.record import Loadings
+from weightcast.samples.snapshots import Snapshots
 from weightcast.samples.write import EvolvedSamples, check_format
 
 MOST_TIMES = 100_000
@@ -35,6 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda or cuda:<number>")
     parser.add_argument(
         "-o", "--output", required=True, type=Path, metavar="FILE", help="to write: .nc, .csv, .npz or .h5ad (AnnData)"
+    )
+    parser.add_argument(
+        "--without-genes",
+        action="store_true",
+        help="of principal components whose loadings the study has, do not write genes into .h5ad",
     )
 
 
@@ -68,10 +78,31 @@ def run(arguments: argparse.Namespace) -> None:
         "flow_digest": path.metadata["digest"],
         "seed": arguments.seed,
     }
-    EvolvedSamples(times, drawn.numpy(), path.dimensions, beyond, said).save(arguments.output)
+    loadings = _genes(arguments, path)
+    EvolvedSamples(times, drawn.numpy(), path.dimensions, beyond, said, loadings=loadings).save(arguments.output)
     print(
         f"wrote {arguments.output}: {arguments.samples} samples of {len(path.dimensions)} dimensions at {len(times)} "
-        f"times from {times[0]:g} to {times[-1]:g}"
+        f"times from {times[0]:g} to {times[-1]:g}{with_genes(loadings)}"
+    )
+
+
+def wants_genes(arguments: argparse.Namespace) -> bool:
+    """Whether genes are to be written where the way to them is known."""
+    return arguments.output.suffix.lower() == ".h5ad" and not arguments.without_genes
+
+
+def with_genes(loadings: Loadings | None) -> str:
+    """What is said of genes."""
+    return "" if loadings is None else f", with {len(loadings.genes)} genes"
+
+
+def _genes(arguments: argparse.Namespace, path: WeightPath) -> Loadings | None:
+    if not wants_genes(arguments):
+        return None
+    config = arguments.results / "config.yaml"
+    study = parse_time_study(read_yaml(config), config)
+    return genes_of_study(
+        arguments.results, study.snapshots, path.metadata, path.dimensions, lambda file: Snapshots.load(file).digest
     )
 
 

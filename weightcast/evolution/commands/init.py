@@ -32,13 +32,13 @@ def init_time(arguments: argparse.Namespace) -> list[str]:
         InputError: the data cannot be used. Nothing is written then.
     """
     format = recognise(arguments.data)
-    settings = _settings(arguments.settings or ())
+    settings = settings_of_words(arguments.settings or ())
     if arguments.time_column is not None:
         settings["time_column"] = arguments.time_column
     if arguments.times_order is not None:
         settings["time_labels"] = ordered_labels(arguments.times_order)
     if arguments.condition is not None:
-        settings["condition"] = _settings(arguments.condition, "--condition", "COLUMN=VALUE")
+        settings["condition"] = settings_of_words(arguments.condition, "--condition", "COLUMN=VALUE")
     samples = read_samples(arguments.data, format, settings, arguments.dimensions)
     choices = choose(samples, arguments.state)
     text = fill_time_template(arguments.name, arguments.data, format, samples, choices, arguments.output)
@@ -72,8 +72,12 @@ def ordered_labels(words: Sequence[str]) -> dict[str, float]:
     return dict(zip(labels, times, strict=True))
 
 
-def _settings(words: Sequence[str], option: str = "--settings", form: str = "KEY=VALUE") -> dict[str, Any]:
-    """Values of ``KEY=VALUE``, as YAML reads them."""
+def settings_of_words(words: Sequence[str], option: str = "--settings", form: str = "KEY=VALUE") -> dict[str, Any]:
+    """Values of ``KEY=VALUE``, as YAML reads them.
+
+    Raises:
+        InputError: a word has no key or no value.
+    """
     settings = {}
     for word in words:
         key, equals, value = word.partition("=")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from weightcast.core.config.later_settings import LaterSettings
 from weightcast.core.config.settings import Settings
 from weightcast.core.config.training import TrainingSettings
 
@@ -20,13 +21,19 @@ class AnchorTraining(TrainingSettings):
     samples that are set aside; see ``validation``)."""
 
 
-class BridgeSettings(Settings):
+class BridgeSettings(LaterSettings):
     """Samples between snapshots: optimal-transport pairs, joined by a random bridge."""
+
+    later: ClassVar[tuple[str, ...]] = ("jumps",)
 
     per_interval: int = Field(default=5, ge=1)
     """Anchors an interval between two snapshots is divided into; 1 adds none."""
     pairs: int = Field(default=1000, ge=2)
     """Most samples of a snapshot that are paired: the cost grows with their cube."""
+    jumps: Literal["free", "thinned"] = "free"
+    """How counts get from one end of a pair to the other. ``free``: each step comes at a time of its own, evenly: right
+    for arrivals from a point. ``thinned``: at the pace at which the means of neighbouring snapshots relax, and with as
+    much chance as deaths, each by itself, and arrivals leave beside what the pairs pass on."""
     noise: float = Field(default=0.0, ge=0)
     """The bridge's diffusion between real states, in standard deviations of a dimension per square root of the data's
     whole duration."""

@@ -56,6 +56,10 @@ def _check(study: TimeStudy, source: str | Path) -> None:
     check_once(study.evaluation.leave_out, "evaluation.leave_out", source)
     if min(flow.seeds) < 0:
         raise InputError(f"{source}: flow.seeds: found {min(flow.seeds)}, expected 0 or more")
+    bridge = study.anchors.bridge
+    if bridge.jumps == "thinned" and (data.state != "counts" or bridge.growth):
+        beside = "a real state" if data.state != "counts" else "growth: true"
+        raise InputError(f"{source}: anchors.bridge.jumps: found thinned for {beside}, expected free")
     check_samples(data, source)
     check_density(study.density, source)
     for name, arm in flow.arms.items():

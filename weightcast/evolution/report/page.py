@@ -21,6 +21,8 @@ from weightcast.evolution.report.figures import (
 from weightcast.evolution.report.inputs import TimeResults, read_time_results
 from weightcast.evolution.report.tables import moment_rows, moment_table, published_table, summary_tables
 from weightcast.evolution.report.verdict import give_time_verdict
+from weightcast.samples.point_masses import point_masses
+from weightcast.samples.snapshots import Snapshots
 
 TEMPLATE = "evolution/report/page.html.j2"
 
@@ -149,9 +151,16 @@ def _facts(results: TimeResults) -> list[tuple[str, str]]:
         ),
         ("training samples", _sizes([len(part) for part in snapshots.observed_train])),
         ("held-out samples", _sizes([len(part) for part in snapshots.held_out])),
+        *_points(snapshots),
         ("methods", str(metrics["method"].nunique())),
         ("flow seeds", str(flows["seed"].nunique())),
     ]
+
+
+def _points(snapshots: Snapshots) -> list[tuple[str, str]]:
+    """Snapshots without a spread; nothing where all have one."""
+    found = point_masses(snapshots.observed_times, snapshots.observed_train)
+    return [("points", "; ".join(point.describe(snapshots.dimensions) for point in found))] if found else []
 
 
 def _sizes(sizes: list[int]) -> str:

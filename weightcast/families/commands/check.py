@@ -9,9 +9,11 @@ from weightcast.core.environment_table import EnvironmentTable
 from weightcast.evolution.density import StackedDensity
 from weightcast.evolution.simulated_system import simulated_system
 from weightcast.evolution.state_space import Counts, Reals
+from weightcast.families.baselines.rate_fit import Constants
 from weightcast.families.config.load import check_family_table
 from weightcast.families.config.study import FamilyStudy
 from weightcast.families.gathering import import_family, settings_of
+from weightcast.families.scorable import check_cases
 from weightcast.families.sources import source_files
 from weightcast.systems.stochastic import default_times
 
@@ -35,6 +37,8 @@ def check_family_study(study: FamilyStudy, table: EnvironmentTable, source: Path
     if data.imported:
         source_files(data, table)
         snapshots = import_family(data, table, study.seed)
+        for warning in check_cases(study, snapshots, table):
+            warn(warning)
         observed = [int(one.observed.sum()) for one in snapshots.environments.values()]
         words = f"{study.data.file}: {_range(observed)} snapshots of an environment"
     else:
@@ -44,6 +48,8 @@ def check_family_study(study: FamilyStudy, table: EnvironmentTable, source: Path
         times = default_times(process, data.trajectories.times)
         observed = [len(times[:: data.observed_every])]
         words = f"{data.source}: {data.trajectories.train} trajectories of an environment, {observed[0]} snapshots"
+        if study.opponents.rate_fit is not None:
+            Constants.of(data.source, data.settings, table)
     if not table.parameter_names:
         warn(f"{table.path}: found no parameters: nothing is compared with what is told them")
     space = (
@@ -70,7 +76,20 @@ def check_family_study(study: FamilyStudy, table: EnvironmentTable, source: Path
             + (f"each of the first {case.snapshots} snapshots" if case.times is None else _times(case.times))
             for name, case in study.evaluation.shown.items()
         ],
+        **({"opponents": _opponents(study)} if study.has_opponents else {}),
     }
+
+
+def _opponents(study: FamilyStudy) -> list[str]:
+    """The further ones, in words."""
+    found = []
+    if study.opponents.rate_fit is not None:
+        found.append("rate constants fitted to the shown samples, the equations known")
+    if study.opponents.interpolation is not None:
+        found.append("visible environments interpolated, their samples and their paths")
+    if (flow := study.opponents.flow_matching) is not None:
+        found.append(f"flow matching with conditions, {flow.training.steps} steps")
+    return found
 
 
 def _times(times: list[float]) -> str:

@@ -10,19 +10,24 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from weightcast.core.config.yaml_file import read_yaml
 from weightcast.core.console.outputs import check_output
 from weightcast.core.console.warning import warn
 from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
-from weightcast.environments.commands.generate import parse_environment
-from weightcast.evolution.commands.evolve import parse_times
+from weightcast.evolution.commands.evolve import parse_times, wants_genes, with_genes
+from weightcast.evolution.commands.genes import genes_of_study
 from weightcast.families.bands import Band
+from weightcast.families.commands.stated_parameters import stated_parameters
+from weightcast.families.config.load import parse_family_study
 from weightcast.families.public import InferredLaw, PathFamily
+from weightcast.families.snapshots import FamilySnapshots
 from weightcast.samples.formats import recognise
 from weightcast.samples.read import read_samples
+from weightcast.samples.record import Loadings
 from weightcast.samples.write import EvolvedSamples, check_format
 
-OPTIONS = ("--snapshots", "--parameters", "--bands")
+OPTIONS = ("--snapshots", "--parameters", "--environment", "--bands")
 """Options of this kind of study alone."""
 
 
@@ -38,7 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     of_family.add_argument(
         "--parameters",
         metavar="NAME=NUMBER,...",
-        help="value of each of the study's parameters, beside the snapshots or instead of them",
+        help="value of each of the study's parameters, beside the snapshots or instead of them; of a category its "
+        "value: NAME=VALUE",
+    )
+    of_family.add_argument(
+        "--environment",
+        nargs="+",
+        metavar="ID",
+        help="instead of a new environment: visible ones, whose laws were learned; all: every one of them",
     )
     of_family.add_argument(
         "--bands",
@@ -57,30 +69,77 @@ def run(arguments: argparse.Namespace) -> None:
     times = parse_times(arguments.times)
     if arguments.samples < 1:
         raise InputError(f"--samples: found {arguments.samples}, expected at least 1")
-    if arguments.snapshots is None and arguments.parameters is None:
-        raise InputError("--snapshots: missing, expected a file of samples, or --parameters NAME=NUMBER,..., or both")
+    _check_which(arguments)
     family = PathFamily.load(arguments.results, device=arguments.device)
     family.family.check_times(times, "--times")
-    parameters = None if arguments.parameters is None else parse_environment(arguments.parameters, "--parameters")
-    if parameters is not None:
-        for warning in family.family.scaling.check(parameters, "--parameters"):
-            warn(warning)
-    law = family.infer(_samples(family, arguments.snapshots), parameters, arguments.seed)
-    drawn = law.sample(times, arguments.samples, arguments.seed)
+    laws = _laws(arguments, family)
+    count = arguments.samples
+    drawn = np.concatenate([law.sample(times, count, arguments.seed) for law in laws.values()], axis=1)
     said = {
         "families_seed": family.family.metadata["seed"],
         "families_digest": family.family.metadata["digest"],
-        "ensemble": len(law.codes),
+        "ensemble": sum(len(law.codes) for law in laws.values()),
         "seed": arguments.seed,
     }
-    EvolvedSamples(times, drawn, family.dimensions, np.zeros(len(times), bool), said).save(arguments.output)
+    environments = [name for name in laws for _ in range(count)]
+    loadings = _genes(arguments, family)
+    never = np.zeros(len(times), bool)
+    EvolvedSamples(times, drawn, family.dimensions, never, said, environments, loadings).save(arguments.output)
+    of = (
+        f"of an ensemble of {said['ensemble']} paths"
+        if arguments.environment is None
+        else f"of each of {len(laws)} paths"
+    )
     print(
-        f"wrote {arguments.output}: {arguments.samples} samples of {len(family.dimensions)} dimensions at {len(times)} "
-        f"times from {times[0]:g} to {times[-1]:g}, of an ensemble of {len(law.codes)} paths"
+        f"wrote {arguments.output}: {count} samples of {len(family.dimensions)} dimensions at {len(times)} "
+        f"times from {times[0]:g} to {times[-1]:g}, {of}{with_genes(loadings)}"
     )
     if arguments.bands is not None:
+        (law,) = laws.values()
         _write_bands(arguments.bands, family, law, times, arguments.seed)
         print(f"wrote {arguments.bands}: means with 90 % bands")
+
+
+def _check_which(arguments: argparse.Namespace) -> None:
+    """It is said whose law is meant, and in one way.
+
+    Raises:
+        InputError: it is not.
+    """
+    new = [option for option in ("snapshots", "parameters", "bands") if getattr(arguments, option) is not None]
+    if arguments.environment is not None:
+        if new:
+            raise InputError(f"--environment: found --{new[0]} beside it, expected visible environments or a new one")
+    elif arguments.snapshots is None and arguments.parameters is None:
+        raise InputError(
+            "--snapshots: missing, expected a file of samples, or --parameters NAME=NUMBER,..., or both; or "
+            "--environment ID"
+        )
+
+
+def _laws(arguments: argparse.Namespace, family: PathFamily) -> dict[str, InferredLaw]:
+    """The laws that are meant, by the id of a visible environment, or by what is given of a new one."""
+    if arguments.environment is not None:
+        ids = family.visible if arguments.environment == ["all"] else dict.fromkeys(arguments.environment)
+        return {id: family.environment(id) for id in ids}
+    names = family.family.scaling.names
+    parameters = None if arguments.parameters is None else stated_parameters(arguments.parameters, names)
+    if parameters is not None:
+        for warning in family.family.scaling.check(parameters, "--parameters"):
+            warn(warning)
+    name = arguments.parameters if arguments.snapshots is None else arguments.snapshots.name.partition(".")[0]
+    return {name: family.infer(_samples(family, arguments.snapshots), parameters, arguments.seed)}
+
+
+def _genes(arguments: argparse.Namespace, family: PathFamily) -> Loadings | None:
+    if not wants_genes(arguments):
+        return None
+    config = arguments.results / "config.yaml"
+    study = parse_family_study(read_yaml(config), config)
+    metadata = family.family.metadata
+    return genes_of_study(
+        arguments.results, study.snapshots, metadata, family.dimensions, lambda file: FamilySnapshots.load(file).digest
+    )
 
 
 def _samples(family: PathFamily, path: Path | None) -> dict[float, NDArray[np.float64]] | None:

@@ -10,6 +10,7 @@ from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.errors import InputError
 from weightcast.core.names import check_name
 from weightcast.evolution.config.load import check_density, check_samples
+from weightcast.families.config.opponents import UNFITTED
 from weightcast.families.config.study import FamilyStudy
 
 
@@ -32,7 +33,8 @@ def check_family_table(study: FamilyStudy, table: EnvironmentTable, source: str 
     """What a configuration and its table must agree on.
 
     Raises:
-        InputError: too few visible environments, no unseen one, or a logarithm of a parameter that has none.
+        InputError: too few visible environments, no unseen one, an opponent that needs parameters where there are none,
+            or a logarithm of a parameter that has none.
     """
     visible = len(table.visible)
     if visible < study.paths.left_out + 2:
@@ -42,6 +44,9 @@ def check_family_table(study: FamilyStudy, table: EnvironmentTable, source: str 
         )
     if not table.unseen:
         raise InputError(f"{table.path}: column role: found visible environments alone, expected one to test on")
+    for opponent in ("rate_fit", "flow_matching"):
+        if getattr(study.opponents, opponent) is not None and not table.parameter_names:
+            raise InputError(f"{table.path}: found no parameters, expected some for opponents.{opponent}")
     for name in study.logarithmic_parameters:
         if name not in table.parameter_names:
             known = ", ".join(table.parameter_names) or "none"
@@ -68,10 +73,23 @@ def _check(study: FamilyStudy, source: str | Path) -> None:
         check_name(name, "evaluation.shown", source)
         _check_increasing(shown.times, f"evaluation.shown.{name}.times", source)
     _check_increasing(study.evaluation.times, "evaluation.times", source)
+    _check_opponents(study, source)
     if study.inference.draws > study.inference.proposals:
         raise InputError(
             f"{source}: inference.draws: found {study.inference.draws}, expected at most inference.proposals "
             f"({study.inference.proposals})"
+        )
+
+
+def _check_opponents(study: FamilyStudy, source: str | Path) -> None:
+    """Opponents need what they know to be known."""
+    system = study.data.source
+    if study.opponents.rate_fit is not None and (study.data.imported or system in UNFITTED):
+        reason = UNFITTED.get(system, "whose equations nobody has said")
+        raise InputError(f"{source}: opponents.rate_fit: found it for data.source {system}, {reason}, expected null")
+    if study.opponents.flow_matching is not None and study.data.state == "counts":
+        raise InputError(
+            f"{source}: opponents.flow_matching: found it for counts, expected null: it moves real numbers"
         )
 
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from weightcast.core.config.device import AccelerationSettings, DeviceName
-from weightcast.core.config.settings import Settings
+from weightcast.core.config.later_settings import LaterSettings
 from weightcast.evolution.config.density import DensitySettings
 from weightcast.families.config.evaluation import FamilyEvaluationSettings
 from weightcast.families.config.inference import InferenceSettings
+from weightcast.families.config.opponents import OpponentSettings
 from weightcast.families.config.paths import PathSettings
 from weightcast.samples.settings import SnapshotSettings
 
 
-class FamilyStudy(Settings):
+class FamilyStudy(LaterSettings):
     """A study of environments across time."""
+
+    later: ClassVar[tuple[str, ...]] = ("opponents",)
 
     study: str
     """Name of the study: results go to results/<study>, samples to data/<study>."""
@@ -34,9 +37,15 @@ class FamilyStudy(Settings):
     paths: PathSettings
     inference: InferenceSettings = InferenceSettings()
     evaluation: FamilyEvaluationSettings
+    opponents: OpponentSettings = OpponentSettings()
     device: DeviceName = "auto"
     acceleration: AccelerationSettings = AccelerationSettings()
     """Less exact arithmetic and compiled steps."""
+
+    @property
+    def has_opponents(self) -> bool:
+        """Whether there are any further opponents."""
+        return self.opponents != OpponentSettings()
 
     @property
     def results(self) -> Path:

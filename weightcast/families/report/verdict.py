@@ -6,10 +6,15 @@ import pandas as pd
 
 from weightcast.core.methods import (
     ALONE,
+    CONDITIONAL_FLOW,
+    DISPLACED,
+    INTERPOLATED_PATH,
     NEAREST_PATH,
     PATH,
     PATH_ENSEMBLE,
+    PATH_PARAMETERS,
     POOLED_PATH,
+    RATE_FIT,
     SHOWN,
     TOLD_PATH,
     method,
@@ -38,7 +43,7 @@ def give_family_verdict(summary: pd.DataFrame) -> Verdict:
                 name: value[name, split, "wasserstein"]
                 for name in (
                     f"{NEAREST_PATH}-parameters",
-                    shown_as(f"{NEAREST_PATH}-likelihood", case),
+                    *(shown_as(f"{name}-likelihood", case) for name in (NEAREST_PATH, DISPLACED, INTERPOLATED_PATH)),
                     shown_as(ALONE, case),
                     POOLED_PATH,
                 )
@@ -47,6 +52,7 @@ def give_family_verdict(summary: pd.DataFrame) -> Verdict:
             best = min(rivals, key=lambda name: rivals[name])
             ahead.append(own < rivals[best])
             sentences.append(_sentence(value, split, case, own, best, rivals[best]))
+        sentences += _of_parameters(value, split)
     if all(ahead):
         headline = "The path that is inferred from the shown samples is ahead of every baseline, in every case."
     elif any(ahead):
@@ -66,6 +72,22 @@ def _sentence(
     )
     if (told := value.get((TOLD_PATH, split, "wasserstein"))) is not None:
         text += f", {number(own / told)} times that of the density told the true parameters"
+    if (fitted := value.get((shown_as(RATE_FIT, case), split, "wasserstein"))) is not None:
+        text += f", {number(own / fitted)} times that of rates fitted by whoever knows the equations"
     ensemble = shown_as(PATH_ENSEMBLE, case)
     mean, tail = (value[ensemble, split, f"{quantity}_coverage_90"] for quantity in ("mean", "tail"))
     return f"{text}; 90 % bands hold {mean:.0%} of true means and {tail:.0%} of tail probabilities."
+
+
+def _of_parameters(value: dict[tuple[str, str, str], float], split: str) -> list[str]:
+    """What is told the parameters and no sample, against the best opponent told as much; nothing without one."""
+    names = [*(f"{name}-parameters" for name in (DISPLACED, INTERPOLATED_PATH)), CONDITIONAL_FLOW]
+    rivals = {name: found for name in names if (found := value.get((name, split, "wasserstein"))) is not None}
+    own = value.get((PATH_PARAMETERS, split, "wasserstein"))
+    if own is None or not rivals:
+        return []
+    best = min(rivals, key=lambda name: rivals[name])
+    return [
+        f"{split_label(split)}, told the parameters: W {number(own)} of the path that regression says, "
+        f"{number(rivals[best])} of the best opponent told as much ({method(best).label})."
+    ]

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from weightcast.core.draws import Draws
 from weightcast.core.environment_table import EnvironmentTable
+from weightcast.core.errors import InputError
 from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
@@ -25,6 +26,7 @@ from weightcast.families.evaluation import QUANTITIES, TestEnvironment, ensemble
 from weightcast.families.inference import infer_codes
 from weightcast.families.jobs import CODES, ChooseMap
 from weightcast.families.map_choice import MapChoice
+from weightcast.families.scorable import too_few_scorable, why_not_scored
 from weightcast.families.snapshots import FamilySnapshots
 from weightcast.families.trained_family import TrainedFamily
 from weightcast.families.training import train_paths
@@ -35,7 +37,10 @@ def choose_map(run: Run, settings: ChooseMap, snapshots: FamilySnapshots, table:
     """Train a map of each kind without some visible environments, and let these choose."""
     ids = [environment.id for environment in table.visible]
     order = Draws("cpu", settings.seed, "left out", settings.told).permutation(len(ids)).tolist()
-    left_out = [ids[place] for place in sorted(order[: settings.paths.left_out])]
+    scorable = [place for place in order if why_not_scored(snapshots, ids[place], settings.evaluation) is None]
+    left_out = [ids[place] for place in sorted(scorable[: settings.paths.left_out])]
+    if len(left_out) < settings.paths.left_out:
+        raise InputError(too_few_scorable(len(left_out), settings.paths.left_out))
     others = [id for id in ids if id not in left_out]
     cases = cases_of(snapshots, left_out, settings.evaluation.shown, derive_seed(settings.seed, "shown"))
     tests = TestEnvironment.each(snapshots, table, left_out, cases, settings)

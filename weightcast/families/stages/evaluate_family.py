@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.methods import (
@@ -27,12 +24,12 @@ from weightcast.core.stage import stage
 from weightcast.families.alone import fit_alone
 from weightcast.families.cases import Case, cases_of
 from weightcast.families.code_regression import prior_of_parameters
-from weightcast.families.evaluation import Row, TestEnvironment, evaluate_ensemble
+from weightcast.families.evaluation import TestEnvironment
 from weightcast.families.inference import infer_codes, most_likely_visible
 from weightcast.families.jobs import EvaluateFamily
+from weightcast.families.scores import Scores
 from weightcast.families.snapshots import FamilySnapshots
 from weightcast.families.trained_family import TrainedFamily
-from weightcast.systems.stochastic import build_stochastic_system
 
 
 @stage("evaluate_family")
@@ -51,7 +48,7 @@ def evaluate_family(
     shown_seed = derive_seed(settings.seed, "shown", settings.family_seed)
     cases = cases_of(snapshots, ids, settings.evaluation.shown, shown_seed)
     tests = TestEnvironment.each(snapshots, table, ids, cases, settings)
-    scores = _Scores(settings, tests)
+    scores = Scores(settings, tests)
     everybody = torch.zeros(len(ids), 0, device=run.device)
     scores.paths(POOLED_PATH, nothing, everybody)
     scores.floor()
@@ -69,11 +66,11 @@ def evaluate_family(
     return {
         "metrics": Table.of_rows(scores.rows),
         "bands": Table.of_rows(scores.bands),
-        "seconds": Table.of_rows([{"method": name, "seconds": spent} for name, spent in scores.seconds.items()]),
+        "seconds": scores.seconds_table(),
     }
 
 
-def _score_case(run: Run, settings: EvaluateFamily, scores: _Scores, codes: TrainedFamily, case: Case) -> None:
+def _score_case(run: Run, settings: EvaluateFamily, scores: Scores, codes: TrainedFamily, case: Case) -> None:
     """Methods that see what a case shows."""
     shown = case.shown.to(run.device)
     seed = derive_seed(settings.seed, "infer", settings.family_seed, case.name)
@@ -90,62 +87,3 @@ def _score_case(run: Run, settings: EvaluateFamily, scores: _Scores, codes: Trai
     name = shown_as(ALONE, case.name)
     weights, took = fit_alone(run, codes.density, case.shown, settings.evaluation.alone, seed, name)
     scores.kept(name, codes, weights, took / len(case.ids))
-
-
-class _Scores:
-    """Rows of results, as they come."""
-
-    def __init__(self, settings: EvaluateFamily, tests: Sequence[TestEnvironment]) -> None:
-        self.settings, self.tests, self.seed = settings, tests, settings.family_seed
-        self.rows: list[Row] = []
-        self.bands: list[Row] = []
-        self.seconds: dict[str, float] = {}
-
-    def paths(self, method: str, family: TrainedFamily, codes: Tensor, seconds: float = 0.0) -> None:
-        """Score the path of one code [environment, number] an environment."""
-        for code, test in zip(codes, self.tests, strict=True):
-            times = torch.tensor(test.times, dtype=torch.double, device=codes.device)
-            weights = family.weights(times, code.expand(len(times), -1))
-            self.rows += test.path_rows(method, self.seed, family.density, weights)
-        self.seconds[method] = seconds
-
-    def ensembles(self, method: str, family: TrainedFamily, codes: Tensor, seconds: float) -> None:
-        """Score the ensembles of codes [environment, draw, number]; of one environment of each split at all times."""
-        drawn: set[str] = set()
-        for of_test, test in zip(codes, self.tests, strict=True):
-            everywhere = [place for place, held_out in enumerate(test.snapshots.held_out) if len(held_out)]
-            further = [] if test.split in drawn else everywhere
-            drawn.add(test.split)
-            rows, bands = evaluate_ensemble(method, self.seed, family, of_test, test, further)
-            self.rows += rows
-            self.bands += bands
-        self.seconds[method] = seconds
-
-    def kept(self, method: str, family: TrainedFamily, weights: Tensor, seconds: float) -> None:
-        """Score densities [environment, weight] that stay as they are."""
-        for own, test in zip(weights, self.tests, strict=True):
-            self.rows += test.path_rows(method, self.seed, family.density, own.expand(len(test.positions), -1))
-        self.seconds[method] = seconds
-
-    def floor(self) -> None:
-        """Score the other part of the samples: no prediction of so many can be nearer to the truth, but by chance."""
-        for test in self.tests:
-            for position in test.positions:
-                other = test.snapshots.train[position]
-                random = np.random.default_rng(derive_seed(self.settings.seed, "floor", test.id, position))
-                chosen = random.permutation(len(other))[: test.samples]
-                self.rows += test.rows_at("sampling-floor", 0, position, other[chosen])
-        self.seconds["sampling-floor"] = 0.0
-
-    def exact_laws(self, table: EnvironmentTable, states: int | None) -> None:
-        """Score the law of each environment's simulator, where theory knows it."""
-        settings = self.settings
-        if settings.system is None:
-            return
-        for test in self.tests:
-            own = settings.system_settings | dict(table[test.id].parameters)
-            law = build_stochastic_system(settings.system, own).law
-            if law is None:
-                return
-            self.rows += test.law_rows("exact-law", law, states, settings.seed)
-        self.seconds["exact-law"] = 0.0

@@ -9,18 +9,18 @@ from typing import Any
 import pandas as pd
 
 from weightcast.core.artifact_header import ArtifactHeader
-from weightcast.core.methods import ALONE, POOLED_PATH, SHOWN, TOLD_PATH
+from weightcast.core.methods import ALONE, CONDITIONAL_FLOW, DISPLACED, POOLED_PATH, RATE_FIT, SHOWN, TOLD_PATH
 from weightcast.core.outputs import Table
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
 from weightcast.core.tables import read_metrics, read_table
 from weightcast.core.training_curves import training_curves
 from weightcast.evolution.stages.summarise_times import artifact_cost
-from weightcast.families.jobs import CODES, NOTHING, PARAMETERS, SummariseFamily
+from weightcast.families.jobs import CODES, FLOW, NOTHING, PARAMETERS, SummariseFamily
 from weightcast.families.summary import summarise_environments
 
-FREE = ("sampling-floor", "exact-law")
-"""Methods that train nothing."""
+FREE = ("sampling-floor", "exact-law", ALONE, RATE_FIT, f"{DISPLACED}-parameters")
+"""Methods that train nothing on visible environments."""
 
 
 @stage("summarise_family")
@@ -62,14 +62,14 @@ def method_costs(families: Sequence[Mapping[str, Any]], spent: pd.DataFrame) -> 
                 if one["told"] == told
             ]
         )
-        for told in (CODES, PARAMETERS, NOTHING)
+        for told in (CODES, PARAMETERS, NOTHING, FLOW)
     }
     rows = []
     for name, seconds in spent.groupby("method", sort=False)["seconds"].mean().items():
         base = str(name).partition(SHOWN)[0]
-        told = {TOLD_PATH: PARAMETERS, POOLED_PATH: NOTHING}.get(base, CODES)
+        told = {TOLD_PATH: PARAMETERS, POOLED_PATH: NOTHING, CONDITIONAL_FLOW: FLOW}.get(base, CODES)
         of_family = trained[told]
-        nothing = base in (*FREE, ALONE)
+        nothing = base in FREE
         rows.append(
             {
                 "method": name,

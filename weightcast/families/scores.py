@@ -1,0 +1,161 @@
+"""Rows of results as they come, of methods that give paths of weights, densities or samples."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from weightcast.core.environment_table import EnvironmentTable
+from weightcast.core.outputs import Table
+from weightcast.core.seeds import derive_seed
+from weightcast.evolution.density import time_key
+from weightcast.families.baselines.barycentric import interpolated_parts
+from weightcast.families.baselines.conditional_flow import ConditionalFlow
+from weightcast.families.baselines.environment_displacement import EnvironmentDisplacement
+from weightcast.families.evaluation import Row, TestEnvironment, evaluate_ensemble
+from weightcast.families.jobs import EvaluateFamily, EvaluateOpponents
+from weightcast.families.snapshots import Samples
+from weightcast.families.trained_family import TrainedFamily
+from weightcast.systems.stochastic import StochasticProcess, build_stochastic_system, simulate
+
+
+class Scores:
+    """Collects the rows of one seed.
+
+    Attributes:
+        settings: of the stage that scores.
+        tests: the environments that methods are scored in.
+        seed: of the family.
+        rows: of metrics.csv.
+        bands: of bands.csv.
+        seconds: that a method takes for each new environment, by its name.
+    """
+
+    def __init__(self, settings: EvaluateFamily | EvaluateOpponents, tests: Sequence[TestEnvironment]) -> None:
+        self.settings, self.tests, self.seed = settings, tests, settings.family_seed
+        self.rows: list[Row] = []
+        self.bands: list[Row] = []
+        self.seconds: dict[str, float] = {}
+
+    def paths(self, method: str, family: TrainedFamily, codes: Tensor, seconds: float = 0.0) -> None:
+        """Score the path of one code [environment, number] an environment."""
+        for code, test in zip(codes, self.tests, strict=True):
+            times = torch.tensor(test.times, dtype=torch.double, device=codes.device)
+            weights = family.weights(times, code.expand(len(times), -1))
+            self.rows += test.path_rows(method, self.seed, family.density, weights)
+        self.seconds[method] = seconds
+
+    def ensembles(self, method: str, family: TrainedFamily, codes: Tensor, seconds: float) -> None:
+        """Score the ensembles of codes [environment, draw, number]; of one environment of each split at all times."""
+        drawn: set[str] = set()
+        for of_test, test in zip(codes, self.tests, strict=True):
+            everywhere = [place for place, held_out in enumerate(test.snapshots.held_out) if len(held_out)]
+            further = [] if test.split in drawn else everywhere
+            drawn.add(test.split)
+            rows, bands = evaluate_ensemble(method, self.seed, family, of_test, test, further)
+            self.rows += rows
+            self.bands += bands
+        self.seconds[method] = seconds
+
+    def interpolated(self, method: str, family: TrainedFamily, shares: Tensor, seconds: float) -> None:
+        """Score paths that are so much of each visible one [environment, visible]."""
+        for own, test in zip(shares, self.tests, strict=True):
+            used = own.nonzero()[:, 0]
+            times = torch.tensor(test.times, dtype=torch.double, device=own.device)
+            parts = interpolated_parts(family, times[None], used[None])[:, :, 0]
+            self.rows += test.path_rows(method, self.seed, family.density, torch.einsum("n,ntw->tw", own[used], parts))
+        self.seconds[method] = seconds
+
+    def displaced(self, method: str, displacement: EnvironmentDisplacement, shares: Tensor, seconds: float) -> None:
+        """Score samples of environments that are so much of each visible one [environment, visible].
+
+        Args:
+            method: its name.
+            displacement: of the visible environments.
+            shares: of these.
+            seconds: that finding the shares took for each environment.
+        """
+        started = time.monotonic()
+        for own, test in zip(shares.double().cpu().numpy(), self.tests, strict=True):
+            drawn = [
+                displacement.sample(
+                    own, at, test.samples, derive_seed(self.settings.seed, method, self.seed, test.id, time_key(at))
+                )
+                for at in test.times
+            ]
+            self.rows += test.sample_rows(method, self.seed, np.stack(drawn))
+        self.seconds[method] = seconds + (time.monotonic() - started) / len(self.tests)
+
+    def carried(self, method: str, flow: ConditionalFlow, begun: Sequence[tuple[Samples, float, Tensor]]) -> None:
+        """Score samples that a velocity field carries.
+
+        Args:
+            method: its name.
+            flow: trained.
+            begun: of each environment samples [sample, dimension], their time, and scaled parameters [parameter].
+        """
+        started = time.monotonic()
+        drawn = [
+            flow.carry(start, begin, test.times, parameters)
+            for (start, begin, parameters), test in zip(begun, self.tests, strict=True)
+        ]
+        self.seconds[method] = (time.monotonic() - started) / len(self.tests)
+        for values, test in zip(drawn, self.tests, strict=True):
+            self.rows += test.sample_rows(method, self.seed, values)
+
+    def kept(self, method: str, family: TrainedFamily, weights: Tensor, seconds: float) -> None:
+        """Score densities [environment, weight] that stay as they are."""
+        for own, test in zip(weights, self.tests, strict=True):
+            self.rows += test.path_rows(method, self.seed, family.density, own.expand(len(test.positions), -1))
+        self.seconds[method] = seconds
+
+    def simulated(
+        self, method: str, processes: Sequence[StochasticProcess], states: int | None, seconds: float
+    ) -> None:
+        """Score what a process makes of each environment: its law, where theory knows it, else its simulation.
+
+        Args:
+            method: its name.
+            processes: of each environment, from its start at time 0.
+            states: for counts, every dimension is one of 0 to states - 1; None for a real state.
+            seconds: that the method takes for each environment.
+        """
+        for process, test in zip(processes, self.tests, strict=True):
+            seed = derive_seed(self.settings.seed, method, self.seed, test.id)
+            if process.law is not None:
+                self.rows += test.law_rows(method, process.law, states, seed, self.seed)
+                continue
+            drawn = simulate(process, np.array(test.times), test.samples, seed).astype(np.float64).swapaxes(0, 1)
+            self.rows += test.sample_rows(method, self.seed, drawn if states is None else drawn.clip(0, states - 1))
+        self.seconds[method] = seconds
+
+    def seconds_table(self) -> Table:
+        """What each method takes for a new environment."""
+        return Table.of_rows([{"method": name, "seconds": spent} for name, spent in self.seconds.items()])
+
+    def floor(self) -> None:
+        """Score the other part of the samples: no prediction of so many can be nearer to the truth, but by chance."""
+        for test in self.tests:
+            for position in test.positions:
+                other = test.snapshots.train[position]
+                random = np.random.default_rng(derive_seed(self.settings.seed, "floor", test.id, position))
+                chosen = random.permutation(len(other))[: test.samples]
+                self.rows += test.rows_at("sampling-floor", 0, position, other[chosen])
+        self.seconds["sampling-floor"] = 0.0
+
+    def exact_laws(self, table: EnvironmentTable, states: int | None) -> None:
+        """Score the law of each environment's simulator, where theory knows it."""
+        settings = self.settings
+        if settings.system is None:
+            return
+        for test in self.tests:
+            own = settings.system_settings | dict(table[test.id].parameters)
+            law = build_stochastic_system(settings.system, own).law
+            if law is None:
+                return
+            self.rows += test.law_rows("exact-law", law, states, settings.seed)
+        self.seconds["exact-law"] = 0.0
