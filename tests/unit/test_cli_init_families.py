@@ -157,6 +157,7 @@ def test_cells_of_patients(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     made = study()
     assert made.data.settings == {"time_column": "day", "environment_column": "well", "representation": "X_pca"}
     assert (made.data.source, made.data.state, made.density.hidden) == ("h5ad", "real", 24)
+    assert made.opponents.flow_matching is not None and made.opponents.rate_fit is None
     in_order(capsys)
 
 
@@ -192,6 +193,7 @@ def test_the_configuration_has_every_key(folder: Path, capsys: pytest.CaptureFix
     text = CONFIG.read_text(encoding="utf-8")
     expected = all_keys(FamilyStudy)
     expected["data"].pop("trajectories")  # of simulators alone
+    expected["opponents"] |= {"rate_fit": None, "flow_matching": None}  # of simulators, and of real states
     assert keys(yaml.safe_load(text)) == expected
     assert "$" not in text and max(map(len, text.splitlines())) <= 120
 

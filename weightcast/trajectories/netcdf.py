@@ -266,10 +266,8 @@ def _load_values(dataset: xr.Dataset, names: Sequence[str], sizes: Mapping[str, 
     values = np.empty(shape, np.float32)
     with np.errstate(over="ignore"):
         for channel, name in enumerate(names):
-            expected = _expected_dimensions(dataset)
-            lacking = {dimension: 1 for dimension in expected if dimension not in dataset[name].dims}
-            ordered = dataset[name].expand_dims(lacking).transpose(*expected).to_numpy()
-            values[:, :, channel] = ordered.reshape(values[:, :, channel].shape)
+            lacking = {dimension: 1 for dimension in DIMENSIONS if dimension not in dataset[name].dims}
+            values[:, :, channel] = dataset[name].expand_dims(lacking).transpose(*DIMENSIONS).to_numpy()
     return values
 
 

@@ -45,6 +45,7 @@ def fill_family_template(
         "dimensions": list(found.dimensions),
         "kinds": KINDS[1:] if quick else KINDS,
         "temperatures": TEMPERATURES[::2] if quick else TEMPERATURES,
+        "flow_matching": {} if choices.state == "real" and table.parameter_names and not quick else None,
         **{field: getattr(choices, field) for field in choices.__dataclass_fields__ if field != "shown"},
     }
     rows = "trajectories" if all(one.trajectories for one in found.samples.values()) else "samples of each time"
