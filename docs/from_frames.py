@@ -247,10 +247,10 @@ def write_page(page: RunPage, study: Path) -> None:
     page.parts[-1] += "\n" + "\n".join(scores(context, study, *one) for one in shown)
     page.say("""
         One study of one trajectory each, so these are checks of this page and no benchmark. They say what to reckon
-        with. From exact frames the forecast is off by a few thousandths, and its band is too narrow, outside above all.
-        From noisy frames a band that starts from the last frame as it is forgets the start's noise. Told of it, it
-        holds everything, but the mean over such starts is three to nine times as far off where noise is 5 %. From all
-        frames the forecast is nearly as near as from the last one as it is, and the band holds the truth.
+        with. From exact frames the forecast is off by a few thousandths, and its band holds all of it: rather too wide.
+        From noisy frames a band that starts from the last frame as it is forgets the start's noise, and at 5 % holds too
+        little. Told of it, it holds everything, but the mean over such starts is five to eight times as far off. From all
+        frames the forecast is as near as from the last one as it is, and the band holds about what it says.
     """)
     page.write()
 
