@@ -248,9 +248,9 @@ def write_page(page: RunPage, study: Path) -> None:
     page.say("""
         One study of one trajectory each, so these are checks of this page and no benchmark. They say what to reckon
         with. From exact frames the forecast is off by a few thousandths, and its band holds all of it: rather too wide.
-        From noisy frames a band that starts from the last frame as it is forgets the start's noise, and at 5 % holds too
-        little. Told of it, it holds everything, but the mean over such starts is five to eight times as far off. From all
-        frames the forecast is as near as from the last one as it is, and the band holds about what it says.
+        From noisy frames a band that starts from the last frame as it is forgets the start's noise, and at 5 % holds
+        too little. Told of it, it holds everything, but the mean over such starts is five to eight times as far off.
+        From all frames the forecast is as near as from the last one as it is, and the band holds about what it says.
     """)
     page.write()
 
