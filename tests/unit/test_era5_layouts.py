@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import zipfile
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -11,6 +12,7 @@ import pytest
 from era5_files import (
     HOURS,
     LATITUDE,
+    LONG_NAMES,
     LONGITUDE,
     START,
     UNITS,
@@ -224,6 +226,16 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         path.mkdir()
         (path / ".zgroup").write_text("{}")
     with refused(path, how_to_install(extra)):
+        read_fields(path)
+
+
+def test_a_store_whose_values_are_pickled_is_not_opened(tmp_path: Path) -> None:
+    pytest.importorskip("zarr", reason="the package zarr is not installed (pip install zarr)")
+    path = write_zarr(tmp_path / "a.zarr")
+    described = path / LONG_NAMES["u10"] / ".zarray"
+    found = json.loads(described.read_text(encoding="utf-8")) | {"filters": [{"id": "pickle", "protocol": 5}]}
+    described.write_text(json.dumps(found), encoding="utf-8")
+    with refused(described, "pickled", "never loaded"):
         read_fields(path)
 
 

@@ -13,11 +13,11 @@ from refusals import refused
 from trajectory_files import field, users_file
 
 from weightcast.core.environment_table import Environment, EnvironmentTable
+from weightcast.core.zarr_folder import store_files
 from weightcast.environments.stages.import_trajectories import UserFiles
 from weightcast.trajectories import read_imported, read_npy_environment, read_trajectories
 from weightcast.trajectories.find import find_environment_files
 from weightcast.trajectories.netcdf import unused_variables
-from weightcast.trajectories.zarr_store import store_files
 
 
 @pytest.mark.parametrize("format", ["NETCDF3_CLASSIC", "NETCDF3_64BIT_OFFSET", "NETCDF3_64BIT_DATA"])
@@ -110,6 +110,19 @@ def test_zarr_stores_are_read_as_files_are(tmp_path: Path) -> None:
         assert UserFiles(other).digests() != UserFiles(path).digests()
     table = EnvironmentTable((Environment("a", {}, "visible"),), (), tmp_path / "table.csv")
     assert find_environment_files(tmp_path / "3", table, "netcdf") == {"a": tmp_path / "3/a.zarr"}
+
+
+def test_a_truncated_chunk_of_a_store(tmp_path: Path) -> None:
+    """Blosc decodes one to whatever is in memory beyond its end."""
+    pytest.importorskip("zarr", reason="the package zarr is not installed (pip install zarr)")
+    from zarr.codecs import BloscCodec
+
+    path = tmp_path / "a.zarr"
+    xr.Dataset({"u": field()}).to_zarr(path, zarr_format=3, encoding={"u": {"compressors": [BloscCodec()]}})
+    (chunk,) = (file for file in store_files(path) if file.parts[-6:-4] == ("u", "c"))
+    chunk.write_bytes(chunk.read_bytes()[:-20])
+    with refused(path, "cannot be read", "ends too early"):
+        read_imported(path)
 
 
 @pytest.mark.parametrize(

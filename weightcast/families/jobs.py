@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from weightcast.core.job import StageSettings
 from weightcast.evolution.config.density import DensitySettings
@@ -114,11 +114,10 @@ class TrainFamily(StageSettings):
         )
 
 
-class EvaluateFamily(StageSettings):
-    """All methods of one seed, in every case."""
+class _Scored(StageSettings):
+    """What every scoring of one seed's methods, in every case, is told."""
 
     study: str
-    inference: InferenceSettings
     evaluation: FamilyEvaluationSettings
     seed: int
     family_seed: int
@@ -126,18 +125,29 @@ class EvaluateFamily(StageSettings):
     system_settings: dict[str, Any]
 
     @classmethod
-    def of(cls, plan: FamilyPlan, seed: str) -> EvaluateFamily:
+    def scored(cls, plan: FamilyPlan, seed: str, **own: Any) -> Self:
+        """The settings, with those of the kind's own."""
         study = plan.study
         simulated = not study.data.imported
         return cls(
             study=study.study,
-            inference=study.inference,
             evaluation=_scoring(study.evaluation),
             seed=study.seed,
             family_seed=int(seed),
             system=study.data.source if simulated else None,
             system_settings=study.data.settings if simulated else {},
+            **own,
         )
+
+
+class EvaluateFamily(_Scored):
+    """All methods of one seed, in every case."""
+
+    inference: InferenceSettings
+
+    @classmethod
+    def of(cls, plan: FamilyPlan, seed: str) -> EvaluateFamily:
+        return cls.scored(plan, seed, inference=plan.study.inference)
 
 
 class TrainConditionalFlow(StageSettings):
@@ -166,30 +176,15 @@ class TrainConditionalFlow(StageSettings):
         )
 
 
-class EvaluateOpponents(StageSettings):
+class EvaluateOpponents(_Scored):
     """The further opponents of one seed, in every case."""
 
-    study: str
     opponents: OpponentSettings
-    evaluation: FamilyEvaluationSettings
-    seed: int
-    family_seed: int
-    system: str | None
-    system_settings: dict[str, Any]
 
     @classmethod
     def of(cls, plan: FamilyPlan, seed: str) -> EvaluateOpponents:
-        study = plan.study
-        simulated = not study.data.imported
-        return cls(
-            study=study.study,
-            opponents=study.opponents.model_copy(update={"flow_matching": None}),  # its network is an input
-            evaluation=_scoring(study.evaluation),
-            seed=study.seed,
-            family_seed=int(seed),
-            system=study.data.source if simulated else None,
-            system_settings=study.data.settings if simulated else {},
-        )
+        opponents = plan.study.opponents.model_copy(update={"flow_matching": None})  # its network is an input
+        return cls.scored(plan, seed, opponents=opponents)
 
 
 class SummariseFamily(StageSettings):

@@ -9,10 +9,10 @@ from typing import Literal, cast
 
 from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.errors import InputError
+from weightcast.core.zarr_folder import ZARR
 from weightcast.trajectories.checks import PARAMETER_TOLERANCE
 from weightcast.trajectories.npy import environment_name, npy_files, parameters_in_name
 from weightcast.trajectories.npz_folder import open_npz_folder
-from weightcast.trajectories.zarr_store import ZARR
 
 NETCDF = (".nc", ".nc4", ZARR)
 """What names of NetCDF files end in, and of Zarr stores, which are folders of the same content."""

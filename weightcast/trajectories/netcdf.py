@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -13,10 +12,10 @@ from numpy.typing import NDArray
 
 from weightcast.core.errors import InputError
 from weightcast.core.netcdf_file import write_netcdf
+from weightcast.core.zarr_folder import is_store, open_store
 from weightcast.trajectories import checks
 from weightcast.trajectories.classic_netcdf import is_whole
 from weightcast.trajectories.record import Trajectories
-from weightcast.trajectories.zarr_store import check_store, is_store
 
 DIMENSIONS = ("trajectory", "time", "y", "x")
 WITHOUT_GRID = DIMENSIONS[:2]
@@ -159,15 +158,13 @@ def open_dataset(path: Path) -> xr.Dataset:
     turned back.
 
     Raises:
-        InputError: a store cannot be read here.
+        InputError: a store cannot be used.
         OSError, RuntimeError, ValueError: there is no such file, or it cannot be read.
     """
-    plain: dict[str, Any] = {"decode_times": False, "decode_timedelta": False, "cache": False}
     if is_store(path):
-        check_store(path)
-        dataset = xr.open_dataset(path, engine="zarr", consolidated=False, **plain)
+        dataset = open_store(path)
         return dataset[sorted(map(str, dataset.data_vars))]  # a folder has no order
-    return xr.open_dataset(path, engine="netcdf4", **plain)
+    return xr.open_dataset(path, engine="netcdf4", decode_times=False, decode_timedelta=False, cache=False)
 
 
 def with_own_names(dataset: xr.Dataset) -> xr.Dataset:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from weightcast.core.console.progress import progress
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.errors import InputError
+from weightcast.core.zarr_folder import is_store
 from weightcast.environments.commands.alike import AlikeFiles
 from weightcast.environments.commands.constants import check_constants
 from weightcast.environments.commands.source_data import read_file
@@ -23,7 +24,6 @@ from weightcast.trajectories.find import NETCDF
 from weightcast.trajectories.netcdf import unused_variables
 from weightcast.trajectories.npy import FIELD, npy_files
 from weightcast.trajectories.npz_folder import FILES
-from weightcast.trajectories.zarr_store import is_store
 
 FEWEST_TRAJECTORIES = 3
 FEWEST_FRAMES = 3

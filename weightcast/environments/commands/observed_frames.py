@@ -12,6 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from weightcast.core.errors import InputError
+from weightcast.core.zarr_folder import is_store
 from weightcast.environments.commands.frames_table import (
     TableReading,
     is_frames_table,
@@ -20,7 +21,6 @@ from weightcast.environments.commands.frames_table import (
 )
 from weightcast.trajectories import checks, read_npy_environment
 from weightcast.trajectories.netcdf import DIMENSIONS, check_whole, open_dataset, unreadable, with_own_names
-from weightcast.trajectories.zarr_store import is_store
 
 OPTIONAL = DIMENSIONS[:2]
 FRAME_STEP_TOLERANCE = 1e-3

@@ -14,6 +14,7 @@ from weightcast.core.errors import InputError
 from weightcast.core.job import StageSettings
 from weightcast.core.provenance import code_digest, file_digest
 from weightcast.core.stage import stage
+from weightcast.core.zarr_folder import is_store, store_files
 from weightcast.environments.jobs import ImportTrajectories
 from weightcast.environments.made_trajectories import MadeFiles
 from weightcast.environments.trajectory_manifest import Manifest
@@ -27,7 +28,6 @@ from weightcast.trajectories import (
 )
 from weightcast.trajectories.checks import check_not_negative
 from weightcast.trajectories.npz_folder import environment_index
-from weightcast.trajectories.zarr_store import is_store, store_files
 
 if TYPE_CHECKING:
     from weightcast.core.run import Run
