@@ -1,6 +1,6 @@
 """Data as somebody else brings them, to be run through `weightcast init`.
 
-python docs/example_data.py tracer results/example-data/tracer          a folder of NetCDF files and a table of environments
+python docs/example_data.py tracer results/example-data/tracer          NetCDF files and a table of environments
 python docs/example_data.py outbreak results/example-data/outbreak      likewise, of states without a grid
 python docs/example_data.py gray-scott results/example-data/gray-scott  train.npz, test.npz, ood_train.npz, ood_test.npz
 
@@ -111,9 +111,9 @@ def write_set(name: str, folder: Path) -> None:
         for index in range(count):
             values = _values(of, role, random)
             rows.append(Environment(f"{role}-{index:02d}", values, role))
-            states = of.solve(*values.values(), times, random)
+            states = of.solve(*values.values(), times, random).astype(np.float32)
             dimensions = ("trajectory", "time", "y", "x")[: states.ndim - 1]
-            channels = {channel: (dimensions, states[:, :, at].astype(np.float32)) for at, channel in enumerate(of.channels)}
+            channels = {channel: (dimensions, states[:, :, at]) for at, channel in enumerate(of.channels)}
             with written_whole(folder / f"{rows[-1].id}.nc") as path:
                 xr.Dataset(channels, {"time": times}).to_netcdf(path)
     EnvironmentTable(tuple(rows), tuple(of.parameters), folder / TABLE).save(folder / TABLE)
