@@ -146,7 +146,7 @@ def write_adaptation(name: str, folder: Path) -> None:
         "ood_test": (adapted, counts.test),
     }
     for seed, (part, (rows, trajectories)) in enumerate(parts.items()):
-        settings = source_settings(study.data) | {"trajectories": trajectories}
+        settings = source_settings(study.data) | {"trajectories": trajectories, "frames": study.data.trained_frames}
         # Starts depend on the id: with the same one all environments start alike, as in the published files.
         alike = [Environment("any", row.parameters, row.role) for row in rows]
         made = [next(load_system(name).trajectories([row], settings, seed)) for row in alike]
