@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from types import ModuleType
 
 import numpy as np
 import pytest
+from docs_scripts import docs_script
 from scipy.stats import poisson
-from tiny_study import ROOT
 
 from weightcast.systems.stochastic import build_stochastic_system
 
@@ -18,13 +17,9 @@ TIME = 1.5
 
 
 @pytest.fixture
-def laws(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    monkeypatch.syspath_prepend(str(ROOT / "docs"))
-    import compare_laws
-
-    yield compare_laws
-    for name in ("compare_laws", "write_results"):
-        sys.modules.pop(name, None)
+def laws() -> Iterator[ModuleType]:
+    with docs_script("compare_laws") as script:
+        yield script
 
 
 @pytest.mark.parametrize("states", [STATES, None], ids=["counts", "real"])
