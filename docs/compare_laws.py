@@ -67,20 +67,22 @@ def densities_across_time(results: Path) -> Iterator[Told]:
     study = load_time_study(results / "config.yaml")
     law = _law(study.data.source, study.data.settings)
     metrics = pd.read_csv(results / "metrics.csv")
-    times = sorted(metrics.loc[metrics.split == "unobserved", "time"].unique())
+    named = metrics.loc[metrics.split == "unobserved", "environment"].unique()  # t=0.5: times are its environments
+    times = sorted(float(name.removeprefix("t=")) for name in named)
     for arm in study.flow.arms:
         for seed in study.flow.seeds:
             path = WeightPath.load(results, arm, seed)
             for time in times:
-                yield Told(arm, "unobserved", law, float(time), _torch(path.at(float(time)).log_prob))
+                yield Told(arm, "unobserved", law, time, _torch(path.at(time).log_prob))
 
 
 def densities_of_family(results: Path) -> Iterator[Told]:
     """Of the unseen environments of a family: told the parameters, or shown samples, with the mixture of all codes."""
     config = results / "config.yaml"
     study = parse_family_study(read_yaml(config), config)
-    table = read_environments(ROOT / study.environments)
-    snapshots = FamilySnapshots.load(ROOT / study.snapshots)
+    project = results.absolute().parents[1]  # data lie beside results
+    table = read_environments(project / study.environments)
+    snapshots = FamilySnapshots.load(project / study.snapshots)
     ids = [environment.id for environment in table.unseen]
     if study.evaluation.times is None:
         raise InputError(f"{config}: evaluation.times: found none, expected times to compare laws at")
