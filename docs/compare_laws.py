@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,7 +38,7 @@ Array = NDArray[np.float64]
 LogProb = Callable[[Array], Array]
 TAILS = (0.1, 0.01, 0.001)
 """A tail is scored beyond the farthest state whose exact probability of being exceeded is still so much."""
-REACH, POINTS = 7.0, 241
+REACH, POINTS = 6.0, 97
 """A grid of real numbers reaches so many standard deviations to each side, with so many points a dimension."""
 MOST_DIMENSIONS = 2
 PAGES = {"time": "across-time.md", "environments-time": "environments-time.md"}
@@ -98,7 +99,7 @@ def densities_of_family(results: Path) -> Iterator[Told]:
                 inferred[f"from {case.name}"] = family.infer(samples)
             for name, one in inferred.items():
                 for time in study.evaluation.times:
-                    yield Told(name, environment.role, law, time, lambda x, one=one, time=time: one.log_prob(x, time))
+                    yield Told(name, environment.role, law, time, partial(one.log_prob, time=time))
 
 
 def errors(told: Told, states: int | None) -> dict[str, Array]:

@@ -29,7 +29,7 @@ def test_a_law_is_no_error_of_its_own(laws: ModuleType, states: int | None) -> N
     assert law is not None
     told = laws.Told("itself", "unobserved", law, TIME, lambda x: law.log_prob(x, TIME))
     found = laws.errors(told, states)
-    tolerance = 1e-9 if states else 3e-3  # a grid's tails are sums over cells
+    tolerance = 1e-9 if states else 1e-2  # a grid's tails are sums over cells
     assert all(np.all(values < tolerance) for values in found.values()), found
     assert all(values.shape == law.mean(TIME).shape for values in found.values())
 
