@@ -23,6 +23,7 @@ from weightcast.environments.commands.generate_from_frames import generate_from_
 from weightcast.environments.commands.known_inputs import inputs_beside
 from weightcast.environments.commands.observed_frames import read_observed_frames
 from weightcast.environments.commands.stated_parameters import stated_parameters
+from weightcast.environments.commands.study_agreement import check_agreement, check_even_steps, described_grid
 from weightcast.environments.conditions import Known
 from weightcast.environments.config.condition import CONDITIONS
 from weightcast.environments.config.study import Study, load_study
@@ -164,6 +165,8 @@ def _read(
     count = frames.values.shape[1]
     if count <= history:
         raise InputError(f"{file}: time: found {count} frames, expected {history + 1} or more")
+    check_agreement(frames, file, described)
+    check_even_steps(frames, file)
     agreed_frame_step(frames, file, described)
     if not inputs.columns:
         return torch.from_numpy(frames.values)
@@ -178,7 +181,9 @@ def _observed(generator: Generator, file: Path, described: Mapping[str, Any]) ->
     frames = read_observed_frames(file, described["channels"], described["grid"], masked=True, table=table)
     channels = described["channels"]
     check_not_negative(file, None, frames.values, channels, generator.normalisation.transforms_of(channels))
+    check_agreement(frames, file, described)
     if frames.values.shape[1] > 1:
+        check_even_steps(frames, file)
         agreed_frame_step(frames, file, described)
     return Known(frames=torch.from_numpy(frames.values))
 
@@ -191,7 +196,7 @@ def _described(study: Study, results: Path) -> dict[str, Any]:
 
 
 def _units(study: Study, results: Path) -> dict[str, Any]:
-    """Time between frames, and units of time and channels, as far as a file of the study's trajectories tells them."""
+    """Time between frames and points, and units, as far as a file of the study's trajectories tells them."""
     environment = read_environments(results / "environments.csv").visible[0].id
     # data/STUDY lies beside results/STUDY, wherever the command is run.
     folder = TrajectoryFolder(results.absolute().parents[1] / study.trajectories)
@@ -201,7 +206,10 @@ def _units(study: Study, results: Path) -> dict[str, Any]:
         return {}
     return {
         "frame_step": float((found.time[-1] - found.time[0]) / (len(found.time) - 1)),
-        "units": {name: found.units[name] for name in ("time", *study.data.channels) if found.units.get(name)},
+        "units": {
+            name: found.units[name] for name in ("time", "y", "x", *study.data.channels) if found.units.get(name)
+        },
+        **described_grid(found),
     }
 
 

@@ -11,6 +11,7 @@ from weightcast.core.console.options import refuse_options
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
+from weightcast.core.names import listed
 from weightcast.environments.commands.data_survey import Survey, survey
 from weightcast.environments.commands.drawn_table import SEED, drawn_table
 from weightcast.environments.commands.npz_survey import survey_npz
@@ -24,7 +25,7 @@ from weightcast.environments.commands.weather_survey import is_weather, survey_w
 from weightcast.environments.config.study import parse_study
 from weightcast.environments.plan import check_plan
 from weightcast.records.files import is_table
-from weightcast.trajectories import find_npz_files
+from weightcast.trajectories import data_without_row, find_npz_files
 from weightcast.trajectories.npz_folder import is_npz_folder, open_npz_folder
 
 OF_TABLES = (
@@ -192,6 +193,7 @@ def _table_beside(output: Path) -> Path:
 
 
 def _report(table: EnvironmentTable, found: Survey, directory: Path) -> list[str]:
+    strangers = data_without_row(directory, table, found.format)
     where = "of a state without a grid" if found.without_grid else f"on {found.grid[0]} x {found.grid[1]} points (y, x)"
     return [
         f"found {len(table)} environments ({len(table.visible)} visible, {len(table.unseen)} unseen) in {table.path}, "
@@ -199,6 +201,7 @@ def _report(table: EnvironmentTable, found: Survey, directory: Path) -> list[str
         f"found {found.format} files in {directory}: channels {', '.join(found.channels)} {where}, "
         f"{_range(found.trajectories)} trajectories of {_range(found.frames)} frames for each environment",
         *([f"variables that are not used: {', '.join(found.unused)}"] if found.unused else []),
+        *([f"without a row in {table.path}, and not used: {listed(strangers)}"] if strangers else []),
     ]
 
 
