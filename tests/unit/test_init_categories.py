@@ -145,7 +145,7 @@ def test_a_table_of_environments_with_words(folder: Path, capsys: pytest.Capture
     assert table.parameter_names == ("beta", "regime.laminar", "regime.turbulent")
     assert table["e3"].parameters == {"beta": 1.3, "regime.laminar": 0.0, "regime.turbulent": 1.0}
     assert [row.role for row in table] == [role for _, role, _ in rows]
-    assert "wrote my-environments.csv: table.csv with numbers for what it says in words" in shown
+    assert "wrote my-environments.csv: table.csv, with numbers for words" in shown
     assert load_study("my.yaml").environments == str(ENVIRONMENTS)
     shown, errors = run(capsys, "check", "--config", "my.yaml", "--no-timing")
     assert "is in order" in shown and errors == ""
@@ -157,6 +157,22 @@ def test_a_table_of_environments_with_words(folder: Path, capsys: pytest.Capture
     ENVIRONMENTS.unlink()
     words = ("table.csv: column beta: found '1.3?' in e3", "a number, as in 7 of 8 environments")
     refused(capsys, *init("--table", "table.csv", data="mine"), words=words, output=ENVIRONMENTS)
+
+
+def test_a_table_with_units_and_without_roles(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [(f"e{number}", "visible", 1 + number / 10) for number in range(10)]
+    write_data(folder / "mine", rows, trajectories=10, frames=21)
+    write(folder / "table.csv", ["id;beta [1/s]", *(f"{id};{beta}".replace(".", ",") for id, _, beta in rows)])
+    shown, _ = run(capsys, *init("--table", "table.csv", data="mine"))
+    table = read_environments(ENVIRONMENTS)
+    assert {row.id: row.parameters for row in table} == {id: {"beta": beta} for id, _, beta in rows}
+    assert "table.csv: no column role: roles are drawn at random with the seed 0" in shown
+    assert (len(table.visible), len(table.unseen)) == (7, 3)
+    seen = [row.parameters["beta"] for row in table.visible]
+    for row in table.unseen:
+        inside = min(seen) <= row.parameters["beta"] <= max(seen)
+        assert row.role == ("interpolation" if inside else "extrapolation")
+    run(capsys, "check", "--config", "my.yaml", "--no-timing")
 
 
 def test_a_slip_among_numbers_is_no_category() -> None:

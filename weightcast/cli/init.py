@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="CSV",
         help="columns id, role and parameters, if any are known; default: one drawn for the files, written beside "
-        "FILE; parameters may be words, of which numbers are made; across both the column role may be missing",
+        "FILE; parameters may be words, of which numbers are made, and the column role may be missing",
     )
     environments.add_argument(
         "--channels", nargs="+", metavar="NAME", help="of .npy and .npz files, which do not hold them; or a choice"

@@ -155,7 +155,7 @@ def _refuse_options_of_tables(arguments: argparse.Namespace) -> None:
 
 
 def _wrote_numbers(table: EnvironmentTable, given: Path) -> str:
-    return f"wrote {table.path}: {given} with numbers for what it says in words"
+    return f"wrote {table.path}: {given}, with numbers for words, names without units, and roles"
 
 
 def _found(
