@@ -130,7 +130,7 @@ class _Training:
         """The second-order training of a map, where it is linear and the settings have one."""
         polish = self.settings.context.polish
         linear = isinstance(trained.weight_map, LinearWeights)
-        return SecondOrderTraining(self.predictor, polish) if polish is not None and linear else None
+        return SecondOrderTraining(self.run, self.predictor, polish) if polish is not None and linear else None
 
     def try_out(self, candidate: Candidate, name: str, environments: Sequence[int]) -> TrainedCodes:
         """A short training on some environments, by position."""
