@@ -18,13 +18,12 @@ from weightcast.environments.commands.source_data import read_file
 from weightcast.environments.commands.study_template import (
     choose_horizons,
     choose_modes,
-    choose_padding,
     choose_trained_frames,
     split_trajectories,
 )
 from weightcast.environments.config.study import load_study
 from weightcast.environments.config.trained_maps import trained_maps
-from weightcast.trajectories import Trajectories, find_environment_files, write_trajectories
+from weightcast.trajectories import find_environment_files
 
 
 @pytest.fixture
@@ -106,23 +105,6 @@ def test_written_config_has_the_keys_of_the_default_one(folder: Path, capsys: py
     assert keys(written) == keys(default)
     assert text.count("#") > 30
     assert "$" not in text
-
-
-def test_fields_that_end_at_walls_get_padding(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert choose_padding((32, 64)) == 8 and choose_padding((1, 16)) == 4 and choose_padding((6, 6)) == 1
-    for name, phase, padding in (("walls", 0.5, 2), ("circle", 1.0, 0)):  # half a wave: its ends differ most
-        files = folder / name
-        files.mkdir()
-        x = np.arange(8) * phase / 8
-        values = np.cos(2 * np.pi * x) + np.zeros((10, 21, 1, 1, 8))
-        values += 1e-3 * np.random.default_rng(0).normal(size=values.shape)
-        for id, _, beta in ROWS:
-            times, x = np.arange(21.0), np.arange(8.0)
-            made = Trajectories(values.astype(np.float32), ("u",), times, np.zeros(1), x, id, {"beta": beta})
-            write_trajectories(files / f"{id}.nc", made)
-        run(capsys, *arguments(f"{name}.yaml", data=name))
-        predictor = load_study(f"{name}.yaml").predictor
-        assert (predictor.kind, predictor.padding) == ("fno", padding)
 
 
 def test_a_quick_study_is_a_short_one_of_the_same_kind(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -76,7 +76,6 @@ class Survey:
         calendar: what of it is known likewise.
         history: frames that predictors should see.
         history_found: how that was chosen, in words.
-        walled: whether fields were seen not to go on at the opposite side; of some data nobody looked.
     """
 
     format: FileFormat | Literal["npz", "table", "era5"]
@@ -93,7 +92,6 @@ class Survey:
     calendar: Sequence[CalendarInput] = ()
     history: int = 1
     history_found: str = ""
-    walled: bool = False
 
     @property
     def benchmark(self) -> bool:
@@ -196,7 +194,6 @@ def survey(
         (min(trajectories), max(trajectories)),
         (min(frames), max(frames)),
         periodic=edges.periodic,
-        walled=grid != NO_GRID and not edges.periodic,
         substeps=pace.substeps,
         unused=() if format == "npy" else tuple(unused_variables(file, [*channels, *inputs])),
         inputs=inputs,

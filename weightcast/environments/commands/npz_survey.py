@@ -56,5 +56,4 @@ def survey_npz(folder: NpzFolder, channels: Sequence[str] | None, grid: tuple[in
         counts,
         edges.periodic,
         pace.substeps,
-        walled=grid != NO_GRID and not edges.periodic,
     )

@@ -26,7 +26,6 @@ FEW_JUDGES = 16
 """Visible environments up to which the quarter that is left out is too few to choose by at once."""
 MOST_MODES = 8
 FEWEST_MODES = 4
-MOST_PADDING = 8
 MANY_FRAMES = 2000
 MANY_SHOWN = 50
 """Frames of a record that a practitioner may have of a place that is new."""
@@ -51,10 +50,7 @@ FNO = """\
   depth: 3
   projection: 24
   positional: true  # false where the system is the same everywhere, as on a periodic domain
-$padding  residual: true  # predict the increment of a frame"""
-PADDING = """\
-  padding: $points  # zeros that Fourier layers see beyond the edge: opposite edges differ, unlike neighbours
-"""
+  residual: true  # predict the increment of a frame"""
 UNET = """\
   kind: unet  # fields go on at the opposite side, and there are few: convolutions see each frame as a thousand places
   width: 6
@@ -364,10 +360,7 @@ def fill_template(
         study=in_yaml(name),
         output=output,
         predictor=Template(MLP_OF_RECORDS if of_records else MLP if state else UNET if local else FNO).substitute(
-            modes=modes,
-            hidden=HIDDEN,
-            substeps=found.substeps,
-            padding=Template(PADDING).substitute(points=choose_padding(found.grid)) if found.walled else "",
+            modes=modes, hidden=HIDDEN, substeps=found.substeps
         ),
         history_line=Template(HISTORY).substitute(written, history_found=found.history_found) if of_records else "",
         inputs="".join(Template(INPUTS[name]).substitute(written, transform_reasons=reasons) for name in further),
@@ -438,11 +431,6 @@ def choose_horizons(frames: int, trained_frames: int) -> list[int]:
 def choose_modes(points: int) -> int:
     """Half of what the grid holds, which is half of its points; 8 at most, since weights grow with the square."""
     return max(1, min(MOST_MODES, points // 4))
-
-
-def choose_padding(grid: Sequence[int]) -> int:
-    """Points of zeros beyond the edge of fields that do not go on at the opposite side."""
-    return max(1, min(MOST_PADDING, min(points for points in grid if points > 1) // 4))
 
 
 def in_yaml(value: Any) -> str:
