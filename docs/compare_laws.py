@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,7 +38,7 @@ Array = NDArray[np.float64]
 LogProb = Callable[[Array], Array]
 TAILS = (0.1, 0.01, 0.001)
 """A tail is scored beyond the farthest state whose exact probability of being exceeded is still so much."""
-REACH, POINTS = 7.0, 241
+REACH, POINTS = 6.0, 97
 """A grid of real numbers reaches so many standard deviations to each side, with so many points a dimension."""
 MOST_DIMENSIONS = 2
 PAGES = {"time": "across-time.md", "environments-time": "environments-time.md"}
@@ -67,20 +68,22 @@ def densities_across_time(results: Path) -> Iterator[Told]:
     study = load_time_study(results / "config.yaml")
     law = _law(study.data.source, study.data.settings)
     metrics = pd.read_csv(results / "metrics.csv")
-    times = sorted(metrics.loc[metrics.split == "unobserved", "time"].unique())
+    named = metrics.loc[metrics.split == "unobserved", "environment"].unique()  # t=0.5: times are its environments
+    times = sorted(float(name.removeprefix("t=")) for name in named)
     for arm in study.flow.arms:
         for seed in study.flow.seeds:
             path = WeightPath.load(results, arm, seed)
             for time in times:
-                yield Told(arm, "unobserved", law, float(time), _torch(path.at(float(time)).log_prob))
+                yield Told(arm, "unobserved", law, time, _torch(path.at(time).log_prob))
 
 
 def densities_of_family(results: Path) -> Iterator[Told]:
     """Of the unseen environments of a family: told the parameters, or shown samples, with the mixture of all codes."""
     config = results / "config.yaml"
     study = parse_family_study(read_yaml(config), config)
-    table = read_environments(ROOT / study.environments)
-    snapshots = FamilySnapshots.load(ROOT / study.snapshots)
+    project = results.absolute().parents[1]  # data lie beside results
+    table = read_environments(project / study.environments)
+    snapshots = FamilySnapshots.load(project / study.snapshots)
     ids = [environment.id for environment in table.unseen]
     if study.evaluation.times is None:
         raise InputError(f"{config}: evaluation.times: found none, expected times to compare laws at")
@@ -96,7 +99,7 @@ def densities_of_family(results: Path) -> Iterator[Told]:
                 inferred[f"from {case.name}"] = family.infer(samples)
             for name, one in inferred.items():
                 for time in study.evaluation.times:
-                    yield Told(name, environment.role, law, time, lambda x, one=one, time=time: one.log_prob(x, time))
+                    yield Told(name, environment.role, law, time, partial(one.log_prob, time=time))
 
 
 def errors(told: Told, states: int | None) -> dict[str, Array]:

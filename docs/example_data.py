@@ -105,13 +105,14 @@ def write_set(name: str, folder: Path) -> None:
     """A NetCDF file an environment, and the table beside them."""
     of = SETS[name]
     random = np.random.default_rng(2026)
-    times = of.frame_step * np.arange(FRAMES)
+    times: Array = of.frame_step * np.arange(FRAMES, dtype=np.float64)
     rows = []
     for role, count in COUNTS.items():
         for index in range(count):
             values = _values(of, role, random)
             rows.append(Environment(f"{role}-{index:02d}", values, role))
-            states = of.solve(*values.values(), times, random).astype(np.float32)
+            first, second = values.values()
+            states = of.solve(first, second, times, random).astype(np.float32)
             dimensions = ("trajectory", "time", "y", "x")[: states.ndim - 1]
             channels = {channel: (dimensions, states[:, :, at]) for at, channel in enumerate(of.channels)}
             with written_whole(folder / f"{rows[-1].id}.nc") as path:

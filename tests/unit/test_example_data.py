@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -10,7 +9,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import xarray as xr
-from tiny_study import ROOT
+from docs_scripts import docs_script
 
 from weightcast.core.environment_table import read_environments
 from weightcast.trajectories.npz_folder import open_npz_folder
@@ -19,13 +18,9 @@ TIMES = np.linspace(0, 4, 5)
 
 
 @pytest.fixture
-def examples(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    monkeypatch.syspath_prepend(str(ROOT / "docs"))
-    import example_data
-
-    yield example_data
-    for name in ("example_data", "write_results"):
-        sys.modules.pop(name, None)
+def examples() -> Iterator[ModuleType]:
+    with docs_script("example_data") as script:
+        yield script
 
 
 def test_the_tracer_is_carried_and_spreads(examples: ModuleType) -> None:
