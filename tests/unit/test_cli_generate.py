@@ -20,7 +20,7 @@ from tiny_study import (
 
 from weightcast.core.artifacts import load_artifact
 from weightcast.core.errors import InputError
-from weightcast.environments.commands.generate import parse_environment
+from weightcast.environments.commands.stated_parameters import parse_environment
 from weightcast.environments.generator import Generator, new_generator
 from weightcast.environments.model import load_models
 from weightcast.trajectories import write_trajectories

@@ -54,6 +54,15 @@ def test_errors_are_over_the_frames_up_to_the_horizon(truth):
     assert found["rmse", 4] == pytest.approx(math.sqrt(0.5), rel=1e-3)
 
 
+def test_a_channel_that_is_one_number_counts_for_nothing_beside_others(truth):
+    truth[:, :, 1] = 7.0
+    forecast = truth + torch.tensor([0.5, 1e-3])[:, None, None]
+    assert compute(forecast, truth)["rmse", 4] == pytest.approx(0.5, rel=1e-3)
+    forecast[0, 3, 1, 0, 0] = math.nan
+    assert compute(forecast, truth)["rmse", 2] == pytest.approx(0.5, rel=1e-3)
+    assert compute(forecast, truth)["rmse", 4] == math.inf
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_forecast_that_blows_up_has_infinite_error_from_then_on(truth, bad):
     forecast = truth.clone()

@@ -14,7 +14,13 @@ from refusals import refused
 from scipy.integrate import solve_ivp
 
 from weightcast.core.environment_table import Environment, EnvironmentTable
-from weightcast.trajectories import Trajectories, find_source_files, read_archive, read_npz_environment
+from weightcast.trajectories import (
+    Trajectories,
+    data_without_row,
+    find_source_files,
+    read_archive,
+    read_npz_environment,
+)
 from weightcast.trajectories.npz import read_head
 from weightcast.trajectories.npz_folder import environment_index, is_npz_folder, open_npz_folder
 from weightcast.trajectories.state_layout import recognise_layout, shape_state
@@ -215,9 +221,11 @@ def test_rows_and_environments_that_disagree(tmp_path: Path) -> None:
     write_npz_folder(tmp_path)
     rows = list(open_npz_folder(tmp_path).table(tmp_path / "t.csv"))
     further = Environment("visible-3", {}, "visible")
-    for chosen, words in ((rows[1:], ("visible-0 without a row",)), ([*rows, further], ("no data for visible-3",))):
-        with refused(tmp_path, *words):
-            find_source_files(tmp_path, EnvironmentTable(tuple(chosen), (), tmp_path / "t.csv"), "npz")
+    fewer = EnvironmentTable(tuple(rows[1:]), (), tmp_path / "t.csv")
+    assert list(find_source_files(tmp_path, fewer, "npz")) == [row.id for row in rows[1:]]
+    assert data_without_row(tmp_path, fewer, "npz") == ["visible-0"]
+    with refused(tmp_path, "no data for visible-3"):
+        find_source_files(tmp_path, EnvironmentTable((*rows, further), (), tmp_path / "t.csv"), "npz")
     for id in ("visible-01", "visible", "adapt--1", "seen-0"):
         with refused(id, "visible-<index>"):
             environment_index(id)

@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="CSV",
         help="columns id, role and parameters, if any are known; default: one drawn for the files, written beside "
-        "FILE; across both the column role may be missing, and parameters may be categories",
+        "FILE; parameters may be words, of which numbers are made, and the column role may be missing",
     )
     environments.add_argument(
         "--channels", nargs="+", metavar="NAME", help="of .npy and .npz files, which do not hold them; or a choice"
@@ -144,7 +144,12 @@ def _add_table_arguments(table: argparse._ArgumentGroup) -> None:
         "--begins", metavar="DATE", help="of the first row, where rows are even steps without a column of times"
     )
     table.add_argument("--every", choices=("hour", "day", "week", "month"), help="how far such rows lie apart")
-    table.add_argument("--parameters", nargs="+", metavar="COLUMN", help="numbers that never change in a place")
+    table.add_argument(
+        "--parameters",
+        nargs="+",
+        metavar="COLUMN",
+        help="numbers or words that never change in a place, none for no parameters; default: such words alone",
+    )
     table.add_argument(
         "--frames", type=int, metavar="N", help="steps of a window, twice what is trained; default: by step"
     )

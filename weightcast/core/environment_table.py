@@ -231,7 +231,10 @@ def _read_row(path: Path, number: int, row: dict[str, str], parameter_names: Seq
         except ValueError:
             parameters[name] = math.nan
         if not math.isfinite(parameters[name]):
-            raise InputError(f"{path}: line {number}, column {name}: found {row[name]!r}, expected a finite number")
+            raise InputError(
+                f"{path}: line {number}, column {name}: found {row[name]!r}, expected a finite number "
+                "(weightcast init --table makes numbers of words)"
+            )
     return Environment(id, parameters, role)
 
 

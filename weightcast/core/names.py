@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from weightcast.core.errors import InputError
 
 LONGEST_NAME = 64
 SHOWN = 200
+SHOWN_NAMES = 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -32,3 +34,9 @@ def check_name(value: str, field: str, file: str | Path) -> str:
             "'-' that begins with a letter or a digit and does not end in '.'"
         )
     return value
+
+
+def listed(names: Sequence[object], shown: int = SHOWN_NAMES) -> str:
+    """Names for a message, the first so many: a file may have thousands."""
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return (", ".join(map(str, names[:shown])) or "none") + more

@@ -21,7 +21,8 @@ def forecast_metrics(forecast: Tensor, truth: Tensor, horizons: Sequence[int]) -
         (metric, horizon, value). With errors over the frames 1..horizon of all trajectories:
 
         - ``rmse``: root mean square error, each channel in units of its own true standard deviation (over all
-          trajectories and steps given): 1 is about as good as a constant.
+          trajectories and steps given): 1 is about as good as a constant. A channel that is the same number everywhere
+          has no such unit, and does not count beside others.
         - ``rmse_physical``: the same in physical units.
         - ``nmse``: sum of squared errors over the sum of squared truths, in physical units.
 
@@ -36,7 +37,12 @@ def forecast_metrics(forecast: Tensor, truth: Tensor, horizons: Sequence[int]) -
     spread = channels.std(1).clamp(min=1e-12)[:, None, None]
     squared = torch.nan_to_num((forecast - truth).double().square(), nan=math.inf, posinf=math.inf)
     scaled = squared / spread.double().square()
-    similarity_range = (channels.amax(1) - channels.amin(1)).clamp(min=1e-12)
+    width = channels.amax(1) - channels.amin(1)
+    varies = width > 0
+    if bool(varies.any()) and not bool(varies.all()):
+        lost = torch.isinf(squared).any(2, keepdim=True)  # wherever a forecast is no number, it is infinitely wrong
+        scaled = scaled[:, :, varies].masked_fill(lost, math.inf)
+    similarity_range = width.clamp(min=1e-12)
     for horizon in horizons:
         error = squared[:, :horizon]
         yield "rmse", horizon, math.sqrt(float(scaled[:, :horizon].mean()))

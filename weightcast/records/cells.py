@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weightcast.core.errors import InputError
+from weightcast.core.names import listed as listed
 
-SHOWN_NAMES = 20
 SHOWN_CHARACTERS = 60
 
 
@@ -56,12 +56,6 @@ class Cells:
     def where(self, row: int, column: str) -> str:
         """Where a cell stands, for messages; rows are counted from 0 here."""
         return f"{self.file}: row {self.numbers[row]}, column {column}"
-
-
-def listed(names: Sequence[str], shown: int = SHOWN_NAMES) -> str:
-    """Names for a message, the first so many: a file may have thousands."""
-    more = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return (", ".join(names[:shown]) or "none") + more
 
 
 def shown(cell: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from weightcast.core.errors import InputError
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".dat")
-NETCDF = (".nc", ".nc4")
+NETCDF = (".nc", ".nc4", ".h5")
 SUFFIXES = (*TEXT_SUFFIXES, ".json", ".parquet", *NETCDF)
 """Of tables; those of text and JSON may be followed by ``.gz``."""
 SPREADSHEETS = (".xlsx", ".xls", ".ods")

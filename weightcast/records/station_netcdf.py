@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from weightcast.core.errors import InputError
+from weightcast.core.place_names import place_id
 from weightcast.records.cell_times import Times
 from weightcast.records.cells import listed
 from weightcast.records.rows import Rows
@@ -119,6 +120,58 @@ def state_variables(dataset: xr.Dataset, place: str, time: str) -> list[str]:
     ]
 
 
+def text_variables(dataset: xr.Dataset, place: str) -> list[str]:
+    """Variables that say a word of each place: text, or numbers with words for them (CF's ``flag_meanings``)."""
+    return [
+        str(name)
+        for name, variable in dataset.variables.items()
+        if variable.dims == (place,)
+        and str(name) not in (place, *NAME_VARIABLES)
+        and (variable.dtype.kind in "SUO" or "flag_meanings" in variable.attrs)
+    ]
+
+
+def read_station_texts(
+    file: Path, settings: RecordSettings, columns: Sequence[str]
+) -> tuple[tuple[str, ...], dict[str, list[str]]]:
+    """Names of the places, and what variables say of each: text, the word for a number, or the number as text.
+
+    Raises:
+        InputError: the file cannot be read, or a variable is missing or has another dimension than that of places.
+    """
+    with open_stations(file) as dataset:
+        place, _ = station_dimensions(file, dataset, settings)
+        names = _names(dataset, place)
+        kept = [number for number, name in enumerate(names) if place_id(name) not in settings.left_out]
+        texts = {}
+        for name in columns:
+            if name not in dataset.variables or dataset[name].dims != (place,):
+                found = f"({', '.join(map(str, dataset[name].dims))})" if name in dataset.variables else "no variable"
+                raise InputError(f"{file}: {name}: found {found}, expected a variable ({place})")
+            try:
+                own = _words(dataset[name])
+            except (OSError, RuntimeError, IndexError) as error:
+                raise unreadable(file, error) from None
+            texts[name] = [own[number] for number in kept]
+    return tuple(names[number] for number in kept), texts
+
+
+def _words(variable: xr.DataArray) -> list[str]:
+    """Of each place, empty where nothing is said."""
+    values = variable.to_numpy()
+    if values.dtype.kind in "SUO":
+        return [_text(one) for one in values]
+    meanings = str(variable.attrs.get("flag_meanings", "")).split()
+    flags = np.atleast_1d(variable.attrs.get("flag_values", np.arange(len(meanings))))
+    word = dict(zip(flags.tolist(), meanings, strict=False))
+    missing = _missing(values, variable.attrs)
+    return ["" if lost else word.get(one, f"{one:g}") for one, lost in zip(values.tolist(), missing, strict=True)]
+
+
+def _text(value: Any) -> str:
+    return (value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)).strip()
+
+
 def _variable(file: Path, dataset: xr.Dataset, name: str, dimensions: tuple[str, ...]) -> NDArray[np.float64]:
     """float64 in the order of the dimensions, NaN where the file says that a value is missing."""
     if name not in dataset.variables:
@@ -137,6 +190,15 @@ def _variable(file: Path, dataset: xr.Dataset, name: str, dimensions: tuple[str,
     except (OSError, RuntimeError, IndexError) as error:
         raise unreadable(file, error) from None
     attributes = variable.attrs
+    missing = _missing(stored, attributes)
+    values = stored.astype(np.float64)
+    values = values * float(attributes.get("scale_factor", 1.0)) + float(attributes.get("add_offset", 0.0))
+    values[missing] = np.nan
+    return values
+
+
+def _missing(stored: NDArray[Any], attributes: Mapping[Any, Any]) -> NDArray[np.bool_]:
+    """Where the file says that a value is missing."""
     missing = np.zeros(stored.shape, bool)
     fills = [*np.atleast_1d(attributes.get("_FillValue", [])), *np.atleast_1d(attributes.get("missing_value", []))]
     if "_FillValue" not in attributes and (default := default_fill(stored.dtype)) is not None:
@@ -144,11 +206,7 @@ def _variable(file: Path, dataset: xr.Dataset, name: str, dimensions: tuple[str,
     for fill in fills:
         missing |= stored == np.asarray(fill).astype(stored.dtype)
     low, high = valid_range(attributes)
-    missing |= (stored < low) | (stored > high)
-    values = stored.astype(np.float64)
-    values = values * float(attributes.get("scale_factor", 1.0)) + float(attributes.get("add_offset", 0.0))
-    values[missing] = np.nan
-    return values
+    return missing | (stored < low) | (stored > high)
 
 
 def default_fill(dtype: np.dtype[Any]) -> float | None:
@@ -172,9 +230,7 @@ def _names(dataset: xr.Dataset, place: str) -> tuple[str, ...]:
         if name in dataset.variables and dataset[name].dims == (place,):
             values = dataset[name].to_numpy()
             if values.dtype.kind in "SUO":
-                return tuple(
-                    (one.decode("utf-8", "replace") if isinstance(one, bytes) else str(one)).strip() for one in values
-                )
+                return tuple(map(_text, values))
             if name == place and values.dtype.kind in "iu":
                 return tuple(str(one) for one in values)
     return tuple(f"place-{number}" for number in range(dataset.sizes[place]))

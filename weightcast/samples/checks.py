@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from weightcast.core.config.messages import first_line
 from weightcast.core.config.settings import Settings
 from weightcast.core.errors import InputError
+from weightcast.core.names import listed as listed
 
 NUMERIC_KINDS = "iuf"
 SHOWN_NAMES = 20
@@ -95,9 +96,3 @@ def check_increasing(path: Path, times: NDArray[np.float64]) -> None:
     if wrong.size:
         found = f"{times[wrong[0]]:g} followed by {times[wrong[0] + 1]:g}"
         raise InputError(f"{path}: time: found {found}, expected increasing times without duplicates")
-
-
-def listed(names: Sequence[object], shown: int = SHOWN_NAMES) -> str:
-    """Names for a message, the first so many: a file may have thousands."""
-    more = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return (", ".join(map(str, names[:shown])) or "none") + more

@@ -13,18 +13,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from weightcast.core.categories import LABELS
+
 FEWEST_ROWS = 20
 """Of fewer rows nothing can be said, nor learned."""
-LABELS = frozenset(
-    {
-        "batch", "batches", "batch_id", "cluster", "clusters", "cluster_id", "leiden", "louvain", "seurat_clusters",
-        "replicate", "replica", "plate", "well", "lane", "donor", "patient", "subject", "individual", "animal",
-        "mouse", "condition", "treatment", "dose_group", "group", "label", "labels", "cell_type", "celltype",
-        "cell_types", "annotation", "experiment", "experiment_id", "library", "dataset", "sex", "genotype",
-        "sample_id"
-    }
-)  # fmt: skip
-"""Names of whole numbers that only label."""
 TRAJECTORIES = frozenset(
     {
         "trajectory", "trajectory_id", "traj", "traj_id", "track", "track_id", "particle", "particle_id", "path_id",

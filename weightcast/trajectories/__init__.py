@@ -6,6 +6,7 @@ variable per channel, the environment's id and parameters as attributes (`write_
 
 from weightcast.trajectories.find import (
     FileFormat,
+    data_without_row,
     environment_names,
     find_environment_files,
     find_npz_files,
@@ -21,6 +22,7 @@ __all__ = [
     "FileFormat",
     "Trajectories",
     "TrajectoryFile",
+    "data_without_row",
     "environment_names",
     "find_environment_files",
     "find_npz_files",

@@ -14,7 +14,7 @@ from weightcast.trajectories.checks import PARAMETER_TOLERANCE
 from weightcast.trajectories.npy import environment_name, npy_files, parameters_in_name
 from weightcast.trajectories.npz_folder import open_npz_folder
 
-NETCDF = (".nc", ".nc4", ZARR)
+NETCDF = (".nc", ".nc4", ".h5", ZARR)
 """What names of NetCDF files end in, and of Zarr stores, which are folders of the same content."""
 FileFormat = Literal["netcdf", "npy"]
 """Of files, or folders, of one environment each."""
@@ -34,7 +34,7 @@ def find_npz_files(directory: str | Path, table: EnvironmentTable) -> dict[str, 
     """The files to train and to test of every environment in `table`, by id and in table order.
 
     Raises:
-        InputError: the folder cannot be used, or its environments and the table's are not the same.
+        InputError: the folder cannot be used, or lacks an environment of the table.
     """
     found = open_npz_folder(directory).ids
     _check_all(Path(directory), table, found, [id for id in found if id not in table])
@@ -44,14 +44,32 @@ def find_npz_files(directory: str | Path, table: EnvironmentTable) -> dict[str, 
 def find_environment_files(directory: str | Path, table: EnvironmentTable, format: FileFormat) -> dict[str, Path]:
     """The file (or, of `.npy`, folder) of every environment in `table`, by id and in table order.
 
-    netcdf: `<id>.nc`, `<id>.nc4` or a Zarr store `<id>.zarr`. npy: a file `<name>.npy` or a folder `<name>` of such
-    files, where the name is the id or states the environment's parameters, as `Re_210.0_r_10.0` does. Where ids are
-    numbers, `001` is 1. Hidden files and other suffixes do not count.
+    netcdf: `<id>.nc`, `<id>.nc4`, `<id>.h5` or a Zarr store `<id>.zarr`. npy: a file `<name>.npy` or a folder `<name>`
+    of such files, where the name is the id or states the environment's parameters, as `Re_210.0_r_10.0` does. Where ids
+    are numbers, `001` is 1. Hidden files and other suffixes do not count. Files without a row in the table are not used
+    (:func:`data_without_row`).
 
     Raises:
-        InputError: the folder is missing; an environment has no data or two; data has no row in the table.
+        InputError: the folder is missing; an environment has no data or two.
     """
-    directory = Path(directory)
+    found, strangers = _matched(Path(directory), table, format)
+    _check_all(Path(directory), table, found, strangers)
+    return {id: found[id] for id in table.ids}
+
+
+def data_without_row(directory: str | Path, table: EnvironmentTable, source: str) -> list[str]:
+    """Names of files, or ids of ``.npz`` files, of environments that the table does not have, which are not used.
+
+    Raises:
+        InputError: the folder is missing, or an environment has two files.
+    """
+    if source == "npz":
+        return [id for id in open_npz_folder(directory).ids if id not in table]
+    return _matched(Path(directory), table, cast(FileFormat, source))[1]
+
+
+def _matched(directory: Path, table: EnvironmentTable, format: FileFormat) -> tuple[dict[str, Path], list[str]]:
+    """Files of the table's environments by id, and the names of others."""
     if not directory.is_dir():
         raise InputError(f"{directory}: found no such folder, expected the trajectories of {table.path}")
     found: dict[str, Path] = {}
@@ -69,21 +87,18 @@ def find_environment_files(directory: str | Path, table: EnvironmentTable, forma
             raise InputError(f"{directory}: environment {environment.id}: found {first} and {path.name}, expected one")
         else:
             found[environment.id] = path
-    _check_all(directory, table, found, strangers)
-    return {id: found[id] for id in table.ids}
+    return found, strangers
 
 
 def _check_all(directory: Path, table: EnvironmentTable, found: Iterable[str], strangers: list[str]) -> None:
-    """Raise an `InputError` unless there is data for each row and a row for all data."""
+    """Raise an `InputError` unless there is data for each row; of what has none, data without a row may tell why."""
     there = set(found)
     missing = [id for id in table.ids if id not in there]
-    if missing or strangers:
-        problems = []
-        if missing:
-            problems.append(f"found no data for {_some(missing)} of {table.path}")
-        if strangers:
-            problems.append(f"found {_some(strangers)} without a row in {table.path}")
-        raise InputError(f"{directory}: {'; '.join(problems)}; expected data for each row and a row for all data")
+    if missing:
+        beside = f"; found {_some(strangers)} without a row in {table.path}" if strangers else ""
+        raise InputError(
+            f"{directory}: found no data for {_some(missing)} of {table.path}{beside}; expected data for each row"
+        )
 
 
 def environment_names(directory: str | Path, format: FileFormat) -> list[str]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from weightcast.core.errors import InputError
 from weightcast.trajectories import Trajectories
 from weightcast.trajectories.time_units import in_unit
+from weightcast.trajectories.unit_names import same_unit
 
 STEP_TOLERANCE = 1e-3
 """Of a step, in time and in space."""
@@ -47,19 +48,19 @@ class AlikeFiles:
                 f"{file}: time: found frames {step:g}{_named(own)} apart, expected {self._step:g}{_named(unit)} as in "
                 f"{self._first}: a predictor learns the map from a frame to the next"
             )
-        for name in trajectories.channels:
-            if name in units and self._units.get(name, units[name]) != units[name]:
+        for name in (*trajectories.channels, "y", "x"):
+            if name in units and not same_unit(self._units.get(name, units[name]), units[name]):
                 raise InputError(
                     f"{file}: {name}: found the unit {units[name]!r}, expected {self._units[name]!r} as in an "
                     "earlier file"
                 )
         for name, coordinate in (("y", trajectories.y), ("x", trajectories.x)):
-            self._compare_spacing(file, name, coordinate)
+            self._compare_spacing(file, name, coordinate, stated=name in units)
         self._units = units | self._units
 
-    def _compare_spacing(self, file: Path, name: str, coordinate: NDArray[np.float64]) -> None:
-        if len(coordinate) < 2 or np.array_equal(coordinate, np.arange(len(coordinate))):
-            return  # no coordinates, most probably
+    def _compare_spacing(self, file: Path, name: str, coordinate: NDArray[np.float64], stated: bool) -> None:
+        if len(coordinate) < 2 or not (stated or are_stated(coordinate)):
+            return
         spacing = np.diff(coordinate)
         expected = self._spacing.setdefault(name, spacing)
         slack = STEP_TOLERANCE * float(np.abs(expected).mean())
@@ -68,6 +69,11 @@ class AlikeFiles:
                 f"{file}: {name}: found points {_range(spacing)} apart, expected {_range(expected)} as in an "
                 "earlier file: all files lie on one grid, wherever it begins"
             )
+
+
+def are_stated(coordinate: NDArray[np.float64]) -> bool:
+    """Whether points along a side say where they lie: 0, 1, 2, ... most probably stand for no coordinates."""
+    return len(coordinate) > 1 and not np.array_equal(coordinate, np.arange(len(coordinate)))
 
 
 def _even_step(file: Path, time: NDArray[np.float64]) -> float:

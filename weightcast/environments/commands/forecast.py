@@ -26,6 +26,7 @@ from weightcast.environments.commands.frame_step import agreed_frame_step
 from weightcast.environments.commands.frames_table import TableReading, check_writable, write_forecast_table
 from weightcast.environments.commands.known_inputs import KnownInputs, inputs_ahead
 from weightcast.environments.commands.observed_frames import ObservedFrames, read_observed_frames
+from weightcast.environments.commands.study_agreement import check_agreement
 from weightcast.environments.ensemble import LEVELS, disturbed, error_at, forecast_together, summarise
 from weightcast.environments.model import WHOLE, PhysicalPredictor, load_models
 from weightcast.environments.normalisation import Normalisation
@@ -119,6 +120,7 @@ def run(arguments: argparse.Namespace) -> None:
     check_not_negative(
         arguments.initial, None, initial.values, channels, models[0].normalisation.transforms_of(channels)
     )
+    check_agreement(initial, arguments.initial, artifact.metadata)
     step = agreed_frame_step(initial, arguments.initial, artifact.metadata)
 
     after = _times(arguments, step)

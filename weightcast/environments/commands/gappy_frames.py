@@ -19,6 +19,7 @@ from weightcast.core.nets.input_layout import InputLayout
 from weightcast.environments.commands.frames_table import TableReading
 from weightcast.environments.commands.known_inputs import inputs_beside
 from weightcast.environments.commands.observed_frames import ObservedFrames, read_observed_frames
+from weightcast.environments.commands.study_agreement import check_agreement
 from weightcast.environments.history import embedded
 from weightcast.environments.inputs import with_shown
 from weightcast.environments.normalisation import Normalisation
@@ -79,7 +80,7 @@ def read_gappy_frames(
         file: NetCDF, an array, or a table.
         channels: variables to read, in this order.
         grid: of the study (y, x).
-        trained: ``frame_step`` and ``units`` of the study, where known.
+        trained: ``grid``, and where known ``frame_step``, ``units`` and ``spacing`` of the study.
         normalisation: of the study, which says how large values are there.
         inputs: that its predictors are shown, which must be in the file as well.
         history: frames that they see.
@@ -90,6 +91,7 @@ def read_gappy_frames(
             observed, too few frames, or nothing that changes; or an input is not known.
     """
     found = read_observed_frames(file, channels, grid, masked=True, coarse=not inputs.shown, table=table)
+    check_agreement(found, file, trained)
     check_not_negative(file, None, found.values, channels, normalisation.transforms_of(channels))
     if inputs.shown:
         return _driven(found, file, channels, trained, normalisation, inputs, history, table)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +22,8 @@ from weightcast.environments.commands.frames_table import TableReading
 from weightcast.environments.commands.generate_from_frames import generate_from_frames, uses_context
 from weightcast.environments.commands.known_inputs import inputs_beside
 from weightcast.environments.commands.observed_frames import read_observed_frames
+from weightcast.environments.commands.stated_parameters import stated_parameters
+from weightcast.environments.commands.study_agreement import check_agreement, check_even_steps, described_grid
 from weightcast.environments.conditions import Known
 from weightcast.environments.config.condition import CONDITIONS
 from weightcast.environments.config.study import Study, load_study
@@ -38,7 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "results", type=Path, metavar="RESULTS", help="folder of a study that has been run: results/STUDY"
     )
     environment = parser.add_mutually_exclusive_group(required=True)
-    environment.add_argument("--environment", metavar="NAME=NUMBER,...", help="value of each of the study's parameters")
+    environment.add_argument(
+        "--environment",
+        metavar="NAME=NUMBER,...",
+        help="value of each of the study's parameters; of a category its value in words",
+    )
     environment.add_argument(
         "--frames",
         type=Path,
@@ -78,9 +83,7 @@ def run(arguments: argparse.Namespace) -> None:
     results: Path = arguments.results
     if not results.is_dir():
         raise InputError(f"{results}: found no such folder, expected that of a study that has been run")
-    stated = None if arguments.environment is None else parse_environment(arguments.environment)
-    if stated is not None:
-        _check_parameters_are_known(results, arguments.environment)
+    stated = None if arguments.environment is None else _stated(results, arguments.environment)
     if uses_context(results, arguments.arm, arguments.environment, arguments.condition):
         study = load_study(results / "config.yaml")
         described = _described(study, results)
@@ -129,39 +132,15 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"wrote {arguments.output}: {count} for {_words(environment) or arguments.frames}")
 
 
-def _check_parameters_are_known(results: Path, stated: str) -> None:
-    """Refuse parameters where the study's environments have none."""
+def _stated(results: Path, text: str) -> dict[str, float]:
+    """Parameters as they are stated; refused where the study's environments have none."""
     table = results / "environments.csv"
-    if table.is_file() and not read_environments(table).parameter_names:
+    names = read_environments(table).parameter_names if table.is_file() else None
+    if names == ():
         raise InputError(
-            f"--environment: found {stated!r}, expected --frames FILE: the environments of {table} have no parameters"
+            f"--environment: found {text!r}, expected --frames FILE: the environments of {table} have no parameters"
         )
-
-
-def parse_environment(text: str, option: str = "--environment") -> dict[str, float]:
-    """`beta=1.1,D=0.4` -> {"beta": 1.1, "D": 0.4}.
-
-    Args:
-        text: as on the command line.
-        option: named in messages.
-
-    Raises:
-        InputError: it is not of that form, a value is not a finite number, or a parameter comes twice.
-    """
-    environment: dict[str, float] = {}
-    for part in text.split(","):
-        name, equals, value = (piece.strip() for piece in part.partition("="))
-        if not name or not equals:
-            raise InputError(f"{option}: found {part.strip()!r}, expected NAME=NUMBER, separated by commas")
-        if name in environment:
-            raise InputError(f"{option}: parameter {name!r}: found twice, expected once")
-        try:
-            environment[name] = float(value)
-        except ValueError:
-            environment[name] = math.nan
-        if not math.isfinite(environment[name]):
-            raise InputError(f"{option}: parameter {name!r}: found {value!r}, expected a finite number")
-    return environment
+    return stated_parameters(text, names or (), "--environment")
 
 
 def _infer(generator: Generator, file: Path, described: Mapping[str, Any], seed: int) -> dict[str, float]:
@@ -186,6 +165,8 @@ def _read(
     count = frames.values.shape[1]
     if count <= history:
         raise InputError(f"{file}: time: found {count} frames, expected {history + 1} or more")
+    check_agreement(frames, file, described)
+    check_even_steps(frames, file)
     agreed_frame_step(frames, file, described)
     if not inputs.columns:
         return torch.from_numpy(frames.values)
@@ -200,7 +181,9 @@ def _observed(generator: Generator, file: Path, described: Mapping[str, Any]) ->
     frames = read_observed_frames(file, described["channels"], described["grid"], masked=True, table=table)
     channels = described["channels"]
     check_not_negative(file, None, frames.values, channels, generator.normalisation.transforms_of(channels))
+    check_agreement(frames, file, described)
     if frames.values.shape[1] > 1:
+        check_even_steps(frames, file)
         agreed_frame_step(frames, file, described)
     return Known(frames=torch.from_numpy(frames.values))
 
@@ -213,7 +196,7 @@ def _described(study: Study, results: Path) -> dict[str, Any]:
 
 
 def _units(study: Study, results: Path) -> dict[str, Any]:
-    """Time between frames, and units of time and channels, as far as a file of the study's trajectories tells them."""
+    """Time between frames and points, and units, as far as a file of the study's trajectories tells them."""
     environment = read_environments(results / "environments.csv").visible[0].id
     # data/STUDY lies beside results/STUDY, wherever the command is run.
     folder = TrajectoryFolder(results.absolute().parents[1] / study.trajectories)
@@ -223,7 +206,10 @@ def _units(study: Study, results: Path) -> dict[str, Any]:
         return {}
     return {
         "frame_step": float((found.time[-1] - found.time[0]) / (len(found.time) - 1)),
-        "units": {name: found.units[name] for name in ("time", *study.data.channels) if found.units.get(name)},
+        "units": {
+            name: found.units[name] for name in ("time", "y", "x", *study.data.channels) if found.units.get(name)
+        },
+        **described_grid(found),
     }
 
 

@@ -61,6 +61,22 @@ def hold_out(
     return _roles(ids, chosen, "interpolation"), "as named"
 
 
+def inside_or_outside(roles: dict[str, Role], ids: Sequence[str], values: NDArray[np.float64]) -> dict[str, Role]:
+    """Those that are held out by whether they lie in the visible range of every parameter.
+
+    Args:
+        roles: by id.
+        ids: of the places.
+        values: of their parameters [place, parameter].
+    """
+    seen = values[[roles[id] == "visible" for id in ids]]
+    inside = ((values >= seen.min(0)) & (values <= seen.max(0))).all(1)
+    return {
+        id: "visible" if roles[id] == "visible" else "interpolation" if within else "extrapolation"
+        for id, within in zip(ids, inside, strict=True)
+    }
+
+
 def farthest(features: NDArray[np.float64], count: int) -> list[int]:
     """Places farthest from the mean of those that stay, one after the other, features scaled by their spread."""
     spread = features.std(axis=0)

@@ -8,14 +8,16 @@ from pathlib import Path
 import yaml
 
 from weightcast.core.console.options import refuse_options
-from weightcast.core.environment_table import EnvironmentTable, read_environments
+from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
+from weightcast.core.names import listed
 from weightcast.environments.commands.data_survey import Survey, survey
 from weightcast.environments.commands.drawn_table import SEED, drawn_table
 from weightcast.environments.commands.npz_survey import survey_npz
 from weightcast.environments.commands.parameter_scale import logarithmic_parameters
 from weightcast.environments.commands.source_data import refuse_own_folder
+from weightcast.environments.commands.stated_table import stated_table
 from weightcast.environments.commands.study_template import fill_template
 from weightcast.environments.commands.table_layout import given_inputs
 from weightcast.environments.commands.table_survey import survey_table
@@ -23,7 +25,7 @@ from weightcast.environments.commands.weather_survey import is_weather, survey_w
 from weightcast.environments.config.study import parse_study
 from weightcast.environments.plan import check_plan
 from weightcast.records.files import is_table
-from weightcast.trajectories import find_npz_files
+from weightcast.trajectories import data_without_row, find_npz_files
 from weightcast.trajectories.npz_folder import is_npz_folder, open_npz_folder
 
 OF_TABLES = (
@@ -71,18 +73,20 @@ def init_environments(arguments: argparse.Namespace) -> list[str]:
         return _init_table(arguments)
     _refuse_options_of_tables(arguments)
     (directory,) = arguments.data
-    table, found = (_found_npz if is_npz_folder(directory) else _found)(arguments, directory)
+    stated = None if arguments.table is None else stated_table(arguments.table, _table_beside(arguments.output))
+    given = None if stated is None else stated.table
+    table, found = (_found_npz if is_npz_folder(directory) else _found)(arguments, directory, given)
     text = fill_template(arguments.name, arguments.data, table, found, arguments.output, quick=bool(arguments.quick))
     study = parse_study(yaml.safe_load(text), arguments.output)
     check_plan(study, table)
     refuse_own_folder(directory, study.trajectories, "--data")
-    if arguments.table is None:
+    if stated is None or stated.new:
         table.save(table.path)
     with written_whole(arguments.output) as partial:
         partial.write_text(text, encoding="utf-8")
-    lines = [*_report(table, found, directory), *_scales(table)]
-    if arguments.table is not None:
-        return lines
+    lines = [*_report(table, found, directory), *(stated.lines if stated else []), *_scales(table)]
+    if stated is not None:
+        return [*lines, *([_wrote_numbers(table, arguments.table)] if stated.new else [])]
     return [*lines, *(_drawn(table) if found.counts is None else [f"wrote {table.path}: ids, and roles by the files"])]
 
 
@@ -121,18 +125,22 @@ def _init_weather(arguments: argparse.Namespace) -> list[str]:
         raise InputError(f"--grid: found {arguments.grid}, expected none: {path} holds its grid")
     if inputs := given_inputs(arguments):
         raise InputError(f"--inputs: found {', '.join(inputs)}, expected none: regions of weather have no inputs yet")
-    found = survey_weather(arguments, path, _table_beside(arguments.output))
+    stated = None if arguments.table is None else stated_table(arguments.table, _table_beside(arguments.output))
+    given = None if stated is None else stated.table
+    found = survey_weather(arguments, path, given, _table_beside(arguments.output))
     table = found.table
     quick = bool(arguments.quick)
     text = fill_template(arguments.name, arguments.data, table, found.survey, arguments.output, found.settings, quick)
     study = parse_study(yaml.safe_load(text), arguments.output)
     check_plan(study, table)
-    if arguments.table is None:
+    if stated is None or stated.new:
         table.save(table.path)
     with written_whole(arguments.output) as partial:
         partial.write_text(text, encoding="utf-8")
-    drawn = [f"wrote {table.path}: {len(table.visible)} visible regions, {len(table.unseen)} held out"]
-    return [*found.lines, *_scales(table), *(drawn if arguments.table is None else [])]
+    lines = [*found.lines, *(stated.lines if stated else []), *_scales(table)]
+    if stated is not None:
+        return [*lines, *([_wrote_numbers(table, arguments.table)] if stated.new else [])]
+    return [*lines, f"wrote {table.path}: {len(table.visible)} visible regions, {len(table.unseen)} held out"]
 
 
 def _refuse_options_of_tables(arguments: argparse.Namespace) -> None:
@@ -146,24 +154,29 @@ def _refuse_options_of_tables(arguments: argparse.Namespace) -> None:
         raise InputError(f"--data: found {len(arguments.data)} paths, expected one folder, or the files of one table")
 
 
-def _found(arguments: argparse.Namespace, directory: Path) -> tuple[EnvironmentTable, Survey]:
+def _wrote_numbers(table: EnvironmentTable, given: Path) -> str:
+    return f"wrote {table.path}: {given}, with numbers for words, names without units, and roles"
+
+
+def _found(
+    arguments: argparse.Namespace, directory: Path, table: EnvironmentTable | None
+) -> tuple[EnvironmentTable, Survey]:
     """Of files of one environment each."""
     if arguments.grid is not None:
         raise InputError(f"--grid: found {arguments.grid}, expected none: files but .npz ones hold their grid")
-    if arguments.table is None:
+    if table is None:
         table = drawn_table(directory, _table_beside(arguments.output))
-    else:
-        table = read_environments(arguments.table)
     return table, survey(directory, table, arguments.channels, given_inputs(arguments))
 
 
-def _found_npz(arguments: argparse.Namespace, directory: Path) -> tuple[EnvironmentTable, Survey]:
+def _found_npz(
+    arguments: argparse.Namespace, directory: Path, table: EnvironmentTable | None
+) -> tuple[EnvironmentTable, Survey]:
     """Of the files of an adaptation benchmark."""
     if inputs := given_inputs(arguments):
         raise InputError(f"--inputs: found {', '.join(inputs)}, expected none: .npz files do not name variables")
     folder = open_npz_folder(directory)
-    if arguments.table is not None:
-        table = read_environments(arguments.table)
+    if table is not None:
         find_npz_files(directory, table)
     else:
         table = folder.table(_table_beside(arguments.output))
@@ -180,6 +193,7 @@ def _table_beside(output: Path) -> Path:
 
 
 def _report(table: EnvironmentTable, found: Survey, directory: Path) -> list[str]:
+    strangers = data_without_row(directory, table, found.format)
     where = "of a state without a grid" if found.without_grid else f"on {found.grid[0]} x {found.grid[1]} points (y, x)"
     return [
         f"found {len(table)} environments ({len(table.visible)} visible, {len(table.unseen)} unseen) in {table.path}, "
@@ -187,6 +201,7 @@ def _report(table: EnvironmentTable, found: Survey, directory: Path) -> list[str
         f"found {found.format} files in {directory}: channels {', '.join(found.channels)} {where}, "
         f"{_range(found.trajectories)} trajectories of {_range(found.frames)} frames for each environment",
         *([f"variables that are not used: {', '.join(found.unused)}"] if found.unused else []),
+        *([f"without a row in {table.path}, and not used: {listed(strangers)}"] if strangers else []),
     ]
 
 

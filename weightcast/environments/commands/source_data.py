@@ -9,6 +9,7 @@ from typing import cast
 from weightcast.core.console.progress import progress
 from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.errors import InputError
+from weightcast.core.names import listed
 from weightcast.environments.commands.alike import AlikeFiles
 from weightcast.environments.commands.constants import check_constants
 from weightcast.environments.commands.doubts import doubts_of_table, doubts_of_values
@@ -22,6 +23,7 @@ from weightcast.systems import load_system, read_settings
 from weightcast.trajectories import (
     FileFormat,
     Trajectories,
+    data_without_row,
     find_environment_files,
     find_npz_files,
     read_archive,
@@ -32,6 +34,7 @@ from weightcast.trajectories import (
 from weightcast.trajectories.checks import check_finite, check_not_negative
 from weightcast.trajectories.npz_folder import environment_index
 
+SHOWN = 5
 # What systems call the number of points along each side of their frames.
 GRID_SETTINGS = ("grid_size", "tile_size")
 
@@ -137,11 +140,14 @@ def _check_files(study: Study, table: EnvironmentTable, config: str | Path) -> l
     assert data.directory is not None  # parse_study has seen to it
     format = cast(FileFormat, data.source)
     refuse_own_folder(data.directory, study.trajectories, f"{config}: data.directory")
+    strangers = data_without_row(data.directory, table, data.source)
+    unused = f"{data.directory}: found {listed(strangers, SHOWN)} without a row in {table.path}: not used"
+    warnings = [unused] if strangers else []
     if data.source == "npz":
         _check_archives(data, table)
-        return []
+        return warnings
     files = find_environment_files(data.directory, table, format)
-    alike, warnings = AlikeFiles(), []
+    alike = AlikeFiles()
     for id, file in progress(files.items(), "checking data"):
         trajectories = read_file(
             file,

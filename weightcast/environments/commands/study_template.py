@@ -50,6 +50,7 @@ FNO = """\
   depth: 3
   projection: 24
   positional: true  # false where the system is the same everywhere, as on a periodic domain
+  # padding: 8  # zeros beyond the edge, for fields that end where they move, as at insulating walls: docs/own-data.md
   residual: true  # predict the increment of a frame"""
 UNET = """\
   kind: unet  # fields go on at the opposite side, and there are few: convolutions see each frame as a thousand places

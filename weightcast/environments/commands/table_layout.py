@@ -7,22 +7,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from weightcast.core.categories import is_label
 from weightcast.core.errors import InputError
 from weightcast.core.place_names import place_id
 from weightcast.environments.config.data import Known
 from weightcast.records.cell_numbers import is_missing, is_number
 from weightcast.records.cells import Cells, listed
 from weightcast.records.files import NETCDF, suffix_of, table_files
+from weightcast.records.place_texts import constant_texts
 from weightcast.records.read import read_cells
 from weightcast.records.rows import split_unit, time_columns
 from weightcast.records.settings import RecordSettings
-from weightcast.records.station_netcdf import open_stations, state_variables, station_dimensions
+from weightcast.records.station_netcdf import open_stations, state_variables, station_dimensions, text_variables
 
 WIDE_CHANNEL = "value"
 LOOKED_AT = 2000
 """Rows by which it is told whether a column holds numbers."""
 NO_MARK = "none"
 """What is given for marks of missing values where there are none, and numbers that look like one are numbers."""
+NO_PARAMETERS = ["none"]
+"""What is given for parameters where there are to be none."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ class TableLayout:
         channels: names of what is forecast.
         inputs: names of what is known beside it, and until when.
         unused: columns of numbers that are not used.
+        categories: columns of text that are asked for as parameters.
+        texts: further ones that may say a word of each place, where nothing is asked for.
     """
 
     paths: tuple[Path, ...]
@@ -42,6 +48,8 @@ class TableLayout:
     channels: tuple[str, ...]
     inputs: dict[str, Known]
     unused: tuple[str, ...]
+    categories: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
 
     @property
     def columns(self) -> dict[str, str]:
@@ -106,7 +114,8 @@ def table_layout(arguments: argparse.Namespace) -> TableLayout:
         cells.position(settings.environment, "--environment")
     numeric = [cells.header[position] for position in _numeric_columns(cells)] if cells.header else []
     inputs = given_inputs(arguments)
-    taken = {settings.environment, *settings.time, *(arguments.parameters or ())}
+    parameters = asked_parameters(arguments)
+    taken = {settings.environment, *settings.time, *parameters}
     free = [name for name in numeric if name not in taken]
     if not arguments.state:
         raise InputError(f"{paths[0]}: found no --state, expected what is forecast: some of {listed(free)}")
@@ -117,7 +126,15 @@ def table_layout(arguments: argparse.Namespace) -> TableLayout:
             option = "--state" if name in columns else "--inputs"
             raise InputError(f"{paths[0]}: column {name}: found it as {option} beside another use, expected one use")
     unused = [name for name in free if name not in (*columns, *of_inputs)]
-    return _with_columns(paths, settings, arguments, columns, of_inputs, unused)
+    of_text = [name for name in _text_columns(cells) if name not in (settings.environment, *settings.time)]
+    labels = [name for name in parameters if name in of_text or is_label(name)]
+    texts = [] if arguments.parameters else constant_texts(cells, settings, of_text)
+    return _with_columns(paths, settings, arguments, columns, of_inputs, unused, labels, texts)
+
+
+def asked_parameters(arguments: argparse.Namespace) -> list[str]:
+    """Columns that are asked for as parameters."""
+    return [] if arguments.parameters in (None, NO_PARAMETERS) else list(arguments.parameters)
 
 
 def given_inputs(arguments: argparse.Namespace) -> dict[str, Known]:
@@ -152,7 +169,7 @@ def _refuse_begins(paths: tuple[Path, ...], settings: RecordSettings) -> None:
 def _of_stations(paths: tuple[Path, ...], settings: RecordSettings, arguments: argparse.Namespace) -> TableLayout:
     with open_stations(paths[0]) as dataset:
         place, time = station_dimensions(paths[0], dataset, settings)
-        there = state_variables(dataset, place, time)
+        there, words = state_variables(dataset, place, time), text_variables(dataset, place)
     inputs = given_inputs(arguments)
     columns = arguments.state or [name for name in there if name not in inputs]
     if not columns:
@@ -161,7 +178,9 @@ def _of_stations(paths: tuple[Path, ...], settings: RecordSettings, arguments: a
         )
     settings = settings.model_copy(update={"environment": place, "time": [time]})
     unused = [name for name in there if name not in (*columns, *inputs)]
-    return _with_columns(paths, settings, arguments, columns, inputs, unused)
+    labels = [name for name in asked_parameters(arguments) if name in words or is_label(name)]
+    texts = [] if arguments.parameters else words
+    return _with_columns(paths, settings, arguments, columns, inputs, unused, labels, texts)
 
 
 def _wide(
@@ -185,7 +204,7 @@ def _wide(
             "places, and --state COLUMNS if a row is a place at a time; or numbers in every column but the times if a "
             "column is a place"
         )
-    if arguments.parameters:
+    if asked_parameters(arguments):
         raise InputError(f"--parameters: found {listed(arguments.parameters)}, expected none: a column is a place")
     if inputs := given_inputs(arguments):
         raise InputError(f"--inputs: found {listed(list(inputs))}, expected none: a column is a place")
@@ -203,19 +222,20 @@ def _with_columns(
     columns: Sequence[str],
     inputs: Mapping[str, Known],
     unused: Sequence[str],
+    categories: Sequence[str],
+    texts: Sequence[str],
 ) -> TableLayout:
     """Channels, inputs and parameters named after their columns, as far as these can be names."""
     read = [*columns, *inputs]
     names = _names(paths[0], read, "--inputs" if inputs else "--state")
     channels, of_inputs = names[: len(columns)], names[len(columns) :]
-    parameters = dict(
-        zip(_names(paths[0], arguments.parameters or (), "--parameters"), arguments.parameters or (), strict=True)
-    )
-    unused = [name for name in unused if name not in parameters.values()]
+    asked = asked_parameters(arguments)
+    named = zip(_names(paths[0], asked, "--parameters"), asked, strict=True)
+    parameters = {name: column for name, column in named if column not in categories}
+    unused = [name for name in unused if name not in asked]
     settings = settings.model_copy(update={"columns": read if read != names else None, "parameters": parameters})
-    return TableLayout(
-        paths, settings, tuple(channels), dict(zip(of_inputs, inputs.values(), strict=True)), tuple(unused)
-    )
+    told = dict(zip(of_inputs, inputs.values(), strict=True))
+    return TableLayout(paths, settings, tuple(channels), told, tuple(unused), tuple(categories), tuple(texts))
 
 
 def _names(path: Path, columns: Sequence[str], option: str) -> list[str]:

@@ -19,6 +19,7 @@ from weightcast.environments.commands.constants import check_constants
 from weightcast.environments.commands.data_survey import NO_GRID, ChosenTransform, Pace, Survey
 from weightcast.environments.commands.held_out import RANDOM, hold_out, statistics
 from weightcast.environments.commands.history_choice import HISTORIES, HistoryChoice, choose_history
+from weightcast.environments.commands.place_parameters import of_no_visible, place_parameters
 from weightcast.environments.commands.record_parts import Division, divide
 from weightcast.environments.commands.study_template import choose_trained_frames, most_history
 from weightcast.environments.commands.table_layout import TableLayout, table_layout
@@ -93,9 +94,10 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
     for place, id in zip(division.kept, ids, strict=True):
         whole = records.values[place, :, :states, None, None].astype(np.float32)
         check_not_negative(Path(where), id, whole, layout.channels, {one: name for one, name in given.items() if name})
-    known = bool(layout.settings.parameters)
+    parameters, said_of_places = place_parameters(layout, records, ids)
+    known = bool(parameters[ids[0]])
     features = (
-        records.parameters[list(division.kept)]
+        np.array([list(parameters[id].values()) for id in ids])
         if known
         else statistics(records.values[list(division.kept), : division.parts.train[1], :states])
     )
@@ -135,14 +137,8 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
         )
         division = _with_history(remembered.history, division, divided)
         ids = [records.ids[place] for place in division.kept]
-    names = tuple(layout.settings.parameters)
     table = EnvironmentTable(
-        tuple(
-            Environment(id, dict(zip(names, map(float, records.parameters[place]), strict=True)), roles[id])
-            for place, id in zip(division.kept, ids, strict=True)
-        ),
-        names,
-        path,
+        tuple(Environment(id, parameters[id], roles[id]) for id in ids), tuple(parameters[ids[0]]), path
     )
     counts = division.counts
     survey = Survey(
@@ -166,6 +162,8 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
         *_cut(records, division),
         f"held out are {listed(held)}: {chosen}{by if wanted == ['farthest'] else ''}",
         *_too_few(held),
+        *said_of_places,
+        *of_no_visible(parameters, [environment.id for environment in table.visible]),
         *_cycle(cycle, arguments.cycle is None, CYCLE in calendar),
         *_history(division.history, remembered),
         *(f"predictors see {one.words} (--transform)" for one in transforms if one.why),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from weightcast.core.environment_table import Environment, EnvironmentTable, read_environments
+from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.errors import InputError
 from weightcast.environments.commands.data_survey import Survey
 from weightcast.environments.commands.held_out import RANDOM, hold_out
@@ -123,12 +123,15 @@ def is_weather(paths: Sequence[Path]) -> bool:
         return False
 
 
-def survey_weather(arguments: argparse.Namespace, path: Path, table_path: Path) -> WeatherStudy:
+def survey_weather(
+    arguments: argparse.Namespace, path: Path, given: EnvironmentTable | None, table_path: Path
+) -> WeatherStudy:
     """Choose variables, regions and how their hours are cut.
 
     Args:
         arguments: of ``init``.
         path: of the file or folder.
+        given: the table that the user gives, if any.
         table_path: where a new table will lie.
 
     Raises:
@@ -152,8 +155,8 @@ def survey_weather(arguments: argparse.Namespace, path: Path, table_path: Path) 
     step, settings["frame_hours"] = _step(found.hours, path)
     frames, total = _cut(len(found.hours), step, arguments.frames, path)
     train, validation, test = split_trajectories(total)
-    if arguments.table is not None:
-        table, drawn = read_environments(arguments.table), list[str]()
+    if given is not None:
+        table, drawn = given, list[str]()
     else:
         table, drawn = _tiles(found, side, arguments, table_path)
     counts = TrajectoryCounts(train=train, validation=validation, test=test)

@@ -1,17 +1,14 @@
-"""What is known of environments, as text: columns of a table of them, or of the samples' own file."""
+"""What is known of environments, as text: columns of the samples' own file."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from weightcast.core.environment_table import ROLES, Role, read_lines
+from weightcast.core.categories import Cells
 from weightcast.core.errors import InputError
-from weightcast.core.names import check_name
 from weightcast.families.commands.found_samples import FoundSamples
 from weightcast.samples.cells import read_cells, recognised_separator
 from weightcast.samples.checks import listed, read_settings
@@ -22,62 +19,7 @@ from weightcast.samples.long_table import LongTableSettings, column_as_text
 from weightcast.samples.read import read_samples
 from weightcast.samples.table import fulfilling_rows
 
-Cells = Mapping[str, str]
-"""Of one environment, by the name of the column."""
 Columns = dict[str, NDArray[np.str_]]
-
-
-@dataclass(frozen=True)
-class GivenTable:
-    """A table of environments as a user has it.
-
-    Attributes:
-        path: of the file.
-        cells: of each environment by id, those of the parameters.
-        roles: by id; None where the table has none.
-        names: of the parameters.
-    """
-
-    path: Path
-    cells: dict[str, Cells]
-    roles: dict[str, Role] | None
-    names: tuple[str, ...]
-
-
-def read_given_table(path: Path) -> GivenTable:
-    """Read a table with a column ``id``, a column ``role`` or none, and a column for each parameter.
-
-    Raises:
-        InputError: the file cannot be read, or lacks ids; the message names line and column.
-    """
-    lines = read_lines(path)
-    if not lines:
-        raise InputError(f"{path}: found an empty file, expected a header with a column id")
-    number, header = lines[0]
-    if "id" not in header or len(set(header)) < len(header):
-        raise InputError(f"{path}: line {number}: found the columns {listed(header)}, expected each once, and one id")
-    names = tuple(name for name in header if name not in ("id", "role"))
-    cells: dict[str, Cells] = {}
-    roles: dict[str, Role] = {}
-    for number, row in lines[1:]:
-        if len(row) != len(header):
-            raise InputError(f"{path}: line {number}: found {len(row)} cells, expected {len(header)} as in the header")
-        of_row = dict(zip(header, row, strict=True))
-        id = check_name(of_row["id"], f"line {number}, column id", path)
-        if id in cells:
-            raise InputError(f"{path}: line {number}, column id: found {id!r} again, expected every id once")
-        role = next((role for role in ROLES if role == of_row.get("role")), None)
-        if role is not None:
-            roles[id] = role
-        elif "role" in header:
-            raise InputError(
-                f"{path}: line {number}, column role: found {of_row['role']!r}, expected one of {', '.join(ROLES)}"
-            )
-        empty = next((name for name in names if of_row[name] == ""), None)
-        if empty is not None:
-            raise InputError(f"{path}: line {number}, column {empty}: found no value, expected a number or a category")
-        cells[id] = {name: of_row[name] for name in names}
-    return GivenTable(path, cells, roles if "role" in header else None, names)
 
 
 def cells_of_columns(found: FoundSamples, names: Sequence[str]) -> dict[str, Cells]:

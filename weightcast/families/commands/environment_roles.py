@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from weightcast.core.environment_table import Role
 from weightcast.core.errors import InputError
-from weightcast.environments.commands.held_out import FARTHEST, RANDOM, hold_out
+from weightcast.environments.commands.held_out import FARTHEST, RANDOM, hold_out, inside_or_outside
 from weightcast.samples.record import TimedSamples
 
 BY_LAW = "farthest-by-law"
@@ -55,7 +55,7 @@ def roles_of(
     if len(visible) < FEWEST_VISIBLE:
         raise InputError(f"--held-out: found {len(visible)} that stay visible, expected {FEWEST_VISIBLE} or more")
     if values.size:
-        roles = _inside_or_outside(roles, ids, values)
+        roles = inside_or_outside(roles, ids, values)
     return roles, how
 
 
@@ -74,13 +74,3 @@ def law_features(samples: Mapping[str, TimedSamples]) -> NDArray[np.float64]:
         moments = np.array([[*values.mean(0), *values.std(0)] for values in one.samples])
         rows.append(np.concatenate([np.interp(asked, one.times, column) for column in moments.T]))
     return np.array(rows)
-
-
-def _inside_or_outside(roles: dict[str, Role], ids: Sequence[str], values: NDArray[np.float64]) -> dict[str, Role]:
-    """Those that are held out by whether they lie in the visible range of every parameter."""
-    seen = values[[roles[id] == "visible" for id in ids]]
-    inside = ((values >= seen.min(0)) & (values <= seen.max(0))).all(1)
-    return {
-        id: "visible" if roles[id] == "visible" else "interpolation" if within else "extrapolation"
-        for id, within in zip(ids, inside, strict=True)
-    }

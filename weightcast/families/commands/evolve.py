@@ -15,10 +15,10 @@ from weightcast.core.console.outputs import check_output
 from weightcast.core.console.warning import warn
 from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
+from weightcast.environments.commands.stated_parameters import stated_parameters
 from weightcast.evolution.commands.evolve import parse_times, wants_genes, with_genes
 from weightcast.evolution.commands.genes import genes_of_study
 from weightcast.families.bands import Band
-from weightcast.families.commands.stated_parameters import stated_parameters
 from weightcast.families.config.load import parse_family_study
 from weightcast.families.public import InferredLaw, PathFamily
 from weightcast.families.snapshots import FamilySnapshots

@@ -8,14 +8,15 @@ from typing import Any
 
 import yaml
 
+from weightcast.core.categories import parameters_of, unseen_categories
 from weightcast.core.environment_table import Environment, EnvironmentTable, Role
 from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
+from weightcast.core.given_table import GivenTable, read_given_table
 from weightcast.environments.commands.parameter_scale import logarithmic_parameters
 from weightcast.evolution.commands.sample_choices import are_whole
 from weightcast.evolution.commands.source_file import refuse_own_file
-from weightcast.families.commands.categories import parameters_of, unseen_categories
-from weightcast.families.commands.environment_columns import GivenTable, cells_of_columns, read_given_table
+from weightcast.families.commands.environment_columns import cells_of_columns
 from weightcast.families.commands.environment_roles import roles_of
 from weightcast.families.commands.family_choices import FamilyChoices, choose_for_family
 from weightcast.families.commands.found_samples import FoundSamples, find_samples, is_kind_of_state

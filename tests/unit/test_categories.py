@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from refusals import refused
 
-from weightcast.families.commands.categories import parameters_of, unseen_categories
-from weightcast.families.commands.stated_parameters import stated_parameters
+from weightcast.core.categories import parameters_of, unseen_categories
+from weightcast.environments.commands.stated_parameters import stated_parameters
 
 CELLS = {
     f"e{place}": {"line": ("HeLa", "A-549")[place % 2], "dose": f"{place}.5", "Batch": str(place // 3)}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from weightcast.core.errors import InputError
 from weightcast.core.place_names import place_id
-from weightcast.environments.commands.generate import parse_environment
 
 
 def stated_parameters(text: str, names: Sequence[str], option: str = "--parameters") -> dict[str, float]:
@@ -33,3 +33,29 @@ def stated_parameters(text: str, names: Sequence[str], option: str = "--paramete
             raise InputError(f"{option}: category {name!r}: found {value!r}, expected one of {known}")
         parts += [f"{kind}={int(kind == chosen)}" for kind in kinds]
     return parse_environment(",".join(parts), option)
+
+
+def parse_environment(text: str, option: str = "--environment") -> dict[str, float]:
+    """`beta=1.1,D=0.4` -> {"beta": 1.1, "D": 0.4}.
+
+    Args:
+        text: as on the command line.
+        option: named in messages.
+
+    Raises:
+        InputError: it is not of that form, a value is not a finite number, or a parameter comes twice.
+    """
+    environment: dict[str, float] = {}
+    for part in text.split(","):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not name or not equals:
+            raise InputError(f"{option}: found {part.strip()!r}, expected NAME=NUMBER, separated by commas")
+        if name in environment:
+            raise InputError(f"{option}: parameter {name!r}: found twice, expected once")
+        try:
+            environment[name] = float(value)
+        except ValueError:
+            environment[name] = math.nan
+        if not math.isfinite(environment[name]):
+            raise InputError(f"{option}: parameter {name!r}: found {value!r}, expected a finite number")
+    return environment
