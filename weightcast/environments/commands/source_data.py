@@ -29,7 +29,8 @@ from weightcast.trajectories import (
     read_npy_environment,
     read_npz_environment,
 )
-from weightcast.trajectories.checks import check_finite, check_not_negative
+from weightcast.trajectories.checks import check_counts, check_finite, check_not_negative
+from weightcast.trajectories.gaps import without_too_many_gaps
 from weightcast.trajectories.npz_folder import environment_index
 
 # What systems call the number of points along each side of their frames.
@@ -71,6 +72,7 @@ def read_file(
     frame_step: float = 1.0,
     minimum_frames: int = 1,
     minimum_trajectories: int = 1,
+    gaps: bool = False,
 ) -> Trajectories:
     """One environment's trajectories, as the pipeline will import them.
 
@@ -87,6 +89,7 @@ def read_file(
             frame_step=frame_step,
             minimum_frames=minimum_frames,
             minimum_trajectories=minimum_trajectories,
+            gaps=gaps,
         )
     return read_imported(
         file,
@@ -97,6 +100,7 @@ def read_file(
         parameters=environment.parameters,
         minimum_frames=minimum_frames,
         minimum_trajectories=minimum_trajectories,
+        gaps=gaps,
     )
 
 
@@ -143,6 +147,7 @@ def _check_files(study: Study, table: EnvironmentTable, config: str | Path) -> l
     files = find_environment_files(data.directory, table, format)
     alike, warnings = AlikeFiles(), []
     for id, file in progress(files.items(), "checking data"):
+        counts, frames = data.trajectories.of_role(table[id].role), data.recorded_frames
         trajectories = read_file(
             file,
             format,
@@ -151,12 +156,16 @@ def _check_files(study: Study, table: EnvironmentTable, config: str | Path) -> l
             inputs=list(data.inputs),
             grid=data.grid,
             frame_step=source_settings(data).get("frame_step", 1.0),
-            minimum_frames=data.recorded_frames,
-            minimum_trajectories=data.trajectories.of_role(table[id].role).total,
+            minimum_frames=frames,
+            minimum_trajectories=counts.total,
+            gaps=data.gaps is not None,
         )
+        if data.gaps is not None:
+            trajectories = without_too_many_gaps(file, trajectories, data.channels, frames, data.history, data.gaps)
+            check_counts(file, len(trajectories.values), frames, counts.total, frames)
         check_constants(file, trajectories, data.inputs)
         check_not_negative(file, id, trajectories.values, trajectories.channels, data.transforms)
-        alike.see(file, trajectories, data.recorded_frames)
+        alike.see(file, trajectories, frames)
         warnings += doubts_of_values(file, trajectories, len(data.channels))
     return warnings
 
@@ -164,14 +173,15 @@ def _check_files(study: Study, table: EnvironmentTable, config: str | Path) -> l
 def _check_table(study: Study, table: EnvironmentTable, config: str | Path) -> list[str]:
     """The same of a long table; its warnings say what of it is doubtful."""
     data = study.data
-    found = TableTrajectories(data.files, record_settings(data), data.columns, config, data.calendar)
+    gaps = data.record_gaps
+    found = TableTrajectories(data.files, record_settings(data), data.columns, config, data.calendar, gaps)
     found.check_places(table.ids, table.path)
     for environment in progress(list(table), "checking data"):
         counts = data.trajectories.of_role(environment.role)
         trajectories = found.trajectories(
             environment.id, data.frames, (counts.train, counts.validation, counts.test), data.history
         )
-        check_finite(Path(data.files[0]), trajectories.values, trajectories.channels)
+        check_finite(Path(data.files[0]), trajectories.values, trajectories.channels, gaps is not None)
         check_constants(data.files[0], trajectories, data.inputs)
         channels = trajectories.channels
         check_not_negative(Path(data.files[0]), environment.id, trajectories.values, channels, data.transforms)
