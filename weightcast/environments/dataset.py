@@ -55,9 +55,7 @@ class TrajectoryFolder:
         """The file that an environment's trajectories lie in; one in the folder `together` has others as well."""
         return self._files.get(environment, self.path / f"{environment}.nc")
 
-    def trajectories(
-        self, environment: str, channels: Sequence[str] | None = None, gaps: bool = False
-    ) -> Trajectories:
+    def trajectories(self, environment: str, channels: Sequence[str] | None = None, gaps: bool = False) -> Trajectories:
         """All of an environment's trajectories; all channels unless some are named. With gaps values may be missing, as
         NaN.
 

@@ -46,8 +46,8 @@ def ensemble_metrics(
     Args:
         forecasts: [member, trajectory, step, channel, y, x], in physical units; step 0 is the first frame forecast.
         weights: [member], at least 0, with a sum above 0; only their ratios count.
-        truth: [trajectory, step, channel, y, x]; NaN where a value is missing, which is then left out: a step's scores are
-            means over what is there, and steps count alike, but for those of which nothing is.
+        truth: [trajectory, step, channel, y, x]; NaN where a value is missing, which is then left out: a step's scores
+            are means over what is there, and steps count alike, but for those of which nothing is.
         horizons: in frames, each at most the number of steps.
         noise: standard deviation of the predictive noise in physical units, above 0: one number, [channel] or
             [step, channel]; None for none. Of a channel that has a transform, of the transformed quantity.

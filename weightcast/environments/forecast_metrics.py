@@ -79,9 +79,8 @@ def _of_observed(forecast: Tensor, truth: Tensor, horizons: Sequence[int]) -> It
         yield "nmse", horizon, float(error[upto].nanmean() / size[upto].nanmean().clamp(min=1e-24))
         whole = seen[:, horizon - 1].flatten(1).all(1)
         if min(truth.shape[-2:]) > 1 and bool(whole.any()):
-            yield "ssim", horizon, _similarity(
-                forecast[whole, horizon - 1], truth[whole, horizon - 1], similarity_range
-            )
+            compared = forecast[whole, horizon - 1], truth[whole, horizon - 1]
+            yield "ssim", horizon, _similarity(*compared, similarity_range)
 
 
 def _similarity(forecast: Tensor, truth: Tensor, channel_range: Tensor) -> float:

@@ -178,7 +178,8 @@ class StackedPredictor:
         error = truth.new_zeros(truth.shape[:2])
         for step in range(1, truth.shape[2]):
             following = self(weights, state if shown is None else torch.cat([state, shown[:, :, step - 1]], dim=2))
-            error = error + torch.where(seen[:, :, step - 1], following - truth[:, :, step], 0.0).square().flatten(2).sum(2)
+            difference = torch.where(seen[:, :, step - 1], following - truth[:, :, step], 0.0)
+            error = error + difference.square().flatten(2).sum(2)
             state = advanced(state, following)
         counts = seen.flatten(2).sum(2).to(error.dtype).mean(1, keepdim=True)
         return error / torch.where(counts > 0, counts, 1.0)

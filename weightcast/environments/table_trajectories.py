@@ -64,8 +64,8 @@ class TableTrajectories:
                 f"{self._where}: found no place {id} of the table of environments, expected one of "
                 f"{listed(self.records.ids)}"
             )
-        place, told = self._number[id], (frames, counts, self._where, self._calendar, history, self._repeated, self._gaps)
-        return cut(self.records, place, self.parts, *told)
+        told = (frames, counts, self._where, self._calendar, history, self._repeated, self._gaps)
+        return cut(self.records, self._number[id], self.parts, *told)
 
     def check_places(self, ids: Sequence[str], table: Path) -> None:
         """Raise an `InputError` unless places and environments are the same."""

@@ -162,9 +162,7 @@ class TrajectoryGroup:
                 checks.check_finite(self._path, one, names, gaps)
         return values
 
-    def trajectories(
-        self, environment: str, channels: Sequence[str] | None = None, gaps: bool = False
-    ) -> Trajectories:
+    def trajectories(self, environment: str, channels: Sequence[str] | None = None, gaps: bool = False) -> Trajectories:
         """All trajectories of one environment; with gaps values may be missing, as NaN.
 
         Raises:

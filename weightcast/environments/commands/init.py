@@ -39,6 +39,7 @@ OF_TABLES = (
     "--frames",
     "--history",
     "--gap",
+    "--gaps",
     "--validation-from",
     "--test-from",
     "--held-out",

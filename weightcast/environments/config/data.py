@@ -20,6 +20,8 @@ MOST_HISTORY = 64
 """Frames that predictors may see: all of them are channels of a state."""
 DataSource = Literal[SystemName, "netcdf", "npy", "npz", "table", "zoo"]
 TransformName = Literal["log", "sqrt"]
+GAPPY_SOURCES = ("table", "netcdf", "npy")
+"""Of which trajectories may have missing values."""
 
 
 class TrajectoryCounts(Settings):
@@ -96,8 +98,8 @@ class DataSettings(LaterSettings):
     predictor that has rarely seen these is worst at the very step that frames of a new environment are judged by."""
     trajectories: TrajectoryCounts
     gaps: GapSettings | None = None
-    """How much of a trajectory may be missing, in a table, NetCDF or ``.npy`` files: trainings and scores then leave out
-    what is. null: a trajectory with a missing value is refused, or, of a table, no window."""
+    """How much of a trajectory may be missing, in a table, NetCDF or ``.npy`` files: trainings and scores leave out what
+    is. null: nothing; what lacks a value is no window of a table, and other files with it are refused."""
 
     @property
     def record_gaps(self) -> RecordGaps | None:

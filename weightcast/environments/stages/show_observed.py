@@ -17,6 +17,7 @@ from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.ensemble_quantiles import weighted_quantiles
 from weightcast.environments.evaluation import roll_out
 from weightcast.environments.history import newest, recorded
+from weightcast.environments.inputs import held
 from weightcast.environments.jobs import ShowObserved
 from weightcast.environments.observe import observe
 from weightcast.environments.stages.evaluate_weights import along_horizon
@@ -85,7 +86,8 @@ def _forecast(weights: WeightsFile, environment: str, truth: Tensor, inputs: Ten
     """Truth, mean and band [statistic, step, channel, y, x] in physical units of one trajectory of states [frame, ...]
     with its inputs.
 
-    Nothing is forecast behind an input that is not known. Members that break down are left out of mean and band; where all do, both are no numbers.
+    Nothing is forecast behind an input that is not known. Members that break down are left out of mean and band; where
+    all do, both are no numbers.
     """
     method = next(one for one in weights.methods if one.method == CONTEXT + ENSEMBLE)
     normalisation, steps = weights.normalisation_of(method), len(truth) - 1
@@ -102,7 +104,10 @@ def _forecast(weights: WeightsFile, environment: str, truth: Tensor, inputs: Ten
         shown,
     )
     members = torch.stack([forecast[0] for forecast in rolled]).cpu()  # [member, step, channel, y, x]
-    reached = int(torch.isfinite(inputs[:steps]).flatten(1).all(1).int().cumprod(0).sum()) if inputs.numel() else steps
+    reached = steps
+    if inputs.numel():
+        known = torch.isfinite(held(inputs[:steps], predictor.layout)).flatten(1).all(1)  # [step]
+        reached = int(known.int().cumprod(0).sum())
     members = members[torch.isfinite(members[:, :reached]).flatten(1).all(1)]
     true = newest(truth[1:], predictor.history).cpu()
     if not len(members):
