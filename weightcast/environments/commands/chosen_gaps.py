@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from weightcast.core.config.gap_settings import GapSettings
 from weightcast.core.errors import InputError
@@ -15,6 +16,7 @@ from weightcast.environments.commands.table_layout import TableLayout
 from weightcast.records.record import Records
 from weightcast.records.settings import RecordGaps
 from weightcast.records.windows import PARTS, starts_of
+from weightcast.trajectories import Trajectories
 
 SHARE = 0.25
 """Of a window that may be missing, where nobody says so."""
@@ -46,11 +48,7 @@ class ChosenGaps:
         """What is missing in the windows of a division, and what there would be without gaps, for people."""
         if self.gaps is None:
             return []
-        shares = {self.records.ids[place]: self._missing(place, division) for place in division.kept}
-        worst = sorted(shares, key=lambda id: -shares[id])[:SHOWN]
-        most = ", ".join(f"{id} {100 * shares[id]:.1f} %" for id in worst if shares[id] > 0)
-        found = f"{100 * float(np.mean(list(shares.values()))):.1f} % of the windows' values are missing"
-        lines = [f"{found} ({most}), and stay so: trainings and scores leave them out" if most else found]
+        lines = told_of_missing({self.records.ids[place]: self._missing(place, division) for place in division.kept})
         if self.without is None:
             return [*lines, "without gaps (--gaps none) records are too short for windows"]
         counts = self.without.counts
@@ -63,8 +61,32 @@ class ChosenGaps:
         parts, told = division.parts, (division.frames, division.history, self.gaps)
         starts = [start for part in starts_of(self.records, place, parts, *told) for start in part]
         values = self.records.values[place, np.array(starts, np.int64)[:, None] + np.arange(division.steps)]
-        unknown = np.isnan(values[..., self.gaps.states :]).any(axis=-1, keepdims=True)
-        return float((np.isnan(values[..., : self.gaps.states]) | unknown).mean()) if len(starts) else 0.0
+        return _share(values, self.gaps.states) if len(starts) else 0.0
+
+
+def missing_share(trajectories: Trajectories, states: int) -> float:
+    """Share of the values of trajectories that are missing, or lie where an input is; the first so many channels are
+    the state's."""
+    values = np.moveaxis(trajectories.values, 2, -1)  # [trajectory, frame, y, x, channel]
+    return _share(values, states)
+
+
+def told_of_missing(shares: Mapping[str, float]) -> list[str]:
+    """Such shares of environments in a line for people; nothing where nothing is missing."""
+    worst = sorted((id for id in shares if shares[id] > 0), key=lambda id: -shares[id])[:SHOWN]
+    if not worst:
+        return []
+    most = ", ".join(f"{id} {100 * shares[id]:.1f} %" for id in worst)
+    mean = 100 * float(np.mean(list(shares.values())))
+    return [
+        f"{mean:.1f} % of the trajectories' values are missing (most in {most}) and stay so: trainings and scores leave "
+        "them out"
+    ]
+
+
+def _share(values: NDArray[np.floating[Any]], states: int) -> float:
+    unknown = np.isnan(values[..., states:]).any(axis=-1, keepdims=True)
+    return float((np.isnan(values[..., :states]) | unknown).mean())
 
 
 def choose_gaps(

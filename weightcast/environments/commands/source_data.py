@@ -11,6 +11,7 @@ from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.errors import InputError
 from weightcast.environments.commands.alike import AlikeFiles
 from weightcast.environments.commands.constants import check_constants
+from weightcast.environments.commands.chosen_gaps import missing_share, told_of_missing
 from weightcast.environments.commands.doubts import doubts_of_table, doubts_of_values
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.study import Study
@@ -58,7 +59,7 @@ def check_source(study: Study, table: EnvironmentTable, config: str | Path) -> l
         return [*warnings, *_check_files(study, table, config)]
     if study.data.simulated:
         _check_system(study, table, config)
-    return warnings
+    return [*told_of_missing(shares), *warnings]
 
 
 def read_file(
@@ -145,7 +146,7 @@ def _check_files(study: Study, table: EnvironmentTable, config: str | Path) -> l
         _check_archives(data, table)
         return []
     files = find_environment_files(data.directory, table, format)
-    alike, warnings = AlikeFiles(), []
+    alike, warnings, shares = AlikeFiles(), [], dict[str, float]()
     for id, file in progress(files.items(), "checking data"):
         counts, frames = data.trajectories.of_role(table[id].role), data.recorded_frames
         trajectories = read_file(
@@ -166,6 +167,7 @@ def _check_files(study: Study, table: EnvironmentTable, config: str | Path) -> l
         check_constants(file, trajectories, data.inputs)
         check_not_negative(file, id, trajectories.values, trajectories.channels, data.transforms)
         alike.see(file, trajectories, frames)
+        shares[id] = missing_share(trajectories, len(data.channels))
         warnings += doubts_of_values(file, trajectories, len(data.channels))
     return warnings
 
@@ -176,6 +178,7 @@ def _check_table(study: Study, table: EnvironmentTable, config: str | Path) -> l
     gaps = data.record_gaps
     found = TableTrajectories(data.files, record_settings(data), data.columns, config, data.calendar, gaps)
     found.check_places(table.ids, table.path)
+    shares = dict[str, float]()
     for environment in progress(list(table), "checking data"):
         counts = data.trajectories.of_role(environment.role)
         trajectories = found.trajectories(
@@ -183,9 +186,10 @@ def _check_table(study: Study, table: EnvironmentTable, config: str | Path) -> l
         )
         check_finite(Path(data.files[0]), trajectories.values, trajectories.channels, gaps is not None)
         check_constants(data.files[0], trajectories, data.inputs)
+        shares[environment.id] = missing_share(trajectories, len(data.channels))
         channels = trajectories.channels
         check_not_negative(Path(data.files[0]), environment.id, trajectories.values, channels, data.transforms)
-    return doubts(found.records, len(data.channels))
+    return [*told_of_missing(shares), *doubts(found.records, len(data.channels))]
 
 
 def _check_archives(data: DataSettings, table: EnvironmentTable) -> None:

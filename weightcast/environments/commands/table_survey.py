@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.errors import InputError
 from weightcast.core.significance import FEWEST_PAIRS
+from weightcast.environments.commands.chosen_gaps import ChosenGaps, choose_gaps
 from weightcast.environments.commands.chosen_transforms import choose_transforms, given_transforms
 from weightcast.environments.commands.constants import check_constants
-from weightcast.environments.commands.chosen_gaps import ChosenGaps, choose_gaps
 from weightcast.environments.commands.data_survey import NO_GRID, ChosenTransform, Pace, Survey
 from weightcast.environments.commands.held_out import RANDOM, hold_out, statistics
 from weightcast.environments.commands.history_choice import HISTORIES, HistoryChoice, choose_history

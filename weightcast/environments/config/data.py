@@ -98,8 +98,8 @@ class DataSettings(LaterSettings):
     predictor that has rarely seen these is worst at the very step that frames of a new environment are judged by."""
     trajectories: TrajectoryCounts
     gaps: GapSettings | None = None
-    """How much of a trajectory may be missing, in a table, NetCDF or ``.npy`` files: trainings and scores leave out what
-    is. null: nothing; what lacks a value is no window of a table, and other files with it are refused."""
+    """How much of a trajectory may be missing, in a table, NetCDF or ``.npy`` files: trainings and scores leave out
+    what is. null: nothing; what lacks a value is no window of a table, and other files with it are refused."""
 
     @property
     def record_gaps(self) -> RecordGaps | None:
