@@ -79,8 +79,8 @@ def told_of_missing(shares: Mapping[str, float]) -> list[str]:
     most = ", ".join(f"{id} {100 * shares[id]:.1f} %" for id in worst)
     mean = 100 * float(np.mean(list(shares.values())))
     return [
-        f"{mean:.1f} % of the trajectories' values are missing (most in {most}) and stay so: trainings and scores leave "
-        "them out"
+        f"{mean:.1f} % of the trajectories' values are missing (most in {most}), and stay so: trainings and scores "
+        "leave them out"
     ]
 
 

@@ -10,8 +10,8 @@ from weightcast.core.console.progress import progress
 from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.errors import InputError
 from weightcast.environments.commands.alike import AlikeFiles
-from weightcast.environments.commands.constants import check_constants
 from weightcast.environments.commands.chosen_gaps import missing_share, told_of_missing
+from weightcast.environments.commands.constants import check_constants
 from weightcast.environments.commands.doubts import doubts_of_table, doubts_of_values
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.study import Study
@@ -59,7 +59,7 @@ def check_source(study: Study, table: EnvironmentTable, config: str | Path) -> l
         return [*warnings, *_check_files(study, table, config)]
     if study.data.simulated:
         _check_system(study, table, config)
-    return [*told_of_missing(shares), *warnings]
+    return warnings
 
 
 def read_file(
@@ -169,7 +169,7 @@ def _check_files(study: Study, table: EnvironmentTable, config: str | Path) -> l
         alike.see(file, trajectories, frames)
         shares[id] = missing_share(trajectories, len(data.channels))
         warnings += doubts_of_values(file, trajectories, len(data.channels))
-    return warnings
+    return [*told_of_missing(shares), *warnings]
 
 
 def _check_table(study: Study, table: EnvironmentTable, config: str | Path) -> list[str]:
