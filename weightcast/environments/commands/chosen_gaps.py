@@ -15,15 +15,17 @@ from weightcast.environments.commands.record_parts import Division, divide
 from weightcast.environments.commands.table_layout import TableLayout
 from weightcast.records.record import Records
 from weightcast.records.settings import RecordGaps
-from weightcast.records.windows import PARTS, starts_of
+from weightcast.records.windows import starts_of
 from weightcast.trajectories import Trajectories
 
 SHARE = 0.25
 """Of a window that may be missing, where nobody says so."""
 RUN = 4
 """Part of a window's steps, one over it, that may be missing in a row, likewise."""
-GAIN = 1.1
-"""Windows with gaps over windows without, to train in a place, for which they are worth having."""
+GAIN = 1.5
+"""Windows with gaps over windows without, to train in a place, for which they are worth having. Of hourly readings of
+nine places, with 3 % and 7 % of them taken out, 2.3 times as many windows changed a pooled network's error by 1 %, six
+times as many made it 6 % less."""
 SHOWN = 3
 NONE = "none"
 
@@ -173,8 +175,6 @@ def _any_within(records: Records) -> bool:
 
 
 def _gains(division: Division, without: Division) -> bool:
-    """Whether windows with gaps are worth having: longer ones, in more places, or plainly more in some part."""
-    if division.frames > without.frames or len(division.kept) > len(without.kept):
-        return True
-    counts = [(getattr(division.counts, part), getattr(without.counts, part)) for part in PARTS]
-    return any(more >= GAIN * less and more > less for more, less in counts)
+    """Whether windows with gaps are worth having: longer ones, in more places, or plainly more to train."""
+    longer = division.frames > without.frames or len(division.kept) > len(without.kept)
+    return longer or division.counts.train >= GAIN * without.counts.train
