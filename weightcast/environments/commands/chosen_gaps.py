@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from weightcast.core.config.gap_settings import GapSettings
 from weightcast.core.errors import InputError
+from weightcast.environments.commands.missing_share import share_of, told_of_missing
 from weightcast.environments.commands.record_parts import Division, divide
 from weightcast.environments.commands.table_layout import TableLayout
 from weightcast.records.record import Records
 from weightcast.records.settings import RecordGaps
 from weightcast.records.windows import starts_of
-from weightcast.trajectories import Trajectories
 
 SHARE = 0.25
 """Of a window that may be missing, where nobody says so."""
@@ -26,7 +25,6 @@ GAIN = 1.5
 """Windows with gaps over windows without, to train in a place, for which they are worth having. Of hourly readings of
 nine places, with 3 % and 7 % of them taken out, 2.3 times as many windows changed a pooled network's error by 1 %, six
 times as many made it 6 % less."""
-SHOWN = 3
 NONE = "none"
 
 
@@ -63,32 +61,7 @@ class ChosenGaps:
         parts, told = division.parts, (division.frames, division.history, self.gaps)
         starts = [start for part in starts_of(self.records, place, parts, *told) for start in part]
         values = self.records.values[place, np.array(starts, np.int64)[:, None] + np.arange(division.steps)]
-        return _share(values, self.gaps.states) if len(starts) else 0.0
-
-
-def missing_share(trajectories: Trajectories, states: int) -> float:
-    """Share of the values of trajectories that are missing, or lie where an input is; the first so many channels are
-    the state's."""
-    values = np.moveaxis(trajectories.values, 2, -1)  # [trajectory, frame, y, x, channel]
-    return _share(values, states)
-
-
-def told_of_missing(shares: Mapping[str, float]) -> list[str]:
-    """Such shares of environments in a line for people; nothing where nothing is missing."""
-    worst = sorted((id for id in shares if shares[id] > 0), key=lambda id: -shares[id])[:SHOWN]
-    if not worst:
-        return []
-    most = ", ".join(f"{id} {100 * shares[id]:.1f} %" for id in worst)
-    mean = 100 * float(np.mean(list(shares.values())))
-    return [
-        f"{mean:.1f} % of the trajectories' values are missing (most in {most}), and stay so: trainings and scores "
-        "leave them out"
-    ]
-
-
-def _share(values: NDArray[np.floating[Any]], states: int) -> float:
-    unknown = np.isnan(values[..., states:]).any(axis=-1, keepdims=True)
-    return float((np.isnan(values[..., :states]) | unknown).mean())
+        return share_of(values, self.gaps.states) if len(starts) else 0.0
 
 
 def choose_gaps(

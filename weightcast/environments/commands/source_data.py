@@ -10,9 +10,9 @@ from weightcast.core.console.progress import progress
 from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.errors import InputError
 from weightcast.environments.commands.alike import AlikeFiles
-from weightcast.environments.commands.chosen_gaps import missing_share, told_of_missing
 from weightcast.environments.commands.constants import check_constants
 from weightcast.environments.commands.doubts import doubts_of_table, doubts_of_values
+from weightcast.environments.commands.missing_share import missing_share, told_of_missing
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.study import Study
 from weightcast.environments.plan import record_settings, source_settings
