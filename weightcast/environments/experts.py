@@ -189,7 +189,7 @@ def _window_places(
     shape = (settings.steps, settings.batch)
     whole = starts.of(settings.unroll + 1)
     if whole is not None:
-        return whole.draw(torch.full((settings.steps,), environment), settings.batch, draws, start_share)
+        return whole.draw(torch.full((settings.steps,), int(environment)), settings.batch, draws, start_share)
     return draw_places(frames, shape, settings.unroll + 1, draws, start_share)
 
 

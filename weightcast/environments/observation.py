@@ -152,6 +152,8 @@ def draw_observations(
 
 def _lengths(pool: Tensor) -> Tensor:
     """Frames of each trajectory [environment, trajectory], up to the last one of which anything is there."""
-    there = ~pool.flatten(3).isnan().all(3)
+    there = ~pool[:, :, :, 0, 0, 0].isnan()
+    if not bool(there.all()):  # one value alone may be missing
+        there[~there] = ~pool[~there].flatten(1).isnan().all(1)
     numbers = torch.arange(1, pool.shape[2] + 1, device=pool.device)
     return (there * numbers).amax(2)

@@ -105,7 +105,8 @@ def starts_of(
 ) -> list[list[int]]:
     """First steps of the windows of a place in each part; see :func:`window_starts` and :func:`gappy_starts`."""
     if gaps is None:
-        return [window_starts(records.complete[place], part, frames, history) for part in parts]
+        complete = ~np.isnan(records.values[place]).any(axis=1)
+        return [window_starts(complete, part, frames, history) for part in parts]
     usable = usable_starts(records.values[place], gaps.states, frames, history, gaps.limit)
     return [gappy_starts(usable, part, frames, history) for part in parts]
 
