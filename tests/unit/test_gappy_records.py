@@ -144,6 +144,8 @@ def test_init_lets_windows_have_gaps_where_that_gains_some(
     shown, _ = run(capsys, *command, "--gaps", "none")
     strict = load_study("my.yaml").data
     assert strict.gaps is None and "without gaps, in time" in shown and strict.frames < 49
+    for path in (Path("my.yaml"), Path("my-environments.csv")):
+        path.unlink()
     for said in (("0.5", "1.5"), ("2",), ("few",)):
         words = (f"--gaps: found {' '.join(said)}, expected none, or a share between 0 and 1",)
         refused(capsys, *command, "--gaps", *said, words=words)

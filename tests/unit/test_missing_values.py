@@ -35,6 +35,7 @@ from weightcast.environments.missing_values import (
 from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.second_order_training import SecondOrderTraining
+from weightcast.environments.transform import Transform
 from weightcast.environments.windows import Windows
 
 LAYOUT = InputLayout(("push", "level"), ahead=(0,), past=(1,))
@@ -169,10 +170,11 @@ def test_second_order_residuals_and_their_derivative_are_zero_in_gaps(history: i
     assert training._errors(windows.nan_to_num())[0] == training._residual
 
 
-def test_scores_of_trajectories_with_a_missing_one_are_those_of_the_others() -> None:
+@pytest.mark.parametrize("transforms", [(), (Transform("log", 0.1), None)])
+def test_scores_of_trajectories_with_a_missing_one_are_those_of_the_others(transforms) -> None:
     draws = Draws("cpu", "scores")
-    truth, forecast = draws.normal(4, 6, 2, 3, 4), draws.normal(4, 6, 2, 3, 4)
-    members = forecast + draws.normal(5, 4, 6, 2, 3, 4)
+    truth, forecast = draws.normal(4, 6, 2, 3, 4).abs(), draws.normal(4, 6, 2, 3, 4).abs()
+    members = forecast + draws.normal(5, 4, 6, 2, 3, 4).abs()
     lost = truth.clone()
     lost[1] = NAN
     kept = [0, 2, 3]
@@ -181,7 +183,7 @@ def test_scores_of_trajectories_with_a_missing_one_are_those_of_the_others() -> 
     def scores(truth: Tensor, rows: list[int]) -> dict[tuple[str, int], float]:
         found = [
             *forecast_metrics(forecast[rows], truth[rows], [2, 6]),
-            *ensemble_metrics(members[:, rows], torch.ones(5), truth[rows], [2, 6], noise),
+            *ensemble_metrics(members[:, rows], torch.ones(5), truth[rows], [2, 6], noise, transforms),
         ]
         return {(name, horizon): value for name, horizon, value in found}
 

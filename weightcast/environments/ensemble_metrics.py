@@ -81,11 +81,11 @@ def ensemble_metrics(
     truth = truth.to(forecasts)  # in one precision and on one device
     channels = truth.movedim(2, 0).flatten(1)
     spread = observed_spread(channels).clamp(min=1e-12)[:, None, None]
-    seen = torch.isfinite(truth) if any_missing(truth) else None
+    observed = torch.isfinite(truth) if any_missing(truth) else None
     least, most = channels.amin(1), channels.amax(1)
-    if seen is not None:  # a missing truth is one within the range, which is not counted
+    if observed is not None:  # a missing truth is one within the range, which is not counted
         least, most = channels.nan_to_num(nan=math.inf).amin(1), channels.nan_to_num(nan=-math.inf).amax(1)
-        truth = torch.where(seen, truth, least[:, None, None])
+        truth = torch.where(observed, truth, least[:, None, None])
     low, high = least[:, None, None] - LIMIT * spread, most[:, None, None] + LIMIT * spread
     concentration = float(exact.square().sum())
     factor = (1 + concentration) / (1 - concentration) if concentration < 1 else 0.0
@@ -126,11 +126,11 @@ def ensemble_metrics(
             above = torch.where(true[:, here] <= 0, 1.0, above)  # nothing lies below 0: all that would, lies at it
             for name, covered in _coverage(below, above, broken[:, here]).items():
                 found[name][:, here] = covered
-        there = None if seen is None else seen[:, step]
-        known = there is None or bool(there.any())
-        counts.append(counts[-1] + known)
+        there = None if observed is None else observed[:, step]
+        counted = there is None or bool(there.any())
+        counts.append(counts[-1] + counted)
         for name, value in found.items():
-            of_step = float((value if there is None else value[there]).mean(dtype=torch.float64)) if known else 0.0
+            of_step = float((value if there is None else value[there]).mean(dtype=torch.float64)) if counted else 0.0
             sums[name].append(sums[name][-1] + of_step)
     for horizon in horizons:
         if not counts[horizon]:

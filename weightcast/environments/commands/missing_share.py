@@ -35,6 +35,6 @@ def told_of_missing(shares: Mapping[str, float]) -> list[str]:
 
 
 def share_of(values: NDArray[np.floating[Any]], states: int) -> float:
-    """Of values [..., channel], of which the first so many channels are the state's."""
+    """The same of values [..., channel]: see :func:`missing_share`."""
     unknown = np.isnan(values[..., states:]).any(axis=-1, keepdims=True)
     return float((np.isnan(values[..., :states]) | unknown).mean())
