@@ -12,8 +12,8 @@ class GapSettings(Settings):
     forecasts begin where all is there, and are compared with what is there."""
 
     share: float = Field(default=0.25, gt=0, lt=1)
-    """Largest share of the values to be forecast, behind a trajectory's first frame, that may be missing, or that lie
-    where an input is."""
+    """Largest share of the values to be forecast, behind a trajectory's first frame, that may be missing, or whose
+    step has a missing input."""
     run: int = Field(default=6, ge=1)
     """Largest number of steps in a row in which a channel, at a point, may be missing."""
 
