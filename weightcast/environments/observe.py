@@ -51,7 +51,8 @@ def observe(
         draws = Draws(frames.device, derive_seed(seed, "observed", environment))
         own = shown[row, :, :, : shown.shape[3] - inputs]
         flat = own.movedim(2, 0).flatten(1)
-        spread = observed_spread(flat).nan_to_num()[:, None, None] if flat.shape[1] > 1 else 0.0  # of one number: none
+        several = flat.shape[1] > 1  # of one number: none
+        spread = (observed_spread(flat).nan_to_num() if several else flat.new_zeros(len(flat)))[:, None, None]
         own.copy_(never_negative(own + case.noise * spread * draws.normal(*own.shape), transforms))
         own.masked_fill_(_hidden(own.shape[-3:], case, draws).to(frames.device), torch.nan)
     return shown

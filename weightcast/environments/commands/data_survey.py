@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -141,7 +141,7 @@ class Pace:
         """Fields [trajectory, frame, channel, ...]; NaN where a value is missing."""
         increments = np.diff(fields.astype(np.float64), axis=1)
         others = (0, 1, *range(3, fields.ndim))
-        mean = np.nanmean if np.isnan(fields).any() else np.mean
+        mean: Callable[..., Any] = np.nanmean if np.isnan(fields).any() else np.mean
         self.increments = self.increments + mean(np.square(increments[:, :-1]), axis=others)
         self.changes = self.changes + mean(np.square(np.diff(increments, axis=1)), axis=others)
 

@@ -82,7 +82,8 @@ class ImportTrajectories(Rows, LaterSettings):
             trajectories=data.trajectories.total,
             test_trajectories=data.trajectories.test,
             frame_step=float(source_settings(data).get("frame_step", 1.0)),
-            **({"history": data.history, "gaps": data.gaps} if data.gaps else {}),
+            history=data.history if data.gaps else 1,
+            gaps=data.gaps,
         )
 
 
