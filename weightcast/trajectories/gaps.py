@@ -58,10 +58,9 @@ def refused_starts(
     judged = known[first] & known[first + 1] & ~state[first + 1].all(axis=1) if count else seen
     total = np.concatenate([[0], missing.sum(axis=1).cumsum()])
     lost = (total[begins + window] - total[first + 1]) / max(1, (frames - 1) * states) if count else np.zeros(0)
-    length, too_long = np.zeros(states, np.int64), np.zeros(steps, bool)
-    for step in range(steps):
-        length = np.where(missing[step], length + 1, 0)
-        too_long[step] = bool((length > limit.run).any())
+    every = np.arange(steps)[:, None]
+    there = np.maximum.accumulate(np.where(missing, -1, every), axis=0)  # the last step up to each that is
+    too_long = (every - there > limit.run).any(axis=1)
     # A run counts as far as it lies in the trajectory, where the first frame is whole: none reaches in from before.
     over = np.concatenate([[0], too_long.cumsum()])
     return {
