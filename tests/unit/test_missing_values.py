@@ -11,6 +11,7 @@ from weightcast.core.config.predictor import PredictorSettings
 from weightcast.core.draws import Draws
 from weightcast.core.nets.build import build_predictor, describe_architecture
 from weightcast.core.nets.input_layout import InputLayout
+from weightcast.core.run import Run
 from weightcast.environments.baselines.autoregression import AutoregressionFits, Moments, Scale
 from weightcast.environments.baselines.boosted_trees import TreeSize, fit_trees
 from weightcast.environments.baselines.damped_persistence import DampedPersistence
@@ -157,7 +158,7 @@ def test_held_out_errors_are_those_of_what_is_there() -> None:
 def test_second_order_residuals_and_their_derivative_are_zero_in_gaps(history: int) -> None:
     predictor, weights = driven(history)
     windows = gappy(history=history)[0].double()
-    training = SecondOrderTraining(predictor, PolishSettings())
+    training = SecondOrderTraining(Run(), predictor, PolishSettings())
     predictor.module.double()
     residual, jacobian = training._errors(windows)
     seen = comparable(windows, LAYOUT, history).flatten()
