@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tiny_study import tiny_config
 from weightcast.core.tables import read_case_metrics, read_method_costs, read_metrics
 from weightcast.environments.config.study import parse_study
 from weightcast.runner import run_job
-from weightcast.trajectories import Trajectories, write_trajectories
+from weightcast.trajectories import Trajectories, read_trajectories, write_trajectories
 
 DECAY = {"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.6, "e": 0.75, "f": 0.5}
 ROLE = dict.fromkeys("abcd", "visible") | {"e": "interpolation", "f": "extrapolation"}
@@ -83,6 +84,24 @@ def test_a_law_that_is_linear_is_forecast_exactly_by_who_knows_it(made: dict[str
     everywhere = errors[errors["method"].isin(both)]
     assert set(everywhere["environment"]) == set(DECAY)
     assert set(errors.loc[~errors["method"].isin(both), "split"]) == {"interpolation", "extrapolation"}
+
+
+def test_a_law_is_found_and_forecast_exactly_from_records_with_gaps(trajectories: Path, tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    for id in DECAY:
+        path = trajectories / f"{id}.nc"
+        found = read_trajectories(path)
+        lost = random.random(found.values.shape) < np.array([0.15, 0.03])[:, None, None]
+        lost[:, :2] = False
+        write_trajectories(path, replace(found, values=np.where(lost, np.float32(np.nan), found.values)), gaps=True)
+    settings = SETTINGS | {"data": DATA | {"gaps": {"share": 0.9, "run": 9}}}
+    made = {name: tmp_path / "gappy" / f"{name}.csv" for name in ("errors", "observed", "costs")}
+    run("evaluate_regressions", settings, made, trajectories=trajectories)
+    errors = read_metrics(made["errors"])
+    assert np.isfinite(errors["value"]).all()
+    rmse = errors[errors["metric"] == "rmse"].set_index(["method", "environment", "horizon"])["value"]
+    assert rmse["own-autoregression", "e", 11] < 1e-4 and rmse["own-autoregression", "f", 11] < 1e-4
+    assert 0.01 < rmse["trees", "e", 11] < 2.0
 
 
 def test_every_case_has_its_rows_and_the_first_stands_in_the_metrics(made: dict[str, Path]) -> None:

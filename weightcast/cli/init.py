@@ -161,6 +161,13 @@ def _add_table_arguments(table: argparse._ArgumentGroup) -> None:
     )
     table.add_argument("--gap", type=int, metavar="N", help="steps between parts; default: the trained horizon")
     table.add_argument(
+        "--gaps",
+        nargs="+",
+        metavar="LIMIT",
+        help="what windows may lack: none, or a share, 0.25 say, and a number of steps in a row; default: by what it "
+        "gains",
+    )
+    table.add_argument(
         "--validation-from", metavar="TIME", help="of what makes choices; default: so that it is a tenth"
     )
     table.add_argument("--test-from", metavar="TIME", help="of what is tested on; default: so that it is a fifth")

@@ -47,16 +47,22 @@ def adaptation_scores(
 
         - ``relative_l2_beyond``: the same (GEPS, "out-t").
 
-        A forecast that is not finite has infinite errors.
+        A forecast that is not finite has infinite errors. What of the truth is missing (NaN) does not count, nor does a
+        trajectory of which nothing is there.
     """
     import torch  # the report reads names from here, and needs no networks
 
     exact = torch.cat([start[:, None], truth], 1).double()
     error = torch.cat([torch.zeros_like(start)[:, None], forecast - truth], 1).double().abs()
     error = torch.nan_to_num(error, nan=math.inf, posinf=math.inf)
+    lost = exact.isnan()
+    missing = bool(lost.any())
+    if missing:
+        error = error.masked_fill(lost, math.nan)
     for horizon in horizons:
         upto = slice(horizon + 1)
-        yield MEAN_SQUARED, horizon, float(error[:, upto].square().mean())
+        squares = error[:, upto].square()
+        yield MEAN_SQUARED, horizon, float(squares.nanmean() if missing else squares.mean())
         yield MEAN_RELATIVE, horizon, float((error[:, upto] / exact[:, upto].abs()).nanmean())
         yield RELATIVE_L2, horizon, _relative_l2(error[:, upto], exact[:, upto])
         if horizon > trained_horizon:
@@ -65,4 +71,9 @@ def adaptation_scores(
 
 
 def _relative_l2(error: Tensor, exact: Tensor) -> float:
-    return float((error.flatten(1).norm(dim=1) / exact.flatten(1).norm(dim=1)).mean())
+    error, exact = error.flatten(1), exact.flatten(1)
+    missing = exact.isnan()
+    if bool(missing.any()):
+        there = ~missing.all(1)
+        error, exact = error[there].nan_to_num(nan=0.0, posinf=math.inf), exact[there].nan_to_num()
+    return float((error.norm(dim=1) / exact.norm(dim=1)).mean())

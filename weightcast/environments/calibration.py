@@ -24,6 +24,7 @@ from weightcast.environments.ensemble_metrics import ensemble_metrics
 from weightcast.environments.gaps import FrameSpace
 from weightcast.environments.history import embedded, recorded
 from weightcast.environments.map_choice import WORST
+from weightcast.environments.missing_values import any_missing, observed_mean, reachable, usual_over_steps
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.weight_maps import WeightMap
 
@@ -73,6 +74,8 @@ def calibrate(
     """
     cases = observations(shown, seed, predictor.layout.shown, predictor.history)
     states = predictor.newest(test)
+    if any_missing(test):
+        states = torch.cat([states[:, :, :1], reachable(test, predictor.layout, predictor.history)], dim=2)
 
     def made(trial: Calibration) -> list[tuple[Tensor, Tensor]]:
         return [
@@ -173,7 +176,7 @@ def _believable(cases: Sequence[Tensor], test: Tensor) -> tuple[Tensor, float, f
     Args:
         cases: forecasts of each case [environment, member, trajectory, step, channel, y, x]; of the first one, in which
             most was shown, the error is taken.
-        test: what came true [environment, trajectory, frame, channel, y, x].
+        test: what came true [environment, trajectory, frame, channel, y, x]; NaN where that is not known.
 
     Returns:
         The error [step, channel]; the mean logarithm of the CRPS with it, over cases and environments; the coverage.
@@ -223,14 +226,24 @@ def _scores(forecasts: Tensor, test: Tensor, error: Tensor, intervals_alone: boo
 
 def _whole_error(forecasts: Tensor, test: Tensor) -> Tensor:
     """Root mean square of the errors of ensembles' means over all environments [step, channel]."""
-    squares = (forecasts.mean(1) - test[:, :, 1:]).square()
-    return torch.nan_to_num(squares, nan=0.0, posinf=WORST**2).clamp(max=WORST**2).mean((0, 1, 4, 5)).sqrt()
+    truth = test[:, :, 1:]
+    squares = (forecasts.mean(1) - truth).square()
+    limited = torch.nan_to_num(squares, nan=0.0, posinf=WORST**2).clamp(max=WORST**2)
+    if any_missing(truth):
+        own = observed_mean(limited.masked_fill(truth.isnan(), torch.nan), (0, 1, 4, 5))
+        return usual_over_steps(own[None]).sqrt()
+    return limited.mean((0, 1, 4, 5)).sqrt()
 
 
 def _model_error(forecasts: Tensor, test: Tensor) -> Tensor:
     """Standard deviation of the error that the ensemble's spread does not explain [step, channel]."""
     mean = forecasts.mean(1)
-    error = (mean - test[:, :, 1:]).square()  # [environment, trajectory, step, channel, y, x]
+    truth = test[:, :, 1:]
+    error = (mean - truth).square()  # [environment, trajectory, step, channel, y, x]
     spread = forecasts.var(1)
-    excess = torch.nan_to_num(error - spread, nan=0.0, posinf=0.0, neginf=0.0).mean((1, 4, 5))
+    excess = torch.nan_to_num(error - spread, nan=0.0, posinf=0.0, neginf=0.0)
+    if any_missing(truth):
+        own = observed_mean(excess.masked_fill(truth.isnan(), torch.nan), (1, 4, 5))
+        return usual_over_steps(own).clamp(min=0.0).sqrt()
+    excess = excess.mean((1, 4, 5))
     return excess.median(0).values.clamp(min=0.0).sqrt()

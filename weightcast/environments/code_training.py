@@ -19,6 +19,7 @@ from weightcast.environments.config.context import ContextMap, ContextSettings, 
 from weightcast.environments.config.weight_map import AnyWeightMap, FilmMap, HypernetworkMap, LinearMap
 from weightcast.environments.dataset import draw_windows
 from weightcast.environments.losses import environment_loss, held_out_errors
+from weightcast.environments.missing_values import WindowStarts
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.weight_maps import WeightMap, build_weight_map
 
@@ -114,15 +115,16 @@ def train_codes(
         weight_map = build_weight_map(candidate.settings(settings), condition, initial.cpu(), graph)
     weight_map = run.place(weight_map)
     codes = first.requires_grad_()
-    last = training.last_unroll or training.unroll
+    last, starts = training.last_unroll or training.unroll, WindowStarts(frames)
 
     def loss(step: int) -> Tensor:
         draws = Draws(frames.device, seed, "step", step)
         share = min(1.0, step / max(1.0, GROWING * training.steps))
         unroll = round(training.unroll + share * (last - training.unroll))
         chosen = draws.permutation(len(frames))[: training.environments]
-        windows = draw_windows(frames, chosen, training.batch, unroll + 1, draws, start_share)
-        errors = predictor.rollout_error(weight_map(codes[chosen]), windows)
+        begins = starts.of(unroll + 1)
+        windows = draw_windows(frames, chosen, training.batch, unroll + 1, draws, start_share, begins)
+        errors = predictor.rollout_error(weight_map(codes[chosen]), windows, starts.missing)
         return environment_loss(errors).mean() + settings.code_penalty * codes[chosen].square().mean()
 
     def validation() -> Tensor:

@@ -22,6 +22,7 @@ from weightcast.environments.config.data import DataSettings
 from weightcast.environments.history import embedded
 from weightcast.environments.inputs import shown_inputs
 from weightcast.environments.jobs import Rows
+from weightcast.environments.missing_values import WholeStarts
 from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.trajectory_manifest import TOGETHER, find_files
 from weightcast.trajectories import Trajectories, read_trajectories
@@ -54,13 +55,14 @@ class TrajectoryFolder:
         """The file that an environment's trajectories lie in; one in the folder `together` has others as well."""
         return self._files.get(environment, self.path / f"{environment}.nc")
 
-    def trajectories(self, environment: str, channels: Sequence[str] | None = None) -> Trajectories:
-        """All of an environment's trajectories; all channels unless some are named.
+    def trajectories(self, environment: str, channels: Sequence[str] | None = None, gaps: bool = False) -> Trajectories:
+        """All of an environment's trajectories; all channels unless some are named. With gaps values may be missing, as
+        NaN.
 
         Raises:
             InputError: the file cannot be used.
         """
-        return self._groups.trajectories(self.file(environment), environment, channels)
+        return self._groups.trajectories(self.file(environment), environment, channels, gaps)
 
     def read(
         self,
@@ -142,6 +144,7 @@ class TrajectoryFolder:
             "grid": settings.grid,
             "minimum_frames": settings.recorded_frames,
             "minimum_trajectories": counts.total,
+            "gaps": settings.gaps is not None,
         }
         blocks = []
         for file, together in groupby(environments, self.file):
@@ -258,7 +261,13 @@ class TrainingFrames(NamedTuple):
 
 
 def draw_windows(
-    frames: Tensor, environments: Tensor, batch: int, length: int, draws: Draws, start_share: float = 0.0
+    frames: Tensor,
+    environments: Tensor,
+    batch: int,
+    length: int,
+    draws: Draws,
+    start_share: float = 0.0,
+    starts: WholeStarts | None = None,
 ) -> Tensor:
     """Random windows of consecutive frames.
 
@@ -269,11 +278,15 @@ def draw_windows(
         length: frames a window.
         draws: source of the draw.
         start_share: of the windows that begin with a trajectory's first frame (`DataSettings.start_share`).
+        starts: where windows of such frames may begin; None: anywhere.
 
     Returns:
         [member, batch, length, channel, y, x].
     """
-    trajectory, start = draw_places(frames, (len(environments), batch), length, draws, start_share)
+    if starts is not None:
+        trajectory, start = starts.draw(environments, batch, draws, start_share)
+    else:
+        trajectory, start = draw_places(frames, (len(environments), batch), length, draws, start_share)
     return windows_at(frames, environments, trajectory, start, length)
 
 

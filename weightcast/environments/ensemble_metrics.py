@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from weightcast.environments.ensemble_quantiles import TOLERANCE, normalised, tails
+from weightcast.environments.missing_values import any_missing, observed_spread
 from weightcast.environments.transform import Transform, Transforms
 
 LIMIT = 10.0
@@ -45,7 +46,8 @@ def ensemble_metrics(
     Args:
         forecasts: [member, trajectory, step, channel, y, x], in physical units; step 0 is the first frame forecast.
         weights: [member], at least 0, with a sum above 0; only their ratios count.
-        truth: [trajectory, step, channel, y, x].
+        truth: [trajectory, step, channel, y, x]; NaN where a value is missing, which is then left out: a step's scores
+            are means over what is there, and steps count alike, but for those of which nothing is.
         horizons: in frames, each at most the number of steps.
         noise: standard deviation of the predictive noise in physical units, above 0: one number, [channel] or
             [step, channel]; None for none. Of a channel that has a transform, of the transformed quantity.
@@ -78,12 +80,18 @@ def ensemble_metrics(
     shares = exact.to(forecasts.dtype)
     truth = truth.to(forecasts)  # in one precision and on one device
     channels = truth.movedim(2, 0).flatten(1)
-    spread = channels.std(1).clamp(min=1e-12)[:, None, None]
-    low, high = channels.amin(1)[:, None, None] - LIMIT * spread, channels.amax(1)[:, None, None] + LIMIT * spread
+    spread = observed_spread(channels).clamp(min=1e-12)[:, None, None]
+    observed = torch.isfinite(truth) if any_missing(truth) else None
+    least, most = channels.amin(1), channels.amax(1)
+    if observed is not None:  # a missing truth is one within the range, which is not counted
+        least, most = channels.nan_to_num(nan=math.inf).amin(1), channels.nan_to_num(nan=-math.inf).amax(1)
+        truth = torch.where(observed, truth, least[:, None, None])
+    low, high = least[:, None, None] - LIMIT * spread, most[:, None, None] + LIMIT * spread
     concentration = float(exact.square().sum())
     factor = (1 + concentration) / (1 - concentration) if concentration < 1 else 0.0
     further = () if intervals_alone else ("crps", "error", "variance")
     sums = {name: [0.0] for name in (*further, *INTERVALS)}
+    counts = [0]  # of the steps of which something is known
     skewed = [] if noise is None else [number for number, one in enumerate(transforms) if one]
     for step in range(max(horizons)):
         true, values = truth[:, step], members[:, :, step]
@@ -118,10 +126,16 @@ def ensemble_metrics(
             above = torch.where(true[:, here] <= 0, 1.0, above)  # nothing lies below 0: all that would, lies at it
             for name, covered in _coverage(below, above, broken[:, here]).items():
                 found[name][:, here] = covered
+        there = None if observed is None else observed[:, step]
+        counted = there is None or bool(there.any())
+        counts.append(counts[-1] + counted)
         for name, value in found.items():
-            sums[name].append(sums[name][-1] + float(value.mean(dtype=torch.float64)))
+            of_step = float((value if there is None else value[there]).mean(dtype=torch.float64)) if counted else 0.0
+            sums[name].append(sums[name][-1] + of_step)
     for horizon in horizons:
-        means = {name: total[horizon] / horizon for name, total in sums.items()}
+        if not counts[horizon]:
+            continue
+        means = {name: total[horizon] / counts[horizon] for name, total in sums.items()}
         if not intervals_alone:
             error, deviation = math.sqrt(means["error"]), math.sqrt(means["variance"])
             yield "crps", horizon, means["crps"]

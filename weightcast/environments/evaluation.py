@@ -11,12 +11,14 @@ import torch
 from torch import Tensor
 
 from weightcast.core.device import stack_size
+from weightcast.core.nets.input_layout import InputLayout
 from weightcast.core.stored_tensor import Rows
 from weightcast.environments.adaptation_scores import adaptation_scores
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.ensemble_metrics import ensemble_metrics
 from weightcast.environments.forecast_metrics import forecast_metrics
 from weightcast.environments.jobs import Scoring
+from weightcast.environments.missing_values import any_missing, reachable
 from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.transform import Transforms
@@ -36,7 +38,8 @@ class TestSet:
     Attributes:
         study: name.
         split: role of each environment, by id.
-        frames: [environment, trajectory, frame, channel, y, x], physical units, in the order of ``split``.
+        frames: [environment, trajectory, frame, channel, y, x], physical units, in the order of ``split``; NaN where a
+            value is missing, or lies behind an input that is not known, so that no forecast can be compared with it.
         horizons: in frames.
         scored_after: the trained horizon in frames where forecasts are also scored as CoDA and GEPS score adaptation,
             else None.
@@ -122,6 +125,8 @@ class TestSet:
         """
         horizons, data = settings.evaluation.horizons, settings.data
         driven = trajectories.read_roles(settings.environments, data, "test", max(horizons) + 1, inputs=True)
+        if any_missing(driven):
+            leave_out_unreachable(driven, data.layout, data.history)
         channels = len(data.channels)
         older = (data.history - 1) * channels
         frames, before, inputs = driven.to(device).split([channels, older, data.layout.shown], dim=3)
@@ -134,6 +139,13 @@ class TestSet:
             inputs=inputs if data.layout.shown else None,
             before=before[:, :, 0] if older else None,
         )
+
+
+def leave_out_unreachable(driven: Tensor, layout: InputLayout, history: int) -> None:
+    """Make NaN, in place, what no forecast from the first frame can be compared with: frames behind an unknown input of
+    trajectories [environment, trajectory, frame, channel, y, x] as predictors take them."""
+    channels = (driven.shape[3] - layout.shown) // history
+    driven[:, :, 1:, :channels] = reachable(driven, layout, history)
 
 
 @torch.no_grad()

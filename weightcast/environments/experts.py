@@ -21,6 +21,7 @@ from weightcast.core.training import Fit
 from weightcast.environments.config.zoo import Perturbation
 from weightcast.environments.dataset import any_trajectory, draw_places, windows_at
 from weightcast.environments.losses import environment_loss, held_out_errors
+from weightcast.environments.missing_values import WindowStarts, any_missing
 from weightcast.environments.predictor import StackedPredictor
 
 
@@ -145,7 +146,11 @@ def train_experts(
         Weights [member, weight] and how the training went; diverged members keep their last finite weights.
     """
     weights = start.clone().requires_grad_()
-    places = [_window_places(member, frames, settings, start_share) for member in members]
+    starts = WindowStarts(frames)
+    places = [
+        _window_places(member, frames, environment, settings, start_share, starts)
+        for member, environment in zip(members, environment_of, strict=True)
+    ]
     trajectory, begin = (
         torch.stack(part, dim=1).to(frames.device) for part in zip(*places, strict=True)
     )  # each [step, member, batch]
@@ -153,7 +158,7 @@ def train_experts(
 
     def loss(step: int) -> Tensor:
         windows = windows_at(frames, environments, trajectory[step], begin[step], settings.unroll + 1)
-        return environment_loss(predictor.rollout_error(weights, windows))
+        return environment_loss(predictor.rollout_error(weights, windows, starts.missing))
 
     def validation() -> Tensor:
         assert held_out is not None
@@ -172,11 +177,19 @@ def train_experts(
 
 
 def _window_places(
-    member: Member, frames: Tensor, settings: PredictorTraining, start_share: float
+    member: Member,
+    frames: Tensor,
+    environment: int,
+    settings: PredictorTraining,
+    start_share: float,
+    starts: WindowStarts,
 ) -> tuple[Tensor, Tensor]:
     """Trajectory and first frame of every window of the whole training, each [step, batch], on the CPU."""
     draws = Draws("cpu", member.seed, "windows")
     shape = (settings.steps, settings.batch)
+    whole = starts.of(settings.unroll + 1)
+    if whole is not None:
+        return whole.draw(torch.full((settings.steps,), int(environment)), settings.batch, draws, start_share)
     return draw_places(frames, shape, settings.unroll + 1, draws, start_share)
 
 
@@ -185,8 +198,8 @@ def one_step_error(
     weights: Tensor, frames: Tensor, environment_of: Sequence[int], predictor: StackedPredictor
 ) -> Tensor:
     """Root mean square one-step error of each member on all consecutive frames of its environment: [member]."""
-    errors = []
+    errors, missing = [], any_missing(frames)
     for position, environment in enumerate(environment_of):
         pairs = frames[environment].unfold(1, 2, 1).movedim(-1, 2).flatten(0, 1)[None]  # [1, pair, 2, channel, y, x]
-        errors.append(predictor.rollout_error(weights[position : position + 1], pairs).mean().sqrt())
+        errors.append(predictor.rollout_error(weights[position : position + 1], pairs, missing).mean().sqrt())
     return torch.stack(errors)

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from weightcast.environments.missing_values import any_missing, observed_spread
+
 
 def forecast_metrics(forecast: Tensor, truth: Tensor, horizons: Sequence[int]) -> Iterator[tuple[str, int, float]]:
     """Compare forecasts of one environment with its true trajectories.
@@ -32,7 +34,15 @@ def forecast_metrics(forecast: Tensor, truth: Tensor, horizons: Sequence[int]) -
           of states without a grid (1 x 1), which have no structure.
 
         A forecast that is not finite has an infinite error and a similarity of 0.
+
+        Where values of the truth are missing (NaN), those that are there are compared: errors and squares of each frame
+        are means over them, and frames count alike, however much of each is missing, so that a horizon of which the
+        end is missing more often does not look easier; a similarity is of the trajectories whose frame is whole.
+        Nothing is said of a horizon that nothing can be compared at.
     """
+    if any_missing(truth):
+        yield from _of_observed(forecast, truth, horizons)
+        return
     channels = truth.movedim(2, 0).flatten(1)  # [channel, everything else]
     spread = channels.std(1).clamp(min=1e-12)[:, None, None]
     squared = torch.nan_to_num((forecast - truth).double().square(), nan=math.inf, posinf=math.inf)
@@ -50,6 +60,33 @@ def forecast_metrics(forecast: Tensor, truth: Tensor, horizons: Sequence[int]) -
         yield "nmse", horizon, float(error.sum() / truth[:, :horizon].double().square().sum().clamp(min=1e-24))
         if min(truth.shape[-2:]) > 1:
             yield "ssim", horizon, _similarity(forecast[:, horizon - 1], truth[:, horizon - 1], similarity_range)
+
+
+def _of_observed(forecast: Tensor, truth: Tensor, horizons: Sequence[int]) -> Iterator[tuple[str, int, float]]:
+    """The same where values are missing."""
+    channels, seen = truth.movedim(2, 0).flatten(1), torch.isfinite(truth)
+    spread = observed_spread(channels).clamp(min=1e-12)[:, None, None]
+    squared = torch.nan_to_num((forecast - truth).double().square(), nan=math.inf, posinf=math.inf)
+
+    def of_frames(values: Tensor) -> Tensor:
+        """Mean over what is there, frame by frame [step]; NaN where nothing is."""
+        return values.masked_fill(~seen, math.nan).movedim(1, 0).flatten(1).nanmean(1)
+
+    scaled, error = of_frames(squared / spread.double().square()), of_frames(squared)
+    size = of_frames(truth.double().square())
+    known = channels.nan_to_num(nan=-math.inf).amax(1) - channels.nan_to_num(nan=math.inf).amin(1)
+    similarity_range = known.clamp(min=1e-12)
+    for horizon in horizons:
+        upto = slice(horizon)
+        if bool(error[upto].isnan().all()):
+            continue
+        yield "rmse", horizon, math.sqrt(float(scaled[upto].nanmean()))
+        yield "rmse_physical", horizon, math.sqrt(float(error[upto].nanmean()))
+        yield "nmse", horizon, float(error[upto].nanmean() / size[upto].nanmean().clamp(min=1e-24))
+        whole = seen[:, horizon - 1].flatten(1).all(1)
+        if min(truth.shape[-2:]) > 1 and bool(whole.any()):
+            compared = forecast[whole, horizon - 1], truth[whole, horizon - 1]
+            yield "ssim", horizon, _similarity(*compared, similarity_range)
 
 
 def _similarity(forecast: Tensor, truth: Tensor, channel_range: Tensor) -> float:

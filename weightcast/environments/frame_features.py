@@ -71,7 +71,7 @@ class FrameFeatures(nn.Module):
         pool = pooled_frames(visible)
         channels, rows, columns = pool.shape[3:]
         layout = ObservationLayout(settings.frames, channels, (rows, columns))
-        shown = pool[~pool[:, :, :, 0, 0, 0].isnan()]  # [frame, channel, y, x]
+        shown = pool[~pool.flatten(3).isnan().all(3)]  # [frame, channel, y, x]
         features = cls(layout, Normalisation.of(shown, transforms=visible[0].transforms), settings)
         draws, vectors, sequences = Draws("cpu", "frame features"), [], []
         for first in range(0, SAMPLES, CHUNK):

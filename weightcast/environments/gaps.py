@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from weightcast.environments.missing_values import any_missing
+
 MOST_COMPONENTS = 64
 MOST_FRAMES = 1500
 """Frames of which components are made."""
@@ -36,8 +38,11 @@ class FrameSpace:
 
     @classmethod
     def of(cls, frames: Tensor) -> FrameSpace:
-        """The principal components of frames [environment, trajectory, frame, channel, y, x]."""
+        """The principal components of frames [environment, trajectory, frame, channel, y, x], of those that are
+        whole."""
         rows = frames.flatten(3).flatten(0, 2)
+        if any_missing(rows):
+            rows = rows[torch.isfinite(rows).all(1)]
         chosen = torch.linspace(0, len(rows) - 1, min(len(rows), MOST_FRAMES), device=rows.device).round().long()
         rows = rows[chosen]
         mean = rows.mean(0)

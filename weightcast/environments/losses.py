@@ -11,6 +11,7 @@ from weightcast.core.config.training import PooledTraining
 from weightcast.core.draws import Draws
 from weightcast.core.share import Share
 from weightcast.environments.dataset import draw_windows, windows_at
+from weightcast.environments.missing_values import WindowStarts, any_missing
 from weightcast.environments.predictor import StackedPredictor
 
 
@@ -31,6 +32,7 @@ def pooled_loss(
     seed: int,
     start_share: float,
     share: Share | None = None,
+    starts: WindowStarts | None = None,
 ) -> Callable[[int], Tensor]:
     """The loss of a step: rollout error over a few visible environments drawn for it.
 
@@ -42,7 +44,9 @@ def pooled_loss(
         seed: of the draws.
         start_share: of the windows that begin with a trajectory's first frame.
         share: of these environments, of which the mean error is; all if None.
+        starts: where windows of the frames may begin, where somebody has found it.
     """
+    starts = starts or WindowStarts(frames)
     count = min(settings.environments, len(frames))
     share = Share(0, count, count) if share is None else share
 
@@ -50,8 +54,9 @@ def pooled_loss(
         draws = Draws(frames.device, seed, "step", step)
         chosen = share.take(draws.permutation(len(frames))[:count])
         draws = share.draws(draws)
-        windows = draw_windows(frames, chosen, settings.batch, settings.unroll + 1, draws, start_share)
-        return environment_loss(predictor.rollout_error(weights_of(chosen), windows)).mean()
+        length = settings.unroll + 1
+        windows = draw_windows(frames, chosen, settings.batch, length, draws, start_share, starts.of(length))
+        return environment_loss(predictor.rollout_error(weights_of(chosen), windows, starts.missing)).mean()
 
     return loss
 
@@ -73,7 +78,7 @@ def held_out_errors(weights: Tensor, predictor: StackedPredictor, frames: Tensor
     every = torch.arange(count, device=frames.device)
     trajectory = torch.arange(trajectories, device=frames.device).expand(count, -1)
     windows = windows_at(frames, every, trajectory, torch.zeros_like(trajectory), unroll + 1)
-    return environment_loss(predictor.rollout_error(weights, windows))
+    return environment_loss(predictor.rollout_error(weights, windows, any_missing(windows)))
 
 
 @torch.no_grad()
@@ -85,5 +90,5 @@ def rollout_rmse(weights: Tensor, frames: Tensor, predictor: StackedPredictor) -
         frames: normalised [environment, trajectory, frame, channel, y, x]; rollouts start at the first frame.
         predictor: whose weights they are.
     """
-    errors = torch.nan_to_num(predictor.rollout_error(weights, frames), nan=torch.inf).mean(1)
+    errors = torch.nan_to_num(predictor.rollout_error(weights, frames, any_missing(frames)), nan=torch.inf).mean(1)
     return float(errors.sqrt().median())

@@ -91,7 +91,7 @@ class MadeFiles:
         return True
 
     def _read(self, environment: str) -> Trajectories:
-        return self._groups.trajectories(self._folder / self._made[environment].file, environment)
+        return self._groups.trajectories(self._folder / self._made[environment].file, environment, gaps=True)
 
     def _entry(self, environment: str) -> _Entry:
         return _Entry(environment, self._made_from.get(environment), *self._made[environment])
@@ -107,7 +107,7 @@ class MadeFiles:
             return False
         try:
             group = self._groups.find(path)
-            found = file_digest(path) if group is None else contents_digest(group.trajectories(entry.id))
+            found = file_digest(path) if group is None else contents_digest(group.trajectories(entry.id, gaps=True))
         except InputError:
             return False
         return found == entry.sha256

@@ -12,6 +12,7 @@ from torch import Tensor
 from weightcast.core.errors import InputError
 from weightcast.environments.config.data import TransformName
 from weightcast.environments.history import newest
+from weightcast.environments.missing_values import observed_mean, observed_spread
 from weightcast.environments.transform import Transform, transformed, untransformed
 
 LEAST_SPREAD = 1e-6
@@ -154,8 +155,8 @@ class Normalisation:
 def _moments(frames: Tensor, inputs: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and scale of each channel of frames [..., channel, y, x], of which the last so many are inputs."""
     channels = frames.movedim(-3, 0).flatten(1).double()
-    scale = channels.std(1).clamp(min=1e-12)  # a constant channel must not divide by zero
+    scale = observed_spread(channels).clamp(min=1e-12)  # a constant channel must not divide by zero
     if inputs:  # one that is the same wherever networks are trained may be another elsewhere
-        own, size = scale[-inputs:], channels[-inputs:].abs().amax(1)
+        own, size = scale[-inputs:], channels[-inputs:].nan_to_num().abs().amax(1)
         scale[-inputs:] = torch.where(own > LEAST_SPREAD * size, own, torch.ones_like(own))
-    return tuple(channels.mean(1).tolist()), tuple(scale.tolist())
+    return tuple(observed_mean(channels, (1,)).tolist()), tuple(scale.tolist())

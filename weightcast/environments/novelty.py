@@ -21,6 +21,7 @@ from weightcast.environments.evaluation import ACTIVATIONS, STACKED, roll_out
 from weightcast.environments.forecast_metrics import forecast_metrics
 from weightcast.environments.gram import gram_matrix, squared_distances
 from weightcast.environments.history import newest
+from weightcast.environments.missing_values import any_missing
 from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.weight_distance import (
@@ -86,10 +87,14 @@ class Scene:
         cls, id: str, test: Tensor, frames: int, normalisation: Normalisation, inputs: int = 0, history: int = 1
     ) -> Scene:
         """An environment's test trajectories, and some frames of them, evenly spaced."""
-        starts = test[:, :-1].flatten(0, 1)
+        starts, missing = test[:, :-1].flatten(0, 1), any_missing(test)
+        if missing:
+            starts = starts[torch.isfinite(starts).flatten(1).all(1)]
         chosen = torch.linspace(0, len(starts) - 1, min(frames, len(starts))).round().long()
         steps = normalisation.apply(newest(test[:, :, : test.shape[2] - inputs], history)).diff(dim=1)
-        return cls(id, starts[chosen.to(test.device)], float(steps.square().mean().clamp(min=1e-12)), test, inputs)
+        squares = steps.square()
+        increment = squares.nanmean() if missing else squares.mean()
+        return cls(id, starts[chosen.to(test.device)], float(increment.clamp(min=1e-12)), test, inputs)
 
 
 class Experts:

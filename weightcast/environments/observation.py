@@ -102,7 +102,7 @@ def draw_observations(
     Args:
         layout: of the result.
         pool: frames to draw from [environment, trajectory, frame, channel, y, x]; trajectories and frames that an
-            environment lacks, which are the last ones, are NaN.
+            environment lacks, which are the last ones, are NaN, and so are values that are missing.
         rows: long [observation]; the environment of each.
         spread: of the channels, which noise is relative to [channel].
         settings: which noise, how many points.
@@ -118,10 +118,10 @@ def draw_observations(
     def one_of(values: list[float] | list[int]) -> Tensor:
         return torch.tensor(values, device=device)[draws.integers(len(values), count)]
 
-    shown = ~pool[:, :, :, 0, 0, 0].isnan()  # [environment, trajectory, frame]
-    trajectories = shown[rows].any(2).sum(1)
+    lengths = _lengths(pool)  # [environment, trajectory]
+    trajectories = (lengths[rows] > 0).sum(1)
     trajectory = (draws.uniform(count) * trajectories).long()
-    available = shown[rows, trajectory].sum(1)
+    available = lengths[rows, trajectory]
     stride = torch.minimum(one_of(settings.strides).long(), available)
     most = torch.div(available - 1, stride, rounding_mode="floor").add(1).clamp(max=layout.slots)
     frames = 1 + (draws.uniform(count) * most).long()
@@ -148,3 +148,12 @@ def draw_observations(
     seen[nothing] = True  # an observation of nothing teaches nothing
     values = values.masked_fill(~(seen[:, None, None] & used[..., None, None, None]), torch.nan)
     return layout.pack(times.float().masked_fill(~used, torch.nan), values)
+
+
+def _lengths(pool: Tensor) -> Tensor:
+    """Frames of each trajectory [environment, trajectory], up to the last one of which anything is there."""
+    there = ~pool[:, :, :, 0, 0, 0].isnan()
+    if not bool(there.all()):  # one value alone may be missing
+        there[~there] = ~pool[~there].flatten(1).isnan().all(1)
+    numbers = torch.arange(1, pool.shape[2] + 1, device=pool.device)
+    return (there * numbers).amax(2)

@@ -12,6 +12,7 @@ from weightcast.core.seeds import derive_seed
 from weightcast.environments.config.data import TransformName
 from weightcast.environments.config.evaluation import ObservedCase
 from weightcast.environments.history import embedded, recorded
+from weightcast.environments.missing_values import observed_spread
 from weightcast.environments.transform import never_negative
 
 
@@ -27,7 +28,7 @@ def observe(
     """Spoil frames as a case says.
 
     Args:
-        frames: [environment, trajectory, frame, channel, y, x], physical units.
+        frames: [environment, trajectory, frame, channel, y, x], physical units; NaN where a value is missing.
         case: how many frames, which noise and gaps.
         environments: ids: what is drawn for one depends on no other.
         seed: of the study.
@@ -50,7 +51,8 @@ def observe(
         draws = Draws(frames.device, derive_seed(seed, "observed", environment))
         own = shown[row, :, :, : shown.shape[3] - inputs]
         flat = own.movedim(2, 0).flatten(1)
-        spread = (flat.std(1) if flat.shape[1] > 1 else flat.new_zeros(len(flat)))[:, None, None]  # of one number: none
+        several = flat.shape[1] > 1  # of one number: none
+        spread = (observed_spread(flat).nan_to_num() if several else flat.new_zeros(len(flat)))[:, None, None]
         own.copy_(never_negative(own + case.noise * spread * draws.normal(*own.shape), transforms))
         own.masked_fill_(_hidden(own.shape[-3:], case, draws).to(frames.device), torch.nan)
     return shown

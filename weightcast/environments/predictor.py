@@ -19,6 +19,7 @@ from weightcast.core.nets.input_layout import InputLayout
 from weightcast.core.run import Run
 from weightcast.environments.history import advanced, newest, recorded
 from weightcast.environments.inputs import held
+from weightcast.environments.missing_values import comparable
 
 
 class StackedPredictor:
@@ -143,17 +144,22 @@ class StackedPredictor:
             raise ValueError(f"inputs: found {found}, expected {self.layout.shown} of {steps} steps")
         return held(inputs, self.layout)
 
-    def rollout_error(self, weights: Tensor, windows: Tensor) -> Tensor:
+    def rollout_error(self, weights: Tensor, windows: Tensor, missing: bool = False) -> Tensor:
         """Squared error of an unrolled forecast, which every predictor here is trained with.
 
         Args:
             weights: [member, parameter].
             windows: [member, batch, 1 + step, channel, y, x]: the start and the frames to be forecast, inputs behind
                 the channels of the state.
+            missing: whether values of the windows may be missing, as NaN.
 
         Returns:
-            [member, batch]: mean over steps, channels and grid, in the windows' (normalised) units.
+            [member, batch]: mean over steps, channels and grid, in the windows' (normalised) units. Where values are
+            missing, the sum over those that a forecast can be compared with, in units of how many a member's windows
+            have on average: the mean over its windows is the mean over all of its values that are there.
         """
+        if missing:
+            return self._error_of_observed(weights, windows)
         shown = self._driving(self.inputs(windows) if self.layout.shown else None, windows.shape[2] - 1)
         state, truth = self.state(windows[:, :, 0]), self.newest(windows)
         error = truth.new_zeros(truth.shape[:2])
@@ -162,6 +168,21 @@ class StackedPredictor:
             error = error + (following - truth[:, :, step]).square().flatten(2).mean(2)
             state = advanced(state, following)
         return error / (truth.shape[2] - 1)
+
+    def _error_of_observed(self, weights: Tensor, windows: Tensor) -> Tensor:
+        """The same where values are missing. What takes their place on the way reaches nothing that is compared."""
+        seen = comparable(windows, self.layout, self.history)
+        known = torch.nan_to_num(windows)
+        shown = self._driving(self.inputs(known) if self.layout.shown else None, windows.shape[2] - 1)
+        state, truth = self.state(known[:, :, 0]), self.newest(known)
+        error = truth.new_zeros(truth.shape[:2])
+        for step in range(1, truth.shape[2]):
+            following = self(weights, state if shown is None else torch.cat([state, shown[:, :, step - 1]], dim=2))
+            difference = torch.where(seen[:, :, step - 1], following - truth[:, :, step], 0.0)
+            error = error + difference.square().flatten(2).sum(2)
+            state = advanced(state, following)
+        counts = seen.flatten(2).sum(2).to(error.dtype).mean(1, keepdim=True)
+        return error / torch.where(counts > 0, counts, 1.0)
 
 
 class _CompiledPredictor(StackedPredictor):

@@ -18,7 +18,8 @@ from weightcast.environments.code_training import TrainedCodes
 from weightcast.environments.conditions.codes import CodeCondition
 from weightcast.environments.config.context import PolishSettings
 from weightcast.environments.inputs import held
-from weightcast.environments.polish import LinearContext, Polish, Tried, try_penalties
+from weightcast.environments.missing_values import any_missing, comparable
+from weightcast.environments.polish import Errors, LinearContext, Polish, Tried, try_penalties
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.rollout_jacobian import rollout, rollout_jacobian
 from weightcast.environments.weight_maps import LinearWeights
@@ -71,15 +72,16 @@ class SecondOrderTraining:
             self.take(trained, context)
             return judge()
 
+        residual, jacobian = self._errors(frames)
         return try_penalties(
             self.run,
             _read(trained),
-            self._residual,
+            residual,
             frames.double(),
             judged,
             self.settings.penalties,
             self.settings.choosing_iterations,
-            self._jacobian,
+            jacobian,
         )
 
     @torch.no_grad()
@@ -99,12 +101,30 @@ class SecondOrderTraining:
         return frames[:, : max(1, most_residuals // of_trajectory)]
 
     def _train(self, trained: TrainedCodes, frames: Tensor, penalty: float, iterations: int) -> int:
-        polish = Polish(_read(trained), self._residual, frames.double(), penalty, jacobian=self._jacobian)
+        residual, jacobian = self._errors(frames)
+        polish = Polish(_read(trained), residual, frames.double(), penalty, jacobian=jacobian)
         done = polish.train(self.run, iterations)
         steps, reached = frames.shape[2] - 1, polish.objective(polish.context)
         print(f"polish: {done} of {iterations} iterations, {steps} steps, {reached:.4g}", flush=True)
         self.take(trained, polish.context)
         return done
+
+    def _errors(self, frames: Tensor) -> tuple[Errors, Errors]:
+        """Errors of rollouts and their derivative; of frames with missing values those that can be compared."""
+        if any_missing(frames):
+            return self._observed_residual, self._observed_jacobian
+        return self._residual, self._jacobian
+
+    def _observed_residual(self, weights: Tensor, frames: Tensor) -> Tensor:
+        """As :meth:`_residual`, 0 where a rollout cannot be compared with the frames."""
+        return torch.where(self._seen(frames), self._residual(weights, torch.nan_to_num(frames)), 0.0)
+
+    def _observed_jacobian(self, weights: Tensor, frames: Tensor) -> Tensor:
+        """As :meth:`_jacobian`, likewise."""
+        return torch.where(self._seen(frames)[:, None], self._jacobian(weights, torch.nan_to_num(frames)), 0.0)
+
+    def _seen(self, frames: Tensor) -> Tensor:
+        return comparable(frames, self.predictor.layout, self.predictor.history).flatten()
 
     def _residual(self, weights: Tensor, frames: Tensor) -> Tensor:
         """Weights [weight], frames [trajectory, frame, ...] -> errors of whole rollouts [residual]."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from weightcast.core.errors import InputError
 from weightcast.records.cells import listed
 from weightcast.records.read import read_records
-from weightcast.records.settings import CalendarInput, RecordSettings
+from weightcast.records.settings import CalendarInput, RecordGaps, RecordSettings
 from weightcast.records.windows import cut, parts_of
 from weightcast.trajectories import Trajectories
 
@@ -22,6 +22,7 @@ class TableTrajectories:
         channels: quantities, in order: those that are forecast, then inputs.
         where: the configuration, for messages.
         calendar: what of the calendar becomes further channels, behind them.
+        gaps: that windows may have; None: none.
 
     Raises:
         InputError: the table cannot be used, or its parts are not in order.
@@ -34,12 +35,16 @@ class TableTrajectories:
         channels: Sequence[str],
         where: str | Path,
         calendar: Sequence[CalendarInput] = (),
+        gaps: RecordGaps | None = None,
     ) -> None:
         self.records = read_records(files, settings, channels)
+        if gaps is not None:
+            self.records = self.records.with_constants(gaps.constants)
         self.parts = parts_of(self.records, settings, where)
         self._where = str(files[0])
         self._calendar = calendar
         self._repeated = settings.repeated
+        self._gaps = gaps
         self._number = {id: place for place, id in enumerate(self.records.ids)}
 
     def trajectories(self, id: str, frames: int, counts: tuple[int, int, int], history: int = 1) -> Trajectories:
@@ -59,8 +64,8 @@ class TableTrajectories:
                 f"{self._where}: found no place {id} of the table of environments, expected one of "
                 f"{listed(self.records.ids)}"
             )
-        place, told = self._number[id], (frames, counts, self._where, self._calendar, history, self._repeated)
-        return cut(self.records, place, self.parts, *told)
+        told = (frames, counts, self._where, self._calendar, history, self._repeated, self._gaps)
+        return cut(self.records, self._number[id], self.parts, *told)
 
     def check_places(self, ids: Sequence[str], table: Path) -> None:
         """Raise an `InputError` unless places and environments are the same."""

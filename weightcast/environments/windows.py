@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from weightcast.environments.history import newest
+from weightcast.environments.missing_values import any_missing
 from weightcast.environments.predictor import StackedPredictor
 
 FEW_NUMBERS = 64
@@ -37,7 +38,9 @@ class Windows:
     def of(
         cls, frames: Tensor, whole: Tensor, unroll: int | None, most: int, inputs: int = 0, history: int = 1
     ) -> Windows:
-        """Cut frames into rollouts. None starts at a frame of which nothing was observed, unless all would.
+        """Cut frames into rollouts. None starts at a frame of which nothing was observed, unless all would. Nothing is
+        compared behind a step whose inputs are not known; where rollouts are as long as the frames, an environment has
+        another one from where they are known again.
 
         Args:
             frames: normalised [environment, trajectory, frame, channel, y, x]; NaN where nothing was observed.
@@ -48,7 +51,7 @@ class Windows:
             history: frames of a state, of which rollouts start; they are compared with the newest ones.
         """
         states = frames.shape[3] - inputs
-        frames, shown = newest(frames[:, :, :, :states], history), whole[:, :, :, states:]
+        frames, shown = newest(frames[:, :, :, :states], history), frames[:, :, :, states:]
         trajectories, length = frames.shape[1:3]
         steps = length - 1 if unroll is None else min(unroll, length - 1)
         starts = torch.arange(length - steps, device=frames.device)
@@ -60,12 +63,39 @@ class Windows:
         if len(starts) > most:
             chosen = torch.linspace(0, len(starts) - 1, most, device=frames.device).round().long()
             trajectory, starts = trajectory[chosen], starts[chosen]
+        if inputs and any_missing(shown):
+            return cls._driven(frames, whole[:, :, :, :states], shown, trajectory, starts, steps, most)
         after = starts[:, None] + torch.arange(1, steps + 1, device=frames.device)
         target = frames[:, trajectory[:, None], after]
         observed = torch.isfinite(target)
         start = whole[:, trajectory, starts][:, :, :states]
         driving = shown[:, trajectory[:, None], after - 1] if inputs else None
         return cls(start, torch.nan_to_num(target), observed.to(frames.dtype), driving)
+
+    @classmethod
+    def _driven(
+        cls, frames: Tensor, whole: Tensor, shown: Tensor, trajectory: Tensor, starts: Tensor, steps: int, most: int
+    ) -> Windows:
+        """The same with inputs of which some are not known, from these places on."""
+        known = torch.isfinite(shown).flatten(3).all(3)  # [environment, trajectory, frame]
+        length, every = frames.shape[2], frames.new_ones(len(frames), len(starts), dtype=torch.bool)
+        if steps == length - 1:
+            further = _restarts(known, torch.isfinite(frames).flatten(3).any(3), most)
+            trajectory = torch.cat([trajectory, trajectory.new_tensor([place for place, _ in further])])
+            starts = torch.cat([starts, starts.new_tensor([frame for _, frame in further])])
+            own = every.new_zeros(len(frames), len(further))
+            for column, rows in enumerate(further.values()):
+                own[rows, column] = True
+            every = torch.cat([every, own], 1)
+        after = starts[:, None] + torch.arange(1, steps + 1, device=frames.device)
+        there, after = after < length, after.clamp(max=length - 1)
+        reached = known[:, trajectory[:, None], after - 1].int().cumprod(2) > 0  # [environment, window, step]
+        target = frames[:, trajectory[:, None], after]
+        reached = reached & there & every[..., None]
+        observed = torch.isfinite(target) & reached[..., None, None, None]
+        driving = torch.nan_to_num(shown[:, trajectory[:, None], after - 1])
+        target = torch.where(observed, target, 0.0)
+        return cls(whole[:, trajectory, starts], target, observed.to(frames.dtype), driving)
 
     @property
     def counts(self) -> Tensor:
@@ -119,3 +149,26 @@ class Windows:
         complete = seen[:, :, 2:] & seen[:, :, 1:-1] & seen[:, :, :-2] & torch.isfinite(second)
         squares = torch.where(complete, second, 0.0).square().flatten(1).sum(1)
         return (squares / complete.flatten(1).sum(1) / 6.0).sqrt()
+
+
+def _restarts(known: Tensor, seen: Tensor, most: int) -> dict[tuple[int, int], list[int]]:
+    """Where inputs are known again after steps at which they are not: environments by trajectory and frame, of the
+    first so many places.
+
+    Args:
+        known: whether a frame's inputs are [environment, trajectory, frame].
+        seen: whether something of a frame was observed; same shape.
+        most: places.
+    """
+    begins = known & seen
+    begins[:, :, -1] = False  # from which no step leads
+    found = dict[tuple[int, int], list[int]]()
+    for environment, trajectory in (~known[:, :, :-1]).any(2).nonzero().tolist():
+        lost, there = known[environment, trajectory].logical_not().tolist(), begins[environment, trajectory].tolist()
+        broken = False
+        for frame, (is_lost, may_begin) in enumerate(zip(lost, there, strict=True)):
+            broken = broken or is_lost
+            if broken and may_begin:
+                found.setdefault((trajectory, frame), []).append(environment)
+                broken = False
+    return dict(sorted(found.items())[:most])

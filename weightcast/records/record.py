@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -49,6 +50,19 @@ class Records:
     def complete(self) -> NDArray[np.bool_]:
         """Whether every channel has a value, [place, step]."""
         return np.asarray(~np.isnan(self.values).any(axis=2))
+
+    def with_constants(self, names: Sequence[str]) -> Records:
+        """The same with columns that never change in a place known at all steps, where one is known once; those that
+        do change stay as they are."""
+        if not names:
+            return self
+        values = self.values.copy()
+        for channel in map(self.channels.index, names):
+            for own in values[..., channel]:
+                known = np.unique(own[~np.isnan(own)])
+                if len(known) == 1:
+                    own[:] = known[0]
+        return replace(self, values=values)
 
 
 def arrange(rows: Rows, settings: RecordSettings, channels: tuple[str, ...]) -> Records:

@@ -6,7 +6,9 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from weightcast.core.config.gap_settings import GapSettings
 from weightcast.core.config.later_settings import LaterSettings
+from weightcast.core.config.settings import Settings
 
 Layout = Literal["tidy", "wide", "file-each"]
 CalendarInput = Literal["hour", "weekday", "season", "cycle"]
@@ -59,3 +61,14 @@ class RecordSettings(LaterSettings):
     repeated: bool = False
     """Whether places with fewer windows than ``data.trajectories`` show theirs more than once, each about as often;
     otherwise they are refused."""
+
+
+class RecordGaps(Settings):
+    """What windows of a record may lack."""
+
+    limit: GapSettings
+    """Of missing values."""
+    states: int = Field(ge=1)
+    """How many of the columns are forecast, the first ones; the others are inputs."""
+    constants: list[str] = Field(default_factory=list)
+    """Inputs that never change in a place, and so are known wherever they are known once."""

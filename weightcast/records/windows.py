@@ -1,4 +1,8 @@
-"""Trajectories cut from long records: windows without gaps, in time, of parts that lie apart."""
+"""Trajectories cut from long records: windows in time, of parts that lie apart, without gaps or with few.
+
+Nothing is put in the place of a missing value: what windows may lack is said by a limit
+(:mod:`weightcast.trajectories.gaps`), and stays NaN.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,8 @@ from weightcast.core.errors import InputError
 from weightcast.records.calendar_columns import calendar_columns
 from weightcast.records.calendar_inputs import calendar_values
 from weightcast.records.record import Records
-from weightcast.records.settings import CalendarInput, RecordSettings
+from weightcast.records.settings import CalendarInput, RecordGaps, RecordSettings
+from weightcast.trajectories.gaps import usable_starts
 from weightcast.trajectories.record import Trajectories
 
 PARTS = ("train", "validation", "test")
@@ -77,6 +82,35 @@ def window_starts(complete: NDArray[np.bool_], part: tuple[int, int], frames: in
     return starts
 
 
+def gappy_starts(usable: NDArray[np.bool_], part: tuple[int, int], frames: int, history: int = 1) -> list[int]:
+    """The same where windows may have gaps: one after the other, and where none may begin, from where the next may.
+
+    Args:
+        usable: whether a window may begin at each step, of the whole record.
+        part: begin and end.
+        frames: of a window.
+        history: as for :func:`window_starts`.
+    """
+    begin, end = part
+    there = np.flatnonzero(usable[begin : max(begin, end - frames - history + 2)]) + begin
+    starts, position = list[int](), begin
+    while (number := int(np.searchsorted(there, position))) < len(there):
+        starts.append(int(there[number]))
+        position = starts[-1] + frames
+    return starts
+
+
+def starts_of(
+    records: Records, place: int, parts: Parts, frames: int, history: int, gaps: RecordGaps | None
+) -> list[list[int]]:
+    """First steps of the windows of a place in each part; see :func:`window_starts` and :func:`gappy_starts`."""
+    if gaps is None:
+        complete = ~np.isnan(records.values[place]).any(axis=1)
+        return [window_starts(complete, part, frames, history) for part in parts]
+    usable = usable_starts(records.values[place], gaps.states, frames, history, gaps.limit)
+    return [gappy_starts(usable, part, frames, history) for part in parts]
+
+
 @dataclass(frozen=True)
 class WindowCounts:
     """How many windows there are.
@@ -90,10 +124,12 @@ class WindowCounts:
     possible: NDArray[np.int64]
 
 
-def count_windows(records: Records, parts: Parts, frames: int, history: int = 1) -> WindowCounts:
-    """Windows of each place in each part; see :func:`window_starts`."""
-    complete = records.complete
-    found = [[len(window_starts(one, part, frames, history)) for part in parts] for one in complete]
+def count_windows(
+    records: Records, parts: Parts, frames: int, history: int = 1, gaps: RecordGaps | None = None
+) -> WindowCounts:
+    """Windows of each place in each part; see :func:`starts_of`."""
+    places = range(len(records.ids))
+    found = [list(map(len, starts_of(records, place, parts, frames, history, gaps))) for place in places]
     possible = [max(0, end - begin - (history - 1)) // frames for begin, end in parts]
     return WindowCounts(np.array(found), np.array(possible))
 
@@ -108,6 +144,7 @@ def cut(
     calendar: Sequence[CalendarInput] = (),
     history: int = 1,
     repeated: bool = False,
+    gaps: RecordGaps | None = None,
 ) -> Trajectories:
     """The trajectories of a place: so many windows of each part. Of more, evenly spread ones are taken.
 
@@ -121,6 +158,7 @@ def cut(
         calendar: what of the calendar becomes further channels.
         history: frames that predictors see; see :func:`window_starts`.
         repeated: whether, of fewer, each is taken about equally often.
+        gaps: that windows may have; None: none.
 
     Returns:
         windows of ``frames`` + ``history`` - 1 steps in time, as states without a grid; times count from the start of
@@ -129,14 +167,15 @@ def cut(
     Raises:
         InputError: there are fewer windows than are wanted, or times are no dates.
     """
-    complete, whole = records.complete[place], frames + history - 1
+    whole = frames + history - 1
     chosen: list[int] = []
-    for name, part, count in zip(PARTS, parts, counts, strict=True):
-        starts = window_starts(complete, part, frames, history)
+    there = starts_of(records, place, parts, frames, history, gaps)
+    lacking = "without a missing value" if gaps is None else f"with {gaps.limit.words}"
+    for name, part, count, starts in zip(PARTS, parts, counts, there, strict=True):
         if len(starts) < (min(1, count) if repeated else count):
             raise InputError(
-                f"{where}: {records.names[place]}: found {len(starts)} windows of {whole} steps without a missing "
-                f"value between {records.calendar.label(part[0])} and {records.calendar.label(part[1] - 1)}, expected "
+                f"{where}: {records.names[place]}: found {len(starts)} windows of {whole} steps {lacking} "
+                f"between {records.calendar.label(part[0])} and {records.calendar.label(part[1] - 1)}, expected "
                 f"{count} as data.trajectories.{name} says"
                 + ("" if repeated else ", or data.settings.repeated: true, by which windows are taken more than once")
             )

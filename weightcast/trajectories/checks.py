@@ -42,10 +42,11 @@ def check_counts(file: Path, trajectories: int, frames: int, minimum_trajectorie
         raise InputError(f"{file}: time: found {frames} frames, expected {minimum_frames} or more")
 
 
-def check_finite(file: Path, values: NDArray[np.float32], channels: Sequence[str]) -> None:
-    """No NaN and no Inf in values [trajectory, time, channel, y, x]; the message says where the first one is."""
+def check_finite(file: Path, values: NDArray[np.float32], channels: Sequence[str], gaps: bool = False) -> None:
+    """No NaN and no Inf in values [trajectory, time, channel, y, x]; the message says where the first one is. With
+    gaps NaN may be: it stands for what is missing."""
     for trajectory, frames in enumerate(values):  # one at a time: the mask stays small
-        finite = np.isfinite(frames)
+        finite = ~np.isinf(frames) if gaps else np.isfinite(frames)
         if not finite.all():
             time, channel, y, x = map(int, np.unravel_index(int(finite.argmin()), finite.shape))
             found = "NaN" if np.isnan(frames[time, channel, y, x]) else "Inf"

@@ -118,6 +118,7 @@ class TrajectoryGroup:
         minimum_trajectories: int = 1,
         trajectories: slice = slice(None),
         frames: int | None = None,
+        gaps: bool = False,
     ) -> NDArray[np.float32]:
         """Values of some environments, checked as :func:`weightcast.trajectories.netcdf.read_trajectories` does.
 
@@ -129,6 +130,7 @@ class TrajectoryGroup:
             minimum_trajectories: least number of trajectories of each environment.
             trajectories: of those of each environment.
             frames: only the first so many; all if None.
+            gaps: whether values may be missing, as NaN.
 
         Returns:
             float32 [environment, trajectory, frame, channel, y, x].
@@ -157,16 +159,16 @@ class TrajectoryGroup:
             raise unreadable(self._path, error) from None
         if not np.isfinite(values).all():
             for one in values:
-                checks.check_finite(self._path, one, names)
+                checks.check_finite(self._path, one, names, gaps)
         return values
 
-    def trajectories(self, environment: str, channels: Sequence[str] | None = None) -> Trajectories:
-        """All trajectories of one environment.
+    def trajectories(self, environment: str, channels: Sequence[str] | None = None, gaps: bool = False) -> Trajectories:
+        """All trajectories of one environment; with gaps values may be missing, as NaN.
 
         Raises:
             InputError: the environment or a channel is not there, or a value is not finite.
         """
-        (values,) = self.read([environment], channels=channels)
+        (values,) = self.read([environment], channels=channels, gaps=gaps)
         row = self._row(environment)
         return Trajectories(
             values=values,
@@ -208,16 +210,19 @@ class TrajectoryGroups:
             self._opened[path] = TrajectoryGroup(path)
         return self._opened[path]
 
-    def trajectories(self, path: Path, environment: str, channels: Sequence[str] | None = None) -> Trajectories:
-        """All of an environment's trajectories, from a file of it alone or of several.
+    def trajectories(
+        self, path: Path, environment: str, channels: Sequence[str] | None = None, gaps: bool = False
+    ) -> Trajectories:
+        """All of an environment's trajectories, from a file of it alone or of several; with gaps values may be missing,
+        as NaN.
 
         Raises:
             InputError: the file cannot be used.
         """
         group = self.find(path)
         if group is None:
-            return read_trajectories(path, channels=channels)
-        return group.trajectories(environment, channels)
+            return read_trajectories(path, channels=channels, gaps=gaps)
+        return group.trajectories(environment, channels, gaps)
 
 
 def contents_digest(trajectories: Trajectories) -> str:

@@ -42,17 +42,22 @@ class TrajectoryFile:
         write_trajectories(path, self.trajectories)
 
 
-def write_trajectories(path: str | Path, trajectories: Trajectories) -> None:
+def write_trajectories(path: str | Path, trajectories: Trajectories, gaps: bool = False) -> None:
     """Write one environment's trajectories; the same trajectories give the same bytes.
 
     Values are float32 and neither compressed nor chunked: fields of a simulation hardly compress, and a training stage
     reads them whole.
 
+    Args:
+        path: of the file.
+        trajectories: of the environment.
+        gaps: whether values may be missing, as NaN.
+
     Raises:
-        InputError: there is NaN or Inf among the values. Nothing is written then.
+        InputError: there is Inf among the values, or NaN where none may be. Nothing is written then.
     """
     path = Path(path)
-    checks.check_finite(path, trajectories.values, trajectories.channels)
+    checks.check_finite(path, trajectories.values, trajectories.channels, gaps)
     units = trajectories.units
     variables = {
         name: xr.Variable(DIMENSIONS, trajectories.values[:, :, channel], _unit_attribute(units, name))
@@ -79,6 +84,7 @@ def read_trajectories(
     parameters: Mapping[str, float] | None = None,
     minimum_frames: int = 1,
     minimum_trajectories: int = 1,
+    gaps: bool = False,
 ) -> Trajectories:
     """Read and validate one environment's trajectories. Dimensions may come in any order, packed integers are unpacked.
 
@@ -100,6 +106,7 @@ def read_trajectories(
             such attributes passes. None: every attribute that is a single number is taken for a parameter.
         minimum_frames: least length of the time dimension.
         minimum_trajectories: least length of the trajectory dimension.
+        gaps: whether values may be missing, as the file declares them or as NaN, and stay NaN.
 
     Returns:
         the trajectories; a dimension without a coordinate variable counts 0, 1, 2, ...
@@ -142,7 +149,7 @@ def read_trajectories(
             for name, variable in dataset.variables.items()
             if name in (*names, *DIMENSIONS) and "units" in variable.attrs
         }
-    checks.check_finite(path, values, names)
+    checks.check_finite(path, values, names, gaps)
     return Trajectories(
         values=values,
         channels=names,

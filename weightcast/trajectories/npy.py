@@ -28,6 +28,7 @@ def read_npy_environment(
     frame_step: float = 1.0,
     minimum_frames: int = 1,
     minimum_trajectories: int = 1,
+    gaps: bool = False,
 ) -> Trajectories:
     """Read and validate one environment's trajectories from arrays of shape (time, channel, x, y): x before y.
 
@@ -48,6 +49,7 @@ def read_npy_environment(
         frame_step: time between frames; the files do not hold it.
         minimum_frames: least number of frames in a trajectory.
         minimum_trajectories: least number of files.
+        gaps: whether values may be missing, as NaN.
 
     Raises:
         InputError: a file is missing, unreadable or not as said above; or a value is not finite.
@@ -71,7 +73,7 @@ def read_npy_environment(
     with np.errstate(over="ignore"):  # a number too large for float32 becomes Inf, which is refused below
         for trajectory, array in enumerate(arrays):
             values[trajectory] = array.transpose(0, 1, 3, 2)
-    checks.check_finite(path, values, channels)
+    checks.check_finite(path, values, channels, gaps)
     checks.check_marks(path, values, channels)
     return Trajectories(
         values=values,

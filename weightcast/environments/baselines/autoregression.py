@@ -42,6 +42,10 @@ class Scale:
     def of(cls, records: Records) -> Scale:
         told = records.before.reshape(-1, records.before.shape[-1])
         made = records.increments.reshape(-1, records.increments.shape[-1])
+        if np.isnan(told).any() or np.isnan(made).any():
+            deviation, increment = np.nanstd(told, axis=0), np.nanstd(made, axis=0)
+            least = np.maximum(deviation, LEAST_SPREAD), np.maximum(increment, LEAST_SPREAD)
+            return cls(np.nanmean(told, axis=0), *least)
         return cls(told.mean(0), np.maximum(told.std(0), LEAST_SPREAD), np.maximum(made.std(0), LEAST_SPREAD))
 
     def design(self, told: Floats) -> Floats:

@@ -83,18 +83,22 @@ def fit_trees(train: Records, size: TreeSize, settings: TreesSettings, places: F
         told = np.concatenate([told, beside], axis=-1)
     rows = told.reshape(-1, told.shape[-1])
     made = train.increments[:, chosen].reshape(len(rows), -1)
-    fitted = [
-        HistGradientBoostingRegressor(
-            learning_rate=settings.learning_rate,
-            max_iter=size.iterations,
-            max_leaf_nodes=size.leaves,
-            min_samples_leaf=min(settings.leaf_steps, max(1, len(rows) // 4)),
-            early_stopping=False,  # choices are made on forecasts of environments that were left out
-            random_state=0,
-        ).fit(rows, values)
-        for values in made.T
-    ]
-    return BoostedTrees(fitted, np.empty((1, 0)))
+    return BoostedTrees([_fitted(rows, values, size, settings) for values in made.T], np.empty((1, 0)))
+
+
+def _fitted(rows: Floats, values: Floats, size: TreeSize, settings: TreesSettings) -> HistGradientBoostingRegressor:
+    """Trees of one channel's increments [row]; what a step is told may be missing, what it makes may not."""
+    there = ~np.isnan(values)
+    if not there.all():
+        rows, values = rows[there], values[there]
+    return HistGradientBoostingRegressor(
+        learning_rate=settings.learning_rate,
+        max_iter=size.iterations,
+        max_leaf_nodes=size.leaves,
+        min_samples_leaf=min(settings.leaf_steps, max(1, len(rows) // 4)),
+        early_stopping=False,  # choices are made on forecasts of environments that were left out
+        random_state=0,
+    ).fit(rows, values)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from weightcast.environments.missing_values import any_missing, observed_mean
+
 
 @dataclass(frozen=True)
 class DampedPersistence:
@@ -35,7 +37,8 @@ class DampedPersistence:
         """Fit the damping at every lag that the frames have.
 
         Args:
-            frames: [environment, trajectory, frame, channel, y, x] in physical units, two frames or more.
+            frames: [environment, trajectory, frame, channel, y, x] in physical units, two frames or more; NaN where a
+                value is missing.
             climatology: [channel, y, x]; None: the mean over environments, trajectories and frames.
 
         Raises:
@@ -44,13 +47,17 @@ class DampedPersistence:
         steps = frames.shape[2] - 1
         if steps < 1:
             raise ValueError(f"found {frames.shape[2]} frame, expected two or more: a lag is between two frames")
-        mean = frames.mean((0, 1, 2)) if climatology is None else climatology
+        mean = observed_mean(frames, (0, 1, 2)) if climatology is None else climatology
         products = torch.zeros(steps, frames.shape[3], dtype=torch.double, device=frames.device)
         squares = torch.zeros_like(products)
         for environment in frames:  # one at a time: twice the precision takes twice the memory
             anomaly = (environment - mean).double()
+            missing = any_missing(anomaly)
             for lag in range(1, steps + 1):
                 now, later = anomaly[:, :-lag], anomaly[:, lag:]
+                if missing:  # pairs of which both are there count
+                    pairs = torch.isfinite(now) & torch.isfinite(later)
+                    now, later = torch.where(pairs, now, 0.0), torch.where(pairs, later, 0.0)
                 products[lag - 1] += (now * later).sum((0, 1, 3, 4))
                 squares[lag - 1] += now.square().sum((0, 1, 3, 4))
         # A channel that never leaves its climatology has nothing to damp.

@@ -6,7 +6,7 @@ shown stays the same while its forecast is fed back, so that forecasts may begin
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -23,6 +23,7 @@ from weightcast.environments.gaps import FrameSpace
 from weightcast.environments.history import advanced, newest
 from weightcast.environments.inputs import held
 from weightcast.environments.losses import environment_loss
+from weightcast.environments.missing_values import WindowStarts, comparable
 from weightcast.environments.observation import ObservationLayout, draw_observations
 
 FIRST_FRAMES = 0.5
@@ -107,14 +108,17 @@ def in_context_loss(
     """
 
     inputs, history = input_layout_of(network).shown, history_of(network)
-    single = single_frames(frames, history, inputs)
+    single, starts = single_frames(frames, history, inputs), WindowStarts(frames)
+    length = training.unroll + 1
 
     def loss(step: int) -> Tensor:
         draws = Draws(frames.device, seed, "step", step)
         chosen = draws.permutation(len(frames))[: training.environments]
-        windows = draw_windows(frames, chosen, training.batch, training.unroll + 1, draws, start_share)
+        windows = draw_windows(frames, chosen, training.batch, length, draws, start_share, starts.of(length))
         rows = chosen.repeat_interleave(training.batch)
         fields = draw_contexts(single, rows, count, space, shown, draws, inputs)
+        if starts.missing:
+            return environment_loss(observed_error(network, windows, fields)).mean()
         errors = rollout_error(network, windows.flatten(0, 1), fields).unflatten(0, windows.shape[:2])
         return environment_loss(errors).mean()
 
@@ -133,16 +137,45 @@ def rollout_error(network: nn.Module, windows: Tensor, fields: Tensor) -> Tensor
     Returns:
         [window]: mean over steps, channels and grid.
     """
+    error = windows.new_zeros(len(windows))
+    for difference in _differences(network, windows, fields):
+        error = error + difference.square().flatten(1).mean(1)
+    return error / (windows.shape[1] - 1)
+
+
+def observed_error(network: nn.Module, windows: Tensor, fields: Tensor) -> Tensor:
+    """The same where values are missing (:meth:`StackedPredictor.rollout_error`).
+
+    Args:
+        network: as for :func:`rollout_error`.
+        windows: [environment, window, 1 + step, channel, y, x]; NaN where a value is missing.
+        fields: [environment * window, field, y, x].
+
+    Returns:
+        [environment, window]: sums over what is there, in units of how much the windows of an environment have on
+        average.
+    """
+    seen = comparable(windows, input_layout_of(network), history_of(network))
+    error = windows.new_zeros(windows.shape[:2])
+    differences = _differences(network, torch.nan_to_num(windows.flatten(0, 1)), fields)
+    for there, difference in zip(seen.unbind(2), differences, strict=True):
+        own = torch.where(there, difference.unflatten(0, windows.shape[:2]), 0.0)
+        error = error + own.square().flatten(2).sum(2)
+    counts = seen.flatten(2).sum(2).to(error.dtype).mean(1, keepdim=True)
+    return error / torch.where(counts > 0, counts, 1.0)
+
+
+def _differences(network: nn.Module, windows: Tensor, fields: Tensor) -> Iterator[Tensor]:
+    """What an unrolled forecast is off by, step by step [window, channel, y, x]."""
     layout = input_layout_of(network)
     states = windows.shape[2] - layout.shown
     shown, windows = held(windows[:, :, states:], layout), windows[:, :, :states]
     truth = newest(windows, history_of(network))
-    state, error = windows[:, 0], windows.new_zeros(len(windows))
+    state = windows[:, 0]
     for step in range(1, windows.shape[1]):
         following = network(torch.cat([state, shown[:, step - 1], fields], 1))
-        error = error + (following - truth[:, step]).square().flatten(1).mean(1)
+        yield following - truth[:, step]
         state = advanced(state, following)
-    return error / (windows.shape[1] - 1)
 
 
 def single_frames(frames: Tensor, history: int, inputs: int = 0) -> Tensor:

@@ -6,6 +6,7 @@ back as theirs are. Only states without a grid, of a few numbers each, are regre
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -22,7 +23,7 @@ LEAST_SPREAD = 1e-12
 
 @dataclass(frozen=True, eq=False)
 class Records:
-    """Trajectories as regressions see them.
+    """Trajectories as regressions see them; NaN where a value is missing.
 
     Attributes:
         states: [environment, trajectory, frame, channel], physical units, or what transforms make of these; the frames
@@ -61,6 +62,16 @@ class Records:
     def frames(self) -> Floats:
         """Each frame alone [environment, trajectory, frame, channel]: what is forecast."""
         return self.states[..., : self.states.shape[-1] // self.history]
+
+    @property
+    def ahead(self) -> Floats:
+        """The frames behind the first of each trajectory [environment, trajectory, step, channel], NaN behind a step
+        whose inputs are not known, with which no forecast can be compared."""
+        frames, known = self.frames[:, :, 1:], self.inputs.shape[-1] - self.held
+        lost = np.isnan(self.inputs[:, :, :-1, :known]).any(axis=-1)
+        if not lost.any():
+            return frames
+        return np.where(np.logical_or.accumulate(lost, axis=2)[..., None], np.nan, frames)
 
     @property
     def before(self) -> Floats:
@@ -129,8 +140,9 @@ def roll_out(step: Fitted, records: Records, steps: int) -> Floats:
 
 def error(step: Fitted, records: Records) -> float:
     """Geometric mean over environments of the root mean square error of forecasts to the trajectories' end, each
-    channel in units of its standard deviation there, as scores are; infinite where a forecast diverges."""
-    truth = records.frames[:, :, 1:]
+    channel in units of its standard deviation there, as scores are; infinite where a forecast diverges. Values that are
+    missing do not count."""
+    truth = records.ahead
     return geometric_error(roll_out(step, records, truth.shape[2]), truth)
 
 
@@ -139,9 +151,22 @@ def geometric_error(forecast: Floats, truth: Floats) -> float:
     with np.errstate(over="ignore", invalid="ignore"):
         squares = (forecast - truth) ** 2
         squares = np.nan_to_num(squares, nan=np.inf, posinf=np.inf)
+        missing = np.isnan(truth)
+        if missing.any():
+            return _geometric_error_of_observed(np.where(missing, np.nan, squares), truth)
         spread = np.maximum(truth.std(axis=(1, 2)), LEAST_SPREAD)
         errors = np.sqrt((squares.mean(axis=(1, 2)) / spread**2).mean(axis=1))
         return float(np.exp(np.log(np.maximum(errors, LEAST_SPREAD)).mean()))
+
+
+def _geometric_error_of_observed(squares: Floats, truth: Floats) -> float:
+    """The same of squared errors that are NaN where a value is missing; an environment of which nothing is there does
+    not count."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of means of nothing, which are NaN
+        spread = np.maximum(np.nanstd(truth, axis=(1, 2)), LEAST_SPREAD)
+        errors = np.sqrt(np.nanmean(np.nanmean(squares, axis=(1, 2)) / spread**2, axis=1))
+        return float(np.exp(np.nanmean(np.log(np.maximum(errors, LEAST_SPREAD)))))
 
 
 def folds(count: int) -> list[tuple[list[int], list[int]]]:

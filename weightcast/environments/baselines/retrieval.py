@@ -17,6 +17,7 @@ from torch import Tensor
 
 from weightcast.core.stored_tensor import Rows
 from weightcast.environments.ensemble_metrics import ensemble_metrics
+from weightcast.environments.missing_values import any_missing, observed_mean, reachable, usual_over_steps
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.windows import STACKED_NUMBERS, Windows
 
@@ -127,6 +128,7 @@ def choose_weighting(
     none = judged.new_zeros(len(wanted), len(experts))
     misfits = none if windows is None else expert_misfits(experts, predictor, windows, together)
     counts = none[:, 0] if windows is None else windows.counts
+    missing = any_missing(judged)
     others = [[row for row, one in enumerate(environments) if one != id] for id in wanted]
     tempers = TEMPERS if windows is not None else TEMPERS[:1]  # equal shares whatever the temper
     scores, excesses = [0.0] * len(tempers), [[] for _ in tempers]  # type: list[float], list[list[Tensor]]
@@ -141,15 +143,19 @@ def choose_weighting(
         needed = torch.cat([chosen[0] for chosen, _ in picked]).unique()
         driven = frames[None].expand(len(needed), *frames.shape)
         rolled = predictor.forecast(experts[rows[needed].cpu()].to(rows.device), driven)
-        truth = predictor.newest(frames)
+        truth = predictor.newest(frames)[:, 1:]
+        if missing:
+            truth = reachable(frames, predictor.layout, predictor.history)
         for number, (chosen, shares) in enumerate(picked):
             forecasts = rolled[torch.searchsorted(needed, chosen[0])]
-            scores[number] += _log_crps(forecasts, shares[0], truth[:, 1:])
-            excesses[number].append(_excess(forecasts, shares[0], truth[:, 1:]))
+            scores[number] += _log_crps(forecasts, shares[0], truth)
+            excesses[number].append(_excess(forecasts, shares[0], truth))
     best = min(range(len(tempers)), key=scores.__getitem__)
     if not excesses[best]:  # a single visible environment: nothing was left out
         return Weighting(tempers[best], [[0.0] * predictor.newest(judged).shape[3]])
-    return Weighting(tempers[best], torch.stack(excesses[best]).median(0).values.clamp(min=0.0).sqrt().tolist())
+    excess = torch.stack(excesses[best])
+    usual = usual_over_steps(excess) if missing else excess.median(0).values
+    return Weighting(tempers[best], usual.clamp(min=0.0).sqrt().tolist())
 
 
 def _log_crps(forecasts: Tensor, shares: Tensor, truth: Tensor) -> float:
@@ -160,7 +166,8 @@ def _log_crps(forecasts: Tensor, shares: Tensor, truth: Tensor) -> float:
 
 
 def _excess(forecasts: Tensor, shares: Tensor, truth: Tensor) -> Tensor:
-    """Squared error of the weighted mean less the weighted variance [step, channel]."""
+    """Squared error of the weighted mean less the weighted variance [step, channel]; NaN where no truth is known."""
     mean = torch.einsum("m,m...->...", shares, forecasts)
     spread = torch.einsum("m,m...->...", shares, (forecasts - mean).square())
-    return torch.nan_to_num((mean - truth).square() - spread, nan=0.0, posinf=0.0, neginf=0.0).mean((0, 3, 4))
+    excess = torch.nan_to_num((mean - truth).square() - spread, nan=0.0, posinf=0.0, neginf=0.0)
+    return observed_mean(excess.masked_fill(truth.isnan(), torch.nan), (0, 3, 4))

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from weightcast.environments.missing_values import any_missing
+
 HARMONICS = 3
 """Multiples of each angle: three tell morning from evening, and a long winter from a short one."""
 
@@ -32,13 +34,17 @@ class SeasonalClimatology:
         """Fit by least squares.
 
         Args:
-            frames: [environment, trajectory, frame, channel, y, x], physical units.
+            frames: [environment, trajectory, frame, channel, y, x], physical units; NaN where a value is missing, whose
+                frame then tells nothing of it.
             calendar: sine and cosine of each angle [environment, trajectory, frame, 2 * angle].
         """
         terms = _terms(calendar).flatten(0, 2)
         values = frames.flatten(0, 2).flatten(1).double()
-        # Of a cycle of which few steps are there, several solutions would do: the smallest.
-        solved = torch.linalg.lstsq(terms, values, driver="gelsd").solution
+        if any_missing(values):
+            whole = [torch.isfinite(column) for column in values.T]
+            solved = torch.stack([_solved(terms[own], values[own, row]) for row, own in enumerate(whole)], 1)
+        else:
+            solved = _solved(terms, values)
         return cls(solved.unflatten(1, frames.shape[3:]).to(frames.dtype))
 
     def __call__(self, calendar: Tensor) -> Tensor:
@@ -57,6 +63,13 @@ class SeasonalClimatology:
         """
         cycle = self(calendar)
         return initial[:, None] + cycle[:, 1:] - cycle[:, :1]
+
+
+def _solved(terms: Tensor, values: Tensor) -> Tensor:
+    """Of a cycle of which few steps are there, several solutions would do: the smallest."""
+    return torch.linalg.lstsq(terms, values if values.ndim > 1 else values[:, None], driver="gelsd").solution.view(
+        terms.shape[1], *values.shape[1:]
+    )
 
 
 def _terms(calendar: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ MOST_WINDOWS = 200
 NAMES: tuple[TransformName | None, ...] = (None, "sqrt", "log")
 
 Windows = NDArray[np.float64]
-"""[place, window, frame, channel]."""
+"""[place, window, frame, channel]; NaN where a value is missing."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def choose_transforms(
             continue
         values = train[..., number]
         skewness = _skewness(values)
-        negative = channel in signed or min(values.min(), validation[..., number].min()) < 0
+        negative = channel in signed or min(np.nanmin(values), np.nanmin(validation[..., number])) < 0
         if negative or not skewness > SKEWED:
             chosen.append(ChosenTransform(channel, None, ""))
             continue
@@ -139,7 +139,9 @@ def _try(name: TransformName | None, number: int, train: Windows, validation: Wi
     steps = own.before.reshape(len(train), -1, own.before.shape[-1])
     ahead = steps[..., number] + fitted(steps)[..., number]
     off = (own.states[:, :, 1:, number].reshape(len(train), -1) - ahead).ravel()
-    parts = np.array_split(np.argsort(ahead.ravel(), kind="stable"), LEVELS)
+    there, ahead = np.isfinite(off), ahead.ravel()  # a missing value says nothing
+    off, ahead = off[there], ahead[there]
+    parts = np.array_split(np.argsort(ahead, kind="stable"), LEVELS)
     spreads = np.array([float(np.std(off[part])) for part in parts])
     unequal = float(np.std(np.log(np.maximum(spreads, LEAST_SPREAD * max(1.0, float(spreads.max()))))))
     return Tried(name, geometric_error(forecast[..., None], truth[..., None]), unequal)
@@ -152,7 +154,9 @@ def _few(windows: Windows) -> Windows:
 
 
 def _skewness(values: NDArray[np.float64]) -> float:
-    """Third standardised moment; NaN of a constant."""
+    """Third standardised moment of what is not missing; NaN of a constant."""
+    if (missing := np.isnan(values)).any():
+        values = values[~missing]
     deviations = values - values.mean()
     spread = values.std()
     return float((deviations**3).mean() / spread**3) if spread > 0 else float("nan")

@@ -24,7 +24,7 @@ def check_constants(file: str | Path, trajectories: Trajectories, inputs: Mappin
         if known != "constant":
             continue
         values = trajectories.values[:, :, trajectories.channels.index(name)]
-        changed = np.argwhere((values != values[:1, :1]).any(axis=(2, 3)))
+        changed = np.argwhere(((values != values[:1, :1]) & ~np.isnan(values)).any(axis=(2, 3)))
         for trajectory, frame in changed[:1]:
             raise InputError(
                 f"{file}: {name}: found another value in {trajectories.environment} at trajectory {trajectory}, frame "

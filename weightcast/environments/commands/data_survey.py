@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from weightcast.core.config.gap_settings import GapSettings
 from weightcast.core.console.progress import progress
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.errors import InputError
@@ -76,6 +77,7 @@ class Survey:
         calendar: what of it is known likewise.
         history: frames that predictors should see.
         history_found: how that was chosen, in words.
+        gaps: that windows of a long table may have.
     """
 
     format: FileFormat | Literal["npz", "table", "era5"]
@@ -92,6 +94,7 @@ class Survey:
     calendar: Sequence[CalendarInput] = ()
     history: int = 1
     history_found: str = ""
+    gaps: GapSettings | None = None
 
     @property
     def benchmark(self) -> bool:
@@ -135,11 +138,12 @@ class Pace:
         self.increments, self.changes = 0.0, 0.0  # mean squares of each channel, summed over what was seen
 
     def see(self, fields: NDArray[np.floating[Any]]) -> None:
-        """Fields [trajectory, frame, channel, ...]."""
+        """Fields [trajectory, frame, channel, ...]; NaN where a value is missing."""
         increments = np.diff(fields.astype(np.float64), axis=1)
         others = (0, 1, *range(3, fields.ndim))
-        self.increments = self.increments + np.square(increments[:, :-1]).mean(others)
-        self.changes = self.changes + np.square(np.diff(increments, axis=1)).mean(others)
+        mean: Callable[..., Any] = np.nanmean if np.isnan(fields).any() else np.mean
+        self.increments = self.increments + mean(np.square(increments[:, :-1]), axis=others)
+        self.changes = self.changes + mean(np.square(np.diff(increments, axis=1)), axis=others)
 
     @property
     def substeps(self) -> int:

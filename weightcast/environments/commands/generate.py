@@ -201,7 +201,7 @@ def _units(study: Study, results: Path) -> dict[str, Any]:
     # data/STUDY lies beside results/STUDY, wherever the command is run.
     folder = TrajectoryFolder(results.absolute().parents[1] / study.trajectories)
     try:
-        found = folder.trajectories(environment, study.data.channels)
+        found = folder.trajectories(environment, study.data.channels, gaps=True)
     except InputError:  # the trajectories may have been removed since
         return {}
     return {

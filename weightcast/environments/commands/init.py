@@ -41,6 +41,7 @@ OF_TABLES = (
     "--frames",
     "--history",
     "--gap",
+    "--gaps",
     "--validation-from",
     "--test-from",
     "--held-out",

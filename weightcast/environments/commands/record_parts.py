@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from weightcast.core.config.gap_settings import GapSettings
 from weightcast.core.errors import InputError
 from weightcast.environments.commands.study_template import choose_trained_frames
 from weightcast.environments.config.data import TrajectoryCounts
 from weightcast.records.record import Records
-from weightcast.records.settings import RecordSettings
+from weightcast.records.settings import RecordGaps, RecordSettings
 from weightcast.records.step_calendar import StepCalendar
 from weightcast.records.windows import PARTS, Parts, WindowCounts, count_windows, parts_of
 
@@ -47,6 +49,7 @@ class Division:
         kept: numbers of the places that are used.
         too_few: why a place is left out that nobody named, by its id.
         history: frames that predictors see: a window has as many more, less one, before its first.
+        gaps: that windows may have; None: none.
     """
 
     settings: RecordSettings
@@ -57,6 +60,7 @@ class Division:
     kept: tuple[int, ...]
     too_few: dict[str, str]
     history: int = 1
+    gaps: GapSettings | None = None
 
     @property
     def steps(self) -> int:
@@ -73,6 +77,8 @@ def divide(
     validation_from: str | None,
     test_from: str | None,
     history: int = 1,
+    gaps: RecordGaps | None = None,
+    run_of: Callable[[int], int] | None = None,
 ) -> Division:
     """Choose what is not given.
 
@@ -85,6 +91,8 @@ def divide(
         validation_from: where the second part begins; None: so that it is a tenth of the calendar.
         test_from: where the last part begins; None: so that it is a fifth.
         history: frames that predictors see.
+        gaps: that windows may have; None: none.
+        run_of: the limit of steps in a row that may be missing, by the steps of a window; None: as ``gaps`` has it.
 
     Raises:
         InputError: records are too short, or fewer than three places have enough windows.
@@ -97,12 +105,19 @@ def divide(
         apart = choose_trained_frames(chosen) - 1 if gap is None else gap
         try:
             parts, cut = _parts(records, settings, where, chosen + history - 1, apart, validation_from, test_from)
-            return _division(records, cut, where, chosen, parts, history)
+            return _division(records, cut, where, chosen, parts, history, _of_window(gaps, run_of, chosen))
         except InputError as error:
             problem = error
             if validation_from is not None and test_from is not None:
                 break
     raise problem
+
+
+def _of_window(gaps: RecordGaps | None, run_of: Callable[[int], int] | None, frames: int) -> RecordGaps | None:
+    """What windows of so many steps may lack."""
+    if gaps is None or run_of is None:
+        return gaps
+    return gaps.model_copy(update={"limit": gaps.limit.model_copy(update={"run": run_of(frames)})})
 
 
 def default_frames(calendar: StepCalendar) -> int:
@@ -158,10 +173,17 @@ def _parts(
 
 
 def _division(
-    records: Records, settings: RecordSettings, where: str, chosen: int, parts: Parts, history: int
+    records: Records,
+    settings: RecordSettings,
+    where: str,
+    chosen: int,
+    parts: Parts,
+    history: int,
+    gaps: RecordGaps | None,
 ) -> Division:
     frames = chosen + history - 1  # of a window
-    windows = count_windows(records, parts, chosen, history)
+    windows = count_windows(records, parts, chosen, history, gaps)
+    enough_of = "have all values" if gaps is None else f"have {gaps.limit.words}"
     found = windows.found
     wanted = np.maximum(1, np.ceil(TOO_FEW * np.median(found, axis=0)))
     enough = (found >= wanted).all(axis=1)
@@ -172,7 +194,7 @@ def _division(
         begin, end = parts.__dict__[PARTS[part]]
         too_few[records.ids[place]] = (
             f"{found[place, part]} of {windows.possible[part]} windows of {frames} steps from "
-            f"{records.calendar.label(begin)} to {records.calendar.label(end - 1)} ({PARTS[part]}) have all values; "
+            f"{records.calendar.label(begin)} to {records.calendar.label(end - 1)} ({PARTS[part]}) {enough_of}; "
             f"its record goes from {records.calendar.label(int(records.spans[place, 0]))} to "
             f"{records.calendar.label(int(records.spans[place, 1]) - 1)}"
         )
@@ -206,4 +228,5 @@ def _division(
         tuple(int(place) for place in kept),
         too_few,
         history,
+        None if gaps is None else gaps.limit,
     )

@@ -13,6 +13,7 @@ from weightcast.core.names import listed
 from weightcast.environments.commands.alike import AlikeFiles
 from weightcast.environments.commands.constants import check_constants
 from weightcast.environments.commands.doubts import doubts_of_table, doubts_of_values
+from weightcast.environments.commands.missing_share import missing_share, told_of_missing
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.study import Study
 from weightcast.environments.plan import record_settings, source_settings
@@ -31,7 +32,8 @@ from weightcast.trajectories import (
     read_npy_environment,
     read_npz_environment,
 )
-from weightcast.trajectories.checks import check_finite, check_not_negative
+from weightcast.trajectories.checks import check_counts, check_finite, check_not_negative
+from weightcast.trajectories.gaps import without_too_many_gaps
 from weightcast.trajectories.npz_folder import environment_index
 
 SHOWN = 5
@@ -74,6 +76,7 @@ def read_file(
     frame_step: float = 1.0,
     minimum_frames: int = 1,
     minimum_trajectories: int = 1,
+    gaps: bool = False,
 ) -> Trajectories:
     """One environment's trajectories, as the pipeline will import them.
 
@@ -90,6 +93,7 @@ def read_file(
             frame_step=frame_step,
             minimum_frames=minimum_frames,
             minimum_trajectories=minimum_trajectories,
+            gaps=gaps,
         )
     return read_imported(
         file,
@@ -100,6 +104,7 @@ def read_file(
         parameters=environment.parameters,
         minimum_frames=minimum_frames,
         minimum_trajectories=minimum_trajectories,
+        gaps=gaps,
     )
 
 
@@ -147,8 +152,9 @@ def _check_files(study: Study, table: EnvironmentTable, config: str | Path) -> l
         _check_archives(data, table)
         return warnings
     files = find_environment_files(data.directory, table, format)
-    alike = AlikeFiles()
+    alike, shares = AlikeFiles(), dict[str, float]()
     for id, file in progress(files.items(), "checking data"):
+        counts, frames = data.trajectories.of_role(table[id].role), data.recorded_frames
         trajectories = read_file(
             file,
             format,
@@ -157,31 +163,39 @@ def _check_files(study: Study, table: EnvironmentTable, config: str | Path) -> l
             inputs=list(data.inputs),
             grid=data.grid,
             frame_step=source_settings(data).get("frame_step", 1.0),
-            minimum_frames=data.recorded_frames,
-            minimum_trajectories=data.trajectories.of_role(table[id].role).total,
+            minimum_frames=frames,
+            minimum_trajectories=counts.total,
+            gaps=data.gaps is not None,
         )
+        if data.gaps is not None:
+            trajectories = without_too_many_gaps(file, trajectories, data.channels, frames, data.history, data.gaps)
+            check_counts(file, len(trajectories.values), frames, counts.total, frames)
         check_constants(file, trajectories, data.inputs)
         check_not_negative(file, id, trajectories.values, trajectories.channels, data.transforms)
-        alike.see(file, trajectories, data.recorded_frames)
+        alike.see(file, trajectories, frames)
+        shares[id] = missing_share(trajectories, len(data.channels))
         warnings += doubts_of_values(file, trajectories, len(data.channels))
-    return warnings
+    return [*told_of_missing(shares), *warnings]
 
 
 def _check_table(study: Study, table: EnvironmentTable, config: str | Path) -> list[str]:
     """The same of a long table; its warnings say what of it is doubtful."""
     data = study.data
-    found = TableTrajectories(data.files, record_settings(data), data.columns, config, data.calendar)
+    gaps = data.record_gaps
+    found = TableTrajectories(data.files, record_settings(data), data.columns, config, data.calendar, gaps)
     found.check_places(table.ids, table.path)
+    shares = dict[str, float]()
     for environment in progress(list(table), "checking data"):
         counts = data.trajectories.of_role(environment.role)
         trajectories = found.trajectories(
             environment.id, data.frames, (counts.train, counts.validation, counts.test), data.history
         )
-        check_finite(Path(data.files[0]), trajectories.values, trajectories.channels)
+        check_finite(Path(data.files[0]), trajectories.values, trajectories.channels, gaps is not None)
         check_constants(data.files[0], trajectories, data.inputs)
+        shares[environment.id] = missing_share(trajectories, len(data.channels))
         channels = trajectories.channels
         check_not_negative(Path(data.files[0]), environment.id, trajectories.values, channels, data.transforms)
-    return doubts(found.records, len(data.channels))
+    return [*told_of_missing(shares), *doubts(found.records, len(data.channels))]
 
 
 def _check_archives(data: DataSettings, table: EnvironmentTable) -> None:

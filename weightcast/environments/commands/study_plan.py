@@ -66,6 +66,7 @@ def _data(study: Study) -> Lines:
         f"{counts.total} trajectories of each {'environment' if unseen == counts else 'visible environment'}: {parts}",
         *([] if unseen == counts else [f"{unseen.total} of each unseen one: {unseen.train} train, {unseen.test} test"]),
         f"{data.frames} frames of each trajectory, of which training sees {data.trained_frames}",
+        *([f"of them {data.gaps.words}: trainings and scores leave out what is"] if data.gaps else []),
         *(
             [f"predictors see the last {data.history} frames: so many less one come before these"]
             if data.history > 1

@@ -132,6 +132,11 @@ OF_WINDOWS = """\
   # Windows without missing values, in time: the first train, the next ones make choices, the last ones are seen by the
   # evaluation alone. All places have as many, and the same parts.
 """
+OF_GAPPY_WINDOWS = """\
+  # Windows in time: the first train, the next ones make choices, the last ones are seen by the evaluation alone. All
+  # places have as many, and the same parts. Trainings and scores leave out what is missing; nothing is filled.
+  gaps: $gaps  # largest share, and steps in a row, that may be missing; null: windows have all values
+"""
 DIRECTORY = """\
   directory: $directory
   settings: $settings$settings_comment
@@ -322,6 +327,7 @@ def fill_template(
         "choice_frames": max(choice_frames, found.history + 1),
         "in_context_frames": max(min(trained_frames, 20 if state else 10), found.history + 1),
         "history": found.history,
+        "gaps": None if found.gaps is None else found.gaps.model_dump(),
         "observed": cases,
         "pooled": min(12 if state else 8, visible),
         "shard_environments": min(12 if state else 6, visible),
@@ -352,6 +358,7 @@ def fill_template(
     equations = state and not driven and not of_records
     if equations or (found.periodic and not driven):
         context += OF_EQUATIONS
+    windows = OF_WINDOWS if found.gaps is None else Template(OF_GAPPY_WINDOWS).substitute(written)
     told = WITH_PARAMETERS if table.parameter_names else WITHOUT_PARAMETERS
     text = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         written,
@@ -370,7 +377,7 @@ def fill_template(
         explain=EXPLAIN_FIELDS if not state else EXPLAIN_STATES if equations else "",
         grid_comment="a state without a grid" if state else "points along y, x",
         source=source,
-        split_comment=OF_A_BENCHMARK if benchmark else OF_WINDOWS if of_records else OF_ONE_FILE,
+        split_comment=OF_A_BENCHMARK if benchmark else windows if of_records else OF_ONE_FILE,
         adaptation_scores=ADAPTATION_SCORES if benchmark else "",
     )
     return quick_text(text) if quick else text

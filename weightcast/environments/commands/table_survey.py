@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.errors import InputError
 from weightcast.core.significance import FEWEST_PAIRS
+from weightcast.environments.commands.chosen_gaps import ChosenGaps, choose_gaps
 from weightcast.environments.commands.chosen_transforms import choose_transforms, given_transforms
 from weightcast.environments.commands.constants import check_constants
 from weightcast.environments.commands.data_survey import NO_GRID, ChosenTransform, Pace, Survey
@@ -83,11 +84,14 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
     if asked is not None and not 1 <= asked <= MOST_HISTORY:
         raise InputError(f"--history: found {asked}, expected 1 to {MOST_HISTORY}")
 
-    def divided(history: int) -> Division:
-        told = (arguments.frames, arguments.gap, arguments.validation_from, arguments.test_from)
-        return divide(records, layout.settings, where, *told, history)
+    told_parts = (arguments.frames, arguments.gap, arguments.validation_from, arguments.test_from)
+    found_gaps = choose_gaps(arguments.gaps, records, layout, where, told_parts, asked or 1)
+    records, division = found_gaps.records, found_gaps.division
+    gaps = found_gaps.gaps
 
-    division = divided(asked or 1)
+    def divided(history: int) -> Division:
+        return divide(records, layout.settings, where, *told_parts, history, gaps)
+
     ids = [records.ids[place] for place in division.kept]
     trained = choose_trained_frames(division.frames)
     given = given_transforms(arguments.transform, layout.columns)
@@ -116,7 +120,7 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
     for place, id in zip(division.kept, ids, strict=True):
         if roles[id] == "visible":
             numbers = (counts.train, counts.validation, counts.test)
-            told = (division.frames, numbers, where, (), division.history, division.settings.repeated)
+            told = (division.frames, numbers, where, (), division.history, division.settings.repeated, gaps)
             windows = cut(records, place, division.parts, *told)
             check_constants(where, windows, layout.inputs)
             pace.see(windows.values[: counts.train, :, :states])
@@ -154,12 +158,13 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
         history=division.history,
         history_found="As --history says." if remembered is None else remembered.found,
         transforms=transforms,
+        gaps=division.gaps,
     )
     by = " by their parameters" if known else " by mean, spread and correlation of their records"
     held = [id for id in ids if roles[id] != "visible"]
     lines = [
         *_found(layout, records),
-        *_cut(records, division),
+        *_cut(records, division, found_gaps),
         f"held out are {listed(held)}: {chosen}{by if wanted == ['farthest'] else ''}",
         *_too_few(held),
         *said_of_places,
@@ -215,7 +220,7 @@ def _found(layout: TableLayout, records: Records) -> list[str]:
     return [*lines, *records.notes]
 
 
-def _cut(records: Records, division: Division) -> list[str]:
+def _cut(records: Records, division: Division, gaps: ChosenGaps) -> list[str]:
     calendar, parts, windows = records.calendar, division.parts, division.windows
     spans = [
         f"{name} {calendar.label(begin)} to {calendar.label(end - 1)}"
@@ -230,14 +235,15 @@ def _cut(records: Records, division: Division) -> list[str]:
     if division.settings.repeated:
         short = [records.ids[place] for place, own in zip(division.kept, kept, strict=True) if own[0] < counts.train]
         how = f"as many as half of them have; with fewer to train, which come more than once: {listed(short)}"
+    lacking = "without gaps" if division.gaps is None else f"with {division.gaps.words} (--gaps)"
     lines = [
-        f"cut into windows of {division.steps} steps without gaps, in time: {', '.join(spans)}, "
+        f"cut into windows of {division.steps} steps {lacking}, in time: {', '.join(spans)}, "
         f"{division.settings.gap} steps between",
         f"{int(lost)} of {int(len(kept) * windows.possible.sum())} windows are left out for missing values; every "
         f"place has {counts.train} windows to train, {counts.validation} to make choices, {counts.test} to test"
         + ("" if alike else f": {how}"),
     ]
-    return [*lines, *(f"left out is {id}: {reason}" for id, reason in division.too_few.items())]
+    return [*lines, *gaps.lines(division), *(f"left out is {id}: {reason}" for id, reason in division.too_few.items())]
 
 
 def _too_few(held: list[str]) -> list[str]:

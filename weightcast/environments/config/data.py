@@ -6,19 +6,22 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from weightcast.core.config.gap_settings import GapSettings
 from weightcast.core.config.later_settings import LaterSettings
 from weightcast.core.config.settings import Settings
 from weightcast.core.config.system import SystemName
 from weightcast.core.environment_table import Role
 from weightcast.core.nets.input_layout import InputLayout
 from weightcast.records.calendar_columns import calendar_columns
-from weightcast.records.settings import CalendarInput
+from weightcast.records.settings import CalendarInput, RecordGaps
 
 Known = Literal["horizon", "past", "constant"]
 MOST_HISTORY = 64
 """Frames that predictors may see: all of them are channels of a state."""
 DataSource = Literal[SystemName, "netcdf", "npy", "npz", "table", "zoo"]
 TransformName = Literal["log", "sqrt"]
+GAPPY_SOURCES = ("table", "netcdf", "npy")
+"""Of which trajectories may have missing values."""
 
 
 class TrajectoryCounts(Settings):
@@ -54,7 +57,7 @@ class TrajectoryCounts(Settings):
 
 
 class DataSettings(LaterSettings):
-    later: ClassVar[tuple[str, ...]] = ("transforms", "history")
+    later: ClassVar[tuple[str, ...]] = ("transforms", "history", "gaps")
 
     source: DataSource
     """A simulator, era5 (docs/era5.md), era5-sample, or your own files: netcdf, npy, npz, table (docs/own-data.md).
@@ -94,6 +97,17 @@ class DataSettings(LaterSettings):
     equally likely to begin the others. More than the default where trajectories begin in states that soon pass: a
     predictor that has rarely seen these is worst at the very step that frames of a new environment are judged by."""
     trajectories: TrajectoryCounts
+    gaps: GapSettings | None = None
+    """How much of a trajectory may be missing, in a table, NetCDF or ``.npy`` files: trainings and scores leave out
+    what is. null: nothing; what lacks a value is no window of a table, and other files with it are refused."""
+
+    @property
+    def record_gaps(self) -> RecordGaps | None:
+        """The same of the columns of a table."""
+        if self.gaps is None:
+            return None
+        constants = [name for name, known in self.inputs.items() if known == "constant"]
+        return RecordGaps(limit=self.gaps, states=len(self.channels), constants=constants)
 
     @property
     def input_columns(self) -> list[str]:

@@ -22,7 +22,7 @@ from weightcast.environments.config.acceleration import SharedAcceleration
 from weightcast.environments.config.baselines import BaselineSettings
 from weightcast.environments.config.condition import LABELLED, UNREGRESSED, ConditionSettings, FramesSettings
 from weightcast.environments.config.context import ContextSettings
-from weightcast.environments.config.data import DataSettings
+from weightcast.environments.config.data import GAPPY_SOURCES, DataSettings
 from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.config.evaluation import EvaluationSettings
 from weightcast.environments.config.explain import ExplainSettings
@@ -303,6 +303,19 @@ def _check_history(study: Study, source: str | Path) -> None:
             )
 
 
+def _check_gaps(study: Study, source: str | Path) -> None:
+    """Values may be missing where files are the user's own, and what needs all of them is not there."""
+    data = study.data
+    if data.gaps is None:
+        return
+    if data.source not in GAPPY_SOURCES:
+        raise InputError(
+            f"{source}: data.gaps: found it with the source {data.source!r}, expected none, or the source "
+            f"{', '.join(GAPPY_SOURCES)}"
+        )
+    _refuse_plain_states(study, source, "data.gaps", "what it is about are rates of change, of whole frames")
+
+
 def _check_branches(frames: FramesSettings, field: str, source: str | Path) -> None:
     """Something must be made of frames."""
     if not (frames.statistics or frames.responses or frames.spectra):
@@ -396,6 +409,7 @@ def _check(study: Study, source: str | Path) -> None:
     _check_inputs(study, source)
     _check_transforms(study, source)
     _check_history(study, source)
+    _check_gaps(study, source)
     of_table = data.source == "table"
     if data.imported and not of_table and data.directory is None:
         raise InputError(f"{source}: data.directory: missing, expected the folder with your {data.source} files")

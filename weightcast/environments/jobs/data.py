@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from weightcast.core.config.gap_settings import GapSettings
 from weightcast.core.config.later_settings import LaterSettings
 from weightcast.core.job import StageSettings
 from weightcast.environments.config.data import TransformName
@@ -14,7 +15,7 @@ from weightcast.environments.plan import (
     record_settings,
     source_settings,
 )
-from weightcast.records.settings import CalendarInput, RecordSettings
+from weightcast.records.settings import CalendarInput, RecordGaps, RecordSettings
 
 
 class ResolveConfig(StageSettings):
@@ -50,9 +51,11 @@ class ImportTrajectories(Rows, LaterSettings):
         transforms: of channels, which are then never negative.
         trajectories: all that its role needs.
         test_trajectories: of these, which ``.npz`` files hold apart.
+        history: frames that predictors see, where trajectories may have gaps.
+        gaps: that trajectories may have; None: none.
     """
 
-    later: ClassVar[tuple[str, ...]] = ("transforms",)
+    later: ClassVar[tuple[str, ...]] = ("transforms", "history", "gaps")
 
     channels: list[str]
     inputs: list[str] = Field(default_factory=list)
@@ -62,6 +65,8 @@ class ImportTrajectories(Rows, LaterSettings):
     trajectories: int
     test_trajectories: int = 1
     frame_step: float
+    history: int = 1
+    gaps: GapSettings | None = None
 
     @classmethod
     def of(cls, plan: Plan, shard: str) -> ImportTrajectories:
@@ -77,6 +82,8 @@ class ImportTrajectories(Rows, LaterSettings):
             trajectories=data.trajectories.total,
             test_trajectories=data.trajectories.test,
             frame_step=float(source_settings(data).get("frame_step", 1.0)),
+            history=data.history if data.gaps else 1,
+            gaps=data.gaps,
         )
 
 
@@ -90,9 +97,10 @@ class CutRecords(Rows, LaterSettings):
         frames: of a window that have a whole history.
         history: frames that predictors see; before the first of a window lie so many less one.
         trajectories: windows to train, to make choices and to test.
+        gaps: that windows may have; None: none.
     """
 
-    later: ClassVar[tuple[str, ...]] = ("transforms", "history")
+    later: ClassVar[tuple[str, ...]] = ("transforms", "history", "gaps")
 
     records: RecordSettings
     channels: list[str]
@@ -101,6 +109,7 @@ class CutRecords(Rows, LaterSettings):
     frames: int
     history: int = 1
     trajectories: tuple[int, int, int]
+    gaps: RecordGaps | None = None
 
     @classmethod
     def of(cls, plan: Plan, shard: str) -> CutRecords:
@@ -116,6 +125,7 @@ class CutRecords(Rows, LaterSettings):
             frames=data.frames,
             history=data.history,
             trajectories=(counts.train, counts.validation, counts.test),
+            gaps=data.record_gaps,
         )
 
 

@@ -31,12 +31,12 @@ def plot_rollout_lines(fields: xr.DataArray, labels: Mapping[str, str], unit: st
     time = values["time"].values
     # sel() has an argument called method of its own, hence the dictionaries.
     truth = values.sel({"method": "truth"}).values
-    reach = float(np.ptp(truth)) or 1.0
+    reach = float(np.nanmax(truth) - np.nanmin(truth)) or 1.0
     suffix = f" ({unit})" if unit else ""
     with house_style():
         figure = Figure(figsize=(10, 4.6), layout="constrained")
         above, below = figure.subplots(2, sharex=True, height_ratios=(2, 1))
-        above.set_ylim(float(truth.min()) - 0.5 * reach, float(truth.max()) + 0.5 * reach)
+        above.set_ylim(float(np.nanmin(truth)) - 0.5 * reach, float(np.nanmax(truth)) + 0.5 * reach)
         above.plot(time, truth, color=TRUTH_COLOUR, lw=4.5, solid_capstyle="round", label="truth")
         worst = 0.0
         for index, (name, label) in enumerate(labels.items()):

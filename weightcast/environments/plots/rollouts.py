@@ -98,7 +98,7 @@ def _short(name: str) -> str:
 
 def field_scale(truth: np.ndarray) -> dict[str, Any]:
     """Diverging around zero for fields of both signs, sequential for others."""
-    low, high = float(truth.min()), float(truth.max())
+    low, high = float(np.nanmin(truth)), float(np.nanmax(truth))
     if low < 0 < high and min(-low, high) > 0.2 * max(-low, high):
         reach = max(-low, high)
         return {"cmap": "RdBu_r", "vmin": -reach, "vmax": reach}

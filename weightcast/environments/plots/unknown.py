@@ -57,7 +57,7 @@ def _line(shown: xr.DataArray, forecast: xr.DataArray) -> Figure:
     """Frames seen and the width of the band; below, truth and mean."""
     shown, forecast = shown.isel(channel=0, y=0), forecast.isel(channel=0, y=0).transpose("statistic", "time", "x")
     truth, mean, low, high = (forecast.sel(statistic=name).values for name in ("truth", "mean", "low", "high"))
-    fields = {"cmap": "viridis", "vmin": float(truth.min()), "vmax": float(truth.max())}
+    fields = {"cmap": "viridis", "vmin": float(np.nanmin(truth)), "vmax": float(np.nanmax(truth))}
     widest = max(float(np.nan_to_num(high - low).max()), 1e-12)
     rows = [
         ("", [("seen", shown.transpose("frame", "x").values), ("truth", truth), ("forecast", mean)], fields),
@@ -70,7 +70,7 @@ def _field(shown: xr.DataArray, forecast: xr.DataArray) -> Figure:
     """Rows: frames seen, truth, mean, width of the band; below, the point at which the truth varies most."""
     shown, forecast = shown.isel(channel=0), forecast.isel(channel=0).transpose("statistic", "time", "y", "x")
     truth = forecast.sel(statistic="truth").values
-    limits = (float(truth.min()), float(truth.max()))
+    limits = (float(np.nanmin(truth)), float(np.nanmax(truth)))
     steps = np.linspace(0, len(truth) - 1, COLUMNS).round().astype(int)
     frames = np.unique(np.linspace(0, shown.sizes["frame"] - 1, min(COLUMNS, shown.sizes["frame"])).round().astype(int))
     width = (forecast.sel(statistic="high") - forecast.sel(statistic="low")).values
@@ -101,7 +101,7 @@ def _field(shown: xr.DataArray, forecast: xr.DataArray) -> Figure:
         drawn[0].set_ylabel(name)
         if image is not None:
             figure.colorbar(image, ax=drawn, shrink=0.8)
-    y, x = np.unravel_index(truth.std(0).argmax(), truth.shape[1:])
+    y, x = np.unravel_index(np.nanstd(truth, axis=0).argmax(), truth.shape[1:])
     axes = figure.add_subplot(grid[4, :])
     draw_band(axes, forecast.isel(y=int(y), x=int(x)))
     axes.set_title(f"Through time, at the point (y {y}, x {x}), where the truth varies most")
@@ -117,6 +117,6 @@ def draw_band(axes: Axes, forecast: xr.DataArray) -> None:
     axes.plot(time, truth, color=TRUTH_COLOUR, lw=4.0, label="truth")
     axes.fill_between(time, low, high, color=colour, alpha=0.22, lw=0, label="90 % of the forecast")
     axes.plot(time, mean, color=colour, lw=1.5, label="mean of the forecast")
-    reach = float(np.ptp(truth)) or 1.0
-    axes.set_ylim(float(truth.min()) - 0.5 * reach, float(truth.max()) + 0.5 * reach)
+    reach = float(np.nanmax(truth) - np.nanmin(truth)) or 1.0
+    axes.set_ylim(float(np.nanmin(truth)) - 0.5 * reach, float(np.nanmax(truth)) + 0.5 * reach)
     axes.set_xlim(float(time[0]), float(time[-1]))

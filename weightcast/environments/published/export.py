@@ -118,6 +118,11 @@ class Export:
                 f"{self.results}: data.transforms: found {', '.join(transforms)}, expected none: published experts see "
                 "channels in their own units"
             )
+        if study.data.gaps is not None:
+            raise InputError(
+                f"{self.results}: data.gaps: found {study.data.gaps.words}, expected none: published sample states are "
+                "whole"
+            )
         bases = [base for base in PUBLISHED_BASES if base in study.zoo.bases]
         if not bases:
             found, expected = ", ".join(study.zoo.bases), " or ".join(PUBLISHED_BASES)

@@ -26,7 +26,9 @@ from weightcast.core.run import Run
 from weightcast.core.stage import stage
 from weightcast.core.tables import NOVELTY_COLUMNS, read_metrics
 from weightcast.environments.dataset import TrajectoryFolder
+from weightcast.environments.evaluation import leave_out_unreachable
 from weightcast.environments.jobs import CompareWithExperts
+from weightcast.environments.missing_values import any_missing
 from weightcast.environments.novelty import Comparison, Experts, Scene
 from weightcast.environments.plan import compared_frames
 from weightcast.environments.scaling import ParameterScaling
@@ -60,6 +62,8 @@ def compare_with_experts(
     data = settings.data
     errors = _errors(evaluations, data.trained_frames - 1)
     test = run.place(trajectories.read_roles(settings.environments, data, "test", data.trained_frames, inputs=True))
+    if any_missing(test):
+        leave_out_unreachable(test, data.layout, data.history)
     frames = compared_frames(test[0, 0, 0, : len(data.channels)].numel())
     places = _places(settings)
     rows: list[Row] = []

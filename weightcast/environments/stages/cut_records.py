@@ -34,7 +34,7 @@ def cut_records(run: Run, settings: CutRecords, source: list[Path]) -> Manifest:
     Raises:
         InputError: the table cannot be used, an environment is no place of it, or has too few windows.
     """
-    table = TableTrajectories(source, settings.records, settings.channels, "config", settings.calendar)
+    table = TableTrajectories(source, settings.records, settings.channels, "config", settings.calendar, settings.gaps)
     made = {
         row.id: replace(
             table.trajectories(row.id, settings.frames, settings.trajectories, settings.history),
@@ -47,6 +47,6 @@ def cut_records(run: Run, settings: CutRecords, source: list[Path]) -> Manifest:
     files = MadeFiles(run.outputs["output"], {id: contents_digest(one) for id, one in made.items()})
     for id, one in made.items():
         if id not in files:
-            write_trajectories(files.path(id), one)
+            write_trajectories(files.path(id), one, gaps=settings.gaps is not None)
             files.note(id)
     return files.manifest(settings.ids)

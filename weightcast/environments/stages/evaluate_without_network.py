@@ -15,6 +15,7 @@ from weightcast.environments.baselines.seasonal import SeasonalClimatology
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.evaluation import Row, TestSet
 from weightcast.environments.jobs import EvaluateWithoutNetwork
+from weightcast.environments.missing_values import observed_mean
 from weightcast.environments.normalisation import Normalisation
 
 
@@ -30,7 +31,7 @@ def evaluate_without_network(run: Run, settings: EvaluateWithoutNetwork, traject
     data = settings.data
     test = TestSet.read(settings, trajectories, run.device)
     seen = run.place(trajectories.read(settings.with_role("visible"), data, "train", data.trained_frames))
-    mean = seen.mean((0, 1, 2))  # [channel, y, x]: an unseen environment has no climatology of its own
+    mean = observed_mean(seen, (0, 1, 2))  # [channel, y, x]: an unseen environment has no climatology of its own
 
     def persistence(initial: Tensor, steps: int) -> Tensor:
         return initial[:, None].expand(-1, steps, -1, -1, -1)

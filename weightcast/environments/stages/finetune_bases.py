@@ -24,6 +24,7 @@ from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.jobs import FinetuneBases
 from weightcast.environments.known import known_of
 from weightcast.environments.losses import environment_loss, rollout_rmse
+from weightcast.environments.missing_values import any_missing
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.weights_table import MethodWeights, WeightsFile
 
@@ -138,9 +139,10 @@ def finetune(
     """
     weights = start.clone().requires_grad_()
     pairs = torch.stack([observed[:, :-1], observed[:, 1:]], dim=2)  # [environment, pair, 2, channel, y, x]
+    missing = any_missing(pairs)
     result = run.fit(
         [weights],
-        lambda step: environment_loss(predictor.rollout_error(weights, pairs)),
+        lambda step: environment_loss(predictor.rollout_error(weights, pairs, missing)),
         TrainingSettings(steps=steps, learning_rate=learning_rate),
         name=f"{name}, {steps} steps at {learning_rate:g}",
         stacked=True,

@@ -26,7 +26,8 @@ from weightcast.trajectories import (
     read_npz_environment,
     write_trajectories,
 )
-from weightcast.trajectories.checks import check_not_negative
+from weightcast.trajectories.checks import check_counts, check_not_negative
+from weightcast.trajectories.gaps import without_too_many_gaps
 from weightcast.trajectories.npz_folder import environment_index
 
 if TYPE_CHECKING:
@@ -93,8 +94,13 @@ def import_trajectories(
     for id, (row, *mine) in own.items():
         if id not in files:
             found = _read(settings, row, [one.path for one in mine])
+            if settings.gaps is not None:
+                found = without_too_many_gaps(
+                    mine[0].path, found, settings.channels, settings.frames, settings.history, settings.gaps
+                )
+                check_counts(mine[0].path, len(found.values), settings.frames, settings.trajectories, settings.frames)
             check_not_negative(mine[0].path, id, found.values, found.channels, settings.transforms)
-            write_trajectories(files.path(id), found)
+            write_trajectories(files.path(id), found, gaps=settings.gaps is not None)
             files.note(id)
     return files.manifest(settings.ids)
 
@@ -113,7 +119,7 @@ def _read(settings: ImportTrajectories, environment: Environment, paths: Sequenc
         archives = _archive(paths[0]), _archive(paths[1])
         return read_npz_environment(*archives, environment_index(environment.id), **expected)
     (path,) = paths
-    expected["minimum_trajectories"] = settings.trajectories
+    expected |= {"minimum_trajectories": settings.trajectories, "gaps": settings.gaps is not None}
     if path.is_dir() or path.suffix == ".npy":
         return read_npy_environment(path, frame_step=settings.frame_step, **expected)
     return read_imported(path, inputs=settings.inputs, **expected)

@@ -16,6 +16,7 @@ from weightcast.environments.frame_features import FrameFeatures, pooled_frames
 from weightcast.environments.jobs import LabelEnvironments
 from weightcast.environments.known import training_known_of
 from weightcast.environments.labels import Labels, functional_distances, label_condition, principal_labels
+from weightcast.environments.missing_values import any_missing
 from weightcast.environments.training_zoo import TrainingZoo
 from weightcast.environments.zoo import Zoo
 
@@ -41,8 +42,9 @@ def label_environments(
     first = [int((training.environment_of == row).nonzero()[0]) for row in range(len(training.environments))]
     seed = derive_seed(settings.seed, "labels")
     draws = run.draws(seed)
-    normalised = training.frames(trajectories, settings.shown.data).flatten(1, 2)
+    normalised = list(training.frames(trajectories, settings.shown.data).flatten(1, 2))
     count = settings.shown.conditions.label.states
+    normalised = [each[torch.isfinite(each).flatten(1).all(1)] if any_missing(each) else each for each in normalised]
     states = torch.stack([each[draws.integers(len(each), count).cpu()] for each in normalised])
     predictor, experts = base.predictor.to(run.device), training.zoo.take(first).weights
     together = run.together(COPIES * predictor.graph.num_parameters)

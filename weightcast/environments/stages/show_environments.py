@@ -18,5 +18,5 @@ if TYPE_CHECKING:
 @stage("show_environments")
 def show_environments(run: Run, settings: ShowEnvironments, trajectories: TrajectoryFolder) -> Content:
     """Draw the first channel of these environments, as a PNG."""
-    shown = [trajectories.trajectories(environment, settings.channels) for environment in settings.ids]
+    shown = [trajectories.trajectories(environment, settings.channels, gaps=True) for environment in settings.ids]
     return Content(render_png(plot_environments(shown), density=1.25))

@@ -17,6 +17,7 @@ from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.ensemble_quantiles import weighted_quantiles
 from weightcast.environments.evaluation import roll_out
 from weightcast.environments.history import newest, recorded
+from weightcast.environments.inputs import held
 from weightcast.environments.jobs import ShowObserved
 from weightcast.environments.observe import observe
 from weightcast.environments.stages.evaluate_weights import along_horizon
@@ -85,7 +86,8 @@ def _forecast(weights: WeightsFile, environment: str, truth: Tensor, inputs: Ten
     """Truth, mean and band [statistic, step, channel, y, x] in physical units of one trajectory of states [frame, ...]
     with its inputs.
 
-    Members that break down are left out of mean and band; where all do, both are no numbers.
+    Nothing is forecast behind an input that is not known. Members that break down are left out of mean and band; where
+    all do, both are no numbers.
     """
     method = next(one for one in weights.methods if one.method == CONTEXT + ENSEMBLE)
     normalisation, steps = weights.normalisation_of(method), len(truth) - 1
@@ -102,7 +104,11 @@ def _forecast(weights: WeightsFile, environment: str, truth: Tensor, inputs: Ten
         shown,
     )
     members = torch.stack([forecast[0] for forecast in rolled]).cpu()  # [member, step, channel, y, x]
-    members = members[torch.isfinite(members).flatten(1).all(1)]
+    reached = steps
+    if inputs.numel():
+        known = torch.isfinite(held(inputs[:steps], predictor.layout)).flatten(1).all(1)  # [step]
+        reached = int(known.int().cumprod(0).sum())
+    members = members[torch.isfinite(members[:, :reached]).flatten(1).all(1)]
     true = newest(truth[1:], predictor.history).cpu()
     if not len(members):
         return np.stack([true.numpy(), *[np.full(true.shape, np.nan)] * 3])
@@ -115,7 +121,9 @@ def _forecast(weights: WeightsFile, environment: str, truth: Tensor, inputs: Ten
     # The error is in the units that predictors see; quantiles go through a monotone map as all values do.
     found = weighted_quantiles(normalisation.transformed(members), torch.ones(len(members)), BAND, noise)
     low, high = normalisation.untransformed(found)
-    return np.stack([part.numpy() for part in (true, members.mean(0), low, high)])
+    made = torch.stack([members.mean(0), low, high])
+    made[:, reached:] = torch.nan  # behind an input that is not known
+    return np.stack([part.numpy() for part in (true, *made)])
 
 
 def _traversal(context: Context, start: Tensor, inputs: Tensor, steps: int) -> tuple[np.ndarray, np.ndarray]:

@@ -32,6 +32,7 @@ from weightcast.environments.known import known_of, training_known_of
 from weightcast.environments.losses import held_out_errors, pooled_loss
 from weightcast.environments.map_choice import MapChoice, choose_map
 from weightcast.environments.map_errors import forecast_errors
+from weightcast.environments.missing_values import WindowStarts
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.weight_maps import WeightMap, build_weight_map
 
@@ -169,7 +170,7 @@ def train_weight_map(
         examples: what its steps are shown of the environments; ``prepared`` in every step if None.
         start_share: of the windows that begin with a trajectory's first frame (`DataSettings.start_share`).
     """
-    shown = examples or Examples(None, prepared)
+    shown, starts = examples or Examples(None, prepared), WindowStarts(frames)
 
     def validation() -> Tensor:
         assert held_out is not None
@@ -183,7 +184,7 @@ def train_weight_map(
             auxiliary.append(shown.auxiliary_loss(drawn, chosen))
             return weight_map(drawn)
 
-        total = pooled_loss(weights_of, predictor, frames, settings, seed, start_share)(step)
+        total = pooled_loss(weights_of, predictor, frames, settings, seed, start_share, starts=starts)(step)
         return total + torch.stack(auxiliary).sum()
 
     trained = [parameter for parameter in weight_map.parameters() if parameter.requires_grad]

@@ -250,7 +250,7 @@ class _Training:
         """What the map leaves of frames of the environments that it was trained on."""
         context = self.settings.context
         frames = self.shown(trained.rows)
-        left = trained_residuals(trained.weight_map, trained.codes, self.predictor, frames, context.refine)
+        left = trained_residuals(trained.weight_map, trained.codes, self.predictor, frames, context.refine, self.space)
         return [self.doubt * one for one in left]
 
     def choose_doubt(self, trained: TrainedCodes, rows: list[int]) -> float:

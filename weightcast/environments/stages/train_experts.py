@@ -31,6 +31,7 @@ from weightcast.environments.experts import (
 from weightcast.environments.experts import train_experts as train_together
 from weightcast.environments.jobs import TrainExperts
 from weightcast.environments.known import known_of
+from weightcast.environments.missing_values import any_missing
 from weightcast.environments.zoo import ExpertFile, ExpertShard
 
 
@@ -229,7 +230,9 @@ def _train(
     validation_error = one_step_error(weights, held_out, of, base.predictor).cpu() if validated else None
     # A member may stay finite and still be useless: one whose one-step error exceeds the frames' own size has diverged.
     judged, error = (frames, train_error) if validation_error is None else (held_out, validation_error)
-    size = torch.stack([judged[environment].square().mean().sqrt() for environment in of]).cpu()
+    missing = any_missing(judged)
+    squares = (judged[environment].square() for environment in of)
+    size = torch.stack([(one.nanmean() if missing else one.mean()).sqrt() for one in squares]).cpu()
     diverged = result.diverged | ~torch.isfinite(error) | (error > size)
     entries = [
         {

@@ -9,7 +9,13 @@ from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
 from weightcast.environments.base import BaseNetwork, describe_weight_map
-from weightcast.environments.baselines.in_context import contexts, in_context_loss, rollout_error, single_frames
+from weightcast.environments.baselines.in_context import (
+    contexts,
+    in_context_loss,
+    observed_error,
+    rollout_error,
+    single_frames,
+)
 from weightcast.environments.conditions import new_condition
 from weightcast.environments.conditions.condition import Known
 from weightcast.environments.config.weight_map import PooledMap
@@ -21,6 +27,7 @@ from weightcast.environments.dataset import (
 )
 from weightcast.environments.gaps import FrameSpace
 from weightcast.environments.jobs import TrainInContext
+from weightcast.environments.missing_values import any_missing
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.stages.train_base import record_environments
 from weightcast.environments.weight_maps import build_weight_map
@@ -46,6 +53,8 @@ def train_in_context(run: Run, settings: TrainInContext, trajectories: Trajector
         fields = contexts(single[:, 0, : chosen.frames], chosen.frames, space, data.layout.shown)
         windows = held_out[:, :, : chosen.training.unroll + 1]
         rows = fields.repeat_interleave(windows.shape[1], 0)
+        if any_missing(windows):
+            return observed_error(network, windows, rows).mean(1).sqrt().mean()
         errors = rollout_error(network, windows.flatten(0, 1), rows)
         return errors.unflatten(0, windows.shape[:2]).mean(1).sqrt().mean()
 

@@ -21,6 +21,7 @@ from weightcast.environments.jobs import TrainVae
 from weightcast.environments.known import training_known_of
 from weightcast.environments.labels import Labels
 from weightcast.environments.losses import environment_loss
+from weightcast.environments.missing_values import WindowStarts, any_missing, first_whole_states
 from weightcast.environments.origin import Origin, choose_origin
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.training_zoo import TrainingZoo
@@ -141,7 +142,10 @@ def train_weight_vae(
     """
     zoo = Deviations(run, vae, weights, prepared, environment_of)
     vae.fit_statistics(zoo.blocks())
-    increment = predictor.newest(frames[:, :, 1:] - frames[:, :, :-1]).square().mean().sqrt().clamp(min=1e-8)
+    squares, starts = predictor.newest(frames[:, :, 1:] - frames[:, :, :-1]).square(), WindowStarts(frames)
+    increment = (squares.nanmean() if starts.missing else squares.mean()).sqrt().clamp(min=1e-8)
+    if held_out is not None and any_missing(held_out):
+        held_out = first_whole_states(held_out, VALIDATED_STATES)
 
     def behaviour(tokens: list[Tensor], originals: Tensor, origins: Tensor, states: Tensor) -> Tensor:
         """How far decoded networks' predictions are from the originals', in units of the mean increment."""
@@ -164,7 +168,8 @@ def train_weight_vae(
         divergence = 0.5 * (mean.square() + log_variance.exp() - log_variance - 1.0).mean()
         total = total + settings.kl_weight * divergence
         if settings.functional_weight > 0.0:
-            windows = draw_windows(frames, environment_of[chosen], settings.functional_batch, 1, draws, start_share)
+            batch, begins = settings.functional_batch, starts.of(1)
+            windows = draw_windows(frames, environment_of[chosen], batch, 1, draws, start_share, begins)
             states = windows[:, :, 0]
             total = total + settings.functional_weight * behaviour(decoded, originals, origins, states)
         return share.weight * total
