@@ -1,0 +1,176 @@
+"""What moves, grows and dies between snapshots: unbalanced couplings, and the velocity and growth rate that they imply.
+
+Snapshots do not say what of a change is motion and what is growth: any velocity goes with a growth rate that explains
+the rest. Unbalanced optimal transport settles it by what is least: squared distance, and a price for masses that change
+on the way (Chizat et al., "Scaling algorithms for unbalanced optimal transport problems", Mathematics of Computation
+87, 2018). Its plan couples each sample with some of the next snapshot. Here both ends of a pair are given what is
+really there: a sample's own mass at the first snapshot, and at the second, is shared among its pairs as the plan shares
+it. What a pair leaves with and what it arrives with then differ by a factor that depends smoothly on both ends (the
+exponential of the transport's two potentials), and the pair's rate is the logarithm of that factor by its time. Along
+the pair the mass grows at this rate; velocity and growth rate at a point are means over the pairs that pass there,
+weighted by their mass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
+
+from weightcast.core.artifacts import load_artifact, save_artifact, understood
+from weightcast.core.errors import InputError
+
+KIND = "couplings"
+NEIGHBOURS = 64
+"""Nearest pairs that a value at a point is a mean over."""
+AT_ONCE = 4_000_000
+"""Distances that are held at once."""
+_PAIRS = ("start", "end", "leaving", "arriving")
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """What passes between two neighbouring snapshots.
+
+    Attributes:
+        start, end: samples that are joined [pair, dimension], in the data's units.
+        leaving, arriving: mass of each pair at both ends [pair], above 0, in that of the first of the two snapshots.
+    """
+
+    start: NDArray[np.float64]
+    end: NDArray[np.float64]
+    leaving: NDArray[np.float64]
+    arriving: NDArray[np.float64]
+
+    @property
+    def growth(self) -> NDArray[np.float64]:
+        """Logarithm of the factor by which the mass of each pair grows on its way [pair]."""
+        return np.log(self.arriving / self.leaving)
+
+    def mass(self, share: float) -> NDArray[np.float64]:
+        """Mass of each pair after this share of the way [pair]."""
+        return self.leaving ** (1 - share) * self.arriving**share
+
+    def fewer(self, most: int) -> Pairs:
+        """At most so many of them, as many masses of one size as there are left to take: those that have more stay more
+        often, none that has more than its turn is left out, and all together weigh as before at both ends.
+
+        Args:
+            most: pairs that are kept.
+        """
+        if len(self.leaving) <= most:
+            return self
+        middle = np.sqrt(self.leaving * self.arriving)
+        places = (np.arange(most) + 0.5) / most
+        chosen, times = np.unique(np.searchsorted(np.cumsum(middle) / middle.sum(), places), return_counts=True)
+        share = times / middle[chosen]
+        leaving, arriving = (share * mass[chosen] for mass in (self.leaving, self.arriving))
+        return Pairs(
+            self.start[chosen],
+            self.end[chosen],
+            leaving * (self.leaving.sum() / leaving.sum()),
+            arriving * (self.arriving.sum() / arriving.sum()),
+        )
+
+
+@dataclass(frozen=True)
+class Couplings:
+    """The pairs between all neighbouring snapshots.
+
+    Attributes:
+        times: of the snapshots [snapshot], increasing, in the data's unit.
+        pairs: of each interval between them.
+        metadata: where they come from.
+    """
+
+    times: NDArray[np.float64]
+    pairs: tuple[Pairs, ...]
+    metadata: Mapping[str, Any]
+
+    def growth(self, time: float, points: NDArray[np.float64], rate: float | None = None) -> NDArray[np.float64]:
+        """Growth rate at points [point], by the data's unit of time.
+
+        Args:
+            time: from the first snapshot to the last one.
+            points: [point, dimension], in the data's units.
+            rate: growth rate of the whole population at this time, which the mean over the population then has; None:
+                that of the pairs.
+        """
+        pairs, share, length = self._at(time)
+        rates, mass = pairs.growth / length, pairs.mass(share)
+        shift = 0.0 if rate is None else rate - float(rates @ mass / mass.sum())
+        return self._mean(pairs, share, rates[:, None], points)[:, 0] + shift
+
+    def velocity(self, time: float, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Mean velocity at points [point, dimension], in the data's units.
+
+        Args:
+            time: from the first snapshot to the last one.
+            points: [point, dimension].
+        """
+        pairs, share, length = self._at(time)
+        return self._mean(pairs, share, (pairs.end - pairs.start) / length, points)
+
+    def save(self, path: str | Path) -> None:
+        """Write as one artifact."""
+        tensors = {
+            name: torch.from_numpy(np.concatenate([getattr(pairs, name) for pairs in self.pairs])) for name in _PAIRS
+        }
+        tensors["counts"] = torch.tensor([len(pairs.leaving) for pairs in self.pairs])
+        save_artifact(path, KIND, tensors | {"times": torch.from_numpy(self.times)}, self.metadata)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Couplings:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            InputError: the file is missing, damaged or of another kind.
+        """
+        artifact = load_artifact(path, KIND)
+        with understood(artifact):
+            times, counts = artifact.tensors["times"].numpy(), artifact.tensors["counts"].tolist()
+            parts = [artifact.tensors[name].split(counts) for name in _PAIRS]
+            if len(counts) != len(times) - 1 or not (np.diff(times) > 0).all() or min(counts, default=0) < 1:
+                raise InputError("tensors: times, counts: expected increasing times, and pairs between each two")
+            if not all(bool((mass > 0).all()) for masses in parts[2:] for mass in masses):
+                raise InputError("tensors: leaving, arriving: expected masses above 0")
+            pairs = tuple(
+                Pairs(*(tensor.numpy() for tensor in of_interval)) for of_interval in zip(*parts, strict=True)
+            )
+            return cls(times, pairs, artifact.metadata)
+
+    def _at(self, time: float) -> tuple[Pairs, float, float]:
+        """The pairs of a time's interval, the share of their way that lies behind, and the interval's length."""
+        interval = int(np.clip(np.searchsorted(self.times, time, side="right") - 1, 0, len(self.pairs) - 1))
+        length = float(self.times[interval + 1] - self.times[interval])
+        return self.pairs[interval], (time - float(self.times[interval])) / length, length
+
+    def _mean(
+        self, pairs: Pairs, share: float, values: NDArray[np.float64], points: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Means of values [pair, value] over the pairs nearest to points [point, dimension]: [point, value].
+
+        Distances are in the dimensions' own deviations. How wide a mean is depends on how dense pairs are at the point;
+        a pair counts by its mass, and less the farther it is, to nothing at the edge.
+        """
+        places = pairs.start + share * (pairs.end - pairs.start)
+        scale = places.std(0)
+        scale[scale == 0] = 1.0
+        mass = pairs.mass(share)
+        nearest = min(NEIGHBOURS, len(mass))
+        step = max(1, AT_ONCE // len(mass))
+        found = np.empty((len(points), values.shape[1]))
+        for first in range(0, len(points), step):
+            distance = cdist(points[first : first + step] / scale, places / scale)
+            near = np.argpartition(distance, nearest - 1, axis=1)[:, :nearest]
+            taken = np.take_along_axis(distance, near, axis=1)
+            edge = taken.max(1, keepdims=True) * (1 + 1e-6) + np.finfo(float).tiny
+            weight = mass[near] * (1 - (taken / edge) ** 2)
+            found[first : first + step] = np.einsum("pn,pnv->pv", weight, values[near]) / weight.sum(1, keepdims=True)
+        return found
