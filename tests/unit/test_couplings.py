@@ -31,9 +31,8 @@ RATES = (0.5, -0.2)
 TIMES = np.array([0.0, 1.0, 2.0])
 
 
-def two_populations(seed: int = 0, count: int = 100) -> Snapshots:
-    """Ornstein-Uhlenbeck processes around (0, 0) and (9, 0) that drift to y = 1, the births and deaths of which depend
-    on x: 0.5 above x = 4.5, -0.2 below."""
+def two_populations(seed: int = 0, count: int = 30) -> Snapshots:
+    """Normal laws around (9, 0) and (0, 0) that drift to y = 1, of which the first grows and the second dies out."""
     random = np.random.default_rng(seed)
     samples, noise = [], 0.15
     for time in TIMES:
@@ -55,7 +54,7 @@ def coupled() -> tuple[Snapshots, Couplings]:
 
 
 def test_growth_at_a_point_is_that_of_the_population_there(coupled: tuple[Snapshots, Couplings]) -> None:
-    """Within 0.06 of the true rates, whose sampling error is about 0.02, and 0.1 of the velocity of 0.5."""
+    """Within 0.06 of the true rates, of which rounded numbers of samples are 0.02, and 0.1 of the velocity."""
     _, couplings = coupled
     for time in (0.2, 0.5, 1.0, 1.7):
         points = np.array([[9.0, time / 2], [0.0, time / 2]])
@@ -125,6 +124,25 @@ def test_couplings_are_read_as_they_were_written(coupled: tuple[Snapshots, Coupl
     Couplings(TIMES[:2], (nothing,), {}).save(tmp_path / "nothing.safetensors")
     with refused("nothing.safetensors"):
         Couplings.load(tmp_path / "nothing.safetensors")
+
+
+def test_fates_are_passed_on_from_snapshot_to_snapshot(coupled: tuple[Snapshots, Couplings]) -> None:
+    """Two populations keep apart; one that splits evenly has each fate half of the time, within 0.05, and the nearer
+    side's at its edges: motion is the cheapest."""
+    couplings = coupled[1]
+    points = np.array([[9.0, 0.0], [0.0, 0.0], [9.0, 0.2]])
+    for time in (0.0, 1.0, 1.5, 2.0):
+        found = couplings.fates(time, points, lambda ends: (ends[:, 0] > 4.5).astype(int))
+        np.testing.assert_allclose(found, [[0, 1], [1, 0], [0, 1]], atol=1e-9)
+    random = np.random.default_rng(3)
+    start, sides = random.normal(0, 0.1, (60, 2)), np.repeat([[-5.0, 0.0], [5.0, 0.0]], 30, axis=0)
+    samples = (start, sides + random.normal(0, 0.1, (60, 2)), 2 * sides + random.normal(0, 0.1, (60, 2)))
+    split = Snapshots(TIMES, np.ones(3, bool), samples, samples, ("x", "y"), None, masses=np.ones(3))
+    found = couple_snapshots(Run(), CoupleSnapshots(bridge=BridgeSettings(), seed=0), split)
+    fates = found.fates(0.0, start, lambda ends: (ends[:, 0] > 0).astype(int))
+    np.testing.assert_allclose(fates.sum(1), 1.0)
+    assert fates[:, 1].mean() == pytest.approx(0.5, abs=0.05)
+    assert fates[start[:, 0].argmax(), 1] > 0.8 and fates[start[:, 0].argmin(), 0] > 0.8
 
 
 def test_without_masses_nothing_is_coupled() -> None:

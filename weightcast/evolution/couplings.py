@@ -13,7 +13,7 @@ weighted by their mass.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,10 @@ from weightcast.core.artifacts import load_artifact, save_artifact, understood
 from weightcast.core.errors import InputError
 
 KIND = "couplings"
-NEIGHBOURS = 64
-"""Nearest pairs that a value at a point is a mean over."""
+NEIGHBOURS = 12
+"""Samples whose mass the pairs have together that a value at a point is a mean over."""
+MOST_NEIGHBOURS = 1024
+"""Of these pairs, where a sample has very many."""
 AT_ONCE = 4_000_000
 """Distances that are held at once."""
 _PAIRS = ("start", "end", "leaving", "arriving")
@@ -117,6 +119,29 @@ class Couplings:
         pairs, share, length = self._at(time)
         return self._mean(pairs, share, (pairs.end - pairs.start) / length, points)
 
+    def fates(
+        self, time: float, points: NDArray[np.float64], fate_of: Callable[[NDArray[np.float64]], NDArray[np.int64]]
+    ) -> NDArray[np.float64]:
+        """Where what is at points ends up at the last snapshot: probabilities [point, fate], which sum to 1.
+
+        They are those of the coupling, passed on from interval to interval: of a cell that moves, not of its
+        descendants, so that a fate whose cells divide more is no more probable for that.
+
+        Args:
+            time: from the first snapshot to the last one.
+            points: [point, dimension], in the data's units.
+            fate_of: samples of the last snapshot [sample, dimension] -> their fates, whole numbers from 0 [sample].
+        """
+        labels = np.asarray(fate_of(self.pairs[-1].end))
+        ends = np.eye(int(labels.max()) + 1)[labels]  # [pair, fate]
+        interval = self._interval(time)
+        for before, after in zip(self.pairs[-2::-1], self.pairs[:0:-1], strict=True):
+            if after is self.pairs[interval]:
+                break
+            ends = self._mean(after, 0.0, ends, before.end)
+        pairs, share, _ = self._at(time)
+        return self._mean(pairs, share, ends, points)
+
     def save(self, path: str | Path) -> None:
         """Write as one artifact."""
         tensors = {
@@ -147,30 +172,37 @@ class Couplings:
 
     def _at(self, time: float) -> tuple[Pairs, float, float]:
         """The pairs of a time's interval, the share of their way that lies behind, and the interval's length."""
-        interval = int(np.clip(np.searchsorted(self.times, time, side="right") - 1, 0, len(self.pairs) - 1))
+        interval = self._interval(time)
         length = float(self.times[interval + 1] - self.times[interval])
         return self.pairs[interval], (time - float(self.times[interval])) / length, length
+
+    def _interval(self, time: float) -> int:
+        """The interval that a time lies in; of a snapshot's own time the one after it."""
+        return int(np.clip(np.searchsorted(self.times, time, side="right") - 1, 0, len(self.pairs) - 1))
 
     def _mean(
         self, pairs: Pairs, share: float, values: NDArray[np.float64], points: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Means of values [pair, value] over the pairs nearest to points [point, dimension]: [point, value].
 
-        Distances are in the dimensions' own deviations. How wide a mean is depends on how dense pairs are at the point;
-        a pair counts by its mass, and less the farther it is, to nothing at the edge.
+        Distances are in the dimensions' own deviations. How wide a mean is depends on how much passes at the point; a
+        pair counts by its mass, and less the farther it is, to nothing at the edge.
         """
         places = pairs.start + share * (pairs.end - pairs.start)
         scale = places.std(0)
         scale[scale == 0] = 1.0
         mass = pairs.mass(share)
-        nearest = min(NEIGHBOURS, len(mass))
+        nearest = min(MOST_NEIGHBOURS, len(mass))
+        wanted = mass.sum() * min(1.0, NEIGHBOURS / len(np.unique(pairs.start, axis=0)))
         step = max(1, AT_ONCE // len(mass))
         found = np.empty((len(points), values.shape[1]))
         for first in range(0, len(points), step):
             distance = cdist(points[first : first + step] / scale, places / scale)
             near = np.argpartition(distance, nearest - 1, axis=1)[:, :nearest]
+            near = np.take_along_axis(near, np.take_along_axis(distance, near, axis=1).argsort(1), axis=1)
             taken = np.take_along_axis(distance, near, axis=1)
-            edge = taken.max(1, keepdims=True) * (1 + 1e-6) + np.finfo(float).tiny
-            weight = mass[near] * (1 - (taken / edge) ** 2)
+            last = np.minimum((np.cumsum(mass[near], axis=1) < wanted).sum(1), nearest - 1)
+            edge = np.take_along_axis(taken, last[:, None], axis=1) * (1 + 1e-6) + np.finfo(float).tiny
+            weight = mass[near] * np.maximum(1 - (taken / edge) ** 2, 0.0)
             found[first : first + step] = np.einsum("pn,pnv->pv", weight, values[near]) / weight.sum(1, keepdims=True)
         return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +177,27 @@ class WeightPath:
         """
         couplings, points, shape = self._coupled(time, x)
         return torch.from_numpy(couplings.velocity(time, points)).reshape(*shape, len(self.dimensions))
+
+    def fates(
+        self,
+        time: float,
+        x: Tensor | NDArray[np.float64],
+        fate_of: Callable[[NDArray[np.float64]], NDArray[np.int64]],
+    ) -> Tensor:
+        """Where what is at points ends up at the last snapshot, by the same transport: [..., fate], which sum to 1.
+
+        Args:
+            time: from the first snapshot to the last one.
+            x: points [..., dimension], in the data's units.
+            fate_of: samples of the last snapshot [sample, dimension] -> their fates, whole numbers from 0: a cell type,
+                say.
+
+        Raises:
+            InputError: as :meth:`growth`.
+        """
+        couplings, points, shape = self._coupled(time, x)
+        found = couplings.fates(time, points, fate_of)
+        return torch.from_numpy(found).reshape(*shape, found.shape[1])
 
     def _coupled(
         self, time: float, x: Tensor | NDArray[np.float64]
