@@ -76,11 +76,13 @@ def check_file(study: TimeStudy, config: str | Path) -> TimeData:
             f"{data.source} file {data.file}",
             *describe_samples(samples),
             f"{min(train)} samples or more of each time to train, {min(held_out)} or more held out",
+            *_masses(snapshots),
             *_points(point_masses(snapshots.observed_times, snapshots.observed_train), study),
         ],
         warnings=[
             *_warnings(study, snapshots.times, snapshots.observed),
             *([growth] if growth and not study.anchors.bridge.growth else []),
+            *_masses_alone(study),
             *_repeated(study, snapshots),
         ],
     )
@@ -112,6 +114,24 @@ def check_simulator(study: TimeStudy, config: str | Path) -> TimeData:
         ],
         warnings=_warnings(study, times, observed),
     )
+
+
+def _masses(snapshots: Snapshots) -> list[str]:
+    """Sizes of the population, where the study is told them."""
+    if snapshots.masses is None:
+        return []
+    low, high = snapshots.masses.min(), snapshots.masses.max()
+    return [f"sizes of the population from {low:g} to {high:g}, which are learned and evolved as well (data.mass)"]
+
+
+def _masses_alone(study: TimeStudy) -> list[str]:
+    """Sizes that change, and pairs that do not know of it."""
+    if study.data.mass is None or study.anchors.bridge.growth:
+        return []
+    return [
+        "anchors.bridge.growth: found false beside data.mass, expected true: samples between snapshots are made as if "
+        "nothing grew or died"
+    ]
 
 
 def _points(points: list[PointMass], study: TimeStudy) -> list[str]:

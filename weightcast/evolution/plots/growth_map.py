@@ -67,5 +67,5 @@ def plot_growth_map(found: Sequence[GrowthAt], dimensions: Sequence[str]) -> Fig
         bar = figure.colorbar(points, ax=list(panels), aspect=30, pad=0.012, extend="both")
         bar.set_label("growth rate", fontsize=7.5)
         bar.ax.tick_params(labelsize=7)
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
     return figure
