@@ -130,10 +130,10 @@ def test_fates_are_passed_on_from_snapshot_to_snapshot(coupled: tuple[Snapshots,
     """Two populations keep apart; one that splits evenly has each fate half of the time, within 0.05, and the nearer
     side's at its edges: motion is the cheapest."""
     couplings = coupled[1]
-    points = np.array([[9.0, 0.0], [0.0, 0.0], [9.0, 0.2]])
     for time in (0.0, 1.0, 1.5, 2.0):
+        points = np.array([[9.0, time / 2], [0.0, time / 2]])
         found = couplings.fates(time, points, lambda ends: (ends[:, 0] > 4.5).astype(int))
-        np.testing.assert_allclose(found, [[0, 1], [1, 0], [0, 1]], atol=1e-9)
+        np.testing.assert_allclose(found, [[0, 1], [1, 0]], atol=1e-6)
     random = np.random.default_rng(3)
     start, sides = random.normal(0, 0.1, (60, 2)), np.repeat([[-5.0, 0.0], [5.0, 0.0]], 30, axis=0)
     samples = (start, sides + random.normal(0, 0.1, (60, 2)), 2 * sides + random.normal(0, 0.1, (60, 2)))

@@ -147,7 +147,7 @@ class Couplings:
         tensors = {
             name: torch.from_numpy(np.concatenate([getattr(pairs, name) for pairs in self.pairs])) for name in _PAIRS
         }
-        tensors["counts"] = torch.tensor([len(pairs.leaving) for pairs in self.pairs])
+        tensors["counts"] = torch.tensor([len(pairs.leaving) for pairs in self.pairs], dtype=torch.float64)
         save_artifact(path, KIND, tensors | {"times": torch.from_numpy(self.times)}, self.metadata)
 
     @classmethod
@@ -159,7 +159,7 @@ class Couplings:
         """
         artifact = load_artifact(path, KIND)
         with understood(artifact):
-            times, counts = artifact.tensors["times"].numpy(), artifact.tensors["counts"].tolist()
+            times, counts = artifact.tensors["times"].numpy(), artifact.tensors["counts"].long().tolist()
             parts = [artifact.tensors[name].split(counts) for name in _PAIRS]
             if len(counts) != len(times) - 1 or not (np.diff(times) > 0).all() or min(counts, default=0) < 1:
                 raise InputError("tensors: times, counts: expected increasing times, and pairs between each two")

@@ -82,8 +82,10 @@ class WeightPath:
             found = cls(read.flow, read.density, read.metadata)
             if not found.first < found.last or len(found.dimensions) != read.density.space.dimensions:
                 raise InputError("metadata: times, dimensions: expected increasing times and a name for each dimension")
-        if path.is_dir() and (joined := path / COUPLINGS).is_file():
-            found.couplings = Couplings.load(joined)
+        if path.is_dir() and found.mass_path is not None and (joined := path / COUPLINGS).is_file():
+            couplings = Couplings.load(joined)
+            if couplings.metadata.get("data_digest") == read.metadata.get("data_digest"):  # of the same samples
+                found.couplings = couplings
         return found.to(device)
 
     def to(self, device: torch.device | str) -> WeightPath:

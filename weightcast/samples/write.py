@@ -66,10 +66,13 @@ class EvolvedSamples:
     @property
     def population_of_rows(self) -> dict[str, NDArray[np.float64]]:
         """Further columns, in the same order: ``mass``, what each sample stands for, so that those of a time sum up to
-        the population's size; ``growth``. Those that are not known are left out."""
+        the population's size; ``growth``. Those that are not known are left out; a dimension of such a name keeps
+        it."""
         count = self.values.shape[1]
         columns = {} if self.masses is None else {"mass": np.repeat(self.masses / count, count)}
-        return columns if self.growth is None else columns | {"growth": self.growth.reshape(-1)}
+        if self.growth is not None:
+            columns["growth"] = self.growth.reshape(-1)
+        return {f"population_{name}" if name in self.dimensions else name: each for name, each in columns.items()}
 
     @property
     def environment_of_rows(self) -> NDArray[np.str_] | None:
