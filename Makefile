@@ -14,7 +14,7 @@ INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 export PYTHONUNBUFFERED := 1
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help run era5-sample gallery ablations frames seeds benchmark install test test-slurm lint schema lock clean
+.PHONY: help run era5-sample gallery ablations frames seeds newcomers published benchmark install test test-slurm lint schema lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -58,6 +58,27 @@ seeds: $(VENV)/run.stamp ## three seeds of codes from frames, two systems of fie
 	  snakemake --cores all --configfile $$study && \
 	  snakemake evaluate --cores all --configfile $$study $(SEEDS) || exit 1; done
 	$(IN_VENV) python docs/write_seeds.py results/lambda-omega results/gray-scott
+
+# Data as others bring them lie in results/example-data; `init` writes their studies beside them.
+EXAMPLES := results/example-data
+NEWCOMERS := tracer outbreak
+PUBLISHED := glycolytic-oscillator gray-scott navier-stokes
+
+newcomers: $(VENV)/run.stamp ## two sets of data as a newcomer brings them, through init, to docs/across-environments.md
+	export $(IN_VENV); for set in $(NEWCOMERS); do \
+	  python docs/example_data.py $$set $(EXAMPLES)/$$set && \
+	  weightcast init --kind environments --data $(EXAMPLES)/$$set --table $(EXAMPLES)/$$set/environments.csv \
+	    --name newcomer-$$set --force -o $(EXAMPLES)/$$set.yaml && \
+	  snakemake --cores all --configfile $(EXAMPLES)/$$set.yaml && \
+	  python docs/write_systems.py results/newcomer-$$set || exit 1; done
+
+published: $(VENV)/run.stamp ## three adaptation tasks as they are published, through init, to docs/adaptation.md
+	export $(IN_VENV); for system in $(PUBLISHED); do \
+	  python docs/example_data.py $$system $(EXAMPLES)/$$system && \
+	  weightcast init --kind environments --data $(EXAMPLES)/$$system --name published-$$system --force \
+	    -o $(EXAMPLES)/$$system.yaml && \
+	  snakemake --cores all --configfile $(EXAMPLES)/$$system.yaml && \
+	  python docs/write_systems.py results/published-$$system || exit 1; done
 
 # All of it takes an hour or more; `make benchmark QUICK=--quick` ten minutes of two idle cores.
 benchmark: $(VENV)/run.stamp ## speed side by side: results/benchmarks and docs/benchmarks.md

@@ -84,10 +84,12 @@ def choices(results: Path) -> str:
     """What left-out visible environments chose, in a sentence."""
     chosen = MapChoice.load(results / "choice/codes.yaml")
     held = ", ".join(f"{held:.0%} at {temperature}" for temperature, held in chosen.coverage.items())
+    priors = ", ".join(f"{kind} {error:.3f}" for kind, error in chosen.prior_errors.items())
     errors = ", ".join(f"{kind} {error:.3f}" for kind, error in chosen.errors.items())
     return (
-        f"{len(chosen.left_out)} visible environments, left out, chose the map {chosen.kind} (NLL: {errors}) and the "
-        f"temperature {chosen.temperature:g} (held by their bands: {held})."
+        f"{len(chosen.left_out)} visible environments, left out, chose the map {chosen.kind} (NLL: {errors}), the "
+        f"prior {chosen.prior} (NLL of ensembles: {priors}) and the temperature {chosen.temperature:g} (held by their "
+        f"bands: {held})."
     )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from docs_scripts import docs_script
 from tiny_study import ROOT
 
 from weightcast.core.config.overlay import overlaid
@@ -48,12 +48,9 @@ def test_unseen_environments_and_the_visible_range_are_those_of_the_default_stud
 
 
 def test_the_page_says_what_each_arm_changes_and_what_has_not_been_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "docs"))
-    import write_ablations
-
     monkeypatch.setattr(Study, "results", property(lambda study: Path("nowhere")))
-    rows = {row.split("|")[1].strip(): row for row in write_ablations.rows()}
-    sys.modules.pop("write_ablations")
+    with docs_script("write_ablations") as script:
+        rows = {row.split("|")[1].strip(): row for row in script.rows()}
 
     assert "`zoo.members: 1`" in rows["members-1: paper"] and "not run" in rows["members-1: paper"]
     assert "`vae.functional_weight: 0.0`" in rows["generator: functional-loss-off"]

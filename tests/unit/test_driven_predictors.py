@@ -17,6 +17,7 @@ from weightcast.core.draws import Draws
 from weightcast.core.nets.build import build_predictor, describe_architecture
 from weightcast.core.nets.input_layout import InputLayout
 from weightcast.core.nets.sizes import count_weights, kept_in_step
+from weightcast.core.run import Run
 from weightcast.environments.base import BaseNetwork
 from weightcast.environments.commands.untrained import untrained_predictor
 from weightcast.environments.config.context import PolishSettings
@@ -121,7 +122,7 @@ def test_a_second_order_training_sees_inputs() -> None:
     predictor, _, weights = driven("vector field")
     own = weights[0].double()
     frames = Draws("cpu", "frames").normal(3, 5, 6, 1, 1, dtype=torch.float64)
-    training = SecondOrderTraining(predictor, PolishSettings())
+    training = SecondOrderTraining(Run(), predictor, PolishSettings())
     expected = predictor.forecast(own[None], frames[None])[0] - frames[:, 1:, :2]
     torch.testing.assert_close(training._residual(own, frames), expected.flatten())
     derivative = jacrev(lambda weights: training._residual(weights, frames))(own)

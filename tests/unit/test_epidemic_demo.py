@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from docs_scripts import docs_script
 
 from weightcast.core.run import Run
 from weightcast.evolution.anchors import Anchors
@@ -30,12 +30,9 @@ ROW = re.compile(rf"^\| [\d.]+(?: \(seen\))? \| {NUMBER} \| {NUMBER} to {NUMBER}
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    monkeypatch.syspath_prepend(str(ROOT / "docs"))
-    import epidemic_demo
-
-    yield epidemic_demo
-    sys.modules.pop("epidemic_demo", None)
+def script() -> Iterator[ModuleType]:
+    with docs_script("epidemic_demo") as demo:
+        yield demo
 
 
 def run(script: ModuleType, *arguments: str | Path) -> None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from families_kit import normal_family
+from scipy.stats import norm
 
 from weightcast.core.errors import InputError
+from weightcast.environments.code_priors import WIDE_SHARE, MixturePrior
 from weightcast.families.bands import Band, mixed, mixture_log_prob
 from weightcast.families.config.inference import InferenceSettings
 from weightcast.families.inference import ShownSamples, infer_codes, log_likelihood, most_likely_visible
+from weightcast.families.stages.choose_map import best_prior
+from weightcast.families.trained_family import TrainedFamily
 
 SCALE = 0.7
 VISIBLE = [-2.0, -1.0, -0.5, 0.5, 1.0, 2.0]
@@ -103,3 +110,46 @@ def test_environments_without_samples_are_refused():
         ShownSamples.of([([], [])])
     with pytest.raises(InputError, match="expected one or more"):
         ShownSamples.of([([1.0], [np.zeros((0, 1))])])
+
+
+def test_under_a_prior_of_two_clusters_draws_are_those_of_the_exact_posterior() -> None:
+    """One sample of a normal law between two clusters of codes: the exact posterior has a part in each."""
+    scale, places, deviation, value = 1.5, (-2.0, 2.0), 0.3, 0.6
+    draws = np.random.default_rng(0)
+    visible = [float(place + deviation * draws.standard_normal()) for place in places for _ in range(12)]
+    family = normal_family(scale, visible)
+    wide = family.prior
+    means = torch.tensor(places)[:, None]
+    mixture = MixturePrior.around(wide, means, torch.full((2, 1, 1), deviation**2), torch.tensor([0.5, 0.5]))
+    family = dataclasses.replace(family, mixture=mixture.tensors())
+    settings = InferenceSettings(starts=6, steps=150, proposals=40000, draws=10000)
+    found = infer_codes(family, ShownSamples.of([([1.0], [np.array([[value]])])]), settings, 0, ["a"])
+    grid = np.linspace(-12, 12, 24001)
+    density = (
+        WIDE_SHARE * norm.pdf(grid, float(wide.mean), float(wide.factor))
+        + (1 - WIDE_SHARE) * sum(0.5 * norm.pdf(grid, place, deviation) for place in places)
+    ) * norm.pdf(value, grid, scale)
+    density /= density.sum()
+    above = found.draws[0, :, 0].numpy() > 0
+    assert above.mean() == pytest.approx(density[grid > 0].sum(), abs=0.02)
+    assert found.draws.mean().item() == pytest.approx(grid @ density, abs=0.08)
+    assert found.mode.item() == pytest.approx(grid[density.argmax()], abs=0.02)
+
+
+def test_a_mixture_is_kept_with_the_family(tmp_path: Path) -> None:
+    family = normal_family(1.0, [-2.0, -1.9, 1.9, 2.0])
+    mixture = MixturePrior.around(
+        family.prior, torch.tensor([[-2.0], [2.0]]), torch.full((2, 1, 1), 0.01), torch.tensor([0.25, 0.75])
+    )
+    dataclasses.replace(family, mixture=mixture.tensors()).save(tmp_path / "family.safetensors")
+    read = TrainedFamily.load(tmp_path / "family.safetensors").prior
+    codes = torch.tensor([[-2.0], [0.0], [2.1]])
+    assert torch.equal(read.log_density(codes), mixture.log_density(codes))
+
+
+def test_another_prior_than_the_first_must_be_better_beyond_chance() -> None:
+    first = np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]])
+    assert best_prior({"gaussian": first, "mixture": first - 0.1}) == "mixture"
+    lucky = first - np.array([0.9, -0.3, -0.3])
+    assert best_prior({"gaussian": first, "mixture": lucky}) == "gaussian"
+    assert best_prior({"diffusion": first, "gaussian": first + 0.1}) == "diffusion"

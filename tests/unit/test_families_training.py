@@ -13,15 +13,20 @@ import yaml
 from families_kit import birth_death_settings, trained_birth_death
 
 from weightcast.cli.main import main
+from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.errors import InputError
 from weightcast.core.run import Run
+from weightcast.evolution.config.density import DensitySettings
+from weightcast.evolution.density import Density, Laws
+from weightcast.evolution.state_space import Reals
 from weightcast.families.code_regression import prior_of_parameters
 from weightcast.families.config.inference import InferenceSettings
+from weightcast.families.config.paths import PathSettings
 from weightcast.families.path_map import PathMap
 from weightcast.families.public import PathFamily
-from weightcast.families.snapshots import FamilySnapshots
+from weightcast.families.snapshots import EnvironmentSnapshots, FamilySnapshots
 from weightcast.families.trained_family import TrainedFamily
-from weightcast.families.training import SeenSamples
+from weightcast.families.training import SeenSamples, state_space, train_paths
 from weightcast.samples.record import Loadings
 from weightcast.systems.birth_death import birth_death
 
@@ -255,3 +260,40 @@ def test_samples_of_another_shape_are_refused(trained):
         family.infer()
     with pytest.raises(InputError, match="expected one of a, b"):
         family.environment("z")
+
+
+def test_zeros_that_repeat_have_a_probability_of_their_own_in_each_environment() -> None:
+    """Of a gene that is seldom seen: the part of zeros is the parameter of the environment, the rest is normal."""
+    shares = {"a": 0.2, "b": 0.4, "c": 0.6, "d": 0.8}
+    rows = tuple(Environment(id, {"zeros": share}, "visible") for id, share in shares.items())
+    random, times = np.random.default_rng(4), np.array([0.0, 1.0])
+
+    def samples(share: float) -> np.ndarray:
+        return np.where(random.random((400, 1)) < share, 0.0, 2.0 + 0.3 * random.standard_normal((400, 1)))
+
+    environments = {
+        id: EnvironmentSnapshots(
+            times, np.array([True, True]), *(tuple(samples(share) for _ in times) for _ in range(2)), False
+        )
+        for id, share in shares.items()
+    }
+    snapshots = FamilySnapshots(environments, ("gene",), None)
+    training = {"steps": 300, "learning_rate": 0.01, "members": 8, "batch": 64}
+    family, _ = train_paths(
+        Run(), "parameters", "deep", snapshots, EnvironmentTable(rows, ("zeros",), Path("genes.csv")), list(shares),
+        PathSettings.model_validate({"rank": 8, "width": 16, "training": training}),
+        DensitySettings(hidden=8, components=2), seed=1, name="genes",
+    )  # fmt: skip
+    weights = family.weights(torch.full((4,), 0.5, dtype=torch.double), family.parameters)
+    zero = torch.zeros(1, 1, dtype=torch.double)
+    found = [Density(Laws.of(family.density, one[None]), 0.5).log_prob(zero).exp().item() for one in weights]
+    assert found == pytest.approx(list(shares.values()), abs=0.08)
+
+
+def test_where_nothing_repeats_there_is_nothing_of_its_own() -> None:
+    snapshots = FamilySnapshots(
+        {"a": EnvironmentSnapshots(np.array([0.0]), np.array([True]), (np.arange(50.0)[:, None],), ((),), False)},
+        ("x",),
+        None,
+    )
+    assert type(state_space(snapshots, ["a"], DensitySettings())) is Reals

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from docs_scripts import docs_script
 from tiny_context import write_context_study
 from tiny_study import ROOT
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    monkeypatch.syspath_prepend(str(ROOT / "docs"))
-    import from_frames
-
-    yield from_frames
-    sys.modules.pop("from_frames", None)
+def script() -> Iterator[ModuleType]:
+    with docs_script("from_frames") as page:
+        yield page
 
 
 def test_another_study_is_refused_in_one_line(

@@ -195,7 +195,7 @@ def test_derivatives_are_those_of_rollouts_whose_frames_are_fed_back() -> None:
     found = rollout_jacobian(step, own, starts, 5, shown)
     whole = jacrev(lambda weights: rollout(step, weights, starts, 5, shown))(own)
     torch.testing.assert_close(found, whole.flatten(2, 4), rtol=1e-10, atol=1e-12)
-    training = SecondOrderTraining(predictor, PolishSettings())
+    training = SecondOrderTraining(Run(), predictor, PolishSettings())
     expected = predictor.forecast(own[None], frames[None])[0] - frames[:, 1:, :2]
     torch.testing.assert_close(training._residual(own, frames), expected.flatten())
     derivative = jacrev(lambda weights: training._residual(weights, frames))(own)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from docs_scripts import docs_script
 from tiny_study import ROOT
 
 from weightcast.core.config.overlay import overlaid
@@ -23,12 +25,9 @@ def studies() -> tuple[Study, Study]:
 
 
 @pytest.fixture
-def page(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(ROOT / "docs"))
-    import write_cases
-
-    sys.modules.pop("write_cases")
-    return write_cases
+def page() -> Iterator[ModuleType]:
+    with docs_script("write_cases") as script:
+        yield script
 
 
 def made_up() -> pd.DataFrame:

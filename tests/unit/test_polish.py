@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from weightcast.core.draws import Draws
+from weightcast.core.run import Run
 from weightcast.environments.polish import LinearContext, Polish, _Normal, try_penalties
 
 WEIGHTS, ENVIRONMENTS = 5, 3
@@ -118,7 +119,7 @@ def test_the_penalty_that_the_noise_asks_for_is_chosen() -> None:
         return float((context.mean - truth).square().sum())
 
     penalties = [1e-3 * variance, variance, 1e3 * variance]
-    tried = try_penalties(start, linear, data, judge, penalties, 20)
+    tried = try_penalties(Run(), start, linear, data, judge, penalties, 20)
     assert [one.penalty for one in tried] == sorted(penalties, reverse=True)
     best = min(tried, key=lambda one: one.error)
     assert best.penalty == variance

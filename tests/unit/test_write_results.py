@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from docs_scripts import docs_script
 from tiny_study import ROOT
 
 from weightcast.core.errors import InputError
@@ -30,21 +30,15 @@ MEDIANS = {
 
 
 @pytest.fixture
-def seeds_writer(writer: ModuleType) -> Iterator[ModuleType]:
-    import write_seeds
-
-    yield write_seeds
-    sys.modules.pop("write_seeds", None)
+def seeds_writer() -> Iterator[ModuleType]:
+    with docs_script("write_seeds") as script:
+        yield script
 
 
 @pytest.fixture
-def writer(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    monkeypatch.syspath_prepend(str(ROOT / "docs"))
-    import write_results
-
-    yield write_results
-    for name in ("write_results", "draw_unknown"):
-        sys.modules.pop(name, None)
+def writer() -> Iterator[ModuleType]:
+    with docs_script("write_results") as script:
+        yield script
 
 
 def observed_summary() -> pd.DataFrame:

@@ -201,12 +201,14 @@ class Run:
         return own
 
     @contextmanager
-    def iterations(self, count: int, name: str) -> Iterator[int]:
+    def iterations(self, count: int, name: str, sizes: tuple[int, ...] | None = None) -> Iterator[int]:
         """How many of so many iterations, one as long as the other, the block is to do: all; a rehearsal does fewer.
 
         Args:
             count: of the iterations.
             name: of what they are of.
+            sizes: that one takes as long as they say, where the block is iterations and nothing else; a rehearsal then
+                does one of these sizes, and none the next time. None: the block also looks at the start.
         """
         yield count
 

@@ -45,10 +45,10 @@ class FamilyPart:
             return [Told(settings, len(self._whole.unseen))]
         if isinstance(settings, ChooseMap):
             # One environment is left out and one temperature tried: what is searched and drawn grows with both. One
-            # search for each kind of map stands beside those at the temperatures.
+            # search for each kind of map and of prior stands beside those at the temperatures.
             paths = settings.paths.model_copy(update={"left_out": 1})
             inference = settings.inference.model_copy(update={"temperatures": settings.inference.temperatures[:1]})
-            kinds, temperatures = len(paths.kinds), len(settings.inference.temperatures)
+            kinds, temperatures = len(paths.kinds) + len(inference.priors), len(settings.inference.temperatures)
             grows = settings.paths.left_out * (kinds + temperatures) / (kinds + 1)
             return [Told(settings.model_copy(update={"paths": paths, "inference": inference}), grows)]
         if isinstance(settings, TrainConditionalFlow):

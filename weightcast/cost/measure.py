@@ -133,14 +133,18 @@ class MeasuredRun(Run):
         return result
 
     @contextmanager
-    def iterations(self, count: int, name: str) -> Iterator[int]:
-        """Do one, and note what all would have taken, and the look at the start that comes before them."""
+    def iterations(self, count: int, name: str, sizes: tuple[int, ...] | None = None) -> Iterator[int]:
+        """Do one, unless its sizes have been, and note what all would have taken; the look at the start is one more."""
+        known = self._known.get((name, sizes)) if sizes else None
         started = time.process_time()
-        yield 1
+        yield 1 if known is None else 0
         seconds = time.process_time() - started
-        grown = next((factor for word, factor in self.grows.items() if word in name), 1.0)
-        self.trained += Work(seconds * (count + 1) / 2 * grown)
         self.spent += seconds
+        one = known or Work(seconds if sizes else seconds / 2)
+        if sizes:
+            self._known[name, sizes] = one
+        grown = next((factor for word, factor in self.grows.items() if word in name), 1.0)
+        self.trained += one * (count if sizes else count + 1) * grown
 
     def _step(self, train: Callable[[int], Fit], most: int) -> Work:
         """A step's work. The first one of a training also pays for memory, and is left out where there is a second."""

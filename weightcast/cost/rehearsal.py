@@ -27,7 +27,7 @@ from weightcast.cost.jobs import PlannedJob, inputs_from, producers
 from weightcast.cost.measure import MeasuredRun, Work, one_quiet_thread
 from weightcast.runner import find_stage
 
-SEEDS = ("seed", "generator_seed", "anchors_seed", "flow_seed")
+SEEDS = ("seed", "context_seed", "generator_seed", "anchors_seed", "flow_seed")
 BUDGET = 12.0
 """Seconds for which steps of trainings are repeated, over all kinds of jobs."""
 LEAST, MOST = 0.1, 3.0

@@ -85,6 +85,10 @@ class CodePrior:
         """Codes [part, dimension]."""
         return self.mean[None]
 
+    def log_whitened(self, whitened: Tensor) -> Tensor:
+        """Whitened codes [..., dimension] -> log-density, but for a constant [...]."""
+        return -0.5 * whitened.square().sum(-1)
+
     def starts(self, candidates: Tensor, errors: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """Where searches begin.
 
@@ -209,9 +213,12 @@ class MixturePrior(CodePrior):
         distance = torch.einsum("...ki,kij,...kj->...k", difference, precision, difference)
         return self.log_shares + (0.5 * torch.logdet(precision) - 0.5 * distance).to(whitened.dtype)
 
+    def log_whitened(self, whitened: Tensor) -> Tensor:
+        return self.log_parts(whitened).logsumexp(-1)
+
     def log_density(self, codes: Tensor) -> Tensor:
         """Codes [..., dimension] -> log-density over that of the widest part at its mean [...]."""
-        return self.log_parts(self.whitened(codes)).logsumexp(-1)
+        return self.log_whitened(self.whitened(codes))
 
 
 def fit_mixture(points: Tensor, parts: int, floor: Tensor | float, draws: Draws) -> tuple[Tensor, Tensor, Tensor]:

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 from torch.func import jacrev, vmap
 
+from weightcast.core.run import Run
+
 FIRST_DAMPING = 0.1
 PROBE = 0.1
 """Share of a step at which its curvature is measured."""
@@ -90,6 +92,14 @@ class Polish:
         """[environment, residual, weight]."""
         derivative: Errors = self.jacobian or jacrev(self.residual)
         return torch.stack([derivative(*one) for one in zip(weights, frames, strict=True)])
+
+    def train(self, run: Run, iterations: int) -> int:
+        """So many iterations, or as many as help; how many did."""
+        done, sizes = 0, (*self.frames.shape, *self.context.directions.shape)
+        with run.iterations(iterations, "polish", sizes) as count:
+            while done < count and self.iterate():
+                done += 1
+        return done
 
     @torch.no_grad()
     def objective(self, context: LinearContext) -> float:
@@ -265,6 +275,7 @@ class Tried:
 
 
 def try_penalties(
+    run: Run,
     start: LinearContext,
     residual: Errors,
     frames: Tensor,
@@ -278,6 +289,7 @@ def try_penalties(
     The way back counts: on the way there the least penalties have the longest trainings behind them, and win by that.
 
     Args:
+        run: that this is part of.
         start: before any.
         residual: as `Polish.residual`.
         frames: trained on.
@@ -290,9 +302,7 @@ def try_penalties(
     ordered = sorted(penalties, reverse=True)
     for penalty in [*ordered, *reversed(ordered[:-1])]:
         polish = Polish(context, residual, frames, penalty, jacobian=jacobian)
-        for _ in range(iterations):
-            if not polish.iterate():
-                break
+        polish.train(run, iterations)
         context = polish.context
         found[penalty] = Tried(penalty, judge(context), context)
         print(f"polish: penalty {penalty:g}, error {found[penalty].error:.4g}", flush=True)

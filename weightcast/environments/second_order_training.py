@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from weightcast.core.run import Run
 from weightcast.environments.code_training import TrainedCodes
 from weightcast.environments.conditions.codes import CodeCondition
 from weightcast.environments.config.context import PolishSettings
@@ -28,10 +29,12 @@ class SecondOrderTraining:
     """Trainings in place, in double precision.
 
     Attributes:
+        run: that they are part of.
         predictor: whose weights are trained.
         settings: of the section ``context.polish``.
     """
 
+    run: Run
     predictor: StackedPredictor
     settings: PolishSettings
 
@@ -69,6 +72,7 @@ class SecondOrderTraining:
             return judge()
 
         return try_penalties(
+            self.run,
             _read(trained),
             self._residual,
             frames.double(),
@@ -96,9 +100,7 @@ class SecondOrderTraining:
 
     def _train(self, trained: TrainedCodes, frames: Tensor, penalty: float, iterations: int) -> int:
         polish = Polish(_read(trained), self._residual, frames.double(), penalty, jacobian=self._jacobian)
-        done = 0
-        while done < iterations and polish.iterate():
-            done += 1
+        done = polish.train(self.run, iterations)
         steps, reached = frames.shape[2] - 1, polish.objective(polish.context)
         print(f"polish: {done} of {iterations} iterations, {steps} steps, {reached:.4g}", flush=True)
         self.take(trained, polish.context)

@@ -203,6 +203,6 @@ class Couplings:
             taken = np.take_along_axis(distance, near, axis=1)
             last = np.minimum((np.cumsum(mass[near], axis=1) < wanted).sum(1), nearest - 1)
             edge = np.take_along_axis(taken, last[:, None], axis=1) * (1 + 1e-6) + np.finfo(float).tiny
-            weight = mass[near] * np.maximum(1 - (taken / edge) ** 2, 0.0)
+            weight = mass[near] * (1 - (np.minimum(taken, edge) / edge) ** 2)
             found[first : first + step] = np.einsum("pn,pnv->pv", weight, values[near]) / weight.sum(1, keepdims=True)
         return found

@@ -199,8 +199,13 @@ def state_space_of(snapshots: Snapshots, settings: DensitySettings) -> StateSpac
     of their own for values that repeat."""
     if snapshots.states is not None:
         return Counts(snapshots.states, len(snapshots.dimensions))
+    return real_space(snapshots.observed_train, settings)
+
+
+def real_space(samples: Sequence[NDArray[np.float64]], settings: DensitySettings) -> Reals:
+    """Real numbers, as samples of several snapshots [sample, dimension] say: their scale, and values that repeat."""
     from weightcast.evolution.atoms import RealsWithAtoms, repeated_values
 
-    plain = Reals.of(snapshots.observed_train, settings.components)
-    atoms = repeated_values(snapshots.observed_train, settings.atoms)
+    plain = Reals.of(samples, settings.components)
+    atoms = repeated_values(samples, settings.atoms)
     return RealsWithAtoms(plain.mean, plain.deviation, plain.components, atoms) if any(atoms) else plain

@@ -150,7 +150,7 @@ def infer_codes(
     def energy(whitened: Tensor) -> Tensor:
         """Negative logarithm of the posterior [environment, candidate], but for a constant."""
         found = log_likelihood(family, prior.codes(whitened), shown) / temperature
-        return 0.5 * whitened.square().sum(-1) - found
+        return -prior.log_whitened(whitened) - found
 
     starts = _starts(family, shown, prior, temperature, settings.starts)
     solutions = _descend(energy, starts, settings)
@@ -174,14 +174,14 @@ def most_likely_visible(family: TrainedFamily, shown: ShownSamples) -> Tensor:
 
 @torch.no_grad()
 def _starts(family: TrainedFamily, shown: ShownSamples, prior: CodePrior, temperature: float, count: int) -> Tensor:
-    """Whitened codes that searches begin at [environment, start, number]: the prior's mean, the likeliest visible."""
+    """Whitened codes that searches begin at [environment, start, number]: likely visible ones, the prior's centres."""
     environments = len(shown.times)
-    mean = torch.zeros_like(prior.mean).expand(environments, 1, -1)
+    centres = prior.whitened(prior.centres_of_parts).expand(environments, -1, -1)
     visible = prior.whitened(family.codes)
     found = log_likelihood(family, family.codes.expand(environments, -1, -1), shown) / temperature
-    probable = found - 0.5 * visible.square().sum(-1)
+    probable = found + prior.log_whitened(visible)
     best = probable.topk(min(count - 1, len(visible)), dim=1).indices
-    return torch.cat([visible[best], mean], dim=1)
+    return torch.cat([visible[best], centres], dim=1)
 
 
 def _descend(energy: Energy, starts: Tensor, settings: InferenceSettings) -> Tensor:

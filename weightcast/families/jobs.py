@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from weightcast.core.job import StageSettings
+from weightcast.environments.config.code_prior import CodeDiffusionSettings
 from weightcast.evolution.config.density import DensitySettings
 from weightcast.families.config.evaluation import FamilyEvaluationSettings
 from weightcast.families.config.inference import InferenceSettings
@@ -97,6 +98,7 @@ class TrainFamily(StageSettings):
     density: DensitySettings
     paths: PathSettings
     widened: float
+    code_diffusion: CodeDiffusionSettings
     seed: int
     family_seed: int
 
@@ -109,6 +111,7 @@ class TrainFamily(StageSettings):
             density=study.density,
             paths=study.paths.model_copy(update={"seeds": [int(seed)]}),
             widened=study.inference.widened,
+            code_diffusion=study.inference.code_diffusion,
             seed=study.seed,
             family_seed=int(seed),
         )

@@ -1,4 +1,5 @@
-"""What left-out visible environments chose: the kind of map, and how far the likelihood of samples is believed."""
+"""What left-out visible environments chose: the kinds of map and prior, and how far the likelihood of samples is
+believed."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from typing import Any, get_args
 from weightcast.core.config.yaml_file import read_yaml
 from weightcast.core.errors import InputError
 from weightcast.core.outputs import YamlFile
+from weightcast.environments.config.code_prior import CodePriorName
 from weightcast.families.config.paths import MapKind
 
 
@@ -18,17 +20,21 @@ class MapChoice:
 
     Attributes:
         kind: of the map.
+        prior: kind, of the codes.
         temperature: what the likelihood of a new environment's samples is divided by.
         left_out: ids of the environments that chose.
         errors: negative log-likelihood of their held-out samples, by kind of map.
+        prior_errors: the same under ensembles of codes, by kind of prior; empty where no code is inferred.
         coverage: share of their means and tails that 90 % bands hold, by temperature; empty where no code is inferred.
         seconds: that the trainings took.
     """
 
     kind: MapKind
+    prior: CodePriorName
     temperature: float
     left_out: list[str]
     errors: dict[str, float]
+    prior_errors: dict[str, float]
     coverage: dict[str, float]
     seconds: float
 
@@ -48,4 +54,7 @@ class MapChoice:
             raise InputError(f"{path}: expected the keys {', '.join(cls.__dataclass_fields__)}")
         if stored["kind"] not in get_args(MapKind):
             raise InputError(f"{path}: kind: found {stored['kind']!r}, expected one of {', '.join(get_args(MapKind))}")
+        if stored["prior"] not in get_args(CodePriorName):
+            known = ", ".join(get_args(CodePriorName))
+            raise InputError(f"{path}: prior: found {stored['prior']!r}, expected one of {known}")
         return cls(**stored)

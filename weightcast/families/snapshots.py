@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +63,11 @@ class FamilySnapshots:
     states: int | None
     time_unit: str = ""
     loadings: Loadings | None = None
+
+    def seen(self, ids: Iterable[str]) -> list[Samples]:
+        """What training sees of some environments: samples of each observed snapshot [sample, dimension]."""
+        chosen = [self.environments[id] for id in ids]
+        return [one.train[position] for one in chosen for position in np.flatnonzero(one.observed)]
 
     @property
     def digest(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -13,12 +13,12 @@ from torch import Tensor
 
 from weightcast.core.artifacts import load_artifact, load_built, save_artifact, understood
 from weightcast.core.errors import InputError
-from weightcast.environments.code_priors import CodePrior
+from weightcast.environments.code_priors import CodePrior, MixturePrior
 from weightcast.environments.scaling import ParameterScaling
 from weightcast.evolution.density import StackedDensity, described_density
 from weightcast.families.path_map import PathMap
 
-KIND, MAP = "family", "map."
+KIND, MAP, PRIOR = "family", "map.", "prior."
 Told = Literal["codes", "parameters", "nothing"]
 """What a map is told of an environment: its learned code, its true parameters, or nothing (everybody has one path)."""
 
@@ -39,6 +39,7 @@ class TrainedFamily:
         temperature: what the likelihood of a new environment's samples is divided by.
         widened: what standard deviations of the visible codes are multiplied with in the prior.
         metadata: of the artifact.
+        mixture: tensors of the prior of codes, where it is more than one normal distribution.
     """
 
     density: StackedDensity
@@ -53,11 +54,12 @@ class TrainedFamily:
     temperature: float
     widened: float
     metadata: dict[str, Any] = field(default_factory=dict)
+    mixture: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def prior(self) -> CodePrior:
-        """What codes of environments are like: normal, as those of the visible ones, but wider."""
-        return CodePrior.of(self.codes, self.widened)
+        """What codes of environments are like: normal, as those of the visible ones, but wider, or a mixture."""
+        return MixturePrior.from_tensors(CodePrior.of(self.codes, self.widened), self.mixture)
 
     def weights(self, times: Tensor, codes: Tensor) -> Tensor:
         """Times [member], in the data's unit, and codes [member, number] -> weights [member, weight]."""
@@ -99,7 +101,8 @@ class TrainedFamily:
             "temperature": self.temperature,
             "widened": self.widened,
         }
-        save_artifact(path, KIND, tensors | {"codes": self.codes, "parameters": self.parameters}, described)
+        own = {"codes": self.codes, "parameters": self.parameters}
+        save_artifact(path, KIND, tensors | own | dict(self.mixture), described)
 
     @classmethod
     def load(cls, path: str | Path) -> TrainedFamily:
@@ -134,4 +137,5 @@ class TrainedFamily:
                 float(metadata["temperature"]),
                 float(metadata["widened"]),
                 metadata,
+                {name: value for name, value in tensors.items() if name.startswith(PRIOR)},
             )

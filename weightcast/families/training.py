@@ -17,7 +17,7 @@ from weightcast.core.seeds import derive_seed
 from weightcast.environments.scaling import ParameterScaling
 from weightcast.evolution.config.density import DensitySettings
 from weightcast.evolution.density import StackedDensity
-from weightcast.evolution.state_space import Counts, Reals, StateSpace
+from weightcast.evolution.state_space import Counts, StateSpace, real_space
 from weightcast.families.config.paths import MapKind, PathSettings
 from weightcast.families.path_map import PathMap
 from weightcast.families.snapshots import FamilySnapshots
@@ -84,12 +84,10 @@ def _one_of(first: Tensor, count: Tensor, part: Tensor) -> Tensor:
 
 
 def state_space(snapshots: FamilySnapshots, ids: Sequence[str], settings: DensitySettings) -> StateSpace:
-    """The values that samples can take; real ones standardised by what training may see."""
+    """The values that samples can take: those of `real_space` by what training may see, or counts."""
     if snapshots.states is not None:
         return Counts(snapshots.states, len(snapshots.dimensions))
-    chosen = [snapshots.environments[id] for id in ids]
-    seen = [one.train[position] for one in chosen for position in np.flatnonzero(one.observed)]
-    return Reals.of(seen, settings.components)
+    return real_space(snapshots.seen(ids), settings)
 
 
 def train_paths(

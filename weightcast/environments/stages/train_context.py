@@ -130,7 +130,7 @@ class _Training:
         """The second-order training of a map, where it is linear and the settings have one."""
         polish = self.settings.context.polish
         linear = isinstance(trained.weight_map, LinearWeights)
-        return SecondOrderTraining(self.predictor, polish) if polish is not None and linear else None
+        return SecondOrderTraining(self.run, self.predictor, polish) if polish is not None and linear else None
 
     def try_out(self, candidate: Candidate, name: str, environments: Sequence[int]) -> TrainedCodes:
         """A short training on some environments, by position."""
@@ -178,10 +178,13 @@ class _Training:
     def errors(self, trained: TrainedCodes, rows: list[int]) -> Tensor:
         """Of forecasts for environments that were not trained on, by the most probable code [environment]."""
         calibration = Calibration(1.0, self.residual(trained), [], 0.0)
-        refine = self.settings.context.refine
-        posterior = infer(
-            trained.weight_map, self.predictor, trained.codes, self.shown(rows), self.space, refine, calibration
-        )
+        refine, shown = self.settings.context.refine, self.shown(rows)
+        sizes = (*shown.shape, *trained.codes.shape)
+        with self.run.iterations(refine.iterations, f"judge {type(trained.weight_map).__name__}", sizes) as count:
+            if not count:  # a rehearsal has judged one like it
+                return torch.ones(len(rows))
+            refine = refine.model_copy(update={"iterations": count})
+            posterior = infer(trained.weight_map, self.predictor, trained.codes, shown, self.space, refine, calibration)
         return forecast_errors(trained.weight_map(posterior.best), self.predictor, self.judged(rows))
 
     def equations(self, settings: EquationsSettings, folds: Sequence[LeftOut]) -> FoundEquations:
@@ -208,15 +211,17 @@ class _Training:
 
     def calibrated(self, trained: TrainedCodes, rows: list[int], prior: CodePrior) -> Calibration:
         """Temper and model error of a map that has not seen these environments."""
-        with self.run.iterations(1, "calibration"):
+        refine, shown = self.settings.context.refine, self.shown(rows)
+        with self.run.iterations(len(refine.tempers), "calibration", (*shown.shape, *trained.codes.shape)) as count:
+            tempers = refine.tempers[: max(count, 1)]
             return calibrate(
                 trained.weight_map,
                 self.predictor,
                 trained.codes,
-                self.shown(rows),
+                shown,
                 self.judged(rows),
                 self.space,
-                self.settings.context.refine,
+                refine.model_copy(update={"tempers": tempers}),
                 self.residual(trained),
                 derive_seed(self.seed, "calibration"),
                 prior,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -67,6 +68,9 @@ def check_file(study: TimeStudy, config: str | Path) -> TimeData:
     if study.evaluation.forecast:
         _check_forecast(len(snapshots.observed_times), config)
     growth = suggested_growth(samples)
+    repeated = (
+        [] if snapshots.counts else repeated_words(snapshots.dimensions, snapshots.observed_train, study.density.atoms)
+    )
     train, held_out = ([len(values) for values in part] for part in (snapshots.train, snapshots.held_out))
     return TimeData(
         times=snapshots.times,
@@ -83,7 +87,7 @@ def check_file(study: TimeStudy, config: str | Path) -> TimeData:
             *_warnings(study, snapshots.times, snapshots.observed),
             *([growth] if growth and not study.anchors.bridge.growth else []),
             *_masses_alone(study),
-            *_repeated(study, snapshots),
+            *repeated,
         ],
     )
 
@@ -150,14 +154,17 @@ def _check_forecast(snapshots: int, config: str | Path) -> None:
         )
 
 
-def _repeated(study: TimeStudy, snapshots: Snapshots) -> list[str]:
-    """Real dimensions in which values repeat."""
-    if snapshots.counts:
-        return []
-    found = repeated_values(snapshots.observed_train, study.density.atoms)
+def repeated_words(names: Sequence[str], samples: Sequence[NDArray[np.float64]], share: float) -> list[str]:
+    """A line about real dimensions in which values repeat, if there are any.
+
+    Args:
+        names: of the dimensions.
+        samples: of each snapshot [sample, dimension].
+        share: ``density.atoms``.
+    """
     named = [
         f"{name} ({listed([f'{value:g}' for value in values], 3)})"
-        for name, values in zip(snapshots.dimensions, found, strict=True)
+        for name, values in zip(names, repeated_values(samples, share), strict=True)
         if values
     ]
     if not named:

@@ -33,7 +33,7 @@ def check_family_study(study: FamilyStudy, table: EnvironmentTable, source: Path
         InputError: the first thing that is wrong, by file and field.
     """
     check_family_table(study, table, source)
-    data = study.data
+    data, repeated = study.data, list[str]()
     if data.imported:
         source_files(data, table)
         snapshots = import_family(data, table, study.seed)
@@ -66,7 +66,7 @@ def check_family_study(study: FamilyStudy, table: EnvironmentTable, source: Path
             f"{len(table.visible)} visible, of which {paths.left_out} are left out once to choose",
             f"{len(table.interpolation)} inside, {len(table.extrapolation)} outside to test on",
         ],
-        "density": [f"{study.density.backbone}: {graph.num_parameters:,} weights, {graph.num_nodes} nodes"],
+        "density": [f"{study.density.backbone}: {graph.num_parameters:,} weights, {graph.num_nodes} nodes", *repeated],
         "maps": [
             f"{' or '.join(paths.kinds)}, of codes of {paths.code} numbers, through {paths.rank} directions",
             f"{len(paths.seeds)} seeds, each told codes{', parameters' if table.parameter_names else ''} and nothing",

@@ -18,6 +18,7 @@ from weightcast.families.commands.found_samples import FoundSamples
 TEMPLATE = Path(__file__).with_suffix(".yaml")
 LINE = 100
 KINDS = ["low-rank", "deep"]
+PRIORS = ["gaussian", "mixture", "diffusion"]
 TEMPERATURES = [1, 2, 4, 8, 16]
 
 
@@ -44,6 +45,7 @@ def fill_family_template(
         "settings": found.settings,
         "dimensions": list(found.dimensions),
         "kinds": KINDS[1:] if quick else KINDS,
+        "priors": PRIORS[:1] if quick else PRIORS,
         "temperatures": TEMPERATURES[::2] if quick else TEMPERATURES,
         "flow_matching": {} if choices.state == "real" and table.parameter_names and not quick else None,
         **{field: getattr(choices, field) for field in choices.__dataclass_fields__ if field != "shown"},

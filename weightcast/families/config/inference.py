@@ -7,12 +7,19 @@ from typing import Annotated
 from pydantic import Field
 
 from weightcast.core.config.settings import Settings
+from weightcast.environments.config.code_prior import CodeDiffusionSettings, CodePriorName
 
 
 class InferenceSettings(Settings):
     widened: float = Field(default=1.25, gt=0)
     """What standard deviations of the visible codes are multiplied with in the prior: more than 1, since environments
     are asked for that lie outside of what was visible."""
+    priors: list[CodePriorName] = Field(default=["gaussian", "mixture", "diffusion"], min_length=1)
+    """What codes of environments may be taken to be like: one normal distribution, several, or what a diffusion draws
+    that was trained on the visible codes. The first, unless another one is better for left-out visible environments: by
+    the likelihood of their later samples, and by more than twice its standard error."""
+    code_diffusion: CodeDiffusionSettings = CodeDiffusionSettings()
+    """Of mixtures and the diffusion."""
     starts: int = Field(default=4, ge=1)
     """Codes that a search begins at: the prior's mean, and the most probable ones of visible environments."""
     steps: int = Field(default=80, ge=1)

@@ -1,17 +1,20 @@
-"""The stage ``choose_map``: which map, and how far samples are believed, as left-out visible environments say.
+"""The stage ``choose_map``: what map and prior, and how far to believe samples, as left-out visible environments say.
 
 A map of each kind is trained without some visible environments. Of these it is then told what a new environment's would
 be: the parameters, or the samples that the cases of the evaluation show, from which a code is inferred. The likelihood
-of their held-out samples at later times chooses the map. For codes the temperature is chosen as well: the one at which
-90 % bands hold nearest to 90 % of the left-out environments' true means and tails.
+of their held-out samples at later times chooses the map. For codes the prior is chosen likewise, by what ensembles of
+codes make of these samples, and the temperature: the one at which 90 % bands hold nearest to 90 % of the left-out
+environments' true means and tails.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from weightcast.core.draws import Draws
@@ -20,9 +23,12 @@ from weightcast.core.errors import InputError
 from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
+from weightcast.environments.code_priors import fit_prior
+from weightcast.environments.config.code_prior import CodePriorName
+from weightcast.families.bands import mixture_log_prob
 from weightcast.families.cases import Case, cases_of
 from weightcast.families.config.paths import MapKind
-from weightcast.families.evaluation import QUANTITIES, TestEnvironment, ensemble_at_times
+from weightcast.families.evaluation import LIKELIHOOD_SAMPLES, QUANTITIES, TestEnvironment, ensemble_at_times
 from weightcast.families.inference import infer_codes
 from weightcast.families.jobs import CODES, ChooseMap
 from weightcast.families.map_choice import MapChoice
@@ -66,13 +72,22 @@ def choose_map(run: Run, settings: ChooseMap, snapshots: FamilySnapshots, table:
         told = _told(run, settings, trained[kind], cases, table, left_out)
         errors[kind] = float(np.mean([_error(trained[kind], codes, tests) for codes in told]))
     chosen = min(errors, key=lambda kind: errors[kind])
-    coverage = _coverage(run, settings, trained[chosen], cases, tests) if settings.told == CODES else {}
+    family, prior_errors, coverage = trained[chosen], dict[CodePriorName, float](), dict[float, float]()
+    prior: CodePriorName = "gaussian"
+    if settings.told == CODES:
+        families = _families_of_priors(run, settings, family)
+        found = {kind: _ensemble_errors(run, settings, one, cases, tests) for kind, one in families.items()}
+        prior = best_prior(found)
+        prior_errors = {kind: round(float(errors_of.mean()), 5) for kind, errors_of in found.items()}
+        coverage = _coverage(run, settings, families[prior], cases, tests)
     temperature = min(coverage, key=lambda one: (round(abs(coverage[one] - 0.9), 9), one), default=1.0)
     return MapChoice(
         chosen,
+        prior,
         temperature,
         left_out,
         {kind: round(error, 5) for kind, error in errors.items()},
+        {str(kind): error for kind, error in prior_errors.items()},
         {f"{one:g}": round(held, 4) for one, held in coverage.items()},
         round(seconds, 2),
     )
@@ -105,6 +120,55 @@ def _error(family: TrainedFamily, codes: Tensor, tests: Sequence[TestEnvironment
         rows = test.path_rows("", 0, family.density, weights)
         values.append(np.mean([row["value"] for row in rows if row["metric"] == "nll"]))
     return float(np.mean(values))
+
+
+def _families_of_priors(run: Run, settings: ChooseMap, family: TrainedFamily) -> dict[CodePriorName, TrainedFamily]:
+    """The family with each kind of prior."""
+    inference, seed = settings.inference, derive_seed(settings.seed, "choice", "prior")
+    found = {}
+    for kind in inference.priors:
+        name = f"{kind} prior of codes"
+        prior = fit_prior(run, kind, family.codes, family.widened, inference.code_diffusion, seed, name)
+        found[kind] = replace(family, mixture=prior.tensors())
+    return found
+
+
+@torch.no_grad()
+def _ensemble_errors(
+    run: Run, settings: ChooseMap, family: TrainedFamily, cases: Sequence[Case], tests: Sequence[TestEnvironment]
+) -> NDArray[np.float64]:
+    """Mean negative log-likelihood of later samples under the ensemble of codes [case, environment]."""
+    seed = derive_seed(settings.seed, "choice", "codes")
+    found = []
+    for case in cases:
+        shown = case.shown.to(run.device)
+        with torch.enable_grad():
+            posterior = infer_codes(family, shown, settings.inference, seed, case.ids, temperature=1.0)
+        found.append([_ensemble_error(family, codes, test) for codes, test in zip(posterior.draws, tests, strict=True)])
+    return np.array(found)
+
+
+def _ensemble_error(family: TrainedFamily, codes: Tensor, test: TestEnvironment) -> float:
+    values = []
+    for position, time in zip(test.positions, test.times, strict=True):
+        truth = torch.from_numpy(test.truth(position)[:LIKELIHOOD_SAMPLES]).to(codes.device)
+        values.append(-float(mixture_log_prob(family, time, codes, truth).mean()))
+    return float(np.mean(values))
+
+
+def best_prior(errors: Mapping[CodePriorName, NDArray[np.float64]]) -> CodePriorName:
+    """The first kind, or the best one, if it is better than the first by more than twice the standard error of the
+    difference, environments being the independent ones.
+
+    Args:
+        errors: by kind [case, environment].
+    """
+    first = next(iter(errors))
+    best = min(errors, key=lambda kind: float(errors[kind].mean()))
+    gain = (errors[first] - errors[best]).mean(axis=0)
+    if len(gain) < 2:
+        return first
+    return best if gain.mean() > 2 * gain.std(ddof=1) / np.sqrt(len(gain)) else first
 
 
 def _coverage(
