@@ -3,6 +3,7 @@
 A fold is what training may see: ``all`` observed snapshots, or all ``without-<k>``, the k-th of them.
 """
 
+from weightcast.evolution.coupled_file import COUPLINGS
 from weightcast.evolution.jobs import TimePlan
 from weightcast.evolution.memory import memory_mb
 from weightcast.evolution.plan import ALL, FORECAST, arms_of, evaluation_sources, folds, kinds_of
@@ -16,6 +17,8 @@ SEEDS = STUDY.flow.seeds
 FOLDS = folds(STUDY)
 KINDS = STUDY.anchors.kinds
 MATCHING = ["flow-matching"] * STUDY.evaluation.flow_matching
+# What grows and dies between the snapshots, where the study is told masses.
+COUPLED = [f"{RESULTS}/{COUPLINGS}"] * (STUDY.data.mass is not None)
 
 
 def anchors_of_arm(wildcards):

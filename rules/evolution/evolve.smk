@@ -71,6 +71,25 @@ rule train_flow_matching:
         RUN
 
 
+rule couple_snapshots:
+    input:
+        code=code("couple_snapshots"),
+        snapshots=SNAPSHOTS,
+    output:
+        f"{RESULTS}/{COUPLINGS}",
+    log:
+        f"{LOGS}/couplings.log",
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        **needs("couple_snapshots"),
+    params:
+        **job("couple_snapshots"),
+    shell:
+        RUN
+
+
 rule anchors:
     input:
         anchor_files(FOLDS),
@@ -80,3 +99,4 @@ rule evolve:
     input:
         f"{RESULTS}/config.yaml",  # by which WeightPath.load finds its way
         flow_files(FOLDS),
+        COUPLED,

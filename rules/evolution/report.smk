@@ -73,6 +73,7 @@ rule write_time_report:
         distributions=rules.show_distributions.output[0],
         weight_path=rules.map_path.output[0],
         snapshots=SNAPSHOTS,
+        couplings=COUPLED,
     output:
         page=f"{RESULTS}/report.html",
         figures=directory(f"{RESULTS}/figures"),

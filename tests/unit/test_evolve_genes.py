@@ -32,6 +32,8 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = SimpleNamespace(
         dimensions=["pca_0", "pca_1"],
         last=1.0,
+        mass_path=None,
+        couplings=None,
         metadata={"arm": "ode", "seed": 0, "digest": "d", "data_digest": snapshots.digest},
         sample=lambda times, n, seed, extrapolate: torch.tensor([1.0, 2.0]).expand(len(times), n, 2),
     )

@@ -15,7 +15,13 @@ from weightcast.core.report.verdict import Verdict
 from weightcast.evolution.config.load import parse_time_study
 from weightcast.evolution.plots.distributions import Landscape, plot_joints, plot_marginals
 from weightcast.evolution.plots.errors import ErrorPanel, plot_time_errors
-from weightcast.evolution.report.comparison import choose_protagonists, error_ratio, interpolated_anchors
+from weightcast.evolution.report.comparison import (
+    Protagonists,
+    choose_protagonists,
+    error_ratio,
+    interpolated_anchors,
+)
+from weightcast.evolution.report.published import published_words
 from weightcast.evolution.report.tables import published_table, summary_tables
 from weightcast.evolution.report.verdict import give_time_verdict
 from weightcast.evolution.summary import summary_over_times
@@ -104,6 +110,27 @@ def test_protagonists_are_on_the_same_anchors():
     assert (chosen.flow, chosen.interpolation, chosen.baseline) == ("flow-published", "pchip-aligned", "pchip-bridged")
     assert interpolated_anchors("flow-aligned") is None
     assert published_table(summary, "csv", chosen) == []
+
+
+def test_figures_of_a_published_protocol_stand_beside_those_of_the_study():
+    rows = [
+        (name, "source", metric, value)
+        for name, values in {
+            "flow-ode": (0.0174, 0.0),
+            "pchip-bridged": (0.016, 0.0),
+            "sampling-floor": (0.0136,),
+        }.items()
+        for metric, value in zip(("wasserstein", "relative_mass_error"), values, strict=False)
+    ]
+    summary = pd.DataFrame(rows, columns=["method", "split", "metric", "median"])
+    chosen = Protagonists("wasserstein", "source", "source", "flow-ode", "pchip-bridged", "pchip-bridged")
+    table = published_table(summary, "gene-network", chosen)
+    published = [row[:3] for row in table if not row[3]]
+    assert published[-1] == ("WFR-FM", "0.019", "0.001") and published[0][:2] == ("TIGON", "0.045")
+    own = {row[0]: row[1:3] for row in table if row[3]}
+    assert next(iter(own.values())) == ("0.017", "0.000") and list(own.values())[-1][0] == "0.014"
+    assert published_words("gene-network").columns == ("W1", "Relative mass error")
+    assert published_words("epidemic").columns == ("Paper W", "JSD")
 
 
 def test_verdict_takes_the_summary_of_the_pipeline():

@@ -70,4 +70,5 @@ def one_interval(snapshots: Snapshots) -> Snapshots:
         tuple(snapshots.held_out[place] for place in chosen),
         snapshots.dimensions,
         snapshots.states,
+        masses=None if snapshots.masses is None else snapshots.masses[chosen],
     )

@@ -91,9 +91,9 @@ class Bridge:
     :mod:`weightcast.evolution.jump_laws` says, which holds for deaths and between laws that both have a spread. For
     real states the straight line, and around it a Brownian bridge of the diffusion ``settings.noise``.
 
-    With ``settings.growth`` the number of samples of a snapshot is taken for the size of a population that grows and
-    dies as it moves: the coupling is that of unbalanced optimal transport (Chizat et al., "Scaling algorithms for
-    unbalanced optimal transport problems", Mathematics of Computation 87, 2018).
+    With ``settings.growth`` the number of samples of a snapshot, or its mass where that is stated, is taken for the
+    size of a population that grows and dies as it moves: the coupling is that of unbalanced optimal transport (Chizat
+    et al., "Scaling algorithms for unbalanced optimal transport problems", Mathematics of Computation 87, 2018).
 
     Attributes:
         times: [anchor], with the snapshots' own among them.
@@ -107,6 +107,7 @@ class Bridge:
         counts: bool,
         settings: BridgeSettings,
         seed: int,
+        masses: NDArray[np.float64] | None = None,
     ) -> None:
         """Pair the samples.
 
@@ -116,13 +117,14 @@ class Bridge:
             counts: whether the state is made of whole numbers.
             settings: anchors an interval, most pairs, noise.
             seed: of the choice of pairs where there are more samples than that.
+            masses: sizes of the population at the snapshots [snapshot], in any unit; None: their numbers of samples.
 
         Raises:
             RuntimeError: the optimal transport did not converge.
         """
         self._counts = counts
         parts = settings.per_interval
-        coupled = _couple(times, samples, settings, seed) if parts > 1 else None
+        coupled = _couple(times, samples, settings, seed, masses) if parts > 1 else None
         laws = _jump_laws(times, samples, coupled, settings) if counts and coupled is not None else None
         taken: list[NDArray[np.float64]] = []
         free: list[NDArray[np.float64]] = []
@@ -181,11 +183,18 @@ class Bridge:
 
 
 def _couple(
-    times: NDArray[np.float64], samples: Sequence[NDArray[np.float64]], settings: BridgeSettings, seed: int
+    times: NDArray[np.float64],
+    samples: Sequence[NDArray[np.float64]],
+    settings: BridgeSettings,
+    seed: int,
+    masses: NDArray[np.float64] | None,
 ) -> Callable[[int], _Coupled]:
     """How pairs of an interval's two snapshots are found."""
     if settings.growth:
-        return lambda interval: _grown(samples[interval], samples[interval + 1], settings, seed)
+        sizes = np.array([len(part) for part in samples]) if masses is None else masses
+        return lambda interval: _grown(
+            samples[interval], samples[interval + 1], float(sizes[interval + 1] / sizes[interval]), settings, seed
+        )
     displacement = DisplacementInterpolation(times, samples, limit=settings.pairs, seed=seed)
 
     def balanced(interval: int) -> _Coupled:
@@ -209,18 +218,12 @@ def _jump_laws(
     return jump_laws(times, samples, [Coupling(pair.start, pair.end, pair.leaving) for pair in pairs])
 
 
-def _grown(start: NDArray[np.float64], end: NDArray[np.float64], settings: BridgeSettings, seed: int) -> _Coupled:
-    """Unbalanced transport between populations whose sizes are their numbers of samples."""
-    growth = len(end) / len(start)
-    random = np.random.default_rng(derive_seed(seed, "growth", len(start), len(end)))
-    start, end = (
-        part if len(part) <= settings.pairs else part[random.choice(len(part), settings.pairs, replace=False)]
-        for part in (start, end)
-    )
-    before, after = np.full(len(start), 1 / len(start)), np.full(len(end), growth / len(end))
-    cost = cdist(start, end, "sqeuclidean")
-    plan = ot.unbalanced.mm_unbalanced(before, after, cost, reg_m=settings.relaxation * float(cost.mean()), div="kl")
-    plan = np.where(plan > LEAST_MASS * plan.max(), plan, 0.0)
+def _grown(
+    start: NDArray[np.float64], end: NDArray[np.float64], growth: float, settings: BridgeSettings, seed: int
+) -> _Coupled:
+    """Pairs, deaths and births between populations of which the second is ``growth`` times as large."""
+    found = unbalanced_plan(start, end, growth, settings, seed)
+    start, end, before, after, plan = found.start, found.end, found.before, found.after, found.plan
     # The plan may move more than there is: then a pair leaves with less than that, and grows on the way; or it arrives
     # with less. With deaths and births, both ends have exactly their own masses.
     leaving = plan * np.minimum(1.0, before / np.maximum(plan.sum(1), np.finfo(float).tiny))[:, None]
@@ -236,6 +239,45 @@ def _grown(start: NDArray[np.float64], end: NDArray[np.float64], settings: Bridg
         end,
         np.maximum(after - arriving.sum(0), 0.0),
     )
+
+
+@dataclass(frozen=True)
+class UnbalancedPlan:
+    """What unbalanced transport moves between two populations, the first of which has a mass of 1.
+
+    Attributes:
+        start, end: samples of both [sample, dimension], at most so many as are paired.
+        before, after: their own masses [sample].
+        plan: mass that moves from each of the first to each of the second [sample, sample].
+    """
+
+    start: NDArray[np.float64]
+    end: NDArray[np.float64]
+    before: NDArray[np.float64]
+    after: NDArray[np.float64]
+    plan: NDArray[np.float64]
+
+
+def unbalanced_plan(
+    start: NDArray[np.float64], end: NDArray[np.float64], growth: float, settings: BridgeSettings, seed: int
+) -> UnbalancedPlan:
+    """Unbalanced transport between two populations, deaths and births priced by ``settings.relaxation``.
+
+    Args:
+        start, end: samples of both [sample, dimension].
+        growth: how many times the first one's size the second one's is.
+        settings: most samples that are paired, the price.
+        seed: of the choice among more.
+    """
+    random = np.random.default_rng(derive_seed(seed, "growth", len(start), len(end)))
+    start, end = (
+        part if len(part) <= settings.pairs else part[random.choice(len(part), settings.pairs, replace=False)]
+        for part in (start, end)
+    )
+    before, after = np.full(len(start), 1 / len(start)), np.full(len(end), growth / len(end))
+    cost = cdist(start, end, "sqeuclidean")
+    plan = ot.unbalanced.mm_unbalanced(before, after, cost, reg_m=settings.relaxation * float(cost.mean()), div="kl")
+    return UnbalancedPlan(start, end, before, after, np.where(plan > LEAST_MASS * plan.max(), plan, 0.0))
 
 
 def _cumulative(masses: Sequence[NDArray[np.float64]]) -> Tensor:

@@ -87,7 +87,9 @@ class StackedDensity:
         outputs = self._call(weights, "forward", features)
         return self._unordered_log_prob(outputs, ordered).sum(-1)
 
-    def sample(self, weights: Tensor, count: int, seed: int, keys: Sequence[Key] | None = None) -> Tensor:
+    def sample(
+        self, weights: Tensor, count: int, seed: int, keys: Sequence[Key] | None = None, even: bool = False
+    ) -> Tensor:
         """Draw samples of every member.
 
         Args:
@@ -96,6 +98,8 @@ class StackedDensity:
             seed: of the draws.
             keys: what tells a member from others, the time it belongs to, say; its place in the stack if None. A
                 member's samples depend on the seed, its key and its weights alone, whatever else is drawn.
+            even: whether they are drawn of scrambled Sobol points (Owen, J. Complexity 14, 1998) rather than each by
+                itself: every part of the law then has as many of them as it should, but for one or two.
 
         Returns:
             [member, count, dimension], in the data's units, where the weights are.
@@ -104,16 +108,19 @@ class StackedDensity:
         seeds = [derive_seed(seed, "density", key) for key in keys]
         size = max(1, DRAWN_AT_ONCE // max(1, count * self.space.outputs // 1000))
         parts = [
-            self._sample(weights[first : first + size], count, seeds[first : first + size])
+            self._sample(weights[first : first + size], count, seeds[first : first + size], even)
             for first in range(0, len(weights), size)
         ]
         return torch.cat(parts)
 
     @torch.no_grad()
-    def _sample(self, weights: Tensor, count: int, seeds: Sequence[int]) -> Tensor:
+    def _sample(self, weights: Tensor, count: int, seeds: Sequence[int], even: bool) -> Tensor:
         members, device = len(weights), weights.device
         shape = (self.space.dimensions, 2, count)
-        streams = [Draws("cpu", seed).uniform(*shape, dtype=torch.float64) for seed in seeds]
+        if even:
+            streams = [_even_numbers(seed, shape) for seed in seeds]
+        else:
+            streams = [Draws("cpu", seed).uniform(*shape, dtype=torch.float64) for seed in seeds]
         noise = torch.stack(streams, dim=2).to(device)  # [dimension, 2, member, sample]
         drawn = torch.zeros(members, count, self.space.dimensions, dtype=torch.float64, device=device)
         features = torch.zeros(members, count, self.space.features, device=device)
@@ -169,7 +176,7 @@ class Laws:
         weights, shares = (tuple(each[position] for position in positions) for each in (self.weights, self.shares))
         return Laws(self.density, weights, shares)
 
-    def sample(self, count: int, seed: int, keys: Sequence[Key] | None = None) -> Tensor:
+    def sample(self, count: int, seed: int, keys: Sequence[Key] | None = None, even: bool = False) -> Tensor:
         """Draw samples of every law, as :meth:`StackedDensity.sample` does.
 
         The components of a law are given the same random numbers, so that near ones give near samples; which component
@@ -180,7 +187,7 @@ class Laws:
         """
         keys = range(len(self)) if keys is None else keys
         repeated = [key for key, one in zip(keys, self.weights, strict=True) for _ in one]
-        drawn = self.density.sample(torch.cat(self.weights), count, seed, repeated)
+        drawn = self.density.sample(torch.cat(self.weights), count, seed, repeated, even)
         parts = drawn.split([len(one) for one in self.weights])
         return torch.stack(
             [self._mixed(part, shares, seed, key) for part, shares, key in zip(parts, self.shares, keys, strict=True)]
@@ -248,16 +255,41 @@ class Density:
         Raises:
             InputError: the last axis is not the state's.
         """
+        x = self._checked(x)
+        return self.laws.log_prob(0, x.reshape(-1, x.shape[-1])).reshape(x.shape[:-1]).cpu()
+
+    def score(self, x: Tensor) -> Tensor:
+        """Gradient of the log density at points of a real state: [..., dimension] -> the same shape, double precision.
+
+        Raises:
+            InputError: the last axis is not the state's, or the state is made of counts.
+        """
+        x = self._checked(x)
+        if self.laws.density.space.describe()["kind"] == "counts":
+            raise InputError("score: found a state of counts, expected a real one: probabilities have no gradient")
+        points = x.reshape(-1, x.shape[-1]).double().detach().requires_grad_()
+        with torch.enable_grad():
+            (gradient,) = torch.autograd.grad(self.laws.log_prob(0, points).sum(), points)
+        return gradient.reshape(x.shape).cpu()
+
+    def _checked(self, x: Tensor) -> Tensor:
+        """Points [..., dimension], where the weights are."""
         x = torch.as_tensor(x, device=self.laws.weights[0].device)
         dimensions = self.laws.density.space.dimensions
         if x.ndim == 0 or x.shape[-1] != dimensions:
             raise InputError(f"x: found shape {list(x.shape)}, expected [..., {dimensions}]")
-        return self.laws.log_prob(0, x.reshape(-1, dimensions)).reshape(x.shape[:-1]).cpu()
+        return x
 
     def moments(self, n: int = 10_000, seed: int = 0) -> tuple[Tensor, Tensor]:
         """Mean [dimension] and covariance [dimension, dimension], estimated from ``n`` samples."""
         drawn = self.sample(n, seed)
         return drawn.mean(0), torch.cov(drawn.T).reshape(drawn.shape[1], drawn.shape[1])
+
+
+def _even_numbers(seed: int, shape: tuple[int, int, int]) -> Tensor:
+    """Scrambled Sobol points, one for each sample, in double precision: [dimension, number, sample]."""
+    points = torch.quasirandom.SobolEngine(shape[0] * shape[1], scramble=True, seed=seed)
+    return points.draw(shape[2], dtype=torch.float64).T.reshape(shape)
 
 
 def time_key(time: float) -> str:

@@ -4,7 +4,8 @@ A row's ``environment`` is the time (``t=12.5``), its ``horizon`` the time's pos
 and ``unobserved`` times against held-out trajectories; ``held_out``: the snapshot that everything was trained without,
 against held-out trajectories; ``forecast``: the last snapshot, and times before and after it, of what was trained
 without it; ``source``: all times but the first against the training trajectories themselves, as the
-source of the method scores.
+source of the method scores. Where no samples are held out (``data.held_out: 0``), only ``source`` and what was left out
+are scored, the latter against all of its samples.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from weightcast.evolution.plan import FORECAST, seen_in
 from weightcast.samples.snapshots import Snapshots
 
 MOMENT_ERRORS = ("mean_error", "variance_error", "third_moment_error", "fourth_moment_error")
+MASS_ERROR = "relative_mass_error"
+ROUNDING = 1e-12
 LIKELIHOOD_SAMPLES = 2000
 """Most held-out samples of a time whose log-likelihood is taken."""
 KERNEL_SAMPLES = 500
@@ -78,6 +81,8 @@ class TimeTestSet:
         """Positions of the times at which held-out trajectories are compared with: never the first."""
         every = range(0, len(self.snapshots.times), self.settings.every)
         if self.left_out is None:
+            if self.snapshots.all_train:
+                return []
             return sorted({*self.snapshots.observed_positions, *every} - {0})
         last = self.snapshots.observed_positions[-1]
         further = [position for position in every if position > last] if self.forecast else []
@@ -91,10 +96,37 @@ class TimeTestSet:
     def compared(self, position: int, as_source: bool = False) -> int:
         """How many samples of a prediction are compared with the truth at a time: as many as the sampling floor has.
 
-        That is the other part of the data's samples. A distance between samples falls with their number.
+        That is the other part of the data's samples. A distance between samples falls with their number. Where all
+        train there is no other part, and as many are compared as are drawn.
         """
+        if self.snapshots.all_train:
+            return self.settings.samples
         floor = self.snapshots.held_out if as_source else self.snapshots.train
         return min(self.settings.samples, len(floor[position]))
+
+    def truth(self, position: int) -> Samples:
+        """Samples that a prediction is compared with at a time, but as the source scores: those that trained
+        nothing."""
+        return (self.snapshots.train if self.snapshots.all_train else self.snapshots.held_out)[position]
+
+    def mass_rows(self, method: str, seed: int, masses: Samples, as_source: bool = True) -> Iterator[Row]:
+        """Rows of the relative error of the population's size; none where it is not known.
+
+        Args:
+            method: its name.
+            seed: of the method.
+            masses: predicted at every time of the data [time], in that at the first.
+            as_source: whether it is scored as the source scores, too.
+        """
+        if self.snapshots.masses is None:
+            return
+        true = self.snapshots.masses / self.snapshots.masses[0]
+        errors = np.abs(masses - true) / true
+        errors[errors < ROUNDING] = 0.0
+        for position in self.positions:
+            yield self._row(method, self._split(position), position, seed, MASS_ERROR, float(errors[position]))
+        for position in self.source_positions if as_source else []:
+            yield self._row(method, "source", position, seed, MASS_ERROR, float(errors[position]))
 
     def rows(self, method: str, seed: int, predict: Callable[[int], Samples], as_source: bool = True) -> Iterator[Row]:
         """Rows of a method that predicts samples.
@@ -108,7 +140,7 @@ class TimeTestSet:
         for position in self.positions:
             drawn = predict(position)[: self.compared(position)]
             split = self._split(position)
-            truth = self.snapshots.held_out[position]
+            truth = self.truth(position)
             for metric, value in self._distances(drawn, truth):
                 yield self._row(method, split, position, seed, metric, value)
         for position in self.source_positions if as_source else []:
@@ -150,7 +182,7 @@ class TimeTestSet:
             log_prob: position of a time, samples [sample, dimension] -> mean log-likelihood, in nats.
         """
         for position in self.positions:
-            value = -log_prob(position, self.snapshots.held_out[position][:LIKELIHOOD_SAMPLES])
+            value = -log_prob(position, self.truth(position)[:LIKELIHOOD_SAMPLES])
             yield self._row(method, self._split(position), position, seed, "nll", value)
 
     def _split(self, position: int) -> str:
@@ -212,7 +244,8 @@ def evaluate_path(method: str, seed: int, laws: Laws, test: TimeTestSet, as_sour
     broken = np.full((test.settings.samples, len(test.snapshots.dimensions)), np.nan)
     drawn = dict.fromkeys(positions, broken)
     if drawable:
-        samples = laws.chosen(drawable).sample(test.settings.samples, chosen, keys=drawable).cpu().numpy()
+        even = test.settings.draws == "even"
+        samples = laws.chosen(drawable).sample(test.settings.samples, chosen, keys=drawable, even=even).cpu().numpy()
         drawn |= dict(zip(drawable, samples, strict=True))
     yield from test.rows(method, seed, lambda position: drawn[position], as_source)
     yield from test.likelihood_rows(method, seed, laws)

@@ -126,6 +126,18 @@ class TrainFlow(StageSettings):
         )
 
 
+class CoupleSnapshots(StageSettings):
+    """What moves, grows and dies between all snapshots."""
+
+    bridge: BridgeSettings
+    seed: int
+
+    @classmethod
+    def of(cls, plan: TimePlan) -> CoupleSnapshots:
+        bridge = plan.study.anchors.bridge
+        return cls(bridge=BridgeSettings(pairs=bridge.pairs, relaxation=bridge.relaxation), seed=plan.study.seed)
+
+
 class TrainFlowMatching(StageSettings):
     """The baseline OT-CFM of one fold."""
 
@@ -147,8 +159,9 @@ class Scoring(StageSettings):
     @classmethod
     def scoring(cls, plan: TimePlan, fold: str, **of_stage: Any) -> dict[str, Any]:
         """These settings; of the evaluation, what all stages use and what is named further."""
-        every, samples = plan.study.evaluation.every, plan.study.evaluation.samples
-        used = {"every": every, "samples": samples, "interpolations": [], "displacement": False} | of_stage
+        whole = plan.study.evaluation
+        used = {"every": whole.every, "samples": whole.samples, "draws": whole.draws}
+        used |= {"interpolations": [], "displacement": False} | of_stage
         return {"study": plan.study.study, "fold": fold, "evaluation": TimeEvaluationSettings.model_validate(used)}
 
 
@@ -236,6 +249,7 @@ JOBS: dict[str, type[StageSettings]] = {
     "train_anchors": TrainAnchors,
     "train_flow": TrainFlow,
     "train_flow_matching": TrainFlowMatching,
+    "couple_snapshots": CoupleSnapshots,
     "evaluate_anchors": EvaluateAnchors,
     "evaluate_flow": EvaluateFlow,
     "evaluate_samples": EvaluateSamples,

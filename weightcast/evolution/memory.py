@@ -34,6 +34,7 @@ def memory_mb(stage: str, plan: TimePlan, of: Mapping[str, str]) -> int:
         "evaluate_anchors": _evaluation_bytes,
         "evaluate_flow": _evaluation_bytes,
         "evaluate_samples": _evaluation_bytes,
+        "couple_snapshots": _coupling_bytes,
         "show_distributions": _evaluation_bytes,
     }
     own = computed[stage](plan, of) if stage in computed else 0.0
@@ -112,6 +113,11 @@ def flow_numbers(plan: TimePlan, arm: str) -> float:
 def _flow_bytes(plan: TimePlan, of: Mapping[str, str]) -> float:
     """The same in single precision, and the cost matrix of a pairing."""
     return 4.0 * flow_numbers(plan, of["arm"]) + 3 * 8.0 * plan.study.anchors.bridge.pairs**2
+
+
+def _coupling_bytes(plan: TimePlan, of: Mapping[str, str]) -> float:
+    """The cost matrix of a pairing, its plan and what their sums are made of."""
+    return 8 * 8.0 * plan.study.anchors.bridge.pairs**2
 
 
 def _evaluation_bytes(plan: TimePlan, of: Mapping[str, str]) -> float:

@@ -20,6 +20,8 @@ NUMBERS_A_SECOND = 5e7
 """Kept for the gradient in a step of a training."""
 STEP_SECONDS = 0.03
 """Of a step, however small: a loop over dimensions, or over the stages of a solver."""
+UNBALANCED_SECONDS = 3e-5
+"""Of an unbalanced transport between samples, for each of their pairs."""
 TRANSPORT_SECONDS = 5e-7
 """Of an exact transport between samples, for each of their pairs."""
 GPU = 5.0
@@ -61,6 +63,12 @@ def _train_flow(plan: TimePlan, of: Mapping[str, str]) -> float:
     return settings.control_path.steps * STEP_SECONDS + steps * (STEP_SECONDS + numbers / NUMBERS_A_SECOND)
 
 
+def _couple_snapshots(plan: TimePlan, of: Mapping[str, str]) -> float:
+    """A thousand steps of unbalanced transport for each interval, as far as their number is known."""
+    intervals = 10 if plan.study.data.imported else times_of(plan)
+    return intervals * plan.study.anchors.bridge.pairs**2 * UNBALANCED_SECONDS
+
+
 def _train_flow_matching(plan: TimePlan, of: Mapping[str, str]) -> float:
     return 1800.0  # its own number of steps
 
@@ -86,6 +94,7 @@ _SECONDS: dict[str, Callable[[TimePlan, Mapping[str, str]], float]] = {
     "train_anchors": _train_anchors,
     "train_flow": _train_flow,
     "train_flow_matching": _train_flow_matching,
+    "couple_snapshots": _couple_snapshots,
     "evaluate_anchors": _evaluate,
     "evaluate_flow": _evaluate,
     "evaluate_samples": _evaluate,

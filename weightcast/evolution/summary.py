@@ -19,6 +19,7 @@ from weightcast.core.tables import SUMMARY_COLUMNS
 
 METRICS = (
     "wasserstein",
+    "relative_mass_error",
     "sliced_wasserstein",
     "mmd",
     "jsd",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,13 @@ from weightcast.core.config.yaml_file import read_yaml
 from weightcast.core.device import choose_device
 from weightcast.core.errors import InputError
 from weightcast.evolution.config.load import parse_time_study
+from weightcast.evolution.coupled_file import COUPLINGS
+from weightcast.evolution.couplings import Couplings
 from weightcast.evolution.density import Density, Laws, StackedDensity, time_key
 from weightcast.evolution.flow import WeightFlow
 from weightcast.evolution.flow_artifact import FlowArtifact
 from weightcast.evolution.forecast import DampedTrends, last_velocity
+from weightcast.evolution.mass import MassPath
 
 
 class WeightPath:
@@ -34,7 +37,11 @@ class WeightPath:
         dimensions: names of the dimensions of the state.
         metadata: of the flow's artifact.
         trends: of the forecast.
+        mass_path: the size of the population over time, or None where the study was told none.
+        couplings: what moves, grows and dies between the snapshots, or None where the study has none.
     """
+
+    couplings: Couplings | None = None
 
     def __init__(self, flow: WeightFlow, density: StackedDensity, metadata: dict[str, Any]) -> None:
         self.flow = flow
@@ -42,6 +49,8 @@ class WeightPath:
         self.metadata = metadata
         self.first, self.last = float(metadata["times"][0]), float(metadata["times"][-1])
         self.dimensions: list[str] = list(metadata["dimensions"])
+        mass = metadata.get("mass")
+        self.mass_path = None if mass is None else MassPath.described(mass)
         forecast = metadata.get("forecast")  # which flows that were trained by earlier versions have not
         self.trends = (
             DampedTrends.unlearned(metadata["times"]) if forecast is None else DampedTrends.described(forecast)
@@ -73,6 +82,10 @@ class WeightPath:
             found = cls(read.flow, read.density, read.metadata)
             if not found.first < found.last or len(found.dimensions) != read.density.space.dimensions:
                 raise InputError("metadata: times, dimensions: expected increasing times and a name for each dimension")
+        if path.is_dir() and found.mass_path is not None and (joined := path / COUPLINGS).is_file():
+            couplings = Couplings.load(joined)
+            if couplings.metadata.get("data_digest") == read.metadata.get("data_digest"):  # of the same samples
+                found.couplings = couplings
         return found.to(device)
 
     def to(self, device: torch.device | str) -> WeightPath:
@@ -113,6 +126,95 @@ class WeightPath:
         """
         keys = [time_key(float(time)) for time in times]
         return self.laws(times, extrapolate).sample(n, seed, keys).cpu()
+
+    def mass(self, time: float, extrapolate: bool = False) -> float:
+        """The size of the population at a time, in that at the first snapshot.
+
+        Args:
+            time: in the data's unit.
+            extrapolate: whether it may lie after the last snapshot, where growth comes to rest.
+
+        Raises:
+            InputError: as :meth:`at`; or the study was told no masses (``data.mass``).
+        """
+        return float(self.masses([time], extrapolate)[0])
+
+    def masses(self, times: Sequence[float] | NDArray[np.float64], extrapolate: bool = False) -> NDArray[np.float64]:
+        """The same at many times: [time].
+
+        Raises:
+            InputError: as :meth:`mass`, for any of them.
+        """
+        wanted = self._checked(times, extrapolate)
+        if self.mass_path is None:
+            raise InputError("mass: found none in the study, expected data.mass in its configuration")
+        return self.mass_path.relative(wanted)
+
+    def growth(self, time: float, x: Tensor | NDArray[np.float64]) -> Tensor:
+        """Growth rate at points: how fast the population at x grows by births and deaths, by the data's unit of time.
+
+        It is that of the unbalanced transport between the snapshots (:mod:`weightcast.evolution.couplings`), and its
+        mean over the population the growth rate of the whole, d(log m)/dt.
+
+        Args:
+            time: from the first snapshot to the last one.
+            x: points [..., dimension], in the data's units.
+
+        Returns:
+            [...], in double precision on the CPU.
+
+        Raises:
+            InputError: as :meth:`at`, the last axis is not the state's, or the study has no couplings.
+        """
+        couplings, points, shape = self._coupled(time, x)
+        assert self.mass_path is not None  # couplings are of a study with masses
+        rate = float(self.mass_path.rate(np.array([time]))[0])
+        return torch.from_numpy(couplings.growth(time, points, rate)).reshape(shape)
+
+    def velocity(self, time: float, x: Tensor | NDArray[np.float64]) -> Tensor:
+        """Mean velocity of what is at points, by the same transport: [..., dimension] -> the same shape.
+
+        Raises:
+            InputError: as :meth:`growth`.
+        """
+        couplings, points, shape = self._coupled(time, x)
+        return torch.from_numpy(couplings.velocity(time, points)).reshape(*shape, len(self.dimensions))
+
+    def fates(
+        self,
+        time: float,
+        x: Tensor | NDArray[np.float64],
+        fate_of: Callable[[NDArray[np.float64]], NDArray[np.int64]],
+    ) -> Tensor:
+        """Where what is at points ends up at the last snapshot, by the same transport: [..., fate], which sum to 1.
+
+        Args:
+            time: from the first snapshot to the last one.
+            x: points [..., dimension], in the data's units.
+            fate_of: samples of the last snapshot [sample, dimension] -> their fates, whole numbers from 0: a cell type,
+                say.
+
+        Raises:
+            InputError: as :meth:`growth`.
+        """
+        couplings, points, shape = self._coupled(time, x)
+        found = couplings.fates(time, points, fate_of)
+        return torch.from_numpy(found).reshape(*shape, found.shape[1])
+
+    def _coupled(
+        self, time: float, x: Tensor | NDArray[np.float64]
+    ) -> tuple[Couplings, NDArray[np.float64], tuple[int, ...]]:
+        """The couplings, points [point, dimension], and the shape of what is found for each."""
+        self._checked([time], extrapolate=False)
+        if self.couplings is None:
+            raise InputError(
+                "growth, velocity: found no couplings beside the flow, expected a study with data.mass that was run "
+                "whole"
+            )
+        points = np.asarray(x, dtype=np.float64)
+        if points.ndim == 0 or points.shape[-1] != len(self.dimensions):
+            raise InputError(f"x: found shape {list(points.shape)}, expected [..., {len(self.dimensions)}]")
+        return self.couplings, points.reshape(-1, points.shape[-1]), points.shape[:-1]
 
     def laws(self, times: Sequence[float] | NDArray[np.float64], extrapolate: bool = False) -> Laws:
         """The laws at times, on the path's device.

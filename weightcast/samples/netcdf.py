@@ -73,7 +73,7 @@ def _read_own(path: Path, dimensions: Sequence[str] | None) -> TimedSamples:
     snapshots = read_snapshots(path)
     names = checks.name_dimensions(path, dimensions, snapshots.dimensions)
     samples = tuple(np.concatenate(parts) for parts in zip(snapshots.train, snapshots.held_out, strict=True))
-    return TimedSamples(snapshots.times, samples, names, False, {}, snapshots.time_unit)
+    return TimedSamples(snapshots.times, samples, names, False, {}, snapshots.time_unit, masses=snapshots.masses)
 
 
 def _choose_variable(path: Path, dataset: xr.Dataset, wanted: str | None) -> str:

@@ -53,6 +53,7 @@ class TimedSamples:
         time_unit: as the file names it, or empty.
         notes: what was left out or assumed, a line each.
         loadings: where dimensions are principal components that were computed here.
+        masses: size of the population at each time [time], where the file has a column of them.
     """
 
     times: NDArray[np.float64]
@@ -63,6 +64,7 @@ class TimedSamples:
     time_unit: str = ""
     notes: tuple[str, ...] = ()
     loadings: Loadings | None = None
+    masses: NDArray[np.float64] | None = None
 
     @property
     def range(self) -> tuple[float, float]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field
 
+from weightcast.core.config.later_settings import LaterSettings
 from weightcast.core.config.settings import Settings
 
 CountingSystem = Literal["epidemic", "toggle-switch", "cascade-1", "cascade-2", "ecology", "birth-death"]
@@ -26,7 +27,9 @@ class SampleCounts(Settings):
     """Evenly spaced times, from 0 to the system's horizon."""
 
 
-class SnapshotSettings(Settings):
+class SnapshotSettings(LaterSettings):
+    later: ClassVar[tuple[str, ...]] = ("mass",)
+
     source: StochasticSystem | SampleFormat
     """A simulator, or the format of your own file: npy, csv, npz, h5ad or netcdf."""
     file: str | None = None
@@ -42,8 +45,15 @@ class SnapshotSettings(Settings):
     """Names of the dimensions of the state (species, genes, principal components), in the order of the file."""
     trajectories: SampleCounts | None = None
     """For a simulator: how many trajectories."""
-    held_out: float = Field(default=0.2, gt=0, lt=1)
-    """For a file: part of its trajectories (or samples) that only the evaluation sees."""
+    held_out: float = Field(default=0.2, ge=0, lt=1)
+    """For a file: part of its trajectories (or samples) that only the evaluation sees. 0, as some published protocols
+    have it: all train, and predictions are compared with them; with those of a left-out time, which trained nothing."""
+    mass: Literal["samples", "column"] | Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2)] | None = (
+        None
+    )
+    """For a file: the size of the population at each time, which is then learned and evolved as well. ``samples``: the
+    numbers of samples are these sizes; ``column``: a column of the table has them (data.settings.mass_column); or a
+    list of sizes, one for each of the data's times, in any unit. null: samples say nothing about it."""
     observed_every: int = Field(default=1, ge=1)
     """Every so many of the data's times, from the first, is a snapshot that is seen; the others only evaluate."""
 

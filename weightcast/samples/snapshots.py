@@ -30,11 +30,12 @@ class Snapshots:
         observed: [time] bool: which of them training may see. The first is.
         train: for each time, samples [sample, dimension], float64. Those at unobserved times only serve to score as
             the source of the method does.
-        held_out: the same of trajectories (or samples) that training never sees.
+        held_out: the same of trajectories (or samples) that training never sees; none at any time where all train.
         dimensions: names.
         states: for counts, every dimension is one of 0 to states - 1; None for a real state.
         time_unit: as the data names it, or empty.
         loadings: the way back from principal components that were computed on reading.
+        masses: size of the population at each time [time], in any unit; None where nothing is known of it.
     """
 
     times: NDArray[np.float64]
@@ -45,6 +46,7 @@ class Snapshots:
     states: int | None
     time_unit: str = ""
     loadings: Loadings | None = None
+    masses: NDArray[np.float64] | None = None
 
     @classmethod
     def load(cls, path: str | Path) -> Snapshots:
@@ -59,7 +61,8 @@ class Snapshots:
     def digest(self) -> str:
         """Digest of all samples and of what is observed, not of the bytes of a file."""
         total = hashlib.sha256()
-        for array in (self.times, self.observed, *self.train, *self.held_out):
+        masses = () if self.masses is None else (self.masses,)
+        for array in (self.times, self.observed, *self.train, *self.held_out, *masses):
             total.update(f"{array.dtype}{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
         return total.hexdigest()
 
@@ -79,6 +82,22 @@ class Snapshots:
     def observed_train(self) -> list[NDArray[np.float64]]:
         """What training may see: samples of each observed time."""
         return [self.train[position] for position in self.observed_positions]
+
+    @property
+    def all_train(self) -> bool:
+        """Whether no samples are held out."""
+        return not any(len(part) for part in self.held_out)
+
+    @property
+    def observed_masses(self) -> NDArray[np.float64] | None:
+        """Size of the population at each observed time [snapshot], if it is known."""
+        return None if self.masses is None else self.masses[self.observed]
+
+    @property
+    def stated_masses(self) -> NDArray[np.float64] | None:
+        """The same, where these sizes are others than the numbers of samples themselves."""
+        sizes = [len(train) + len(held_out) for train, held_out in zip(self.train, self.held_out, strict=True)]
+        return None if self.masses is None or np.array_equal(self.masses, sizes) else self.observed_masses
 
     @property
     def duration(self) -> float:
@@ -142,6 +161,8 @@ def check_snapshots(snapshots: Snapshots, source: str | Path) -> None:
     for position, time in enumerate(times):
         for part in PARTS:
             samples = getattr(snapshots, part)[position]
+            if part == "held_out" and snapshots.all_train:
+                continue
             fewest = FEWEST_SAMPLES if part == "train" and snapshots.observed[position] else 2
             if len(samples) < fewest:
                 raise InputError(
@@ -200,6 +221,8 @@ def write_snapshots(path: str | Path, snapshots: Snapshots) -> None:
             "states": np.int32(-1 if snapshots.states is None else snapshots.states),
         },
     )
+    if snapshots.masses is not None:
+        dataset["mass"] = (("time",), snapshots.masses)
     dataset = with_loadings(dataset, snapshots.loadings)
     encoding = {name: {"_FillValue": None} for name in dataset.variables if dataset[name].dtype.kind not in "OU"}
     write_netcdf(dataset, path, encoding)
@@ -224,6 +247,7 @@ def read_snapshots(path: str | Path) -> Snapshots:
             states = int(dataset.attrs["states"])
             unit = str(dataset["time"].attrs.get("units", ""))
             loadings = loadings_of(dataset)
+            masses = dataset["mass"].to_numpy().astype(np.float64) if "mass" in dataset else None
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: cannot be read ({reason}), expected snapshots written by weightcast") from None
@@ -233,7 +257,7 @@ def read_snapshots(path: str | Path) -> Snapshots:
 
     dimensions = tuple(str(name) for name in names)
     return Snapshots(
-        times, observed, of_part(0), of_part(1), dimensions, None if states < 0 else states, unit, loadings
+        times, observed, of_part(0), of_part(1), dimensions, None if states < 0 else states, unit, loadings, masses
     )
 
 

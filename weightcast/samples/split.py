@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from weightcast.core.errors import InputError
 from weightcast.core.seeds import derive_seed
+from weightcast.samples.masses import masses_of
 from weightcast.samples.record import TimedSamples
 from weightcast.samples.settings import SnapshotSettings
 from weightcast.samples.snapshots import FEWEST_SAMPLES, Snapshots, check_snapshots
@@ -22,7 +23,7 @@ def split_snapshots(samples: TimedSamples, settings: SnapshotSettings, seed: int
 
     Args:
         samples: as read.
-        settings: ``held_out``, ``observed_every`` and ``states`` are used; ``file`` in messages.
+        settings: ``held_out``, ``observed_every``, ``states`` and ``mass`` are used; ``file`` in messages.
         seed: of the study.
 
     Raises:
@@ -49,13 +50,17 @@ def split_snapshots(samples: TimedSamples, settings: SnapshotSettings, seed: int
         settings.states,
         samples.time_unit,
         samples.loadings,
+        masses_of(samples, settings, source),
     )
     check_snapshots(snapshots, source)
     return snapshots
 
 
 def samples_needed(held_out: float, train: int = FEWEST_SAMPLES) -> int:
-    """Samples that a time must have for ``train`` of them to train, and two at least to evaluate."""
+    """Samples that a time must have for ``train`` of them to train, and two at least to evaluate, if any are held
+    out."""
+    if held_out == 0:
+        return train
     # No smaller number rounds up to enough.
     number = max(0, int((train - 0.5) / (1 - held_out)) - 1, int((FEWEST_HELD_OUT - 0.5) / held_out) - 1)
     while number - round(held_out * number) < train or round(held_out * number) < FEWEST_HELD_OUT:

@@ -14,6 +14,7 @@ from weightcast.core.config.settings import Settings
 from weightcast.core.errors import InputError
 from weightcast.samples import checks
 from weightcast.samples.cells import Separator, numbers_of, read_cells, recognised_separator
+from weightcast.samples.masses import masses_of_rows
 from weightcast.samples.metadata_columns import few_whole_numbers, metadata_among, numbers_trajectories
 from weightcast.samples.record import TimedSamples
 from weightcast.samples.rows import group_rows
@@ -35,6 +36,8 @@ class TableSettings(Settings):
     """Only rows in which each of these columns has this value: one batch, say."""
     time_labels: dict[str, float] | None = None
     """The time of each label in the column of times, where labels do not say it."""
+    mass_column: str | None = None
+    """Column of the size of the population, the same in all rows of a time (``data.mass: column``)."""
 
 
 def read_table(path: Path, settings: Mapping[str, Any], dimensions: Sequence[str] | None) -> TimedSamples:
@@ -59,8 +62,19 @@ def read_table(path: Path, settings: Mapping[str, Any], dimensions: Sequence[str
     times, said = read_times(path, time_column, labels, chosen.time_labels)
     notes = list(said)
     trajectory_column = chosen.trajectory_column
+    masses = None
+    if chosen.mass_column is not None:
+        if chosen.mass_column not in header or chosen.mass_column == time_column:
+            known = checks.listed([name for name in header if name and name != time_column])
+            raise InputError(
+                f"{path}: data.settings.mass_column: found no column {chosen.mass_column!r}, expected one of {known}"
+            )
+        column = read_numbers(path, chosen.mass_column, rows[header.index(chosen.mass_column)])
+        masses = masses_of_rows(path, chosen.mass_column, times, column)
     if dimensions is None:
-        names, text = numeric_columns(path, header, rows, {time_column, *(chosen.condition or {})})
+        names, text = numeric_columns(
+            path, header, rows, {time_column, chosen.mass_column or time_column, *(chosen.condition or {})}
+        )
         notes += text
         numbers = {name: read_numbers(path, name, rows[header.index(name)]) for name in names}
         metadata, trajectories = metadata_among(numbers, times)
@@ -95,7 +109,11 @@ def read_table(path: Path, settings: Mapping[str, Any], dimensions: Sequence[str
         used["condition"] = chosen.condition
     if chosen.time_labels:
         used["time_labels"] = chosen.time_labels
-    return TimedSamples(found, samples, tuple(numbers), trajectory_column is not None, used, notes=tuple(notes))
+    if chosen.mass_column:
+        used["mass_column"] = chosen.mass_column
+    return TimedSamples(
+        found, samples, tuple(numbers), trajectory_column is not None, used, notes=tuple(notes), masses=masses
+    )
 
 
 def fulfilling_rows(

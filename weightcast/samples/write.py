@@ -32,6 +32,8 @@ class EvolvedSamples:
         said: what they were drawn from; goes into formats that have a place for it.
         environments: whose law each sample is of [sample]; none where there is one law alone.
         loadings: the way back from dimensions to genes, which AnnData files then hold.
+        masses: size of the population at each time [time], in that at the first snapshot, if it is known.
+        growth: growth rate at each sample [time, sample], by the data's unit of time, if it is known.
     """
 
     times: NDArray[np.float64]
@@ -41,6 +43,8 @@ class EvolvedSamples:
     said: Mapping[str, Any] = field(default_factory=dict)
     environments: Sequence[str] = ()
     loadings: Loadings | None = None
+    masses: NDArray[np.float64] | None = None
+    growth: NDArray[np.float64] | None = None
 
     def save(self, path: Path) -> None:
         """Write them; the file's name says how (:func:`check_format`).
@@ -58,6 +62,17 @@ class EvolvedSamples:
         count = self.values.shape[1]
         values = self.values.reshape(-1, len(self.dimensions))
         return np.repeat(self.times, count), np.repeat(self.extrapolated, count), values
+
+    @property
+    def population_of_rows(self) -> dict[str, NDArray[np.float64]]:
+        """Further columns, in the same order: ``mass``, what each sample stands for, so that those of a time sum up to
+        the population's size; ``growth``. Those that are not known are left out; a dimension of such a name keeps
+        it."""
+        count = self.values.shape[1]
+        columns = {} if self.masses is None else {"mass": np.repeat(self.masses / count, count)}
+        if self.growth is not None:
+            columns["growth"] = self.growth.reshape(-1)
+        return {f"population_{name}" if name in self.dimensions else name: each for name, each in columns.items()}
 
     @property
     def environment_of_rows(self) -> NDArray[np.str_] | None:
@@ -87,18 +102,24 @@ def _write_netcdf(samples: EvolvedSamples, path: Path) -> None:
         {"time": samples.times, "dimension": list(samples.dimensions)},
         dict(samples.said),
     )
+    if samples.masses is not None:
+        dataset["mass"] = (("time",), samples.masses)
+    if samples.growth is not None:
+        dataset["growth"] = (("time", "sample"), samples.growth)
     if samples.environments:
         dataset = dataset.assign_coords(environment=("sample", list(samples.environments)))
     write_netcdf(dataset, path, {})
 
 
 def _write_table(samples: EvolvedSamples, path: Path) -> None:
-    """A row for each sample: its time, its dimensions, whether it is extrapolated."""
+    """A row for each sample: its time, its dimensions, whether it is extrapolated, what is known of the population."""
     times, extrapolated, values = samples.rows
     table = pd.DataFrame(values, columns=list(samples.dimensions))
     table.insert(0, "time", times)
     if samples.environments:
         table.insert(0, "environment", samples.environment_of_rows)
+    for name, column in samples.population_of_rows.items():
+        table[name] = column
     if samples.extrapolated.any():
         table["extrapolated"] = extrapolated
     with written_whole(path) as partial:
@@ -107,8 +128,12 @@ def _write_table(samples: EvolvedSamples, path: Path) -> None:
 
 def _write_npz(samples: EvolvedSamples, path: Path) -> None:
     """Arrays `times` [time], `x` [time, sample, dimension], `dimensions`, `extrapolated` [time]; and `environments`
-    [sample], where there are several."""
+    [sample], where there are several; `mass` [time] and `growth` [time, sample], where they are known."""
     further: dict[str, Any] = {"environments": np.array(list(samples.environments))} if samples.environments else {}
+    if samples.masses is not None:
+        further["mass"] = samples.masses
+    if samples.growth is not None:
+        further["growth"] = samples.growth
     with written_whole(path) as partial, partial.open("wb") as file:
         np.savez(
             file,
@@ -127,7 +152,7 @@ def _write_h5ad(samples: EvolvedSamples, path: Path) -> None:
     obs: dict[str, NDArray[Any]] = {"time": times, "extrapolated": extrapolated}
     if samples.environment_of_rows is not None:
         obs["environment"] = samples.environment_of_rows
-    write_anndata(path, values, samples.dimensions, obs, samples.said, samples.loadings)
+    write_anndata(path, values, samples.dimensions, obs | samples.population_of_rows, samples.said, samples.loadings)
 
 
 def _h5py(path: Path) -> Any:

@@ -20,7 +20,7 @@ from weightcast.samples.checks import listed
 from weightcast.samples.point_masses import PointMass, point_masses
 from weightcast.samples.read import read_samples
 from weightcast.samples.settings import SampleFormat
-from weightcast.samples.snapshots import FEWEST_TO_FORECAST
+from weightcast.samples.snapshots import FEWEST_TO_FORECAST, Snapshots
 from weightcast.samples.split import split_snapshots
 from weightcast.systems.jump_process import JumpProcess
 from weightcast.systems.stochastic import default_times
@@ -80,11 +80,13 @@ def check_file(study: TimeStudy, config: str | Path) -> TimeData:
             f"{data.source} file {data.file}",
             *describe_samples(samples),
             f"{min(train)} samples or more of each time to train, {min(held_out)} or more held out",
+            *_masses(snapshots),
             *_points(point_masses(snapshots.observed_times, snapshots.observed_train), study),
         ],
         warnings=[
             *_warnings(study, snapshots.times, snapshots.observed),
             *([growth] if growth and not study.anchors.bridge.growth else []),
+            *_masses_alone(study),
             *repeated,
         ],
     )
@@ -116,6 +118,24 @@ def check_simulator(study: TimeStudy, config: str | Path) -> TimeData:
         ],
         warnings=_warnings(study, times, observed),
     )
+
+
+def _masses(snapshots: Snapshots) -> list[str]:
+    """Sizes of the population, where the study is told them."""
+    if snapshots.masses is None:
+        return []
+    low, high = snapshots.masses.min(), snapshots.masses.max()
+    return [f"sizes of the population from {low:g} to {high:g}, which are learned and evolved as well (data.mass)"]
+
+
+def _masses_alone(study: TimeStudy) -> list[str]:
+    """Sizes that change, and pairs that do not know of it."""
+    if study.data.mass is None or study.anchors.bridge.growth:
+        return []
+    return [
+        "anchors.bridge.growth: found false beside data.mass, expected true: samples between snapshots are made as if "
+        "nothing grew or died"
+    ]
 
 
 def _points(points: list[PointMass], study: TimeStudy) -> list[str]:

@@ -79,11 +79,33 @@ def run(arguments: argparse.Namespace) -> None:
         "seed": arguments.seed,
     }
     loadings = _genes(arguments, path)
-    EvolvedSamples(times, drawn.numpy(), path.dimensions, beyond, said, loadings=loadings).save(arguments.output)
+    masses = None if path.mass_path is None else path.masses(times, arguments.extrapolate)
+    growth = _growth(path, times, drawn.numpy())
+    evolved = EvolvedSamples(times, drawn.numpy(), path.dimensions, beyond, said, (), loadings, masses, growth)
+    evolved.save(arguments.output)
     print(
         f"wrote {arguments.output}: {arguments.samples} samples of {len(path.dimensions)} dimensions at {len(times)} "
-        f"times from {times[0]:g} to {times[-1]:g}{with_genes(loadings)}"
+        f"times from {times[0]:g} to {times[-1]:g}{with_genes(loadings)}{_with_masses(masses, growth)}"
     )
+
+
+def _growth(path: WeightPath, times: NDArray[np.float64], drawn: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Growth rate at each sample [time, sample], NaN after the last snapshot; None where the study does not have it."""
+    if path.couplings is None:
+        return None
+    found = np.full(drawn.shape[:2], np.nan)
+    for place, time in enumerate(times):
+        if time <= path.last:
+            found[place] = path.growth(float(time), drawn[place]).numpy()
+    return found
+
+
+def _with_masses(masses: NDArray[np.float64] | None, growth: NDArray[np.float64] | None) -> str:
+    """What is said of the population."""
+    if masses is None:
+        return ""
+    rates = "" if growth is None else ", and growth rates at the samples"
+    return f", with masses from {masses[0]:.4g} to {masses[-1]:.4g} of that at the first snapshot{rates}"
 
 
 def wants_genes(arguments: argparse.Namespace) -> bool:

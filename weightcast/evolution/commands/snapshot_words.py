@@ -36,7 +36,7 @@ def suggested_growth(samples: TimedSamples) -> str:
         return ""
     return (
         f"numbers of samples go from {numbers[0]} to {numbers[-1]}: if they are sizes of a population that grows or "
-        "dies, set anchors.bridge.growth: true (docs/which-snapshots.md)"
+        "dies, set anchors.bridge.growth: true and data.mass: samples (docs/which-snapshots.md)"
     )
 
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from weightcast.core.config.settings import Settings
+from weightcast.core.config.later_settings import LaterSettings
 
 PathInterpolation = Literal["linear", "cubic", "pchip", "nearest"]
 
 
-class TimeEvaluationSettings(Settings):
+class TimeEvaluationSettings(LaterSettings):
+    later: ClassVar[tuple[str, ...]] = ("draws", "published")
+
     samples: int = Field(default=1000, ge=2)
     """Drawn from each density; compared are at most as many as the data have for the sampling floor."""
+    draws: Literal["random", "even"] = "random"
+    """How they are drawn: ``random``, each by itself; ``even``, of scrambled Sobol points, so that every part of a law
+    has as many of them as it should: what a weighted or a deterministic set of samples has as well."""
     every: int = Field(default=1, ge=1)
     """Every so many of the data's times is evaluated, besides the observed ones."""
     interpolations: list[PathInterpolation] = Field(default=["linear", "cubic", "pchip", "nearest"])
@@ -27,5 +32,7 @@ class TimeEvaluationSettings(Settings):
     forecast: bool = False
     """Whether the last snapshot is left out once and forecast by the first arm of the flow, beside the last snapshot
     before it, kept as it is; needs three snapshots."""
+    published: Literal["gene-network"] | None = None
+    """A published protocol that the study follows, whose figures then stand beside its own in the report."""
     bootstrap: int = Field(default=2000, ge=100)
     """Resamples behind an interval."""

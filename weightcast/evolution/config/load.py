@@ -111,6 +111,11 @@ def check_samples(data: SnapshotSettings, source: str | Path) -> None:
         expected = "none: the file holds them" if data.imported else "how many to simulate: {train: ..., held_out: ...}"
         found = "missing" if data.trajectories is None else f"found {data.trajectories.train} to train"
         raise InputError(f"{source}: data.trajectories: {found}, expected {expected}")
+    if not data.imported and data.mass is not None:
+        raise InputError(
+            f"{source}: data.mass: found {data.mass!r}, expected none: the trajectories of {data.source} neither die "
+            "nor are born"
+        )
     if data.simulated_state not in (None, data.state):
         what = "counts" if data.simulated_state == "counts" else "has real states"
         raise InputError(

@@ -21,7 +21,8 @@ DIMS = ("source", "time", "sample", "dimension")
 
 
 def sample_distributions(snapshots: Snapshots, path: WeightPath, count: int, seed: int) -> xr.DataArray:
-    """Held-out samples and as many of the flow, at all of the data's times that its snapshots span.
+    """Held-out samples (all, where none are held out) and as many of the flow, at all of the data's times that its
+    snapshots span.
 
     Args:
         snapshots: with the truth.
@@ -37,8 +38,8 @@ def sample_distributions(snapshots: Snapshots, path: WeightPath, count: int, see
     evolved = path.sample(times, count, seed).numpy()
     truth = np.full_like(evolved, np.nan)
     for row, position in enumerate(inside):
-        held_out = snapshots.held_out[position][:count]
-        truth[row, : len(held_out)] = held_out
+        true = (snapshots.train if snapshots.all_train else snapshots.held_out)[position][:count]
+        truth[row, : len(true)] = true
     return xr.DataArray(
         np.stack([truth, evolved]).astype(np.float32),
         dims=DIMS,

@@ -11,8 +11,11 @@ from weightcast.core.plots.costs import plot_costs
 from weightcast.core.plots.export import render
 from weightcast.core.plots.training_curves import plot_training_curves
 from weightcast.core.report.parts import ReportFigure
+from weightcast.evolution.mass import MassPath
 from weightcast.evolution.plots.distributions import MOST_DIMENSIONS, Landscape, plot_joints, plot_marginals
 from weightcast.evolution.plots.errors import ErrorPanel, plot_time_errors
+from weightcast.evolution.plots.growth_map import GrowthAt, plot_growth_map
+from weightcast.evolution.plots.mass import plot_mass
 from weightcast.evolution.plots.summary import plot_time_summary
 from weightcast.evolution.plots.weight_path import plot_weight_path
 from weightcast.evolution.report.comparison import (
@@ -26,6 +29,8 @@ from weightcast.evolution.report.inputs import TimeResults
 from weightcast.systems.ecology import ALLELES, fitness
 
 _SHORT = {"wasserstein": "W", "sliced_wasserstein": "sliced W"}
+MAPPED = 1000
+"""Points of a map of growth."""
 _MOST_ARMS = 3
 """Arms of the flow whose errors are drawn against time."""
 
@@ -34,7 +39,8 @@ def draw_summary(results: TimeResults, chosen: Protagonists) -> ReportFigure:
     """Dots and intervals of all methods at times that were not seen (at observed times, where there are no others)."""
     summary = results.summary
     unseen = summary[summary["split"].isin(["unobserved", "held_out", "forecast"])]
-    shown = unseen if len(unseen) else summary[summary["split"] != "source"]
+    seen = summary[summary["split"] != "source"]
+    shown = unseen if len(unseen) else seen if len(seen) else summary
     label = f"{_SHORT[chosen.metric]}, state's units"
     return _drawn(
         "summary",
@@ -56,13 +62,13 @@ def draw_distributions(results: TimeResults) -> list[ReportFigure]:
     shown, hidden = names[:MOST_DIMENSIONS], names[MOST_DIMENSIONS:]
     if snapshots.counts:
         caption = (
-            f"Probability of every count of {', '.join(shown)} over time: held-out samples above, {label} below, on "
-            "one scale of colours. Triangles: times that training has seen."
+            f"Probability of every count of {', '.join(shown)} over time: {results.truth_words} above, {label} below, "
+            "on one scale of colours. Triangles: times that training has seen."
         )
     else:
         caption = (
-            f"Quantiles (5, 25, 50, 75 and 95 %) of {', '.join(shown)} over time: held-out samples in grey and black, "
-            f"{label} in orange. Triangles: times that training has seen."
+            f"Quantiles (5, 25, 50, 75 and 95 %) of {', '.join(shown)} over time: {results.truth_words} in grey and "
+            f"black, {label} in orange. Triangles: times that training has seen."
         )
     if hidden:
         caption += f" Not shown: {', '.join(hidden)}."
@@ -82,8 +88,8 @@ def draw_distributions(results: TimeResults) -> list[ReportFigure]:
                 "joints",
                 plot_joints(samples, snapshots.counts, landscape),
                 f"Joint distributions of {names[0]} and {names[1]} at a few times: the truth above {label}.",
-                f"Joint distribution of {names[0]} and {names[1]}: held-out samples above, {label} below. Each time "
-                f"has a scale of colours of its own, that of the truth.{below}",
+                f"Joint distribution of {names[0]} and {names[1]}: {results.truth_words} above, {label} below. Each "
+                f"time has a scale of colours of its own, that of the truth.{below}",
             )
         )
     return figures
@@ -105,18 +111,64 @@ def draw_errors(results: TimeResults, chosen: Protagonists) -> ReportFigure:
         if metric in set(metrics["metric"])
     ]
     named = ", ".join(method(name).label for name in featured)
+    lines = metrics[metrics["split"] != "source"]
+    if results.snapshots.all_train:  # the lines are errors as the source scores: nothing is held out
+        lines = pd.concat([metrics[metrics["split"] == "source"].assign(split="observed"), lines])
     return _drawn(
         "error_against_time",
         plot_time_errors(
-            metrics[metrics["split"] != "source"],
+            lines,
             featured,
             panels,
             results.snapshots.observed_times,
             results.time_label,
         ),
         f"Lines of error against time, a panel for each of {', '.join(p.label for p in panels)}: {named}.",
-        "Errors to held-out samples. Thick lines are medians over seeds, thin ones single seeds; grey lines mark the "
-        "observed times. Open markers: that snapshot was left out of all training.",
+        f"Errors to {results.truth_words}. Thick lines are medians over seeds, thin ones single seeds; grey lines mark "
+        "the observed times. Open markers: that snapshot was left out of all training.",
+    )
+
+
+def draw_mass(results: TimeResults) -> ReportFigure | None:
+    """The size of the population against time, or None where the study was told none."""
+    snapshots = results.snapshots
+    if snapshots.masses is None:
+        return None
+    left_out = [snapshots.observed_positions[number] for number in results.study.evaluation.leave_out]
+    return _drawn(
+        "mass",
+        plot_mass(snapshots.times, snapshots.masses, snapshots.observed, left_out, results.time_label),
+        "Lines of the size of the population and of its growth rate against time.",
+        "Size of the population in that at the first snapshot, and the growth rate of the whole, d(log m)/dt. Diamonds "
+        "are the data's, through which the path goes; dashed lines are paths that did without one snapshot, open "
+        "squares what they say there.",
+    )
+
+
+def draw_growth_map(results: TimeResults) -> ReportFigure | None:
+    """Growth rate and velocity halfway between snapshots, or None where there are no couplings."""
+    couplings, snapshots = results.couplings, results.snapshots
+    masses = snapshots.observed_masses
+    if couplings is None or masses is None:
+        return None
+    whole = MassPath(snapshots.observed_times, masses)
+    found = []
+    for first, last, pairs in zip(couplings.times, couplings.times[1:], couplings.pairs, strict=False):
+        time = float(first + last) / 2
+        some = pairs.fewer(MAPPED)
+        points = (some.start + some.end) / 2
+        rate = float(whole.rate(np.array([time]))[0])
+        growth, velocity = couplings.growth(time, points, rate), couplings.velocity(time, points)
+        found.append(GrowthAt(time, points, growth, velocity))
+    names = list(snapshots.dimensions)
+    shown = " and ".join(names[:2])
+    return _drawn(
+        "growth_map",
+        plot_growth_map(found, names),
+        f"Growth rate and velocity over {shown}, halfway between snapshots.",
+        f"What unbalanced transport makes of the change between snapshots, halfway: growth rate by colour over "
+        f"{shown}, arrows where it moves. Motion and growth cannot be told apart by snapshots alone: this is the "
+        "cheapest of both, with anchors.bridge.relaxation as the price of growth.",
     )
 
 

@@ -15,6 +15,8 @@ from weightcast.core.methods import method
 from weightcast.core.tables import read_artifact_costs, read_metrics, read_summary, read_table, read_training_curves
 from weightcast.evolution.config.load import load_time_study
 from weightcast.evolution.config.study import TimeStudy
+from weightcast.evolution.coupled_file import COUPLINGS
+from weightcast.evolution.couplings import Couplings
 from weightcast.evolution.report.distributions import read_distributions
 from weightcast.samples.snapshots import Snapshots, read_snapshots
 
@@ -46,6 +48,7 @@ class TimeResults:
         curves: training_curves.csv, or None.
         weight_path: weight_path.csv, or None.
         distributions: distributions.nc, or None.
+        couplings: of all snapshots, or None where the study has no masses.
         missing: what was not found among the optional files: attribute name to path within the results folder.
     """
 
@@ -58,7 +61,13 @@ class TimeResults:
     curves: pd.DataFrame | None = None
     weight_path: pd.DataFrame | None = None
     distributions: xr.DataArray | None = None
+    couplings: Couplings | None = None
     missing: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def truth_words(self) -> str:
+        """What predictions stand beside."""
+        return "training samples" if self.snapshots.all_train else "held-out samples"
 
     @property
     def time_label(self) -> str:
@@ -101,6 +110,8 @@ def read_time_results(results: Path, snapshots_path: Path) -> TimeResults:
             optional[name] = read(results / file)
         else:
             missing[name] = file
+    if study.data.mass is not None and (results / COUPLINGS).exists():
+        optional["couplings"] = Couplings.load(results / COUPLINGS)
     return TimeResults(
         study=study,
         config=(results / "config.yaml").read_text(encoding="utf-8"),

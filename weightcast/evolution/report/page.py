@@ -6,7 +6,7 @@ from pathlib import Path
 
 from weightcast.core.errors import InputError
 from weightcast.core.methods import method, printing_order
-from weightcast.core.report.number_formats import count
+from weightcast.core.report.number_formats import count, number
 from weightcast.core.report.parts import ReportFigure, Section, fill_template, stage_rows, write_report
 from weightcast.core.report.versions import versions
 from weightcast.evolution.report.comparison import METRIC_LABELS, choose_protagonists
@@ -14,11 +14,14 @@ from weightcast.evolution.report.figures import (
     draw_costs,
     draw_distributions,
     draw_errors,
+    draw_growth_map,
+    draw_mass,
     draw_summary,
     draw_trainings,
     draw_weight_path,
 )
 from weightcast.evolution.report.inputs import TimeResults, read_time_results
+from weightcast.evolution.report.published import published_words
 from weightcast.evolution.report.tables import moment_rows, moment_table, published_table, summary_tables
 from weightcast.evolution.report.verdict import give_time_verdict
 from weightcast.samples.point_masses import point_masses
@@ -59,12 +62,15 @@ def render_time_page(results: TimeResults) -> tuple[str, list[ReportFigure]]:
     distributions = draw_distributions(results)
     weight_path, costs = draw_weight_path(results), draw_costs(results, chosen)
     trainings = draw_trainings(results)
+    masses = [figure for figure in (draw_mass(results), draw_growth_map(results)) if figure is not None]
     moments = moment_rows(results.distributions) if results.distributions is not None else []
     moment_errors = moment_table(results.summary, chosen)
-    published = published_table(results.summary, results.study.data.source, chosen)
+    protocol = results.study.evaluation.published or results.study.data.source
+    published = published_table(results.summary, protocol, chosen)
     sections = [
         Section("distributions", "Distributions over time", distributions, _absence(results, "distributions")),
         Section("errors", "Errors against time", [draw_errors(results, chosen)]),
+        *([Section("mass", "Mass and growth", masses)] if masses else []),
         Section("path", "The path of weights", [weight_path] if weight_path else [], _absence(results, "weight_path")),
         Section("moments", "Moments", [], "" if moments else _absence(results, "distributions")),
         *([Section("published", "Beside published figures", [])] if published else []),
@@ -90,6 +96,7 @@ def render_time_page(results: TimeResults) -> tuple[str, list[ReportFigure]]:
         ),
         metric_label=METRIC_LABELS[chosen.metric],
         drawn=results.study.evaluation.samples,
+        truth=results.truth_words,
         summary=summary,
         tables=summary_tables(results.summary, results.metrics, chosen, results.study.evaluation.bootstrap),
         methods=[method(name) for name in sorted(results.metrics["method"].unique(), key=printing_order)],
@@ -98,6 +105,7 @@ def render_time_page(results: TimeResults) -> tuple[str, list[ReportFigure]]:
         moment_errors=moment_errors,
         predicted=_predicted(results),
         published=published,
+        published_words=published_words(protocol),
         stages=stage_rows(results.artifact_costs),
         stages_absence=_absence(results, "artifact_costs"),
         config=results.config,
@@ -150,7 +158,8 @@ def _facts(results: TimeResults) -> list[tuple[str, str]]:
             f"{int(snapshots.observed.sum())} of them observed",
         ),
         ("training samples", _sizes([len(part) for part in snapshots.observed_train])),
-        ("held-out samples", _sizes([len(part) for part in snapshots.held_out])),
+        ("held-out samples", "none" if snapshots.all_train else _sizes([len(part) for part in snapshots.held_out])),
+        *_mass(snapshots),
         *_points(snapshots),
         ("methods", str(metrics["method"].nunique())),
         ("flow seeds", str(flows["seed"].nunique())),
@@ -161,6 +170,14 @@ def _points(snapshots: Snapshots) -> list[tuple[str, str]]:
     """Snapshots without a spread; nothing where all have one."""
     found = point_masses(snapshots.observed_times, snapshots.observed_train)
     return [("points", "; ".join(point.describe(snapshots.dimensions) for point in found))] if found else []
+
+
+def _mass(snapshots: Snapshots) -> list[tuple[str, str]]:
+    """Sizes of the population, where they are known."""
+    if snapshots.masses is None:
+        return []
+    relative = snapshots.masses / snapshots.masses[0]
+    return [("mass", f"1 at the first time, {number(float(relative[-1]))} at the last")]
 
 
 def _sizes(sizes: list[int]) -> str:

@@ -16,7 +16,7 @@ from weightcast.core.significance import split_order
 from weightcast.evolution.plots.distributions import MOST_DIMENSIONS
 from weightcast.evolution.report.comparison import FLOOR, Protagonists, error_ratio
 from weightcast.evolution.report.distributions import moments_at
-from weightcast.evolution.report.published import published_figures
+from weightcast.evolution.report.published import published_figures, published_words
 
 MOMENT_TIMES = 5
 """Times whose moments are printed."""
@@ -36,6 +36,7 @@ _SPLIT_WORDS = {
 }
 _METRICS = (
     ("wasserstein", "W", "exact 1-Wasserstein distance between samples, in the state's units"),
+    ("relative_mass_error", "Mass", "relative error of the size of the population, in that at the first snapshot"),
     ("sliced_wasserstein", "Sliced W", "mean 1-Wasserstein distance along random directions, in the state's units"),
     ("mmd", "MMD", "squared maximum mean discrepancy, Gaussian kernels of widths 0.1, 1 and 10"),
     ("jsd", "JSD", "Jensen-Shannon divergence of the marginals, in nats, mean over dimensions"),
@@ -125,23 +126,24 @@ def moment_rows(samples: xr.DataArray) -> list[MomentRow]:
 
 
 def published_table(summary: pd.DataFrame, source: str, chosen: Protagonists) -> list[tuple[str, str, str, bool]]:
-    """Method, "paper W" and JSD in units of 0.1, whether it is of this study; empty where nothing was published.
+    """Method, its two figures in print, whether it is of this study; empty where nothing was published.
 
     Args:
         summary: with the split ``source``.
-        source: of the data: a stochastic system's name.
+        source: a stochastic system's name, or that of a protocol.
         chosen: whose methods, with all arms of the flow, stand beside the published ones.
     """
-    published = published_figures(source)
-    rows = summary[(summary["split"] == "source") & summary["metric"].isin(["paper_w", "jsd"])]
-    found = rows.pivot(index="method", columns="metric", values="median").reindex(columns=["paper_w", "jsd"])
+    published, words = published_figures(source), published_words(source)
+    rows = summary[(summary["split"] == "source") & summary["metric"].isin(words.metrics)]
+    found = rows.pivot(index="method", columns="metric", values="median").reindex(columns=list(words.metrics))
     own = [name for name in found.index if method(name).family == "generator" or name == FLOOR]
     own += [name for name in (chosen.interpolation, chosen.baseline) if name in found.index]
     if not published or not own:
         return []
-    table = [(row.method, f"{row.paper_w:.2f}", f"{row.jsd:.2f}", False) for row in published]
-    for name in sorted(dict.fromkeys(own), key=lambda name: -found.loc[name, "paper_w"]):
-        figures = [MISSING if math.isnan(value) else f"{10 * value:.2f}" for value in found.loc[name]]
+    table = [(row.method, row.first, row.second, False) for row in published]
+    digits = 2 if words.unit < 1 else 3
+    for name in sorted(dict.fromkeys(own), key=lambda name: -found.loc[name, words.metrics[0]]):
+        figures = [MISSING if math.isnan(value) else f"{value / words.unit:.{digits}f}" for value in found.loc[name]]
         table.append((method(name).label, figures[0], figures[1], True))
     return table
 

@@ -10,6 +10,7 @@ from weightcast.evolution.density import Laws
 from weightcast.evolution.evaluation import Row, TimeTestSet, evaluate_path
 from weightcast.evolution.interpolation import interpolate_weights
 from weightcast.evolution.jobs import EvaluateAnchors
+from weightcast.evolution.mass import interpolated_mass
 from weightcast.samples.snapshots import Snapshots
 
 SCORED_AS_SOURCE = "pchip"
@@ -24,6 +25,10 @@ def evaluate_anchors(run: Run, settings: EvaluateAnchors, anchors: Anchors, snap
     for curve in settings.evaluation.interpolations:
         weights = run.place(interpolate_weights(anchors.times, anchors.weights, snapshots.times, curve))
         method = f"{curve}-{anchors.metadata['anchors']}"
-        as_source = curve == SCORED_AS_SOURCE
+        as_source = curve == SCORED_AS_SOURCE or snapshots.all_train
         rows += evaluate_path(method, settings.anchors_seed, Laws.of(anchors.density, weights), test, as_source)
+        masses = test.snapshots.observed_masses
+        if masses is not None:
+            found = interpolated_mass(test.snapshots.observed_times, masses, snapshots.times, curve)
+            rows += test.mass_rows(method, settings.anchors_seed, found, as_source)
     return Table.of_rows(rows)

@@ -18,4 +18,7 @@ def evaluate_flow(run: Run, settings: EvaluateFlow, flow: WeightPath, snapshots:
     # The last times may lie after the last snapshot, where not all times are observed.
     laws = flow.to(run.device).laws(snapshots.times, extrapolate=True)
     method = f"flow-{flow.metadata['arm']}"
-    return Table.of_rows(evaluate_path(method, settings.flow_seed, laws, test))
+    rows = list(evaluate_path(method, settings.flow_seed, laws, test))
+    if flow.mass_path is not None:
+        rows += test.mass_rows(method, settings.flow_seed, flow.masses(snapshots.times, extrapolate=True))
+    return Table.of_rows(rows)

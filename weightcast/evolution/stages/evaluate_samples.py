@@ -43,6 +43,9 @@ def evaluate_floor(test: TimeTestSet, seed: int) -> Iterator[Row]:
     """The other part of the samples in place of a prediction: no prediction of so many samples can be nearer to the
     truth, but by chance. Each part is the other's floor, and of predictions as many samples are compared."""
     snapshots, count = test.snapshots, test.settings.samples
+    if snapshots.all_train:
+        yield from evaluate_own_law(test, seed)
+        return
     train = [_at_most(part, count, derive_seed(seed, "floor", place)) for place, part in enumerate(snapshots.train)]
     held_out = [
         _at_most(part, count, derive_seed(seed, "floor-held-out", place))
@@ -52,6 +55,17 @@ def evaluate_floor(test: TimeTestSet, seed: int) -> Iterator[Row]:
     for position in test.source_positions:
         truth = snapshots.train[position][:count]
         yield from test.source_rows("sampling-floor", 0, position, held_out[position], truth)
+
+
+def evaluate_own_law(test: TimeTestSet, seed: int) -> Iterator[Row]:
+    """Where no samples are held out: draws of the very samples that predictions are compared with, as many as of a
+    prediction. What knows all of them by heart, and draws each by itself, is so far away."""
+
+    def predict(position: int) -> Samples:
+        random = np.random.default_rng(derive_seed(seed, "floor", position))
+        return random.choice(test.snapshots.train[position], size=test.settings.samples)
+
+    yield from test.rows("sampling-floor", 0, predict)
 
 
 def evaluate_exact_law(test: TimeTestSet, law: ExactLaw, seed: int) -> Iterator[Row]:
@@ -79,6 +93,8 @@ def evaluate_last_snapshot(test: TimeTestSet, seed: int) -> Iterator[Row]:
         return random.choice(last, size=test.settings.samples)
 
     yield from test.rows("last-snapshot", 0, predict)
+    if (masses := test.snapshots.observed_masses) is not None:
+        yield from test.mass_rows("last-snapshot", 0, np.full(len(test.snapshots.times), masses[-1] / masses[0]))
 
 
 def evaluate_displacement(test: TimeTestSet, seed: int) -> Iterator[Row]:
@@ -95,6 +111,9 @@ def evaluate_displacement(test: TimeTestSet, seed: int) -> Iterator[Row]:
         return displacement.sample(time, test.settings.samples, derive_seed(seed, "displacement", position))
 
     yield from test.rows("displacement", 0, predict)
+    if (masses := snapshots.observed_masses) is not None:  # the mass is that of a line
+        line = np.interp(snapshots.times, snapshots.observed_times, masses / masses[0])
+        yield from test.mass_rows("displacement", 0, line)
 
 
 def evaluate_flow_matching(test: TimeTestSet, matched: FlowMatching, seed: int) -> Iterator[Row]:

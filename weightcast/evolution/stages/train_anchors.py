@@ -58,6 +58,7 @@ def train_anchors(run: Run, settings: TrainAnchors, snapshots: Snapshots) -> Anc
         seed,
         metadata,
         validation if settings.anchors.validation > 0 else None,
+        seen.stated_masses,
     )
 
 
@@ -71,6 +72,7 @@ def fit_anchors(
     seed: int,
     metadata: Mapping[str, Any] | None = None,
     validation: Sequence[NDArray[np.float64]] | None = None,
+    masses: NDArray[np.float64] | None = None,
 ) -> Anchors:
     """Fit densities to snapshots.
 
@@ -84,20 +86,22 @@ def fit_anchors(
         seed: of initial weights and draws.
         metadata: to store with the anchors.
         validation: further samples of each snapshot, which choose when the training stops; None: it goes to its end.
+        masses: sizes of the population at the snapshots [snapshot]; None: their numbers of samples, if it grows.
 
     Raises:
         TrainingDiverged: a loss or a gradient is not finite.
     """
     bridge_settings = settings.bridge if kind == "bridged" else settings.bridge.model_copy(update={"per_interval": 1})
     counts = density.space.describe()["kind"] == "counts"
-    bridge = Bridge(times, samples, counts, bridge_settings, seed)
+    bridge = Bridge(times, samples, counts, bridge_settings, seed, masses)
     trusted = credence(times, [len(part) for part in samples], bridge.times)
     aside = None
     if validation is None:
         training = settings.training.model_copy(update={"keep": "last"})
         settings = settings.model_copy(update={"training": training})
     else:
-        aside = Bridge(times, validation, counts, bridge_settings, seed).draw(DRAWN, derive_seed(seed, "validation"))
+        further = Bridge(times, validation, counts, bridge_settings, seed, masses)
+        aside = further.draw(DRAWN, derive_seed(seed, "validation"))
     if kind == "aligned":
         weights, seconds = _fit_in_sequence(run, density, bridge, aside, settings, seed)
     else:

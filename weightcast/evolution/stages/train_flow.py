@@ -26,6 +26,7 @@ from weightcast.evolution.flow import WeightFlow
 from weightcast.evolution.flow_artifact import FlowArtifact
 from weightcast.evolution.forecast import fit_damped_trends
 from weightcast.evolution.jobs import TrainFlow
+from weightcast.evolution.mass import MassPath
 from weightcast.evolution.plan import seen_in
 from weightcast.evolution.validation import DRAWN, set_aside
 from weightcast.evolution.weight_path import weights_of
@@ -51,6 +52,8 @@ def train_flow(run: Run, settings: TrainFlow, anchors: Anchors, snapshots: Snaps
         kept = keep_better(run, flow, untrained, anchors, validation, seed)
     path = weights_of(flow, seen.observed_times[0], seen.observed_times[-1], seen.observed_times)
     trends = fit_damped_trends(anchors.density, seen.observed_times, path, seen.observed_train, seed)
+    masses = seen.observed_masses
+    mass = {} if masses is None else {"mass": MassPath(seen.observed_times, masses).describe()}
     metadata = {
         "arm": settings.arm_name,
         "seed": settings.flow_seed,
@@ -59,6 +62,7 @@ def train_flow(run: Run, settings: TrainFlow, anchors: Anchors, snapshots: Snaps
         "dimensions": list(seen.dimensions),
         "forecast": trends.describe(),
         **kept,
+        **mass,
         "anchors_digest": anchors.metadata["digest"],
         "config_digest": settings.digest,
         "data_digest": snapshots.digest,
@@ -148,6 +152,7 @@ def bridge_of(
         snapshots.counts,
         settings.model_copy(update={"per_interval": parts}),
         seed,
+        snapshots.stated_masses,
     )
 
 

@@ -21,6 +21,7 @@ def write_time_report(
     distributions: Path,
     weight_path: Path,
     snapshots: Path,
+    couplings: Path | None,
 ) -> None:
     """Write the page and the folder of figures of the study whose folder the table of metrics lies in."""
     build_time_report(metrics.parent, snapshots, run.outputs["page"], run.outputs["figures"])

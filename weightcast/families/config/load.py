@@ -63,6 +63,13 @@ def _check(study: FamilyStudy, source: str | Path) -> None:
     """What no single section can know."""
     check_name(study.study, "study", source)
     check_samples(study.data, source)
+    if study.data.held_out == 0:
+        raise InputError(f"{source}: data.held_out: found 0, expected part of the samples, which the evaluation needs")
+    if study.data.mass is not None:
+        raise InputError(
+            f"{source}: data.mass: found {study.data.mass!r}, expected none: masses are learned of one system (kind: "
+            "time)"
+        )
     check_density(study.density, source)
     check_once(study.paths.kinds, "paths.kinds", source)
     check_once(study.paths.seeds, "paths.seeds", source)
