@@ -160,7 +160,7 @@ class Scoring(StageSettings):
     def scoring(cls, plan: TimePlan, fold: str, **of_stage: Any) -> dict[str, Any]:
         """These settings; of the evaluation, what all stages use and what is named further."""
         whole = plan.study.evaluation
-        used = {"every": whole.every, "samples": whole.samples, "draws": whole.draws}
+        used: dict[str, Any] = {"every": whole.every, "samples": whole.samples, "draws": whole.draws}
         used |= {"interpolations": [], "displacement": False} | of_stage
         return {"study": plan.study.study, "fold": fold, "evaluation": TimeEvaluationSettings.model_validate(used)}
 

@@ -93,8 +93,8 @@ def read_table(path: Path, settings: Mapping[str, Any], dimensions: Sequence[str
     else:
         for name in dimensions:
             if name not in header or name == time_column:
-                known = [column for column in header if column and column != time_column]
-                raise InputError(f"{path}: found no column {name!r}, expected one of {checks.listed(known)}")
+                known = checks.listed([column for column in header if column and column != time_column])
+                raise InputError(f"{path}: found no column {name!r}, expected one of {known}")
         numbers = {name: read_numbers(path, name, rows[header.index(name)]) for name in dimensions}
     values = np.stack(list(numbers.values()), axis=1)
     if trajectory_column is not None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from weightcast.core.config.gap_settings import GapSettings
 from weightcast.core.errors import InputError
@@ -69,7 +69,7 @@ def choose_gaps(
     records: Records,
     layout: TableLayout,
     where: str,
-    parts: Sequence[Any],
+    parts: tuple[int | None, int | None, str | None, str | None],
     history: int,
 ) -> ChosenGaps:
     """Divide records, into windows with gaps if they are asked for, or if there are plainly more of them.
@@ -143,7 +143,7 @@ def _run_of(frames: int) -> int:
 
 def _any_within(records: Records) -> bool:
     """Whether a value is missing between a place's first and its last."""
-    missing = np.isnan(records.values).any(axis=2)
+    missing: NDArray[np.bool_] = np.isnan(records.values).any(axis=2)
     return any(missing[place, begin:end].any() for place, (begin, end) in enumerate(records.spans))
 
 
