@@ -143,7 +143,7 @@ def _run_of(frames: int) -> int:
 
 def _any_within(records: Records) -> bool:
     """Whether a value is missing between a place's first and its last."""
-    missing: NDArray[np.bool_] = np.isnan(records.values).any(axis=2)
+    missing: NDArray[np.bool_] = np.asarray(np.isnan(records.values).any(axis=2))
     return any(missing[place, begin:end].any() for place, (begin, end) in enumerate(records.spans))
 
 
