@@ -185,6 +185,21 @@ def test_a_long_step_is_not_repeated(clock: list[float]) -> None:
     assert run.trained.seconds == 7 * 30.0
 
 
+def test_iterations_of_one_size_are_done_once_and_counted_each_time(clock: list[float]) -> None:
+    def iterate(count: int, sizes: tuple[int, ...] | None) -> int:
+        with run.iterations(count, "polish", sizes) as done:
+            clock[0] += 3.0 * done
+        return done
+
+    run = MeasuredRun(grows={"polish": 2.0})
+    assert [iterate(10, (5, 7)), iterate(20, (5, 7)), iterate(10, (5, 8))] == [1, 0, 1]
+    assert run.trained.seconds == 2.0 * 3.0 * (10 + 20 + 10)
+    assert run.spent == 2 * 3.0
+    run = MeasuredRun()
+    assert [iterate(9, None), iterate(9, None)] == [1, 1]  # the look at the start is one more
+    assert run.trained.seconds == 2 * 3.0 / 2 * (9 + 1)
+
+
 def test_what_hardly_trained_networks_do_stops_nothing() -> None:
     weights, run = torch.zeros(3, requires_grad=True), MeasuredRun(budget=0.0)
     result = run.fit([weights], lambda step: weights.sum() / 0.0, TrainingSettings(steps=9, learning_rate=1), name="t")
