@@ -74,9 +74,12 @@ def init_environments(arguments: argparse.Namespace) -> list[str]:
         return _init_table(arguments)
     _refuse_options_of_tables(arguments)
     (directory,) = arguments.data
+    of_benchmark = is_npz_folder(directory)
+    if arguments.grid is not None and not of_benchmark:
+        raise InputError(f"--grid: found {arguments.grid}, expected none: files but .npz ones hold their grid")
     stated = None if arguments.table is None else stated_table(arguments.table, _table_beside(arguments.output))
     given = None if stated is None else stated.table
-    table, found = (_found_npz if is_npz_folder(directory) else _found)(arguments, directory, given)
+    table, found = (_found_npz if of_benchmark else _found)(arguments, directory, given)
     text = fill_template(arguments.name, arguments.data, table, found, arguments.output, quick=bool(arguments.quick))
     study = parse_study(yaml.safe_load(text), arguments.output)
     check_plan(study, table)
@@ -163,8 +166,6 @@ def _found(
     arguments: argparse.Namespace, directory: Path, table: EnvironmentTable | None
 ) -> tuple[EnvironmentTable, Survey]:
     """Of files of one environment each."""
-    if arguments.grid is not None:
-        raise InputError(f"--grid: found {arguments.grid}, expected none: files but .npz ones hold their grid")
     if table is None:
         table = drawn_table(directory, _table_beside(arguments.output))
     return table, survey(directory, table, arguments.channels, given_inputs(arguments))
