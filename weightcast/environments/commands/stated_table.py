@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from weightcast.core.categories import is_category, parameters_of, unseen_categories
+from weightcast.core.categories import Cells, is_category, parameters_of, unseen_categories
 from weightcast.core.environment_table import RESERVED, Environment, EnvironmentTable, Role, read_environments
 from weightcast.core.errors import InputError
 from weightcast.core.given_table import GivenTable, read_given_table
@@ -78,7 +78,7 @@ def _without_units(given: GivenTable) -> GivenTable:
         raise InputError(
             f"{given.path}: found the columns {', '.join(given.names)}, expected names that differ without their units"
         )
-    cells = {id: {plain[name]: cell for name, cell in row.items()} for id, row in given.cells.items()}
+    cells: dict[str, Cells] = {id: {plain[name]: cell for name, cell in row.items()} for id, row in given.cells.items()}
     return replace(given, cells=cells, names=tuple(plain.values()))
 
 
