@@ -120,7 +120,8 @@ def test_couplings_are_read_as_they_were_written(coupled: tuple[Snapshots, Coupl
     bad.save(tmp_path / "bad.safetensors")
     with refused("bad.safetensors", "times, counts"):
         Couplings.load(tmp_path / "bad.safetensors")
-    nothing = Pairs(*(getattr(couplings.pairs[0], name) for name in ("start", "end", "leaving")), np.zeros(1))
+    whole = couplings.pairs[0]
+    nothing = Pairs(whole.start, whole.end, whole.leaving, np.zeros(1))
     Couplings(TIMES[:2], (nothing,), {}).save(tmp_path / "nothing.safetensors")
     with refused("nothing.safetensors"):
         Couplings.load(tmp_path / "nothing.safetensors")

@@ -241,7 +241,7 @@ def table(rows: Any) -> pd.DataFrame:
 
 def test_the_error_of_a_mass_is_relative_to_the_true_one_and_to_the_first_time() -> None:
     of = snapshots(observed=(1, 0, 1, 0, 1))
-    true = of.masses / of.masses[0]  # type: ignore[operator]
+    true = of.masses / of.masses[0]  # type: ignore[index]
     found = table(test_set(of).mass_rows("flow-a", 3, 1.1 * true))
     assert set(found["metric"]) == {MASS_ERROR} and set(found["seed"]) == {3}
     np.testing.assert_allclose(found["value"], 0.1, rtol=1e-9)
@@ -257,7 +257,7 @@ def test_the_error_of_a_mass_is_relative_to_the_true_one_and_to_the_first_time()
 
 def test_what_moves_samples_has_a_mass_as_well() -> None:
     of = snapshots()
-    relative = of.masses / of.masses[0]  # type: ignore[operator]
+    relative = of.masses / of.masses[0]  # type: ignore[index]
     rows = table(row for row in evaluate_displacement(test_set(of, left=1), 0) if row["metric"] == MASS_ERROR)
     line = np.interp(TIMES[1], TIMES[[0, 2]], relative[[0, 2]])
     assert rows.loc[("held_out", 1), "value"] == pytest.approx(abs(line / relative[1] - 1))

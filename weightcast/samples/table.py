@@ -65,9 +65,9 @@ def read_table(path: Path, settings: Mapping[str, Any], dimensions: Sequence[str
     masses = None
     if chosen.mass_column is not None:
         if chosen.mass_column not in header or chosen.mass_column == time_column:
-            known = checks.listed([name for name in header if name and name != time_column])
+            others = checks.listed([name for name in header if name and name != time_column])
             raise InputError(
-                f"{path}: data.settings.mass_column: found no column {chosen.mass_column!r}, expected one of {known}"
+                f"{path}: data.settings.mass_column: found no column {chosen.mass_column!r}, expected one of {others}"
             )
         column = read_numbers(path, chosen.mass_column, rows[header.index(chosen.mass_column)])
         masses = masses_of_rows(path, chosen.mass_column, times, column)
