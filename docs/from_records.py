@@ -45,7 +45,7 @@ class Effort(NamedTuple):
 
 
 WHOLE = Effort(rooms=20, days=60, options="", held_out=6, new_rooms=20)
-QUICK = Effort(rooms=8, days=30, options="--quick --gaps 0.25 6", held_out=2, new_rooms=2)
+QUICK = Effort(rooms=8, days=30, options="--quick", held_out=2, new_rooms=2)
 
 
 def record(days: int, seed: int, name: str) -> pd.DataFrame:

@@ -18,10 +18,6 @@ def test_from_a_table_to_a_forecast(tmp_path: Path) -> None:
     page = (tmp_path / "from-records.md").read_text(encoding="utf-8")
     assert "weightcast: error" not in page
     assert "8 places, 720 steps of 1 hour" in page
-    # Readings are missing, and stay so from the table to the report.
-    words = " ".join(page.split())
-    assert "with at most 25 % and 6 steps in a row missing (--gaps)" in words
-    assert "% of the trajectories' values are missing (most in room-" in words
     assert (work / "results" / "rooms" / "report.html").is_file()
     forecast = pd.read_csv(work / "forecast.csv")
     assert len(forecast) == 24
