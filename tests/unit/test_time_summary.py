@@ -97,7 +97,7 @@ def test_summary_has_its_columns_costs_and_order():
     assert flow["p_vs_best_baseline"] == pytest.approx(2 / 2**8)
     assert np.isnan(linear["p_vs_best_baseline"])
     assert np.isnan(linear["train_seconds"])
-    assert {"wasserstein", "paper_w", "nll", "train_nll", *DISTANCES} == set(METRICS)
+    assert {"wasserstein", "paper_w", "nll", "train_nll", "relative_mass_error", *DISTANCES} == set(METRICS)
 
 
 def test_the_best_baseline_is_the_lowest_and_pairs_are_matched_by_time():

@@ -21,8 +21,8 @@ from weightcast.environments.inputs import held
 
 
 def any_missing(frames: Tensor) -> bool:
-    """Whether a value is missing."""
-    return bool(torch.isnan(frames).any())
+    """Whether a value is missing; none is of a tensor that has no values, but a shape alone."""
+    return not frames.is_meta and bool(torch.isnan(frames).any())
 
 
 def comparable(windows: Tensor, layout: InputLayout, history: int) -> Tensor:
