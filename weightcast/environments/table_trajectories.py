@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from weightcast.core.errors import InputError
-from weightcast.records.cells import listed
+from weightcast.core.names import listed
 from weightcast.records.read import read_records
 from weightcast.records.settings import CalendarInput, RecordGaps, RecordSettings
 from weightcast.records.windows import cut, parts_of

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weightcast.core.errors import InputError
-from weightcast.core.names import listed as listed
+from weightcast.core.names import listed
 
 SHOWN_CHARACTERS = 60
 

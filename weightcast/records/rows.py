@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weightcast.core.errors import InputError
+from weightcast.core.names import listed
 from weightcast.records.cell_numbers import Decimal, is_missing, is_number, numbers_of, recognised_decimal
 from weightcast.records.cell_times import PARTS, STEP_NAMES, TIME_NAMES, Times, dated_steps, times_of, times_of_parts
-from weightcast.records.cells import Cells, listed
+from weightcast.records.cells import Cells
 from weightcast.records.files import stem_of
 from weightcast.records.settings import RecordSettings
 

@@ -13,9 +13,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from weightcast.core.errors import InputError
+from weightcast.core.names import listed
 from weightcast.core.place_names import place_id
 from weightcast.records.cell_times import Times
-from weightcast.records.cells import listed
 from weightcast.records.rows import Rows
 from weightcast.records.settings import RecordSettings
 from weightcast.trajectories import checks

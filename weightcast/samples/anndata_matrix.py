@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from weightcast.core.errors import InputError
-from weightcast.samples import checks
+from weightcast.core.names import listed
 from weightcast.samples.record import Loadings
 
 Matrix = Any
@@ -37,7 +37,7 @@ def read_matrix(path: Path, file: Any, representation: str) -> Matrix:
             else [*(["X"] if "X" in file else [])]
         )
         raise InputError(
-            f"{path}: found no {representation} among {checks.listed(keys)}, expected one of these as "
+            f"{path}: found no {representation} among {listed(keys)}, expected one of these as "
             "data.settings.representation (X and layers: principal components are computed)"
         )
     if not hasattr(item, "keys"):

@@ -13,7 +13,6 @@ from pydantic import ValidationError
 from weightcast.core.config.messages import first_line
 from weightcast.core.config.settings import Settings
 from weightcast.core.errors import InputError
-from weightcast.core.names import listed as listed
 
 NUMERIC_KINDS = "iuf"
 SHOWN_NAMES = 20

@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from weightcast.core.errors import InputError
-from weightcast.core.names import check_name
+from weightcast.core.names import check_name, listed
 from weightcast.core.place_names import place_id
-from weightcast.samples.checks import listed
 
 SHOWN = 3
 

@@ -15,6 +15,7 @@ from pydantic import Field
 from weightcast.core.config.settings import Settings
 from weightcast.core.errors import InputError
 from weightcast.core.extras import how_to_install
+from weightcast.core.names import listed
 from weightcast.samples import checks
 from weightcast.samples.anndata_matrix import as_dense, as_text, principal_components, read_matrix, read_plain
 from weightcast.samples.npz import advice_on_dimensions, first_columns, numeric_times
@@ -172,7 +173,7 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         with h5py.File(path, "r") as file:
             if not isinstance(file.get("obs"), h5py.Group):
-                inside = checks.listed(sorted(file))
+                inside = listed(sorted(file))
                 raise InputError(f"{path}: found {inside} inside, expected groups obs and obsm of AnnData 0.7 on")
             yield file
     except InputError:
@@ -186,14 +187,14 @@ def _fulfilling(path: Path, obs: Any, condition: Mapping[str, str | float], cell
     wanted = np.ones(cells, bool)
     for name, value in condition.items():
         if name not in obs_columns(obs):
-            known = checks.listed(obs_columns(obs))
+            known = listed(obs_columns(obs))
             raise InputError(
                 f"{path}: data.settings.condition: found no column {name!r} in obs, expected one of {known}"
             )
         column = _read_column(path, obs, name)
         wanted &= (column == value) if column.dtype.kind in "iufb" else (column.astype(str) == str(value))
         if not wanted.any():
-            there = checks.listed(sorted(map(str, np.unique(column))))
+            there = listed(sorted(map(str, np.unique(column))))
             raise InputError(
                 f"{path}: data.settings.condition: found no cell with {name} {value}, expected one of {there}"
             )
@@ -227,7 +228,7 @@ def _read_column(path: Path, obs: Any, name: str) -> NDArray[np.generic]:
 def _read_further(path: Path, obs: Any, name: str, cells: int) -> NDArray[np.generic]:
     """A column of obs that an option or a setting names."""
     if name not in obs_columns(obs):
-        raise InputError(f"{path}: found no column {name!r} in obs, expected one of {checks.listed(obs_columns(obs))}")
+        raise InputError(f"{path}: found no column {name!r} in obs, expected one of {listed(obs_columns(obs))}")
     column = _read_column(path, obs, name)
     if len(column) != cells:
         raise InputError(f"{path}: obs, column {name}: found {len(column)} values, expected {cells}, one for each cell")

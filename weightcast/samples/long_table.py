@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from weightcast.core.config.settings import Settings
 from weightcast.core.errors import InputError
+from weightcast.core.names import listed
 from weightcast.samples import checks
 from weightcast.samples.cells import Separator, read_cells, recognised_separator
 from weightcast.samples.environment_labels import ids_of_labels
@@ -73,7 +74,7 @@ def read_long_table(
     for name in (chosen.environment_column, *(dimensions or ())):
         if name not in header or name == time_column:
             known = [column for column in header if column and column != time_column]
-            raise InputError(f"{path}: found no column {name!r}, expected one of {checks.listed(known)}")
+            raise InputError(f"{path}: found no column {name!r}, expected one of {listed(known)}")
     labels = column_as_text(path, chosen.environment_column, separator, rows.index)
     place = f"column {chosen.environment_column}"
     of_label, said = ids_of_labels(path, place, labels)
@@ -97,7 +98,7 @@ def read_long_table(
         dimensions = [name for name in numbers if name not in metadata]
         few = few_whole_numbers({name: numbers[name] for name in dimensions})
         if few:
-            notes.append(f"few whole numbers beside real ones: {checks.listed(few)}; if they label, leave them out")
+            notes.append(f"few whole numbers beside real ones: {listed(few)}; if they label, leave them out")
     values = np.stack([read_numbers(path, name, rows[header.index(name)]) for name in dimensions], axis=1)
     used = chosen.model_dump(exclude_none=True) | {"time_column": time_column}
     if separator != "comma":

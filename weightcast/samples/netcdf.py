@@ -11,6 +11,7 @@ import xarray as xr
 
 from weightcast.core.config.settings import Settings
 from weightcast.core.errors import InputError
+from weightcast.core.names import listed
 from weightcast.samples import checks
 from weightcast.samples.record import TimedSamples
 from weightcast.samples.snapshots import read_snapshots
@@ -86,13 +87,13 @@ def _choose_variable(path: Path, dataset: xr.Dataset, wanted: str | None) -> str
     described = [f"{name}({', '.join(map(str, variable.dims))})" for name, variable in dataset.data_vars.items()]
     if wanted is not None:
         if wanted not in fitting:
-            raise InputError(f"{path}: found {checks.listed(described)}, expected {wanted}, {expected}")
+            raise InputError(f"{path}: found {listed(described)}, expected {wanted}, {expected}")
         return wanted
     if len(fitting) > 1:
         raise InputError(
-            f"{path}: found {checks.listed(fitting)} with the dimensions trajectory, time and another, expected "
+            f"{path}: found {listed(fitting)} with the dimensions trajectory, time and another, expected "
             "data.settings.variable to name one"
         )
     if not fitting:
-        raise InputError(f"{path}: found {checks.listed(described)}, expected {expected}")
+        raise InputError(f"{path}: found {listed(described)}, expected {expected}")
     return fitting[0]

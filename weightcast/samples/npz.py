@@ -15,6 +15,7 @@ from pydantic import Field
 
 from weightcast.core.config.settings import Settings
 from weightcast.core.errors import InputError
+from weightcast.core.names import listed
 from weightcast.samples import checks
 from weightcast.samples.metadata_columns import metadata_among
 from weightcast.samples.record import TimedSamples
@@ -80,7 +81,7 @@ def read_npz(path: Path, settings: Mapping[str, Any], dimensions: Sequence[str] 
     )
     checks.check_finite(path, numbers, ("sample",), names)
     found, samples = group_rows(rows, numbers)
-    notes = [f"arrays {checks.listed(others)} are not used"] if others else []
+    notes = [f"arrays {listed(others)} are not used"] if others else []
     used = chosen.model_dump(exclude_none=True) | ({"columns": columns} if left_out or chosen.columns else {})
     return TimedSamples(found, samples, names, False, used, notes=(*notes, *said, *left_out))
 
@@ -97,7 +98,7 @@ def _used_columns(
     if wanted is not None:
         if min(wanted) < 0 or max(wanted) >= count or len(set(wanted)) != len(wanted):
             raise InputError(
-                f"{path}: data.settings.columns: found {checks.listed(wanted)}, expected numbers from 0 to "
+                f"{path}: data.settings.columns: found {listed(wanted)}, expected numbers from 0 to "
                 f"{count - 1}, each once"
             )
         return list(wanted), []
@@ -156,7 +157,7 @@ def _load_arrays(path: Path, chosen: NpzSettings) -> tuple[NDArray[np.generic], 
             for name in (chosen.samples, chosen.times):
                 if name not in archive.files:
                     raise InputError(
-                        f"{path}: found arrays {checks.listed(archive.files)}, expected {chosen.samples} [sample, "
+                        f"{path}: found arrays {listed(archive.files)}, expected {chosen.samples} [sample, "
                         f"dimension] and {chosen.times} [sample] (data.settings: samples, times)"
                     )
             others = [name for name in archive.files if name not in (chosen.samples, chosen.times)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from weightcast.samples.checks import listed
+from weightcast.core.names import listed
 
 NEARLY = 0.9
 """Part of the samples from which on a snapshot is nearly a point."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from weightcast.core.config.settings import Settings
 from weightcast.core.errors import InputError
+from weightcast.core.names import listed
 from weightcast.samples import checks
 from weightcast.samples.cells import Separator, numbers_of, read_cells, recognised_separator
 from weightcast.samples.masses import masses_of_rows
@@ -65,7 +66,7 @@ def read_table(path: Path, settings: Mapping[str, Any], dimensions: Sequence[str
     masses = None
     if chosen.mass_column is not None:
         if chosen.mass_column not in header or chosen.mass_column == time_column:
-            others = checks.listed([name for name in header if name and name != time_column])
+            others = listed([name for name in header if name and name != time_column])
             raise InputError(
                 f"{path}: data.settings.mass_column: found no column {chosen.mass_column!r}, expected one of {others}"
             )
@@ -89,11 +90,11 @@ def read_table(path: Path, settings: Mapping[str, Any], dimensions: Sequence[str
         numbers = {name: values for name, values in numbers.items() if name not in metadata}
         few = few_whole_numbers(numbers)
         if few:
-            notes.append(f"few whole numbers beside real ones: {checks.listed(few)}; if they label, leave them out")
+            notes.append(f"few whole numbers beside real ones: {listed(few)}; if they label, leave them out")
     else:
         for name in dimensions:
             if name not in header or name == time_column:
-                known = checks.listed([column for column in header if column and column != time_column])
+                known = listed([column for column in header if column and column != time_column])
                 raise InputError(f"{path}: found no column {name!r}, expected one of {known}")
         numbers = {name: read_numbers(path, name, rows[header.index(name)]) for name in dimensions}
     values = np.stack(list(numbers.values()), axis=1)
@@ -126,12 +127,12 @@ def fulfilling_rows(
     """
     for name, wanted in condition.items():
         if name not in header:
-            known = checks.listed([column for column in header if column])
+            known = listed([column for column in header if column])
             raise InputError(f"{path}: data.settings.condition: found no column {name!r}, expected one of {known}")
         column = rows[header.index(name)]
         same = column == wanted if pd.api.types.is_numeric_dtype(column) else column.astype(str) == str(wanted)
         if not same.any():
-            there = checks.listed(sorted(map(str, column.dropna().unique())))
+            there = listed(sorted(map(str, column.dropna().unique())))
             raise InputError(
                 f"{path}: data.settings.condition: found no row with {name} {wanted}, expected one of {there}"
             )
@@ -157,7 +158,7 @@ def numeric_columns(path: Path, header: list[str], rows: pd.DataFrame, others: s
     if nameless:
         notes.append(f"{nameless} column{'s' * (nameless > 1)} without a name (an index?) not used")
     if text:
-        notes.append(f"columns that are not numbers are not used: {checks.listed(text)}")
+        notes.append(f"columns that are not numbers are not used: {listed(text)}")
     if not names:
         raise InputError(
             f"{path}: found no column of numbers besides {', '.join(sorted(others))}, expected one or more"
@@ -210,7 +211,7 @@ def in_order_of_trajectories(
         InputError: there is no such column, or a trajectory is missing at a time or stands there twice.
     """
     if column not in header:
-        raise InputError(f"{path}: found no column {column!r} of trajectories, expected {checks.listed(header)}")
+        raise InputError(f"{path}: found no column {column!r} of trajectories, expected {listed(header)}")
     numbers = read_numbers(path, column, rows[header.index(column)])
     if not numbers_trajectories(numbers, times):
         raise InputError(

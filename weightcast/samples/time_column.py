@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from weightcast.core.errors import InputError
-from weightcast.samples.checks import listed
+from weightcast.core.names import listed
 
 TIME_COLUMNS = ("time", "t", "times", "timepoint", "time_point", "day", "samples", "sample_time", "age", "hours")
 """Names that a column of times is recognised by, in upper or lower case."""

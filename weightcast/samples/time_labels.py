@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from weightcast.core.errors import InputError
-from weightcast.samples.checks import listed
+from weightcast.core.names import listed
 
 # A sign counts only at the beginning: in "day-2" the dash joins.
 _NUMBER = re.compile(r"(?:^\s*[+-])?(?:\d+\.?\d*|\.\d+)")

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
+from weightcast.core.names import listed
 from weightcast.environments.config.data import DataSettings
-from weightcast.records.cells import Cells, listed
+from weightcast.records.cells import Cells
 from weightcast.records.files import NETCDF, SPREADSHEETS, SUFFIXES, suffix_of
 from weightcast.records.read import read_cells
 from weightcast.records.record import Records, arrange

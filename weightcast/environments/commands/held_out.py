@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from weightcast.core.environment_table import Role
 from weightcast.core.errors import InputError
+from weightcast.core.names import listed
 from weightcast.core.place_names import place_id
 from weightcast.core.seeds import derive_seed
 from weightcast.environments.commands.drawn_table import drawn_visible
-from weightcast.records.cells import listed
 
 FEWEST_VISIBLE = 2
 RANDOM, FARTHEST = "random", "farthest"

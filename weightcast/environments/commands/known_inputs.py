@@ -11,11 +11,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from weightcast.core.errors import InputError
+from weightcast.core.names import listed
 from weightcast.core.nets.input_layout import InputLayout
 from weightcast.environments.commands.frames_table import MONTHS, TableReading, is_frames_table, read_frames_table
 from weightcast.records.calendar_columns import calendar_columns
 from weightcast.records.calendar_inputs import angles_of
-from weightcast.records.cells import listed
 from weightcast.records.settings import DATED_INPUTS, CalendarInput
 from weightcast.trajectories.netcdf import DIMENSIONS, check_whole, unreadable, with_own_names
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from weightcast.core.categories import parameters_of, unseen_categories
 from weightcast.core.errors import InputError
+from weightcast.core.names import listed
 from weightcast.environments.commands.table_layout import TableLayout
-from weightcast.records.cells import listed
 from weightcast.records.place_texts import read_place_texts
 from weightcast.records.record import Records
 

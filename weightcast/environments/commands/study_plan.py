@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from weightcast.core.environment_table import EnvironmentTable
+from weightcast.core.names import listed
 from weightcast.environments.commands.untrained import untrained_generator, untrained_predictor
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.study import Study
@@ -20,7 +21,6 @@ from weightcast.environments.plan import (
     reference_shards,
     regressions,
 )
-from weightcast.records.cells import listed
 
 BYTES_OF_A_NUMBER = 4
 SHOWN_NAMES = 4

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from weightcast.core.categories import is_label
 from weightcast.core.errors import InputError
+from weightcast.core.names import listed
 from weightcast.core.place_names import place_id
 from weightcast.environments.config.data import Known
 from weightcast.records.cell_numbers import is_missing, is_number
-from weightcast.records.cells import Cells, listed
+from weightcast.records.cells import Cells
 from weightcast.records.files import NETCDF, suffix_of, table_files
 from weightcast.records.place_texts import constant_texts
 from weightcast.records.read import read_cells

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.errors import InputError
+from weightcast.core.names import listed
 from weightcast.core.significance import FEWEST_PAIRS
 from weightcast.environments.commands.chosen_gaps import ChosenGaps, choose_gaps
 from weightcast.environments.commands.chosen_transforms import choose_transforms, given_transforms
@@ -27,7 +28,6 @@ from weightcast.environments.commands.table_layout import TableLayout, table_lay
 from weightcast.environments.config.data import MOST_HISTORY, Known
 from weightcast.environments.transform import Transform
 from weightcast.records.calendar_inputs import CYCLE, calendar_values
-from weightcast.records.cells import listed
 from weightcast.records.cycle import find_cycle
 from weightcast.records.doubtful_values import doubts
 from weightcast.records.read import read_records

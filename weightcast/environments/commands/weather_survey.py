@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.errors import InputError
+from weightcast.core.names import listed
 from weightcast.environments.commands.data_survey import Survey
 from weightcast.environments.commands.held_out import RANDOM, hold_out
 from weightcast.environments.commands.record_parts import default_frames
@@ -22,7 +23,6 @@ from weightcast.era5.layouts import layout_of, open_sources
 from weightcast.era5.layouts.source import Source
 from weightcast.era5.read import find_files
 from weightcast.era5.variables import SPEEDS
-from weightcast.records.cells import listed
 from weightcast.records.step_calendar import DAY, StepCalendar
 
 SIDES = (32, 24, 16, 12, 8, 6, 4)

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weightcast.core.errors import InputError
+from weightcast.core.names import listed
 from weightcast.evolution.atoms import repeated_values
 from weightcast.evolution.commands.snapshot_words import describe_samples, suggested_growth
 from weightcast.evolution.commands.source_file import refuse_own_file
 from weightcast.evolution.config.study import TimeStudy
 from weightcast.evolution.simulated_system import simulated_system
-from weightcast.samples.checks import listed
 from weightcast.samples.point_masses import PointMass, point_masses
 from weightcast.samples.read import read_samples
 from weightcast.samples.settings import SampleFormat

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from weightcast.samples.checks import listed
+from weightcast.core.names import listed
 from weightcast.samples.record import TimedSamples
 
 SHOWN_DIMENSIONS = 6

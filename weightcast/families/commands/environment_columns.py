@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from weightcast.core.categories import Cells
 from weightcast.core.errors import InputError
+from weightcast.core.names import listed
 from weightcast.families.commands.found_samples import FoundSamples
 from weightcast.samples.cells import read_cells, recognised_separator
-from weightcast.samples.checks import listed, read_settings
+from weightcast.samples.checks import read_settings
 from weightcast.samples.environment_labels import ids_of_labels
 from weightcast.samples.h5ad import read_obs
 from weightcast.samples.long_cells import LongCellsSettings

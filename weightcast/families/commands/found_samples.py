@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 
 from weightcast.core.errors import InputError
-from weightcast.core.names import check_name
+from weightcast.core.names import check_name, listed
 from weightcast.evolution.commands.init import ordered_labels, settings_of_words
 from weightcast.families.gathering import refuse_components_of_each
 from weightcast.families.sources import OF_ALL, endings_of
-from weightcast.samples.checks import listed
 from weightcast.samples.formats import SUFFIXES, recognise
 from weightcast.samples.long_cells import read_long_cells
 from weightcast.samples.long_table import read_long_table

@@ -13,6 +13,7 @@ from weightcast.core.environment_table import Environment, EnvironmentTable, Rol
 from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
 from weightcast.core.given_table import GivenTable, read_given_table
+from weightcast.core.names import listed
 from weightcast.environments.commands.parameter_scale import logarithmic_parameters
 from weightcast.evolution.commands.sample_choices import are_whole
 from weightcast.evolution.commands.source_file import refuse_own_file
@@ -24,7 +25,6 @@ from weightcast.families.commands.study_template import fill_family_template
 from weightcast.families.config.load import check_family_table, parse_family_study
 from weightcast.families.gathering import split_family
 from weightcast.families.scorable import check_cases
-from weightcast.samples.checks import listed
 from weightcast.samples.record import TimedSamples
 
 OPTIONS = ("--environment", "--time", "--state", "--parameters", "--held-out", "--held-out-count", "--seed",

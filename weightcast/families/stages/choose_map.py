@@ -72,10 +72,10 @@ def choose_map(run: Run, settings: ChooseMap, snapshots: FamilySnapshots, table:
         told = _told(run, settings, trained[kind], cases, table, left_out)
         errors[kind] = float(np.mean([_error(trained[kind], codes, tests) for codes in told]))
     chosen = min(errors, key=lambda kind: errors[kind])
-    family, prior_errors, coverage = trained[chosen], dict[CodePriorName, float](), dict[float, float]()
+    prior_errors, coverage = dict[str, float](), dict[float, float]()
     prior: CodePriorName = "gaussian"
     if settings.told == CODES:
-        families = _families_of_priors(run, settings, family)
+        families = _families_of_priors(run, settings, trained[chosen])
         found = {kind: _ensemble_errors(run, settings, one, cases, tests) for kind, one in families.items()}
         prior = best_prior(found)
         prior_errors = {kind: round(float(errors_of.mean()), 5) for kind, errors_of in found.items()}
@@ -87,7 +87,7 @@ def choose_map(run: Run, settings: ChooseMap, snapshots: FamilySnapshots, table:
         temperature,
         left_out,
         {kind: round(error, 5) for kind, error in errors.items()},
-        {str(kind): error for kind, error in prior_errors.items()},
+        prior_errors,
         {f"{one:g}": round(held, 4) for one, held in coverage.items()},
         round(seconds, 2),
     )
