@@ -55,7 +55,7 @@ PATHS = PathSettings.model_validate(
     {"maps": 1, "training": {"steps": 600, "learning_rate": 0.005, "members": 48, "batch": 24}}
 )
 DENSITY = DensitySettings(hidden=16, components=3)
-INFERENCE = InferenceSettings()
+INFERENCE = InferenceSettings(widened=1.25)
 NAMES = ("relaxation", "noise")
 
 

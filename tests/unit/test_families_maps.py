@@ -55,7 +55,7 @@ def test_maps_that_are_trained_together_are_those_that_each_would_be_alone() -> 
 
 
 def test_bands_of_three_maps_hold_the_exact_means_of_environments_that_those_of_one_miss() -> None:
-    """Ornstein-Uhlenbeck processes that differ in their relaxation, four inside of the visible range and two outside."""
+    """Ornstein-Uhlenbeck processes that differ in their relaxation, four inside the visible range and two outside."""
     rates = {f"visible-{rate}": rate for rate in VISIBLE} | {f"new-{rate}": rate for rate in (*INSIDE, *OUTSIDE)}
     rows = tuple(
         Environment(id, {"relaxation": rate}, "visible" if rate in VISIBLE else "interpolation")
