@@ -75,8 +75,15 @@ class TrainedFamily:
         return StackedMaps([one.map for one in self.members])
 
     def weights_of_all(self, times: Tensor, codes: Tensor) -> Tensor:
-        """Of every map, times [map, member], in the data's unit, and codes [map, member, number] -> weights
-        [map, member, weight]."""
+        """Weights of the paths of every map.
+
+        Args:
+            times: in the data's unit [map, member].
+            codes: of the maps [map, member, number].
+
+        Returns:
+            [map, member, weight].
+        """
         return self._maps(self.scaled(times), codes)
 
     @property
