@@ -378,14 +378,14 @@ class EquationSearch:
         )
         assert states is not None
         search = CoarseSteps(self.run, states, judging, monomials, self.settings.hill, self.settings.most_terms)
-        of = search.found()
-        self.terms, self.enough = of.terms, ENOUGH_OF_STATES
+        terms, eliminations = search.found()
+        self.terms, self.enough = terms, ENOUGH_OF_STATES
         found: dict[bytes, Chosen] = {}
         for tolerance in self.settings.tolerances:
-            chosen = structure(of.eliminations, tolerance, self.settings.most_terms)
+            chosen = structure(eliminations, tolerance, self.settings.most_terms)
             if chosen.any():
                 found.setdefault(chosen.tobytes(), chosen)
-        return [(chosen, torch.from_numpy(of.start(chosen))) for chosen in found.values()]
+        return [(chosen, torch.from_numpy(search.start(terms, chosen))) for chosen in found.values()]
 
     def _rough(self, eliminations: Sequence[Elimination]) -> list[tuple[Chosen, Tensor | None]]:
         """Structures of a field whose frames lie far apart: all terms, but for families of which the regression leaves

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,19 +61,14 @@ WIDEST = 1e3
 """The highest K that is tried over the lowest, at most."""
 HELD_OUT = 5
 """Every so-many-th trajectory judges where no others do."""
-MOST_STEPS = 512
-"""Steps of an environment."""
+MOST_STEPS, MOST_ENVIRONMENTS = 512, 12
+"""Steps of an environment, and environments that terms are found in, or followed at once."""
+LAST_ROUNDS = 8
+"""Grids of K for each environment when its terms are settled."""
 
 
-class RateTerms(Protocol):
-    """Terms that can be evaluated."""
-
-    @property
-    def names(self) -> Sequence[str]:
-        """What terms are called."""
-
-    def of(self, states: Array, terms: Sequence[int]) -> Array:
-        """Values of some [term, ..., environment, step], by position, at states [..., environment, step, component]."""
+StepTerms = StateTerms | SaturatingTerms
+"""Terms that can be evaluated within a step, some of them at a time."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +92,7 @@ class Steps:
 
     def some(self, most: int) -> Steps:
         """So many of each environment's, evenly chosen."""
-        count = self.before.shape[1]
-        chosen = np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
+        chosen = _spread(self.before.shape[1], most)
         return Steps(self.before[:, chosen], self.after[:, chosen])
 
     def rows(self, environments: Sequence[int] | NDArray[np.int64]) -> Steps:
@@ -115,13 +108,13 @@ class Steps:
         """Straight paths [fine, environment, step, component]."""
         return self.before + _FRACTIONS * self.changes
 
-    def along(self, path: Array, terms: RateTerms, some: Sequence[int] | None = None) -> Increments:
+    def along(self, path: Array, terms: StepTerms, some: Sequence[int] | None = None) -> Increments:
         """What terms, or some of them, amount to along a path [fine, environment, step, component]."""
         some = range(len(terms.names)) if some is None else some
         integrals = np.stack([simpson(terms.of(path, [term])[0], dx=1 / FINE, axis=0) for term in some], -1)
         return Increments(integrals, self.changes)
 
-    def bent(self, terms: RateTerms, some: Sequence[int], values: Array) -> Array:
+    def bent(self, terms: StepTerms, some: Sequence[int], values: Array) -> Array:
         """The paths of equations, bent to end in the next frames; chords where they leave the states' range by as much
         again.
 
@@ -168,7 +161,7 @@ class Explained:
         unexplained: mean square of held-out changes that is left, over that of all of them [environment, equation].
     """
 
-    terms: StateTerms | SaturatingTerms
+    terms: StepTerms
     path: Array
     held_out: Array
     unexplained: Array
@@ -177,26 +170,6 @@ class Explained:
     def score(self) -> float:
         """Mean over equations of the logarithm of the unexplained part, root mean square."""
         return float(np.log(np.maximum(self.unexplained.mean(0), 1e-300)).mean() / 2)
-
-
-@dataclass(frozen=True)
-class FoundTerms:
-    """What a search found.
-
-    Attributes:
-        terms: that may be there.
-        seen: what they amount to in the steps that were fitted.
-        eliminations: what is left of each equation as terms go.
-    """
-
-    terms: StateTerms | SaturatingTerms
-    seen: Increments
-    eliminations: list[Elimination]
-
-    def start(self, chosen: Chosen) -> Array:
-        """The weights of all environments' predictors of some terms [environment, weight]."""
-        values = coefficients(self.seen, chosen)
-        return self.terms.start(chosen, values) if isinstance(self.terms, SaturatingTerms) else values
 
 
 class CoarseSteps:
@@ -225,11 +198,13 @@ class CoarseSteps:
         if judging is None and states.shape[1] > HELD_OUT:
             judges = np.arange(states.shape[1]) % HELD_OUT == HELD_OUT - 1
             states, judging = states[:, ~judges], states[:, judges]
-        self.steps = Steps.of(states)
-        self.held_out = self.steps if judging is None else Steps.of(judging)
+        self.every = Steps.of(states)
+        self.every_held_out = self.every if judging is None else Steps.of(judging)
+        some = _spread(len(states), MOST_ENVIRONMENTS)
+        self.steps, self.held_out = self.every.rows(some), self.every_held_out.rows(some)
 
-    def found(self) -> FoundTerms:
-        """The terms that may be there, what they amount to, and of each equation what is left as they go."""
+    def found(self) -> tuple[StepTerms, list[Elimination]]:
+        """The terms that may be there, and of each equation what is left as they go."""
         best = self._hill_function()
         if best is None:
             found, width = self._followed(StateTerms(self.monomials), None, self.steps, self.held_out), 0.0
@@ -238,14 +213,34 @@ class CoarseSteps:
             found, width = self._tried(*best, self.steps, self.held_out), self._width(best[0])
         with self.run.iterations(TURNS, "equations in turns") as count:
             found = self._in_turns(found, width, count, self.steps, self.held_out)
-        seen = self.steps.along(found.path, found.terms)
-        return FoundTerms(found.terms, seen, _eliminations(found, self.steps, self.held_out))
+        return found.terms, _eliminations(found, self.steps, self.held_out)
+
+    def start(self, terms: StepTerms, chosen: Chosen) -> Array:
+        """Weights of predictors of some terms for all visible environments [environment, weight]: coefficients by
+        regression, and the best K of grids that become finer.
+
+        Args:
+            terms: that were found.
+            chosen: of these.
+        """
+        weights = []
+        for first in range(0, len(self.every.before), MOST_ENVIRONMENTS):
+            rows = np.arange(first, min(first + MOST_ENVIRONMENTS, len(self.every.before)))
+            steps, other = self.every.rows(rows), self.every_held_out.rows(rows)
+            saturating = isinstance(terms, SaturatingTerms)
+            own = replace(terms, halves=np.repeat(np.median(terms.halves), len(rows))) if saturating else terms
+            found = self._followed(own, chosen, steps, other)
+            width = self._width(terms.component) if saturating else 0.0
+            for place, times in enumerate(FINER ** np.arange(LAST_ROUNDS)):
+                found = self._nearer(found, chosen, width * times, steps, other, anywhere=place == 0)
+            values = coefficients(steps.along(found.path, found.terms), chosen)
+            weights.append(found.terms.start(chosen, values))
+        return np.concatenate(weights)
 
     def _hill_function(self) -> tuple[int, int] | None:
         """The component and the power of the best one in a few environments; None if none is much better than
         polynomials."""
-        count = len(self.steps.before)
-        some = np.unique(np.linspace(0, count - 1, TRIED_ENVIRONMENTS).round().astype(int))
+        some = _spread(len(self.steps.before), TRIED_ENVIRONMENTS)
         steps, other = (part.rows(some).some(TRIED_STEPS) for part in (self.steps, self.held_out))
         plain = self._followed(StateTerms(self.monomials), None, steps, other)
         candidates = [(one, power) for one in range(self.steps.before.shape[2]) for power in self.powers]
@@ -275,8 +270,8 @@ class CoarseSteps:
             structures = [structure(eliminations, tolerance, self.most) for tolerance in TURN_TOLERANCES]
             for chosen in structures[: 1 if np.array_equal(*structures) else 2]:
                 end = found
-                for times in FINER ** (turn + np.arange(ROUNDS if width else 1)):
-                    end = self._nearer(end, chosen, width * times, steps, other)
+                for place, times in enumerate(FINER ** (turn + np.arange(ROUNDS if width else 1))):
+                    end = self._nearer(end, chosen, width * times, steps, other, anywhere=place == 0)
                 ends.append(end)
             fewer = len(ends) == 1 or ends[1].score < ends[0].score + np.log(AS_WELL)
             found = ends[-1] if fewer else ends[0]
@@ -294,11 +289,15 @@ class CoarseSteps:
         halves = np.tile(self._halves(component), (len(steps.before), 1))
         return self._best(SaturatingTerms(self.monomials, component, power, halves), None, None, steps, other)
 
-    def _nearer(self, found: Explained, chosen: Chosen | None, width: float, steps: Steps, other: Steps) -> Explained:
+    def _nearer(
+        self, found: Explained, chosen: Chosen | None, width: float, steps: Steps, other: Steps, anywhere: bool = False
+    ) -> Explained:
         """The same terms, or fewer, from the paths on, with the best K around the last one."""
         if not isinstance(found.terms, SaturatingTerms):
             return self._followed(found.terms, chosen, steps, other, found.path)
         halves = found.terms.halves[:, None] * np.exp(width * NEARER)
+        if anywhere:
+            halves = np.concatenate([halves, np.tile(self._halves(found.terms.component), (len(halves), 1))], 1)
         terms = replace(found.terms, halves=halves)
         return self._best(terms, chosen, found.path, steps, other)
 
@@ -323,7 +322,7 @@ class CoarseSteps:
 
     def _followed(
         self,
-        terms: StateTerms | SaturatingTerms,
+        terms: StepTerms,
         chosen: Chosen | None,
         steps: Steps,
         other: Steps,
@@ -353,6 +352,11 @@ class CoarseSteps:
         highest = max(float(np.quantile(seen, 0.98)), 1e-6)
         lowest = max(float(np.quantile(seen, 0.02)), highest / WIDEST)
         return np.geomspace(min(lowest, highest / 2), highest, TRIED_HALVES)
+
+
+def _spread(count: int, most: int) -> NDArray[np.int64]:
+    """At most so many of the positions up to a count, evenly chosen."""
+    return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(np.int64))
 
 
 def _eliminations(found: Explained, steps: Steps, other: Steps) -> list[Elimination]:

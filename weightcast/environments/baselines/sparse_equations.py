@@ -215,6 +215,10 @@ class StateTerms:
         """None: polynomials are of one kind."""
         return []
 
+    def start(self, chosen: Chosen, coefficients: Array) -> Array:
+        """The weights of predictors of some terms [environment, weight]: their coefficients."""
+        return coefficients
+
     def said(self, weights: Array, scale: Sequence[float]) -> Sequence[str]:
         """Their names, whatever the weights."""
         return self.names
