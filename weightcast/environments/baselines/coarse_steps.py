@@ -227,10 +227,11 @@ class CoarseSteps:
         for first in range(0, len(self.every.before), MOST_ENVIRONMENTS):
             rows = np.arange(first, min(first + MOST_ENVIRONMENTS, len(self.every.before)))
             steps, other = self.every.rows(rows), self.every_held_out.rows(rows)
-            saturating = isinstance(terms, SaturatingTerms)
-            own = replace(terms, halves=np.repeat(np.median(terms.halves), len(rows))) if saturating else terms
+            own, width = terms, 0.0
+            if isinstance(terms, SaturatingTerms):
+                own = replace(terms, halves=np.full(len(rows), np.median(terms.halves)))
+                width = self._width(terms.component)
             found = self._followed(own, chosen, steps, other)
-            width = self._width(terms.component) if saturating else 0.0
             for place, times in enumerate(FINER ** np.arange(LAST_ROUNDS)):
                 found = self._nearer(found, chosen, width * times, steps, other, anywhere=place == 0)
             values = coefficients(steps.along(found.path, found.terms), chosen)
@@ -267,15 +268,15 @@ class CoarseSteps:
                 found = self._nearer(found, None, width * times, steps, other)
         for turn in range(turns):
             eliminations, ends = _eliminations(found, steps, other), []
-            structures = [structure(eliminations, tolerance, self.most) for tolerance in TURN_TOLERANCES]
-            for chosen in structures[: 1 if np.array_equal(*structures) else 2]:
+            more, less = (structure(eliminations, tolerance, self.most) for tolerance in TURN_TOLERANCES)
+            for chosen in [more] if np.array_equal(more, less) else [more, less]:
                 end = found
                 for place, times in enumerate(FINER ** (turn + np.arange(ROUNDS if width else 1))):
                     end = self._nearer(end, chosen, width * times, steps, other, anywhere=place == 0)
                 ends.append(end)
             fewer = len(ends) == 1 or ends[1].score < ends[0].score + np.log(AS_WELL)
             found = ends[-1] if fewer else ends[0]
-            count = int(structures[1 if fewer else 0].sum())
+            count = int((less if fewer else more).sum())
             print(f"in turns: {count} terms, unexplained {np.exp(found.score):.2g}", flush=True)
         return found
 
