@@ -57,7 +57,7 @@ def repressed(halves: NDArray[np.float64], seed: int, count: int) -> NDArray[np.
 
 
 def test_terms_and_halves_of_a_repressed_gene_are_found() -> None:
-    search = CoarseSteps(Run(), repressed(HALVES, 0, 20), None, Monomials(["x", "y"], 2), [2, 3], 6)
+    search = CoarseSteps(Run(), repressed(HALVES, 5, 10), None, Monomials(["x", "y"], 2), [2, 3], 6)
     terms, eliminations = search.found()
     assert isinstance(terms, SaturatingTerms)
     assert (terms.component, terms.power) == (1, 3)
