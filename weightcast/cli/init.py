@@ -53,8 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--table",
         type=Path,
         metavar="CSV",
-        help="columns id, role and parameters, if any are known; default: one drawn for the files, written beside "
-        "FILE; parameters may be words, of which numbers are made, and the column role may be missing",
+        help="what is known of environments or places: a row each, with a column of their names, parameters in numbers "
+        "or words, and role, which may be missing; default: one without parameters, written beside FILE",
     )
     environments.add_argument(
         "--channels", nargs="+", metavar="NAME", help="of .npy and .npz files, which do not hold them; or a choice"
@@ -148,7 +148,8 @@ def _add_table_arguments(table: argparse._ArgumentGroup) -> None:
         "--parameters",
         nargs="+",
         metavar="COLUMN",
-        help="numbers or words that never change in a place, none for no parameters; default: such words alone",
+        help="numbers or words that never change in a place, or columns of --table; none for no parameters; default: "
+        "such words, and what --table has",
     )
     table.add_argument(
         "--frames", type=int, metavar="N", help="steps of a window, twice what is trained; default: by step"

@@ -31,8 +31,15 @@ def read_records(files: Sequence[str | Path], settings: RecordSettings, channels
     Raises:
         InputError: anything that cannot be used; the message names file, row and column.
     """
-    paths = table_files(files)
-    rows = read_rows(paths, settings, channels)
+    return records_of(read_rows(table_files(files), settings, channels), settings, channels)
+
+
+def records_of(rows: Rows, settings: RecordSettings, channels: Sequence[str]) -> Records:
+    """Put rows that have been read in order.
+
+    Raises:
+        InputError: anything that cannot be used; the message names file, row and column.
+    """
     if settings.missing is None:
         check_extremes(rows, tuple(channels))
     return arrange(rows, settings, tuple(channels))

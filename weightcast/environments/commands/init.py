@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -12,12 +13,13 @@ from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
 from weightcast.core.names import listed
-from weightcast.environments.commands.data_survey import Survey, survey
+from weightcast.environments.commands.data_survey import Survey, recognise_format, survey
 from weightcast.environments.commands.drawn_table import SEED, drawn_table
+from weightcast.environments.commands.known_places import NO_PARAMETERS
 from weightcast.environments.commands.npz_survey import survey_npz
 from weightcast.environments.commands.parameter_scale import logarithmic_parameters
 from weightcast.environments.commands.source_data import refuse_own_folder
-from weightcast.environments.commands.stated_table import stated_table
+from weightcast.environments.commands.stated_table import StatedTable, stated_table
 from weightcast.environments.commands.study_template import fill_template
 from weightcast.environments.commands.table_layout import given_inputs
 from weightcast.environments.commands.table_survey import survey_table
@@ -25,7 +27,7 @@ from weightcast.environments.commands.weather_survey import is_weather, survey_w
 from weightcast.environments.config.study import parse_study
 from weightcast.environments.plan import check_plan
 from weightcast.records.files import is_table
-from weightcast.trajectories import data_without_row, find_npz_files
+from weightcast.trajectories import data_without_row, environment_names, find_npz_files
 from weightcast.trajectories.npz_folder import is_npz_folder, open_npz_folder
 
 OF_TABLES = (
@@ -77,7 +79,7 @@ def init_environments(arguments: argparse.Namespace) -> list[str]:
     of_benchmark = is_npz_folder(directory)
     if arguments.grid is not None and not of_benchmark:
         raise InputError(f"--grid: found {arguments.grid}, expected none: files but .npz ones hold their grid")
-    stated = None if arguments.table is None else stated_table(arguments.table, _table_beside(arguments.output))
+    stated = _stated(arguments, lambda: _ids(directory, of_benchmark))
     given = None if stated is None else stated.table
     table, found = (_found_npz if of_benchmark else _found)(arguments, directory, given)
     text = fill_template(arguments.name, arguments.data, table, found, arguments.output, quick=bool(arguments.quick))
@@ -96,7 +98,7 @@ def init_environments(arguments: argparse.Namespace) -> list[str]:
 
 def _init_table(arguments: argparse.Namespace) -> list[str]:
     """The same of a long table, of which records are cut."""
-    for option, value in (("--table", arguments.table), ("--channels", arguments.channels), ("--grid", arguments.grid)):
+    for option, value in (("--channels", arguments.channels), ("--grid", arguments.grid)):
         if value is not None:
             raise InputError(f"{option}: found {value}, expected none: {arguments.data[0]} is a long table")
     found = survey_table(arguments, _table_beside(arguments.output))
@@ -122,14 +124,14 @@ def _init_weather(arguments: argparse.Namespace) -> list[str]:
     (path,) = arguments.data
     refuse_options(
         arguments,
-        [one for one in OF_TABLES if one not in OF_WEATHER],
+        [one for one in _alone(arguments) if one not in OF_WEATHER],
         f": {path} holds variables on latitudes and longitudes, of which regions are cut",
     )
     if arguments.grid is not None:
         raise InputError(f"--grid: found {arguments.grid}, expected none: {path} holds its grid")
     if inputs := given_inputs(arguments):
         raise InputError(f"--inputs: found {', '.join(inputs)}, expected none: regions of weather have no inputs yet")
-    stated = None if arguments.table is None else stated_table(arguments.table, _table_beside(arguments.output))
+    stated = _stated(arguments, lambda: [])
     given = None if stated is None else stated.table
     found = survey_weather(arguments, path, given, _table_beside(arguments.output))
     table = found.table
@@ -147,10 +149,30 @@ def _init_weather(arguments: argparse.Namespace) -> list[str]:
     return [*lines, f"wrote {table.path}: {len(table.visible)} visible regions, {len(table.unseen)} held out"]
 
 
+def _alone(arguments: argparse.Namespace) -> list[str]:
+    """Options of long tables alone; --parameters chooses among the columns of a table of environments as well."""
+    return [one for one in OF_TABLES if arguments.table is None or one != "--parameters"]
+
+
+def _stated(arguments: argparse.Namespace, there: Callable[[], list[str]]) -> StatedTable | None:
+    """The user's table of environments, if there is one, by the ids of the data."""
+    if arguments.table is None:
+        return None
+    asked = [] if arguments.parameters == NO_PARAMETERS else arguments.parameters
+    return stated_table(arguments.table, _table_beside(arguments.output), there(), asked)
+
+
+def _ids(directory: Path, of_benchmark: bool) -> list[str]:
+    """Of the environments that there are files of."""
+    if of_benchmark:
+        return list(open_npz_folder(directory).ids)
+    return environment_names(directory, recognise_format(directory))
+
+
 def _refuse_options_of_tables(arguments: argparse.Namespace) -> None:
     refuse_options(
         arguments,
-        OF_TABLES,
+        _alone(arguments),
         f": {arguments.data[0]} is no table (.csv, .tsv, .txt, .json, .parquet, or one NetCDF file with a dimension of "
         "places)",
     )
@@ -159,7 +181,7 @@ def _refuse_options_of_tables(arguments: argparse.Namespace) -> None:
 
 
 def _wrote_numbers(table: EnvironmentTable, given: Path) -> str:
-    return f"wrote {table.path}: {given}, with numbers for words, names without units, and roles"
+    return f"wrote {table.path}: {given}, with numbers for words, plain names, and roles"
 
 
 def _found(
