@@ -160,8 +160,10 @@ def test_a_table_of_other_places(folder: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_how_names_are_found() -> None:
-    found = called_alike(["ST. GALL", "zürich", "7", "Rom", ""], ["St.-Gall", "Zurich", "007", "12"])
-    assert found == {"ST. GALL": "St.-Gall", "zürich": "Zurich", "7": "007"}
+    found = called_alike(["ST GALL", "zürich", "7", "Rom", ""], ["St.-Gall", "Zurich", "007", "12"])
+    assert found == {"ST GALL": "St.-Gall", "zürich": "Zurich", "7": "007"}
+    assert called_alike(["A.1", "a1"], ["A1", "A-1", "B-1"]) == {"a1": "A1"}
+    assert called_alike(["b1"], ["A1", "A-1", "B-1"]) == {"b1": "B-1"}
     assert called_alike(["7"], ["007", "07"]) == {}  # either could be meant
 
 

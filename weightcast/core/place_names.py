@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
 
 from weightcast.core.names import LONGEST_NAME
 
@@ -22,13 +24,27 @@ def whole_number(name: str) -> int | None:
 
 
 def called_alike(names: Iterable[str], ids: Collection[str]) -> dict[str, str]:
-    """Of those names that mean one of these ids, which it is.
+    """Find the id that each name means, of those names that mean one.
 
-    Case, accents and marks do not count; nor do zeros before a number, where no two ids are the same number.
+    Case, accents and marks do not count; nor do spaces and points, or zeros before a number, unless two ids differ by
+    these alone.
     """
-    plain = {place_id(id).casefold(): id for id in ids}
-    numbers = [number for id in ids if (number := whole_number(id)) is not None]
-    numbered = {whole_number(id): id for id in ids} if len(set(numbers)) == len(numbers) else {}
-    numbered.pop(None, None)
-    found = {name: plain.get(place_id(name).casefold()) or numbered.get(whole_number(name)) for name in names}
-    return {name: id for name, id in found.items() if name and id is not None}
+    keys: tuple[Callable[[str], Any], ...] = (lambda name: place_id(name).casefold(), _letters, whole_number)
+    by_key = [_by(key, ids) for key in keys]
+    found = {
+        name: next((known[key(name)] for key, known in zip(keys, by_key, strict=True) if key(name) in known), None)
+        for name in names
+    }
+    return {name: id for name, id in found.items() if id is not None}
+
+
+def _letters(name: str) -> str:
+    """Letters and digits alone."""
+    return re.sub(r"[^a-z0-9]", "", place_id(name).casefold())
+
+
+def _by(key: Callable[[str], Any], ids: Iterable[str]) -> dict[Any, str]:
+    """Ids by what counts of them, where that is something, and of one id alone."""
+    keys = [(key(id), id) for id in ids]
+    often = Counter(one for one, _ in keys)
+    return {one: id for one, id in keys if one not in (None, "") and often[one] == 1}
