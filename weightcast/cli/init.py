@@ -15,7 +15,7 @@ from weightcast.studies import KINDS
 
 # Options of one kind of study alone; those of long tables stand where these are read.
 OF_ENVIRONMENTS = ("--table", "--channels", "--grid", "--inputs", "--past-inputs", "--constants", "--quick")
-OF_TIME = ("--time-column", "--times-order", "--condition", "--dimensions", "--settings")
+OF_TIME = ("--time-column", "--times-order", "--condition", "--settings")
 STATES = ("counts", "real")
 """Of a study across time."""
 
@@ -102,7 +102,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     time.add_argument(
         "--condition", nargs="+", metavar="COLUMN=VALUE", help="only rows (cells) with this value: one batch, say"
     )
-    time.add_argument("--dimensions", nargs="+", metavar="NAME", help="columns of a CSV table; else names to give")
+    time.add_argument(
+        "--dimensions",
+        nargs="+",
+        metavar="NAME",
+        help="columns of a CSV table; else names to give; across environments NAME=OWN, what NetCDF files call "
+        "trajectory, time, y or x, where that is not recognised",
+    )
     time.add_argument(
         "--settings",
         nargs="+",

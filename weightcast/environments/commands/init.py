@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import yaml
 
 from weightcast.core.console.options import refuse_options
+from weightcast.core.dimensions import Dimension
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
 from weightcast.core.names import listed
 from weightcast.environments.commands.data_survey import Survey, recognise_format, survey
 from weightcast.environments.commands.drawn_table import SEED, drawn_table
+from weightcast.environments.commands.given_dimensions import given_dimensions
 from weightcast.environments.commands.known_places import NO_PARAMETERS
 from weightcast.environments.commands.npz_survey import survey_npz
 from weightcast.environments.commands.parameter_scale import logarithmic_parameters
@@ -101,6 +103,7 @@ def _init_table(arguments: argparse.Namespace) -> list[str]:
     for option, value in (("--channels", arguments.channels), ("--grid", arguments.grid)):
         if value is not None:
             raise InputError(f"{option}: found {value}, expected none: {arguments.data[0]} is a long table")
+    _dimensions(arguments, f"{arguments.data[0]} is a long table, whose own are said by --environment and --time")
     found = survey_table(arguments, _table_beside(arguments.output))
     table = found.table
     text = fill_template(
@@ -129,6 +132,7 @@ def _init_weather(arguments: argparse.Namespace) -> list[str]:
     )
     if arguments.grid is not None:
         raise InputError(f"--grid: found {arguments.grid}, expected none: {path} holds its grid")
+    _dimensions(arguments, f"{path} is taken for weather on latitudes and longitudes")
     if inputs := given_inputs(arguments):
         raise InputError(f"--inputs: found {', '.join(inputs)}, expected none: regions of weather have no inputs yet")
     stated = _stated(arguments, lambda: [])
@@ -147,6 +151,14 @@ def _init_weather(arguments: argparse.Namespace) -> list[str]:
     if stated is not None:
         return [*lines, *([_wrote_numbers(table, arguments.table)] if stated.new else [])]
     return [*lines, f"wrote {table.path}: {len(table.visible)} visible regions, {len(table.unseen)} held out"]
+
+
+def _dimensions(arguments: argparse.Namespace, why: str = "") -> dict[Dimension, str]:
+    """What files call their dimensions, if somebody says it; of data of another kind nobody does."""
+    given = given_dimensions(arguments.dimensions)
+    if given and why:
+        raise InputError(f"--dimensions: found {' '.join(arguments.dimensions)}, expected none: {why}")
+    return given
 
 
 def _alone(arguments: argparse.Namespace) -> list[str]:
@@ -190,13 +202,15 @@ def _found(
     """Of files of one environment each."""
     if table is None:
         table = drawn_table(directory, _table_beside(arguments.output))
-    return table, survey(directory, table, arguments.channels, given_inputs(arguments))
+    dimensions = _dimensions(arguments)
+    return table, survey(directory, table, arguments.channels, given_inputs(arguments), dimensions)
 
 
 def _found_npz(
     arguments: argparse.Namespace, directory: Path, table: EnvironmentTable | None
 ) -> tuple[EnvironmentTable, Survey]:
     """Of the files of an adaptation benchmark."""
+    _dimensions(arguments, ".npz files have arrays without names")
     if inputs := given_inputs(arguments):
         raise InputError(f"--inputs: found {', '.join(inputs)}, expected none: .npz files do not name variables")
     folder = open_npz_folder(directory)
@@ -224,9 +238,14 @@ def _report(table: EnvironmentTable, found: Survey, directory: Path) -> list[str
         + (f"parameters {', '.join(table.parameter_names)}" if table.parameter_names else "no parameters"),
         f"found {found.format} files in {directory}: channels {', '.join(found.channels)} {where}, "
         f"{_range(found.trajectories)} trajectories of {_range(found.frames)} frames for each environment",
+        *([f"dimensions are called {_called(found.renamed)} (--dimensions)"] if found.renamed else []),
         *([f"variables that are not used: {', '.join(found.unused)}"] if found.unused else []),
         *([f"without a row in {table.path}, and not used: {listed(strangers)}"] if strangers else []),
     ]
+
+
+def _called(renamed: Mapping[str, str]) -> str:
+    return ", ".join(f"{own}, which is {name}" for own, name in renamed.items())
 
 
 def _scales(table: EnvironmentTable) -> list[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
 from weightcast.core.console.progress import progress
+from weightcast.core.dimensions import Dimension
 from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.errors import InputError
 from weightcast.core.names import listed
@@ -77,6 +78,7 @@ def read_file(
     minimum_frames: int = 1,
     minimum_trajectories: int = 1,
     gaps: bool = False,
+    dimensions: Mapping[Dimension, str] | None = None,
 ) -> Trajectories:
     """One environment's trajectories, as the pipeline will import them.
 
@@ -105,6 +107,7 @@ def read_file(
         minimum_frames=minimum_frames,
         minimum_trajectories=minimum_trajectories,
         gaps=gaps,
+        dimensions=dimensions,
     )
 
 
@@ -166,6 +169,7 @@ def _check_files(study: Study, table: EnvironmentTable, config: str | Path) -> l
             minimum_frames=frames,
             minimum_trajectories=counts.total,
             gaps=data.gaps is not None,
+            dimensions=data.dimensions,
         )
         if data.gaps is not None:
             trajectories = without_too_many_gaps(file, trajectories, data.channels, frames, data.history, data.gaps)

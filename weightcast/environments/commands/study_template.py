@@ -148,6 +148,9 @@ OF_RECORDS = """\
   # How the table is read and cut: docs/own-data.md.
 """
 INPUTS = {
+    "dimensions": """\
+  dimensions: $file_dimensions  # what files call them
+""",
     "inputs": """\
   inputs: $inputs  # not forecast; known over the horizon of a forecast, in the past alone, or constant
 """,
@@ -298,6 +301,7 @@ def fill_template(
         "logarithmic": logarithmic_parameters(table),
         "format": found.format,
         "directory": str(data[0]),
+        "file_dimensions": dict(found.dimensions),
         "settings": {"frame_step": 1.0} if npy else {},
         "channels": list(found.channels),
         "inputs": dict(found.inputs),
@@ -354,7 +358,8 @@ def fill_template(
     context = CONTEXT_OF_RECORDS if of_records else CONTEXT_OF_STATES if state else CONTEXT_OF_FIELDS
     driven = [name for name in ("inputs", "calendar") if values[name]]
     reasons = "".join(f"  # Predictors see {one.words}.\n" for one in found.transforms if one.why)
-    further = [*(["transforms"] if reasons else []), *driven]
+    named = ["dimensions"] if found.dimensions else []
+    further = [*named, *(["transforms"] if reasons else []), *driven]
     equations = state and not driven and not of_records
     if equations or (found.periodic and not driven):
         context += OF_EQUATIONS

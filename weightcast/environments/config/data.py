@@ -10,6 +10,7 @@ from weightcast.core.config.gap_settings import GapSettings
 from weightcast.core.config.later_settings import LaterSettings
 from weightcast.core.config.settings import Settings
 from weightcast.core.config.system import SystemName
+from weightcast.core.dimensions import Dimension
 from weightcast.core.environment_table import Role
 from weightcast.core.nets.input_layout import InputLayout
 from weightcast.records.calendar_columns import calendar_columns
@@ -57,7 +58,7 @@ class TrajectoryCounts(Settings):
 
 
 class DataSettings(LaterSettings):
-    later: ClassVar[tuple[str, ...]] = ("transforms", "history", "gaps")
+    later: ClassVar[tuple[str, ...]] = ("transforms", "history", "gaps", "dimensions")
 
     source: DataSource
     """A simulator, era5 (docs/era5.md), era5-sample, or your own files: netcdf, npy, npz, table (docs/own-data.md).
@@ -67,6 +68,9 @@ class DataSettings(LaterSettings):
     """Folder with your own files (netcdf, npy, npz); relative to where snakemake runs."""
     files: list[str] = Field(default_factory=list)
     """Files of a long table (table), or folders of such; relative to where snakemake runs."""
+    dimensions: dict[Dimension, str] = Field(default_factory=dict)
+    """What NetCDF files call their dimensions, by ``trajectory``, ``time``, ``y`` and ``x``, where names are not
+    recognised (docs/own-data.md): {trajectory: draw, y: north}."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Settings of the simulator; see its docstring in weightcast/systems. Of a table how it is read and cut
     (weightcast/records/settings.py)."""

@@ -120,9 +120,9 @@ def _read(settings: ImportTrajectories, environment: Environment, paths: Sequenc
         return read_npz_environment(*archives, environment_index(environment.id), **expected)
     (path,) = paths
     expected |= {"minimum_trajectories": settings.trajectories, "gaps": settings.gaps is not None}
-    if path.is_dir() or path.suffix == ".npy":
+    if (path.is_dir() and not is_store(path)) or path.suffix == ".npy":
         return read_npy_environment(path, frame_step=settings.frame_step, **expected)
-    return read_imported(path, inputs=settings.inputs, **expected)
+    return read_imported(path, inputs=settings.inputs, dimensions=settings.dimensions, **expected)
 
 
 _digest = lru_cache(file_digest)
