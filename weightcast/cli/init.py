@@ -158,7 +158,10 @@ def _add_table_arguments(table: argparse._ArgumentGroup) -> None:
         "such words, and what --table has",
     )
     table.add_argument(
-        "--frames", type=int, metavar="N", help="steps of a window, twice what is trained; default: by step"
+        "--frames",
+        type=int,
+        metavar="N",
+        help="steps of a window, twice what is trained; also of trajectories in files, which are cut; default: by step",
     )
     table.add_argument(
         "--history",

@@ -78,6 +78,7 @@ def read_trajectories(
     minimum_trajectories: int = 1,
     gaps: bool = False,
     dimensions: Mapping[Dimension, str] | None = None,
+    single: bool = False,
 ) -> Trajectories:
     """Read and validate one environment's trajectories. Dimensions may come in any order, packed integers are unpacked.
 
@@ -101,6 +102,7 @@ def read_trajectories(
         minimum_trajectories: least length of the trajectory dimension.
         gaps: whether values may be missing, as the file declares them or as NaN, and stay NaN.
         dimensions: what the file calls some of its dimensions, by their names here; None: recognised.
+        single: whether a file without a dimension of trajectories holds one.
 
     Returns:
         the trajectories; a dimension without a coordinate variable counts 0, 1, 2, ...
@@ -118,6 +120,8 @@ def read_trajectories(
     with dataset:
         check_whole(path)
         dataset = with_own_names(dataset, path, dimensions)
+        if single and "trajectory" not in dataset.dims:
+            dataset = dataset.drop_vars("trajectory", errors="ignore").expand_dims("trajectory")
         if channels is None:
             channels = [name for name in _channel_names(path, dataset) if name not in inputs]
         names = (*channels, *inputs)
@@ -175,6 +179,20 @@ def unused_variables(
     with open_dataset(path) as dataset:
         rest = with_own_names(dataset, path, dimensions).data_vars.items()
         return [f"{name}({', '.join(map(str, each.dims))})" for name, each in rest if name not in channels]
+
+
+def lengths(path: Path, dimensions: Mapping[Dimension, str] | None = None) -> tuple[int, int]:
+    """Numbers of trajectories, 1 without such a dimension, and of frames in each; 0 of a file that cannot be read.
+
+    Raises:
+        InputError: the file lacks a dimension that is named.
+    """
+    try:
+        with open_dataset(path) as dataset:
+            sizes = with_own_names(dataset, path, dimensions).sizes
+            return sizes.get("trajectory", 1), sizes.get("time", 0)
+    except (OSError, RuntimeError, ValueError):
+        return 0, 0
 
 
 def renamed_dimensions(path: Path, dimensions: Mapping[Dimension, str] | None = None) -> dict[str, str]:

@@ -59,6 +59,8 @@ OF_TABLES = (
     "--encoding",
 )
 """Options of long tables alone."""
+OF_FILES = ("--frames",)
+"""Of these, options of folders of files as well."""
 OF_WEATHER = ("--frames", "--held-out", "--held-out-count", "--seed")
 """Of these, options of weather as well."""
 
@@ -163,7 +165,8 @@ def _dimensions(arguments: argparse.Namespace, why: str = "") -> dict[Dimension,
 
 def _alone(arguments: argparse.Namespace) -> list[str]:
     """Options of long tables alone; --parameters chooses among the columns of a table of environments as well."""
-    return [one for one in OF_TABLES if arguments.table is None or one != "--parameters"]
+    taken = [*OF_FILES, *([] if arguments.table is None else ["--parameters"])]
+    return [one for one in OF_TABLES if one not in taken]
 
 
 def _stated(arguments: argparse.Namespace, there: Callable[[], list[str]]) -> StatedTable | None:
@@ -203,7 +206,7 @@ def _found(
     if table is None:
         table = drawn_table(directory, _table_beside(arguments.output))
     dimensions = _dimensions(arguments)
-    return table, survey(directory, table, arguments.channels, given_inputs(arguments), dimensions)
+    return table, survey(directory, table, arguments.channels, given_inputs(arguments), dimensions, arguments.frames)
 
 
 def _found_npz(
@@ -211,6 +214,7 @@ def _found_npz(
 ) -> tuple[EnvironmentTable, Survey]:
     """Of the files of an adaptation benchmark."""
     _dimensions(arguments, ".npz files have arrays without names")
+    refuse_options(arguments, OF_FILES, ": .npz files say how long their trajectories are")
     if inputs := given_inputs(arguments):
         raise InputError(f"--inputs: found {', '.join(inputs)}, expected none: .npz files do not name variables")
     folder = open_npz_folder(directory)
@@ -238,10 +242,26 @@ def _report(table: EnvironmentTable, found: Survey, directory: Path) -> list[str
         + (f"parameters {', '.join(table.parameter_names)}" if table.parameter_names else "no parameters"),
         f"found {found.format} files in {directory}: channels {', '.join(found.channels)} {where}, "
         f"{_range(found.trajectories)} trajectories of {_range(found.frames)} frames for each environment",
+        *_windows(found),
         *([f"dimensions are called {_called(found.renamed)} (--dimensions)"] if found.renamed else []),
         *([f"variables that are not used: {', '.join(found.unused)}"] if found.unused else []),
         *([f"without a row in {table.path}, and not used: {listed(strangers)}"] if strangers else []),
     ]
+
+
+def _windows(found: Survey) -> list[str]:
+    """How trajectories of files were cut, and that there are longer ones, or more, than are used."""
+    lines, (fewest, most) = list[str](), found.trajectories
+    if found.windows.frames is not None:
+        lines.append(f"cut into windows of {found.windows.frames} frames, earlier ones first: {found.windows.why}")
+    elif found.frames[0] < found.frames[1]:
+        lines.append(f"of longer trajectories the first {found.frames[0]} frames are used (--frames cuts windows)")
+    if fewest < most:
+        lines.append(
+            f"of more trajectories than {fewest} the first {fewest} are used, as many as {found.fewest} has (a table "
+            "without its row leaves it out)"
+        )
+    return lines
 
 
 def _called(renamed: Mapping[str, str]) -> str:

@@ -58,7 +58,7 @@ class TrajectoryCounts(Settings):
 
 
 class DataSettings(LaterSettings):
-    later: ClassVar[tuple[str, ...]] = ("transforms", "history", "gaps", "dimensions")
+    later: ClassVar[tuple[str, ...]] = ("transforms", "history", "gaps", "dimensions", "windows")
 
     source: DataSource
     """A simulator, era5 (docs/era5.md), era5-sample, or your own files: netcdf, npy, npz, table (docs/own-data.md).
@@ -101,6 +101,10 @@ class DataSettings(LaterSettings):
     equally likely to begin the others. More than the default where trajectories begin in states that soon pass: a
     predictor that has rarely seen these is worst at the very step that frames of a new environment are judged by."""
     trajectories: TrajectoryCounts
+    windows: bool = False
+    """Whether trajectories of NetCDF and ``.npy`` files are records, of which windows of ``frames`` are cut, earlier
+    ones first: of one record an environment, or where they differ in length. Windows with a missing value are left
+    out, unless there are ``gaps``."""
     gaps: GapSettings | None = None
     """How much of a trajectory may be missing, in a table, NetCDF or ``.npy`` files: trainings and scores leave out
     what is. null: nothing; what lacks a value is no window of a table, and other files with it are refused."""

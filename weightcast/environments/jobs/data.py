@@ -55,9 +55,10 @@ class ImportTrajectories(Rows, LaterSettings):
         history: frames that predictors see, where trajectories may have gaps.
         gaps: that trajectories may have; None: none.
         dimensions: what NetCDF files call some of theirs, by their names here.
+        windows: whether trajectories are cut into windows of so many frames.
     """
 
-    later: ClassVar[tuple[str, ...]] = ("transforms", "history", "gaps", "dimensions")
+    later: ClassVar[tuple[str, ...]] = ("transforms", "history", "gaps", "dimensions", "windows")
 
     channels: list[str]
     inputs: list[str] = Field(default_factory=list)
@@ -70,6 +71,7 @@ class ImportTrajectories(Rows, LaterSettings):
     history: int = 1
     gaps: GapSettings | None = None
     dimensions: dict[Dimension, str] = Field(default_factory=dict)
+    windows: bool = False
 
     @classmethod
     def of(cls, plan: Plan, shard: str) -> ImportTrajectories:
@@ -88,6 +90,7 @@ class ImportTrajectories(Rows, LaterSettings):
             history=data.history if data.gaps else 1,
             gaps=data.gaps,
             dimensions=data.dimensions,
+            windows=data.windows,
         )
 
 
