@@ -29,6 +29,7 @@ from weightcast.environments.commands.weather_survey import is_weather, survey_w
 from weightcast.environments.config.study import parse_study
 from weightcast.environments.plan import check_plan
 from weightcast.records.files import is_table
+from weightcast.records.station_netcdf import is_station_folder
 from weightcast.trajectories import data_without_row, environment_names, find_npz_files
 from weightcast.trajectories.npz_folder import is_npz_folder, open_npz_folder
 
@@ -76,7 +77,7 @@ def init_environments(arguments: argparse.Namespace) -> list[str]:
     """
     if is_weather(arguments.data):
         return _init_weather(arguments)
-    if any(map(is_table, arguments.data)):
+    if any(map(is_table, arguments.data)) or is_station_folder(arguments.data):
         return _init_table(arguments)
     _refuse_options_of_tables(arguments)
     (directory,) = arguments.data

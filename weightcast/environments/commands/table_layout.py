@@ -20,7 +20,8 @@ from weightcast.records.place_texts import constant_texts
 from weightcast.records.read import read_cells
 from weightcast.records.rows import split_unit, time_columns
 from weightcast.records.settings import RecordSettings
-from weightcast.records.station_netcdf import open_stations, state_variables, station_dimensions, text_variables
+from weightcast.records.station_layout import StationLayout, is_one_place
+from weightcast.records.station_netcdf import open_stations, text_variables
 
 WIDE_CHANNEL = "value"
 LOOKED_AT = 2000
@@ -175,15 +176,17 @@ def _refuse_begins(paths: tuple[Path, ...], settings: RecordSettings) -> None:
 
 def _of_stations(paths: tuple[Path, ...], settings: RecordSettings, arguments: argparse.Namespace) -> TableLayout:
     with open_stations(paths[0]) as dataset:
-        place, time = station_dimensions(paths[0], dataset, settings)
-        there, words = state_variables(dataset, place, time), text_variables(dataset, place)
+        if settings.environment is None and is_one_place(dataset):
+            settings = settings.model_copy(update={"layout": "file-each"})
+        layout = StationLayout.of(paths[0], dataset, settings)
+        there, words = layout.quantities(dataset), text_variables(dataset, layout.place)
     inputs = given_inputs(arguments)
     columns = arguments.state or [name for name in there if name not in inputs]
     if not columns:
         raise InputError(
-            f"{paths[0]}: found no variable of numbers with the dimensions ({place}, {time}), expected one"
+            f"{paths[0]}: found no variable of numbers with the dimensions ({', '.join(layout.samples)}), expected one"
         )
-    settings = settings.model_copy(update={"environment": place, "time": [time]})
+    settings = settings.model_copy(update={"environment": layout.place, "time": [layout.time]})
     unused = [name for name in there if name not in (*columns, *inputs)]
     labels = [name for name in _of_records(arguments) if name in words or is_label(name)]
     texts = [] if arguments.parameters else _own(arguments, words)
