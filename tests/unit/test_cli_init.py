@@ -209,7 +209,7 @@ def test_states_get_the_sizes_of_the_study_of_lotka_and_volterra(
         "base": ("environments", "map"),
         "zoo": ("shard_environments",),
         "generator": ("environments", "batch", "paper", "relative_to"),
-        "baselines": ("environments", "folds", "choosing_environments", "frames"),
+        "baselines": ("environments", "folds", "choosing_environments", "frames", "hill"),
     }
     # A vector field forecasts any time step, and its context is trained to the bottom.
     assert written["predictor"] | {"integrator": "map"} != written["predictor"]

@@ -20,6 +20,7 @@ from weightcast.core.least_squares import Solution, levenberg_marquardt
 from weightcast.core.nets.build import build_predictor
 from weightcast.core.run import Run
 from weightcast.environments.base import BaseNetwork, describe_weight_map
+from weightcast.environments.baselines.coarse_steps import CoarseSteps
 from weightcast.environments.baselines.field_terms import FieldTerms
 from weightcast.environments.baselines.sparse_equations import (
     Chosen,
@@ -44,7 +45,7 @@ from weightcast.environments.dataset import (
     tensor_digest,
     without_first,
 )
-from weightcast.environments.explain.polynomials import Monomials
+from weightcast.environments.explain.polynomials import Array, Monomials
 from weightcast.environments.gaps import FrameSpace
 from weightcast.environments.map_choice import mean_logarithm
 from weightcast.environments.map_errors import forecast_errors, own_errors, trained_residuals
@@ -63,6 +64,9 @@ OF_FIELDS = RefineSettings(starts=1, iterations=6, windows=4)
 COARSE = 0.15
 """Part of the increments that is unexplained by all terms together, from which on splines between frames are not what
 happened there."""
+NO_POLYNOMIALS = 0.03
+"""The same of states that may have Hill functions. (Published Lotka-Volterra, whose frames are half a time unit apart:
+0.008.)"""
 ROUGH_ITERATIONS, ROUGH_ENVIRONMENTS = 12, 2
 """Of the fit that then takes the place of the regression; environments whose terms it finds."""
 MOST_ROUGH = 80
@@ -75,6 +79,8 @@ MATTERS = 1e-3
 """Part of the greatest variation of what terms amount to, below which there is none."""
 ENOUGH = 0.05
 """Share of the increments that twice as many substeps may change."""
+ENOUGH_OF_STATES = 1e-3
+"""The same of states whose frames lie far apart: they may be known that well."""
 MOST_SUBSTEPS = 16
 
 
@@ -85,17 +91,24 @@ class Terms(Protocol):
     def names(self) -> Sequence[str]:
         """What terms are called."""
 
-    def increments(self, frames: Tensor) -> Increments:
-        """What frames change by, and what terms amount to meanwhile."""
-
     def architecture(self, chosen: Chosen, substeps: int) -> dict[str, Any]:
         """Describe the predictor whose weights are the chosen terms' coefficients, equation after equation."""
 
-    def doubtful(self) -> list[Chosen]:
-        """Families of terms, each bool [term], that are there together or not at all."""
-
     def factors_of(self, term: int) -> list[int]:
         """The channels that a term is a product of, repeated where they are powers."""
+
+    def said(self, weights: Array, scale: Sequence[float]) -> Sequence[str]:
+        """What terms are called where all environments have these weights [environment, weight], in physical units."""
+
+
+class TermsOfFrames(Terms, Protocol):
+    """Terms, what they amount to between frames that lie close enough."""
+
+    def increments(self, frames: Tensor) -> Increments:
+        """What frames change by, and what terms amount to meanwhile."""
+
+    def doubtful(self) -> list[Chosen]:
+        """Families of terms, each bool [term], that are there together or not at all."""
 
 
 class EquationSearch:
@@ -127,23 +140,28 @@ class EquationSearch:
         held_out = trajectories.read(self.ids, data, "validation", data.trained_frames)
         self.held_out = run.place(self.normalisation.apply(held_out)) if any_trajectory(held_out) else None
         self.is_field = tuple(data.grid) != (1, 1)
-        self.terms: Terms
+        self._of_frames: TermsOfFrames
         if self.is_field:
-            self.terms = FieldTerms.of(data.channels, data.grid, settings.degree, settings.waves)
+            self._of_frames = FieldTerms.of(data.channels, data.grid, settings.degree, settings.waves)
         else:
-            self.terms = StateTerms(Monomials(data.channels, settings.degree))
+            self._of_frames = StateTerms(Monomials(data.channels, settings.degree))
+        self.terms: Terms = self._of_frames
+        self.enough = ENOUGH if self.is_field else None
         self.refine = OF_FIELDS if self.is_field else OF_STATES
 
     @cached_property
     def _seen(self) -> Increments:
-        return self.terms.increments(self.frames)
+        return self._of_frames.increments(self.frames)
 
     def structures(self) -> list[tuple[Chosen, Tensor | None]]:
         """Those that the tolerances lead to, each once; at least one. With coefficients of every environment
         [environment, term], where a regression does not give them."""
-        other = self._seen if self.held_out is None else self.terms.increments(self.held_out)
+        other = self._seen if self.held_out is None else self._of_frames.increments(self.held_out)
         eliminations = [eliminate(self._seen, other, equation) for equation in range(len(self.data.channels))]
-        if self.is_field and max(of.errors[0] for of in eliminations) > COARSE:
+        unexplained = max(of.errors[0] for of in eliminations)
+        if not self.is_field and self.settings.hill and unexplained > NO_POLYNOMIALS:
+            return self._in_turns()
+        if self.is_field and unexplained > COARSE:
             rough = self._rough(eliminations)
             if rough:
                 return rough
@@ -281,13 +299,14 @@ class EquationSearch:
         """
         values, place, lines = context.weights(context.codes).double().cpu(), 0, []
         scale = self.normalisation.scale
+        names = self.terms.said(values.numpy(), scale)
         for equation, terms in enumerate(chosen):
             parts = []
             for term in np.flatnonzero(terms):
                 factor = scale[equation] / math.prod(scale[one] for one in self.terms.factors_of(int(term)))
                 least, greatest = (f"{float(end) * factor:.3g}" for end in torch.aminmax(values[:, place]))
                 said = least if least == greatest else f"({least} to {greatest})"
-                parts.append(f"{said} {self.terms.names[int(term)]}")
+                parts.append(f"{said} {names[int(term)]}")
                 place += 1
             lines.append(f"d{self.data.channels[equation]}/dt = {' + '.join(parts) or '0'}")
         return lines
@@ -334,9 +353,10 @@ class EquationSearch:
 
     @torch.no_grad()
     def _substeps(self, chosen: Chosen, frames: Tensor, start: Tensor) -> int:
-        """Of a field so many that twice as many make no difference, and its rollouts stay finite."""
+        """So many that twice as many make no difference, and rollouts stay finite; those that are set, where frames of
+        states lie close enough for splines."""
         substeps = self.settings.substeps
-        if not self.is_field:
+        if self.enough is None:
             return substeps
         changes = frames.diff(dim=2).square().mean().sqrt()
         first, steps = frames[:, :1, 0], min(UNROLL, frames.shape[2] - 1)
@@ -344,10 +364,28 @@ class EquationSearch:
         while substeps < MOST_SUBSTEPS:
             fine = self._predictor(self.terms.architecture(chosen, 2 * substeps)).rollout(start, first, steps)
             difference = (fine - coarse)[:, :, 0].square().mean().sqrt()
-            if bool(torch.isfinite(coarse).all()) and bool(difference < ENOUGH * changes):
+            if bool(torch.isfinite(coarse).all()) and bool(difference < self.enough * changes):
                 break
             substeps, coarse = 2 * substeps, fine
         return substeps
+
+    def _in_turns(self) -> list[tuple[Chosen, Tensor | None]]:
+        """Structures of a state whose frames lie far apart, or whose rates saturate."""
+        monomials = Monomials(self.data.channels, self.settings.degree)
+        states, judging = (
+            None if frames is None else frames.flatten(3).double().cpu().numpy()
+            for frames in (self.frames, self.held_out)
+        )
+        assert states is not None
+        search = CoarseSteps(self.run, states, judging, monomials, self.settings.hill, self.settings.most_terms)
+        terms, eliminations = search.found()
+        self.terms, self.enough = terms, ENOUGH_OF_STATES
+        found: dict[bytes, Chosen] = {}
+        for tolerance in self.settings.tolerances:
+            chosen = structure(eliminations, tolerance, self.settings.most_terms)
+            if chosen.any():
+                found.setdefault(chosen.tobytes(), chosen)
+        return [(chosen, torch.from_numpy(search.start(terms, chosen))) for chosen in found.values()]
 
     def _rough(self, eliminations: Sequence[Elimination]) -> list[tuple[Chosen, Tensor | None]]:
         """Structures of a field whose frames lie far apart: all terms, but for families of which the regression leaves
@@ -357,7 +395,7 @@ class EquationSearch:
         frames = self.frames[rows.tolist()]
         nearly: Chosen = np.any(structure(eliminations, min(self.settings.tolerances), 10**6), axis=0)
         kept = np.ones(len(self.terms.names), bool)
-        for family in self.terms.doubtful():
+        for family in self._of_frames.doubtful():
             if not np.any(nearly & family):
                 kept &= ~family
         chosen = np.repeat(kept[None], len(self.data.channels), 0)

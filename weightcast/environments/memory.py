@@ -41,6 +41,10 @@ CELL_NUMBERS = 4
 COMPRESSED = 5
 """Bytes of text in a byte of a compressed table; measured: 3.6 for twelve stations."""
 
+PATHS_OF_A_COMPONENT = 16_000_000
+"""Of a state, within the steps of as many environments as are followed at once (baselines/coarse_steps.py), each with
+several values of a Hill function's constant."""
+
 
 def memory_mb(stage: str, plan: Plan, of: Mapping[str, str]) -> int:
     """Megabytes for a job.
@@ -195,7 +199,9 @@ def _equations(sizes: StudySizes, equations: EquationsSettings) -> int:
     if not is_field:
         # In double precision: terms along splines of eight points a frame, and their integrals.
         integrals = 2 * (2 * 9 + 4) * terms * sizes.read(sizes.visible, "train") // (COPIES * sizes.frame)
-        return integrals + 64 * 8 * sizes.visible * sizes.frame * equations.most_terms
+        # Paths within the steps of some environments, each with several values of a Hill function's constant at once.
+        paths = PATHS_OF_A_COMPONENT * sizes.frame if equations.hill else 0
+        return integrals + paths + 64 * 8 * sizes.visible * sizes.frame * equations.most_terms
     # The same of a trajectory of one environment, and what is kept of all of them.
     along = 2 * (2 * 9 + 4) * terms * data.trained_frames * sizes.frame // len(data.channels)
     kept = 2 * sizes.visible * terms * MOST_ROWS * 4

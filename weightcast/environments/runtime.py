@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 from weightcast.core.config.training import PredictorTraining
 from weightcast.core.nets.sizes import BACKWARD, kept_activations
+from weightcast.environments.config.equations import EquationsSettings
 from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.jobs import Plan
 from weightcast.environments.plan import adapted_arms, tuned_arms
@@ -32,6 +33,8 @@ STEP_SECONDS = 0.01
 """Of a training step, however small."""
 UNROLLED_SECONDS = 0.004
 """Of each step of the predictor within it."""
+PATH_SECONDS = 0.5
+"""Of paths within the steps of a state, for each of its components, term and power of a Hill function."""
 VALIDATED = 1.25
 """What validating adds to a training."""
 CELL_SECONDS = 2e-5
@@ -138,7 +141,7 @@ def _train_context(sizes: StudySizes, of: Mapping[str, str]) -> float:
         seconds += iterations * rows * (sizes.substeps * sizes.kept * max(context.dimensions) + columns) / 1e8
     # Codes of left-out environments are searched for, for each candidate, temper and prior, and once more in the end.
     seconds += (candidates + len(context.refine.tempers) + 2) * _searches(sizes, sizes.learned, context.choice.frames)
-    return seconds + (_equations(sizes) if context.equations else 0.0)
+    return seconds + (_equations(sizes, context.equations) if context.equations else 0.0)
 
 
 def _searches(sizes: StudySizes, environments: int, frames: int) -> float:
@@ -152,15 +155,22 @@ def _searches(sizes: StudySizes, environments: int, frames: int) -> float:
     return passes * (_computing(sizes.kept) + UNROLLED_SECONDS * sizes.substeps / 16)
 
 
-def _equations(sizes: StudySizes) -> float:
-    """A search for equations: regressions of every environment's steps on all terms, and fits of coefficients."""
+def _coefficients(sizes: StudySizes) -> float:
+    """Regressions of every environment's steps on all terms, and fits of coefficients."""
     data = sizes.study.data
-    points = sizes.visible * data.trajectories.train * data.trained_frames * sizes.frame
-    return 300 + points / 1e4
+    return 300 + sizes.visible * data.trajectories.train * data.trained_frames * sizes.frame / 1e4
+
+
+def _equations(sizes: StudySizes, equations: EquationsSettings) -> float:
+    """A search for equations: coefficients, and paths within steps with each Hill function."""
+    data = sizes.study.data
+    paths = len(equations.hill) * len(data.channels) * equations.terms(len(data.channels), data.grid)
+    return _coefficients(sizes) + PATH_SECONDS * paths
 
 
 def _find_equations(sizes: StudySizes, of: Mapping[str, str]) -> float:
-    return 0.0 if sizes.study.baselines.equations is None else _equations(sizes)
+    equations = sizes.study.baselines.equations
+    return 0.0 if equations is None else _equations(sizes, equations)
 
 
 def _train_in_context(sizes: StudySizes, of: Mapping[str, str]) -> float:
@@ -248,7 +258,7 @@ def _adapt_to_frames(sizes: StudySizes, of: Mapping[str, str]) -> float:
     told = len(trained_maps(study)) + len(adapted_arms(study)) * len(study.generator.seeds) + contexts + 1
     experts = sizes.experts * (sizes.unseen + visible) * frames * _computing(sizes.kept)
     tuned = 3 * len(study.baselines.finetune.steps) * _finetuned(sizes, sizes.unseen + visible, frames)
-    return told * _searches(sizes, sizes.unseen + visible, frames) + experts + tuned + _equations(sizes) / 3
+    return told * _searches(sizes, sizes.unseen + visible, frames) + experts + tuned + _coefficients(sizes) / 3
 
 
 def _rollouts(sizes: StudySizes, networks: int) -> float:

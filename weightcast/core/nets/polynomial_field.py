@@ -1,4 +1,5 @@
-"""A sparse polynomial vector field: the step of a system of ordinary differential equations with few terms."""
+"""A sparse vector field: the step of a system of ordinary differential equations with few terms, products of powers,
+some of which may saturate."""
 
 from __future__ import annotations
 
@@ -9,24 +10,63 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+class HillFunctions(nn.Module):
+    """``1 / (1 + (x / half)^power)`` of components x of a state; of one below 0 as of 0.
+
+    Its weights are the logarithms of the halves, where functions are one half.
+
+    Args:
+        functions: each as its component and its power.
+    """
+
+    components: Tensor
+    powers: Tensor
+
+    def __init__(self, functions: Sequence[tuple[int, int]]) -> None:
+        super().__init__()
+        components, powers = zip(*functions, strict=True)
+        self.log_halves = nn.Parameter(torch.zeros(len(functions)))
+        self.register_buffer("components", torch.tensor(components, dtype=torch.long), False)
+        self.register_buffer("powers", torch.tensor(powers, dtype=torch.float), False)
+
+    def weight_nodes(self) -> dict[str, int]:
+        """A half is a node of its own (see :class:`weightcast.core.graph.WeightGraph`)."""
+        return {"log_halves": 0}
+
+    def forward(self, state: Tensor) -> Tensor:
+        """[batch, channel] -> [batch, function]."""
+        share = state[:, self.components].clamp(min=0.0) / self.log_halves.exp()
+        return 1.0 / (1.0 + share ** self.powers.to(share))
+
+
 class PolynomialField(nn.Module):
     """One-step map of a state: sums of monomials as its rate of change, integrated by the classical Runge-Kutta method.
 
     [batch, channel, 1, 1] -> the next state, same shape, same units. Its weights are the terms' coefficients, in units
-    of the state a time step between frames.
+    of the state a time step between frames, and behind them those of Hill functions.
 
     Args:
         channels: components of the state.
         terms: each as its equation and the components that it is a product of, by position, repeated where they are
             powers; none of them for a constant.
         substeps: of the integrator, in a step.
+        hill: Hill functions that terms may be multiplied with, each as its component and its power.
+        saturated: of each term, which of these it is multiplied with, by position; -1: none. Empty: none are.
     """
 
     factors: Tensor
     equations: Tensor
+    saturated: Tensor
     integrator = "rk4"
 
-    def __init__(self, channels: int, terms: Sequence[tuple[int, Sequence[int]]], substeps: int) -> None:
+    def __init__(
+        self,
+        channels: int,
+        terms: Sequence[tuple[int, Sequence[int]]],
+        substeps: int,
+        hill: Sequence[tuple[int, int]] = (),
+        saturated: Sequence[int] = (),
+    ) -> None:
         super().__init__()
         self.substeps = substeps
         self.coefficients = nn.Parameter(torch.zeros(len(terms)))
@@ -36,6 +76,10 @@ class PolynomialField(nn.Module):
         self.register_buffer("factors", torch.tensor(padded, dtype=torch.long).reshape(len(terms), degree), False)
         equations = torch.tensor([equation for equation, _ in terms], dtype=torch.long)
         self.register_buffer("equations", F.one_hot(equations, channels).float(), False)
+        self.hill = HillFunctions(hill) if hill else None
+        # As with factors, a one stands behind the functions.
+        positions = torch.tensor([len(hill) if one < 0 else one for one in saturated], dtype=torch.long)
+        self.register_buffer("saturated", positions, False)
 
     def weight_nodes(self) -> dict[str, int]:
         """A coefficient is a node of its own (see :class:`weightcast.core.graph.WeightGraph`)."""
@@ -58,4 +102,7 @@ class PolynomialField(nn.Module):
         values = self.coefficients.expand(len(state), -1)  # [batch, term]
         for position in range(self.factors.shape[1]):
             values = values * with_one[:, self.factors[:, position]]
+        if self.hill is not None:
+            hill = self.hill(state)
+            values = values * torch.cat([hill, torch.ones_like(hill[:, :1])], 1)[:, self.saturated]
         return values @ self.equations.to(values)

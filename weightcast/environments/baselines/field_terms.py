@@ -103,6 +103,10 @@ class FieldTerms:
             found += {"carried": [first, second], "cos": [], "sin": []}.get(kind, [first])
         return found
 
+    def said(self, weights: Array, scale: Sequence[float]) -> Sequence[str]:
+        """Their names, whatever the weights."""
+        return self.names
+
     def doubtful(self) -> list[Chosen]:
         """Transport and forces, each bool [term]: what a field may well do without; diffusion and reactions it has."""
         kinds = [{factor[0] for factor in of} for of in self.factors]

@@ -195,6 +195,14 @@ class StateTerms:
         """What terms are called."""
         return self.monomials.names
 
+    def of(self, states: Array, terms: Sequence[int]) -> Array:
+        """Values of some terms [term, ...], by position, at states [..., component]."""
+        components, values = np.moveaxis(states, -1, 0).copy(), np.ones((len(terms), *states.shape[:-1]))
+        for value, term in zip(values, terms, strict=True):
+            for one in self.factors_of(term):
+                value *= components[one]
+        return values
+
     def increments(self, frames: Tensor) -> Increments:
         """What states do, as frames [environment, trajectory, frame, component, 1, 1]."""
         return Increments.of(frames.flatten(3).double().cpu().numpy(), self.monomials)
@@ -206,6 +214,14 @@ class StateTerms:
     def doubtful(self) -> list[Chosen]:
         """None: polynomials are of one kind."""
         return []
+
+    def start(self, chosen: Chosen, coefficients: Array) -> Array:
+        """The weights of predictors of some terms [environment, weight]: their coefficients."""
+        return coefficients
+
+    def said(self, weights: Array, scale: Sequence[float]) -> Sequence[str]:
+        """Their names, whatever the weights."""
+        return self.names
 
     def architecture(self, chosen: Chosen, substeps: int) -> dict[str, Any]:
         """Describe the :class:`weightcast.core.nets.polynomial_field.PolynomialField` of some terms."""

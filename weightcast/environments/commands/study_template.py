@@ -38,6 +38,8 @@ CODES = (2, 3)
 """Numbers of a code, of states."""
 HIDDEN = 32
 """Width of the two hidden layers of a state's predictor."""
+HILL = (1, 2, 3, 4)
+"""Powers of Hill functions that are tried where a state's polynomials do not explain what happens."""
 FORCES = 2
 """Periods along a side, up to which forces that depend on the place are looked for."""
 MOST_EQUATIONS = 5000
@@ -107,10 +109,10 @@ environments: $pooled}
 """
 OF_EQUATIONS = """\
   # Sparse equations are a further candidate, whose code is their coefficients. null: networks alone
-  equations: $equations_of_context
+  equations: $equations_of_context$about_hill
 """
 EQUATIONS = """\
-  equations: {degree: 2, frames: $choice_frames}  # sparse, refitted to the frames; null: none
+  equations: {degree: 2, hill: $hill, frames: $choice_frames}  # sparse, refitted to the frames; null: none
 """
 REGRESSIONS = """\
   autoregression: {penalties: [0.0001, 0.001, 0.01, 0.1]}  # linear, of a state without a grid; null: none
@@ -328,7 +330,8 @@ def fill_template(
         "codes": list(CODES),
         "hidden": HIDDEN,
         "maps": maps_of_states if state else ["linear", "film"],
-        "equations_of_context": {"degree": 2} if state else {"degree": 3, "waves": FORCES},
+        "equations_of_context": {"degree": 2, "hill": list(HILL)} if state else {"degree": 3, "waves": FORCES},
+        "hill": list(HILL),
         "context_choice_steps": 500,
         "choice_folds": 3 if visible <= FEW_JUDGES else 1,
         # With a history of several frames, so many and the next, by which they are judged.
@@ -366,7 +369,8 @@ def fill_template(
     further = [*named, *(["transforms"] if reasons else []), *driven]
     equations = state and not driven and not of_records
     if equations or (found.periodic and not driven):
-        context += OF_EQUATIONS
+        about = "  # hill: powers of factors by which rates saturate" if state else ""
+        context += OF_EQUATIONS.replace("$about_hill", about)
     windows = OF_WINDOWS if found.gaps is None else Template(OF_GAPPY_WINDOWS).substitute(written)
     told = WITH_PARAMETERS if table.parameter_names else WITHOUT_PARAMETERS
     text = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
