@@ -39,6 +39,7 @@ BENCHMARKS = {
     "experts": "stacked_training",
     "shards": "shards",
     "sampler": "sampler",
+    "code search": "code_search",
     "densities": "density_cost",
     "flow": "flow_steps",
     "simulators": "simulation",

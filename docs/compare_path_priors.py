@@ -20,7 +20,6 @@ from write_results import ROOT, fill
 
 from weightcast.core.environment_table import Environment, EnvironmentTable, Role
 from weightcast.core.run import Run
-from weightcast.environments.code_priors import fit_prior
 from weightcast.environments.config.code_prior import CodePriorName
 from weightcast.evolution.config.density import DensitySettings
 from weightcast.families.bands import mixture_log_prob
@@ -30,7 +29,7 @@ from weightcast.families.gathering import simulate_family
 from weightcast.families.inference import ShownSamples, infer_codes
 from weightcast.families.snapshots import FamilySnapshots
 from weightcast.families.trained_family import TrainedFamily
-from weightcast.families.training import train_paths
+from weightcast.families.training import train_paths, with_prior
 from weightcast.samples.settings import SnapshotSettings
 
 Array = NDArray[np.float64]
@@ -52,9 +51,11 @@ DATA = SnapshotSettings.model_validate(
         "observed_every": 2,
     }
 )
-PATHS = PathSettings.model_validate({"training": {"steps": 600, "learning_rate": 0.005, "members": 48, "batch": 24}})
+PATHS = PathSettings.model_validate(
+    {"maps": 1, "training": {"steps": 600, "learning_rate": 0.005, "members": 48, "batch": 24}}
+)
 DENSITY = DensitySettings(hidden=16, components=3)
-INFERENCE = InferenceSettings()
+INFERENCE = InferenceSettings(widened=1.25)
 NAMES = ("relaxation", "noise")
 
 
@@ -90,11 +91,11 @@ def compare(kind: str) -> Iterator[dict[str, object]]:
         logarithmic=NAMES, widened=INFERENCE.widened, seed=1, name=kind,
     )  # fmt: skip
     for prior_kind in PRIORS:
-        prior = fit_prior(Run(), prior_kind, family.codes, family.widened, INFERENCE.code_diffusion, 3, prior_kind)
+        told = with_prior(Run(), family, prior_kind, INFERENCE.code_diffusion, 3, prior_kind)
         for count in SHOWN:
             shown = [_shown(snapshots, id, count) for id in unseen]
-            found = infer_codes(family, ShownSamples.of(shown), INFERENCE, 2, unseen, prior=prior)
-            for id, codes in zip(unseen, found.draws, strict=True):
+            found = infer_codes(told, ShownSamples.of(shown), INFERENCE, 2, unseen)
+            for id, codes in zip(unseen, found.draws.unbind(1), strict=True):
                 yield {"set": kind, "prior": prior_kind, "shown": count, "nll": _error(family, snapshots, id, codes)}
 
 

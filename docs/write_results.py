@@ -159,7 +159,7 @@ def epidemic_table(summary: pd.DataFrame, methods: Sequence[str] | None = None, 
                 continue
             row = rows.loc[(name, split, metric)]
             digits = 2 if metric in ("wasserstein", "nll") else 4
-            cells.append(_interval(row, digits) if intervals else f"{row['median']:.{digits}f}")
+            cells.append(_interval(row, digits) if intervals else _fixed(row["median"], digits))
         trained = rows.loc[(name, "unobserved", "wasserstein")].train_seconds
         lines.append(f"| {label(name)} | {' | '.join(cells)} | {trained:.0f} |")
     return "\n".join(lines)
@@ -171,12 +171,17 @@ def _best_first(rmse: pd.DataFrame) -> list[str]:
 
 
 def _interval(row: pd.Series, digits: int = 3) -> str:
-    return f"{row['median']:.{digits}f} [{row.ci_low:.{digits}f}, {row.ci_high:.{digits}f}]"
+    return f"{_fixed(row['median'], digits)} [{_fixed(row.ci_low, digits)}, {_fixed(row.ci_high, digits)}]"
+
+
+def _fixed(value: float, digits: int = 3) -> str:
+    """So many decimals; two digits and a power of ten where these would all be 0."""
+    return f"{value:.1e}" if 0 < abs(value) < 0.5 * 10**-digits else f"{value:.{digits}f}"
 
 
 def _both(rows: pd.DataFrame, name: str) -> str:
     """Medians of a method inside / outside the range; nothing where it was not scored."""
-    medians = [f"{rows.loc[(name, split)]['median']:.3f}" for split in SPLITS if (name, split) in rows.index]
+    medians = [_fixed(rows.loc[(name, split)]["median"]) for split in SPLITS if (name, split) in rows.index]
     return " / ".join(medians)
 
 

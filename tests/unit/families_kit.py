@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -47,13 +48,14 @@ def birth_death_settings() -> SnapshotSettings:
     )
 
 
-def trained_birth_death() -> tuple[TrainedFamily, FamilySnapshots, EnvironmentTable]:
+def trained_birth_death(maps: int = 1) -> tuple[TrainedFamily, FamilySnapshots, EnvironmentTable]:
     """A family that is trained in seconds, with its samples and its table."""
     table = birth_death_table()
     snapshots = simulate_family(birth_death_settings(), table, seed=3)
     paths = PathSettings.model_validate(
         {
             "code": 2,
+            "maps": maps,
             "rank": 12,
             "width": 32,
             "training": {"steps": 500, "learning_rate": 0.01, "members": 24, "batch": 32},
@@ -114,3 +116,13 @@ def normal_family(scale: float, visible: list[float]) -> TrainedFamily:
         1.0,
         {"dimensions": ["x"]},
     )
+
+
+def two_normal_maps(scale: float, visible: list[float], factors: tuple[float, float]) -> TrainedFamily:
+    """Two maps of :func:`normal_family`: under each the law is normal around its factor times the code."""
+    made = []
+    for factor in factors:
+        one = normal_family(scale, visible)
+        one.map.directions.mul_(factor)
+        made.append(one)
+    return dataclasses.replace(made[0], further=(made[1],))

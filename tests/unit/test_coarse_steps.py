@@ -57,7 +57,7 @@ def repressed(halves: NDArray[np.float64], seed: int, count: int) -> NDArray[np.
 
 
 def test_terms_and_halves_of_a_repressed_gene_are_found() -> None:
-    search = CoarseSteps(Run(), repressed(HALVES, 0, 20), None, Monomials(["x", "y"], 2), [2, 3], 6)
+    search = CoarseSteps(Run(), repressed(HALVES, 5, 10), None, Monomials(["x", "y"], 2), [2, 3], 6)
     terms, eliminations = search.found()
     assert isinstance(terms, SaturatingTerms)
     assert (terms.component, terms.power) == (1, 3)
@@ -123,3 +123,22 @@ def test_settings_without_hill_functions_are_written_as_before() -> None:
     assert EquationsSettings(hill=[2]).model_dump()["hill"] == [2]
     with pytest.raises(ValueError, match="hill"):
         EquationsSettings(hill=[0])
+
+
+def test_states_that_no_term_explains_have_equations_all_the_same(tmp_path: Path) -> None:
+    axis, random = np.zeros(1), np.random.default_rng(0)
+    for id in ("a", "b", "c"):
+        values = random.standard_normal((5, 6, 2, 1, 1)).astype(np.float32)
+        record = Trajectories(values, ("message", "protein"), np.arange(6.0), axis, axis, id, {})
+        write_trajectories(tmp_path / f"{id}.nc", record)
+    data = DataSettings(
+        source="netcdf",
+        channels=["message", "protein"],
+        grid=(1, 1),
+        frames=6,
+        trained_frames=6,
+        trajectories={"train": 4, "validation": 0, "test": 1},
+    )
+    settings = EquationsSettings(degree=1, hill=[1], frames=4)
+    structures = EquationSearch(Run(), TrajectoryFolder(tmp_path), ["a", "b", "c"], data, settings).structures()
+    assert len(structures) >= 1

@@ -44,6 +44,7 @@ def mini(**changes) -> dict:
         ({"study": "../away"}, "study"),
         ({"paths__kinds": ["deep", "deep"]}, "paths.kinds"),
         ({"paths__seeds": [-1]}, "paths.seeds: found -1"),
+        ({"paths__maps": 0}, "paths.maps"),
         ({"paths__kind": "deep"}, "paths.kind"),
         ({"inference__draws": 99}, "inference.draws: found 99, expected at most inference.proposals (16)"),
         ({"evaluation__shown": {"few": {"times": [2, 1], "samples": 3}}}, "found 2 followed by 1"),
@@ -98,6 +99,17 @@ def test_jobs_are_told_what_they_use_and_no_more():
     assert TrainFamily.of(before, "codes", "1").digest == TrainFamily.of(after, "codes", "1").digest
     assert EvaluateFamily.of(before, "1").digest == EvaluateFamily.of(after, "1").digest
     assert TrainFamily.of(before, "codes", "1").digest != TrainFamily.of(before, "codes", "0").digest
+
+
+def test_maps_are_told_to_those_who_infer_codes_alone():
+    one, three = (FamilyPlan(parse_family_study(mini(paths__maps=maps))) for maps in (1, 3))
+    assert ChooseMap.of(one, "codes").digest != ChooseMap.of(three, "codes").digest
+    assert TrainFamily.of(one, "codes", "0").digest != TrainFamily.of(three, "codes", "0").digest
+    for told in ("parameters", "nothing"):
+        assert TrainFamily.of(one, told, "0").digest == TrainFamily.of(three, told, "0").digest
+    assert ChooseMap.of(one, "parameters").digest == ChooseMap.of(three, "parameters").digest
+    of = {"told": "codes", "seed": "0"}
+    assert memory_mb("train_family", one, of) <= memory_mb("train_family", three, of)
 
 
 def test_jobs_ask_for_more_of_larger_studies():

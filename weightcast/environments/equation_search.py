@@ -160,21 +160,28 @@ class EquationSearch:
         eliminations = [eliminate(self._seen, other, equation) for equation in range(len(self.data.channels))]
         unexplained = max(of.errors[0] for of in eliminations)
         if not self.is_field and self.settings.hill and unexplained > NO_POLYNOMIALS:
-            return self._in_turns()
+            in_turns = self._in_turns()
+            if in_turns:
+                return in_turns
         if self.is_field and unexplained > COARSE:
             rough = self._rough(eliminations)
             if rough:
                 return rough
+        found = self._tolerated(eliminations)
+        if not found:  # nothing ever changes: the constant of each equation, which will be 0
+            chosen = np.zeros((len(self.data.channels), len(self.terms.names)), bool)
+            chosen[:, 0] = True
+            found = [chosen]
+        return [(chosen, None) for chosen in found]
+
+    def _tolerated(self, eliminations: Sequence[Elimination]) -> list[Chosen]:
+        """What the tolerances leave of terms, each once; nothing where no term is left."""
         found: dict[bytes, Chosen] = {}
         for tolerance in self.settings.tolerances:
             chosen = structure(eliminations, tolerance, self.settings.most_terms)
             if chosen.any():
                 found.setdefault(chosen.tobytes(), chosen)
-        if not found:  # nothing ever changes: the constant of each equation, which will be 0
-            chosen = np.zeros((len(self.data.channels), len(self.terms.names)), bool)
-            chosen[:, 0] = True
-            found[b""] = chosen
-        return [(chosen, None) for chosen in found.values()]
+        return list(found.values())
 
     def best(
         self, left_out: Sequence[tuple[Sequence[int], Sequence[int]]]
@@ -370,7 +377,8 @@ class EquationSearch:
         return substeps
 
     def _in_turns(self) -> list[tuple[Chosen, Tensor | None]]:
-        """Structures of a state whose frames lie far apart, or whose rates saturate."""
+        """Structures of a state whose frames lie far apart, or whose rates saturate; none where no terms explain what
+        happens."""
         monomials = Monomials(self.data.channels, self.settings.degree)
         states, judging = (
             None if frames is None else frames.flatten(3).double().cpu().numpy()
@@ -379,13 +387,10 @@ class EquationSearch:
         assert states is not None
         search = CoarseSteps(self.run, states, judging, monomials, self.settings.hill, self.settings.most_terms)
         terms, eliminations = search.found()
-        self.terms, self.enough = terms, ENOUGH_OF_STATES
-        found: dict[bytes, Chosen] = {}
-        for tolerance in self.settings.tolerances:
-            chosen = structure(eliminations, tolerance, self.settings.most_terms)
-            if chosen.any():
-                found.setdefault(chosen.tobytes(), chosen)
-        return [(chosen, torch.from_numpy(search.start(terms, chosen))) for chosen in found.values()]
+        found = self._tolerated(eliminations)
+        if found:
+            self.terms, self.enough = terms, ENOUGH_OF_STATES
+        return [(chosen, torch.from_numpy(search.start(terms, chosen))) for chosen in found]
 
     def _rough(self, eliminations: Sequence[Elimination]) -> list[tuple[Chosen, Tensor | None]]:
         """Structures of a field whose frames lie far apart: all terms, but for families of which the regression leaves

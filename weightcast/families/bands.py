@@ -44,23 +44,29 @@ class Band:
         return (truth >= self.low) & (truth <= self.high)
 
 
+def path_weights(family: TrainedFamily, code: Tensor, times: Sequence[float]) -> Tensor:
+    """Weights of the path of one code [number] of the first map at times: [time, weight]."""
+    placed = torch.tensor(times, dtype=torch.double, device=code.device)
+    return family.weights(placed, code.expand(len(placed), -1))
+
+
 def ensemble_weights(family: TrainedFamily, times: Sequence[float], codes: Tensor) -> Tensor:
-    """Weights of the densities of codes [draw, number] at times: [draw, time, weight]."""
+    """Weights of the densities of codes [map, draw, number] at times: [map and draw, time, weight]."""
+    maps, draws = codes.shape[:2]
     placed = torch.tensor(times, dtype=torch.double, device=codes.device)
-    return family.weights(placed.repeat(len(codes)), codes.repeat_interleave(len(times), 0)).unflatten(
-        0, (len(codes), len(times))
-    )
+    weights = family.weights_of_all(placed.repeat(maps, draws), codes.repeat_interleave(len(times), 1))
+    return weights.flatten(0, 1).unflatten(0, (maps * draws, len(times)))
 
 
 def ensemble_samples(family: TrainedFamily, times: Sequence[float], codes: Tensor, count: int, seed: int) -> Samples:
-    """Samples of each code's density at each time, [draw, time, sample, dimension].
+    """Samples of the densities of codes [map, draw, number] at each time, [map and draw, time, sample, dimension].
 
     Those of a code and a time do not depend on which others are wanted.
     """
     weights = ensemble_weights(family, times, codes)
-    keys = [f"{draw} {time_key(float(time))}" for draw in range(len(codes)) for time in times]
+    keys = [f"{draw} {time_key(float(time))}" for draw in range(len(weights)) for time in times]
     drawn = family.density.sample(weights.flatten(0, 1), count, seed, keys)
-    return drawn.unflatten(0, (len(codes), len(times))).cpu().numpy()
+    return drawn.unflatten(0, weights.shape[:2]).cpu().numpy()
 
 
 def mixed(samples: Samples, count: int) -> Samples:
@@ -88,15 +94,15 @@ def mixture_log_prob(family: TrainedFamily, time: float, codes: Tensor, values: 
     Args:
         family: trained.
         time: in the data's unit.
-        codes: [draw, number].
+        codes: [map, draw, number].
         values: [sample, dimension], in the data's units.
 
     Returns:
         [sample].
     """
     weights = ensemble_weights(family, [time], codes)[:, 0]
-    found = family.density.log_prob(weights, values.expand(len(codes), -1, -1))
-    return found.logsumexp(0) - np.log(len(codes))
+    found = family.density.log_prob(weights, values.expand(len(weights), -1, -1))
+    return found.logsumexp(0) - np.log(len(weights))
 
 
 def thresholds(truth: Samples) -> Array:

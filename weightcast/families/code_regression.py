@@ -10,6 +10,8 @@ from weightcast.families.trained_family import TrainedFamily
 
 RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Candidates of the ridge, of which leaving each visible environment out chooses."""
+WIDENED = 1.25
+"""What standard deviations of the regression's errors are multiplied with: they are those of visible environments."""
 
 
 def prior_of_parameters(family: TrainedFamily, parameters: Tensor) -> list[CodePrior]:
@@ -34,7 +36,7 @@ def prior_of_parameters(family: TrainedFamily, parameters: Tensor) -> list[CodeP
     assert best is not None and residuals is not None
     mean = _features(parameters.double()) @ _solved(inputs, wanted, best)
     # As `CodePrior.of`, around the regression rather than the residuals' own mean.
-    spread = CodePrior.of(torch.cat([residuals, -residuals]).float(), family.widened)
+    spread = CodePrior.of(torch.cat([residuals, -residuals]).float(), WIDENED)
     return [CodePrior(row.float(), spread.factor) for row in mean]
 
 

@@ -180,7 +180,7 @@ class EnsembleAtTime:
 def ensemble_at_times(
     family: TrainedFamily, codes: Tensor, test: TestEnvironment, positions: Sequence[int], seed: int
 ) -> list[EnsembleAtTime]:
-    """Bands of an ensemble of codes [draw, number] at some of an environment's times, which have held-out samples."""
+    """Bands of an ensemble of codes [map, draw, number] at times of an environment that have held-out samples."""
     times = [float(test.snapshots.times[position]) for position in positions]
     drawn = ensemble_samples(family, times, codes, test.samples, derive_seed(seed, "ensemble", test.id))
     found = []
@@ -202,7 +202,7 @@ def evaluate_ensemble(
         method: its name.
         seed: of the method.
         family: trained.
-        codes: of the ensemble [draw, number].
+        codes: of the ensemble [map, draw, number].
         test: what it is compared with.
         further: positions of times that are not scored, at which bands are wanted all the same.
 

@@ -1,9 +1,10 @@
 """The code of an environment of which only samples at a few times are known, and what these leave open.
 
 A code is sought by the likelihood of the samples, tempered, under the prior of the visible codes, from several starts,
-of all environments in one batch. What is left open is drawn by sampling importance resampling (Rubin, 1988): codes are
-proposed from normal distributions around the solutions (Laplace's approximation, widened) and kept by their posterior
-probability over that of being proposed.
+of all maps and environments in one batch. What is left open is drawn by sampling importance resampling (Rubin, 1988):
+codes are proposed from normal distributions around the solutions (Laplace's approximation, widened) and kept by their
+posterior probability over that of being proposed. Where a family has several maps, each has a posterior of its own, and
+the ensemble as many codes of one as of another (a deep ensemble: Lakshminarayanan and others, NeurIPS 2017).
 """
 
 from __future__ import annotations
@@ -87,14 +88,20 @@ class Posterior:
     """What samples say of the codes of environments.
 
     Attributes:
-        mode: most probable code [environment, number].
-        draws: codes of the ensemble [environment, draw, number].
-        effective: how many independent draws the proposals are worth [environment].
+        mode: most probable code of each map [map, environment, number].
+        best: the map under which its most probable code is more probable than that of any other, long [environment].
+        draws: codes of the ensemble, as many of each map [map, environment, draw, number].
+        effective: how many independent draws the proposals are worth [map, environment].
     """
 
     mode: Tensor
+    best: Tensor
     draws: Tensor
     effective: Tensor
+
+    def most_probable(self, family: TrainedFamily) -> list[tuple[TrainedFamily, Tensor]]:
+        """For each environment the map, of the family's members, and its code [number] that are most probable."""
+        return [(family.members[of], self.mode[of, place]) for place, of in enumerate(self.best.tolist())]
 
 
 def log_likelihood(family: TrainedFamily, codes: Tensor, shown: ShownSamples) -> Tensor:
@@ -102,25 +109,26 @@ def log_likelihood(family: TrainedFamily, codes: Tensor, shown: ShownSamples) ->
 
     Args:
         family: trained.
-        codes: [environment, candidate, number].
+        codes: of each of its maps [map, environment, candidate, number].
         shown: of the environments.
 
     Returns:
-        [environment, candidate].
+        [map, environment, candidate].
     """
-    environments, _candidates, _ = codes.shape
+    maps, environments, _candidates, _ = codes.shape
     snapshots, samples, dimensions = shown.values.shape[1:]
-    size = max(1, AT_ONCE // (environments * snapshots * samples * dimensions * family.density.space.outputs))
+    outputs = family.density.space.outputs
+    size = max(1, AT_ONCE // (maps * environments * snapshots * samples * dimensions * outputs))
     parts = []
-    for some in codes.split(size, dim=1):
-        count = some.shape[1]
-        times = shown.times[:, None].expand(-1, count, -1).reshape(-1)
-        each = some[:, :, None].expand(-1, -1, snapshots, -1).reshape(len(times), -1)
-        values = shown.values[:, None].expand(-1, count, -1, -1, -1).reshape(len(times), samples, dimensions)
-        found = family.density.log_prob(family.weights(times, each), values)
-        found = found.unflatten(0, (environments, count, snapshots)).where(shown.there[:, None], 0.0)
+    for some in codes.split(size, dim=2):
+        count = some.shape[2]
+        times = shown.times[:, None].expand(maps, -1, count, -1).reshape(maps, -1)
+        each = some[..., None, :].expand(-1, -1, -1, snapshots, -1).reshape(*times.shape, -1)
+        values = shown.values[:, None].expand(maps, -1, count, -1, -1, -1).reshape(-1, samples, dimensions)
+        found = family.density.log_prob(family.weights_of_all(times, each).flatten(0, 1), values)
+        found = found.unflatten(0, (maps, environments, count, snapshots)).where(shown.there[:, None], 0.0)
         parts.append(found.sum((-2, -1)))
-    return torch.cat(parts, dim=1)
+    return torch.cat(parts, dim=2)
 
 
 def infer_codes(
@@ -131,9 +139,9 @@ def infer_codes(
     keys: Sequence[str],
     *,
     temperature: float | None = None,
-    prior: CodePrior | None = None,
+    priors: Sequence[CodePrior] | None = None,
 ) -> Posterior:
-    """Find codes of environments from samples that are shown of them.
+    """Find codes of environments from samples that are shown of them, under each map of a family.
 
     Args:
         family: trained, told codes.
@@ -142,46 +150,89 @@ def infer_codes(
         seed: of the draws.
         keys: what tells each environment from others: its draws depend on the seed, its key and its samples alone.
         temperature: what the likelihood is divided by; the family's own if None.
-        prior: of the codes; the family's own if None.
+        priors: of the codes of each map; the family's own if None.
     """
-    prior = family.prior if prior is None else prior
+    of_maps = _OfMaps([one.prior for one in family.members] if priors is None else priors)
     temperature = family.temperature if temperature is None else temperature
+    # To what follows, an environment under another map is one more environment.
+    both = (len(of_maps.priors), len(shown.times))
 
     def energy(whitened: Tensor) -> Tensor:
-        """Negative logarithm of the posterior [environment, candidate], but for a constant."""
-        found = log_likelihood(family, prior.codes(whitened), shown) / temperature
-        return -prior.log_whitened(whitened) - found
+        """Negative logarithm of the posterior [map and environment, candidate], but for a constant."""
+        whitened = whitened.unflatten(0, both)
+        found = log_likelihood(family, of_maps.codes(whitened), shown) / temperature
+        return (-of_maps.log_whitened(whitened) - found).flatten(0, 1)
 
-    starts = _starts(family, shown, prior, temperature, settings.starts)
+    starts = _starts(family, shown, of_maps, temperature, settings.starts).flatten(0, 1)
     solutions = _descend(energy, starts, settings)
     with torch.no_grad():
         energies = energy(solutions)
-    best = energies.argmin(1)
-    mode = solutions[torch.arange(len(best)), best]
+    lowest, found_at = energies.min(1)
+    mode = solutions[torch.arange(len(found_at)), found_at]
     spread = _laplace(energy, solutions)
-    draws, effective = _resample(
-        energy, solutions, energies, spread, settings, [derive_seed(seed, "posterior", key) for key in keys]
+    seeds = [
+        derive_seed(seed, "posterior", key, *([place] if place else [])) for place in range(both[0]) for key in keys
+    ]
+    each = -(-settings.draws // both[0])
+    draws, effective = _resample(energy, solutions, energies, spread, settings.proposals, each, seeds)
+    return Posterior(
+        of_maps.codes(mode.unflatten(0, both)),
+        lowest.unflatten(0, both).argmin(0),
+        of_maps.codes(draws.unflatten(0, both)),
+        effective.unflatten(0, both),
     )
-    return Posterior(prior.codes(mode), prior.codes(draws), effective)
 
 
 @torch.no_grad()
-def most_likely_visible(family: TrainedFamily, shown: ShownSamples) -> Tensor:
-    """Which visible environment's path explains the shown samples best: position [environment]."""
-    codes = family.codes.expand(len(shown.times), -1, -1)
-    return log_likelihood(family, codes, shown).argmax(1)
+def visible_log_likelihood(family: TrainedFamily, shown: ShownSamples) -> Tensor:
+    """Log-likelihood of the shown samples under each visible environment's path, of the first map: [environment,
+    visible]."""
+    return log_likelihood(family.alone, family.codes.expand(1, len(shown.times), -1, -1), shown)[0]
+
+
+@dataclass(frozen=True)
+class _OfMaps:
+    """Priors of the codes of several maps, on a leading axis.
+
+    Attributes:
+        priors: of each map.
+    """
+
+    priors: Sequence[CodePrior]
+
+    def codes(self, whitened: Tensor) -> Tensor:
+        """[map, ..., number], standard normal -> codes."""
+        return torch.stack([prior.codes(own) for prior, own in zip(self.priors, whitened, strict=True)])
+
+    def whitened(self, codes: Tensor) -> Tensor:
+        """The inverse of :meth:`codes`."""
+        return torch.stack([prior.whitened(own) for prior, own in zip(self.priors, codes, strict=True)])
+
+    def log_whitened(self, whitened: Tensor) -> Tensor:
+        """Whitened codes [map, ..., number] -> log-density, but for constants [map, ...]."""
+        return torch.stack([prior.log_whitened(own) for prior, own in zip(self.priors, whitened, strict=True)])
+
+    @property
+    def centres(self) -> Tensor:
+        """Codes [map, part, number]; a prior of fewer parts than another has its first one several times."""
+        found = [prior.centres_of_parts for prior in self.priors]
+        most = max(len(own) for own in found)
+        return torch.stack([torch.cat([own, own[:1].expand(most - len(own), -1)]) for own in found])
 
 
 @torch.no_grad()
-def _starts(family: TrainedFamily, shown: ShownSamples, prior: CodePrior, temperature: float, count: int) -> Tensor:
-    """Whitened codes that searches begin at [environment, start, number]: likely visible ones, the prior's centres."""
+def _starts(family: TrainedFamily, shown: ShownSamples, of_maps: _OfMaps, temperature: float, count: int) -> Tensor:
+    """Whitened codes that searches begin at [map, environment, start, number]: likely visible ones, and the centres of
+    the prior."""
     environments = len(shown.times)
-    centres = prior.whitened(prior.centres_of_parts).expand(environments, -1, -1)
-    visible = prior.whitened(family.codes)
-    found = log_likelihood(family, family.codes.expand(environments, -1, -1), shown) / temperature
-    probable = found + prior.log_whitened(visible)
-    best = probable.topk(min(count - 1, len(visible)), dim=1).indices
-    return torch.cat([visible[best], centres], dim=1)
+    learned = torch.stack([one.codes for one in family.members])  # [map, visible, number]
+    visible = of_maps.whitened(learned)
+    found = log_likelihood(family, learned[:, None].expand(-1, environments, -1, -1), shown) / temperature
+    probable = found + of_maps.log_whitened(visible)[:, None]
+    best = probable.topk(min(count - 1, visible.shape[1]), dim=2).indices  # [map, environment, start]
+    likely = torch.stack([own[places] for own, places in zip(visible, best, strict=True)])
+    centres = of_maps.whitened(of_maps.centres)[:, None].expand(-1, environments, -1, -1)
+    return torch.cat([likely, centres], dim=2)
 
 
 def _descend(energy: Energy, starts: Tensor, settings: InferenceSettings) -> Tensor:
@@ -220,12 +271,14 @@ def _resample(
     solutions: Tensor,
     energies: Tensor,
     factors: Tensor,
-    settings: InferenceSettings,
+    count: int,
+    wanted_count: int,
     seeds: Sequence[int],
 ) -> tuple[Tensor, Tensor]:
-    """Draws of the posterior [environment, draw, number], and how many the proposals are worth [environment]."""
+    """So many draws, of so many proposals, of the posterior [environment, draw, number], and how many independent ones
+    the proposals are worth [environment]."""
     _, starts, numbers = solutions.shape
-    device, count = solutions.device, settings.proposals
+    device = solutions.device
     # How much of the posterior lies around each solution; several that are one share what lies there.
     shares = (-energies + factors.diagonal(dim1=-2, dim2=-1).log().sum(-1)).softmax(1)
     proposed, kept, effective = [], [], []
@@ -245,6 +298,6 @@ def _resample(
         weight = (wanted[place] - density).softmax(0).cpu()
         effective.append(1 / weight.square().sum())
         # Evenly spaced places along the weights' sum: a code that weighs twice as much is drawn twice as often.
-        even = (torch.arange(settings.draws) + draws.uniform(1)) / settings.draws
+        even = (torch.arange(wanted_count) + draws.uniform(1)) / wanted_count
         kept.append(torch.searchsorted(weight.cumsum(0), even).clamp(max=count - 1))
     return torch.stack([candidates[place, rows.to(device)] for place, rows in enumerate(kept)]), torch.stack(effective)

@@ -83,7 +83,7 @@ class ChooseMap(StageSettings):
             told=told,
             logarithmic=study.logarithmic_parameters,
             density=study.density,
-            paths=study.paths.model_copy(update={"seeds": [0]}),
+            paths=_mapped(study.paths, told, 0),
             inference=study.inference,
             evaluation=_scoring(study.evaluation),
             seed=study.seed,
@@ -109,7 +109,7 @@ class TrainFamily(StageSettings):
             told=told,
             logarithmic=study.logarithmic_parameters,
             density=study.density,
-            paths=study.paths.model_copy(update={"seeds": [int(seed)]}),
+            paths=_mapped(study.paths, told, int(seed)),
             widened=study.inference.widened,
             code_diffusion=study.inference.code_diffusion,
             seed=study.seed,
@@ -206,6 +206,11 @@ class WriteFamilyReport(StageSettings):
     @classmethod
     def of(cls, plan: FamilyPlan) -> WriteFamilyReport:
         return cls()
+
+
+def _mapped(paths: PathSettings, told: str, seed: int) -> PathSettings:
+    """What decides the trainings of a seed: where no code is inferred, one map is all that is used."""
+    return paths.model_copy(update={"seeds": [seed]} | ({} if told == CODES else {"maps": 1}))
 
 
 def _scoring(evaluation: FamilyEvaluationSettings) -> FamilyEvaluationSettings:

@@ -36,12 +36,14 @@ def memory_mb(stage: str, plan: FamilyPlan, of: Mapping[str, str]) -> int:
 
 
 def step_numbers(plan: FamilyPlan) -> float:
-    """What a step of a training keeps for its gradient: outputs and states of densities, and their weights."""
+    """What a step of a training keeps for its gradient: outputs and states of densities, and their weights; of all maps
+    of a seed."""
     density, data, paths = plan.study.density, plan.study.data, plan.study.paths
     outputs = data.states or 3 * density.components
     hidden = density.layers * density.hidden * (12 if density.backbone == "gru" else 24)
-    samples = paths.training.members * paths.training.batch
-    return samples * len(data.dimensions) * (4 * outputs + hidden) + 4 * paths.training.members * _weights(plan)
+    members = paths.maps * paths.training.members
+    numbers = members * paths.training.batch * len(data.dimensions) * (4 * outputs + hidden)
+    return numbers + 4 * members * _weights(plan)
 
 
 def _weights(plan: FamilyPlan) -> float:
@@ -53,10 +55,10 @@ def _weights(plan: FamilyPlan) -> float:
 
 
 def _training_bytes(plan: FamilyPlan) -> float:
-    """A step, and the map with what the optimiser keeps of it."""
+    """A step, and the maps with what the optimiser keeps of them."""
     paths = plan.study.paths
     network = paths.width * (paths.width + paths.rank * (1 + paths.code))
-    return 4.0 * (step_numbers(plan) + 6 * (paths.rank * _weights(plan) + network))
+    return 4.0 * (step_numbers(plan) + 6 * paths.maps * (paths.rank * _weights(plan) + network))
 
 
 def _samples_bytes(plan: FamilyPlan) -> float:

@@ -17,7 +17,7 @@ from weightcast.core.draws import Draws
 from weightcast.core.errors import InputError
 from weightcast.environments.code_priors import CodePrior
 from weightcast.evolution.density import Density, Laws
-from weightcast.families.bands import Band, ensemble_samples, mixed, mixture_log_prob
+from weightcast.families.bands import Band, ensemble_samples, mixed, mixture_log_prob, path_weights
 from weightcast.families.code_regression import prior_of_parameters
 from weightcast.families.config.inference import InferenceSettings
 from weightcast.families.config.load import parse_family_study
@@ -93,16 +93,18 @@ class PathFamily:
         """
         if not samples and parameters is None:
             raise InputError("infer: found neither samples nor parameters, expected either or both")
-        prior = self.family.prior if parameters is None else self._prior_of(parameters)
+        priors = [one.prior if parameters is None else self._prior_of(one, parameters) for one in self.family.members]
         if not samples:
-            draws = prior.codes(self._normal(seed, len(prior.mean)))
-            return InferredLaw(self.family, prior.mean, draws)
+            drawn = [prior.codes(self._normal(seed, place, len(prior.mean))) for place, prior in enumerate(priors)]
+            return InferredLaw(self.family, priors[0].mean, torch.stack(drawn))
         times = sorted(float(time) for time in samples)
         self.family.check_times(times, "samples: time")
         values = {float(time): self._checked(given, float(time)) for time, given in samples.items()}
         shown = ShownSamples.of([(times, [values[time] for time in times])]).to(self.family.codes.device)
-        posterior = infer_codes(self.family, shown, self.inference, seed, [KEY], prior=prior)
-        return InferredLaw(self.family, posterior.mode[0], posterior.draws[0], float(posterior.effective[0]))
+        posterior = infer_codes(self.family, shown, self.inference, seed, [KEY], priors=priors)
+        effective = float(posterior.effective[:, 0].mean())
+        [(member, code)] = posterior.most_probable(self.family)
+        return InferredLaw(self.family, code, posterior.draws[:, 0], effective, member)
 
     def environment(self, id: str) -> InferredLaw:
         """The learned law of a visible environment, whose code is known.
@@ -113,18 +115,21 @@ class PathFamily:
         if id not in self.visible:
             raise InputError(f"environment: found {id!r}, expected one of {', '.join(self.visible)}")
         code = self.family.codes[self.visible.index(id)]
-        return InferredLaw(self.family, code, code[None])
+        return InferredLaw(self.family.alone, code, code[None, None])
 
-    def _prior_of(self, parameters: Mapping[str, float]) -> CodePrior:
-        scaling = self.family.scaling
+    @staticmethod
+    def _prior_of(family: TrainedFamily, parameters: Mapping[str, float]) -> CodePrior:
+        scaling = family.scaling
         scaling.check(dict(parameters), "parameters")
         if not scaling.names:
             raise InputError("parameters: found some, expected none: the study's environments have no parameters")
         values = np.array([[float(parameters[name]) for name in scaling.names]])
-        return prior_of_parameters(self.family, scaling.apply(values).to(self.family.codes.device))[0]
+        return prior_of_parameters(family, scaling.apply(values).to(family.codes.device))[0]
 
-    def _normal(self, seed: int, numbers: int) -> Tensor:
-        return Draws(self.family.codes.device, seed, KEY).normal(self.inference.draws, numbers)
+    def _normal(self, seed: int, place: int, numbers: int) -> Tensor:
+        """What codes of a map are made of, by its place among the others."""
+        draws = Draws(self.family.codes.device, seed, KEY, *([place] if place else []))
+        return draws.normal(-(-self.inference.draws // len(self.family.members)), numbers)
 
     def _checked(self, given: ArrayLike, time: float) -> NDArray[np.float64]:
         values = np.asarray(given, dtype=np.float64)
@@ -150,19 +155,22 @@ class PathFamily:
 
 @dataclass(frozen=True)
 class InferredLaw:
-    """The evolving law of an environment: of its most probable code, and of an ensemble of codes that are possible.
+    """The evolving law of an environment: of its most probable code, and of an ensemble of codes that are possible,
+    under each of the maps that were trained.
 
     Attributes:
         family: that it is a member of.
         code: most probable [number].
-        codes: of the ensemble [draw, number].
-        effective: how many independent draws the ensemble's proposals are worth; None where nothing was inferred.
+        codes: of the ensemble, as many of each map [map, draw, number].
+        effective: how many independent draws a map's proposals are worth, in the mean; None where nothing was inferred.
+        map_of_code: the member of the family that the most probable code is one of; None for the first.
     """
 
     family: TrainedFamily
     code: Tensor
     codes: Tensor
     effective: float | None = None
+    map_of_code: TrainedFamily | None = None
 
     def at(self, time: float) -> Density:
         """The density of the most probable code at a time, with its weights.
@@ -171,9 +179,8 @@ class InferredLaw:
             InputError: the time lies outside of what was learned.
         """
         self.family.check_times([time])
-        placed = torch.tensor([time], dtype=torch.double, device=self.code.device)
         with torch.no_grad():
-            weights = self.family.weights(placed, self.code[None])
+            weights = path_weights(self.map_of_code or self.family, self.code, [time])
         return Density(Laws.of(self.family.density, weights), time)
 
     def sample(self, times: Sequence[float] | NDArray[np.float64], n: int, seed: int = 0) -> NDArray[np.float64]:
@@ -184,7 +191,7 @@ class InferredLaw:
         Raises:
             InputError: a time lies outside of what was learned, or n is less than 1.
         """
-        each = -(-self._checked(times, n) // len(self.codes))
+        each = -(-self._checked(times, n) // len(self.codes.flatten(0, 1)))
         return mixed(ensemble_samples(self.family, [float(time) for time in times], self.codes, each, seed), n)
 
     def members(self, times: Sequence[float] | NDArray[np.float64], n: int, seed: int = 0) -> NDArray[np.float64]:

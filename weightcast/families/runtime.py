@@ -35,7 +35,7 @@ def runtime_minutes(stage: str, plan: FamilyPlan, of: Mapping[str, str]) -> int:
     """
     paths, inference, evaluation = plan.study.paths, plan.study.inference, plan.study.evaluation
     training = paths.training.steps * (STEP_SECONDS + step_numbers(plan) / NUMBERS_A_SECOND)
-    inferring = inference.steps * inference.starts * STEP_SECONDS * len(evaluation.shown)
+    inferring = inference.steps * inference.starts * paths.maps * STEP_SECONDS * len(evaluation.shown)
     known = plan.study.data.trajectories
     times = len(evaluation.times or []) or (TIMES if known is None else known.times)
     drawn = inference.draws * evaluation.samples * len(plan.study.data.dimensions) / 1e5

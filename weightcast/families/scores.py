@@ -13,6 +13,7 @@ from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.outputs import Table
 from weightcast.core.seeds import derive_seed
 from weightcast.evolution.density import time_key
+from weightcast.families.bands import path_weights
 from weightcast.families.baselines.barycentric import interpolated_parts
 from weightcast.families.baselines.conditional_flow import ConditionalFlow
 from weightcast.families.baselines.environment_displacement import EnvironmentDisplacement
@@ -43,16 +44,18 @@ class Scores:
 
     def paths(self, method: str, family: TrainedFamily, codes: Tensor, seconds: float = 0.0) -> None:
         """Score the path of one code [environment, number] an environment."""
-        for code, test in zip(codes, self.tests, strict=True):
-            times = torch.tensor(test.times, dtype=torch.double, device=codes.device)
-            weights = family.weights(times, code.expand(len(times), -1))
-            self.rows += test.path_rows(method, self.seed, family.density, weights)
+        self.paths_of(method, [(family, code) for code in codes], seconds)
+
+    def paths_of(self, method: str, paths: Sequence[tuple[TrainedFamily, Tensor]], seconds: float = 0.0) -> None:
+        """Score the path of one code [number] an environment, each with the map that it is a code of."""
+        for (family, code), test in zip(paths, self.tests, strict=True):
+            self.rows += test.path_rows(method, self.seed, family.density, path_weights(family, code, test.times))
         self.seconds[method] = seconds
 
     def ensembles(self, method: str, family: TrainedFamily, codes: Tensor, seconds: float) -> None:
-        """Score the ensembles of codes [environment, draw, number]; of one environment of each split at all times."""
+        """Score ensembles of codes [map, environment, draw, number]; of one environment of each split at all times."""
         drawn: set[str] = set()
-        for of_test, test in zip(codes, self.tests, strict=True):
+        for of_test, test in zip(codes.unbind(1), self.tests, strict=True):
             everywhere = [place for place, held_out in enumerate(test.snapshots.held_out) if len(held_out)]
             further = [] if test.split in drawn else everywhere
             drawn.add(test.split)

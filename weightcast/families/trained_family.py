@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,8 +18,9 @@ from weightcast.environments.code_priors import CodePrior, MixturePrior
 from weightcast.environments.scaling import ParameterScaling
 from weightcast.evolution.density import StackedDensity, described_density
 from weightcast.families.path_map import PathMap
+from weightcast.families.stacked_maps import StackedMaps
 
-KIND, MAP, PRIOR = "family", "map.", "prior."
+KIND, MAP, PRIOR, FURTHER = "family", "map.", "prior.", "further."
 Told = Literal["codes", "parameters", "nothing"]
 """What a map is told of an environment: its learned code, its true parameters, or nothing (everybody has one path)."""
 
@@ -40,6 +42,7 @@ class TrainedFamily:
         widened: what standard deviations of the visible codes are multiplied with in the prior.
         metadata: of the artifact.
         mixture: tensors of the prior of codes, where it is more than one normal distribution.
+        further: the same with other maps, codes and priors, trained beside this one from other first weights.
     """
 
     density: StackedDensity
@@ -55,6 +58,33 @@ class TrainedFamily:
     widened: float
     metadata: dict[str, Any] = field(default_factory=dict)
     mixture: Mapping[str, Tensor] = field(default_factory=dict)
+    further: tuple[TrainedFamily, ...] = ()
+
+    @cached_property
+    def alone(self) -> TrainedFamily:
+        """The first map, without those that were trained beside it."""
+        return replace(self, further=())
+
+    @property
+    def members(self) -> tuple[TrainedFamily, ...]:
+        """The first map, and those that were trained beside it, each by itself with codes of its own."""
+        return (self.alone, *self.further)
+
+    @cached_property
+    def _maps(self) -> StackedMaps:
+        return StackedMaps([one.map for one in self.members])
+
+    def weights_of_all(self, times: Tensor, codes: Tensor) -> Tensor:
+        """Weights of the paths of every map.
+
+        Args:
+            times: in the data's unit [map, member].
+            codes: of the maps [map, member, number].
+
+        Returns:
+            [map, member, weight].
+        """
+        return self._maps(self.scaled(times), codes)
 
     @property
     def prior(self) -> CodePrior:
@@ -67,7 +97,7 @@ class TrainedFamily:
 
     def scaled(self, times: Tensor) -> Tensor:
         """Times as the map sees them: -1 at the first that it was trained at, 1 at the last."""
-        return (2 * (times.double() - self.first) / (self.last - self.first) - 1).float()
+        return scaled_times(times, self.first, self.last)
 
     def check_times(self, times: Sequence[float] | np.ndarray, what: str = "time") -> None:
         """Refuse times that no path was trained at.
@@ -85,12 +115,21 @@ class TrainedFamily:
 
     def to(self, device: torch.device) -> TrainedFamily:
         """The same, to compute on a device; the map itself is moved."""
-        moved = {"codes": self.codes.to(device), "parameters": self.parameters.to(device), "map": self.map.to(device)}
-        return TrainedFamily(**(vars(self) | moved))
+        return replace(
+            self,
+            map=self.map.to(device),
+            codes=self.codes.to(device),
+            parameters=self.parameters.to(device),
+            further=tuple(one.to(device) for one in self.further),
+        )
 
     def save(self, path: str | Path) -> None:
         """Write as one artifact."""
-        tensors = {f"{MAP}{name}": value for name, value in self.map.state_dict().items()}
+        further = {
+            f"{FURTHER}{place}.{name}": value
+            for place, one in enumerate(self.further, 1)
+            for name, value in one._own_tensors().items()
+        }
         described = self.metadata | {
             "architecture": self.density.architecture,
             "map": self.map.describe(),
@@ -101,8 +140,12 @@ class TrainedFamily:
             "temperature": self.temperature,
             "widened": self.widened,
         }
-        own = {"codes": self.codes, "parameters": self.parameters}
-        save_artifact(path, KIND, tensors | own | dict(self.mixture), described)
+        save_artifact(path, KIND, self._own_tensors() | {"parameters": self.parameters} | further, described)
+
+    def _own_tensors(self) -> dict[str, Tensor]:
+        """What differs from map to map."""
+        state = {f"{MAP}{name}": value for name, value in self.map.state_dict().items()}
+        return state | {"codes": self.codes} | dict(self.mixture)
 
     @classmethod
     def load(cls, path: str | Path) -> TrainedFamily:
@@ -114,28 +157,44 @@ class TrainedFamily:
         artifact = load_artifact(path, KIND)
         tensors, metadata = artifact.tensors, artifact.metadata
         with understood(artifact):
-            state = {name.removeprefix(MAP): value for name, value in tensors.items() if name.startswith(MAP)}
-            density = described_density(metadata["architecture"], len(state["origin"]))
-            built = load_built(lambda: PathMap(**metadata["map"]), state)
-            assert isinstance(built, PathMap)
-            built.requires_grad_(False)
             first, last = (float(time) for time in metadata["times"])
-            ids, codes, parameters = tuple(metadata["ids"]), tensors["codes"], tensors["parameters"]
-            if not first < last or codes.shape != (len(ids), built.condition) or len(parameters) != len(ids):
-                raise InputError("times, ids, codes: expected increasing times and a code for each visible environment")
-            scaling = ParameterScaling.from_metadata(metadata["scaling"])
-            return cls(
-                density,
-                built.eval(),
-                metadata["told"],
-                first,
-                last,
-                ids,
-                codes,
-                scaling,
-                parameters,
-                float(metadata["temperature"]),
-                float(metadata["widened"]),
-                metadata,
-                {name: value for name, value in tensors.items() if name.startswith(PRIOR)},
-            )
+            if not first < last:
+                raise InputError("times: expected increasing times")
+            origin = tensors[f"{MAP}origin"]
+            shared: dict[str, Any] = {
+                "density": described_density(metadata["architecture"], len(origin)),
+                "told": metadata["told"],
+                "first": first,
+                "last": last,
+                "ids": tuple(metadata["ids"]),
+                "scaling": ParameterScaling.from_metadata(metadata["scaling"]),
+                "parameters": tensors["parameters"],
+                "temperature": float(metadata["temperature"]),
+                "widened": float(metadata["widened"]),
+                "metadata": metadata,
+            }
+            further: list[TrainedFamily] = []
+            while own := _below(tensors, f"{FURTHER}{len(further) + 1}."):
+                further.append(cls._with_own(own, shared))
+            return replace(cls._with_own(tensors, shared), further=tuple(further))
+
+    @classmethod
+    def _with_own(cls, tensors: Mapping[str, Tensor], shared: Mapping[str, Any]) -> TrainedFamily:
+        """One map, of the tensors that are its own and of what all maps have in common."""
+        state, codes, ids = _below(tensors, MAP), tensors["codes"], shared["ids"]
+        built = load_built(lambda: PathMap(**shared["metadata"]["map"]), state)
+        assert isinstance(built, PathMap)
+        if codes.shape != (len(ids), built.condition) or len(shared["parameters"]) != len(ids):
+            raise InputError("ids, codes: expected a code for each visible environment")
+        mixture = {name: value for name, value in tensors.items() if name.startswith(PRIOR)}
+        return cls(map=built.requires_grad_(False).eval(), codes=codes, mixture=mixture, **shared)
+
+
+def scaled_times(times: Tensor, first: float, last: float) -> Tensor:
+    """Times as a map sees them, in single precision: -1 at the first that it was trained at, 1 at the last."""
+    return (2 * (times.double() - first) / (last - first) - 1).float()
+
+
+def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Tensors whose names begin so, by the rest of their names."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

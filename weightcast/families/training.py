@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from weightcast.core.draws import Draws
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
+from weightcast.environments.code_priors import fit_prior
+from weightcast.environments.config.code_prior import CodeDiffusionSettings, CodePriorName
 from weightcast.environments.scaling import ParameterScaling
 from weightcast.evolution.config.density import DensitySettings
 from weightcast.evolution.density import StackedDensity
@@ -21,7 +23,8 @@ from weightcast.evolution.state_space import Counts, StateSpace, real_space
 from weightcast.families.config.paths import MapKind, PathSettings
 from weightcast.families.path_map import PathMap
 from weightcast.families.snapshots import FamilySnapshots
-from weightcast.families.trained_family import Told, TrainedFamily
+from weightcast.families.stacked_maps import StackedMaps
+from weightcast.families.trained_family import Told, TrainedFamily, scaled_times
 
 FIRST_CODES = 0.1
 """Standard deviation of codes before training."""
@@ -106,10 +109,10 @@ def train_paths(
     seed: int,
     name: str,
 ) -> tuple[TrainedFamily, float]:
-    """Train a family of paths.
+    """Train a family of paths: ``settings.maps`` maps together, independently of each other.
 
-    The loss is the mean negative log-likelihood of samples, plus what a standard normal prior of the codes weighs
-    beside all samples: without it codes would have no scale, and a prior that is fitted to them no meaning.
+    The loss of a map is the mean negative log-likelihood of samples, plus what a standard normal prior of its codes
+    weighs beside all samples: without it codes would have no scale, and a prior that is fitted to them no meaning.
 
     Args:
         run: that it is trained in.
@@ -126,7 +129,7 @@ def train_paths(
         name: of the training, its own within the stage.
 
     Returns:
-        what was trained, and the seconds that it took.
+        what was trained, the further maps beside the first one, and the seconds that all took.
 
     Raises:
         TrainingDiverged: a loss or a gradient is not finite.
@@ -137,39 +140,68 @@ def train_paths(
     scaling = ParameterScaling.of(table.parameter_names, values, logarithmic)
     parameters = run.place(scaling.apply(values))
     width = {"codes": settings.code, "parameters": parameters.shape[1], "nothing": 0}[told]
+    seeds = [seed, *(derive_seed(seed, "further map", place) for place in range(1, settings.maps))]
+    maps = StackedMaps([_first_map(run, own, stacked, density, width, kind, settings) for own in seeds])
+    codes = parameters.repeat(len(seeds), 1, 1)
+    if told != "parameters":
+        codes = torch.stack([FIRST_CODES * run.draws(own, "codes").normal(len(ids), width) for own in seeds])
+    learned = told == "codes"
+    trained = [*maps.state.values(), *([codes] if learned else [])]
+    for part in trained:
+        part.requires_grad_()
+    first, last = float(seen.times.min()), float(seen.times.max())
+    penalty = settings.code_penalty / len(seen.values)
+    training, of_map = settings.training, torch.arange(len(seeds), device=codes.device)[:, None]
+
+    def loss(step: int) -> Tensor:
+        drawn = [seen.draw(training.members, training.batch, derive_seed(own, "step", step)) for own in seeds]
+        environments, times, samples = (run.place(torch.stack(part)) for part in zip(*drawn, strict=True))
+        weights = maps(scaled_times(times, first, last), codes[of_map, environments])  # [map, member, weight]
+        found = stacked.log_prob(weights.flatten(0, 1), samples.flatten(0, 1)).unflatten(0, (len(seeds), -1))
+        error = -found.mean((1, 2))
+        return error + 0.5 * penalty * codes.square().sum((1, 2)) if learned else error
+
+    result = run.fit(trained, loss, training, name=name, stacked=True)
+    codes.requires_grad_(False)
+    one, *further = (
+        TrainedFamily(stacked, path_map, told, first, last, tuple(ids), own, scaling, parameters, temperature, widened)
+        for path_map, own in zip(maps.apart(), codes, strict=True)
+    )
+    return replace(one, further=tuple(further)), result.seconds
+
+
+def with_prior(
+    run: Run, family: TrainedFamily, kind: CodePriorName, settings: CodeDiffusionSettings, seed: int, name: str
+) -> TrainedFamily:
+    """The family with a prior of codes of a kind, fitted to the visible codes of each of its maps.
+
+    Args:
+        run: that a diffusion is trained in.
+        family: told codes.
+        kind: of the prior.
+        settings: of mixtures and the diffusion.
+        seed: of the draws.
+        name: of the trainings, their own within the stage.
+    """
+    fitted = []
+    for place, one in enumerate(family.members):
+        of_map, called = (derive_seed(seed, "further map", place), f"{name}, map {place}") if place else (seed, name)
+        prior = fit_prior(run, kind, one.codes, one.widened, settings, of_map, called)
+        fitted.append(replace(one, mixture=prior.tensors()))
+    return replace(fitted[0], further=tuple(fitted[1:]))
+
+
+def _first_map(
+    run: Run,
+    seed: int,
+    stacked: StackedDensity,
+    density: DensitySettings,
+    width: int,
+    kind: MapKind,
+    settings: PathSettings,
+) -> PathMap:
+    """A map before its training, around a density that knows nothing yet."""
     with run.initialised(derive_seed(seed, "map")):
         path_map = PathMap(stacked.graph.num_parameters, width, kind, settings.rank, settings.width)
         path_map.begin(stacked.initial_weights(derive_seed(seed, "origin")), 1 / math.sqrt(density.hidden))
-    path_map = run.place(path_map)
-    codes = parameters
-    if told != "parameters":
-        codes = FIRST_CODES * run.draws(seed, "codes").normal(len(ids), width)
-    learned = told == "codes"
-    codes.requires_grad_(learned)
-    family = TrainedFamily(
-        stacked,
-        path_map,
-        told,
-        float(seen.times.min()),
-        float(seen.times.max()),
-        tuple(ids),
-        codes,
-        scaling,
-        parameters,
-        temperature,
-        widened,
-    )
-    penalty = settings.code_penalty / len(seen.values)
-    training = settings.training
-
-    def loss(step: int) -> Tensor:
-        environments, times, samples = seen.draw(training.members, training.batch, derive_seed(seed, "step", step))
-        weights = family.weights(run.place(times), codes[run.place(environments)])
-        error = -stacked.log_prob(weights, run.place(samples)).mean()
-        return error + 0.5 * penalty * codes.square().sum() if learned else error
-
-    trained = [*path_map.parameters(), *([codes] if learned else [])]
-    result = run.fit(trained, loss, training, name=name)
-    path_map.requires_grad_(False)
-    codes.requires_grad_(False)
-    return family, result.seconds
+    return run.place(path_map)

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from weightcast.core.nets.runge_kutta import runge_kutta
+
 Activation = Literal["tanh", "gelu", "silu"]
 Integrator = Literal["map", "rk4"]
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"tanh": F.tanh, "gelu": F.gelu, "silu": F.silu}
@@ -75,7 +77,8 @@ class MLP(nn.Module):
         shown = frames.flatten(1)  # [batch, channel]; on a larger grid, more than the first layer takes
         state, constants = shown[:, : self.channels], shown[:, self.channels :]
         if self.integrator == "rk4":
-            return self._integrated(state, constants, length)[..., None, None]
+            moved = runge_kutta(lambda now: self._network(now, constants), state, length, self.substeps)
+            return moved[..., None, None]
         if length != 1.0:
             raise ValueError(f"found a step of {length} frame steps, expected 1: the network is a map of one")
         step = self._network(state, constants)[..., None, None]
@@ -88,13 +91,3 @@ class MLP(nn.Module):
             hidden = self.activation(layer(hidden))
         output: Tensor = self.output(hidden)
         return output
-
-    def _integrated(self, state: Tensor, constants: Tensor, length: float) -> Tensor:
-        step = length / self.substeps
-        for _ in range(self.substeps):
-            first = self._network(state, constants)
-            second = self._network(state + 0.5 * step * first, constants)
-            third = self._network(state + 0.5 * step * second, constants)
-            fourth = self._network(state + step * third, constants)
-            state = state + step / 6.0 * (first + 2.0 * second + 2.0 * third + fourth)
-        return state

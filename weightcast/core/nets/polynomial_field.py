@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from weightcast.core.nets.runge_kutta import plus, runge_kutta
+
 
 class HillFunctions(nn.Module):
     """``1 / (1 + (x / half)^power)`` of components x of a state; of one below 0 as of 0.
@@ -20,14 +22,12 @@ class HillFunctions(nn.Module):
     """
 
     components: Tensor
-    powers: Tensor
 
     def __init__(self, functions: Sequence[tuple[int, int]]) -> None:
         super().__init__()
-        components, powers = zip(*functions, strict=True)
+        components, self.powers = zip(*functions, strict=True)
         self.log_halves = nn.Parameter(torch.zeros(len(functions)))
         self.register_buffer("components", torch.tensor(components, dtype=torch.long), False)
-        self.register_buffer("powers", torch.tensor(powers, dtype=torch.float), False)
 
     def weight_nodes(self) -> dict[str, int]:
         """A half is a node of its own (see :class:`weightcast.core.graph.WeightGraph`)."""
@@ -35,8 +35,9 @@ class HillFunctions(nn.Module):
 
     def forward(self, state: Tensor) -> Tensor:
         """[batch, channel] -> [batch, function]."""
-        share = state[:, self.components].clamp(min=0.0) / self.log_halves.exp()
-        return 1.0 / (1.0 + share ** self.powers.to(share))
+        shares = state[:, self.components].clamp(min=0.0) / self.log_halves.exp()
+        raised = [share.pow(power) for share, power in zip(shares.unbind(1), self.powers, strict=True)]
+        return plus(torch.stack(raised, 1), 1.0).reciprocal()
 
 
 class PolynomialField(nn.Module):
@@ -87,14 +88,7 @@ class PolynomialField(nn.Module):
 
     def forward(self, frames: Tensor, length: float = 1.0) -> Tensor:
         """[batch, channel, 1, 1] -> [batch, channel, 1, 1], by a step of so many times that between frames."""
-        state, step = frames.flatten(1), length / self.substeps
-        for _ in range(self.substeps):
-            first = self._rate(state)
-            second = self._rate(state + 0.5 * step * first)
-            third = self._rate(state + 0.5 * step * second)
-            fourth = self._rate(state + step * third)
-            state = state + step / 6.0 * (first + 2.0 * second + 2.0 * third + fourth)
-        return state[..., None, None]
+        return runge_kutta(self._rate, frames.flatten(1), length, self.substeps)[..., None, None]
 
     def _rate(self, state: Tensor) -> Tensor:
         """[batch, channel] -> [batch, channel]."""

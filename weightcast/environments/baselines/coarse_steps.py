@@ -267,17 +267,19 @@ class CoarseSteps:
             for times in FINER ** np.arange(ROUNDS):
                 found = self._nearer(found, None, width * times, steps, other)
         for turn in range(turns):
-            eliminations, ends = _eliminations(found, steps, other), []
-            more, less = (structure(eliminations, tolerance, self.most) for tolerance in TURN_TOLERANCES)
-            for chosen in [more] if np.array_equal(more, less) else [more, less]:
+            eliminations = _eliminations(found, steps, other)
+            every = [structure(eliminations, tolerance, self.most) for tolerance in TURN_TOLERANCES]
+            ends: list[tuple[Chosen, Explained]] = []
+            for chosen in {one.tobytes(): one for one in every if one.any()}.values():
                 end = found
                 for place, times in enumerate(FINER ** (turn + np.arange(ROUNDS if width else 1))):
                     end = self._nearer(end, chosen, width * times, steps, other, anywhere=place == 0)
-                ends.append(end)
-            fewer = len(ends) == 1 or ends[1].score < ends[0].score + np.log(AS_WELL)
-            found = ends[-1] if fewer else ends[0]
-            count = int((less if fewer else more).sum())
-            print(f"in turns: {count} terms, unexplained {np.exp(found.score):.2g}", flush=True)
+                ends.append((chosen, end))
+            if not ends:  # nothing explains anything
+                break
+            as_well = ends[-1][1].score < ends[0][1].score + np.log(AS_WELL)
+            chosen, found = ends[-1] if as_well else ends[0]
+            print(f"in turns: {int(chosen.sum())} terms, unexplained {np.exp(found.score):.2g}", flush=True)
         return found
 
     def _width(self, component: int) -> float:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 from torch import Tensor
 
-from weightcast.families.inference import ShownSamples, log_likelihood
+from weightcast.families.inference import ShownSamples, visible_log_likelihood
 from weightcast.families.trained_family import TrainedFamily
 
 Array = NDArray[np.float64]
@@ -72,8 +72,7 @@ def likelihood_weights(family: TrainedFamily, shown: ShownSamples, nearest: int,
     """
     environments, visible = len(shown.times), len(family.codes)
     with torch.no_grad():
-        likeliest = log_likelihood(family, family.codes.expand(environments, -1, -1), shown)
-        chosen = likeliest.topk(min(nearest, visible), dim=1).indices  # the likeliest first
+        chosen = visible_log_likelihood(family, shown).topk(min(nearest, visible), dim=1).indices  # the likeliest first
         of_chosen = interpolated_parts(family, shown.times, chosen)
     first = torch.zeros(chosen.shape[1], device=chosen.device)
     first[0] = math.log(20)  # of four it has 87 %

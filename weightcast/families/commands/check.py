@@ -69,7 +69,8 @@ def check_family_study(study: FamilyStudy, table: EnvironmentTable, source: Path
         "density": [f"{study.density.backbone}: {graph.num_parameters:,} weights, {graph.num_nodes} nodes", *repeated],
         "maps": [
             f"{' or '.join(paths.kinds)}, of codes of {paths.code} numbers, through {paths.rank} directions",
-            f"{len(paths.seeds)} seeds, each told codes{', parameters' if table.parameter_names else ''} and nothing",
+            f"{len(paths.seeds)} seeds, each told codes ({paths.maps} {'map' if paths.maps == 1 else 'maps together'})"
+            f"{', parameters' if table.parameter_names else ''} and nothing",
         ],
         "cases": [
             f"{name}: {case.samples} samples at "

@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> None:
     said = {
         "families_seed": family.family.metadata["seed"],
         "families_digest": family.family.metadata["digest"],
-        "ensemble": sum(len(law.codes) for law in laws.values()),
+        "ensemble": sum(len(law.codes.flatten(0, 1)) for law in laws.values()),
         "seed": arguments.seed,
     }
     environments = [name for name in laws for _ in range(count)]

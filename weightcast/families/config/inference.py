@@ -11,7 +11,7 @@ from weightcast.environments.config.code_prior import CodeDiffusionSettings, Cod
 
 
 class InferenceSettings(Settings):
-    widened: float = Field(default=1.25, gt=0)
+    widened: float = Field(default=3.0, gt=0)
     """What standard deviations of the visible codes are multiplied with in the prior: more than 1, since environments
     are asked for that lie outside of what was visible."""
     priors: list[CodePriorName] = Field(default=["gaussian", "mixture", "diffusion"], min_length=1)
@@ -27,9 +27,9 @@ class InferenceSettings(Settings):
     learning_rate: float = Field(default=0.15, gt=0)
     """Of a search, in standard deviations of the prior."""
     proposals: int = Field(default=256, ge=2)
-    """Codes drawn around the solutions, from which those of the ensemble are drawn by their probability."""
+    """Codes drawn around the solutions, from which those of the ensemble are drawn by probability; of each map."""
     draws: int = Field(default=32, ge=2)
-    """Codes of an ensemble."""
+    """Codes of an ensemble, as many of each map (``paths.maps``); one more where that does not divide them."""
     temperatures: list[Annotated[float, Field(gt=0)]] = Field(default=[1, 2, 4, 8, 16], min_length=1)
     """What the likelihood of a new environment's samples may be divided by. Left-out visible environments choose: the
     one whose 90 % bands hold nearest to 90 %."""

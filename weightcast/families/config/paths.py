@@ -32,6 +32,10 @@ class PathSettings(Settings):
     """Directions in the space of weights that the map moves in."""
     width: int = Field(default=64, ge=1, le=WIDEST)
     """Width of the map's two hidden layers."""
+    maps: int = Field(default=3, ge=1, le=64)
+    """Maps that a seed trains together, each from first weights and codes of its own. The ensemble of a new environment
+    is of the codes of all of them: where they disagree, outside of the visible range above all, its bands are wider.
+    1: one map, which does not know where it is wrong."""
     code_penalty: float = Field(default=1.0, ge=0)
     """Weight of the standard normal prior of codes in training, beside the likelihood of all samples."""
     left_out: int = Field(default=6, ge=1)

@@ -1,16 +1,15 @@
 """The stage ``choose_map``: what map and prior, and how far to believe samples, as left-out visible environments say.
 
-A map of each kind is trained without some visible environments. Of these it is then told what a new environment's would
-be: the parameters, or the samples that the cases of the evaluation show, from which a code is inferred. The likelihood
-of their held-out samples at later times chooses the map. For codes the prior is chosen likewise, by what ensembles of
-codes make of these samples, and the temperature: the one at which 90 % bands hold nearest to 90 % of the left-out
-environments' true means and tails.
+Maps of each kind, as many as a seed has, are trained without some visible environments. Of these they are then told
+what a new environment's would be: the parameters, or the samples that the cases of the evaluation show, from which a
+code is inferred. The likelihood of their held-out samples at later times chooses the kind. For
+codes the prior is chosen likewise, by what ensembles of the codes of all maps make of these samples, and the
+temperature: the one at which their 90 % bands hold nearest to 90 % of the left-out environments' true means and tails.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -23,9 +22,8 @@ from weightcast.core.errors import InputError
 from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
-from weightcast.environments.code_priors import fit_prior
 from weightcast.environments.config.code_prior import CodePriorName
-from weightcast.families.bands import mixture_log_prob
+from weightcast.families.bands import mixture_log_prob, path_weights
 from weightcast.families.cases import Case, cases_of
 from weightcast.families.config.paths import MapKind
 from weightcast.families.evaluation import LIKELIHOOD_SAMPLES, QUANTITIES, TestEnvironment, ensemble_at_times
@@ -35,12 +33,12 @@ from weightcast.families.map_choice import MapChoice
 from weightcast.families.scorable import too_few_scorable, why_not_scored
 from weightcast.families.snapshots import FamilySnapshots
 from weightcast.families.trained_family import TrainedFamily
-from weightcast.families.training import train_paths
+from weightcast.families.training import train_paths, with_prior
 
 
 @stage("choose_map")
 def choose_map(run: Run, settings: ChooseMap, snapshots: FamilySnapshots, table: EnvironmentTable) -> MapChoice:
-    """Train a map of each kind without some visible environments, and let these choose."""
+    """Train maps of each kind without some visible environments, and let these choose."""
     ids = [environment.id for environment in table.visible]
     order = Draws("cpu", settings.seed, "left out", settings.told).permutation(len(ids)).tolist()
     scorable = [place for place in order if why_not_scored(snapshots, ids[place], settings.evaluation) is None]
@@ -70,7 +68,7 @@ def choose_map(run: Run, settings: ChooseMap, snapshots: FamilySnapshots, table:
         )
         seconds += took
         told = _told(run, settings, trained[kind], cases, table, left_out)
-        errors[kind] = float(np.mean([_error(trained[kind], codes, tests) for codes in told]))
+        errors[kind] = float(np.mean([_error(paths, tests) for paths in told]))
     chosen = min(errors, key=lambda kind: errors[kind])
     prior_errors, coverage = dict[str, float](), dict[float, float]()
     prior: CodePriorName = "gaussian"
@@ -100,37 +98,36 @@ def _told(
     cases: Sequence[Case],
     table: EnvironmentTable,
     ids: Sequence[str],
-) -> list[Tensor]:
-    """What a map is told of the left-out environments in each case: [environment, number]."""
+) -> list[list[tuple[TrainedFamily, Tensor]]]:
+    """In each case the map of each left-out environment, and what it is told of it [number]."""
     if settings.told != CODES:
-        return [run.place(family.scaling.apply(table.parameter_array(ids)))]
+        return [[(family, scaled) for scaled in run.place(family.scaling.apply(table.parameter_array(ids)))]]
     seed = derive_seed(settings.seed, "choice", "codes")
-    return [
-        infer_codes(family, case.shown.to(run.device), settings.inference, seed, ids, temperature=1.0).mode
-        for case in cases
+    posteriors = [
+        infer_codes(family, case.shown.to(run.device), settings.inference, seed, ids, temperature=1.0) for case in cases
     ]
+    return [posterior.most_probable(family) for posterior in posteriors]
 
 
-def _error(family: TrainedFamily, codes: Tensor, tests: Sequence[TestEnvironment]) -> float:
+@torch.no_grad()
+def _error(paths: Sequence[tuple[TrainedFamily, Tensor]], tests: Sequence[TestEnvironment]) -> float:
     """Mean negative log-likelihood of the left-out environments' held-out samples at the scored times."""
     values = []
-    for code, test in zip(codes, tests, strict=True):
-        times = torch.tensor(test.times, dtype=torch.double, device=codes.device)
-        weights = family.weights(times, code.expand(len(times), -1))
-        rows = test.path_rows("", 0, family.density, weights)
-        values.append(np.mean([row["value"] for row in rows if row["metric"] == "nll"]))
+    for (family, code), test in zip(paths, tests, strict=True):
+        weights = path_weights(family, code, test.times)
+        for position, own in zip(test.positions, weights, strict=True):
+            truth = torch.from_numpy(test.truth(position)[:LIKELIHOOD_SAMPLES]).to(own.device)
+            values.append(-float(family.density.log_prob(own[None], truth[None]).mean()))
     return float(np.mean(values))
 
 
 def _families_of_priors(run: Run, settings: ChooseMap, family: TrainedFamily) -> dict[CodePriorName, TrainedFamily]:
     """The family with each kind of prior."""
     inference, seed = settings.inference, derive_seed(settings.seed, "choice", "prior")
-    found = {}
-    for kind in inference.priors:
-        name = f"{kind} prior of codes"
-        prior = fit_prior(run, kind, family.codes, family.widened, inference.code_diffusion, seed, name)
-        found[kind] = replace(family, mixture=prior.tensors())
-    return found
+    return {
+        kind: with_prior(run, family, kind, inference.code_diffusion, seed, f"{kind} prior of codes")
+        for kind in inference.priors
+    }
 
 
 @torch.no_grad()
@@ -144,7 +141,8 @@ def _ensemble_errors(
         shown = case.shown.to(run.device)
         with torch.enable_grad():
             posterior = infer_codes(family, shown, settings.inference, seed, case.ids, temperature=1.0)
-        found.append([_ensemble_error(family, codes, test) for codes, test in zip(posterior.draws, tests, strict=True)])
+        ensembles = zip(posterior.draws.unbind(1), tests, strict=True)
+        found.append([_ensemble_error(family, codes, test) for codes, test in ensembles])
     return np.array(found)
 
 
@@ -182,7 +180,7 @@ def _coverage(
         for case in cases:
             shown = case.shown.to(run.device)
             posterior = infer_codes(family, shown, settings.inference, seed, case.ids, temperature=temperature)
-            for codes, test in zip(posterior.draws, tests, strict=True):
+            for codes, test in zip(posterior.draws.unbind(1), tests, strict=True):
                 said = ensemble_at_times(family, codes, test, test.positions, seed)
                 held += [each.held(quantity) for each in said for quantity in QUANTITIES]
         found[float(temperature)] = float(np.mean(held))

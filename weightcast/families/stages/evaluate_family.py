@@ -25,7 +25,7 @@ from weightcast.families.alone import fit_alone
 from weightcast.families.cases import Case, cases_of
 from weightcast.families.code_regression import prior_of_parameters
 from weightcast.families.evaluation import TestEnvironment
-from weightcast.families.inference import infer_codes, most_likely_visible
+from weightcast.families.inference import infer_codes, visible_log_likelihood
 from weightcast.families.jobs import EvaluateFamily
 from weightcast.families.scores import Scores
 from weightcast.families.snapshots import FamilySnapshots
@@ -78,10 +78,10 @@ def _score_case(run: Run, settings: EvaluateFamily, scores: Scores, codes: Train
     started = time.monotonic()
     posterior = infer_codes(codes, shown, settings.inference, seed, case.ids)
     spent = (time.monotonic() - started) / len(case.ids)
-    scores.paths(name, codes, posterior.mode, spent)
+    scores.paths_of(name, posterior.most_probable(codes), spent)
     scores.ensembles(shown_as(PATH_ENSEMBLE, case.name), codes, posterior.draws, spent)
     started = time.monotonic()
-    nearest = most_likely_visible(codes, shown)
+    nearest = visible_log_likelihood(codes, shown).argmax(1)
     spent = (time.monotonic() - started) / len(case.ids)
     scores.paths(shown_as(f"{NEAREST_PATH}-likelihood", case.name), codes, codes.codes[nearest], spent)
     name = shown_as(ALONE, case.name)

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from torch import Tensor
-
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
-from weightcast.environments.code_priors import fit_prior
 from weightcast.families.jobs import CODES, TrainFamily
 from weightcast.families.map_choice import MapChoice
 from weightcast.families.snapshots import FamilySnapshots
 from weightcast.families.trained_family import TrainedFamily
-from weightcast.families.training import train_paths
+from weightcast.families.training import train_paths, with_prior
 
 
 @stage("train_family")
@@ -39,7 +36,8 @@ def train_family(
         name=f"family told {settings.told}",
     )
     if choice is not None and settings.told == CODES:
-        family = replace(family, mixture=_mixture(run, settings, family, choice))
+        prior_seed = derive_seed(settings.seed, "prior", settings.family_seed)
+        family = with_prior(run, family, choice.prior, settings.code_diffusion, prior_seed, "prior of codes")
     metadata = {
         "seed": settings.family_seed,
         "dimensions": list(snapshots.dimensions),
@@ -50,10 +48,3 @@ def train_family(
         "data_digest": snapshots.digest,
     }
     return replace(family, metadata=metadata | run.described())
-
-
-def _mixture(run: Run, settings: TrainFamily, family: TrainedFamily, choice: MapChoice) -> dict[str, Tensor]:
-    """The prior of codes of the chosen kind."""
-    seed = derive_seed(settings.seed, "prior", settings.family_seed)
-    prior = fit_prior(run, choice.prior, family.codes, family.widened, settings.code_diffusion, seed, "prior of codes")
-    return prior.tensors()
