@@ -291,8 +291,8 @@ def test_data_that_does_not_fit_the_configuration(
 
 def test_wrong_dimensions(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = folder / "mine" / "low.nc"
-    xr.load_dataset(path).rename(trajectory="sample").to_netcdf(path)
-    refused(capsys, "check", words=(path, "channel u", "sample, time, y, x"))
+    xr.load_dataset(path).rename(trajectory="draw").to_netcdf(path)
+    refused(capsys, "check", words=(path, "channel u", "draw, time, y, x"))
 
 
 def test_parameters_that_disagree_with_the_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

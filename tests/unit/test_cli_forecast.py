@@ -195,7 +195,7 @@ def test_frames_that_do_not_fit_the_model(
     cases = [
         (given.rename(v="w"), ("channel v", "u, w")),
         (given.isel(x=slice(0, 6)), ("grid", "found 6 x 6", "expected 6 x 8")),
-        (given.rename(y="rows"), ("channel u", "rows")),
+        (given.rename(y="up"), ("channel u", "up")),
         (given.expand_dims(sample=2), ("channel u", "sample")),
         (given.isel(trajectory=slice(0, 0)), ("trajectory", "found 0")),
         (given.assign(v=given["v"].isel(time=0, drop=True)), ("channel v", "other dimensions than those of u")),

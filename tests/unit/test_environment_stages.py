@@ -125,6 +125,20 @@ def test_imported_files_are_checked(trajectories: Path, tmp_path: Path) -> None:
         run("import_trajectories", settings, tmp_path / "no" / "visible-000.csv", source=source[:1])
 
 
+def test_files_with_names_of_their_own_and_stores_are_imported(trajectories: Path, tmp_path: Path) -> None:
+    pytest.importorskip("zarr", reason="the package zarr is not installed (pip install zarr)")
+    given = read_trajectories(trajectories / "a.nc")
+    with xr.open_dataset(trajectories / "a.nc", decode_times=False) as dataset:
+        dataset.rename(trajectory="draw", y="north").to_netcdf(tmp_path / "a.nc")
+        dataset.to_zarr(tmp_path / "a.zarr", consolidated=False)
+    expected = {"channels": ["u"], "grid": GRID, "frames": 9, "trajectories": 5, "frame_step": 1.0}
+    settings = {"environments": rows("a"), **expected}
+    for name, own in (("a.nc", {"dimensions": {"trajectory": "draw", "y": "north"}}), ("a.zarr", {})):
+        made = tmp_path / f"made-{name}"
+        run("import_trajectories", settings | own, made / "visible-000.csv", source=[str(tmp_path / name)])
+        assert contents_digest(TrajectoryFolder(made).trajectories("a")) == contents_digest(given)
+
+
 def test_a_folder_of_arrays_is_imported(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     for number in range(2):

@@ -16,7 +16,7 @@ from refusals import refused as refused_by
 from weightcast.core.config.predictor import PredictorSettings
 from weightcast.core.nets.build import build_predictor, describe_architecture
 from weightcast.core.nets.input_layout import InputLayout
-from weightcast.environments.commands.frames_table import TableReading, is_frames_table, labels_of
+from weightcast.environments.commands.frames_table import FileReading, is_frames_table, labels_of
 from weightcast.environments.commands.known_inputs import KnownInputs, inputs_ahead, inputs_beside
 from weightcast.environments.commands.observed_frames import ObservedFrames, read_observed_frames
 from weightcast.environments.config.data import DataSettings
@@ -33,8 +33,8 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def frames_of(path: Path, channels: list[str], reading: TableReading | None = None, **more: Any) -> ObservedFrames:
-    return read_observed_frames(path, channels, [1, 1], table=reading, **({"masked": True} | more))
+def frames_of(path: Path, channels: list[str], reading: FileReading | None = None, **more: Any) -> ObservedFrames:
+    return read_observed_frames(path, channels, [1, 1], reading=reading, **({"masked": True} | more))
 
 
 def record(path: Path, seen: int = 6) -> Path:
@@ -58,7 +58,7 @@ def test_a_record_is_a_trajectory(tmp_path: Path) -> None:
 
 def test_rows_that_are_missing_or_in_another_order(tmp_path: Path) -> None:
     file = write(tmp_path / "new.csv", "day,u,v\n2021-01-05,5,50\n2021-01-01,1,\n2021-01-02,2,20\n2021-01-03,3,30\n")
-    found = frames_of(file, ["v", "u"], TableReading(RecordSettings(time=["day"])))
+    found = frames_of(file, ["v", "u"], FileReading(RecordSettings(time=["day"])))
     np.testing.assert_array_equal(found.values[0, :, 1, 0, 0], [1, 2, 3, np.nan, 5])
     np.testing.assert_array_equal(found.values[0, :, 0, 0, 0], [np.nan, 20, 30, np.nan, 50])
     np.testing.assert_allclose(found.time, np.arange(5.0))
@@ -75,7 +75,7 @@ def test_a_table_is_read_as_that_of_the_study(tmp_path: Path) -> None:
     data |= {"frames": 9, "trained_frames": 5, "trajectories": {"train": 1, "validation": 1, "test": 1}}
     said = {"time": ["when"], "decimal": ",", "separator": ";", "environment": "station", "missing": ["-99"]}
     settings = DataSettings.model_validate(data | {"settings": said | {"columns": ["PM", "WSPM"]}})
-    reading = TableReading.from_metadata({"table": TableReading.of(settings).metadata()})
+    reading = FileReading.from_metadata({"table": FileReading.of(settings).metadata()})
     text = "station;when;PM (ug/m3);WSPM\nA;2021-01-01;1,5;0,5\nA;2021-01-02;-99;0,25\nA;2021-01-03;3,5;1\n"
     file = write(tmp_path / "new.csv", text)
     found = frames_of(file, ["dust"], reading)
@@ -88,7 +88,7 @@ def test_a_table_is_read_as_that_of_the_study(tmp_path: Path) -> None:
 def test_a_wide_table_of_the_study_says_nothing_of_columns() -> None:
     data = {"files": ["flu.txt"], "channels": ["cases"], "grid": (1, 1), "source": "table", "frames": 9}
     data |= {"trained_frames": 5, "trajectories": {"train": 1, "validation": 1, "test": 1}}
-    reading = TableReading.of(DataSettings.model_validate(data | {"settings": {"layout": "wide", "time": ["week"]}}))
+    reading = FileReading.of(DataSettings.model_validate(data | {"settings": {"layout": "wide", "time": ["week"]}}))
     assert reading.columns == {}
     assert reading.settings.time == ["week"]
 
@@ -129,7 +129,7 @@ def test_what_cannot_be_used(text: str, words: tuple[str, ...], tmp_path: Path) 
 def test_one_place_alone(tmp_path: Path) -> None:
     file = write(tmp_path / "new.csv", "station,t,u\nA,0,1\nA,1,2\nB,0,1\nB,1,2\n")
     with refused_by("new.csv", "column station", "2 places", "A, B", "expected one"):
-        frames_of(file, ["u"], TableReading(RecordSettings(environment="station")))
+        frames_of(file, ["u"], FileReading(RecordSettings(environment="station")))
     with refused_by("again", "expected one row"):  # nobody said that there are places
         frames_of(write(tmp_path / "again.csv", "station,t,u\nA,0,1\nA,1,2\nB,0,3\nB,1,2\n"), ["u"])
     with refused_by("new.xlsx", "spreadsheet", "CSV"):

@@ -194,14 +194,14 @@ def test_a_file_with_a_grid_has_it_for_all_channels(tmp_path: Path) -> None:
     assert read_trajectories(path).channels == ("u",)
     with refused(path, "channel mean", "(trajectory, time)", "(trajectory, time, y, x)"):
         read_trajectories(path, channels=["mean"])
-    other = users_file(tmp_path / "b.nc", u=field(("trajectory", "time", "rows", "columns")), mean=mean)
-    with refused(other, "no variable", "u(trajectory, time, rows, columns)"):
+    other = users_file(tmp_path / "b.nc", u=field(("trajectory", "time", "up", "along")), mean=mean)
+    with refused(other, "no variable", "u(trajectory, time, up, along)"):
         read_trajectories(other)
 
 
 def test_misnamed_dimensions_are_refused(tmp_path: Path) -> None:
-    path = users_file(tmp_path / "a.nc", u=field(("trajectory", "time", "rows", "columns")))
-    with refused(path, "channel u", "(trajectory, time, rows, columns)", "(trajectory, time, y, x)"):
+    path = users_file(tmp_path / "a.nc", u=field(("trajectory", "time", "up", "along")))
+    with refused(path, "channel u", "(trajectory, time, up, along)", "(trajectory, time, y, x)"):
         read_trajectories(path, channels=["u"])
 
 

@@ -15,7 +15,7 @@ from weightcast.studies import KINDS
 
 # Options of one kind of study alone; those of long tables stand where these are read.
 OF_ENVIRONMENTS = ("--table", "--channels", "--grid", "--inputs", "--past-inputs", "--constants", "--quick")
-OF_TIME = ("--time-column", "--times-order", "--condition", "--dimensions", "--settings")
+OF_TIME = ("--time-column", "--times-order", "--condition", "--settings")
 STATES = ("counts", "real")
 """Of a study across time."""
 
@@ -53,8 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--table",
         type=Path,
         metavar="CSV",
-        help="columns id, role and parameters, if any are known; default: one drawn for the files, written beside "
-        "FILE; parameters may be words, of which numbers are made, and the column role may be missing",
+        help="what is known of environments or places: a row each, with a column of their names, parameters in numbers "
+        "or words, and role, which may be missing; default: one without parameters, written beside FILE",
     )
     environments.add_argument(
         "--channels", nargs="+", metavar="NAME", help="of .npy and .npz files, which do not hold them; or a choice"
@@ -102,7 +102,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     time.add_argument(
         "--condition", nargs="+", metavar="COLUMN=VALUE", help="only rows (cells) with this value: one batch, say"
     )
-    time.add_argument("--dimensions", nargs="+", metavar="NAME", help="columns of a CSV table; else names to give")
+    time.add_argument(
+        "--dimensions",
+        nargs="+",
+        metavar="NAME",
+        help="columns of a CSV table; else names to give; across environments NAME=OWN, what NetCDF files call "
+        "trajectory, time, y or x, where that is not recognised",
+    )
     time.add_argument(
         "--settings",
         nargs="+",
@@ -148,10 +154,14 @@ def _add_table_arguments(table: argparse._ArgumentGroup) -> None:
         "--parameters",
         nargs="+",
         metavar="COLUMN",
-        help="numbers or words that never change in a place, none for no parameters; default: such words alone",
+        help="numbers or words that never change in a place, or columns of --table; none for no parameters; default: "
+        "such words, and what --table has",
     )
     table.add_argument(
-        "--frames", type=int, metavar="N", help="steps of a window, twice what is trained; default: by step"
+        "--frames",
+        type=int,
+        metavar="N",
+        help="steps of a window, twice what is trained; also of trajectories in files, which are cut; default: by step",
     )
     table.add_argument(
         "--history",

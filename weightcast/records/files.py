@@ -67,9 +67,6 @@ def table_files(paths: Sequence[str | Path]) -> list[Path]:
 
 
 def _tables_in(folder: Path) -> list[Path]:
-    kinds = (*TEXT_SUFFIXES, ".json", ".parquet")
-    return [
-        path
-        for path in sorted(folder.iterdir())
-        if path.is_file() and not path.name.startswith(".") and suffix_of(path) in kinds
-    ]
+    inside = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
+    texts = [path for path in inside if suffix_of(path) in (*TEXT_SUFFIXES, ".json", ".parquet")]
+    return texts or [path for path in inside if suffix_of(path) in NETCDF]

@@ -34,7 +34,7 @@ def read_place_texts(paths: Sequence[Path], settings: RecordSettings, columns: S
     Cells that stand for a missing value do not count, where another row of the place has one.
 
     Args:
-        paths: of a tidy table, of files of a place each, or one of NetCDF with stations.
+        paths: of a tidy table, of files of a place each, or NetCDF with stations.
         settings: how it is read.
         columns: names of the columns, or of variables.
 
@@ -42,9 +42,7 @@ def read_place_texts(paths: Sequence[Path], settings: RecordSettings, columns: S
         InputError: a file cannot be read, or has no such column.
     """
     if suffix_of(paths[0]) in NETCDF:
-        names, texts = read_station_texts(paths[0], settings, columns)
-        found = {column: dict(zip(map(place_id, names), texts[column], strict=True)) for column in columns}
-        return _whole(found, {}, {place_id(name): str(paths[0]) for name in names})
+        return _of_stations(paths, settings, columns)
     found, changing = {column: dict[str, str]() for column in columns}, dict[str, str]()
     where: dict[str, str] = {}
     marks = frozenset(mark.lower() for mark in settings.missing or ())
@@ -66,6 +64,25 @@ def read_place_texts(paths: Sequence[Path], settings: RecordSettings, columns: S
                         column,
                         f"{cells.where(row, column)}: found {shown(text)} of {id}, expected {shown(own[id])} as in its "
                         "rows before: a parameter never changes in a place",
+                    )
+    return _whole(found, changing, where)
+
+
+def _of_stations(paths: Sequence[Path], settings: RecordSettings, columns: Sequence[str]) -> PlaceTexts:
+    """The same of NetCDF with stations; the files of a place must agree, as far as they say anything."""
+    found, changing = {column: dict[str, str]() for column in columns}, dict[str, str]()
+    where: dict[str, str] = {}
+    for path in paths:
+        names, texts = read_station_texts(path, settings, columns)
+        for place, id in enumerate(map(place_id, names)):
+            where.setdefault(id, str(path))
+            for column in columns:
+                text = texts[column][place]
+                if text and found[column].setdefault(id, text) != text:
+                    changing.setdefault(
+                        column,
+                        f"{path}: {column}: found {shown(text)} of {id}, expected {shown(found[column][id])} as in the "
+                        "files before: a parameter never changes in a place",
                     )
     return _whole(found, changing, where)
 

@@ -14,7 +14,7 @@ from weightcast.records.files import NETCDF, suffix_of, table_files
 from weightcast.records.json_file import read_json_table
 from weightcast.records.parquet_file import read_parquet_table
 from weightcast.records.record import Records, arrange
-from weightcast.records.rows import Rows, rows_of
+from weightcast.records.rows import Rows, rows_of, together
 from weightcast.records.settings import RecordSettings
 from weightcast.records.station_netcdf import read_stations
 from weightcast.records.text import read_text_table
@@ -31,8 +31,15 @@ def read_records(files: Sequence[str | Path], settings: RecordSettings, channels
     Raises:
         InputError: anything that cannot be used; the message names file, row and column.
     """
-    paths = table_files(files)
-    rows = read_rows(paths, settings, channels)
+    return records_of(read_rows(table_files(files), settings, channels), settings, channels)
+
+
+def records_of(rows: Rows, settings: RecordSettings, channels: Sequence[str]) -> Records:
+    """Put rows that have been read in order.
+
+    Raises:
+        InputError: anything that cannot be used; the message names file, row and column.
+    """
     if settings.missing is None:
         check_extremes(rows, tuple(channels))
     return arrange(rows, settings, tuple(channels))
@@ -42,9 +49,8 @@ def read_rows(paths: Sequence[Path], settings: RecordSettings, channels: Sequenc
     """The same, before rows are put in order."""
     kinds = {suffix_of(path) in NETCDF for path in paths}
     if kinds == {True}:
-        if len(paths) > 1:
-            raise InputError(f"{paths[1]}: found {len(paths)} NetCDF files, expected one with all places")
-        return _marked(read_stations(paths[0], settings, channels), settings)
+        parts = [read_stations(path, settings, channels) for path in paths]
+        return _marked(together(parts, list(map(str, paths))), settings)
     if True in kinds:
         raise InputError(f"{paths[0]}: found NetCDF beside other tables, expected files of one kind")
     return rows_of([read_cells(path, settings) for path in paths], settings, channels)

@@ -84,13 +84,25 @@ def rows_of(tables: Sequence[Cells], settings: RecordSettings, channels: Sequenc
         return _wide(tables[0], settings, channels)
     if settings.layout == "tidy" and settings.environment is None:
         raise InputError(f"{tables[0].file}: found no column of places, expected data.settings.environment to name it")
-    parts = [_tidy(cells, settings, channels) for cells in tables]
+    return together([_tidy(cells, settings, channels) for cells in tables], [str(cells.file) for cells in tables])
+
+
+def together(parts: Sequence[Rows], files: Sequence[str]) -> Rows:
+    """Rows of several files, one after the other; places are the same where their names are.
+
+    Args:
+        parts: of each file.
+        files: their names, for messages.
+
+    Raises:
+        InputError: times are of different kinds, or a quantity has different units.
+    """
+    if len(parts) == 1:
+        return parts[0]
     dates = [part.times.dates for part in parts]
     for part, own in zip(parts, dates, strict=True):
         if own != dates[0]:
-            raise InputError(
-                f"{part.where(0)}: found times of another kind than in {tables[0].file}, expected the same"
-            )
+            raise InputError(f"{part.where(0)}: found times of another kind than in {files[0]}, expected the same")
     names = tuple(dict.fromkeys(name for part in parts for name in part.names))
     number = {name: position for position, name in enumerate(names)}
     begins = np.cumsum([0, *(len(part.places) for part in parts)])
@@ -104,7 +116,7 @@ def rows_of(tables: Sequence[Cells], settings: RecordSettings, channels: Sequenc
         for channel, unit in part.units.items():
             if units.setdefault(channel, unit) != unit:
                 raise InputError(
-                    f"{part.where(0)}: found {channel} in {unit!r}, expected {units[channel]!r} as in {tables[0].file}"
+                    f"{part.where(0)}: found {channel} in {unit!r}, expected {units[channel]!r} as in {files[0]}"
                 )
     return Rows(
         names,

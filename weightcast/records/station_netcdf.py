@@ -1,8 +1,9 @@
-"""NetCDF with a dimension of places: a variable (place, time) for each quantity."""
+"""NetCDF with records of places: a variable for each quantity, over places and times or in one row of samples."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +17,16 @@ from weightcast.core.errors import InputError
 from weightcast.core.names import listed
 from weightcast.core.place_names import place_id
 from weightcast.records.cell_times import Times
+from weightcast.records.files import NETCDF, stem_of, suffix_of
 from weightcast.records.rows import Rows
 from weightcast.records.settings import RecordSettings
+from weightcast.records.station_layout import StationLayout, is_of_places
 from weightcast.trajectories import checks
 from weightcast.trajectories.netcdf import check_whole, unreadable
 
+NAMES_OF_PLACES = "timeseries_id"
+"""CF's ``cf_role`` of the variable that says what places are called."""
 NAME_VARIABLES = ("station_name", "station_id", "name", "id", "place", "site", "location")
-PLACE_DIMENSIONS = (
-    "station",
-    "stations",
-    "place",
-    "site",
-    "location",
-    "environment",
-    "patient",
-    "machine",
-    "region",
-    "id",
-)
 
 
 def read_stations(file: Path, settings: RecordSettings, channels: Sequence[str]) -> Rows:
@@ -45,34 +38,51 @@ def read_stations(file: Path, settings: RecordSettings, channels: Sequence[str])
     Raises:
         InputError: the file cannot be read, or a variable is missing, has other dimensions or holds no numbers.
     """
-    dataset = open_stations(file)
-    with dataset:
-        place, time = station_dimensions(file, dataset, settings)
+    with open_stations(file) as dataset:
+        layout = StationLayout.of(file, dataset, settings)
         columns = settings.columns or list(channels)
-        fields = [_variable(file, dataset, name, (place, time)) for name in columns]
-        names = _names(dataset, place)
-        times = _times(file, dataset, time)
-        constant = [_variable(file, dataset, name, (place,)) for name in settings.parameters.values()]
+        fields = [_variable(file, dataset, name, layout.samples) for name in columns]
+        names = _names(file, dataset, layout.place)
+        places = layout.places_of(file, dataset)
+        times = _times(file, dataset, layout)
+        own = () if layout.place is None else (layout.place,)
+        constant = [np.atleast_1d(_variable(file, dataset, name, own)) for name in settings.parameters.values()]
         units = {
             channel: str(dataset[column].attrs["units"])
             for channel, column in zip(channels, columns, strict=True)
             if "units" in dataset[column].attrs
         }
-    count, steps = fields[0].shape
-    parameters = (
-        np.stack([np.repeat(values, steps) for values in constant], axis=1)
-        if constant
-        else np.empty((count * steps, 0))
-    )
+    steps = fields[0].shape[-1]
+    used = np.flatnonzero((places >= 0) & times.known)
+    if not len(used):
+        raise InputError(f"{file}: found no sample with a place and a time, expected some")
+    places = places[used]
     return Rows(
         names,
-        np.repeat(np.arange(count), steps),
-        Times(np.tile(times.values, count), times.dates),
-        np.stack([values.ravel() for values in fields], axis=1),
-        parameters,
+        places,
+        Times(times.stamps[used], times.dates),
+        np.stack([values.ravel()[used] for values in fields], axis=1),
+        np.stack([values[places] for values in constant], axis=1) if constant else np.empty((len(used), 0)),
         units,
-        lambda row: f"{file}: {place} {names[row // steps]}, {time} {row % steps} (counted from 0)",
+        lambda row: (
+            f"{file}: {layout.place or 'place'} {names[places[row]]}, {layout.samples[-1]} {used[row] % steps} "
+            "(counted from 0)"
+        ),
     )
+
+
+def is_station_folder(paths: Sequence[Path]) -> bool:
+    """Whether this is a folder of NetCDF files that hold records of places, by the first of them."""
+    if len(paths) != 1 or not paths[0].is_dir():
+        return False
+    files = [path for path in sorted(paths[0].iterdir()) if suffix_of(path) in NETCDF and path.is_file()]
+    if not files:
+        return False
+    try:
+        with open_stations(files[0]) as dataset:
+            return is_of_places(dataset)
+    except InputError:
+        return False
 
 
 def open_stations(file: Path) -> xr.Dataset:
@@ -89,44 +99,15 @@ def open_stations(file: Path) -> xr.Dataset:
     return dataset
 
 
-def station_dimensions(file: Path, dataset: xr.Dataset, settings: RecordSettings) -> tuple[str, str]:
-    """The dimensions of places and of times.
-
-    Raises:
-        InputError: there are no such two; the message says what there is.
-    """
-    found = [str(name) for name in dataset.dims]
-    place = settings.environment or next((name for name in found if name.lower() in PLACE_DIMENSIONS), "")
-    time = (
-        settings.time[0]
-        if settings.time
-        else next((name for name in found if name.lower() in ("time", "t", "date")), "")
-    )
-    for name, option in ((place, "--environment"), (time, "--time")):
-        if name not in found:
-            raise InputError(
-                f"{file}: found {f'no dimension {name!r}' if name else 'no dimension of that kind'} among "
-                f"{listed(found)}, expected {option} to name one"
-            )
-    return place, time
-
-
-def state_variables(dataset: xr.Dataset, place: str, time: str) -> list[str]:
-    """Variables of numbers with both dimensions and no other."""
-    return [
-        str(name)
-        for name, variable in dataset.data_vars.items()
-        if set(variable.dims) == {place, time} and variable.dtype.kind in checks.NUMERIC_KINDS
-    ]
-
-
-def text_variables(dataset: xr.Dataset, place: str) -> list[str]:
+def text_variables(dataset: xr.Dataset, place: str | None) -> list[str]:
     """Variables that say a word of each place: text, or numbers with words for them (CF's ``flag_meanings``)."""
     return [
         str(name)
         for name, variable in dataset.variables.items()
         if variable.dims == (place,)
         and str(name) not in (place, *NAME_VARIABLES)
+        and variable.attrs.get("cf_role") != NAMES_OF_PLACES
+        and "instance_dimension" not in variable.attrs
         and (variable.dtype.kind in "SUO" or "flag_meanings" in variable.attrs)
     ]
 
@@ -140,8 +121,8 @@ def read_station_texts(
         InputError: the file cannot be read, or a variable is missing or has another dimension than that of places.
     """
     with open_stations(file) as dataset:
-        place, _ = station_dimensions(file, dataset, settings)
-        names = _names(dataset, place)
+        place = StationLayout.of(file, dataset, settings).place
+        names = _names(file, dataset, place)
         kept = [number for number, name in enumerate(names) if place_id(name) not in settings.left_out]
         texts = {}
         for name in columns:
@@ -193,6 +174,7 @@ def _variable(file: Path, dataset: xr.Dataset, name: str, dimensions: tuple[str,
     missing = _missing(stored, attributes)
     values = stored.astype(np.float64)
     values = values * float(attributes.get("scale_factor", 1.0)) + float(attributes.get("add_offset", 0.0))
+    values = np.asarray(values)  # a number without dimensions as well
     values[missing] = np.nan
     return values
 
@@ -224,31 +206,55 @@ def valid_range(attributes: Any) -> tuple[float, float]:
     )
 
 
-def _names(dataset: xr.Dataset, place: str) -> tuple[str, ...]:
-    """Of the places: a coordinate of the dimension's name, or a variable of text along it; else place-0, ..."""
-    for name in (place, *NAME_VARIABLES):
-        if name in dataset.variables and dataset[name].dims == (place,):
-            values = dataset[name].to_numpy()
+def _names(file: Path, dataset: xr.Dataset, place: str | None) -> tuple[str, ...]:
+    """Of the places: a coordinate of the dimension's name, or a variable of text along it; else place-0, ...; of a file
+    of one place a single text, or what the file is called."""
+    own = [str(name) for name, one in dataset.variables.items() if one.attrs.get("cf_role") == NAMES_OF_PLACES]
+    for name in (*own, *([] if place is None else [place]), *NAME_VARIABLES):
+        if name in dataset.variables and dataset[name].dims == (() if place is None else (place,)):
+            values = np.atleast_1d(dataset[name].to_numpy())
             if values.dtype.kind in "SUO":
                 return tuple(map(_text, values))
-            if name == place and values.dtype.kind in "iu":
+            if name in (place, *own) and values.dtype.kind in "iu":
                 return tuple(str(one) for one in values)
-    return tuple(f"place-{number}" for number in range(dataset.sizes[place]))
+    return (stem_of(file),) if place is None else tuple(f"place-{number}" for number in range(dataset.sizes[place]))
 
 
-def _times(file: Path, dataset: xr.Dataset, time: str) -> Times:
+@dataclass(frozen=True)
+class _SampleTimes:
+    """Times of samples, in the order in which quantities are read.
+
+    Attributes:
+        stamps: of each.
+        dates: whether they are dates, in nanoseconds.
+        known: where there is one.
+    """
+
+    stamps: NDArray[Any]
+    dates: bool
+    known: NDArray[np.bool_]
+
+
+def _times(file: Path, dataset: xr.Dataset, layout: StationLayout) -> _SampleTimes:
     """Dates where the file says since when it counts in a calendar that dates know; else numbers; else steps."""
-    if time not in dataset.variables or dataset[time].dims != (time,):
-        return Times(np.arange(dataset.sizes[time], dtype=np.float64), False)
-    checks.check_numeric(file, time, dataset[time].dtype)
-    numbers = np.asarray(dataset[time].to_numpy(), np.float64)
-    checks.check_coordinate(file, time, numbers)
-    if "since" in str(dataset[time].attrs.get("units", "")):
+    repeats = dataset.sizes[layout.place] if layout.place is not None and layout.even else 1
+    if layout.even and (layout.time not in dataset.variables or dataset[layout.time].dims != (layout.time,)):
+        count = dataset.sizes[layout.time]
+        return _SampleTimes(np.tile(np.arange(count, dtype=np.float64), repeats), False, np.ones(repeats * count, bool))
+    variable = dataset[layout.time]
+    checks.check_numeric(file, layout.time, variable.dtype)
+    stored = variable.to_numpy() if layout.even else variable.transpose(*layout.samples).to_numpy()
+    numbers = stored.astype(np.float64)
+    known = ~(_missing(stored, variable.attrs) | np.isnan(numbers))
+    if layout.even:
+        checks.check_coordinate(file, layout.time, numbers)
+    stamps, dates = numbers, False
+    if "since" in str(variable.attrs.get("units", "")):
         try:
-            decoded = xr.decode_cf(dataset[[time]], decode_timedelta=False)[time].to_numpy()
+            decoded = xr.decode_cf(dataset[[layout.time]], decode_timedelta=False)[layout.time].to_numpy()
         except (ValueError, OverflowError):
             decoded = numbers
         if decoded.dtype.kind == "M":
-            stamps = pd.DatetimeIndex(decoded.astype("datetime64[ns]")).round("ms")
-            return Times(stamps.to_numpy().astype(np.int64), True)
-    return Times(numbers, False)
+            whole = pd.DatetimeIndex(decoded.ravel().astype("datetime64[ns]")).round("ms")
+            stamps, dates = whole.to_numpy().astype(np.int64), True
+    return _SampleTimes(np.tile(stamps.ravel(), repeats), dates, np.tile(known.ravel(), repeats))

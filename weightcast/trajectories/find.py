@@ -9,6 +9,7 @@ from typing import Literal, cast
 
 from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.errors import InputError
+from weightcast.core.place_names import whole_number
 from weightcast.core.zarr_folder import ZARR
 from weightcast.trajectories.checks import PARAMETER_TOLERANCE
 from weightcast.trajectories.npy import environment_name, npy_files, parameters_in_name
@@ -78,7 +79,7 @@ def _matched(directory: Path, table: EnvironmentTable, format: FileFormat) -> tu
     numbered = _numbered(table.ids)
     for path in _candidates(directory, format):
         environment = _match(path, table, format, exact)
-        if environment is None and (number := _number(_name(path, format))) in numbered:
+        if environment is None and (number := whole_number(_name(path, format))) in numbered:
             environment = table[numbered[number]]
         if environment is None:
             strangers.append(path.name)
@@ -130,12 +131,8 @@ def _match(
 
 def _numbered(ids: Iterable[str]) -> dict[int | None, str]:
     """Ids that are whole numbers by these, which files may write with zeros before them; none where two are one."""
-    found = [(_number(id), id) for id in ids if _number(id) is not None]
+    found = [(whole_number(id), id) for id in ids if whole_number(id) is not None]
     return dict(found) if len(dict(found)) == len(found) else {}
-
-
-def _number(name: str) -> int | None:
-    return int(name) if name.isascii() and name.isdecimal() else None
 
 
 def _name(path: Path, format: FileFormat) -> str:

@@ -10,25 +10,17 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from weightcast.core.dimensions import Dimension
 from weightcast.core.errors import InputError
 from weightcast.core.netcdf_file import write_netcdf
 from weightcast.core.zarr_folder import is_store, open_store
 from weightcast.trajectories import checks
 from weightcast.trajectories.classic_netcdf import is_whole
+from weightcast.trajectories.dimension_names import DIMENSIONS, how_to_name, own_names, with_own_names
 from weightcast.trajectories.record import Trajectories
 
-DIMENSIONS = ("trajectory", "time", "y", "x")
 WITHOUT_GRID = DIMENSIONS[:2]
 ALONG_LINE = (*WITHOUT_GRID, "x")
-ALIASES = {
-    "trajectory": ("member", "ensemble", "realization", "number"),
-    "time": ("valid_time",),
-    "y": ("lat", "latitude"),
-    "x": ("lon", "longitude"),
-}
-"""What the dimensions are also called, in small letters."""
-LINES = ("y", "position", "distance", "depth", "height", "altitude", "z")
-"""What x is also called where the fields of a file lie along a line."""
 
 
 @dataclass(frozen=True)
@@ -85,14 +77,16 @@ def read_trajectories(
     minimum_frames: int = 1,
     minimum_trajectories: int = 1,
     gaps: bool = False,
+    dimensions: Mapping[Dimension, str] | None = None,
+    single: bool = False,
 ) -> Trajectories:
     """Read and validate one environment's trajectories. Dimensions may come in any order, packed integers are unpacked.
 
-    Dimensions that programs call otherwise count as what they are (:data:`ALIASES`), further ones of length 1 do not
-    count.
+    Dimensions that programs call otherwise count as what they are (:mod:`weightcast.trajectories.dimension_names`),
+    further ones of length 1 do not count.
 
     A file with neither `y` nor `x` among its dimensions holds states without a grid, (trajectory, time) in any order,
-    which become fields on one point. One with a single dimension of space (:data:`LINES`) holds fields along a line,
+    which become fields on one point. One with a single dimension of space (``LINES`` there) holds fields along a line,
     and that is x: a grid of 1 x X.
 
     Args:
@@ -107,6 +101,8 @@ def read_trajectories(
         minimum_frames: least length of the time dimension.
         minimum_trajectories: least length of the trajectory dimension.
         gaps: whether values may be missing, as the file declares them or as NaN, and stay NaN.
+        dimensions: what the file calls some of its dimensions, by their names here; None: recognised.
+        single: whether a file without a dimension of trajectories holds one.
 
     Returns:
         the trajectories; a dimension without a coordinate variable counts 0, 1, 2, ...
@@ -123,13 +119,15 @@ def read_trajectories(
         raise unreadable(path, error) from None
     with dataset:
         check_whole(path)
-        dataset = with_own_names(dataset)
+        dataset = with_own_names(dataset, path, dimensions)
+        if single and "trajectory" not in dataset.dims:
+            dataset = dataset.drop_vars("trajectory", errors="ignore").expand_dims("trajectory")
         if channels is None:
             channels = [name for name in _channel_names(path, dataset) if name not in inputs]
         names = (*channels, *inputs)
         for name in names:
             _check_variable(path, dataset, name, name in inputs)
-        sizes = {dimension: dataset.sizes.get(dimension, 1) for dimension in DIMENSIONS}
+        sizes: dict[str, int] = {dimension: dataset.sizes.get(dimension, 1) for dimension in DIMENSIONS}
         checks.check_grid(path, (sizes["y"], sizes["x"]), grid)
         checks.check_counts(path, sizes["trajectory"], sizes["time"], minimum_trajectories, minimum_frames)
 
@@ -174,26 +172,33 @@ def open_dataset(path: Path) -> xr.Dataset:
     return xr.open_dataset(path, engine="netcdf4", decode_times=False, decode_timedelta=False, cache=False)
 
 
-def with_own_names(dataset: xr.Dataset) -> xr.Dataset:
-    """The same with the dimensions' names of this house, and without further dimensions of length 1."""
-    names = {}
-    for name, others in ALIASES.items():
-        found = [str(one) for one in dataset.dims if str(one).lower() in others]
-        if name not in dataset.dims and name not in dataset.variables and len(found) == 1:
-            names[found[0]] = name
-    dataset = dataset.rename(names)
-    dataset = dataset.squeeze([name for name, size in dataset.sizes.items() if size == 1 and name not in DIMENSIONS])
-    along = [str(name) for name in dataset.dims if str(name).lower() in LINES]
-    if len(along) == 1 and "x" not in dataset.dims and "x" not in dataset.variables:
-        dataset = dataset.rename({along[0]: "x"})
-    return dataset
-
-
-def unused_variables(path: Path, channels: Sequence[str]) -> list[str]:
+def unused_variables(
+    path: Path, channels: Sequence[str], dimensions: Mapping[Dimension, str] | None = None
+) -> list[str]:
     """Variables of a file that are no channels, each with its dimensions."""
     with open_dataset(path) as dataset:
-        rest = with_own_names(dataset).data_vars.items()
+        rest = with_own_names(dataset, path, dimensions).data_vars.items()
         return [f"{name}({', '.join(map(str, each.dims))})" for name, each in rest if name not in channels]
+
+
+def lengths(path: Path, dimensions: Mapping[Dimension, str] | None = None) -> tuple[int, int]:
+    """Numbers of trajectories, 1 without such a dimension, and of frames in each; 0 of a file that cannot be read.
+
+    Raises:
+        InputError: the file lacks a dimension that is named.
+    """
+    try:
+        with open_dataset(path) as dataset:
+            sizes = with_own_names(dataset, path, dimensions).sizes
+            return sizes.get("trajectory", 1), sizes.get("time", 0)
+    except (OSError, RuntimeError, ValueError):
+        return 0, 0
+
+
+def renamed_dimensions(path: Path, dimensions: Mapping[Dimension, str] | None = None) -> dict[str, str]:
+    """What dimensions of a file are called here, by the names that they have there, of those that have others."""
+    with open_dataset(path) as dataset:
+        return own_names(dataset, path, dimensions)
 
 
 def _unit_attribute(units: Mapping[str, str], name: str) -> dict[str, str]:
@@ -231,7 +236,7 @@ def _channel_names(path: Path, dataset: xr.Dataset) -> tuple[str, ...]:
         raise InputError(
             f"{path}: found no variable with the dimensions ({', '.join(DIMENSIONS)}), nor with "
             f"({', '.join(ALONG_LINE)}) of fields along a line, nor with ({', '.join(WITHOUT_GRID)}) alone in a file "
-            f"without a grid, among {_describe(dataset)}, expected one per channel"
+            f"without a grid, among {_describe(dataset)}, expected one per channel{how_to_name(dataset)}"
         )
     return names
 
@@ -245,7 +250,7 @@ def _check_variable(path: Path, dataset: xr.Dataset, name: str, is_input: bool =
         raise InputError(
             f"{path}: channel {name}: found dimensions ({', '.join(map(str, variable.dims))}), expected "
             f"({', '.join(DIMENSIONS)}) in any order, ({', '.join(ALONG_LINE)}) of fields along a line, or "
-            f"({', '.join(WITHOUT_GRID)}) in a file without a grid"
+            f"({', '.join(WITHOUT_GRID)}) in a file without a grid{how_to_name(dataset)}"
         )
     checks.check_numeric(path, f"channel {name}", variable.dtype)
 

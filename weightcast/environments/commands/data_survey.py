@@ -12,17 +12,19 @@ from numpy.typing import NDArray
 
 from weightcast.core.config.gap_settings import GapSettings
 from weightcast.core.console.progress import progress
+from weightcast.core.dimensions import Dimension
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.errors import InputError
 from weightcast.core.zarr_folder import is_store
 from weightcast.environments.commands.alike import AlikeFiles
+from weightcast.environments.commands.chosen_windows import NO_WINDOWS, ChosenWindows, choose_windows
 from weightcast.environments.commands.constants import check_constants
 from weightcast.environments.commands.source_data import read_file
 from weightcast.environments.config.data import Known, TrajectoryCounts, TransformName
 from weightcast.records.settings import CalendarInput
 from weightcast.trajectories import FileFormat, find_environment_files
 from weightcast.trajectories.find import NETCDF
-from weightcast.trajectories.netcdf import unused_variables
+from weightcast.trajectories.netcdf import renamed_dimensions, unused_variables
 from weightcast.trajectories.npy import FIELD, npy_files
 from weightcast.trajectories.npz_folder import FILES
 
@@ -78,6 +80,10 @@ class Survey:
         history: frames that predictors should see.
         history_found: how that was chosen, in words.
         gaps: that windows of a long table may have.
+        dimensions: what somebody says that NetCDF files call theirs, by their names here.
+        fewest: id of the environment with the fewest trajectories; empty where nobody asks.
+        windows: that trajectories of files are cut into.
+        renamed: what dimensions of the last file are called here, by other names that they have there.
     """
 
     format: FileFormat | Literal["npz", "table", "era5"]
@@ -95,6 +101,10 @@ class Survey:
     history: int = 1
     history_found: str = ""
     gaps: GapSettings | None = None
+    dimensions: Mapping[Dimension, str] = field(default_factory=dict)
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    fewest: str = ""
+    windows: ChosenWindows = NO_WINDOWS
 
     @property
     def benchmark(self) -> bool:
@@ -158,6 +168,8 @@ def survey(
     table: EnvironmentTable,
     channels: Sequence[str] | None = None,
     inputs: Mapping[str, Known] | None = None,
+    dimensions: Mapping[Dimension, str] | None = None,
+    asked_frames: int | None = None,
 ) -> Survey:
     """Read every environment's file, to its end, and check that they fit each other.
 
@@ -166,6 +178,8 @@ def survey(
         table: of the environments.
         channels: to use; None: all of a NetCDF file but for inputs, `channel_0`, `channel_1`, ... of `.npy`.
         inputs: variables of NetCDF files that are known beside the state.
+        dimensions: what NetCDF files call some of theirs, by their names here; None: recognised.
+        asked_frames: of windows that trajectories are cut into; None: as :func:`~.chosen_windows.choose_windows` finds.
 
     Raises:
         InputError: a file is missing or cannot be used, or there are too few trajectories, frames or points; or there
@@ -174,12 +188,20 @@ def survey(
     format, inputs = recognise_format(directory), dict(inputs or {})
     if inputs and format != "netcdf":
         raise InputError(f"--inputs: found {', '.join(inputs)}, expected none: {format} files do not name variables")
+    if dimensions and format != "netcdf":
+        given = ", ".join(dimensions)
+        raise InputError(f"--dimensions: found {given}, expected none: {format} files do not name them")
     grid: tuple[int, int] | None = None
     trajectories, frames, edges, pace, alike = [], [], Edges(), Pace(), AlikeFiles()
-    for id, file in progress(find_environment_files(directory, table, format).items(), "reading data"):
+    files = find_environment_files(directory, table, format)
+    windows = choose_windows(files, format, dimensions, asked_frames)
+    for id, file in progress(files.items(), "reading data"):
         if channels is None and format == "npy":
             channels = _numbered_channels(file)
-        found = read_file(file, format, table[id], channels=channels, inputs=list(inputs), grid=grid)
+        found = read_file(
+            file, format, table[id], channels=channels, inputs=list(inputs), grid=grid, dimensions=dimensions,
+            windows=windows.frames,
+        )  # fmt: skip
         channels, grid = found.channels[: len(found.channels) - len(inputs)], (len(found.y), len(found.x))
         states = found.values[:, :, : len(channels)]
         trajectories.append(len(found.values))
@@ -199,8 +221,12 @@ def survey(
         (min(frames), max(frames)),
         periodic=edges.periodic,
         substeps=pace.substeps,
-        unused=() if format == "npy" else tuple(unused_variables(file, [*channels, *inputs])),
+        unused=() if format == "npy" else tuple(unused_variables(file, [*channels, *inputs], dimensions)),
         inputs=inputs,
+        dimensions=dict(dimensions or {}),
+        fewest=list(files)[trajectories.index(min(trajectories))],
+        windows=windows,
+        renamed={} if format == "npy" else renamed_dimensions(file, dimensions),
     )
 
 

@@ -23,7 +23,7 @@ from weightcast.core.device import choose_device
 from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
 from weightcast.environments.commands.frame_step import agreed_frame_step
-from weightcast.environments.commands.frames_table import TableReading, check_writable, write_forecast_table
+from weightcast.environments.commands.frames_table import FileReading, check_writable, write_forecast_table
 from weightcast.environments.commands.known_inputs import KnownInputs, inputs_ahead
 from weightcast.environments.commands.observed_frames import ObservedFrames, read_observed_frames
 from weightcast.environments.commands.study_agreement import check_agreement
@@ -115,8 +115,8 @@ def run(arguments: argparse.Namespace) -> None:
     channels, grid = artifact.metadata["channels"], artifact.metadata["grid"]
     as_table = check_writable(arguments.output, grid)
     with understood(artifact):
-        table = TableReading.from_metadata(artifact.metadata)
-    initial = read_frames_to_start_from(arguments, channels, grid, table, models[0].history)
+        reading = FileReading.from_metadata(artifact.metadata)
+    initial = read_frames_to_start_from(arguments, channels, grid, reading, models[0].history)
     check_not_negative(
         arguments.initial, None, initial.values, channels, models[0].normalisation.transforms_of(channels)
     )
@@ -126,7 +126,7 @@ def run(arguments: argparse.Namespace) -> None:
     after = _times(arguments, step)
     _check_steps(models[0], after / step, arguments)
     predictors = [model.to(device) for model in cast(list[PhysicalPredictor], models)]
-    inputs = inputs_of(predictors[0], initial, round(float((after / step).max())), grid, arguments, table)
+    inputs = inputs_of(predictors[0], initial, round(float((after / step).max())), grid, arguments, reading)
     starts = starts_of(predictors, initial, step, artifact, arguments, device)
     forecast = forecast_together(predictors, starts, times=(after / step).tolist(), inputs=inputs).cpu().numpy()
     for warning in replace_blow_ups(forecast):
@@ -211,7 +211,7 @@ def read_frames_to_start_from(
     arguments: argparse.Namespace,
     channels: Sequence[str],
     grid: Sequence[int],
-    table: TableReading,
+    reading: FileReading,
     history: int = 1,
 ) -> ObservedFrames:
     """The frame that was asked for with those before it that predictors see, or all up to it to be smoothed.
@@ -220,15 +220,15 @@ def read_frames_to_start_from(
         arguments: of the command.
         channels: of the study.
         grid: likewise (y, x).
-        table: how tables of the study's kind are read.
+        reading: how files of the study's kind are read.
         history: frames that predictors see.
 
     Raises:
         InputError: there is no such frame, or there are too few before it, or values are missing.
     """
     if not arguments.smooth and history == 1:
-        return read_observed_frames(arguments.initial, channels, grid, arguments.frame, table=table)
-    found = read_observed_frames(arguments.initial, channels, grid, masked=True, table=table)
+        return read_observed_frames(arguments.initial, channels, grid, arguments.frame, reading=reading)
+    found = read_observed_frames(arguments.initial, channels, grid, masked=True, reading=reading)
     count, frame = found.values.shape[1], arguments.frame
     if not -count <= frame < count:
         raise InputError(f"{arguments.initial}: time: found {count} frames, expected one with the index {frame}")
@@ -302,7 +302,7 @@ def inputs_of(
     steps: int,
     grid: Sequence[int],
     arguments: argparse.Namespace,
-    table: TableReading,
+    reading: FileReading,
 ) -> Tensor | None:
     """Columns of inputs from the initial frame on [trajectory, frame, column, y, x]; None where none are shown.
 
@@ -316,13 +316,13 @@ def inputs_of(
         return None
     if arguments.smooth:
         raise InputError("--smooth: found it with predictors that are shown inputs, expected none")
-    file = KnownInputs.read(arguments.initial, layout, table, steps)
+    file = KnownInputs.read(arguments.initial, layout, reading, steps)
     start = None if initial.time is None else float(initial.time[-1])
     units = initial.attributes.get("time", {}).get("units")
     begin = file.frame_at(start, units)  # a table may go on behind the last frame
     sources, begins = [file], [arguments.frame % max(1, file.frames) if begin is None else begin]
     if arguments.inputs is not None:
-        ahead = KnownInputs.read(arguments.inputs, layout, table, steps)
+        ahead = KnownInputs.read(arguments.inputs, layout, reading, steps)
         begin = ahead.frame_at(start, units)
         if begin is None and ahead.time is not None and start is not None:
             raise InputError(

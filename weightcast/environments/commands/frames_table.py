@@ -12,6 +12,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from weightcast.core.dimensions import Dimension
 from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
 from weightcast.core.names import listed
@@ -23,6 +24,7 @@ from weightcast.records.record import Records, arrange
 from weightcast.records.rows import Rows, find_column, row_times, rows_of, split_unit, time_columns
 from weightcast.records.settings import RecordSettings
 from weightcast.records.step_calendar import UNITS, StepCalendar
+from weightcast.trajectories.dimension_names import with_own_names
 
 WRITTEN = (".csv",)
 MONTHS = "months"
@@ -46,22 +48,25 @@ def is_frames_table(file: Path) -> bool:
 
 
 @dataclass(frozen=True)
-class TableReading:
-    """How tables of a study's kind are read.
+class FileReading:
+    """How files of a study's kind are read.
 
     Attributes:
-        settings: marks of decimals and of missing values, columns of times and places, where somebody says so.
+        settings: of tables, marks of decimals and of missing values, columns of times and places, where somebody says
+            so.
         columns: the column of a channel or an input, where it is called otherwise.
+        dimensions: of NetCDF, what files of the study call some of them, by their names here.
     """
 
     settings: RecordSettings = field(default_factory=RecordSettings)
     columns: Mapping[str, str] = field(default_factory=dict)
+    dimensions: Mapping[Dimension, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, data: DataSettings) -> TableReading:
+    def of(cls, data: DataSettings) -> FileReading:
         """As the study's own table is read; tables beside studies of other files are recognised by themselves."""
         if data.source != "table":
-            return cls()
+            return cls(dimensions=data.dimensions)
         settings = RecordSettings.model_validate(data.settings)
         # In a wide table columns are places: in another one they are quantities.
         named = None if settings.layout == "wide" else settings.columns
@@ -69,23 +74,35 @@ class TableReading:
         return cls(RecordSettings(**settings.model_dump(include=_TOLD)), columns)
 
     @classmethod
-    def from_metadata(cls, metadata: Mapping[str, Any]) -> TableReading:
+    def from_metadata(cls, metadata: Mapping[str, Any]) -> FileReading:
         """As an artifact says it.
 
         Raises:
             ValueError: it says something else.
         """
         stored = metadata.get("table") or {}
-        return cls(RecordSettings.model_validate(stored.get("settings", {})), dict(stored.get("columns", {})))
+        settings = RecordSettings.model_validate(stored.get("settings", {}))
+        return cls(settings, dict(stored.get("columns", {})), dict(stored.get("dimensions", {})))
 
     def metadata(self) -> dict[str, Any]:
         """As artifacts keep it."""
-        said = {"settings": self.settings.model_dump(include=_TOLD, exclude_defaults=True), "columns": self.columns}
+        settings = self.settings.model_dump(include=_TOLD, exclude_defaults=True)
+        said: dict[str, Mapping[Any, Any]] = {
+            "settings": settings,
+            "columns": self.columns,
+            "dimensions": self.dimensions,
+        }
         return {name: dict(value) for name, value in said.items() if value}
+
+    def named(self, dataset: xr.Dataset, file: Path) -> xr.Dataset:
+        """A NetCDF file with the names of dimensions of this house. Those of the study's files count where it has them,
+        as files that were written here have not."""
+        there = {name: own for name, own in self.dimensions.items() if own in dataset.dims}
+        return with_own_names(dataset, file, there)
 
 
 def read_frames_table(
-    file: Path, names: Sequence[str], reading: TableReading, needed: Collection[str] = ()
+    file: Path, names: Sequence[str], reading: FileReading, needed: Collection[str] = ()
 ) -> xr.Dataset:
     """Columns of a table as variables (time), evenly spaced, NaN where a value or a row is missing.
 

@@ -16,7 +16,7 @@ from weightcast.core.console.warning import warn
 from weightcast.core.errors import InputError
 from weightcast.core.nets.build import NO_INPUTS
 from weightcast.core.nets.input_layout import InputLayout
-from weightcast.environments.commands.frames_table import TableReading
+from weightcast.environments.commands.frames_table import FileReading
 from weightcast.environments.commands.known_inputs import inputs_beside
 from weightcast.environments.commands.observed_frames import ObservedFrames, read_observed_frames
 from weightcast.environments.commands.study_agreement import check_agreement
@@ -72,7 +72,7 @@ def read_gappy_frames(
     normalisation: Normalisation,
     inputs: InputLayout = NO_INPUTS,
     history: int = 1,
-    table: TableReading | None = None,
+    reading: FileReading | None = None,
 ) -> GappyFrames:
     """Read frames of an unknown environment, of which one is enough where predictors see one.
 
@@ -84,17 +84,17 @@ def read_gappy_frames(
         normalisation: of the study, which says how large values are there.
         inputs: that its predictors are shown, which must be in the file as well.
         history: frames that they see.
-        table: how tables of the study's kind are read.
+        reading: how files of the study's kind are read.
 
     Raises:
         InputError: the file cannot be used: other channels, another grid, other units, times between the steps, nothing
             observed, too few frames, or nothing that changes; or an input is not known.
     """
-    found = read_observed_frames(file, channels, grid, masked=True, coarse=not inputs.shown, table=table)
+    found = read_observed_frames(file, channels, grid, masked=True, coarse=not inputs.shown, reading=reading)
     check_agreement(found, file, trained)
     check_not_negative(file, None, found.values, channels, normalisation.transforms_of(channels))
     if inputs.shown:
-        return _driven(found, file, channels, trained, normalisation, inputs, history, table)
+        return _driven(found, file, channels, trained, normalisation, inputs, history, reading)
     values = _observed_part(found, file)
     _check_changes(values.values, file)
     _check_units(values.values, file, channels, normalisation)
@@ -119,12 +119,12 @@ def _driven(
     normalisation: Normalisation,
     inputs: InputLayout,
     history: int,
-    table: TableReading | None,
+    reading: FileReading | None,
 ) -> GappyFrames:
     """The same of predictors that are shown inputs, which must be known in every step, as frames take them that
     predictors see."""
     shape = found.values.shape
-    columns = inputs_beside(file, inputs, (*shape[:2], *shape[3:]), table)
+    columns = inputs_beside(file, inputs, (*shape[:2], *shape[3:]), reading)
     part = _observed_part(ObservedFrames(found.values, found.time, None, {}, found.attributes), file)
     _check_changes(part.values, file)
     _check_units(part.values, file, channels, normalisation)

@@ -18,7 +18,7 @@ from weightcast.core.environment_table import read_environments
 from weightcast.core.errors import InputError
 from weightcast.core.nets.input_layout import InputLayout
 from weightcast.environments.commands.frame_step import agreed_frame_step
-from weightcast.environments.commands.frames_table import TableReading
+from weightcast.environments.commands.frames_table import FileReading
 from weightcast.environments.commands.generate_from_frames import generate_from_frames, uses_context
 from weightcast.environments.commands.known_inputs import inputs_beside
 from weightcast.environments.commands.observed_frames import read_observed_frames
@@ -158,8 +158,8 @@ def _read(
 ) -> Tensor:
     """Observed frames [trajectory, time, channel, y, x] of a file, more than predictors see, and the columns of inputs
     behind."""
-    table = TableReading.from_metadata(described)
-    frames = read_observed_frames(file, described["channels"], described["grid"], table=table)
+    reading = FileReading.from_metadata(described)
+    frames = read_observed_frames(file, described["channels"], described["grid"], reading=reading)
     channels = described["channels"]
     check_not_negative(file, None, frames.values, channels, normalisation.transforms_of(channels))
     count = frames.values.shape[1]
@@ -171,14 +171,14 @@ def _read(
     if not inputs.columns:
         return torch.from_numpy(frames.values)
     shape = frames.values.shape
-    columns = inputs_beside(file, inputs, (*shape[:2], *shape[3:]), table)
+    columns = inputs_beside(file, inputs, (*shape[:2], *shape[3:]), reading)
     return torch.from_numpy(np.concatenate([frames.values, columns], axis=2))
 
 
 def _observed(generator: Generator, file: Path, described: Mapping[str, Any]) -> Known:
     """Frames of a file for a condition that sees them: one or more, with NaN where nothing was seen."""
-    table = TableReading.from_metadata(described)
-    frames = read_observed_frames(file, described["channels"], described["grid"], masked=True, table=table)
+    reading = FileReading.from_metadata(described)
+    frames = read_observed_frames(file, described["channels"], described["grid"], masked=True, reading=reading)
     channels = described["channels"]
     check_not_negative(file, None, frames.values, channels, generator.normalisation.transforms_of(channels))
     check_agreement(frames, file, described)
@@ -190,9 +190,9 @@ def _observed(generator: Generator, file: Path, described: Mapping[str, Any]) ->
 
 def _described(study: Study, results: Path) -> dict[str, Any]:
     """What of the study goes into the artifact, to read further frames by."""
-    table = TableReading.of(study.data).metadata()
+    reading = FileReading.of(study.data).metadata()
     described = {"channels": study.data.channels, "grid": list(study.data.grid), **_units(study, results)}
-    return described | ({"table": table} if table else {})
+    return described | ({"table": reading} if reading else {})
 
 
 def _units(study: Study, results: Path) -> dict[str, Any]:

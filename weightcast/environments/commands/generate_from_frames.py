@@ -11,7 +11,7 @@ from weightcast.core.config.yaml_file import read_yaml
 from weightcast.core.console.warning import warn
 from weightcast.core.device import choose_device
 from weightcast.core.errors import InputError
-from weightcast.environments.commands.frames_table import TableReading
+from weightcast.environments.commands.frames_table import FileReading
 from weightcast.environments.commands.gappy_frames import read_gappy_frames
 from weightcast.environments.config.study import Study
 from weightcast.environments.context import Context
@@ -95,7 +95,7 @@ def generate_from_frames(arguments: argparse.Namespace, study: Study, described:
         base.normalisation,
         base.predictor.layout,
         base.predictor.history,
-        TableReading.of(study.data),
+        FileReading.of(study.data),
     )
     posterior = context.infer(observed.values[None])
     ensemble = draw_ensemble(context, posterior, count, arguments.keep, arguments.seed)

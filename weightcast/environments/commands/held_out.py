@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +60,27 @@ def hold_out(
             f"--held-out: found {len(set(chosen))} of {len(ids)} places, expected {FEWEST_VISIBLE} to stay"
         )
     return _roles(ids, chosen, "interpolation"), "as named"
+
+
+def stated_roles(roles: Mapping[str, Role], ids: Sequence[str], table: Path) -> tuple[dict[str, Role], str]:
+    """The role of each place as a table states it, and in words how it came to it.
+
+    Args:
+        roles: of all places of the table.
+        ids: of those that are used.
+        table: for messages.
+
+    Raises:
+        InputError: too few of them are visible, or none is held out.
+    """
+    found = {id: roles[id] for id in ids}
+    visible = [id for id, role in found.items() if role == "visible"]
+    if not FEWEST_VISIBLE <= len(visible) < len(ids):
+        raise InputError(
+            f"{table}: column role: found {len(visible)} visible of {len(ids)} places with enough records, expected "
+            f"{FEWEST_VISIBLE} or more, and others to test on"
+        )
+    return found, f"as {table} has them"
 
 
 def inside_or_outside(roles: dict[str, Role], ids: Sequence[str], values: NDArray[np.float64]) -> dict[str, Role]:

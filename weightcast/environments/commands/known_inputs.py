@@ -10,14 +10,15 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from weightcast.core.dimensions import DIMENSIONS
 from weightcast.core.errors import InputError
 from weightcast.core.names import listed
 from weightcast.core.nets.input_layout import InputLayout
-from weightcast.environments.commands.frames_table import MONTHS, TableReading, is_frames_table, read_frames_table
+from weightcast.environments.commands.frames_table import MONTHS, FileReading, is_frames_table, read_frames_table
 from weightcast.records.calendar_columns import calendar_columns
 from weightcast.records.calendar_inputs import angles_of
 from weightcast.records.settings import DATED_INPUTS, CalendarInput
-from weightcast.trajectories.netcdf import DIMENSIONS, check_whole, unreadable, with_own_names
+from weightcast.trajectories.netcdf import check_whole, unreadable
 
 TIME_TOLERANCE = 1e-3
 """Of a step, by which two files' times of the same frame may be off."""
@@ -45,7 +46,7 @@ class KnownInputs:
     units: object = None
 
     @classmethod
-    def read(cls, file: Path, layout: InputLayout, table: TableReading | None = None, ahead: int = 0) -> KnownInputs:
+    def read(cls, file: Path, layout: InputLayout, reading: FileReading | None = None, ahead: int = 0) -> KnownInputs:
         """Those of a NetCDF file, or a table, that a predictor is shown. What the calendar says follows from its times,
         where these are dates ("hours since 2020-01-01") and the file has no such variable; also of so many steps ahead
         of the last time, where they are even.
@@ -53,10 +54,9 @@ class KnownInputs:
         Raises:
             InputError: the file cannot be read, or a variable has other dimensions.
         """
+        reading = reading or FileReading()
         if is_frames_table(file):
-            return cls._of_dataset(
-                file, read_frames_table(file, layout.columns, table or TableReading()), layout, ahead
-            )
+            return cls._of_dataset(file, read_frames_table(file, layout.columns, reading), layout, ahead)
         if not file.is_file():
             raise InputError(f"{file}: found no such file, expected inputs (NetCDF, or a table)")
         if file.suffix == ".npy":
@@ -66,7 +66,7 @@ class KnownInputs:
             with xr.open_dataset(
                 file, engine="netcdf4", decode_times=False, decode_timedelta=False, cache=False
             ) as opened:
-                return cls._of_dataset(file, with_own_names(opened), layout, ahead)
+                return cls._of_dataset(file, reading.named(opened, file), layout, ahead)
         except InputError:
             raise
         except (OSError, RuntimeError, ValueError, IndexError) as error:
@@ -97,7 +97,7 @@ class KnownInputs:
 
 
 def inputs_beside(
-    file: Path, layout: InputLayout, shape: Sequence[int], table: TableReading | None = None
+    file: Path, layout: InputLayout, shape: Sequence[int], reading: FileReading | None = None
 ) -> NDArray[np.float32]:
     """All columns of inputs of frames that were observed, from the file that these are in.
 
@@ -105,7 +105,7 @@ def inputs_beside(
         file: NetCDF, or a table, which may go on behind the last frame.
         layout: of the inputs.
         shape: of the frames: trajectory, frame, y, x.
-        table: how tables of the study's kind are read.
+        reading: how files of the study's kind are read.
 
     Returns:
         [trajectory, frame, column, y, x].
@@ -113,7 +113,7 @@ def inputs_beside(
     Raises:
         InputError: a column is missing, has other frames, or a value that is no number.
     """
-    known = KnownInputs.read(file, layout, table)
+    known = KnownInputs.read(file, layout, reading)
     if is_frames_table(file):
         seen = {name: values[:, : shape[1]] for name, values in known.columns.items()}
         known = replace(known, columns=seen, frames=shape[1])

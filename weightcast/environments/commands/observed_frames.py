@@ -11,16 +11,17 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from weightcast.core.dimensions import DIMENSIONS
 from weightcast.core.errors import InputError
 from weightcast.core.zarr_folder import is_store
 from weightcast.environments.commands.frames_table import (
-    TableReading,
+    FileReading,
     is_frames_table,
     read_frames_table,
     until_last_seen,
 )
 from weightcast.trajectories import checks, read_npy_environment
-from weightcast.trajectories.netcdf import DIMENSIONS, check_whole, open_dataset, unreadable, with_own_names
+from weightcast.trajectories.netcdf import check_whole, open_dataset, unreadable
 
 OPTIONAL = DIMENSIONS[:2]
 FRAME_STEP_TOLERANCE = 1e-3
@@ -53,7 +54,7 @@ def read_observed_frames(
     frame: int | None = None,
     masked: bool = False,
     coarse: bool = False,
-    table: TableReading | None = None,
+    reading: FileReading | None = None,
 ) -> ObservedFrames:
     """Read and validate frames from NetCDF with the dimensions (trajectory, time, y, x), the first two optional.
 
@@ -68,7 +69,7 @@ def read_observed_frames(
         frame: index of the only frame wanted, from the end if negative; all if None.
         masked: whether values may be NaN, which were not seen.
         coarse: whether the grid may be every k-th point of the expected one; the values are then on that of the file.
-        table: how tables of the study's kind are read; None: they are recognised by themselves.
+        reading: how files of the study's kind are read; None: they are recognised by themselves.
 
     Raises:
         InputError: the file is missing, unreadable or truncated, has other channels, dimensions or points, has no such
@@ -78,8 +79,9 @@ def read_observed_frames(
     if path.suffix == ".npy":
         return _of_array(path, channels, grid, frame, coarse)
     try:
-        with _open(path, channels, table or TableReading()) as opened:
-            dataset = with_own_names(opened)
+        reading = reading or FileReading()
+        with _open(path, channels, reading) as opened:
+            dataset = reading.named(opened, path)
             for name in channels:
                 _check_channel(path, dataset, name, channels[0], grid)
             found_grid = (dataset.sizes.get("y", 1), dataset.sizes.get("x", 1))
@@ -134,9 +136,9 @@ def is_coarser(found: Sequence[int], grid: Sequence[int]) -> bool:
     return all(own and size % own == 0 for own, size in zip(found, grid, strict=True)) and len(ratios) == 1
 
 
-def _open(path: Path, channels: Sequence[str], table: TableReading) -> xr.Dataset:
+def _open(path: Path, channels: Sequence[str], reading: FileReading) -> xr.Dataset:
     if is_frames_table(path):
-        return until_last_seen(read_frames_table(path, channels, table, needed=channels))
+        return until_last_seen(read_frames_table(path, channels, reading, needed=channels))
     if not path.is_file() and not is_store(path):
         raise InputError(f"{path}: found no such file, expected frames (NetCDF, .zarr, .npy, or a table)")
     check_whole(path)

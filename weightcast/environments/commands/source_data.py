@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
 from weightcast.core.console.progress import progress
+from weightcast.core.dimensions import Dimension
 from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.errors import InputError
 from weightcast.core.names import listed
@@ -33,6 +34,7 @@ from weightcast.trajectories import (
     read_npz_environment,
 )
 from weightcast.trajectories.checks import check_counts, check_finite, check_not_negative
+from weightcast.trajectories.consecutive import cut_into_windows
 from weightcast.trajectories.gaps import without_too_many_gaps
 from weightcast.trajectories.npz_folder import environment_index
 
@@ -77,12 +79,38 @@ def read_file(
     minimum_frames: int = 1,
     minimum_trajectories: int = 1,
     gaps: bool = False,
+    dimensions: Mapping[Dimension, str] | None = None,
+    windows: int | None = None,
+    single: bool = False,
 ) -> Trajectories:
     """One environment's trajectories, as the pipeline will import them.
+
+    Args:
+        file: NetCDF, or ``.npy``, or a folder of such.
+        format: of it.
+        environment: whose it is.
+        channels: to read; None: all.
+        inputs: further variables.
+        grid: that is expected; None: any.
+        frame_step: time between frames of ``.npy`` files.
+        minimum_frames: that are needed.
+        minimum_trajectories: that are needed, windows where they are cut.
+        gaps: whether values may be missing.
+        dimensions: what the file calls some of its dimensions; None: recognised.
+        windows: frames of those that are cut of trajectories; None: none are.
+        single: whether a file without a dimension of trajectories holds one.
 
     Raises:
         InputError: the file cannot be used.
     """
+    if windows is not None:
+        record = read_file(
+            file, format, environment, channels=channels, inputs=inputs, grid=grid, frame_step=frame_step,
+            minimum_frames=minimum_frames, gaps=True, dimensions=dimensions, single=True,
+        )  # fmt: skip
+        found = cut_into_windows(file, record, windows, gaps)
+        check_counts(file, len(found.values), windows, minimum_trajectories, windows)
+        return found
     if format == "npy":
         return read_npy_environment(
             file,
@@ -105,6 +133,8 @@ def read_file(
         minimum_frames=minimum_frames,
         minimum_trajectories=minimum_trajectories,
         gaps=gaps,
+        dimensions=dimensions,
+        single=single,
     )
 
 
@@ -166,6 +196,8 @@ def _check_files(study: Study, table: EnvironmentTable, config: str | Path) -> l
             minimum_frames=frames,
             minimum_trajectories=counts.total,
             gaps=data.gaps is not None,
+            dimensions=data.dimensions,
+            windows=frames if data.windows else None,
         )
         if data.gaps is not None:
             trajectories = without_too_many_gaps(file, trajectories, data.channels, frames, data.history, data.gaps)

@@ -150,8 +150,14 @@ OF_RECORDS = """\
   # How the table is read and cut: docs/own-data.md.
 """
 INPUTS = {
+    "dimensions": """\
+  dimensions: $file_dimensions  # what files call them
+""",
     "inputs": """\
   inputs: $inputs  # not forecast; known over the horizon of a forecast, in the past alone, or constant
+""",
+    "windows": """\
+  windows: true  # trajectories are cut into such of so many frames, earlier ones first
 """,
     "transforms": """\
 $transform_reasons  transforms: $transforms  # or {}; scores and forecasts are in the channels' own units all the same
@@ -271,6 +277,7 @@ def fill_template(
     train, validation, test = split_trajectories(found.trajectories[0])
     counts = found.counts or TrajectoryCounts(train=train, validation=validation, test=test)
     npy, state = found.format == "npy", found.without_grid
+    cut = of_records or found.windows.frames is not None
     # More modes than few frames can tell are learned by heart.
     scarce = counts.train * trained_frames * visible < MANY_FRAMES
     modes = [min(choose_modes(points), FEWEST_MODES if scarce else MOST_MODES) for points in found.grid]
@@ -300,6 +307,7 @@ def fill_template(
         "logarithmic": logarithmic_parameters(table),
         "format": found.format,
         "directory": str(data[0]),
+        "file_dimensions": dict(found.dimensions),
         "settings": {"frame_step": 1.0} if npy else {},
         "channels": list(found.channels),
         "inputs": dict(found.inputs),
@@ -310,7 +318,7 @@ def fill_template(
         "trained_frames": trained_frames,
         # Of few trajectories the first frames are too few to be shown so often.
         # Windows of a record begin anywhere.
-        "start_share": 0.3 if counts.train >= MANY_TRAJECTORIES and not of_records else 0.0,
+        "start_share": 0.3 if counts.train >= MANY_TRAJECTORIES and not cut else 0.0,
         "together": READ_AT_ONCE if of_records else READ_TOGETHER,
         "trajectories": counts.model_dump(exclude_none=True),
         "unroll": min(4, trained_frames - 1) if state else 2,
@@ -357,7 +365,8 @@ def fill_template(
     context = CONTEXT_OF_RECORDS if of_records else CONTEXT_OF_STATES if state else CONTEXT_OF_FIELDS
     driven = [name for name in ("inputs", "calendar") if values[name]]
     reasons = "".join(f"  # Predictors see {one.words}.\n" for one in found.transforms if one.why)
-    further = [*(["transforms"] if reasons else []), *driven]
+    named = [*(["dimensions"] if found.dimensions else []), *(["windows"] if found.windows.frames else [])]
+    further = [*named, *(["transforms"] if reasons else []), *driven]
     equations = state and not driven and not of_records
     if equations or (found.periodic and not driven):
         about = "  # hill: powers of factors by which rates saturate" if state else ""

@@ -11,6 +11,7 @@ from weightcast.core.categories import is_label
 from weightcast.core.errors import InputError
 from weightcast.core.names import listed
 from weightcast.core.place_names import place_id
+from weightcast.environments.commands.known_places import NO_PARAMETERS, columns_of_places
 from weightcast.environments.config.data import Known
 from weightcast.records.cell_numbers import is_missing, is_number
 from weightcast.records.cells import Cells
@@ -19,15 +20,14 @@ from weightcast.records.place_texts import constant_texts
 from weightcast.records.read import read_cells
 from weightcast.records.rows import split_unit, time_columns
 from weightcast.records.settings import RecordSettings
-from weightcast.records.station_netcdf import open_stations, state_variables, station_dimensions, text_variables
+from weightcast.records.station_layout import StationLayout, is_one_place
+from weightcast.records.station_netcdf import open_stations, text_variables
 
 WIDE_CHANNEL = "value"
 LOOKED_AT = 2000
 """Rows by which it is told whether a column holds numbers."""
 NO_MARK = "none"
 """What is given for marks of missing values where there are none, and numbers that look like one are numbers."""
-NO_PARAMETERS = ["none"]
-"""What is given for parameters where there are to be none."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def table_layout(arguments: argparse.Namespace) -> TableLayout:
         cells.position(settings.environment, "--environment")
     numeric = [cells.header[position] for position in _numeric_columns(cells)] if cells.header else []
     inputs = given_inputs(arguments)
-    parameters = asked_parameters(arguments)
+    parameters = _of_records(arguments)
     taken = {settings.environment, *settings.time, *parameters}
     free = [name for name in numeric if name not in taken]
     if not arguments.state:
@@ -129,13 +129,20 @@ def table_layout(arguments: argparse.Namespace) -> TableLayout:
     unused = [name for name in free if name not in (*columns, *of_inputs)]
     of_text = [name for name in _text_columns(cells) if name not in (settings.environment, *settings.time)]
     labels = [name for name in parameters if name in of_text or is_label(name)]
-    texts = [] if arguments.parameters else constant_texts(cells, settings, of_text)
+    texts = [] if arguments.parameters else constant_texts(cells, settings, _own(arguments, of_text))
     return _with_columns(paths, settings, arguments, columns, of_inputs, unused, labels, texts)
 
 
-def asked_parameters(arguments: argparse.Namespace) -> list[str]:
-    """Columns that are asked for as parameters."""
-    return [] if arguments.parameters in (None, NO_PARAMETERS) else list(arguments.parameters)
+def _of_records(arguments: argparse.Namespace) -> list[str]:
+    """Columns that are asked for as parameters and are not in a table of places, and so of the records."""
+    given = arguments.parameters
+    return [] if given in (None, NO_PARAMETERS) else _own(arguments, given)
+
+
+def _own(arguments: argparse.Namespace, names: Sequence[str]) -> list[str]:
+    """Names without those of columns of a table of places, which has them for both."""
+    of_places = columns_of_places(arguments.table)
+    return [name for name in names if not of_places(name)]
 
 
 def given_inputs(arguments: argparse.Namespace) -> dict[str, Known]:
@@ -169,18 +176,20 @@ def _refuse_begins(paths: tuple[Path, ...], settings: RecordSettings) -> None:
 
 def _of_stations(paths: tuple[Path, ...], settings: RecordSettings, arguments: argparse.Namespace) -> TableLayout:
     with open_stations(paths[0]) as dataset:
-        place, time = station_dimensions(paths[0], dataset, settings)
-        there, words = state_variables(dataset, place, time), text_variables(dataset, place)
+        if settings.environment is None and is_one_place(dataset):
+            settings = settings.model_copy(update={"layout": "file-each"})
+        layout = StationLayout.of(paths[0], dataset, settings)
+        there, words = layout.quantities(dataset), text_variables(dataset, layout.place)
     inputs = given_inputs(arguments)
     columns = arguments.state or [name for name in there if name not in inputs]
     if not columns:
         raise InputError(
-            f"{paths[0]}: found no variable of numbers with the dimensions ({place}, {time}), expected one"
+            f"{paths[0]}: found no variable of numbers with the dimensions ({', '.join(layout.samples)}), expected one"
         )
-    settings = settings.model_copy(update={"environment": place, "time": [time]})
+    settings = settings.model_copy(update={"environment": layout.place, "time": [layout.time]})
     unused = [name for name in there if name not in (*columns, *inputs)]
-    labels = [name for name in asked_parameters(arguments) if name in words or is_label(name)]
-    texts = [] if arguments.parameters else words
+    labels = [name for name in _of_records(arguments) if name in words or is_label(name)]
+    texts = [] if arguments.parameters else _own(arguments, words)
     return _with_columns(paths, settings, arguments, columns, inputs, unused, labels, texts)
 
 
@@ -205,8 +214,10 @@ def _wide(
             "places, and --state COLUMNS if a row is a place at a time; or numbers in every column but the times if a "
             "column is a place"
         )
-    if asked_parameters(arguments):
-        raise InputError(f"--parameters: found {listed(arguments.parameters)}, expected none: a column is a place")
+    if asked := _of_records(arguments):
+        raise InputError(
+            f"--parameters: found {listed(asked)}, expected none, or columns of --table: a column is a place"
+        )
     if inputs := given_inputs(arguments):
         raise InputError(f"--inputs: found {listed(list(inputs))}, expected none: a column is a place")
     if settings.time:
@@ -230,7 +241,7 @@ def _with_columns(
     read = [*columns, *inputs]
     names = _names(paths[0], read, "--inputs" if inputs else "--state")
     channels, of_inputs = names[: len(columns)], names[len(columns) :]
-    asked = asked_parameters(arguments)
+    asked = _of_records(arguments)
     named = zip(_names(paths[0], asked, "--parameters"), asked, strict=True)
     parameters = {name: column for name, column in named if column not in categories}
     unused = [name for name in unused if name not in asked]

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from weightcast.core.console.options import refuse_options
 from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.errors import InputError
 from weightcast.core.names import listed
@@ -19,9 +20,10 @@ from weightcast.environments.commands.chosen_gaps import ChosenGaps, choose_gaps
 from weightcast.environments.commands.chosen_transforms import choose_transforms, given_transforms
 from weightcast.environments.commands.constants import check_constants
 from weightcast.environments.commands.data_survey import NO_GRID, ChosenTransform, Pace, Survey
-from weightcast.environments.commands.held_out import RANDOM, hold_out, statistics
+from weightcast.environments.commands.held_out import RANDOM, hold_out, stated_roles, statistics
 from weightcast.environments.commands.history_choice import HISTORIES, HistoryChoice, choose_history
-from weightcast.environments.commands.place_parameters import of_no_visible, place_parameters
+from weightcast.environments.commands.known_places import asked_columns
+from weightcast.environments.commands.place_parameters import of_no_visible, place_parameters, read_with_places
 from weightcast.environments.commands.record_parts import Division, divide
 from weightcast.environments.commands.study_template import choose_trained_frames, most_history
 from weightcast.environments.commands.table_layout import TableLayout, table_layout
@@ -30,7 +32,6 @@ from weightcast.environments.transform import Transform
 from weightcast.records.calendar_inputs import CYCLE, calendar_values
 from weightcast.records.cycle import find_cycle
 from weightcast.records.doubtful_values import doubts
-from weightcast.records.read import read_records
 from weightcast.records.record import Records
 from weightcast.records.windows import PARTS, cut
 from weightcast.trajectories.checks import check_not_negative
@@ -76,8 +77,9 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
         raise InputError(
             f"{path}: exists already, expected no such file: init writes the roles of a table's places there"
         )
-    layout = table_layout(arguments)
-    records = read_records(layout.paths, layout.settings, layout.read)
+    asked_of_places = asked_columns(arguments.parameters, arguments.table)
+    found = read_with_places(table_layout(arguments), arguments.table, asked_of_places)
+    layout, records = found.layout, found.records
     where, calendar = str(arguments.data[0]), list(dict.fromkeys(arguments.calendar or ()))
     states = len(layout.channels)
     asked = arguments.history
@@ -94,11 +96,13 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
 
     ids = [records.ids[place] for place in division.kept]
     trained = choose_trained_frames(division.frames)
-    given = given_transforms(arguments.transform, layout.columns)
+    transformed = given_transforms(arguments.transform, layout.columns)
     for place, id in zip(division.kept, ids, strict=True):
         whole = records.values[place, :, :states, None, None].astype(np.float32)
-        check_not_negative(Path(where), id, whole, layout.channels, {one: name for one, name in given.items() if name})
-    parameters, said_of_places = place_parameters(layout, records, ids)
+        check_not_negative(
+            Path(where), id, whole, layout.channels, {one: name for one, name in transformed.items() if name}
+        )
+    parameters, said_of_places = place_parameters(layout, records, ids, found.known)
     known = bool(parameters[ids[0]])
     features = (
         np.array([list(parameters[id].values()) for id in ids])
@@ -106,7 +110,13 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
         else statistics(records.values[list(division.kept), : division.parts.train[1], :states])
     )
     wanted = arguments.held_out or [RANDOM]
-    roles, chosen = hold_out(ids, features, wanted, arguments.held_out_count, arguments.seed or 0)
+    stated = None if found.known is None else found.known.given
+    if stated is not None and stated.roles is not None:
+        why = f": {stated.path} has a column role"
+        refuse_options(arguments, ("--held-out", "--held-out-count", "--seed"), why)
+        roles, chosen = stated_roles(stated.roles, ids, stated.path)
+    else:
+        roles, chosen = hold_out(ids, features, wanted, arguments.held_out_count, arguments.seed or 0)
     visible = [place for place, id in zip(division.kept, ids, strict=True) if roles[id] == "visible"]
     cycle = arguments.cycle
     if cycle is None and (records.calendar.kind == "numbers" or CYCLE in calendar):
@@ -127,7 +137,7 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
             seen.append(windows.values[: counts.train + counts.validation, :trained, :states, 0, 0])
     own = np.stack(seen).astype(np.float64)
     train, validation = own[:, : counts.train], own[:, counts.train :]
-    transforms = choose_transforms(layout.channels, train, validation, given, _signed(layout, records, division))
+    transforms = choose_transforms(layout.channels, train, validation, transformed, _signed(layout, records, division))
     remembered = None
     if asked is None:
         said = calendar_values(dated, calendar, np.arange(records.steps), where)
@@ -167,6 +177,7 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
         *_cut(records, division, found_gaps),
         f"held out are {listed(held)}: {chosen}{by if wanted == ['farthest'] else ''}",
         *_too_few(held),
+        *found.lines,
         *said_of_places,
         *of_no_visible(parameters, [environment.id for environment in table.visible]),
         *_cycle(cycle, arguments.cycle is None, CYCLE in calendar),

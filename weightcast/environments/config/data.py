@@ -10,6 +10,7 @@ from weightcast.core.config.gap_settings import GapSettings
 from weightcast.core.config.later_settings import LaterSettings
 from weightcast.core.config.settings import Settings
 from weightcast.core.config.system import SystemName
+from weightcast.core.dimensions import Dimension
 from weightcast.core.environment_table import Role
 from weightcast.core.nets.input_layout import InputLayout
 from weightcast.records.calendar_columns import calendar_columns
@@ -57,7 +58,7 @@ class TrajectoryCounts(Settings):
 
 
 class DataSettings(LaterSettings):
-    later: ClassVar[tuple[str, ...]] = ("transforms", "history", "gaps")
+    later: ClassVar[tuple[str, ...]] = ("transforms", "history", "gaps", "dimensions", "windows")
 
     source: DataSource
     """A simulator, era5 (docs/era5.md), era5-sample, or your own files: netcdf, npy, npz, table (docs/own-data.md).
@@ -67,6 +68,9 @@ class DataSettings(LaterSettings):
     """Folder with your own files (netcdf, npy, npz); relative to where snakemake runs."""
     files: list[str] = Field(default_factory=list)
     """Files of a long table (table), or folders of such; relative to where snakemake runs."""
+    dimensions: dict[Dimension, str] = Field(default_factory=dict)
+    """What NetCDF files call their dimensions, by ``trajectory``, ``time``, ``y`` and ``x``, where names are not
+    recognised (docs/own-data.md): {trajectory: draw, y: north}."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Settings of the simulator; see its docstring in weightcast/systems. Of a table how it is read and cut
     (weightcast/records/settings.py)."""
@@ -97,6 +101,10 @@ class DataSettings(LaterSettings):
     equally likely to begin the others. More than the default where trajectories begin in states that soon pass: a
     predictor that has rarely seen these is worst at the very step that frames of a new environment are judged by."""
     trajectories: TrajectoryCounts
+    windows: bool = False
+    """Whether trajectories of NetCDF and ``.npy`` files are records, of which windows of ``frames`` are cut, earlier
+    ones first: of one record an environment, or where they differ in length. Windows with a missing value are left
+    out, unless there are ``gaps``."""
     gaps: GapSettings | None = None
     """How much of a trajectory may be missing, in a table, NetCDF or ``.npy`` files: trainings and scores leave out
     what is. null: nothing; what lacks a value is no window of a table, and other files with it are refused."""

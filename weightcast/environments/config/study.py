@@ -259,6 +259,22 @@ def _check_inputs(study: Study, source: str | Path) -> None:
         )
 
 
+def _check_files(study: Study, source: str | Path) -> None:
+    """Names of dimensions are those of NetCDF files, each for one; windows are cut of files of trajectories."""
+    data = study.data
+    if data.windows and data.source not in ("netcdf", "npy"):
+        raise InputError(
+            f"{source}: data.windows: found true with the source {data.source!r}, expected false, or netcdf or npy"
+        )
+    own = list(data.dimensions.values())
+    check_once(own, "data.dimensions", source)
+    if own and data.source != "netcdf":
+        raise InputError(
+            f"{source}: data.dimensions: found {', '.join(own)} with the source {data.source!r}, expected none, or the "
+            "source netcdf"
+        )
+
+
 def _check_transforms(study: Study, source: str | Path) -> None:
     """Transforms are of channels, and of nothing that is about these in their own units."""
     data = study.data
@@ -407,6 +423,7 @@ def _check(study: Study, source: str | Path) -> None:
         _check_arm(study, arm, source)
     _check_published(study, source)
     _check_inputs(study, source)
+    _check_files(study, source)
     _check_transforms(study, source)
     _check_history(study, source)
     _check_gaps(study, source)

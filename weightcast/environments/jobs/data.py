@@ -8,6 +8,7 @@ from pydantic import Field
 
 from weightcast.core.config.gap_settings import GapSettings
 from weightcast.core.config.later_settings import LaterSettings
+from weightcast.core.dimensions import Dimension
 from weightcast.core.job import StageSettings
 from weightcast.environments.config.data import TransformName
 from weightcast.environments.jobs.told import Plan, Rows
@@ -53,9 +54,11 @@ class ImportTrajectories(Rows, LaterSettings):
         test_trajectories: of these, which ``.npz`` files hold apart.
         history: frames that predictors see, where trajectories may have gaps.
         gaps: that trajectories may have; None: none.
+        dimensions: what NetCDF files call some of theirs, by their names here.
+        windows: whether trajectories are cut into windows of so many frames.
     """
 
-    later: ClassVar[tuple[str, ...]] = ("transforms", "history", "gaps")
+    later: ClassVar[tuple[str, ...]] = ("transforms", "history", "gaps", "dimensions", "windows")
 
     channels: list[str]
     inputs: list[str] = Field(default_factory=list)
@@ -67,6 +70,8 @@ class ImportTrajectories(Rows, LaterSettings):
     frame_step: float
     history: int = 1
     gaps: GapSettings | None = None
+    dimensions: dict[Dimension, str] = Field(default_factory=dict)
+    windows: bool = False
 
     @classmethod
     def of(cls, plan: Plan, shard: str) -> ImportTrajectories:
@@ -84,6 +89,8 @@ class ImportTrajectories(Rows, LaterSettings):
             frame_step=float(source_settings(data).get("frame_step", 1.0)),
             history=data.history if data.gaps else 1,
             gaps=data.gaps,
+            dimensions=data.dimensions,
+            windows=data.windows,
         )
 
 

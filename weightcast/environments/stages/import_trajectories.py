@@ -27,6 +27,7 @@ from weightcast.trajectories import (
     write_trajectories,
 )
 from weightcast.trajectories.checks import check_counts, check_not_negative
+from weightcast.trajectories.consecutive import cut_into_windows
 from weightcast.trajectories.gaps import without_too_many_gaps
 from weightcast.trajectories.npz_folder import environment_index
 
@@ -94,6 +95,9 @@ def import_trajectories(
     for id, (row, *mine) in own.items():
         if id not in files:
             found = _read(settings, row, [one.path for one in mine])
+            if settings.windows:
+                found = cut_into_windows(mine[0].path, found, settings.frames, settings.gaps is not None)
+                check_counts(mine[0].path, len(found.values), settings.frames, settings.trajectories, settings.frames)
             if settings.gaps is not None:
                 found = without_too_many_gaps(
                     mine[0].path, found, settings.channels, settings.frames, settings.history, settings.gaps
@@ -119,10 +123,14 @@ def _read(settings: ImportTrajectories, environment: Environment, paths: Sequenc
         archives = _archive(paths[0]), _archive(paths[1])
         return read_npz_environment(*archives, environment_index(environment.id), **expected)
     (path,) = paths
-    expected |= {"minimum_trajectories": settings.trajectories, "gaps": settings.gaps is not None}
-    if path.is_dir() or path.suffix == ".npy":
+    expected |= {
+        "minimum_trajectories": 1 if settings.windows else settings.trajectories,
+        "gaps": settings.gaps is not None or settings.windows,
+    }
+    if (path.is_dir() and not is_store(path)) or path.suffix == ".npy":
         return read_npy_environment(path, frame_step=settings.frame_step, **expected)
-    return read_imported(path, inputs=settings.inputs, **expected)
+    named = {"dimensions": settings.dimensions, "single": settings.windows}
+    return read_imported(path, inputs=settings.inputs, **named, **expected)
 
 
 _digest = lru_cache(file_digest)

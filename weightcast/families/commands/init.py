@@ -43,7 +43,7 @@ def init_family(arguments: argparse.Namespace) -> list[str]:
         InputError: the data or the table cannot be used. Nothing is written then.
     """
     found = find_samples(arguments)
-    given = None if arguments.table is None else read_given_table(arguments.table)
+    given = None if arguments.table is None else read_given_table(arguments.table, found.samples).check_whole()
     found, notes = _of_table(found, given)
     parameters, said = _parameters(found, given, arguments)
     table, how = _table(found, given, parameters, arguments)
@@ -83,11 +83,13 @@ def _of_table(found: FoundSamples, given: GivenTable | None) -> tuple[FoundSampl
     for id in given.cells:
         if id not in found.samples:
             raise InputError(
-                f"{given.path}: column id: found {id!r}, of which {found.path} has no samples, expected some of "
-                f"{listed(list(found.samples))}"
+                f"{given.path}: column {given.column}: found {id!r}, of which {found.path} has no samples, expected "
+                f"some of {listed(list(found.samples))}"
             )
     others = [id for id in found.samples if id not in given.cells]
     note = [f"not in {given.path}, and not used: {listed(others, SHOWN)}"] if others else []
+    if given.absent:
+        note.append(f"rows of {given.path} without samples, and not used: {listed(given.absent, SHOWN)}")
     kept = found.without(others)
     return FoundSamples(**(vars(kept) | {"samples": {id: found.samples[id] for id in given.cells}})), note
 
@@ -121,7 +123,7 @@ def _table(
                     f"--{option.replace('_', '-')}: found it, expected none: {given.path} has a column role"
                 )
         roles, how = given.roles, f"as {given.path} has them"
-        path = given.path if set(names) == set(given.names) else _free(beside)
+        path = given.path if set(names) == set(given.names) and given.as_is else _free(beside)
     else:
         roles, how = roles_of(found.samples, parameters, arguments)
         path = _free(beside)
