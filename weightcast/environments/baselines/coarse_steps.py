@@ -91,12 +91,12 @@ class Steps:
         return steps.some(most)
 
     def some(self, most: int) -> Steps:
-        """So many of each environment's, evenly chosen."""
+        """So many of each environment's steps, evenly chosen."""
         chosen = _spread(self.before.shape[1], most)
         return Steps(self.before[:, chosen], self.after[:, chosen])
 
     def rows(self, environments: Sequence[int] | NDArray[np.int64]) -> Steps:
-        """Of some environments, by position, each as often as it is named."""
+        """The steps of some environments, by position, each as often as it is named."""
         return Steps(self.before[environments], self.after[environments])
 
     @property
