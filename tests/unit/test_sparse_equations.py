@@ -185,10 +185,18 @@ def test_coefficients_of_unseen_environments_are_those_behind_the_frames(found: 
 def test_a_single_frame_and_gaps_are_no_obstacle(found: Context) -> None:
     one = torch.from_numpy(population(1.0, 90, 1, 6))[None, ..., None, None].float()
     blind = adapt_equations(found, ["a"], one[:, :, :1]).weights[0, 0]
-    torch.testing.assert_close(blind, found.codes.mean(0))
+    torch.testing.assert_close(blind, found.weights(found.codes).mean(0))
     one[:, :, :, 1] = torch.nan
     assert torch.isfinite(adapt_equations(found, ["a"], one).weights).all()
 
 
 def test_equations_are_told_no_parameters() -> None:
     assert method(EQUATIONS).family == "baseline" and not method(EQUATIONS).told_parameters
+
+
+def test_what_varies_together_is_one_number_of_a_code(found: Context) -> None:
+    """Of four coefficients one varies, with the rate."""
+    assert found.codes.shape == (len(RATES), 1)
+    grows = found.weights(found.codes)
+    spread = grows.std(0) / grows.mean(0).abs()
+    assert int((spread > 0.01).sum()) == 1

@@ -7,7 +7,7 @@ same search as codes are, under the prior of the visible environments' coefficie
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any, Protocol
@@ -76,7 +76,10 @@ RIDGES = (1e-4, 1e-3, 1e-2, 0.1, 0.3, 1.0)
 FEW_ENVIRONMENTS = 3
 """Environments up to which nothing is said of how coefficients vary together."""
 MATTERS = 1e-3
-"""Part of the greatest variation of what terms amount to, below which there is none."""
+"""Part of the greatest variation of what terms amount to, or do to rollouts, below which there is none."""
+LEAST_EFFECT = 1e-12
+"""What squares of effects on rollouts count at least, as a part of the greatest: some coefficients are told apart by
+nothing that was seen."""
 ENOUGH = 0.05
 """Share of the increments that twice as many substeps may change."""
 ENOUGH_OF_STATES = 1e-3
@@ -246,8 +249,9 @@ class EquationSearch:
         architecture = self.terms.architecture(chosen, self._substeps(chosen, frames, start))
         predictor, found = self._predictor(architecture), start
         for steps, windows, iterations in self._stages(frames):
-            found = self._fitted(predictor, frames, found, steps, windows, iterations).unknowns
-        weight_map, codes = self._map(chosen, found, predictor)
+            fitted = self._fitted(predictor, frames, found, steps, windows, iterations)
+            found = fitted.unknowns
+        weight_map, codes = self._map(chosen, fitted, predictor)
         shown = frames[:, :1, : self.settings.frames]
         least = trained_residuals(weight_map, codes, predictor, shown, self.refine)
         metadata = {
@@ -318,24 +322,38 @@ class EquationSearch:
             lines.append(f"d{self.data.channels[equation]}/dt = {' + '.join(parts) or '0'}")
         return lines
 
-    def _map(self, chosen: Chosen, found: Tensor, predictor: StackedPredictor) -> tuple[WeightMap, Tensor]:
-        """Codes -> coefficients: the coefficients themselves, or of fields of many environments their principal
-        components, as far as these matter: each number of a code costs the search a rollout of a field."""
+    def _map(self, chosen: Chosen, fitted: Solution, predictor: StackedPredictor) -> tuple[WeightMap, Tensor]:
+        """Codes -> coefficients: of few environments the coefficients themselves, else their principal components, as
+        far as they matter. What varies from environment to environment is often one rate that stands in several
+        equations, while all else is the same for all, and each number of a code is an unknown of every search."""
+        found = fitted.unknowns
         count, mean = found.shape[1], torch.zeros(found.shape[1])
         codes, directions = found.cpu(), torch.eye(count)
-        if self.is_field and len(found) > FEW_ENVIRONMENTS:
+        if len(found) > FEW_ENVIRONMENTS:
             mean = codes.mean(0)
-            squares = [np.square(self._seen.integrals[..., terms]).mean((0, 1)) for terms in chosen]
-            lengths = torch.from_numpy(np.concatenate(squares)).sqrt().to(mean).clamp(min=1e-12)
-            left, sizes, right = torch.linalg.svd((codes - mean) * lengths, full_matrices=False)
+            weighted, back = self._by_effect(chosen, fitted)
+            left, sizes, right = torch.linalg.svd(weighted(codes - mean), full_matrices=False)
             kept = max(1, int((sizes > MATTERS * sizes[0]).sum()))
-            codes = left[:, :kept] * len(found) ** 0.5
-            directions = (sizes[:kept, None] / len(found) ** 0.5) * right[:kept] / lengths
+            codes = (left[:, :kept] * len(found) ** 0.5).float()
+            directions = back((sizes[:kept, None] / len(found) ** 0.5) * right[:kept]).float()
         weight_map = build_weight_map(LinearMap(), CodeCondition(codes), mean, predictor.graph.to("cpu"))
         assert isinstance(weight_map, LinearWeights)
         with torch.no_grad():
             weight_map.directions.copy_(directions)
         return self.run.place(weight_map.requires_grad_(False)), codes.to(found)
+
+    def _by_effect(
+        self, chosen: Chosen, fitted: Solution
+    ) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
+        """Coefficients' differences [row, coefficient] in measures of what they do, and back: in rollouts of a state,
+        by the fit's second derivatives; in what terms of a field amount to."""
+        if self.is_field:
+            squares = [np.square(self._seen.integrals[..., terms]).mean((0, 1)) for terms in chosen]
+            lengths = torch.from_numpy(np.concatenate(squares)).sqrt().to(torch.float32).clamp(min=1e-12)
+            return lambda rows: rows * lengths, lambda rows: rows / lengths
+        values, vectors = torch.linalg.eigh(fitted.normal.mean(0).cpu())
+        root = vectors * values.clamp(min=LEAST_EFFECT * float(values[-1])).sqrt()
+        return lambda rows: rows.double() @ root, lambda rows: torch.linalg.solve(root, rows, left=False)
 
     def _stages(self, frames: Tensor) -> list[tuple[int, int, int]]:
         """Steps and number of the rollouts that coefficients are fitted to, one after the other, and iterations."""
