@@ -45,7 +45,7 @@ def fill_family_template(
         "settings": found.settings,
         "dimensions": list(found.dimensions),
         "kinds": KINDS[1:] if quick else KINDS,
-        "maps": 1 if quick else 3,
+        "maps": 1,
         "priors": PRIORS[:1] if quick else PRIORS,
         "temperatures": TEMPERATURES[::2] if quick else TEMPERATURES,
         "flow_matching": {} if choices.state == "real" and table.parameter_names and not quick else None,

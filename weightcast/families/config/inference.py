@@ -11,7 +11,7 @@ from weightcast.environments.config.code_prior import CodeDiffusionSettings, Cod
 
 
 class InferenceSettings(Settings):
-    widened: float = Field(default=3.0, gt=0)
+    widened: float = Field(default=1.25, gt=0)
     """What standard deviations of the visible codes are multiplied with in the prior: more than 1, since environments
     are asked for that lie outside of what was visible."""
     priors: list[CodePriorName] = Field(default=["gaussian", "mixture", "diffusion"], min_length=1)

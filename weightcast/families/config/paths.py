@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from weightcast.core.config.settings import WIDEST, Settings
+from weightcast.core.config.later_settings import LaterSettings
+from weightcast.core.config.settings import WIDEST
 from weightcast.core.config.training import TrainingSettings
 
 MapKind = Literal["low-rank", "deep"]
@@ -21,7 +22,9 @@ class PathTraining(TrainingSettings):
     """Samples of each density in a step."""
 
 
-class PathSettings(Settings):
+class PathSettings(LaterSettings):
+    later: ClassVar[tuple[str, ...]] = ("maps",)
+
     kinds: list[MapKind] = Field(default=["low-rank", "deep"], min_length=1)
     """Maps that are tried, of which left-out visible environments choose one. ``low-rank``: weights are linear in the
     code, with coefficients that depend on time; ``deep``: a network of code and time. Either reaches the weights
@@ -32,7 +35,7 @@ class PathSettings(Settings):
     """Directions in the space of weights that the map moves in."""
     width: int = Field(default=64, ge=1, le=WIDEST)
     """Width of the map's two hidden layers."""
-    maps: int = Field(default=3, ge=1, le=64)
+    maps: int = Field(default=1, ge=1, le=64)
     """Maps that a seed trains together, each from first weights and codes of its own. The ensemble of a new environment
     is of the codes of all of them: where they disagree, outside of the visible range above all, its bands are wider.
     1: one map, which does not know where it is wrong."""
