@@ -74,7 +74,7 @@ newcomers: $(VENV)/run.stamp ## two sets of data as a newcomer brings them, thro
 
 published: $(VENV)/run.stamp ## three adaptation tasks as they are published, through init, to docs/adaptation.md
 	export $(IN_VENV); for system in $(PUBLISHED); do \
-	  python docs/example_data.py $$system $(EXAMPLES)/$$system && \
+	  python docs/example_data.py $$system $(EXAMPLES)/$$system && rm -f $(EXAMPLES)/$$system-environments.csv && \
 	  weightcast init --kind environments --data $(EXAMPLES)/$$system --name published-$$system --force \
 	    -o $(EXAMPLES)/$$system.yaml && \
 	  snakemake --cores all --configfile $(EXAMPLES)/$$system.yaml && \
