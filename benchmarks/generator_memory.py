@@ -23,7 +23,8 @@ from typing import Literal
 
 from side_by_side import ROOT, Effort, Row, Spread, alone, as_a_job
 
-from weightcast.environments.config.study import Study, load_study
+from weightcast.environments.config.load import load_study
+from weightcast.environments.config.study import Study
 
 NAME = "generator memory"
 WIDTHS = (12, 24, 36, 48, 64)

@@ -21,7 +21,7 @@ from side_by_side import ROOT
 from watched_run import watch
 
 from weightcast.core.environment_table import read_environments
-from weightcast.environments.config.study import load_study
+from weightcast.environments.config.load import load_study
 from weightcast.environments.jobs import Plan
 from weightcast.environments.memory import MARGIN, memory_mb
 

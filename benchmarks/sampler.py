@@ -19,7 +19,7 @@ from side_by_side import ROOT, Effort, Row, alone, take_turns
 from weightcast.core.draws import Draws
 from weightcast.core.nets.sizes import count_nodes
 from weightcast.environments.conditions import Known, new_condition
-from weightcast.environments.config.study import load_study
+from weightcast.environments.config.load import load_study
 from weightcast.environments.diffusion import LatentDiffusion
 
 NAME = "sampler"

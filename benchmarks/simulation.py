@@ -33,7 +33,7 @@ from scipy.integrate import DOP853
 from side_by_side import ROOT, Effort, Row, Spread, take_turns
 
 from weightcast.core.environment_table import Environment, read_environments
-from weightcast.environments.config.study import load_study
+from weightcast.environments.config.load import load_study
 from weightcast.environments.plan import source_settings
 from weightcast.systems import (
     cylinder,

@@ -29,7 +29,7 @@ from weightcast.cost.environments import write_random_frames
 from weightcast.environments.base import BaseNetwork, describe_weight_map
 from weightcast.environments.commands.untrained import untrained_predictor
 from weightcast.environments.conditions import Known, new_condition
-from weightcast.environments.config.study import load_study
+from weightcast.environments.config.load import load_study
 from weightcast.environments.config.weight_map import PooledMap
 from weightcast.environments.expert_files import expert_path
 from weightcast.environments.jobs import Plan

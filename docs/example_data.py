@@ -27,7 +27,7 @@ from write_results import ROOT
 from weightcast.cli.errors import exit_on_input_error
 from weightcast.core.environment_table import Environment, EnvironmentTable, Role, read_environments
 from weightcast.core.files import written_whole
-from weightcast.environments.config.study import load_study
+from weightcast.environments.config.load import load_study
 from weightcast.environments.plan import source_settings
 from weightcast.systems import load_system
 

@@ -25,7 +25,7 @@ from weightcast.cli.errors import exit_on_input_error
 from weightcast.core.environment_table import read_environments
 from weightcast.core.errors import InputError
 from weightcast.core.plots.style import FAMILY_COLOURS, house_style
-from weightcast.environments.config.study import load_study
+from weightcast.environments.config.load import load_study
 from weightcast.environments.ensemble import EnsembleForecast
 
 ROOT = Path(__file__).parents[1]

@@ -16,7 +16,8 @@ from write_results import ROOT, replaced
 from weightcast.cli.compare import gather
 from weightcast.core.config.overlay import overlaid
 from weightcast.core.report.number_formats import number
-from weightcast.environments.config.study import Study, parse_study
+from weightcast.environments.config.load import parse_study
+from weightcast.environments.config.study import Study
 
 CONFIGS = ROOT / "config" / "ablation"
 COMMON = "common"

@@ -22,7 +22,8 @@ from weightcast.core.plots.export import render
 from weightcast.core.plots.style import house_style
 from weightcast.core.report.number_formats import p_value
 from weightcast.core.significance import environment_errors, paired_ratio
-from weightcast.environments.config.study import Study, load_study
+from weightcast.environments.config.load import load_study
+from weightcast.environments.config.study import Study
 
 PAGE = ROOT / "docs" / "real-places.md"
 OWN = CONTEXT + ENSEMBLE

@@ -20,7 +20,7 @@ from weightcast.core.errors import InputError
 from weightcast.core.methods import CONTEXT, ENSEMBLE, ONE_PER_ENV_PREFIX
 from weightcast.core.significance import bootstrap_median, value_grid
 from weightcast.environments.config.evaluation import ObservedCase
-from weightcast.environments.config.study import load_study
+from weightcast.environments.config.load import load_study
 from weightcast.environments.report.unknown import words_of
 
 PAGE = ROOT / "docs" / "across-environments.md"

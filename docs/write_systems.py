@@ -24,7 +24,7 @@ from weightcast.core.methods import method
 from weightcast.core.significance import bootstrap_median, environment_errors
 from weightcast.environments.adaptation_scores import SCORES
 from weightcast.environments.adaptation_table import ADAPTATION, IN_DOMAIN
-from weightcast.environments.config.study import load_study
+from weightcast.environments.config.load import load_study
 
 _HEADINGS = {"mse": "MSE", "relative_error": "relative error", "relative_l2": "relative L2, in-t"}
 _HEADINGS["relative_l2_beyond"] = "relative L2, out-t"

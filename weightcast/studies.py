@@ -10,7 +10,8 @@ from pydantic import TypeAdapter
 from weightcast.core.config.yaml_file import read_yaml
 from weightcast.core.errors import InputError
 from weightcast.core.job import StageSettings
-from weightcast.environments.config.study import Study, parse_study
+from weightcast.environments.config.load import parse_study
+from weightcast.environments.config.study import Study
 from weightcast.evolution.config.load import parse_time_study
 from weightcast.evolution.config.study import TimeStudy
 from weightcast.families.config.load import parse_family_study

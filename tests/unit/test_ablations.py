@@ -11,7 +11,8 @@ from tiny_study import ROOT
 
 from weightcast.core.config.overlay import overlaid
 from weightcast.core.environment_table import read_environments
-from weightcast.environments.config.study import Study, parse_study
+from weightcast.environments.config.load import parse_study
+from weightcast.environments.config.study import Study
 from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.plan import check_plan
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from weightcast.environments.config.study import load_study
+from weightcast.environments.config.load import load_study
 from weightcast.environments.plan import source_settings
 from weightcast.systems.navier_stokes import CODA_SETTINGS
 

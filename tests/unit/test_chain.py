@@ -23,7 +23,7 @@ from weightcast.core.nets.build import build_predictor
 from weightcast.core.run import Run
 from weightcast.core.training import Resume, TrainingDiverged
 from weightcast.environments.base import BaseNetwork
-from weightcast.environments.config.study import parse_study
+from weightcast.environments.config.load import parse_study
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.jobs import JOBS, Plan, TrainBase, TrainExperts
 from weightcast.environments.predictor import StackedPredictor

@@ -13,7 +13,7 @@ from record_files import hours, write
 
 from weightcast.core.errors import InputError
 from weightcast.environments.commands.chosen_transforms import Tried, choose, choose_transforms, given_transforms
-from weightcast.environments.config.study import load_study
+from weightcast.environments.config.load import load_study
 
 PLACES, WINDOWS, FRAMES = 8, 24, 13
 

@@ -21,7 +21,7 @@ from weightcast.environments.commands.study_template import (
     choose_trained_frames,
     split_trajectories,
 )
-from weightcast.environments.config.study import load_study
+from weightcast.environments.config.load import load_study
 from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.trajectories import find_environment_files
 

@@ -14,7 +14,8 @@ from npz_folder_files import SHAPES, states, write_npz_folder
 from weightcast.core.environment_table import EnvironmentTable, read_environments
 from weightcast.environments.commands.data_survey import Edges, Pace
 from weightcast.environments.config.data import TrajectoryCounts
-from weightcast.environments.config.study import Study, load_study
+from weightcast.environments.config.load import load_study
+from weightcast.environments.config.study import Study
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.jobs import ImportTrajectories, Plan
 from weightcast.runner import run_job

@@ -14,7 +14,7 @@ from weightcast.core.environment_table import read_environments
 from weightcast.environments.commands.held_out import farthest, hold_out
 from weightcast.environments.commands.history_choice import choose_history
 from weightcast.environments.commands.record_parts import default_frames
-from weightcast.environments.config.study import load_study
+from weightcast.environments.config.load import load_study
 from weightcast.environments.jobs import CutRecords, Plan
 from weightcast.environments.plan import trajectory_shards
 from weightcast.environments.stages.cut_records import cut_records

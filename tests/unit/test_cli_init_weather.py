@@ -12,7 +12,7 @@ from era5_files import START, write_new, write_old
 
 from weightcast.core.environment_table import read_environments
 from weightcast.environments.commands.weather_survey import is_weather
-from weightcast.environments.config.study import load_study
+from weightcast.environments.config.load import load_study
 from weightcast.systems import load_system
 
 LATITUDE = np.arange(40.0, 44.9, 0.35)[::-1] + 0.1  # off every lattice of its spacing that begins at 0

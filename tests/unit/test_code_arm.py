@@ -12,7 +12,7 @@ from tiny_chain import Chain, tiny_plan
 
 from weightcast.environments.coded import coded
 from weightcast.environments.conditions import Known
-from weightcast.environments.config.study import parse_study
+from weightcast.environments.config.load import parse_study
 from weightcast.environments.context import Context
 from weightcast.environments.generator import Generator
 from weightcast.environments.jobs import Plan

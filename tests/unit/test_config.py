@@ -14,7 +14,7 @@ from tiny_study import ROOT, default_config, without_parameters
 from weightcast.core.config.predictor import PredictorSettings
 from weightcast.core.config.yaml_file import read_yaml
 from weightcast.environments.config.data import DataSource
-from weightcast.environments.config.study import load_study, parse_study
+from weightcast.environments.config.load import load_study, parse_study
 from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.evolution.config.study import TimeStudy
 from weightcast.families.config.study import FamilyStudy

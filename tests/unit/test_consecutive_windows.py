@@ -14,7 +14,7 @@ from refusals import refused
 
 from weightcast.core.environment_table import read_environments
 from weightcast.core.run import Run
-from weightcast.environments.config.study import load_study, parse_study
+from weightcast.environments.config.load import load_study, parse_study
 from weightcast.environments.jobs import ImportTrajectories, Plan
 from weightcast.environments.stages.import_trajectories import UserFiles, import_trajectories
 from weightcast.trajectories.consecutive import cut_into_windows

@@ -31,7 +31,7 @@ from weightcast.cost.operations import OperationCounter
 from weightcast.cost.rehearsal import Told, alike, kinds_of, of_environments, of_size
 from weightcast.cost.words import cost_lines, gpu_lines
 from weightcast.environments.commands.untrained import untrained_predictor
-from weightcast.environments.config.study import load_study, parse_study
+from weightcast.environments.config.load import load_study, parse_study
 from weightcast.environments.jobs import Plan
 from weightcast.environments.weights_table import MethodWeights, WeightsFile
 

@@ -17,7 +17,7 @@ from weightcast.environments.commands.frames_table import FileReading
 from weightcast.environments.commands.given_dimensions import given_dimensions
 from weightcast.environments.commands.observed_frames import read_observed_frames
 from weightcast.environments.config.data import DataSettings, TrajectoryCounts
-from weightcast.environments.config.study import load_study, parse_study
+from weightcast.environments.config.load import load_study, parse_study
 from weightcast.trajectories import read_imported, read_trajectories
 from weightcast.trajectories.netcdf import renamed_dimensions
 

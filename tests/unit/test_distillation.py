@@ -16,7 +16,7 @@ from sklearn.preprocessing import PolynomialFeatures
 from tiny_study import ROOT
 
 from weightcast.core.run import Run
-from weightcast.environments.config.study import parse_study
+from weightcast.environments.config.load import parse_study
 from weightcast.environments.explain.distillation import DistilledEquations, StepPairs, distil, pairs_within
 from weightcast.environments.explain.polynomials import Monomials, flow
 from weightcast.environments.jobs import ResolveConfig

@@ -22,7 +22,7 @@ from weightcast.environments.code_posteriors import BOUND, CodePosterior, Temper
 from weightcast.environments.code_priors import CodePrior
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.equations import EquationsSettings
-from weightcast.environments.config.study import parse_study
+from weightcast.environments.config.load import parse_study
 from weightcast.environments.context import Context
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.equation_search import EquationSearch

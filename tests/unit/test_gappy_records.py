@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from record_files import PLACES, hours, series, write
 
 from weightcast.core.config.gap_settings import GapSettings
-from weightcast.environments.config.study import load_study
+from weightcast.environments.config.load import load_study
 from weightcast.environments.table_trajectories import TableTrajectories
 from weightcast.records.record import Records
 from weightcast.records.settings import RecordGaps, RecordSettings

@@ -16,7 +16,7 @@ from tiny_study import ROWS, tiny_config
 from weightcast.core.config.gap_settings import GapSettings
 from weightcast.core.errors import InputError
 from weightcast.environments.base import BaseNetwork
-from weightcast.environments.config.study import parse_study
+from weightcast.environments.config.load import parse_study
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.evaluation import TestSet
 from weightcast.environments.jobs import EvaluateWithoutNetwork

@@ -32,7 +32,7 @@ from weightcast.environments.commands.untrained import untrained_predictor
 from weightcast.environments.config.context import PolishSettings
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.evaluation import ObservedCase
-from weightcast.environments.config.study import parse_study
+from weightcast.environments.config.load import parse_study
 from weightcast.environments.dataset import Normalisation, TrajectoryFolder
 from weightcast.environments.experts import plan_members, random_weights, train_experts
 from weightcast.environments.gaps import FrameSpace

@@ -21,7 +21,7 @@ from weightcast.core.run import Run
 from weightcast.environments.base import BaseNetwork
 from weightcast.environments.baselines.in_context import contexts, draw_contexts, rollout_error
 from weightcast.environments.config.condition import FramesSettings
-from weightcast.environments.config.study import parse_study
+from weightcast.environments.config.load import parse_study
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.gaps import FrameSpace
 from weightcast.environments.jobs import TrainInContext

@@ -15,7 +15,7 @@ from tiny_study import write_data
 
 from weightcast.core.categories import parameters_of
 from weightcast.core.environment_table import read_environments
-from weightcast.environments.config.study import load_study
+from weightcast.environments.config.load import load_study
 
 SIX = (*PLACES, "hill", "lake")
 GROUND = dict(zip(SIX, ("sand", "clay", "sand", "clay", "rock wool", "sand"), strict=True))

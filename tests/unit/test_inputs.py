@@ -19,7 +19,7 @@ from weightcast.core.errors import InputError
 from weightcast.core.nets.input_layout import InputLayout
 from weightcast.environments.commands.source_data import check_source
 from weightcast.environments.config.data import DataSettings
-from weightcast.environments.config.study import load_study, parse_study
+from weightcast.environments.config.load import load_study, parse_study
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.inputs import held, shown_inputs
 from weightcast.environments.jobs import CutRecords, ImportTrajectories, Plan

@@ -17,7 +17,7 @@ from weightcast.core.methods import OBSERVED, method
 from weightcast.core.nets.build import build_predictor
 from weightcast.core.run import Run
 from weightcast.environments.base import BaseNetwork
-from weightcast.environments.config.study import parse_study
+from weightcast.environments.config.load import parse_study
 from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.config.weight_map import FilmMap, HypernetworkMap
 from weightcast.environments.map_choice import MapChoice, choose_map

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from weightcast.core.environment_table import EnvironmentTable, read_environments
-from weightcast.environments.config.study import Study, load_study
+from weightcast.environments.config.load import load_study
+from weightcast.environments.config.study import Study
 from weightcast.environments.jobs import JOBS, Plan
 from weightcast.environments.memory import LEAST_MB, memory_mb
 

@@ -9,7 +9,7 @@ from tiny_study import default_config
 
 from weightcast.core.draws import Draws
 from weightcast.environments.config.evaluation import ObservedCase
-from weightcast.environments.config.study import parse_study
+from weightcast.environments.config.load import parse_study
 from weightcast.environments.observe import observe
 
 IDS = ["a", "b", "c"]

@@ -15,7 +15,8 @@ from docs_scripts import docs_script
 from tiny_study import ROOT
 
 from weightcast.core.config.overlay import overlaid
-from weightcast.environments.config.study import Study, parse_study
+from weightcast.environments.config.load import parse_study
+from weightcast.environments.config.study import Study
 
 
 def studies() -> tuple[Study, Study]:

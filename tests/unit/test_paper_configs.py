@@ -14,7 +14,8 @@ from tiny_study import ROOT
 
 from weightcast.core.environment_table import EnvironmentTable, read_environments
 from weightcast.environments.commands.untrained import untrained_generator, untrained_predictor
-from weightcast.environments.config.study import Study, load_study
+from weightcast.environments.config.load import load_study
+from weightcast.environments.config.study import Study
 from weightcast.environments.jobs import Plan
 from weightcast.environments.memory import LEAST_MB, memory_mb
 

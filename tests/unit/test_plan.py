@@ -17,7 +17,8 @@ from weightcast.core.environment_table import Environment, EnvironmentTable, Rol
 from weightcast.core.run import Run
 from weightcast.cost.jobs import planned_jobs
 from weightcast.environments.config.evaluation import ObservedCase
-from weightcast.environments.config.study import Study, parse_study
+from weightcast.environments.config.load import parse_study
+from weightcast.environments.config.study import Study
 from weightcast.environments.jobs import (
     JOBS,
     AdaptToFrames,

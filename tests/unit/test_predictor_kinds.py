@@ -32,7 +32,7 @@ from weightcast.environments.conditions import Known, new_condition
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.config.end_to_end import EndToEndSettings
-from weightcast.environments.config.study import parse_study
+from weightcast.environments.config.load import parse_study
 from weightcast.environments.config.vae import VAESettings
 from weightcast.environments.config.weight_map import FilmMap, PooledMap
 from weightcast.environments.config.zoo import Perturbation

@@ -21,7 +21,7 @@ from weightcast import PublishedZoo
 from weightcast.cli.main import main
 from weightcast.core.environment_table import read_environments, write_environments
 from weightcast.environments.base import BaseNetwork
-from weightcast.environments.config.study import load_study, parse_study
+from weightcast.environments.config.load import load_study, parse_study
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.jobs import Plan
 from weightcast.environments.memory import largest_jobs, memory_mb

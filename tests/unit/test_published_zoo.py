@@ -26,7 +26,7 @@ from weightcast.cli.main import main
 from weightcast.core.artifact_header import digest_of
 from weightcast.core.errors import InputError
 from weightcast.core.provenance import file_digest
-from weightcast.environments.config.study import load_study
+from weightcast.environments.config.load import load_study
 from weightcast.environments.published.begin import Beginning, held_out_table
 from weightcast.environments.published.card import data_card
 from weightcast.environments.published.export import Export

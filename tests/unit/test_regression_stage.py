@@ -14,7 +14,7 @@ from refusals import refused
 from tiny_study import tiny_config
 
 from weightcast.core.tables import read_case_metrics, read_method_costs, read_metrics
-from weightcast.environments.config.study import parse_study
+from weightcast.environments.config.load import parse_study
 from weightcast.runner import run_job
 from weightcast.trajectories import Trajectories, read_trajectories, write_trajectories
 

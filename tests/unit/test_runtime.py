@@ -11,7 +11,8 @@ import pytest
 
 from weightcast.core.config.yaml_file import read_yaml
 from weightcast.core.environment_table import read_environments
-from weightcast.environments.config.study import Study, load_study
+from weightcast.environments.config.load import load_study
+from weightcast.environments.config.study import Study
 from weightcast.environments.jobs import JOBS, Plan
 from weightcast.environments.runtime import LEAST_MINUTES, runtime_minutes
 from weightcast.evolution import runtime as of_time

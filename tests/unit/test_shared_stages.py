@@ -26,7 +26,7 @@ from weightcast.core.kept_study import keep_study
 from weightcast.core.processes import Processes
 from weightcast.core.run import Run
 from weightcast.environments.config.acceleration import SharedAcceleration
-from weightcast.environments.config.study import parse_study
+from weightcast.environments.config.load import parse_study
 from weightcast.environments.jobs import JOBS, Plan, TrainExperts
 from weightcast.environments.zoo import ExpertShard
 from weightcast.runner import count_processes, find_stage, run_job

@@ -12,7 +12,7 @@ from command_line import run
 from refusals import refused
 
 from weightcast.core.environment_table import read_environments
-from weightcast.environments.config.study import load_study
+from weightcast.environments.config.load import load_study
 from weightcast.records.place_texts import read_place_texts
 from weightcast.records.read import read_records
 from weightcast.records.record import Records

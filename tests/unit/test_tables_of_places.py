@@ -16,7 +16,7 @@ from tiny_study import write_data
 from weightcast.core.environment_table import read_environments
 from weightcast.core.given_table import read_given_table
 from weightcast.core.place_names import called_alike
-from weightcast.environments.config.study import load_study
+from weightcast.environments.config.load import load_study
 
 SIX = (*PLACES, "St. Gall", "Zürich")
 IDS = (*PLACES, "St.-Gall", "Zurich")

@@ -14,7 +14,7 @@ from tiny_study import ROWS
 
 from weightcast.core.environment_table import Environment
 from weightcast.environments.config.data import DataSettings, TrajectoryCounts
-from weightcast.environments.config.study import parse_study
+from weightcast.environments.config.load import parse_study
 from weightcast.environments.dataset import TrajectoryFolder, any_trajectory
 from weightcast.environments.jobs import ImportTrajectories, Plan, Simulate, TrainBase, TrainExperts
 from weightcast.environments.zoo import Zoo

@@ -18,7 +18,7 @@ from weightcast.core.errors import InputError
 from weightcast.cost.environments import write_random_frames
 from weightcast.environments.base import BaseNetwork
 from weightcast.environments.config.data import DataSettings
-from weightcast.environments.config.study import parse_study
+from weightcast.environments.config.load import parse_study
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.jobs import Plan
 from weightcast.environments.model import load_models

@@ -17,7 +17,7 @@ from tiny_study import tiny_config
 
 from weightcast.core.config.yaml_file import read_yaml
 from weightcast.core.environment_table import read_environments
-from weightcast.environments.config.study import parse_study
+from weightcast.environments.config.load import parse_study
 from weightcast.studies import load_any_study
 
 LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(

@@ -15,7 +15,7 @@ from weightcast.core.tables import ATTENTION_COLUMNS
 from weightcast.environments.base import BaseNetwork
 from weightcast.environments.conditioned import Conditioned, adapt, generated_ensemble
 from weightcast.environments.conditions import Known
-from weightcast.environments.config.study import parse_study
+from weightcast.environments.config.load import parse_study
 from weightcast.environments.generator import Generator
 from weightcast.environments.jobs import GenerateWeights, TrainDiffusion, TrainVae
 from weightcast.environments.labels import Labels

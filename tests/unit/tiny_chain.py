@@ -16,7 +16,7 @@ from tiny_study import ROWS, random_trajectories, tiny_config, write_config, wri
 
 from weightcast.core.environment_table import read_environments
 from weightcast.core.run import Run
-from weightcast.environments.config.study import parse_study
+from weightcast.environments.config.load import parse_study
 from weightcast.environments.jobs import JOBS, Plan
 from weightcast.runner import find_stage
 from weightcast.trajectories import write_trajectories

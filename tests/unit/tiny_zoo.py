@@ -10,7 +10,7 @@ from tiny_study import CHANNELS, ROWS, tiny_config, write_config, write_data, wr
 
 from weightcast.core.artifacts import save_artifact
 from weightcast.core.nets.build import build_predictor, describe_architecture
-from weightcast.environments.config.study import parse_study
+from weightcast.environments.config.load import parse_study
 from weightcast.environments.dataset import TrajectoryFolder, tensor_digest
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.zoo import Zoo

@@ -26,7 +26,8 @@ from weightcast.environments.commands.stated_parameters import stated_parameters
 from weightcast.environments.commands.study_agreement import check_agreement, check_even_steps, described_grid
 from weightcast.environments.conditions import Known
 from weightcast.environments.config.condition import CONDITIONS
-from weightcast.environments.config.study import Study, load_study
+from weightcast.environments.config.load import load_study
+from weightcast.environments.config.study import Study
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.generator import Generator
 from weightcast.environments.model import save_models

@@ -26,7 +26,7 @@ from weightcast.environments.commands.study_template import fill_template
 from weightcast.environments.commands.table_layout import given_inputs
 from weightcast.environments.commands.table_survey import survey_table
 from weightcast.environments.commands.weather_survey import is_weather, survey_weather
-from weightcast.environments.config.study import parse_study
+from weightcast.environments.config.load import parse_study
 from weightcast.environments.plan import check_plan
 from weightcast.records.files import is_table
 from weightcast.records.station_netcdf import is_station_folder

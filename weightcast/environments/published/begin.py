@@ -22,7 +22,8 @@ from weightcast.environments.commands.study_template import (
     in_yaml,
     split_trajectories,
 )
-from weightcast.environments.config.study import Study, parse_study
+from weightcast.environments.config.load import parse_study
+from weightcast.environments.config.study import Study
 from weightcast.environments.config.zoo import PublishedBase
 from weightcast.environments.plan import FEWEST_VISIBLE, check_plan
 from weightcast.environments.published.check import check_published

@@ -18,7 +18,8 @@ from weightcast.core.files import folder_written_whole
 from weightcast.core.provenance import file_digest
 from weightcast.core.stored_tensor import Rows, write_safetensors
 from weightcast.core.tables import read_metrics
-from weightcast.environments.config.study import Study, load_study
+from weightcast.environments.config.load import load_study
+from weightcast.environments.config.study import Study
 from weightcast.environments.config.zoo import PublishedBase
 from weightcast.environments.dataset import TrajectoryFolder, tensor_digest
 from weightcast.environments.plan import source_settings

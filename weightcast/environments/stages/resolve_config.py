@@ -8,7 +8,7 @@ from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.outputs import YamlFile
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
-from weightcast.environments.config.study import parse_study
+from weightcast.environments.config.load import parse_study
 from weightcast.environments.jobs import ResolveConfig
 from weightcast.environments.plan import check_packages
 
