@@ -9,6 +9,9 @@ import numpy as np
 import pandas as pd
 
 PLACES = ("north", "east", "south", "west")
+ENVIRONMENTS = Path("my-environments.csv")
+TIDY = ("--environment", "station", "--state", "ozone", "--history", "1")
+"""How `init` is to read `tidy_lines`."""
 STEPS = 300
 
 
@@ -53,3 +56,8 @@ def write(path: Path, lines: Sequence[str], encoding: str = "utf-8") -> Path:
     """Write lines of text."""
     path.write_bytes(("\n".join(lines) + "\n").encode(encoding))
     return path
+
+
+def init(*options: str, data: str = "air.csv") -> list[str]:
+    """Arguments of `weightcast init` for a study of a table in the current folder."""
+    return ["init", "--kind", "environments", "--data", data, *options, "-o", "my.yaml", "--force"]

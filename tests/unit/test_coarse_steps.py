@@ -91,23 +91,29 @@ def test_paths_end_in_the_next_frame_and_are_chords_where_equations_run_away() -
     np.testing.assert_array_equal(steps.bent(terms, [0, 2], np.full((1, 2, 1), 50.0)), steps.chords())
 
 
-def test_a_new_environment_is_told_by_a_few_frames_of_a_saturating_system(tmp_path: Path) -> None:
-    axis, ids = np.zeros(1), [f"e{number}" for number in range(len(HALVES))]
-    for id, values in zip(ids, repressed(HALVES, 1, 13)[:, :, :SHORT, :, None, None].astype(np.float32), strict=True):
-        record = Trajectories(values, ("message", "protein"), np.arange(float(SHORT)), axis, axis, id, {})
-        write_trajectories(tmp_path / f"{id}.nc", record)
+def search_in(folder: Path, states: NDArray[np.float64], settings: EquationsSettings) -> EquationSearch:
+    """A search in files of states [environment, trajectory, frame, component], the last trajectory for tests."""
+    axis, ids = np.zeros(1), [f"e{number}" for number in range(len(states))]
+    trajectories, frames = states.shape[1:3]
+    for id, values in zip(ids, states[..., None, None].astype(np.float32), strict=True):
+        record = Trajectories(values, ("message", "protein"), np.arange(float(frames)), axis, axis, id, {})
+        write_trajectories(folder / f"{id}.nc", record)
     data = DataSettings(
         source="netcdf",
         channels=["message", "protein"],
         grid=(1, 1),
-        frames=SHORT,
-        trained_frames=SHORT,
-        trajectories={"train": 12, "validation": 0, "test": 1},
+        frames=frames,
+        trained_frames=frames,
+        trajectories={"train": trajectories - 1, "validation": 0, "test": 1},
     )
+    return EquationSearch(Run(), TrajectoryFolder(folder), ids, data, settings)
+
+
+def test_a_new_environment_is_told_by_a_few_frames_of_a_saturating_system(tmp_path: Path) -> None:
     settings = EquationsSettings(hill=[3], tolerances=[5.0], most_terms=4, frames=SHORT)
-    search = EquationSearch(Run(), TrajectoryFolder(tmp_path), ids, data, settings)
+    search = search_in(tmp_path, repressed(HALVES, 1, 13)[:, :, :SHORT], settings)
     chosen, known, _ = search.best([([0, 1, 3], [2])])
-    context = search.context(chosen, range(len(ids)), known)
+    context = search.context(chosen, range(len(HALVES)), known)
     lines = search.described(chosen, context)
     assert "/ (1 + (protein/(0.6 to 1.2))^3)" in lines[0]
     new = torch.from_numpy(repressed(np.array([0.7, 1.3]), 7, 2)[:, :, :SHORT]).float()[..., None, None]
@@ -126,19 +132,7 @@ def test_settings_without_hill_functions_are_written_as_before() -> None:
 
 
 def test_states_that_no_term_explains_have_equations_all_the_same(tmp_path: Path) -> None:
-    axis, random = np.zeros(1), np.random.default_rng(0)
-    for id in ("a", "b", "c"):
-        values = random.standard_normal((5, 6, 2, 1, 1)).astype(np.float32)
-        record = Trajectories(values, ("message", "protein"), np.arange(6.0), axis, axis, id, {})
-        write_trajectories(tmp_path / f"{id}.nc", record)
-    data = DataSettings(
-        source="netcdf",
-        channels=["message", "protein"],
-        grid=(1, 1),
-        frames=6,
-        trained_frames=6,
-        trajectories={"train": 4, "validation": 0, "test": 1},
-    )
+    states = np.random.default_rng(0).standard_normal((3, 5, 6, 2))
     settings = EquationsSettings(degree=1, hill=[1], frames=4)
-    structures = EquationSearch(Run(), TrajectoryFolder(tmp_path), ["a", "b", "c"], data, settings).structures()
+    structures = search_in(tmp_path, states, settings).structures()
     assert len(structures) >= 1

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 from command_line import refused, run
-from record_files import PLACES, STEPS, series, tidy_lines, wide_lines, write
+from record_files import ENVIRONMENTS, PLACES, STEPS, TIDY, init, series, tidy_lines, wide_lines, write
 from refusals import refused as refusal
 from tiny_study import write_data
 
@@ -19,18 +19,12 @@ from weightcast.environments.config.load import load_study
 
 SIX = (*PLACES, "hill", "lake")
 GROUND = dict(zip(SIX, ("sand", "clay", "sand", "clay", "rock wool", "sand"), strict=True))
-ENVIRONMENTS = Path("my-environments.csv")
-TIDY = ("--environment", "station", "--state", "ozone", "--history", "1")
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def init(*options: str, data: str = "air.csv") -> list[str]:
-    return ["init", "--kind", "environments", "--data", data, *options, "-o", "my.yaml", "--force"]
 
 
 def told(heights: bool = False) -> list[str]:

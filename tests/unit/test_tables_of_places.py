@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from command_line import refused, run
-from record_files import PLACES, STEPS, hours, series, tidy_lines, wide_lines, write
+from record_files import ENVIRONMENTS, PLACES, STEPS, TIDY, hours, init, series, tidy_lines, wide_lines, write
 from refusals import refused as refusal
 from tiny_study import write_data
 
@@ -22,18 +22,12 @@ SIX = (*PLACES, "St. Gall", "Zürich")
 IDS = (*PLACES, "St.-Gall", "Zurich")
 HEIGHTS = (10.0, 200.5, 35.0, 700.0, 690.0, 400.0)
 GROUND = ("sand", "clay", "sand", "sand", "clay", "clay")
-ENVIRONMENTS = Path("my-environments.csv")
-TIDY = ("--environment", "station", "--state", "ozone", "--history", "1")
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def init(*options: str, data: str = "air.csv") -> list[str]:
-    return ["init", "--kind", "environments", "--data", data, *options, "-o", "my.yaml", "--force"]
 
 
 def places(names: tuple[str, ...] = SIX, further: Sequence[str] = ()) -> list[str]:

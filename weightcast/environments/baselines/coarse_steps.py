@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ from weightcast.environments.baselines.sparse_equations import (
     eliminate,
     structure,
 )
-from weightcast.environments.explain.polynomials import Array, Monomials
+from weightcast.environments.explain.polynomials import Array, Monomials, path_within
 
 FINE = 16
 """Parts of a path within a step: rates may change that often between two frames."""
@@ -131,15 +132,7 @@ class Steps:
             shown = terms.of(np.clip(states, low - extent, high + extent), some)
             return np.moveaxis(shown, 0, -1) @ values
 
-        path = np.empty((FINE + 1, *self.before.shape))
-        path[0] = self.before
-        for place in range(FINE):
-            state = path[place]
-            first = rate(state)
-            second = rate(state + first / (2 * FINE))
-            third = rate(state + second / (2 * FINE))
-            fourth = rate(state + third / FINE)
-            path[place + 1] = state + (first + 2 * second + 2 * third + fourth) / (6 * FINE)
+        path = path_within(rate, self.before, 1.0, FINE)
         chords = self.chords()
         path += _FRACTIONS * (self.after - path[-1])
         lost = ~np.all(np.abs(path - chords) <= extent, axis=(0, 3))
@@ -333,15 +326,16 @@ class CoarseSteps:
     ) -> Explained:
         """Coefficients and paths of some terms in turns, all terms if none are chosen, beginning with a path, or with
         chords."""
-        every = np.ones((steps.before.shape[2], len(terms.names)), bool)
-        chosen, penalty = (every, {"ridge": RIDGE}) if chosen is None else (chosen, {})
+        fit = coefficients
+        if chosen is None:
+            chosen, fit = np.ones((steps.before.shape[2], len(terms.names)), bool), partial(coefficients, ridge=RIDGE)
         some = np.flatnonzero(chosen.any(0)).tolist()
         chosen = chosen[:, some]
         equations, places = np.nonzero(chosen)
         path = steps.chords() if path is None else path
         values = np.zeros((len(steps.before), *chosen.T.shape))
         for _ in range(PATHS):
-            values[:, places, equations] = coefficients(steps.along(path, terms, some), chosen, **penalty)
+            values[:, places, equations] = fit(steps.along(path, terms, some), chosen)
             path = steps.bent(terms, some, values)
         held_out = other.bent(terms, some, values)
         seen = other.along(held_out, terms, some)

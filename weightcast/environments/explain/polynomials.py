@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,15 +52,30 @@ def flow(coefficients: Array, states: Array, duration: float, substeps: int, mon
     Returns:
         [substep + 1, state, component]: the given states first. Solutions that blow up are not finite.
     """
+    with np.errstate(over="ignore", invalid="ignore"):
+        return path_within(lambda state: monomials(state) @ coefficients.T, states, duration, substeps)
+
+
+def path_within(rate: Callable[[Array], Array], states: Array, duration: float, substeps: int) -> Array:
+    """The classical Runge-Kutta method of order 4 from given states, all of its steps.
+
+    Args:
+        rate: states -> their rates of change, same shape.
+        states: of any shape.
+        duration: of the path.
+        substeps: equal steps within the duration.
+
+    Returns:
+        [substep + 1, ...]: the given states first.
+    """
     step = duration / substeps
     path = np.empty((substeps + 1, *states.shape))
     path[0] = states
-    with np.errstate(over="ignore", invalid="ignore"):
-        for index in range(substeps):
-            state = path[index]
-            first = monomials(state) @ coefficients.T
-            second = monomials(state + step / 2 * first) @ coefficients.T
-            third = monomials(state + step / 2 * second) @ coefficients.T
-            fourth = monomials(state + step * third) @ coefficients.T
-            path[index + 1] = state + step / 6 * (first + 2 * second + 2 * third + fourth)
+    for index in range(substeps):
+        state = path[index]
+        first = rate(state)
+        second = rate(state + step / 2 * first)
+        third = rate(state + step / 2 * second)
+        fourth = rate(state + step * third)
+        path[index + 1] = state + step / 6 * (first + 2 * second + 2 * third + fourth)
     return path
