@@ -66,15 +66,15 @@ OF_FIELDS = RefineSettings(starts=1, iterations=6, windows=4)
 COARSE = 0.15
 """Part of the increments that is unexplained by all terms together, from which on splines between frames are not what
 happened there."""
-NO_POLYNOMIALS = 0.03
-"""The same of states that may have Hill functions. (Published Lotka-Volterra, whose frames are half a time unit apart:
-0.008.)"""
 ROUGH_ITERATIONS, ROUGH_ENVIRONMENTS = 12, 2
 """Of the fit that then takes the place of the regression; environments whose terms it finds."""
 MOST_ROUGH = 80
 """Terms of all equations together, beyond which that fit would take hours."""
 RIDGES = (1e-4, 1e-3, 1e-2, 0.1, 0.3, 1.0)
 """Penalties on the regression that the rough fit begins with, on columns of unit length: which is stable shows."""
+NO_POLYNOMIALS = 0.03
+"""Part of a state's increments that is unexplained by all polynomials along splines, from which terms and paths are
+found in turns, where Hill functions are allowed. (Published Lotka-Volterra, half a time unit between frames: 0.008.)"""
 FEW_ENVIRONMENTS = 3
 """Environments up to which nothing is said of how coefficients vary together."""
 MATTERS = 1e-3
@@ -150,7 +150,8 @@ class EquationSearch:
             self._of_frames = FieldTerms.of(data.channels, data.grid, settings.degree, settings.waves)
         else:
             self._of_frames = StateTerms(Monomials(data.channels, settings.degree))
-        self.terms: Terms = self._of_frames
+        self.terms: Terms = self._of_frames  # until others are found in turns
+        # What substeps may still change; None: they are as set, splines being near enough to what happened.
         self.enough = ENOUGH if self.is_field else None
         self.refine = OF_FIELDS if self.is_field else OF_STATES
 
