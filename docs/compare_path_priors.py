@@ -55,7 +55,7 @@ PATHS = PathSettings.model_validate(
     {"maps": 1, "training": {"steps": 600, "learning_rate": 0.005, "members": 48, "batch": 24}}
 )
 DENSITY = DensitySettings(hidden=16, components=3)
-INFERENCE = InferenceSettings(widened=1.25)
+INFERENCE = InferenceSettings(widened=[1.25])
 NAMES = ("relaxation", "noise")
 
 
@@ -88,7 +88,7 @@ def compare(kind: str) -> Iterator[dict[str, object]]:
     visible, unseen = ([row.id for row in rows] for rows in (table.visible, table.unseen))
     family, _ = train_paths(
         Run(), "codes", "deep", snapshots, table, visible, PATHS, DENSITY,
-        logarithmic=NAMES, widened=INFERENCE.widened, seed=1, name=kind,
+        logarithmic=NAMES, widened=INFERENCE.widened[0], seed=1, name=kind,
     )  # fmt: skip
     for prior_kind in PRIORS:
         told = with_prior(Run(), family, prior_kind, INFERENCE.code_diffusion, 3, prior_kind)

@@ -126,6 +126,15 @@ def test_a_table_without_parameters_has_no_use_for_methods_that_are_told_them(
     refused(capsys, "check", words=words)
 
 
+def test_configurations_lie_over_each_other(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As Snakemake takes several."""
+    (folder / "over.yaml").write_text("zoo: {shard_environments: 1}\n")
+    shown, _ = run(capsys, "check", "--config", "config.yaml", "over.yaml", "--no-timing")
+    assert "config.yaml + over.yaml is in order" in shown and "in 3 shards" in shown
+    (folder / "over.yaml").write_text("zoo: {shards: 1}\n")
+    refused(capsys, "check", "--config", "config.yaml", "over.yaml", words=("over.yaml", "zoo.shards", "unknown key"))
+
+
 @pytest.mark.parametrize("rate", ["0", "-1", "nan", "inf"])
 def test_rate_that_no_gpu_has(rate: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     refused(capsys, "check", f"--gpu-rate={rate}", words=("--gpu-rate", rate, "above 0"))

@@ -20,7 +20,7 @@ from weightcast.environments.config.evaluation import ObservedCase
 from weightcast.environments.context import PRIOR_WIDENED, Context
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.jobs import DescribePosteriors, ShowObserved, TrainContext
-from weightcast.environments.left_out import left_out_environments
+from weightcast.environments.left_out import left_out_environments, number_of_judges
 from weightcast.environments.map_errors import forecast_errors
 from weightcast.environments.observe import observe
 from weightcast.environments.second_order_training import shorter_windows
@@ -193,14 +193,14 @@ def test_folds_leave_out_others_each_time(folder) -> None:
     assert len(set(choice["edge"])) == 3
     assert len(choice["polish"]["errors"]) == 2
     codes = torch.linspace(-1.0, 1.0, 8)[:, None]
-    folds = left_out_environments(codes, 0.25, Draws("cpu", "folds"), 3)
+    folds = left_out_environments(codes, 2, Draws("cpu", "folds"), 3)
     assert [fold.edge for fold in folds] in ([[0], [7], [1]], [[0], [7], [6]], [[7], [0], [1]], [[7], [0], [6]])
-    assert [fold.edge for fold in left_out_environments(codes, 0.25, Draws("cpu", "folds"))] == [folds[0].edge]
+    assert [fold.edge for fold in left_out_environments(codes, 2, Draws("cpu", "folds"))] == [folds[0].edge]
     assert len({fold.inside[0] for fold in folds}) == 3
     for fold in folds:
         assert not set(fold.edge) & set(fold.inside)
         assert sorted([*fold.judges, *fold.others(8)]) == list(range(8))
-    assert len(left_out_environments(codes, 0.25, Draws("cpu", "folds"), 50)) == 4  # as far as there are environments
+    assert len(left_out_environments(codes, 2, Draws("cpu", "folds"), 50)) == 4  # as far as there are environments
 
 
 @pytest.mark.parametrize(
@@ -230,9 +230,8 @@ def test_more_frames_than_are_trained_may_be_shown(folder) -> None:
 
 
 def test_many_environments_are_judged_by_a_few_of_them() -> None:
-    (fold,) = left_out_environments(
-        torch.randn(400, 2, generator=torch.Generator().manual_seed(0)), 0.25, Draws("cpu", "folds")
-    )
+    codes = torch.randn(400, 2, generator=torch.Generator().manual_seed(0))
+    (fold,) = left_out_environments(codes, number_of_judges(0.25, 400), Draws("cpu", "folds"))
     assert (len(fold.edge), len(fold.inside)) == (16, 16)
 
 

@@ -39,7 +39,8 @@ def first_time_alone(one: EnvironmentSnapshots) -> EnvironmentSnapshots:
 
 def left_out(snapshots: FamilySnapshots, number: int) -> list[str]:
     settings = ChooseMap.of(FamilyPlan(study(number)), "parameters")
-    return choose_map(Run(), settings, snapshots, birth_death_table()).left_out
+    choice = choose_map(Run(), settings, snapshots, birth_death_table())
+    return [*choice.edge, *choice.inside]
 
 
 def test_an_environment_of_one_time_is_passed_over_and_the_others_are_as_before() -> None:

@@ -432,7 +432,7 @@ def test_no_logarithm_is_taken_of_parameters_that_nobody_knows() -> None:
 def test_downloads_are_planned(monkeypatch: pytest.MonkeyPatch) -> None:
     """As docs/era5.md says."""
     monkeypatch.chdir(ROOT)
-    jobs = Counter(planned.rule for planned in planned_jobs(Path("config/era5.yaml")))
+    jobs = Counter(planned.rule for planned in planned_jobs([Path("config/era5.yaml")]))
     assert (jobs["download_era5"], jobs["cut_era5"]) == (204, 34)
     assert "simulate_environments" not in jobs
 

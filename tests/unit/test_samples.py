@@ -357,6 +357,20 @@ def test_import(tmp_path: Path) -> None:
 # --- real files
 
 
+def test_whitened_samples(tmp_path: Path) -> None:
+    """Of all times together; what is written is in these units."""
+    values = np.random.default_rng(0).normal([3.0, -1.0], [2.0, 0.1], (120, 2))
+    times = np.repeat([0.0, 1.0, 2.0], 40)
+    np.savez(tmp_path / "mine.npz", X=values, ts=times)
+    file = str(tmp_path / "mine.npz")
+    data = settings(source="npz", file=file, dimensions=["a", "b"], state="real", states=None, whitened=True)
+    found = import_snapshots(data, seed=0)
+    every = np.concatenate([*found.train, *found.held_out])
+    np.testing.assert_allclose((every.mean(0), every.std(0)), ((0, 0), (1, 1)), atol=1e-12)
+    plain = import_snapshots(data.model_copy(update={"whitened": False}), seed=0)
+    np.testing.assert_allclose(found.train[1] * values.std(0) + values.mean(0), plain.train[1])
+
+
 def test_mouse_hematopoiesis() -> None:
     found = read_samples(shared("mouse_hematopoiesis.csv"), "csv", {})
     assert found.settings == {"time_column": "samples"}

@@ -162,6 +162,10 @@ def test_principal_components_of_genes_lead_back_to_them(tmp_path: Path, place: 
     assert found.loadings is not None and found.loadings.genes[:2] == ("gene 0", "gene 1")
     for time, samples in zip(found.times, found.samples, strict=True):
         np.testing.assert_allclose(found.loadings.restored(samples), genes[times == time], atol=1e-8)
+    whitened = found.whitened()
+    assert whitened.loadings is not None
+    for time, samples in zip(whitened.times, whitened.samples, strict=True):
+        np.testing.assert_allclose(whitened.loadings.restored(samples), genes[times == time], atol=1e-8)
     assert np.concatenate(found.samples).var(0)[0] > np.concatenate(found.samples).var(0)[2]
     chosen = settings(source="h5ad", file="mine.h5ad", state="real", states=None, dimensions=list(found.dimensions))
     write_snapshots(tmp_path / "snapshots.nc", split_snapshots(found, chosen, 0))

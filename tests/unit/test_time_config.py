@@ -15,6 +15,7 @@ from tiny_study import ROOT, default_config
 from weightcast.environments.config.study import Study
 from weightcast.evolution.config.load import load_time_study, parse_time_study
 from weightcast.evolution.config.study import TimeStudy
+from weightcast.evolution.report.published import published_figures, published_words
 from weightcast.samples import formats
 from weightcast.samples.settings import CountingSystem, RealSystem, SampleFormat, StochasticSystem
 from weightcast.studies import KINDS, json_schema, kind_of, load_any_study, parse_any_study
@@ -257,3 +258,29 @@ def test_every_sensitivity_run_is_a_valid_study_of_its_own(path: Path) -> None:
     study = parse_time_study(merged(base, change), path)
     assert study.study == f"epidemic-{path.stem}"
     assert study != parse_time_study(base | {"study": study.study}, path)  # it does change something
+
+
+def protocol_base(name: str) -> Path:
+    """The configuration that a protocol lies over, as config/protocols/README.md says."""
+    rows = (ROOT / "config/protocols/README.md").read_text(encoding="utf-8").splitlines()
+    (row,) = [row for row in rows if row.startswith("|") and name in row.split("|")[1].replace(" ", "").split(",")]
+    return ROOT / row.split("|")[2].strip()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config/protocols").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_protocol_is_a_valid_study_with_published_figures(path: Path) -> None:
+    base = yaml.safe_load(protocol_base(path.stem).read_text(encoding="utf-8"))
+    study = parse_time_study(merged(base, yaml.safe_load(path.read_text(encoding="utf-8"))), path)
+    assert study.study == path.stem and path.stem in study.evaluation.published
+    left_out = [one for one in study.evaluation.published if published_words(one).split == "held_out"]
+    assert bool(study.evaluation.leave_out) or not left_out
+    for protocol in study.evaluation.published:
+        words = published_words(protocol)
+        assert all(len(row.figures) == len(words.columns) for row in published_figures(protocol))
+    if study.data.whitened:
+        assert study.data.settings["first_dimensions"] == len(study.data.dimensions) == 5
+
+
+def test_whitened_is_for_files_of_real_states() -> None:
+    with refused("data.whitened: found true for counts", "files of real states"):
+        parse_time_study(changed("data.whitened", True))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import math
+from functools import reduce
 from pathlib import Path
 
+from weightcast.core.config.overlay import overlaid
 from weightcast.core.config.yaml_file import read_yaml
 from weightcast.core.console.warning import warn
 from weightcast.core.environment_table import EnvironmentTable, read_environments
@@ -18,7 +20,14 @@ from weightcast.studies import AnyStudy, parse_any_study
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", default=Path("config.yaml"), type=Path, metavar="FILE", help="default: config.yaml")
+    parser.add_argument(
+        "--config",
+        nargs="+",
+        default=[Path("config.yaml")],
+        type=Path,
+        metavar="FILE",
+        help="configuration, and others that lie over it, as Snakemake takes them; default: config.yaml",
+    )
     parser.add_argument(
         "--no-timing", action="store_true", help="do not plan the jobs, nor measure how long a run would take here"
     )
@@ -34,28 +43,30 @@ def run(arguments: argparse.Namespace) -> None:
     rate = arguments.gpu_rate
     if rate is not None and not 0 < rate < math.inf:
         raise InputError(f"--gpu-rate: found {rate:g}, expected a number above 0")
-    study, table = parse_any_study(read_yaml(arguments.config), arguments.config), None
+    # As Snakemake reads several: mappings merge, everything else is replaced. What is wrong is in one of them.
+    config = Path(" + ".join(str(file) for file in arguments.config))
+    study, table = parse_any_study(reduce(overlaid, map(read_yaml, arguments.config)), config), None
     if isinstance(study, TimeStudy):
         if rate is not None:
-            raise InputError(f"--gpu-rate: found {rate:g}, expected none: {arguments.config} is a study across time")
+            raise InputError(f"--gpu-rate: found {rate:g}, expected none: {config} is a study across time")
         from weightcast.evolution.commands.check import check_time_study
 
-        subjects = check_time_study(study, arguments.config)
+        subjects = check_time_study(study, config)
     elif isinstance(study, FamilyStudy):
         if rate is not None:
             raise InputError(
-                f"--gpu-rate: found {rate:g}, expected none: {arguments.config} is a study of environments across time"
+                f"--gpu-rate: found {rate:g}, expected none: {config} is a study of environments across time"
             )
         from weightcast.families.commands.check import check_family_study
 
         table = read_environments(study.environments)
-        subjects = check_family_study(study, table, arguments.config)
+        subjects = check_family_study(study, table, config)
     else:
         table = read_environments(study.environments)
-        subjects = _check_environments(study, table, arguments.config)
+        subjects = _check_environments(study, table, config)
     if not arguments.no_timing:
         subjects |= _jobs_and_cost(study, table, arguments)
-    print(f"{arguments.config} is in order.\n")
+    print(f"{config} is in order.\n")
     for subject, lines in subjects.items():
         for number, line in enumerate(lines):
             print(f"{subject if number == 0 else '':14s}{line}")

@@ -44,12 +44,18 @@ class FamilyPart:
         if isinstance(settings, EvaluateFamily | EvaluateOpponents):
             return [Told(settings, len(self._whole.unseen))]
         if isinstance(settings, ChooseMap):
-            # One environment is left out and one temperature tried: what is searched and drawn grows with both. One
-            # search for each kind of map and of prior stands beside those at the temperatures.
+            # One environment is left out, one width and one temperature tried: what is searched and drawn grows with
+            # all three. Searches for each kind of map and each further kind of prior stand beside those.
             paths = settings.paths.model_copy(update={"left_out": 1})
-            inference = settings.inference.model_copy(update={"temperatures": settings.inference.temperatures[:1]})
-            kinds, temperatures = len(paths.kinds) + len(inference.priors), len(settings.inference.temperatures)
-            grows = settings.paths.left_out * (kinds + temperatures) / (kinds + 1)
+            inference = settings.inference.model_copy(
+                update={
+                    "temperatures": settings.inference.temperatures[:1],
+                    "widened": settings.inference.widened[:1],
+                }
+            )
+            kinds = len(paths.kinds) + len(inference.priors) - 1
+            tried = len(settings.inference.widened) + len(settings.inference.temperatures)
+            grows = settings.paths.left_out * (kinds + tried) / (kinds + 2)
             return [Told(settings.model_copy(update={"paths": paths, "inference": inference}), grows)]
         if isinstance(settings, TrainConditionalFlow):
             # Its two trainings take as long with few environments as with many.

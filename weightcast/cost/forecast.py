@@ -83,7 +83,7 @@ class Forecast:
 
 def forecast(
     study: AnyStudy,
-    config: Path,
+    configs: Sequence[Path],
     table: EnvironmentTable | None,
     jobs: Sequence[PlannedJob],
     *,
@@ -97,7 +97,7 @@ def forecast(
 
     Args:
         study: its configuration, checked.
-        config: the file it was read from.
+        configs: the files it was read from.
         table: of its environments, if it has one.
         jobs: of a complete run.
         budget: seconds for which steps of trainings are repeated; None: as many as tell enough.
@@ -106,7 +106,7 @@ def forecast(
     Raises:
         InputError: the study cannot be planned; its data, or an optional package, cannot be used.
     """
-    left = _left_to_do(study, config, jobs)
+    left = _left_to_do(study, configs, jobs)
     noted = [None if undone or not earlier else _noted(planned) for planned, undone in zip(jobs, left, strict=True)]
     needed = [planned for planned, seconds in zip(jobs, noted, strict=True) if seconds is None]
     if not needed:
@@ -140,11 +140,11 @@ def _part(study: AnyStudy, table: EnvironmentTable | None, folder: Path) -> Part
     return EnvironmentsPart(Plan(study, table), folder)
 
 
-def _left_to_do(study: AnyStudy, config: Path, jobs: Sequence[PlannedJob]) -> list[bool]:
+def _left_to_do(study: AnyStudy, configs: Sequence[Path], jobs: Sequence[PlannedJob]) -> list[bool]:
     if not study.results.is_dir():
         return [True] * len(jobs)
     try:
-        left = {outputs_of(planned) for planned in planned_jobs(config, everything=False)}
+        left = {outputs_of(planned) for planned in planned_jobs(configs, everything=False)}
     except InputError:  # a damaged past does not hinder a forecast
         return [True] * len(jobs)
     return [outputs_of(planned) in left for planned in jobs]

@@ -54,11 +54,11 @@ class PlannedJob:
         return kind.of(plan, **self.job.of)  # type: ignore[attr-defined]
 
 
-def planned_jobs(config: Path, everything: bool = True) -> list[PlannedJob]:
+def planned_jobs(configs: Sequence[Path], everything: bool = True) -> list[PlannedJob]:
     """The jobs of a study, run from the present folder; rules that only gather other rules' files are left out.
 
     Args:
-        config: of the study.
+        configs: of the study, the later over the earlier ones.
         everything: all jobs of a complete run, else those that are left to do.
 
     Raises:
@@ -66,12 +66,13 @@ def planned_jobs(config: Path, everything: bool = True) -> list[PlannedJob]:
     """
     command = [sys.executable, "-P", "-m", "snakemake", "--dry-run", "--printshellcmds", "--cores", "1", "--nocolor"]
     command += ["--snakefile", str(snakefile()), *(["--forceall"] if everything else [])]
-    command += ["--configfile", str(config.resolve())]
-    with _folder(everything, _levels_up(config.read_text(encoding="utf-8"))) as folder:
+    command += ["--configfile", *(str(config.resolve()) for config in configs)]
+    levels = max(_levels_up(config.read_text(encoding="utf-8")) for config in configs)
+    with _folder(everything, levels) as folder:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         said = done.stdout + done.stderr
         if done.returncode:
-            raise InputError(f"{config}: Snakemake cannot plan it: {_reason(said)}")
+            raise InputError(f"{configs[-1]}: Snakemake cannot plan it: {_reason(said)}")
         return parse_dry_run(said, folder)
 
 

@@ -36,21 +36,21 @@ class LeftOut:
 
 
 def number_of_judges(share: float, count: int) -> int:
-    """How many of so many environments a fold leaves out."""
+    """How many of so many environments a fold leaves out: a share of them, at least one, at most all but two, and
+    ``MOST_JUDGES``."""
     return max(1, min(round(share * count), count - 2, MOST_JUDGES))
 
 
-def left_out_environments(codes: Tensor, share: float, draws: Draws, folds: int = 1) -> list[LeftOut]:
+def left_out_environments(codes: Tensor, wanted: int, draws: Draws, folds: int = 1) -> list[LeftOut]:
     """Which environments judge: those whose codes lie farthest outside, and as many of the others at random.
 
     Args:
         codes: of all visible environments [environment, dimension].
-        share: of them that each fold leaves out; at least one, at most all but two, and ``MOST_JUDGES``.
+        wanted: how many of them each fold leaves out (`number_of_judges`).
         draws: source of the others.
         folds: so often others are left out, those farther inside with every fold, as far as there are environments.
     """
     count = len(codes)
-    wanted = number_of_judges(share, count)
     edge = (wanted + 1) // 2
     prior = CodePrior.of(codes, 1.0)
     order = prior.whitened(codes).norm(dim=1).argsort(descending=True).tolist()

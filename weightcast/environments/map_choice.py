@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from weightcast.core.draws import Draws
-from weightcast.environments.left_out import left_out_environments
+from weightcast.environments.left_out import left_out_environments, number_of_judges
 
 WORST = 10.0
 """Error in standard deviations of the channels from which on a forecast is as bad as any."""
@@ -69,7 +69,7 @@ def choose_map(
         left_out: share of the environments that judge, half of them at the edge.
         draws: source of those that are not at the edge.
     """
-    (fold,) = left_out_environments(prepared, left_out, draws)
+    (fold,) = left_out_environments(prepared, number_of_judges(left_out, len(prepared)), draws)
     edge, inside = fold.edge, fold.inside
     seen = fold.others(len(prepared))
     errors = {}

@@ -97,7 +97,6 @@ class TrainFamily(StageSettings):
     logarithmic: list[str]
     density: DensitySettings
     paths: PathSettings
-    widened: float
     code_diffusion: CodeDiffusionSettings
     seed: int
     family_seed: int
@@ -110,7 +109,6 @@ class TrainFamily(StageSettings):
             logarithmic=study.logarithmic_parameters,
             density=study.density,
             paths=_mapped(study.paths, told, int(seed)),
-            widened=study.inference.widened,
             code_diffusion=study.inference.code_diffusion,
             seed=study.seed,
             family_seed=int(seed),

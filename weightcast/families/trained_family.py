@@ -70,6 +70,11 @@ class TrainedFamily:
         """The first map, and those that were trained beside it, each by itself with codes of its own."""
         return (self.alone, *self.further)
 
+    def widened_to(self, width: float) -> TrainedFamily:
+        """The same with a normal prior of another width, under every map."""
+        further = tuple(one.widened_to(width) for one in self.further)
+        return replace(self, widened=width, mixture={}, further=further)
+
     @cached_property
     def _maps(self) -> StackedMaps:
         return StackedMaps([one.map for one in self.members])

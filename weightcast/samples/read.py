@@ -59,4 +59,5 @@ def import_snapshots(data: SnapshotSettings, seed: int) -> Snapshots:
     """
     assert data.imported and data.file is not None  # parse_time_study has seen to it
     format: Any = data.source
-    return split_snapshots(read_samples(data.file, format, data.settings, data.dimensions), data, seed)
+    samples = read_samples(data.file, format, data.settings, data.dimensions)
+    return split_snapshots(samples.whitened() if data.whitened else samples, data, seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,10 @@ class Loadings:
     def first(self, dimensions: int) -> Loadings:
         """The way back from the first so many components alone."""
         return Loadings(self.components[:dimensions], self.centre, self.genes)
+
+    def of_whitened(self, centre: NDArray[np.float64], spread: NDArray[np.float64]) -> Loadings:
+        """The way back from coordinates less ``centre``, over ``spread`` [dimension]."""
+        return Loadings(self.components * spread[:, None], self.restored(centre), self.genes)
 
     def same_components(self, other: Loadings) -> bool:
         """Whether coordinates mean the same, but for where they are counted from."""
@@ -65,6 +69,15 @@ class TimedSamples:
     notes: tuple[str, ...] = ()
     loadings: Loadings | None = None
     masses: NDArray[np.float64] | None = None
+
+    def whitened(self) -> TimedSamples:
+        """Each dimension less its mean, over its standard deviation, of the samples of all times."""
+        every = np.concatenate(self.samples)
+        centre, spread = every.mean(0), every.std(0)
+        spread = np.where(spread > 0, spread, 1.0)
+        samples = tuple((values - centre) / spread for values in self.samples)
+        loadings = None if self.loadings is None else self.loadings.of_whitened(centre, spread)
+        return replace(self, samples=samples, loadings=loadings)
 
     @property
     def range(self) -> tuple[float, float]:

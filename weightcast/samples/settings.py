@@ -28,7 +28,7 @@ class SampleCounts(Settings):
 
 
 class SnapshotSettings(LaterSettings):
-    later: ClassVar[tuple[str, ...]] = ("mass",)
+    later: ClassVar[tuple[str, ...]] = ("mass", "whitened")
 
     source: StochasticSystem | SampleFormat
     """A simulator, or the format of your own file: npy, csv, npz, h5ad or netcdf."""
@@ -54,6 +54,9 @@ class SnapshotSettings(LaterSettings):
     """For a file: the size of the population at each time, which is then learned and evolved as well. ``samples``: the
     numbers of samples are these sizes; ``column``: a column of the table has them (data.settings.mass_column); or a
     list of sizes, one for each of the data's times, in any unit. null: samples say nothing about it."""
+    whitened: bool = False
+    """For a file, of real states: whether each dimension is taken less its mean, over its standard deviation, of all
+    samples, as published protocols have principal components. All that is written and scored is in these units."""
     observed_every: int = Field(default=1, ge=1)
     """Every so many of the data's times, from the first, is a snapshot that is seen; the others only evaluate."""
 

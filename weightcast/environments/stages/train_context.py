@@ -35,7 +35,7 @@ from weightcast.environments.dataset import (
 from weightcast.environments.equation_search import EquationSearch
 from weightcast.environments.gaps import FrameSpace
 from weightcast.environments.jobs import TrainContext
-from weightcast.environments.left_out import LeftOut, left_out_environments
+from weightcast.environments.left_out import LeftOut, left_out_environments, number_of_judges
 from weightcast.environments.map_choice import AS_GOOD, WORST, mean_logarithm
 from weightcast.environments.map_errors import forecast_errors, own_errors, trained_residuals
 from weightcast.environments.polish import Tried
@@ -168,7 +168,7 @@ class _Training:
         inside."""
         choice, draws = self.settings.context.choice, self.run.draws(self.seed, "left out")
         codes = self.try_out(first, "choice", range(len(self.settings.ids))).codes
-        return left_out_environments(codes, choice.left_out, draws, choice.folds)
+        return left_out_environments(codes, number_of_judges(choice.left_out, len(codes)), draws, choice.folds)
 
     def judge(self, trained: Sequence[TrainedCodes], folds: Sequence[LeftOut]) -> dict[str, float]:
         """Errors of forecasts for left-out environments, whose code was inferred from a few frames; medians, and the

@@ -8,6 +8,20 @@ from pydantic import Field
 
 from weightcast.core.config.later_settings import LaterSettings
 
+Protocol = Literal[
+    "gene-network",
+    "dyngen",
+    "emt",
+    "mouse-hematopoiesis",
+    "mouse-hematopoiesis-left-out",
+    "embryoid-body-5",
+    "embryoid-body-5-left-out",
+    "embryoid-body-50",
+    "embryoid-body-100",
+    "cite-5",
+    "cite-50",
+    "multiome-5",
+]
 PathInterpolation = Literal["linear", "cubic", "pchip", "nearest"]
 
 
@@ -32,7 +46,7 @@ class TimeEvaluationSettings(LaterSettings):
     forecast: bool = False
     """Whether the last snapshot is left out once and forecast by the first arm of the flow, beside the last snapshot
     before it, kept as it is; needs three snapshots."""
-    published: Literal["gene-network"] | None = None
-    """A published protocol that the study follows, whose figures then stand beside its own in the report."""
+    published: list[Protocol] = Field(default=[])
+    """Published protocols that the study follows, whose figures then stand beside its own in the report."""
     bootstrap: int = Field(default=2000, ge=100)
     """Resamples behind an interval."""

@@ -116,6 +116,11 @@ def check_samples(data: SnapshotSettings, source: str | Path) -> None:
             f"{source}: data.mass: found {data.mass!r}, expected none: the trajectories of {data.source} neither die "
             "nor are born"
         )
+    if data.whitened and (not data.imported or data.state == "counts"):
+        what = "counts" if data.state == "counts" else f"what {data.source} simulates"
+        raise InputError(
+            f"{source}: data.whitened: found true for {what}, expected false: it is for files of real states"
+        )
     if data.simulated_state not in (None, data.state):
         what = "counts" if data.simulated_state == "counts" else "has real states"
         raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from weightcast.core.errors import InputError
@@ -65,8 +66,9 @@ def render_time_page(results: TimeResults) -> tuple[str, list[ReportFigure]]:
     masses = [figure for figure in (draw_mass(results), draw_growth_map(results)) if figure is not None]
     moments = moment_rows(results.distributions) if results.distributions is not None else []
     moment_errors = moment_table(results.summary, chosen)
-    protocol = results.study.evaluation.published or results.study.data.source
-    published = published_table(results.summary, protocol, chosen)
+    protocols: Sequence[str] = results.study.evaluation.published or [results.study.data.source]
+    tables = [(published_words(one), published_table(results.summary, one, chosen)) for one in protocols]
+    published = [(words, rows) for words, rows in tables if rows]
     sections = [
         Section("distributions", "Distributions over time", distributions, _absence(results, "distributions")),
         Section("errors", "Errors against time", [draw_errors(results, chosen)]),
@@ -105,7 +107,6 @@ def render_time_page(results: TimeResults) -> tuple[str, list[ReportFigure]]:
         moment_errors=moment_errors,
         predicted=_predicted(results),
         published=published,
-        published_words=published_words(protocol),
         stages=stage_rows(results.artifact_costs),
         stages_absence=_absence(results, "artifact_costs"),
         config=results.config,

@@ -125,26 +125,30 @@ def moment_rows(samples: xr.DataArray) -> list[MomentRow]:
     return rows
 
 
-def published_table(summary: pd.DataFrame, source: str, chosen: Protagonists) -> list[tuple[str, str, str, bool]]:
-    """Method, its two figures in print, whether it is of this study; empty where nothing was published.
+def published_table(
+    summary: pd.DataFrame, source: str, chosen: Protagonists
+) -> list[tuple[str, tuple[str, ...], bool]]:
+    """Method, its figures in print, whether it is of this study; empty where nothing was published.
 
     Args:
-        summary: with the split ``source``.
+        summary: with the split that is compared in the same way.
         source: a stochastic system's name, or that of a protocol.
         chosen: whose methods, with all arms of the flow, stand beside the published ones.
     """
     published, words = published_figures(source), published_words(source)
-    rows = summary[(summary["split"] == "source") & summary["metric"].isin(words.metrics)]
+    rows = summary[(summary["split"] == words.split) & summary["metric"].isin(words.metrics)]
     found = rows.pivot(index="method", columns="metric", values="median").reindex(columns=list(words.metrics))
     own = [name for name in found.index if method(name).family == "generator" or name == FLOOR]
     own += [name for name in (chosen.interpolation, chosen.baseline) if name in found.index]
     if not published or not own:
         return []
-    table = [(row.method, row.first, row.second, False) for row in published]
+    table = [(row.method, row.figures, False) for row in published]
     digits = 2 if words.unit < 1 else 3
     for name in sorted(dict.fromkeys(own), key=lambda name: -found.loc[name, words.metrics[0]]):
-        figures = [MISSING if math.isnan(value) else f"{value / words.unit:.{digits}f}" for value in found.loc[name]]
-        table.append((method(name).label, figures[0], figures[1], True))
+        own_figures = (
+            MISSING if math.isnan(value) else f"{value / words.unit:.{digits}f}" for value in found.loc[name]
+        )
+        table.append((method(name).label, tuple(own_figures), True))
     return table
 
 

@@ -6,18 +6,17 @@ import argparse
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from weightcast.core.environment_table import Role
 from weightcast.core.errors import InputError
 from weightcast.environments.commands.held_out import FARTHEST, RANDOM, hold_out, inside_or_outside
+from weightcast.families.left_out import law_features
 from weightcast.samples.record import TimedSamples
 
 BY_LAW = "farthest-by-law"
 """Held out are those whose samples differ most, whatever is known of their parameters."""
 FEWEST_VISIBLE = 3
 """One is left out to choose, and two are trained on meanwhile."""
-MOMENT_TIMES = 5
 
 
 def roles_of(
@@ -47,7 +46,8 @@ def roles_of(
             f"found {len(ids)} environments, expected {FEWEST_VISIBLE + 1} or more: {FEWEST_VISIBLE} to learn from and "
             "one to test on"
         )
-    features = law_features(samples) if by_law else values
+    laws = law_features([(one.times, one.samples) for one in samples.values()]).reshape(len(ids), -1)
+    features = laws if by_law else values
     roles, how = hold_out(ids, features, wanted, arguments.held_out_count, arguments.seed or 0)
     if wanted == [FARTHEST]:
         how += " by their law" if by_law else " by their parameters"
@@ -57,20 +57,3 @@ def roles_of(
     if values.size:
         roles = inside_or_outside(roles, ids, values)
     return roles, how
-
-
-def law_features(samples: Mapping[str, TimedSamples]) -> NDArray[np.float64]:
-    """Means and standard deviations of each dimension at a few times, of environments of any times.
-
-    Between its own times an environment's moments are interpolated, beyond them kept.
-
-    Returns:
-        [environment, feature].
-    """
-    every = np.concatenate([one.times for one in samples.values()])
-    asked = np.unique(np.quantile(every, np.linspace(0, 1, MOMENT_TIMES)))
-    rows = []
-    for one in samples.values():
-        moments = np.array([[*values.mean(0), *values.std(0)] for values in one.samples])
-        rows.append(np.concatenate([np.interp(asked, one.times, column) for column in moments.T]))
-    return np.array(rows)

@@ -19,6 +19,7 @@ TEMPLATE = Path(__file__).with_suffix(".yaml")
 LINE = 100
 KINDS = ["low-rank", "deep"]
 PRIORS = ["gaussian", "mixture", "diffusion"]
+WIDTHS = [1.25, 2, 3]
 TEMPERATURES = [1, 2, 4, 8, 16]
 
 
@@ -46,6 +47,7 @@ def fill_family_template(
         "dimensions": list(found.dimensions),
         "kinds": KINDS[1:] if quick else KINDS,
         "maps": 1,
+        "widened": WIDTHS[::2] if quick else WIDTHS,
         "priors": PRIORS[:1] if quick else PRIORS,
         "temperatures": TEMPERATURES[::2] if quick else TEMPERATURES,
         "flow_matching": {} if choices.state == "real" and table.parameter_names and not quick else None,

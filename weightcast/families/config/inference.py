@@ -11,9 +11,10 @@ from weightcast.environments.config.code_prior import CodeDiffusionSettings, Cod
 
 
 class InferenceSettings(Settings):
-    widened: float = Field(default=1.25, gt=0)
-    """What standard deviations of the visible codes are multiplied with in the prior: more than 1, since environments
-    are asked for that lie outside of what was visible."""
+    widened: list[Annotated[float, Field(gt=0)]] = Field(default=[1.25, 2, 3], min_length=1)
+    """What standard deviations of the visible codes may be multiplied with in the prior: more than 1, since
+    environments are asked for that lie outside of what was visible. Left-out visible environments choose, by the
+    likelihood of their later samples under ensembles of codes."""
     priors: list[CodePriorName] = Field(default=["gaussian", "mixture", "diffusion"], min_length=1)
     """What codes of environments may be taken to be like: one normal distribution, several, or what a diffusion draws
     that was trained on the visible codes. The first, unless another one is better for left-out visible environments: by

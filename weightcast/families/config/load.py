@@ -70,6 +70,8 @@ def _check(study: FamilyStudy, source: str | Path) -> None:
             f"{source}: data.mass: found {study.data.mass!r}, expected none: masses are learned of one system (kind: "
             "time)"
         )
+    if study.data.whitened:
+        raise InputError(f"{source}: data.whitened: found true, expected false: it is for one system (kind: time)")
     check_density(study.density, source)
     check_once(study.paths.kinds, "paths.kinds", source)
     check_once(study.paths.seeds, "paths.seeds", source)

@@ -1,15 +1,17 @@
 """The stage ``choose_map``: what map and prior, and how far to believe samples, as left-out visible environments say.
 
-Maps of each kind, as many as a seed has, are trained without some visible environments. Of these they are then told
-what a new environment's would be: the parameters, or the samples that the cases of the evaluation show, from which a
-code is inferred. The likelihood of their held-out samples at later times chooses the kind. For
-codes the prior is chosen likewise, by what ensembles of the codes of all maps make of these samples, and the
-temperature: the one at which their 90 % bands hold nearest to 90 % of the left-out environments' true means and tails.
+Maps of each kind, as many as a seed has, are trained without some visible environments, half of which lie at the edge
+(weightcast.families.left_out). Of these they are then told what a new environment's would be: the parameters, or the
+samples that the cases of the evaluation show, from which a code is inferred. The likelihood of their held-out samples
+at later times chooses the kind. For codes the prior is chosen likewise, its width and then its kind, by what ensembles
+of the codes of all maps make of these samples, and the temperature: the one at which their 90 % bands hold nearest to
+90 % of the left-out environments' true means and tails.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,7 +20,6 @@ from torch import Tensor
 
 from weightcast.core.draws import Draws
 from weightcast.core.environment_table import EnvironmentTable
-from weightcast.core.errors import InputError
 from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
@@ -29,8 +30,8 @@ from weightcast.families.config.paths import MapKind
 from weightcast.families.evaluation import LIKELIHOOD_SAMPLES, QUANTITIES, TestEnvironment, ensemble_at_times
 from weightcast.families.inference import infer_codes
 from weightcast.families.jobs import CODES, ChooseMap
+from weightcast.families.left_out import choose_judges
 from weightcast.families.map_choice import MapChoice
-from weightcast.families.scorable import too_few_scorable, why_not_scored
 from weightcast.families.snapshots import FamilySnapshots
 from weightcast.families.trained_family import TrainedFamily
 from weightcast.families.training import train_paths, with_prior
@@ -39,13 +40,10 @@ from weightcast.families.training import train_paths, with_prior
 @stage("choose_map")
 def choose_map(run: Run, settings: ChooseMap, snapshots: FamilySnapshots, table: EnvironmentTable) -> MapChoice:
     """Train maps of each kind without some visible environments, and let these choose."""
-    ids = [environment.id for environment in table.visible]
-    order = Draws("cpu", settings.seed, "left out", settings.told).permutation(len(ids)).tolist()
-    scorable = [place for place in order if why_not_scored(snapshots, ids[place], settings.evaluation) is None]
-    left_out = [ids[place] for place in sorted(scorable[: settings.paths.left_out])]
-    if len(left_out) < settings.paths.left_out:
-        raise InputError(too_few_scorable(len(left_out), settings.paths.left_out))
-    others = [id for id in ids if id not in left_out]
+    draws = Draws("cpu", settings.seed, "left out", settings.told)
+    judges = choose_judges(snapshots, table, settings.paths.left_out, settings.evaluation, settings.logarithmic, draws)
+    left_out = judges.ids
+    others = [environment.id for environment in table.visible if environment.id not in left_out]
     cases = cases_of(snapshots, left_out, settings.evaluation.shown, derive_seed(settings.seed, "shown"))
     tests = TestEnvironment.each(snapshots, table, left_out, cases, settings)
     errors: dict[MapKind, float] = {}
@@ -62,7 +60,7 @@ def choose_map(run: Run, settings: ChooseMap, snapshots: FamilySnapshots, table:
             settings.paths,
             settings.density,
             logarithmic=settings.logarithmic,
-            widened=settings.inference.widened,
+            widened=settings.inference.widened[0],
             seed=derive_seed(settings.seed, "choice", settings.told, kind),
             name=f"{kind} map of {settings.told}, {len(left_out)} environments left out",
         )
@@ -70,24 +68,78 @@ def choose_map(run: Run, settings: ChooseMap, snapshots: FamilySnapshots, table:
         told = _told(run, settings, trained[kind], cases, table, left_out)
         errors[kind] = float(np.mean([_error(paths, tests) for paths in told]))
     chosen = min(errors, key=lambda kind: errors[kind])
-    prior_errors, coverage = dict[str, float](), dict[float, float]()
-    prior: CodePriorName = "gaussian"
+    chosen_prior = ChosenPrior(settings.inference.widened[0], settings.inference.priors[0], {}, {}, {})
     if settings.told == CODES:
-        families = _families_of_priors(run, settings, trained[chosen])
-        found = {kind: _ensemble_errors(run, settings, one, cases, tests) for kind, one in families.items()}
-        prior = best_prior(found)
-        prior_errors = {kind: round(float(errors_of.mean()), 5) for kind, errors_of in found.items()}
-        coverage = _coverage(run, settings, families[prior], cases, tests)
+        chosen_prior = choose_prior(run, settings, trained[chosen], cases, tests)
+    coverage = chosen_prior.coverage
     temperature = min(coverage, key=lambda one: (round(abs(coverage[one] - 0.9), 9), one), default=1.0)
     return MapChoice(
-        chosen,
-        prior,
-        temperature,
-        left_out,
-        {kind: round(error, 5) for kind, error in errors.items()},
-        prior_errors,
-        {f"{one:g}": round(held, 4) for one, held in coverage.items()},
-        round(seconds, 2),
+        kind=chosen,
+        widened=chosen_prior.widened,
+        prior=chosen_prior.kind,
+        temperature=temperature,
+        edge=judges.edge,
+        inside=judges.inside,
+        errors={kind: round(error, 5) for kind, error in errors.items()},
+        width_errors={f"{width:g}": round(error, 5) for width, error in chosen_prior.width_errors.items()},
+        prior_errors={kind: round(error, 5) for kind, error in chosen_prior.kind_errors.items()},
+        coverage={f"{one:g}": round(held, 4) for one, held in coverage.items()},
+        seconds=round(seconds, 2),
+    )
+
+
+@dataclass(frozen=True)
+class ChosenPrior:
+    """A prior of codes, and what it rests on.
+
+    Attributes:
+        widened: its width.
+        kind: of it.
+        width_errors: mean negative log-likelihood of later samples under ensembles, by width.
+        kind_errors: the same by kind.
+        coverage: share of true means and tails that 90 % bands hold, by temperature.
+    """
+
+    widened: float
+    kind: CodePriorName
+    width_errors: Mapping[float, float]
+    kind_errors: Mapping[CodePriorName, float]
+    coverage: Mapping[float, float]
+
+
+def choose_prior(
+    run: Run, settings: ChooseMap, family: TrainedFamily, cases: Sequence[Case], tests: Sequence[TestEnvironment]
+) -> ChosenPrior:
+    """The width of the prior by ensembles of codes, then its kind, and what bands hold then at each temperature.
+
+    Args:
+        run: that a diffusion is trained in.
+        settings: of the stage.
+        family: trained without the environments that judge, told codes.
+        cases: what is shown of these.
+        tests: what their predictions are compared with.
+    """
+    inference, seed = settings.inference, derive_seed(settings.seed, "choice", "prior")
+
+    def with_kind(kind: CodePriorName, width: float) -> TrainedFamily:
+        wide = family.widened_to(width)
+        return with_prior(run, wide, kind, inference.code_diffusion, seed, f"{kind} prior of codes, {width:g} wide")
+
+    first, *rest = inference.priors
+    of_width = {width: with_kind(first, width) for width in inference.widened}
+    errors = {width: _ensemble_errors(run, settings, one, cases, tests) for width, one in of_width.items()}
+    width = min(errors, key=lambda one: float(errors[one].mean()))
+    families = {first: of_width[width]} | {kind: with_kind(kind, width) for kind in rest}
+    of_kind = {first: errors[width]} | {
+        kind: _ensemble_errors(run, settings, families[kind], cases, tests) for kind in rest
+    }
+    kind = best_prior(of_kind)
+    return ChosenPrior(
+        width,
+        kind,
+        {one: float(found.mean()) for one, found in errors.items()},
+        {one: float(found.mean()) for one, found in of_kind.items()},
+        _coverage(run, settings, families[kind], cases, tests),
     )
 
 
@@ -119,15 +171,6 @@ def _error(paths: Sequence[tuple[TrainedFamily, Tensor]], tests: Sequence[TestEn
             truth = torch.from_numpy(test.truth(position)[:LIKELIHOOD_SAMPLES]).to(own.device)
             values.append(-float(family.density.log_prob(own[None], truth[None]).mean()))
     return float(np.mean(values))
-
-
-def _families_of_priors(run: Run, settings: ChooseMap, family: TrainedFamily) -> dict[CodePriorName, TrainedFamily]:
-    """The family with each kind of prior."""
-    inference, seed = settings.inference, derive_seed(settings.seed, "choice", "prior")
-    return {
-        kind: with_prior(run, family, kind, inference.code_diffusion, seed, f"{kind} prior of codes")
-        for kind in inference.priors
-    }
 
 
 @torch.no_grad()

@@ -21,6 +21,7 @@ from weightcast.families.cases import cases_of
 from weightcast.families.evaluation import TestEnvironment
 from weightcast.families.first_samples import first_samples
 from weightcast.families.jobs import FLOW, TrainConditionalFlow
+from weightcast.families.left_out import choose_judges
 from weightcast.families.snapshots import FamilySnapshots
 
 
@@ -33,8 +34,9 @@ def train_conditional_flow(
     seed = derive_seed(settings.seed, "conditional-flow", settings.family_seed)
     errors, seconds = {settings.flow.guidances[0]: 0.0}, 0.0
     if len(settings.flow.guidances) > 1:
-        order = Draws("cpu", settings.seed, "left out", "conditional-flow").permutation(len(ids)).tolist()
-        left_out = [ids[place] for place in sorted(order[: settings.left_out])]
+        draws = Draws("cpu", settings.seed, "left out", "conditional-flow")
+        judges = choose_judges(snapshots, table, settings.left_out, settings.evaluation, settings.logarithmic, draws)
+        left_out = judges.ids
         others = [id for id in ids if id not in left_out]
         tried = match_conditional_flow(
             run, snapshots, table, others, settings.flow, logarithmic=settings.logarithmic, seed=seed,
