@@ -53,7 +53,7 @@ def example_samples(study: TimeStudy) -> tuple[Snapshots, float]:
         )
         for number in (counts.train, counts.held_out)
     )
-    observed = np.arange(len(times)) % data.observed_every == 0
+    observed = np.array(data.seen(len(times)))
     snapshots = Snapshots(times, observed, train, held_out, process.species, data.states)
     return snapshots, few * (_growth(counts.train) + _growth(counts.held_out))
 

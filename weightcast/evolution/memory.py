@@ -55,7 +55,8 @@ def times_of(plan: TimePlan) -> int:
 
 
 def _snapshots(plan: TimePlan) -> int:
-    return (times_of(plan) - 1) // plan.study.data.observed_every + 1
+    data = plan.study.data
+    return (times_of(plan) - 1) // data.observed_every + 1 if data.observed is None else len(data.observed)
 
 
 def _samples_bytes(plan: TimePlan) -> float:

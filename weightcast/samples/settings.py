@@ -8,6 +8,7 @@ from pydantic import Field
 
 from weightcast.core.config.later_settings import LaterSettings
 from weightcast.core.config.settings import Settings
+from weightcast.core.errors import InputError
 
 CountingSystem = Literal["epidemic", "toggle-switch", "cascade-1", "cascade-2", "ecology", "birth-death"]
 RealSystem = Literal["ornstein-uhlenbeck"]
@@ -28,7 +29,7 @@ class SampleCounts(Settings):
 
 
 class SnapshotSettings(LaterSettings):
-    later: ClassVar[tuple[str, ...]] = ("mass", "whitened")
+    later: ClassVar[tuple[str, ...]] = ("mass", "whitened", "observed")
 
     source: StochasticSystem | SampleFormat
     """A simulator, or the format of your own file: npy, csv, npz, h5ad or netcdf."""
@@ -59,6 +60,24 @@ class SnapshotSettings(LaterSettings):
     samples, as published protocols have principal components. All that is written and scored is in these units."""
     observed_every: int = Field(default=1, ge=1)
     """Every so many of the data's times, from the first, is a snapshot that is seen; the others only evaluate."""
+    observed: list[Annotated[int, Field(ge=0)]] | None = Field(default=None, min_length=2)
+    """Which of the data's times, by number from 0, are snapshots, where gaps are to be uneven; the first must be among
+    them. null: ``observed_every`` says it."""
+
+    def seen(self, times: int) -> list[bool]:
+        """Whether each of so many times is a snapshot that is seen.
+
+        Raises:
+            InputError: ``observed`` names a time that is not there.
+        """
+        if self.observed is None:
+            return [position % self.observed_every == 0 for position in range(times)]
+        if max(self.observed) >= times:
+            raise InputError(
+                f"{self.file or 'config'}: data.observed: found {max(self.observed)}, expected numbers from 0 to "
+                f"{times - 1}, one for each of the data's times"
+            )
+        return [position in self.observed for position in range(times)]
 
     @property
     def imported(self) -> bool:

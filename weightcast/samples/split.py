@@ -23,7 +23,7 @@ def split_snapshots(samples: TimedSamples, settings: SnapshotSettings, seed: int
 
     Args:
         samples: as read.
-        settings: ``held_out``, ``observed_every``, ``states`` and ``mass`` are used; ``file`` in messages.
+        settings: ``held_out``, which times are seen, ``states`` and ``mass`` are used; ``file`` in messages.
         seed: of the study.
 
     Raises:
@@ -31,7 +31,7 @@ def split_snapshots(samples: TimedSamples, settings: SnapshotSettings, seed: int
             ``states`` says.
     """
     source = settings.file or "data"
-    observed = np.arange(len(samples.times)) % settings.observed_every == 0
+    observed = np.array(settings.seen(len(samples.times)))
     _check_enough(samples, observed, settings.held_out, source)
     if settings.states is not None:
         _check_counts(samples, settings.states, source)

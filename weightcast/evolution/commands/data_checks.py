@@ -102,7 +102,7 @@ def check_simulator(study: TimeStudy, config: str | Path) -> TimeData:
     assert counts is not None  # parse_time_study has seen to it
     process = simulated_system(data, config)
     times = default_times(process, counts.times)
-    observed = np.arange(len(times)) % data.observed_every == 0
+    observed = np.array(data.seen(len(times)))
     if study.evaluation.forecast:
         _check_forecast(int(observed.sum()), config)
     starts = [PointMass(0.0, 1.0, np.array(process.initial))] if isinstance(process, JumpProcess) else []
@@ -178,8 +178,11 @@ def repeated_words(names: Sequence[str], samples: Sequence[NDArray[np.float64]],
 def _warnings(study: TimeStudy, times: NDArray[np.float64], observed: NDArray[np.bool_]) -> list[str]:
     if observed[-1]:
         return []
-    last = times[observed][-1]
+    last, data = times[observed][-1], study.data
+    which = (
+        f"observed_every: found {data.observed_every}" if data.observed is None else f"observed: found {data.observed}"
+    )
     return [
-        f"data.observed_every: found {study.data.observed_every}, with which the last snapshot is at {last:g}, "
+        f"data.{which}, with which the last snapshot is at {last:g}, "
         f"expected one at {times[-1]:g}, the data's last time: times after the last snapshot are extrapolated"
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 from weightcast.core.names import listed
@@ -40,8 +41,10 @@ def suggested_growth(samples: TimedSamples) -> str:
     )
 
 
-def describe_times(times: int, observed_every: int) -> str:
+def describe_times(times: int, observed_every: int, observed: Sequence[int] | None = None) -> str:
     """Which times are seen."""
+    if observed is not None:
+        return f"observed: {len(observed)} of {times} times (data.observed); the others only evaluate"
     if observed_every == 1:
         return f"observed: all {times} times"
     snapshots = len(range(0, times, observed_every))

@@ -30,7 +30,7 @@ def describe_time_plan(study: TimeStudy, data: TimeData) -> dict[str, Lines]:
     seeds = len(study.flow.seeds)
     return {
         "study": [study.study],
-        "data": [*data.words, describe_times(len(data.times), study.data.observed_every)],
+        "data": [*data.words, describe_times(len(data.times), study.data.observed_every, study.data.observed)],
         "density": [f"{study.density.backbone}: {graph.num_parameters:,} weights, {graph.num_nodes} nodes"],
         "anchors": [f"{kind}: {count} for each seed" for kind, count in anchor_counts(study, data.snapshots).items()],
         "flows": [

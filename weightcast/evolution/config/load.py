@@ -121,6 +121,18 @@ def check_samples(data: SnapshotSettings, source: str | Path) -> None:
         raise InputError(
             f"{source}: data.whitened: found true for {what}, expected false: it is for files of real states"
         )
+    if data.observed is not None:
+        if sorted(set(data.observed)) != data.observed or data.observed[0] != 0:
+            raise InputError(
+                f"{source}: data.observed: found {data.observed}, expected numbers that increase from 0, the first time"
+            )
+        if data.observed_every != 1:
+            raise InputError(
+                f"{source}: data.observed_every: found {data.observed_every} beside data.observed, expected 1: one of "
+                "them says which times are snapshots"
+            )
+        if data.trajectories is not None:
+            data.seen(data.trajectories.times)
     if data.simulated_state not in (None, data.state):
         what = "counts" if data.simulated_state == "counts" else "has real states"
         raise InputError(

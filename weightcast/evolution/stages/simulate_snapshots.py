@@ -37,7 +37,7 @@ def simulated_snapshots(settings: SnapshotSettings, seed: int) -> Snapshots:
     for part, trajectories in (("train", settings.trajectories.train), ("held-out", settings.trajectories.held_out)):
         values = simulate(process, times, trajectories, derive_seed(seed, "simulate", part))
         parts.append(tuple(values[:, position].astype(np.float64) for position in range(len(times))))
-    observed = np.arange(len(times)) % settings.observed_every == 0
+    observed = np.array(settings.seen(len(times)))
     snapshots = Snapshots(times, observed, parts[0], parts[1], process.species, settings.states)
     check_snapshots(snapshots, "config: data")
     return snapshots

@@ -70,8 +70,9 @@ def _check(study: FamilyStudy, source: str | Path) -> None:
             f"{source}: data.mass: found {study.data.mass!r}, expected none: masses are learned of one system (kind: "
             "time)"
         )
-    if study.data.whitened:
-        raise InputError(f"{source}: data.whitened: found true, expected false: it is for one system (kind: time)")
+    for name, found in (("whitened", study.data.whitened), ("observed", study.data.observed)):
+        if found:
+            raise InputError(f"{source}: data.{name}: found {found}, expected none: it is for one system (kind: time)")
     check_density(study.density, source)
     check_once(study.paths.kinds, "paths.kinds", source)
     check_once(study.paths.seeds, "paths.seeds", source)
