@@ -113,10 +113,13 @@ def predictions(
         snapshots.observed_times, snapshots.observed_train, rounded=states is not None, seed=seed
     )
     found[MOVED] = (
-        [moved.sample(min(float(time), last), DRAWN, derive_seed(seed, "moved", time)) for time in times],
+        [moved.sample(min(float(time), last), DRAWN, derive_seed(seed, "moved", repr(float(time)))) for time in times],
         None,
     )
-    found[FLOOR] = [law.sample(float(time), DRAWN, derive_seed(seed, "floor", time)) for time in times], None
+    found[FLOOR] = (
+        [law.sample(float(time), DRAWN, derive_seed(seed, "floor", repr(float(time)))) for time in times],
+        None,
+    )
     return found
 
 
@@ -130,7 +133,7 @@ def drawn(laws: Laws, seed: int) -> tuple[list[Array], Laws]:
 @torch.no_grad()
 def errors(law: ExactLaw, time: float, samples: Array, laws: Laws | None, place: int) -> dict[str, float]:
     """W1 to samples of the law, and negative log-likelihood over its own."""
-    truth = law.sample(time, LIKELIHOODS, derive_seed(0, "truth", time))
+    truth = law.sample(time, LIKELIHOODS, derive_seed(0, "truth", repr(time)))
     found = {"w1": wasserstein(samples, truth[:DRAWN])}
     if laws is not None:
         own = float(laws.log_prob(place, torch.from_numpy(np.asarray(truth, np.float64))).mean())
