@@ -121,6 +121,7 @@ def test_every_system_is_a_source() -> None:
         ("evaluation.horizons", [1, 29], ("evaluation.horizons", "trained horizon 30")),
         ("evaluation.horizons", [30, 30], ("evaluation.horizons", "found 30 twice")),
         ("baselines.finetune.frames", 32, ("baselines.finetune.frames", "found 32", "data.trained_frames (31)")),
+        ("baselines.equations", {"hill": [2]}, ("baselines.equations.hill", "found [2] for fields", "expected []")),
     ],
 )
 def test_bad_settings_are_refused(key: str, value: Any, words: tuple[str, ...]) -> None:

@@ -339,6 +339,15 @@ def _check(study: Study, source: str | Path) -> None:
             raise InputError(
                 f"{source}: zoo.bases: found {base!r}, expected some of {known}: base.{base} is null or left out"
             )
+    for field, equations in (
+        ("context", study.context and study.context.equations),
+        ("baselines", study.baselines.equations),
+    ):
+        if equations and equations.hill and data.grid != (1, 1):
+            raise InputError(
+                f"{source}: {field}.equations.hill: found {equations.hill} for fields, expected []: rates that saturate "
+                "are looked for in states without a grid alone"
+            )
     _check_conditions(study, source)
     for channel in data.channels:
         check_name(channel, "data.channels", source)
