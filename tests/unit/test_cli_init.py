@@ -318,6 +318,29 @@ def test_most_environments_are_visible(count: int, tmp_path: Path) -> None:
     assert drawn_table(tmp_path, tmp_path / "table.csv") == table
 
 
+@pytest.mark.parametrize(
+    ("ids", "names"),
+    [
+        (["Re_100.0_r_10.0", "Re_200.0_r_10.0", "Re_300.0_r_10.0", "Re_400.0_r_10.0"], ("Re",)),
+        (["a_1_b_5", "a_2_b_4", "a_3_b_5", "a_4_b_6"], ("a", "b")),
+        (["rate_0.5", "rate_1", "rate_2", "rate_4"], ("rate",)),
+        (["well_1", "well_2", "well_3", "well_4"], ()),
+        (["batch_1_donor_1", "batch_1_donor_2", "batch_2_donor_1", "batch_2_donor_2"], ()),
+        (["a_1_b_5", "a_2_b_4", "other", "a_4_b_6"], ()),
+    ],
+)
+def test_names_of_files_may_state_parameters(ids: list[str], names: tuple[str, ...], tmp_path: Path) -> None:
+    for id in ids:
+        (tmp_path / f"{id}.npy").touch()
+    table = drawn_table(tmp_path, tmp_path / "table.csv")
+    assert table.parameter_names == names
+    seen = [row.parameters for row in table.visible]
+    for row in table.unseen:
+        within = all(min(own[name] for own in seen) <= row.parameters[name] <= max(own[name] for own in seen)
+                     for name in names)  # fmt: skip
+        assert (row.role == "interpolation") == within
+
+
 # --- what is refused
 
 

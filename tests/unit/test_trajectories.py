@@ -286,8 +286,15 @@ def test_a_folder_holds_the_trajectories_of_one_environment(tmp_path: Path, arra
         np.save(folder / f"{number}.npy", array + number)
     copy = read_npy_environment(folder, ["u", "v"], minimum_trajectories=3)
     np.testing.assert_allclose(copy.values[:, 0, 0, 0, 0] - array[0, 0, 0, 0], [1, 9, 10], rtol=1e-5)
-    np.save(folder / "2.npy", array[1:])
-    with refused(folder / "2.npy", "(4, 2, 6, 4)", "(5, 2, 6, 4)"):
+    np.save(folder / "2.npy", array[1:])  # one of four frames beside others of five
+    copy = read_npy_environment(folder, ["u", "v"])
+    assert copy.values.shape[:2] == (4, 4) and len(copy.time) == 4
+    copy = read_npy_environment(folder, ["u", "v"], gaps=True)
+    assert np.isnan(copy.values).reshape(4, 5, -1).all(2).nonzero()[0].tolist() == [1]
+    with refused(folder / "2.npy", "4 frames", "5 or more"):
+        read_npy_environment(folder, ["u", "v"], minimum_frames=5)
+    np.save(folder / "2.npy", array[..., 1:])
+    with refused(folder / "2.npy", "(5, 2, 6, 3)", "(5, 2, 6, 4)"):
         read_npy_environment(folder, ["u", "v"])
 
 

@@ -37,7 +37,9 @@ def read_npy_environment(
 
     `Re_210.0_r_10.0.npy` is one trajectory of the environment with Re = 210 and r = 10. Several trajectories of one
     environment lie in a folder of that name, `Re_210.0_r_10.0/0.npy`, `Re_210.0_r_10.0/1.npy`, ...; they are taken in
-    the order of their names, where 10 comes after 9. Arrays are mapped into memory; pickled objects are never loaded.
+    the order of their names, where 10 comes after 9. Where they differ in length, all are cut to the shortest or, if
+    values may be missing, filled up with NaN to the longest. Arrays are mapped into memory; pickled objects are never
+    loaded.
 
     Args:
         path: the file or the folder.
@@ -61,18 +63,20 @@ def read_npy_environment(
     arrays = [_open_array(file, len(channels)) for file in files]
     for file, array in zip(files, arrays, strict=True):
         checks.check_grid(file, (array.shape[3], array.shape[2]), grid)
-        if array.shape != arrays[0].shape:
+        if array.shape[1:] != arrays[0].shape[1:]:
             raise InputError(f"{file}: found shape {array.shape}, expected {arrays[0].shape} as in {files[0]}")
-    frames, _, x, y = arrays[0].shape
-    checks.check_counts(path, len(arrays), frames, minimum_trajectories, minimum_frames)
+    lengths, (_, x, y) = [len(array) for array in arrays], arrays[0].shape[1:]
+    frames = max(lengths) if gaps else min(lengths)
+    shortest = files[lengths.index(min(lengths))] if min(lengths) < max(lengths) and not gaps else path
+    checks.check_counts(shortest, len(arrays), frames, minimum_trajectories, minimum_frames)
     name = environment_name(path)
     stated = parameters_in_name(name)
     checks.check_parameters(path, stated, parameters)
 
-    values = np.empty((len(arrays), frames, len(channels), y, x), np.float32)
+    values = np.full((len(arrays), frames, len(channels), y, x), np.nan, np.float32)
     with np.errstate(over="ignore"):  # a number too large for float32 becomes Inf, which is refused below
         for trajectory, array in enumerate(arrays):
-            values[trajectory] = array.transpose(0, 1, 3, 2)
+            values[trajectory, : len(array)] = array[:frames].transpose(0, 1, 3, 2)
     checks.check_finite(path, values, channels, gaps)
     checks.check_marks(path, values, channels)
     return Trajectories(

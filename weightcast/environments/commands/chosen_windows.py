@@ -56,21 +56,26 @@ def choose_windows(
     Raises:
         InputError: there are too few windows of what is asked for.
     """
-    sizes = {id: _sizes(path, format, dimensions) for id, path in files.items()}
-    if any(0 in size for size in sizes.values()):
+    sizes = {id: _lengths(path, format, dimensions) for id, path in files.items()}
+    if any(not size or 0 in size for size in sizes.values()):
         return NO_WINDOWS  # whoever reads the file says what is wrong with it
-    fewest = min(count for count, _ in sizes.values())
-    shortest = min(length for _, length in sizes.values())
+    fewest = min(map(len, sizes.values()))
+    shortest = min(map(min, sizes.values()))
+
+    def windows(id: str, frames: int) -> int:
+        return sum(length // frames for length in sizes[id])
 
     def least(frames: int) -> int:
-        return min(count * (length // frames) for count, length in sizes.values())
+        return min(windows(id, frames) for id in sizes)
 
     if asked is not None:
         if asked < FEWEST_GIVEN or least(asked) < FEWEST_TRAJECTORIES:
-            id = min(sizes, key=lambda one: sizes[one][0] * (sizes[one][1] // max(asked, 1)))
+            id = min(sizes, key=lambda one: windows(one, max(asked, 1)))
+            low, high = min(sizes[id]), max(sizes[id])
             raise InputError(
                 f"--frames: found {asked}, expected {FEWEST_GIVEN} or more, and so few that each environment has "
-                f"{FEWEST_TRAJECTORIES} windows: {files[id]} has {sizes[id][0]} trajectories of {sizes[id][1]} frames"
+                f"{FEWEST_TRAJECTORIES} windows: {files[id]} has {len(sizes[id])} trajectories of "
+                f"{low if low == high else f'{low} to {high}'} frames"
             )
         return ChosenWindows(asked, "--frames")
     if fewest < FEWEST_TRAJECTORIES:
@@ -85,12 +90,12 @@ def choose_windows(
     return NO_WINDOWS
 
 
-def _sizes(path: Path, format: FileFormat, dimensions: Mapping[Dimension, str] | None) -> tuple[int, int]:
-    """Numbers of trajectories and of frames in each; 0 where the file cannot be read."""
+def _lengths(path: Path, format: FileFormat, dimensions: Mapping[Dimension, str] | None) -> list[int]:
+    """Numbers of frames of each trajectory; none where the file cannot be read."""
     if format == "netcdf":
-        return lengths(path, dimensions)
-    files = npy_files(path)
+        count, length = lengths(path, dimensions)
+        return [length] * count
     try:
-        return len(files), int(np.load(files[0], mmap_mode="r", allow_pickle=False).shape[0])
+        return [int(np.load(file, mmap_mode="r", allow_pickle=False).shape[0]) for file in npy_files(path)]
     except (OSError, ValueError, EOFError, AttributeError, IndexError):
-        return 0, 0
+        return []

@@ -13,10 +13,11 @@ from weightcast.core.errors import InputError
 from weightcast.core.names import listed
 from weightcast.core.place_names import place_id
 from weightcast.core.seeds import derive_seed
-from weightcast.environments.commands.drawn_table import drawn_visible
 
 FEWEST_VISIBLE = 2
 RANDOM, FARTHEST = "random", "farthest"
+VISIBLE_PART = 0.7
+"""Of the environments, where nobody says it; the others are tested on."""
 
 
 def hold_out(
@@ -81,6 +82,11 @@ def stated_roles(roles: Mapping[str, Role], ids: Sequence[str], table: Path) -> 
             f"{FEWEST_VISIBLE} or more, and others to test on"
         )
     return found, f"as {table} has them"
+
+
+def drawn_visible(count: int) -> int:
+    """How many of so many environments are visible where nobody says it."""
+    return max(2, round(VISIBLE_PART * count))
 
 
 def inside_or_outside(roles: dict[str, Role], ids: Sequence[str], values: NDArray[np.float64]) -> dict[str, Role]:

@@ -345,8 +345,8 @@ def _check(study: Study, source: str | Path) -> None:
     ):
         if equations and equations.hill and data.grid != (1, 1):
             raise InputError(
-                f"{source}: {field}.equations.hill: found {equations.hill} for fields, expected []: rates that saturate "
-                "are looked for in states without a grid alone"
+                f"{source}: {field}.equations.hill: found {equations.hill} for fields, expected []: rates that "
+                "saturate are looked for in states without a grid alone"
             )
     _check_conditions(study, source)
     for channel in data.channels:
