@@ -174,8 +174,8 @@ def _add_table_arguments(table: argparse._ArgumentGroup) -> None:
         "--gaps",
         nargs="+",
         metavar="LIMIT",
-        help="what windows may lack: none, or a share, 0.25 say, and a number of steps in a row; default: by what it "
-        "gains",
+        help="what trajectories may lack, of files as well: none, or a share, 0.25 say, and a number of steps in a "
+        "row; default: of a table by what it gains, of files where some have gaps",
     )
     table.add_argument(
         "--validation-from", metavar="TIME", help="of what makes choices; default: so that it is a tenth"

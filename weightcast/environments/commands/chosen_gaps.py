@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from weightcast.core.config.gap_settings import GapSettings
 from weightcast.core.errors import InputError
+from weightcast.environments.commands.gap_options import SHARE, run_of, stated_gaps
 from weightcast.environments.commands.missing_share import share_of, told_of_missing
 from weightcast.environments.commands.record_parts import Division, divide
 from weightcast.environments.commands.table_layout import TableLayout
@@ -17,15 +18,10 @@ from weightcast.records.record import Records
 from weightcast.records.settings import RecordGaps
 from weightcast.records.windows import starts_of
 
-SHARE = 0.25
-"""Of a window that may be missing, where nobody says so."""
-RUN = 4
-"""Part of a window's steps, one over it, that may be missing in a row, likewise."""
 GAIN = 1.5
 """Windows with gaps over windows without, to train in a place, for which they are worth having. Of hourly readings of
 nine places, with 3 % and 7 % of them taken out, 2.3 times as many windows changed a pooled network's error by 1 %, six
 times as many made it 6 % less."""
-NONE = "none"
 
 
 @dataclass(frozen=True)
@@ -85,7 +81,7 @@ def choose_gaps(
     Raises:
         InputError: ``--gaps`` says something else, or there are too few windows either way.
     """
-    given = _given(asked)
+    given = stated_gaps(asked)
     settings = layout.settings
     if given is not None:
         if not given:
@@ -98,14 +94,14 @@ def choose_gaps(
     constants = [name for name, known in layout.inputs.items() if known == "constant"]
     limit = GapSettings(share=float(share), run=1 if run is None else int(run))
     gaps = RecordGaps(limit=limit, states=len(layout.channels), constants=constants)
-    filled, run_of = records.with_constants(constants), _run_of if run is None else None
+    filled, longest = records.with_constants(constants), run_of if run is None else None
     without, problem = None, None
     try:
         without = divide(records, settings, where, *parts, history)
     except InputError as error:
         problem = error
     try:
-        division = divide(filled, settings, where, *parts, history, gaps, run_of)
+        division = divide(filled, settings, where, *parts, history, gaps, longest)
     except InputError:
         if given is not None:
             raise
@@ -117,28 +113,6 @@ def choose_gaps(
         return ChosenGaps(records, without, None, None)
     assert division.gaps is not None
     return ChosenGaps(filled, division, gaps.model_copy(update={"limit": division.gaps}), without)
-
-
-def _given(asked: Sequence[str] | None) -> list[float] | None:
-    """What ``--gaps`` says: nothing of none, a share, and a number of steps; None where it is to be chosen."""
-    if asked is None:
-        return None
-    if list(asked) == [NONE]:
-        return []
-    expected = "expected none, or a share between 0 and 1 and a number of steps in a row, 0.25 12 say"
-    try:
-        numbers = [float(word) for word in asked]
-    except ValueError:
-        raise InputError(f"--gaps: found {' '.join(asked)}, {expected}") from None
-    whole = len(numbers) < 2 or (numbers[1] >= 1 and numbers[1] == int(numbers[1]))
-    if len(numbers) > 2 or not 0 < numbers[0] < 1 or not whole:
-        raise InputError(f"--gaps: found {' '.join(asked)}, {expected}")
-    return numbers
-
-
-def _run_of(frames: int) -> int:
-    """Steps in a row that may be missing in a window of so many."""
-    return max(1, frames // RUN)
 
 
 def _any_within(records: Records) -> bool:

@@ -19,11 +19,14 @@ from weightcast.core.zarr_folder import is_store
 from weightcast.environments.commands.alike import AlikeFiles
 from weightcast.environments.commands.chosen_windows import NO_WINDOWS, ChosenWindows, choose_windows
 from weightcast.environments.commands.constants import check_constants
+from weightcast.environments.commands.gap_options import SHARE, limit_of, stated_gaps
+from weightcast.environments.commands.missing_share import missing_share, told_of_missing
 from weightcast.environments.commands.source_data import read_file
 from weightcast.environments.config.data import Known, TrajectoryCounts, TransformName
 from weightcast.records.settings import CalendarInput
 from weightcast.trajectories import FileFormat, find_environment_files
 from weightcast.trajectories.find import NETCDF
+from weightcast.trajectories.gaps import without_too_many_gaps
 from weightcast.trajectories.netcdf import renamed_dimensions, unused_variables
 from weightcast.trajectories.npy import FIELD, npy_files
 from weightcast.trajectories.npz_folder import FILES
@@ -79,7 +82,8 @@ class Survey:
         calendar: what of it is known likewise.
         history: frames that predictors should see.
         history_found: how that was chosen, in words.
-        gaps: that windows of a long table may have.
+        gaps: that trajectories may have.
+        missing: what is missing of files' trajectories, for people.
         dimensions: what somebody says that NetCDF files call theirs, by their names here.
         fewest: id of the environment with the fewest trajectories; empty where nobody asks.
         windows: that trajectories of files are cut into.
@@ -101,6 +105,7 @@ class Survey:
     history: int = 1
     history_found: str = ""
     gaps: GapSettings | None = None
+    missing: Sequence[str] = ()
     dimensions: Mapping[Dimension, str] = field(default_factory=dict)
     renamed: Mapping[str, str] = field(default_factory=dict)
     fewest: str = ""
@@ -129,8 +134,8 @@ class Edges:
         self.is_line = fields.shape[-2] == 1
         for side in range(2):
             lines = np.moveaxis(fields, side - 2, 0).astype(np.float64)
-            self.across[side] += np.square(lines[0] - lines[-1]).mean()
-            self.inside[side] += np.square(np.diff(lines, axis=0)).mean() if len(lines) > 1 else 0.0
+            self.across[side] += np.nanmean(np.square(lines[0] - lines[-1]))
+            self.inside[side] += np.nanmean(np.square(np.diff(lines, axis=0))) if len(lines) > 1 else 0.0
 
     @property
     def periodic(self) -> bool:
@@ -170,6 +175,7 @@ def survey(
     inputs: Mapping[str, Known] | None = None,
     dimensions: Mapping[Dimension, str] | None = None,
     asked_frames: int | None = None,
+    asked_gaps: Sequence[str] | None = None,
 ) -> Survey:
     """Read every environment's file, to its end, and check that they fit each other.
 
@@ -180,6 +186,7 @@ def survey(
         inputs: variables of NetCDF files that are known beside the state.
         dimensions: what NetCDF files call some of theirs, by their names here; None: recognised.
         asked_frames: of windows that trajectories are cut into; None: as :func:`~.chosen_windows.choose_windows` finds.
+        asked_gaps: what ``--gaps`` says; None: trajectories may have gaps where some have, windows have none.
 
     Raises:
         InputError: a file is missing or cannot be used, or there are too few trajectories, frames or points; or there
@@ -195,13 +202,25 @@ def survey(
     trajectories, frames, edges, pace, alike = [], [], Edges(), Pace(), AlikeFiles()
     files = find_environment_files(directory, table, format)
     windows = choose_windows(files, format, dimensions, asked_frames)
+    limits = stated_gaps(asked_gaps)
+    gappy = bool(limits)
     for id, file in progress(files.items(), "reading data"):
         if channels is None and format == "npy":
             channels = _numbered_channels(file)
-        found = read_file(
-            file, format, table[id], channels=channels, inputs=list(inputs), grid=grid, dimensions=dimensions,
-            windows=windows.frames,
-        )  # fmt: skip
+        told: dict[str, Any] = {
+            "channels": channels, "inputs": list(inputs), "grid": grid, "dimensions": dimensions,
+            "windows": windows.frames,
+        }  # fmt: skip
+        try:
+            found = read_file(file, format, table[id], gaps=bool(limits), **told)
+        except InputError as error:
+            if limits is not None or windows.frames is not None:
+                raise
+            try:  # with another fault than a missing value it is refused once more
+                found = read_file(file, format, table[id], gaps=True, **told)
+            except InputError:
+                raise error from None
+            gappy = True
         channels, grid = found.channels[: len(found.channels) - len(inputs)], (len(found.y), len(found.x))
         states = found.values[:, :, : len(channels)]
         trajectories.append(len(found.values))
@@ -213,6 +232,17 @@ def survey(
         if table[id].role == "visible":
             pace.see(states)
     assert channels is not None and grid is not None  # a table has at least one environment
+    gaps, missing = None, list[str]()
+    if gappy:
+        told |= {"channels": channels, "grid": grid}
+        gaps = limit_of(limits or [SHARE], windows.frames or min(frames))
+        shares = dict[str, float]()
+        for place, (id, file) in enumerate(files.items()):
+            found = read_file(file, format, table[id], gaps=True, **told)
+            found = without_too_many_gaps(file, found, channels, min(frames), 1, gaps)
+            trajectories[place], shares[id] = len(found.values), missing_share(found, len(channels))
+            _check_enough(file, grid, trajectories[place], min(frames))
+        missing = told_of_missing(shares)
     return Survey(
         format,
         tuple(channels),
@@ -226,6 +256,8 @@ def survey(
         dimensions=dict(dimensions or {}),
         fewest=list(files)[trajectories.index(min(trajectories))],
         windows=windows,
+        gaps=gaps,
+        missing=missing,
         renamed={} if format == "npy" else renamed_dimensions(file, dimensions),
     )
 

@@ -60,7 +60,7 @@ OF_TABLES = (
     "--encoding",
 )
 """Options of long tables alone."""
-OF_FILES = ("--frames",)
+OF_FILES = ("--frames", "--gaps")
 """Of these, options of folders of files as well."""
 OF_WEATHER = ("--frames", "--held-out", "--held-out-count", "--seed")
 """Of these, options of weather as well."""
@@ -207,7 +207,8 @@ def _found(
     if table is None:
         table = drawn_table(directory, _table_beside(arguments.output))
     dimensions = _dimensions(arguments)
-    return table, survey(directory, table, arguments.channels, given_inputs(arguments), dimensions, arguments.frames)
+    told = (given_inputs(arguments), dimensions, arguments.frames, arguments.gaps)
+    return table, survey(directory, table, arguments.channels, *told)
 
 
 def _found_npz(
@@ -244,6 +245,7 @@ def _report(table: EnvironmentTable, found: Survey, directory: Path) -> list[str
         f"found {found.format} files in {directory}: channels {', '.join(found.channels)} {where}, "
         f"{_range(found.trajectories)} trajectories of {_range(found.frames)} frames for each environment",
         *_windows(found),
+        *found.missing,
         *([f"dimensions are called {_called(found.renamed)} (--dimensions)"] if found.renamed else []),
         *([f"variables that are not used: {', '.join(found.unused)}"] if found.unused else []),
         *([f"without a row in {table.path}, and not used: {listed(strangers)}"] if strangers else []),

@@ -159,6 +159,9 @@ INPUTS = {
     "windows": """\
   windows: true  # trajectories are cut into such of so many frames, earlier ones first
 """,
+    "gaps": """\
+  gaps: $gaps  # largest share, and steps in a row, that may be missing of a trajectory; null: none has a gap
+""",
     "transforms": """\
 $transform_reasons  transforms: $transforms  # or {}; scores and forecasts are in the channels' own units all the same
 """,
@@ -366,9 +369,11 @@ def fill_template(
     driven = [name for name in ("inputs", "calendar") if values[name]]
     reasons = "".join(f"  # Predictors see {one.words}.\n" for one in found.transforms if one.why)
     named = [*(["dimensions"] if found.dimensions else []), *(["windows"] if found.windows.frames else [])]
+    named += ["gaps"] if found.gaps and not of_records else []
     further = [*named, *(["transforms"] if reasons else []), *driven]
-    equations = state and not driven and not of_records
-    if equations or (found.periodic and not driven):
+    # Equations are about rates of change, which gaps do not show.
+    equations = state and not driven and not of_records and found.gaps is None
+    if equations or (found.periodic and not driven and found.gaps is None):
         about = "  # hill: powers of factors by which rates saturate" if state else ""
         context += OF_EQUATIONS.replace("$about_hill", about)
     windows = OF_WINDOWS if found.gaps is None else Template(OF_GAPPY_WINDOWS).substitute(written)
