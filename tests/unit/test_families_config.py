@@ -199,7 +199,7 @@ def test_a_rehearsal_has_few_environments_and_says_how_the_rest_grows(monkeypatc
         (told,) = part.told(planned)
         grows[stage] = told.grows
     # Two environments are left out, with a search for each of two kinds of map, three widths of the first prior, two
-    # further priors and two temperatures; one of one width and one of these are rehearsed. Two unseen ones are scored,
+    # further priors and two inflations; one of one width and one of these are rehearsed. Two unseen ones are scored,
     # of which the part has one.
     assert grows == {"choose_map": 2 * (2 + 3 + 2 + 2) / (2 + 1 + 2 + 1), "evaluate_family": 2, "train_family": 1}
     gathered = part.instead(SimpleNamespace(job=SimpleNamespace(stage="gather_snapshots")))

@@ -13,10 +13,11 @@ from scipy.stats import norm
 
 from weightcast.core.errors import InputError
 from weightcast.environments.code_priors import WIDE_SHARE, MixturePrior
-from weightcast.families.bands import Band, ensemble_samples, mixed, mixture_log_prob
+from weightcast.families.bands import Band, ensemble_samples, mixed, mixture_log_prob, moved_apart
 from weightcast.families.config.inference import InferenceSettings
 from weightcast.families.inference import ShownSamples, infer_codes, log_likelihood, visible_log_likelihood
 from weightcast.families.path_map import PathMap
+from weightcast.families.public import PathFamily
 from weightcast.families.stacked_maps import StackedMaps
 from weightcast.families.stages.choose_map import best_prior
 from weightcast.families.trained_family import TrainedFamily
@@ -35,21 +36,20 @@ def samples(count: int, mean: float, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(mean, SCALE, size=(count, 1))
 
 
-def exact_posterior(family, values: np.ndarray, temperature: float = 1.0) -> tuple[float, float]:
+def exact_posterior(family, values: np.ndarray) -> tuple[float, float]:
     """Mean and standard deviation of the code, by the rule for normal distributions."""
     prior_mean, prior_variance = float(family.prior.mean), float(family.prior.factor) ** 2
-    precision = 1 / prior_variance + len(values) / (temperature * SCALE**2)
-    mean = (prior_mean / prior_variance + values.sum() / (temperature * SCALE**2)) / precision
+    precision = 1 / prior_variance + len(values) / SCALE**2
+    mean = (prior_mean / prior_variance + values.sum() / SCALE**2) / precision
     return float(mean), precision**-0.5
 
 
-@pytest.mark.parametrize("temperature", [1.0, 8.0])
-def test_mode_and_draws_are_those_of_the_exact_posterior(family, temperature):
+def test_mode_and_draws_are_those_of_the_exact_posterior(family):
     shown = [([1.0, 2.0], [samples(4, 1.3, 0), samples(7, 1.3, 1)]), ([3.0], [samples(3, -0.4, 2)])]
-    found = infer_codes(family, ShownSamples.of(shown), SETTINGS, 0, ["a", "b"], temperature=temperature)
+    found = infer_codes(family, ShownSamples.of(shown), SETTINGS, 0, ["a", "b"])
 
     for place, (_, values) in enumerate(shown):
-        mean, deviation = exact_posterior(family, np.concatenate(values), temperature)
+        mean, deviation = exact_posterior(family, np.concatenate(values))
         draws = found.draws[0, place, :, 0]
         assert float(found.mode[0, place, 0]) == pytest.approx(mean, abs=2e-3)
         # Of 512 proposals, worth some 400: 0.15 deviations and 10 % are three standard errors.
@@ -107,6 +107,18 @@ def test_a_band_holds_nine_tenths():
 
     assert band.low[0] == pytest.approx(0.05) and band.median[0] == pytest.approx(0.5)
     assert band.holds(np.array([0.94])).all() and not band.holds(np.array([0.96])).any()
+
+
+def test_codes_are_moved_apart_for_bands_alone(family):
+    """Twice as far apart, bands on means are twice as wide; samples and likelihoods are as before."""
+    moved = moved_apart(torch.tensor([[[0.0], [1.0], [5.0]]]), 2.0)
+    assert moved.flatten().tolist() == [-2.0, 0.0, 8.0]
+    shown = {1.0: samples(12, 1.3, 0)}
+    plain = PathFamily(family, SETTINGS).infer(shown)
+    wide = PathFamily(dataclasses.replace(family, inflation=2.0), SETTINGS).infer(shown)
+    near, far = (law.mean_band([2.0], 4000) for law in (plain, wide))
+    assert (far.high - far.low).item() == pytest.approx(2 * (near.high - near.low).item(), rel=0.1)
+    np.testing.assert_array_equal(plain.sample([2.0], 50), wide.sample([2.0], 50))
 
 
 def test_environments_without_samples_are_refused():

@@ -81,7 +81,7 @@ def test_a_prior_is_as_wide_as_left_out_environments_need_it(means: tuple[float,
             "density": {"hidden": 1},
             "paths": {"training": {"steps": 1, "learning_rate": 0.01}},
             "evaluation": EVALUATION,
-            "inference": {"widened": [1, 8], "priors": ["gaussian"], "temperatures": [1], "proposals": 64},
+            "inference": {"widened": [1, 8], "priors": ["gaussian"], "inflations": [1], "proposals": 64},
         }
     )
     settings = ChooseMap.of(FamilyPlan(study), "codes")

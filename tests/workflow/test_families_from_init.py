@@ -31,7 +31,7 @@ def test_an_anndata_file_from_init_to_genes(tmp_path) -> None:
         (r"\bproposals: \d+", "proposals: 16"),
         (r"\bdraws: \d+", "draws: 4"),
         (r"\bbootstrap: \d+", "bootstrap: 100"),
-        (r"\btemperatures: .*?\]", "temperatures: [1, 4]"),
+        (r"\binflations: .*?\]", "inflations: [1, 4]"),
     ):
         text, count = re.subn(pattern, less, text)
         assert count, pattern

@@ -44,17 +44,17 @@ class FamilyPart:
         if isinstance(settings, EvaluateFamily | EvaluateOpponents):
             return [Told(settings, len(self._whole.unseen))]
         if isinstance(settings, ChooseMap):
-            # One environment is left out, one width and one temperature tried: what is searched and drawn grows with
+            # One environment is left out, one width and one inflation tried: what is searched and drawn grows with
             # all three. Searches for each kind of map and each further kind of prior stand beside those.
             paths = settings.paths.model_copy(update={"left_out": 1})
             inference = settings.inference.model_copy(
                 update={
-                    "temperatures": settings.inference.temperatures[:1],
+                    "inflations": settings.inference.inflations[:1],
                     "widened": settings.inference.widened[:1],
                 }
             )
             kinds = len(paths.kinds) + len(inference.priors) - 1
-            tried = len(settings.inference.widened) + len(settings.inference.temperatures)
+            tried = len(settings.inference.widened) + len(settings.inference.inflations)
             grows = settings.paths.left_out * (kinds + tried) / (kinds + 2)
             return [Told(settings.model_copy(update={"paths": paths, "inference": inference}), grows)]
         if isinstance(settings, TrainConditionalFlow):

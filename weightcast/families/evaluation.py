@@ -21,7 +21,7 @@ from weightcast.evolution.density import StackedDensity, time_key
 from weightcast.evolution.distances.moments import relative_moment_error
 from weightcast.evolution.distances.tails import tail_error, tail_probability
 from weightcast.evolution.distances.wasserstein import wasserstein
-from weightcast.families.bands import Band, ensemble_samples, mixed, mixture_log_prob, thresholds
+from weightcast.families.bands import Band, ensemble_samples, mixed, mixture_log_prob, moved_apart, thresholds
 from weightcast.families.cases import Case, last_shown, scored_positions
 from weightcast.families.jobs import ChooseMap, EvaluateFamily, EvaluateOpponents, TrainConditionalFlow
 from weightcast.families.snapshots import EnvironmentSnapshots, FamilySnapshots, Samples
@@ -162,13 +162,11 @@ class EnsembleAtTime:
 
     Attributes:
         position: of the time in the environment's data.
-        samples: of each member [draw, sample, dimension].
         bands: by quantity, on each dimension.
         truth: by quantity [dimension].
     """
 
     position: int
-    samples: Samples
     bands: dict[str, Band]
     truth: dict[str, NDArray[np.float64]]
 
@@ -181,16 +179,21 @@ def ensemble_at_times(
     family: TrainedFamily, codes: Tensor, test: TestEnvironment, positions: Sequence[int], seed: int
 ) -> list[EnsembleAtTime]:
     """Bands of an ensemble of codes [map, draw, number] at times of an environment that have held-out samples."""
-    times = [float(test.snapshots.times[position]) for position in positions]
-    drawn = ensemble_samples(family, times, codes, test.samples, derive_seed(seed, "ensemble", test.id))
+    drawn = _drawn(family, moved_apart(codes, family.inflation), test, positions, seed)
     found = []
     for place, position in enumerate(positions):
         truth, values = test.truth(position), drawn[:, place]
         limits = thresholds(truth)
         bands = {"mean": Band.of(values.mean(1)), "tail": Band.of((values > limits).mean(1))}
         true = {"mean": truth.mean(0), "tail": tail_probability(truth, limits)}
-        found.append(EnsembleAtTime(position, values, bands, true))
+        found.append(EnsembleAtTime(position, bands, true))
     return found
+
+
+def _drawn(family: TrainedFamily, codes: Tensor, test: TestEnvironment, positions: Sequence[int], seed: int) -> Samples:
+    """Samples of each code [draw, time, sample, dimension]."""
+    times = [float(test.snapshots.times[position]) for position in positions]
+    return ensemble_samples(family, times, codes, test.samples, derive_seed(seed, "ensemble", test.id))
 
 
 def evaluate_ensemble(
@@ -210,6 +213,7 @@ def evaluate_ensemble(
         rows of metrics.csv, and rows of bands.csv.
     """
     rows, bands = [], []
+    drawn = dict(zip(test.positions, _drawn(family, codes, test, test.positions, seed).swapaxes(0, 1), strict=True))
     for each in ensemble_at_times(family, codes, test, sorted({*test.positions, *further}), seed):
         position, time = each.position, float(test.snapshots.times[each.position])
         scored = position in test.positions
@@ -237,7 +241,7 @@ def evaluate_ensemble(
             rows.append(test.row(method, seed, position, f"{quantity}_coverage_90", each.held(quantity)))
         width = float(((each.bands["mean"].high - each.bands["mean"].low) / test.spread).mean())
         rows.append(test.row(method, seed, position, "mean_band_width", width))
-        rows += test.rows_at(method, seed, position, mixed(each.samples, test.samples))
+        rows += test.rows_at(method, seed, position, mixed(drawn[position], test.samples))
         placed = torch.from_numpy(test.truth(position)[:LIKELIHOOD_SAMPLES]).to(codes.device)
         found_log = mixture_log_prob(family, time, codes, placed)
         rows.append(test.row(method, seed, position, "nll", -float(found_log.mean())))

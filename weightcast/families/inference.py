@@ -1,6 +1,6 @@
 """The code of an environment of which only samples at a few times are known, and what these leave open.
 
-A code is sought by the likelihood of the samples, tempered, under the prior of the visible codes, from several starts,
+A code is sought by the likelihood of the samples under the prior of the visible codes, from several starts,
 of all maps and environments in one batch. What is left open is drawn by sampling importance resampling (Rubin, 1988):
 codes are proposed from normal distributions around the solutions (Laplace's approximation, widened) and kept by their
 posterior probability over that of being proposed. Where a family has several maps, each has a posterior of its own, and
@@ -138,7 +138,6 @@ def infer_codes(
     seed: int,
     keys: Sequence[str],
     *,
-    temperature: float | None = None,
     priors: Sequence[CodePrior] | None = None,
 ) -> Posterior:
     """Find codes of environments from samples that are shown of them, under each map of a family.
@@ -149,21 +148,19 @@ def infer_codes(
         settings: of the search and of the ensemble.
         seed: of the draws.
         keys: what tells each environment from others: its draws depend on the seed, its key and its samples alone.
-        temperature: what the likelihood is divided by; the family's own if None.
         priors: of the codes of each map; the family's own if None.
     """
     of_maps = _OfMaps([one.prior for one in family.members] if priors is None else priors)
-    temperature = family.temperature if temperature is None else temperature
     # To what follows, an environment under another map is one more environment.
     both = (len(of_maps.priors), len(shown.times))
 
     def energy(whitened: Tensor) -> Tensor:
         """Negative logarithm of the posterior [map and environment, candidate], but for a constant."""
         whitened = whitened.unflatten(0, both)
-        found = log_likelihood(family, of_maps.codes(whitened), shown) / temperature
+        found = log_likelihood(family, of_maps.codes(whitened), shown)
         return (-of_maps.log_whitened(whitened) - found).flatten(0, 1)
 
-    starts = _starts(family, shown, of_maps, temperature, settings.starts).flatten(0, 1)
+    starts = _starts(family, shown, of_maps, settings.starts).flatten(0, 1)
     solutions = _descend(energy, starts, settings)
     with torch.no_grad():
         energies = energy(solutions)
@@ -221,13 +218,13 @@ class _OfMaps:
 
 
 @torch.no_grad()
-def _starts(family: TrainedFamily, shown: ShownSamples, of_maps: _OfMaps, temperature: float, count: int) -> Tensor:
+def _starts(family: TrainedFamily, shown: ShownSamples, of_maps: _OfMaps, count: int) -> Tensor:
     """Whitened codes that searches begin at [map, environment, start, number]: likely visible ones, and the centres of
     the prior."""
     environments = len(shown.times)
     learned = torch.stack([one.codes for one in family.members])  # [map, visible, number]
     visible = of_maps.whitened(learned)
-    found = log_likelihood(family, learned[:, None].expand(-1, environments, -1, -1), shown) / temperature
+    found = log_likelihood(family, learned[:, None].expand(-1, environments, -1, -1), shown)
     probable = found + of_maps.log_whitened(visible)[:, None]
     best = probable.topk(min(count - 1, visible.shape[1]), dim=2).indices  # [map, environment, start]
     likely = torch.stack([own[places] for own, places in zip(visible, best, strict=True)])

@@ -1,5 +1,5 @@
-"""What left-out visible environments chose: the kind of map, the prior's kind and width, and how far the likelihood of
-samples is believed."""
+"""What left-out visible environments chose: the kind of map, the prior's kind and width, and how
+wide bands are."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ class MapChoice:
         kind: of the map.
         widened: what standard deviations of the visible codes are multiplied with in the prior.
         prior: kind, of the codes.
-        temperature: what the likelihood of a new environment's samples is divided by.
+        inflation: how far codes of an ensemble are moved apart for bands.
         edge: ids of the environments that chose and lie at the edge of the visible ones.
         inside: ids of the others that chose.
         errors: negative log-likelihood of their held-out samples, by kind of map.
         width_errors: the same under ensembles of codes, by the width of the first kind of prior; empty where no code is
             inferred.
         prior_errors: the same by kind of prior, of the chosen width.
-        coverage: share of their means and tails that 90 % bands hold, by temperature; empty where no code is inferred.
+        coverage: share of their means and tails that 90 % bands hold, by inflation; empty where no code is inferred.
         seconds: that the trainings took.
     """
 
     kind: MapKind
     widened: float
     prior: CodePriorName
-    temperature: float
+    inflation: float
     edge: list[str]
     inside: list[str]
     errors: dict[str, float]

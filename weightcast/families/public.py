@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,14 @@ from weightcast.core.draws import Draws
 from weightcast.core.errors import InputError
 from weightcast.environments.code_priors import CodePrior
 from weightcast.evolution.density import Density, Laws
-from weightcast.families.bands import Band, ensemble_samples, mixed, mixture_log_prob, path_weights
+from weightcast.families.bands import (
+    Band,
+    ensemble_samples,
+    mixed,
+    mixture_log_prob,
+    moved_apart,
+    path_weights,
+)
 from weightcast.families.code_regression import prior_of_parameters
 from weightcast.families.config.inference import InferenceSettings
 from weightcast.families.config.load import parse_family_study
@@ -104,7 +111,7 @@ class PathFamily:
         posterior = infer_codes(self.family, shown, self.inference, seed, [KEY], priors=priors)
         effective = float(posterior.effective[:, 0].mean())
         [(member, code)] = posterior.most_probable(self.family)
-        return InferredLaw(self.family, code, posterior.draws[:, 0], effective, member)
+        return InferredLaw(self.family, code, posterior.draws[:, 0], effective, member, self.family.inflation)
 
     def environment(self, id: str) -> InferredLaw:
         """The learned law of a visible environment, whose code is known.
@@ -164,6 +171,7 @@ class InferredLaw:
         codes: of the ensemble, as many of each map [map, draw, number].
         effective: how many independent draws a map's proposals are worth, in the mean; None where nothing was inferred.
         map_of_code: the member of the family that the most probable code is one of; None for the first.
+        inflation: how far codes are moved apart for bands, around their mean.
     """
 
     family: TrainedFamily
@@ -171,6 +179,7 @@ class InferredLaw:
     codes: Tensor
     effective: float | None = None
     map_of_code: TrainedFamily | None = None
+    inflation: float = 1.0
 
     def at(self, time: float) -> Density:
         """The density of the most probable code at a time, with its weights.
@@ -204,12 +213,13 @@ class InferredLaw:
         return ensemble_samples(self.family, [float(time) for time in times], self.codes, n, seed)
 
     def mean_band(self, times: Sequence[float] | NDArray[np.float64], n: int = 1000, seed: int = 0) -> Band:
-        """The 90 % band on the mean, from ``n`` samples of each member: low, median and high [time, dimension].
+        """The 90 % band on the mean, from ``n`` samples of each member: low, median and high [time, dimension]. Codes
+        are moved apart for it, as far as left-out visible environments ask for.
 
         Raises:
             InputError: as :meth:`sample`.
         """
-        return Band.of(self.members(times, n, seed).mean(2))
+        return Band.of(self._members_of_bands(times, n, seed).mean(2))
 
     def tail_band(
         self, times: Sequence[float] | NDArray[np.float64], thresholds: ArrayLike, n: int = 1000, seed: int = 0
@@ -229,7 +239,7 @@ class InferredLaw:
         dimensions = self.family.density.space.dimensions
         if limits.shape != (dimensions,):
             raise InputError(f"thresholds: found shape {limits.shape}, expected ({dimensions},), one a dimension")
-        return Band.of((self.members(times, n, seed) > limits).mean(2))
+        return Band.of((self._members_of_bands(times, n, seed) > limits).mean(2))
 
     def log_prob(self, x: ArrayLike, time: float) -> NDArray[np.float64]:
         """Log density of the ensemble's mixture (log probability, for counts): [sample, dimension] -> [sample].
@@ -243,6 +253,10 @@ class InferredLaw:
         if values.ndim != 2 or values.shape[1] != dimensions:
             raise InputError(f"x: found shape {list(values.shape)}, expected [sample, {dimensions}]")
         return mixture_log_prob(self.family, float(time), self.codes, values).cpu().numpy()
+
+    def _members_of_bands(self, times: Sequence[float] | NDArray[np.float64], n: int, seed: int) -> NDArray[np.float64]:
+        """As :meth:`members`, of codes that are moved apart."""
+        return replace(self, codes=moved_apart(self.codes, self.inflation)).members(times, n, seed)
 
     def _checked(self, times: Sequence[float] | NDArray[np.float64], n: int) -> int:
         self.family.check_times(list(times))

@@ -50,9 +50,9 @@ def runtime_minutes(stage: str, plan: FamilyPlan, of: Mapping[str, str]) -> int:
         + _interpolating(plan, times),
     }.get(stage, 0.0)
     if stage == "choose_map" and of.get("told") == CODES:
-        temperatures, priors = len(inference.temperatures), len(inference.widened) + len(inference.priors) - 1
-        seconds += paths.left_out * (temperatures + priors + 2) * inferring
-        seconds += temperatures * len(evaluation.shown) * scored
+        priors = len(inference.widened) + len(inference.priors) - 1
+        seconds += paths.left_out * (priors + 3) * inferring
+        seconds += len(inference.inflations) * len(evaluation.shown) * scored
     if plan.study.device.startswith("cuda") and stage in ("choose_map", "train_family", "train_conditional_flow"):
         seconds /= GPU
     return max(LEAST_MINUTES, 5 * math.ceil(MARGIN * (START_SECONDS + seconds) / 60 / 5))

@@ -38,7 +38,7 @@ class TrainedFamily:
         codes: of each [visible, number].
         scaling: of the parameters, if the environments have any.
         parameters: scaled [visible, parameter].
-        temperature: what the likelihood of a new environment's samples is divided by.
+        inflation: how far codes of an ensemble are moved apart for bands, around their mean.
         widened: what standard deviations of the visible codes are multiplied with in the prior.
         metadata: of the artifact.
         mixture: tensors of the prior of codes, where it is more than one normal distribution.
@@ -54,7 +54,7 @@ class TrainedFamily:
     codes: Tensor
     scaling: ParameterScaling
     parameters: Tensor
-    temperature: float
+    inflation: float
     widened: float
     metadata: dict[str, Any] = field(default_factory=dict)
     mixture: Mapping[str, Tensor] = field(default_factory=dict)
@@ -142,7 +142,7 @@ class TrainedFamily:
             "times": [self.first, self.last],
             "ids": list(self.ids),
             "scaling": self.scaling.metadata(),
-            "temperature": self.temperature,
+            "inflation": self.inflation,
             "widened": self.widened,
         }
         save_artifact(path, KIND, self._own_tensors() | {"parameters": self.parameters} | further, described)
@@ -174,7 +174,7 @@ class TrainedFamily:
                 "ids": tuple(metadata["ids"]),
                 "scaling": ParameterScaling.from_metadata(metadata["scaling"]),
                 "parameters": tensors["parameters"],
-                "temperature": float(metadata["temperature"]),
+                "inflation": float(metadata["inflation"]),
                 "widened": float(metadata["widened"]),
                 "metadata": metadata,
             }

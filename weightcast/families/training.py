@@ -104,7 +104,7 @@ def train_paths(
     density: DensitySettings,
     *,
     logarithmic: Sequence[str] = (),
-    temperature: float = 1.0,
+    inflation: float = 1.0,
     widened: float = 1.0,
     seed: int,
     name: str,
@@ -124,7 +124,7 @@ def train_paths(
         settings: sizes, prior, training.
         density: whose weights are generated.
         logarithmic: parameters whose logarithm is scaled.
-        temperature, widened: kept with what is trained, for who infers a code with it.
+        inflation, widened: kept with what is trained, for who infers a code with it.
         seed: of initial weights, codes and draws.
         name: of the training, its own within the stage.
 
@@ -164,7 +164,7 @@ def train_paths(
     result = run.fit(trained, loss, training, name=name, stacked=True)
     codes.requires_grad_(False)
     one, *further = (
-        TrainedFamily(stacked, path_map, told, first, last, tuple(ids), own, scaling, parameters, temperature, widened)
+        TrainedFamily(stacked, path_map, told, first, last, tuple(ids), own, scaling, parameters, inflation, widened)
         for path_map, own in zip(maps.apart(), codes, strict=True)
     )
     return replace(one, further=tuple(further)), result.seconds

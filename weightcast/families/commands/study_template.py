@@ -20,7 +20,7 @@ LINE = 100
 KINDS = ["low-rank", "deep"]
 PRIORS = ["gaussian", "mixture", "diffusion"]
 WIDTHS = [1.25, 2, 3]
-TEMPERATURES = [1, 2, 4, 8, 16]
+INFLATIONS = [1, 1.5, 2, 3, 4, 6]
 
 
 def fill_family_template(
@@ -49,7 +49,7 @@ def fill_family_template(
         "maps": 1,
         "widened": WIDTHS[::2] if quick else WIDTHS,
         "priors": PRIORS[:1] if quick else PRIORS,
-        "temperatures": TEMPERATURES[::2] if quick else TEMPERATURES,
+        "inflations": INFLATIONS[::2] if quick else INFLATIONS,
         "flow_matching": {} if choices.state == "real" and table.parameter_names and not quick else None,
         **{field: getattr(choices, field) for field in choices.__dataclass_fields__ if field != "shown"},
     }

@@ -31,6 +31,7 @@ class InferenceSettings(Settings):
     """Codes drawn around the solutions, from which those of the ensemble are drawn by probability; of each map."""
     draws: int = Field(default=32, ge=2)
     """Codes of an ensemble, as many of each map (``paths.maps``); one more where that does not divide them."""
-    temperatures: list[Annotated[float, Field(gt=0)]] = Field(default=[1, 2, 4, 8, 16], min_length=1)
-    """What the likelihood of a new environment's samples may be divided by. Left-out visible environments choose: the
-    one whose 90 % bands hold nearest to 90 %."""
+    inflations: list[Annotated[float, Field(gt=0)]] = Field(default=[1, 1.5, 2, 3, 4, 6], min_length=1)
+    """How far codes of an ensemble may be moved apart, around their mean, for bands on means and tails: samples do not
+    say how far the map itself is off. Left-out visible environments choose: the one whose 90 % bands hold nearest to
+    90 %. Samples and likelihoods of an ensemble are of its codes as they are."""

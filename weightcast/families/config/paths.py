@@ -42,9 +42,9 @@ class PathSettings(LaterSettings):
     code_penalty: float = Field(default=1.0, ge=0)
     """Weight of the standard normal prior of codes in training, beside the likelihood of all samples."""
     left_out: int = Field(default=6, ge=1)
-    """Visible environments that choose the map, the prior and the temperature; a map is trained once without them. Half
-    of them lie at the edge: farthest outside of the others by their parameters or, where none are known, by their
-    law."""
+    """Visible environments that choose the map, the prior and how wide bands are; a map is trained once without
+    them. Half of them lie at the edge: farthest outside of the others by their parameters or, where none are known, by
+    their law."""
     seeds: list[int] = Field(default=[0, 1, 2], min_length=1)
     """Maps and codes are trained once for each; 0 or more, since files are named by them."""
     training: PathTraining

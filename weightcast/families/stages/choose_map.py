@@ -4,14 +4,14 @@ Maps of each kind, as many as a seed has, are trained without some visible envir
 (weightcast.families.left_out). Of these they are then told what a new environment's would be: the parameters, or the
 samples that the cases of the evaluation show, from which a code is inferred. The likelihood of their held-out samples
 at later times chooses the kind. For codes the prior is chosen likewise, its width and then its kind, by what ensembles
-of the codes of all maps make of these samples, and the temperature: the one at which their 90 % bands hold nearest to
-90 % of the left-out environments' true means and tails.
+of the codes of all maps make of these samples, and how far codes are moved apart for bands: the inflation at which
+their 90 % bands hold nearest to 90 % of the left-out environments' true means and tails.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -72,12 +72,12 @@ def choose_map(run: Run, settings: ChooseMap, snapshots: FamilySnapshots, table:
     if settings.told == CODES:
         chosen_prior = choose_prior(run, settings, trained[chosen], cases, tests)
     coverage = chosen_prior.coverage
-    temperature = min(coverage, key=lambda one: (round(abs(coverage[one] - 0.9), 9), one), default=1.0)
+    inflation = min(coverage, key=lambda one: (round(abs(coverage[one] - 0.9), 9), one), default=1.0)
     return MapChoice(
         kind=chosen,
         widened=chosen_prior.widened,
         prior=chosen_prior.kind,
-        temperature=temperature,
+        inflation=inflation,
         edge=judges.edge,
         inside=judges.inside,
         errors={kind: round(error, 5) for kind, error in errors.items()},
@@ -97,7 +97,7 @@ class ChosenPrior:
         kind: of it.
         width_errors: mean negative log-likelihood of later samples under ensembles, by width.
         kind_errors: the same by kind.
-        coverage: share of true means and tails that 90 % bands hold, by temperature.
+        coverage: share of true means and tails that 90 % bands hold, by inflation.
     """
 
     widened: float
@@ -110,7 +110,7 @@ class ChosenPrior:
 def choose_prior(
     run: Run, settings: ChooseMap, family: TrainedFamily, cases: Sequence[Case], tests: Sequence[TestEnvironment]
 ) -> ChosenPrior:
-    """The width of the prior by ensembles of codes, then its kind, and what bands hold then at each temperature.
+    """The width of the prior by ensembles of codes, then its kind, and what bands hold then at each inflation.
 
     Args:
         run: that a diffusion is trained in.
@@ -155,9 +155,7 @@ def _told(
     if settings.told != CODES:
         return [[(family, scaled) for scaled in run.place(family.scaling.apply(table.parameter_array(ids)))]]
     seed = derive_seed(settings.seed, "choice", "codes")
-    posteriors = [
-        infer_codes(family, case.shown.to(run.device), settings.inference, seed, ids, temperature=1.0) for case in cases
-    ]
+    posteriors = [infer_codes(family, case.shown.to(run.device), settings.inference, seed, ids) for case in cases]
     return [posterior.most_probable(family) for posterior in posteriors]
 
 
@@ -183,7 +181,7 @@ def _ensemble_errors(
     for case in cases:
         shown = case.shown.to(run.device)
         with torch.enable_grad():
-            posterior = infer_codes(family, shown, settings.inference, seed, case.ids, temperature=1.0)
+            posterior = infer_codes(family, shown, settings.inference, seed, case.ids)
         ensembles = zip(posterior.draws.unbind(1), tests, strict=True)
         found.append([_ensemble_error(family, codes, test) for codes, test in ensembles])
     return np.array(found)
@@ -215,16 +213,15 @@ def best_prior(errors: Mapping[CodePriorName, NDArray[np.float64]]) -> CodePrior
 def _coverage(
     run: Run, settings: ChooseMap, family: TrainedFamily, cases: Sequence[Case], tests: Sequence[TestEnvironment]
 ) -> dict[float, float]:
-    """The share of true means and tails that 90 % bands hold, at each temperature."""
-    found = {}
+    """The share of true means and tails that 90 % bands hold, at each inflation."""
     seed = derive_seed(settings.seed, "choice", "codes")
-    for temperature in settings.inference.temperatures:
-        held = []
-        for case in cases:
-            shown = case.shown.to(run.device)
-            posterior = infer_codes(family, shown, settings.inference, seed, case.ids, temperature=temperature)
-            for codes, test in zip(posterior.draws.unbind(1), tests, strict=True):
-                said = ensemble_at_times(family, codes, test, test.positions, seed)
-                held += [each.held(quantity) for each in said for quantity in QUANTITIES]
-        found[float(temperature)] = float(np.mean(held))
-    return found
+    held: dict[float, list[float]] = {float(inflation): [] for inflation in settings.inference.inflations}
+    for case in cases:
+        posterior = infer_codes(family, case.shown.to(run.device), settings.inference, seed, case.ids)
+        for codes, test in zip(posterior.draws.unbind(1), tests, strict=True):
+            for inflation, found in held.items():
+                inflated = replace(family, inflation=inflation)
+                with torch.no_grad():
+                    said = ensemble_at_times(inflated, codes, test, test.positions, seed)
+                found += [each.held(quantity) for each in said for quantity in QUANTITIES]
+    return {inflation: float(np.mean(found)) for inflation, found in held.items()}

@@ -30,7 +30,7 @@ def train_family(
         settings.paths,
         settings.density,
         logarithmic=settings.logarithmic,
-        temperature=1.0 if choice is None else choice.temperature,
+        inflation=1.0 if choice is None else choice.inflation,
         widened=1.0 if choice is None else choice.widened,
         seed=derive_seed(settings.seed, "family", settings.told, settings.family_seed),
         name=f"family told {settings.told}",
