@@ -15,6 +15,7 @@ from weightcast.core.errors import InputError
 from weightcast.environments.code_priors import WIDE_SHARE, MixturePrior
 from weightcast.families.bands import Band, ensemble_samples, mixed, mixture_log_prob, moved_apart
 from weightcast.families.config.inference import InferenceSettings
+from weightcast.families.config.paths import MapKind
 from weightcast.families.inference import ShownSamples, infer_codes, log_likelihood, visible_log_likelihood
 from weightcast.families.path_map import PathMap
 from weightcast.families.public import PathFamily
@@ -224,11 +225,12 @@ def test_two_maps_are_kept_with_the_family(two_maps, tmp_path: Path) -> None:
     torch.testing.assert_close(read.weights_of_all(times, codes)[0], read.weights(times[0], codes[0]))
 
 
-def test_several_maps_are_asked_as_each_by_itself() -> None:
+@pytest.mark.parametrize("kind", ["deep", "flow"])
+def test_several_maps_are_asked_as_each_by_itself(kind: MapKind) -> None:
     maps = []
     for seed in range(3):
         torch.manual_seed(seed)
-        maps.append(PathMap(weights=7, condition=2, kind="deep", rank=3, width=5))
+        maps.append(PathMap(weights=7, condition=2, kind=kind, rank=3, width=5))
         maps[-1].begin(torch.randn(7), 0.5)
     times, codes = torch.rand(3, 4), torch.rand(3, 4, 2)
     together = StackedMaps(maps)

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from torchdiffeq import odeint
 from families_kit import birth_death_settings, trained_birth_death
 
 from weightcast.cli.main import main
@@ -130,7 +131,29 @@ def test_a_family_is_the_same_after_it_was_written(trained, tmp_path):
     assert torch.equal(read.prior.factor, family.prior.factor)
 
 
-@pytest.mark.parametrize("kind", ["low-rank", "deep"])
+def test_a_flow_solves_its_equation():
+    """As torchdiffeq does with steps of its own, each member to a time of its own."""
+    with Run().initialised(0):
+        path_map = PathMap(11, 3, "flow", 4, 8)
+        path_map.begin(torch.arange(11.0), 1.0)
+    codes = torch.randn(5, 3, generator=torch.Generator().manual_seed(1))
+    times = torch.tensor([-1.0, -0.4, 0.0, 0.7, 1.0])
+    found = path_map(times, codes)
+    for place, time in enumerate(times):
+        code = codes[place : place + 1]
+        begin = path_map.start(torch.cat([torch.tensor([[-1.0]]), code], dim=1))
+
+        def rate(now, state, code=code):
+            return path_map.coefficients(torch.cat([state, now.reshape(1, 1), code], dim=1))
+
+        ends = torch.tensor([-1.0, max(float(time), -1 + 1e-6)])
+        steps = odeint(rate, begin, ends, rtol=1e-8, atol=1e-8)[-1]
+        torch.testing.assert_close(
+            found[place], (path_map.origin + steps @ path_map.directions)[0], rtol=1e-4, atol=1e-4
+        )
+
+
+@pytest.mark.parametrize("kind", ["low-rank", "deep", "flow"])
 def test_weights_are_linear_in_the_code_where_the_map_is(kind):
     with Run().initialised(0):
         path_map = PathMap(11, 3, kind, 4, 8)

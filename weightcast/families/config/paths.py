@@ -10,7 +10,7 @@ from weightcast.core.config.later_settings import LaterSettings
 from weightcast.core.config.settings import WIDEST
 from weightcast.core.config.training import TrainingSettings
 
-MapKind = Literal["low-rank", "deep"]
+MapKind = Literal["low-rank", "deep", "flow"]
 
 
 class PathTraining(TrainingSettings):
@@ -27,8 +27,8 @@ class PathSettings(LaterSettings):
 
     kinds: list[MapKind] = Field(default=["low-rank", "deep"], min_length=1)
     """Maps that are tried, of which left-out visible environments choose one. ``low-rank``: weights are linear in the
-    code, with coefficients that depend on time; ``deep``: a network of code and time. Either reaches the weights
-    through ``rank`` directions."""
+    code, with coefficients that depend on time; ``deep``: a network of code and time; ``flow``: a neural differential
+    equation in time, whose start and velocity depend on the code. All reach the weights through ``rank`` directions."""
     code: int = Field(default=4, ge=1, le=32)
     """Numbers of a code: what one environment may differ in from another."""
     rank: int = Field(default=32, ge=1, le=4096)
