@@ -193,7 +193,7 @@ def test_the_configuration_has_every_key(folder: Path, capsys: pytest.CaptureFix
     text = CONFIG.read_text(encoding="utf-8")
     expected = all_keys(FamilyStudy)
     expected["data"].pop("trajectories")  # of simulators alone
-    for key in ("mass", "whitened", "observed"):  # across time alone
+    for key in ("whitened", "observed"):  # across time alone
         expected["data"].pop(key)
     expected["inference"].pop("code_diffusion")  # as by default
     expected["opponents"] |= {"rate_fit": None, "flow_matching": None}  # of simulators, and of real states

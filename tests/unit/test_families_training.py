@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from torchdiffeq import odeint
 from families_kit import birth_death_settings, trained_birth_death
+from torchdiffeq import odeint
 
 from weightcast.cli.main import main
 from weightcast.core.environment_table import Environment, EnvironmentTable

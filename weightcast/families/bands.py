@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from weightcast.core.draws import Draws
 from weightcast.evolution.density import time_key
 from weightcast.families.snapshots import Samples
 from weightcast.families.trained_family import TrainedFamily
@@ -91,6 +92,34 @@ def mixed(samples: Samples, count: int) -> Samples:
     # The first of every member, then the second of every member: what is cut off is one sample of some members.
     flat = np.swapaxes(chosen, -3, -2).reshape(*chosen.shape[:-3], each * draws, chosen.shape[-1])
     return np.ascontiguousarray(flat[..., :count, :])
+
+
+def ensemble_log_growth(
+    family: TrainedFamily,
+    codes: Tensor,
+    times: Sequence[float],
+    since: float,
+    told: Mapping[float, float],
+    seed: int,
+) -> Array:
+    """The logarithm of the mass over that at a time, as codes and what they leave open have it [map and draw, time].
+
+    Args:
+        family: whose populations' sizes are known.
+        codes: of the ensemble [map, draw, number].
+        times: wanted.
+        since: the time whose mass is 1.
+        told: masses by time.
+        seed: of the draws.
+    """
+    grown = []
+    for place, (one, own) in enumerate(zip(family.members, codes.double().cpu().numpy(), strict=True)):
+        assert one.masses is not None
+        # A single code is a law that is known, and no ensemble.
+        several = len(own) > 1
+        draws = Draws("cpu", seed, place).normal(len(own), one.masses.coefficients).double().numpy()
+        grown.append(one.masses.log_growth(own, times, since, told, draws if several else None))
+    return np.concatenate(grown)
 
 
 @torch.no_grad()

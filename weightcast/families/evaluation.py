@@ -125,6 +125,38 @@ class TestEnvironment:
             with torch.no_grad():
                 yield self.row(method, seed, position, "nll", -float(density.log_prob(own[None], truth[None]).mean()))
 
+    def mass_rows(self, method: str, seed: int, log_growth: NDArray[np.float64], shown: Case | None) -> Iterator[Row]:
+        """Rows of the size of the population, in that at the first time that is shown; none where nothing is known of
+        it.
+
+        Args:
+            method: its name.
+            seed: of the method.
+            log_growth: the logarithm of the mass over that at `since` [draw, time], at the scored times; of several
+                draws the median is scored, and the share of times at which their 90 % band holds the truth.
+            shown: what is shown of the environment; None: nothing.
+        """
+        masses = self.snapshots.masses
+        if masses is None:
+            return
+        true = masses[self.positions] / self.snapshots.mass_at([self.since(shown)])[self.since(shown)]
+        said = np.exp(log_growth)
+        band = Band.of(said)
+        for place, position in enumerate(self.positions):
+            error = abs(float(band.median[place]) - true[place]) / true[place]
+            yield self.row(method, seed, position, "relative_mass_error", float(error))
+            if len(said) > 1:
+                held = bool(band.holds(np.full_like(band.low, true[place]))[place])
+                yield self.row(method, seed, position, "mass_coverage_90", float(held))
+
+    def since(self, shown: Case | None) -> float:
+        """The time whose mass is 1: the first that is shown, or the environment's own first one."""
+        return float(self.snapshots.times[0]) if shown is None else shown.times[shown.ids.index(self.id)][0]
+
+    def shown_masses(self, shown: Case | None) -> dict[float, float]:
+        """Masses that a case shows, by time."""
+        return {} if shown is None else self.snapshots.mass_at(shown.times[shown.ids.index(self.id)])
+
     def law_rows(self, method: str, law: ExactLaw, states: int | None, seed: int, of_seed: int = 0) -> Iterator[Row]:
         """Rows of a law that theory knows, the environment's own or one that a method takes for it.
 

@@ -16,6 +16,7 @@ from weightcast.families.snapshots import EnvironmentSnapshots, FamilySnapshots
 from weightcast.families.sources import source_files
 from weightcast.samples.long_cells import read_long_cells
 from weightcast.samples.long_table import read_long_table
+from weightcast.samples.masses import masses_of
 from weightcast.samples.read import read_samples
 from weightcast.samples.record import Loadings, TimedSamples
 from weightcast.samples.settings import SnapshotSettings
@@ -100,7 +101,12 @@ def split_family(
             held_out.append(values[np.sort(order[:held])])
             train.append(values[np.sort(order[held:])])
         found[environment.id] = EnvironmentSnapshots(
-            samples.times, observed, tuple(train), tuple(held_out), samples.trajectories
+            samples.times,
+            observed,
+            tuple(train),
+            tuple(held_out),
+            samples.trajectories,
+            masses_of(samples, settings, f"{settings.file}: {environment.id}"),
         )
     units = {samples.time_unit for samples in samples_of.values()}
     unit = units.pop() if len(units) == 1 else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from weightcast.environments.code_priors import CodePrior
 from weightcast.evolution.density import Density, Laws
 from weightcast.families.bands import (
     Band,
+    ensemble_log_growth,
     ensemble_samples,
     mixed,
     mixture_log_prob,
@@ -86,6 +87,7 @@ class PathFamily:
         samples: Mapping[float, ArrayLike] | None = None,
         parameters: Mapping[str, float] | None = None,
         seed: int = 0,
+        masses: Mapping[float, float] | None = None,
     ) -> InferredLaw:
         """Infer the evolving law of an environment from samples at a few times, from its parameters, or from both.
 
@@ -93,17 +95,20 @@ class PathFamily:
             samples: [sample, dimension], in the data's units, by time.
             parameters: value of each of the study's parameters.
             seed: of the ensemble.
+            masses: size of the population by time, in any unit, of a family whose populations' sizes are known.
 
         Raises:
-            InputError: neither is given, times or values are not such as the family was trained on, or a parameter is
-                missing or unknown.
+            InputError: neither is given, times or values are not such as the family was trained on, a parameter is
+                missing or unknown, or there are masses of a family without.
         """
+        if masses:
+            self._check_masses(masses)
         if not samples and parameters is None:
             raise InputError("infer: found neither samples nor parameters, expected either or both")
         priors = [one.prior if parameters is None else self._prior_of(one, parameters) for one in self.family.members]
         if not samples:
             drawn = [prior.codes(self._normal(seed, place, len(prior.mean))) for place, prior in enumerate(priors)]
-            return InferredLaw(self.family, priors[0].mean, torch.stack(drawn))
+            return InferredLaw(self.family, priors[0].mean, torch.stack(drawn), masses=dict(masses or {}))
         times = sorted(float(time) for time in samples)
         self.family.check_times(times, "samples: time")
         values = {float(time): self._checked(given, float(time)) for time, given in samples.items()}
@@ -111,7 +116,8 @@ class PathFamily:
         posterior = infer_codes(self.family, shown, self.inference, seed, [KEY], priors=priors)
         effective = float(posterior.effective[:, 0].mean())
         [(member, code)] = posterior.most_probable(self.family)
-        return InferredLaw(self.family, code, posterior.draws[:, 0], effective, member, self.family.inflation)
+        told = dict(masses or {})
+        return InferredLaw(self.family, code, posterior.draws[:, 0], effective, member, self.family.inflation, told)
 
     def environment(self, id: str) -> InferredLaw:
         """The learned law of a visible environment, whose code is known.
@@ -123,6 +129,16 @@ class PathFamily:
             raise InputError(f"environment: found {id!r}, expected one of {', '.join(self.visible)}")
         code = self.family.codes[self.visible.index(id)]
         return InferredLaw(self.family.alone, code, code[None, None])
+
+    def _check_masses(self, masses: Mapping[float, float]) -> None:
+        if self.family.masses is None:
+            raise InputError(
+                "masses: found some, expected none: the study was not told sizes of populations (data.mass)"
+            )
+        self.family.check_times(list(masses), "masses: time")
+        for time, mass in masses.items():
+            if not 0 < mass < float("inf"):
+                raise InputError(f"masses: time {time:g}: found {mass:g}, expected a number above 0")
 
     @staticmethod
     def _prior_of(family: TrainedFamily, parameters: Mapping[str, float]) -> CodePrior:
@@ -172,6 +188,7 @@ class InferredLaw:
         effective: how many independent draws a map's proposals are worth, in the mean; None where nothing was inferred.
         map_of_code: the member of the family that the most probable code is one of; None for the first.
         inflation: how far codes are moved apart for bands, around their mean.
+        masses: sizes of the population that are known, by time.
     """
 
     family: TrainedFamily
@@ -180,6 +197,7 @@ class InferredLaw:
     effective: float | None = None
     map_of_code: TrainedFamily | None = None
     inflation: float = 1.0
+    masses: Mapping[float, float] = field(default_factory=dict)
 
     def at(self, time: float) -> Density:
         """The density of the most probable code at a time, with its weights.
@@ -240,6 +258,30 @@ class InferredLaw:
         if limits.shape != (dimensions,):
             raise InputError(f"thresholds: found shape {limits.shape}, expected ({dimensions},), one a dimension")
         return Band.of((self._members_of_bands(times, n, seed) > limits).mean(2))
+
+    def mass(self, times: Sequence[float] | NDArray[np.float64], seed: int = 0) -> NDArray[np.float64]:
+        """The size of the population at times, in that at the first time whose size is known or, where none is, at the
+        first that was learned: the median of the ensemble's [time].
+
+        Raises:
+            InputError: a time lies outside of what was learned, or the study was not told sizes.
+        """
+        return self.mass_band(times, seed).median
+
+    def mass_band(self, times: Sequence[float] | NDArray[np.float64], seed: int = 0) -> Band:
+        """The ensemble's median and 90 % band on the size of the population: low, median and high [time].
+
+        Raises:
+            InputError: as :meth:`mass`.
+        """
+        self.family.check_times(list(times))
+        if self.family.masses is None:
+            raise InputError(
+                "mass: found a study without sizes of populations, expected data.mass in its configuration"
+            )
+        since = min(self.masses, default=self.family.first)
+        wanted = [float(time) for time in times]
+        return Band.of(np.exp(ensemble_log_growth(self.family, self.codes, wanted, since, self.masses, seed)))
 
     def log_prob(self, x: ArrayLike, time: float) -> NDArray[np.float64]:
         """Log density of the ensemble's mixture (log probability, for counts): [sample, dimension] -> [sample].

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -13,12 +13,14 @@ from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.outputs import Table
 from weightcast.core.seeds import derive_seed
 from weightcast.evolution.density import time_key
-from weightcast.families.bands import path_weights
+from weightcast.families.bands import ensemble_log_growth, path_weights
 from weightcast.families.baselines.barycentric import interpolated_parts
 from weightcast.families.baselines.conditional_flow import ConditionalFlow
 from weightcast.families.baselines.environment_displacement import EnvironmentDisplacement
+from weightcast.families.cases import Case
 from weightcast.families.evaluation import Row, TestEnvironment, evaluate_ensemble
 from weightcast.families.jobs import EvaluateFamily, EvaluateOpponents
+from weightcast.families.masses import constant_growth
 from weightcast.families.snapshots import Samples
 from weightcast.families.trained_family import TrainedFamily
 from weightcast.systems.stochastic import StochasticProcess, build_stochastic_system, simulate
@@ -42,17 +44,52 @@ class Scores:
         self.bands: list[Row] = []
         self.seconds: dict[str, float] = {}
 
-    def paths(self, method: str, family: TrainedFamily, codes: Tensor, seconds: float = 0.0) -> None:
-        """Score the path of one code [environment, number] an environment."""
-        self.paths_of(method, [(family, code) for code in codes], seconds)
+    def paths(
+        self,
+        method: str,
+        family: TrainedFamily,
+        codes: Tensor,
+        seconds: float = 0.0,
+        shown: Case | None = None,
+        masses: Sequence[Mapping[float, float]] | None = None,
+    ) -> None:
+        """Score the path of one code [environment, number] an environment: see :meth:`paths_of`."""
+        self.paths_of(method, [(family, code) for code in codes], seconds, shown, masses)
 
-    def paths_of(self, method: str, paths: Sequence[tuple[TrainedFamily, Tensor]], seconds: float = 0.0) -> None:
-        """Score the path of one code [number] an environment, each with the map that it is a code of."""
-        for (family, code), test in zip(paths, self.tests, strict=True):
+    def paths_of(
+        self,
+        method: str,
+        paths: Sequence[tuple[TrainedFamily, Tensor]],
+        seconds: float = 0.0,
+        shown: Case | None = None,
+        masses: Sequence[Mapping[float, float]] | None = None,
+    ) -> None:
+        """Score the path of one code [number] an environment, each with the map that it is a code of.
+
+        Args:
+            method: its name.
+            paths: of each environment.
+            seconds: that it takes for each.
+            shown: what the method was shown; None: nothing.
+            masses: by time, that its curve of each environment's mass goes through; None: those that are shown.
+        """
+        for place, ((family, code), test) in enumerate(zip(paths, self.tests, strict=True)):
             self.rows += test.path_rows(method, self.seed, family.density, path_weights(family, code, test.times))
+            if family.masses is not None:
+                told = test.shown_masses(shown) if masses is None else masses[place]
+                own = code.double().cpu().numpy()[None]
+                grown = family.masses.log_growth(own, test.times, test.since(shown), told)
+                self.rows += test.mass_rows(method, self.seed, grown, shown)
         self.seconds[method] = seconds
 
-    def ensembles(self, method: str, family: TrainedFamily, codes: Tensor, seconds: float) -> None:
+    def masses_kept(self, method: str, shown: Case) -> None:
+        """Score masses that go on to grow at the mean rate of those shown."""
+        for test in self.tests:
+            if test.snapshots.masses is not None:
+                grown = constant_growth(test.shown_masses(shown), test.times)[None]
+                self.rows += test.mass_rows(method, self.seed, grown, shown)
+
+    def ensembles(self, method: str, family: TrainedFamily, codes: Tensor, seconds: float, shown: Case) -> None:
         """Score ensembles of codes [map, environment, draw, number]; of one environment of each split at all times."""
         drawn: set[str] = set()
         for of_test, test in zip(codes.unbind(1), self.tests, strict=True):
@@ -62,6 +99,10 @@ class Scores:
             rows, bands = evaluate_ensemble(method, self.seed, family, of_test, test, further)
             self.rows += rows
             self.bands += bands
+            if family.masses is not None:
+                told, drawn_from = test.shown_masses(shown), derive_seed(self.seed, "mass", test.id)
+                grown = ensemble_log_growth(family, of_test, test.times, test.since(shown), told, drawn_from)
+                self.rows += test.mass_rows(method, self.seed, grown, shown)
         self.seconds[method] = seconds
 
     def interpolated(self, method: str, family: TrainedFamily, shares: Tensor, seconds: float) -> None:

@@ -32,6 +32,7 @@ class EnvironmentSnapshots:
         held_out: the same of samples that only the evaluation sees.
         trajectories: whether row k is the same trajectory at every time, so that samples of two times are independent
             where their rows differ.
+        masses: size of the population at each time [time], in any unit; None where nothing is known of it.
     """
 
     times: NDArray[np.float64]
@@ -39,6 +40,12 @@ class EnvironmentSnapshots:
     train: tuple[Samples, ...]
     held_out: tuple[Samples, ...]
     trajectories: bool
+    masses: NDArray[np.float64] | None = None
+
+    def mass_at(self, times: Iterable[float]) -> dict[float, float]:
+        """Sizes of the population by time, of those of these times that are there; none where none are known."""
+        places = [(float(time), self.position(time)) for time in times]
+        return {} if self.masses is None else {time: float(self.masses[at]) for time, at in places if at is not None}
 
     def position(self, time: float) -> int | None:
         """The position of a time, or None where there is none."""
@@ -64,6 +71,11 @@ class FamilySnapshots:
     time_unit: str = ""
     loadings: Loadings | None = None
 
+    @property
+    def has_masses(self) -> bool:
+        """Whether the sizes of all populations are known."""
+        return all(one.masses is not None for one in self.environments.values())
+
     def seen(self, ids: Iterable[str]) -> list[Samples]:
         """What training sees of some environments: samples of each observed snapshot [sample, dimension]."""
         chosen = [self.environments[id] for id in ids]
@@ -75,7 +87,8 @@ class FamilySnapshots:
         total = hashlib.sha256()
         for id, one in self.environments.items():
             total.update(id.encode())
-            for array in (one.times, one.observed, *one.train, *one.held_out):
+            masses = () if one.masses is None else (one.masses,)
+            for array in (one.times, one.observed, *one.train, *one.held_out, *masses):
                 total.update(f"{array.dtype}{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
         return total.hexdigest()
 
@@ -115,6 +128,9 @@ class FamilySnapshots:
             {"id": list(self.environments)},
             {"dimensions": list(self.dimensions), "states": np.int32(-1 if self.states is None else self.states)},
         )
+        if self.has_masses:
+            masses = [one.masses for one in self.environments.values() if one.masses is not None]
+            dataset["mass"] = (("snapshot",), np.concatenate(masses))
         dataset = with_loadings(dataset, self.loadings)
         encoding: dict[str, dict[str, object]] = {
             str(name): {"_FillValue": None} for name in dataset.variables if name not in ("id", "gene")
@@ -144,6 +160,7 @@ class FamilySnapshots:
                 states = int(dataset.attrs["states"])
                 unit = str(dataset["time"].attrs.get("units", ""))
                 loadings = loadings_of(dataset)
+                masses = dataset["mass"].to_numpy().astype(np.float64) if "mass" in dataset else None
         except (OSError, RuntimeError, ValueError, KeyError) as error:
             reason = " ".join(str(error).split())
             raise InputError(f"{path}: cannot be read ({reason}), expected snapshots written by weightcast") from None
@@ -158,6 +175,11 @@ class FamilySnapshots:
             own = np.flatnonzero(owner == index)
             train, held_out = (tuple(of_part[place] for place in own) for of_part in parts)
             environments[id] = EnvironmentSnapshots(
-                times[own], observed[own], train, held_out, bool(trajectories[index])
+                times[own],
+                observed[own],
+                train,
+                held_out,
+                bool(trajectories[index]),
+                None if masses is None else masses[own],
             )
         return cls(environments, tuple(str(name) for name in names), None if states < 0 else states, unit, loadings)

@@ -11,9 +11,19 @@ from weightcast.core.methods import printing_order
 from weightcast.core.significance import Interval, bootstrap_median, compare_methods, split_order
 from weightcast.core.tables import SUMMARY_COLUMNS
 
-METRICS = ("wasserstein", "nll", "mean_error", "tail_error", "mean_coverage_90", "tail_coverage_90", "mean_band_width")
+METRICS = (
+    "wasserstein",
+    "nll",
+    "mean_error",
+    "tail_error",
+    "relative_mass_error",
+    "mean_coverage_90",
+    "tail_coverage_90",
+    "mass_coverage_90",
+    "mean_band_width",
+)
 """Metrics in the order of printing; lower is better, but for coverages, which are to be 0.9."""
-COVERAGES = ("mean_coverage_90", "tail_coverage_90")
+COVERAGES = ("mean_coverage_90", "tail_coverage_90", "mass_coverage_90")
 
 
 def bootstrap_share(values: np.ndarray, *, draws: int = 2000, level: float = 0.95, seed: int = 0) -> Interval:

@@ -17,6 +17,7 @@ from weightcast.core.errors import InputError
 from weightcast.environments.code_priors import CodePrior, MixturePrior
 from weightcast.environments.scaling import ParameterScaling
 from weightcast.evolution.density import StackedDensity, described_density
+from weightcast.families.masses import MassCurves
 from weightcast.families.path_map import PathMap
 from weightcast.families.stacked_maps import StackedMaps
 
@@ -43,6 +44,7 @@ class TrainedFamily:
         metadata: of the artifact.
         mixture: tensors of the prior of codes, where it is more than one normal distribution.
         further: the same with other maps, codes and priors, trained beside this one from other first weights.
+        masses: what curves of log mass are like, by the codes of this map; None where no sizes are known.
     """
 
     density: StackedDensity
@@ -59,6 +61,7 @@ class TrainedFamily:
     metadata: dict[str, Any] = field(default_factory=dict)
     mixture: Mapping[str, Tensor] = field(default_factory=dict)
     further: tuple[TrainedFamily, ...] = ()
+    masses: MassCurves | None = None
 
     @cached_property
     def alone(self) -> TrainedFamily:
@@ -145,6 +148,8 @@ class TrainedFamily:
             "inflation": self.inflation,
             "widened": self.widened,
         }
+        if self.masses is not None:
+            described["masses"] = [one.masses.describe() for one in self.members if one.masses is not None]
         save_artifact(path, KIND, self._own_tensors() | {"parameters": self.parameters} | further, described)
 
     def _own_tensors(self) -> dict[str, Tensor]:
@@ -181,7 +186,14 @@ class TrainedFamily:
             further: list[TrainedFamily] = []
             while own := _below(tensors, f"{FURTHER}{len(further) + 1}."):
                 further.append(cls._with_own(own, shared))
-            return replace(cls._with_own(tensors, shared), further=tuple(further))
+            first_map = cls._with_own(tensors, shared)
+            if "masses" not in metadata:
+                return replace(first_map, further=tuple(further))
+            curves = [MassCurves.described(values) for values in metadata["masses"]]
+            if len(curves) != 1 + len(further):
+                raise InputError(f"masses: found {len(curves)}, expected {1 + len(further)}, one for each map")
+            found = [replace(one, masses=own) for one, own in zip([first_map, *further], curves, strict=True)]
+            return replace(found[0], further=tuple(found[1:]))
 
     @classmethod
     def _with_own(cls, tensors: Mapping[str, Tensor], shared: Mapping[str, Any]) -> TrainedFamily:

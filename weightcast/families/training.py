@@ -21,6 +21,7 @@ from weightcast.evolution.config.density import DensitySettings
 from weightcast.evolution.density import StackedDensity
 from weightcast.evolution.state_space import Counts, StateSpace, real_space
 from weightcast.families.config.paths import MapKind, PathSettings
+from weightcast.families.masses import MassCurves
 from weightcast.families.path_map import PathMap
 from weightcast.families.snapshots import FamilySnapshots
 from weightcast.families.stacked_maps import StackedMaps
@@ -188,6 +189,19 @@ def with_prior(
         of_map, called = (derive_seed(seed, "further map", place), f"{name}, map {place}") if place else (seed, name)
         prior = fit_prior(run, kind, one.codes, one.widened, settings, of_map, called)
         fitted.append(replace(one, mixture=prior.tensors()))
+    return replace(fitted[0], further=tuple(fitted[1:]))
+
+
+def with_masses(family: TrainedFamily, snapshots: FamilySnapshots) -> TrainedFamily:
+    """The family with curves of the visible populations' sizes, by the codes of each of its maps; of what was observed
+    alone.
+
+    Raises:
+        InputError: no visible environment has two snapshots.
+    """
+    seen = [snapshots.environments[id] for id in family.ids]
+    told = [(one.times[one.observed], one.masses[one.observed]) for one in seen if one.masses is not None]
+    fitted = [replace(one, masses=MassCurves.fit(told, one.codes.double().cpu().numpy())) for one in family.members]
     return replace(fitted[0], further=tuple(fitted[1:]))
 
 

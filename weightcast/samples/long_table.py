@@ -16,6 +16,7 @@ from weightcast.core.names import listed
 from weightcast.samples import checks
 from weightcast.samples.cells import Separator, read_cells, recognised_separator
 from weightcast.samples.environment_labels import ids_of_labels
+from weightcast.samples.masses import masses_of_rows
 from weightcast.samples.metadata_columns import few_whole_numbers, metadata_of_environments
 from weightcast.samples.record import TimedSamples
 from weightcast.samples.rows import group_rows
@@ -42,6 +43,9 @@ class LongTableSettings(Settings):
     """Only rows in which each of these columns has this value."""
     time_labels: dict[str, float] | None = None
     """The time of each label in the column of times, where labels do not say it."""
+    mass_column: str | None = None
+    """Column of the size of each environment's population, the same in all its rows of a time (``data.mass:
+    column``)."""
     environment_column: str = "environment"
     """Name of the column of ids, which are those of the table of environments."""
 
@@ -82,8 +86,17 @@ def read_long_table(
     times, notes = read_times(path, time_column, rows[header.index(time_column)], chosen.time_labels)
     notes = [*said, *notes]
     trajectory_column = chosen.trajectory_column
+    masses = None
+    if chosen.mass_column is not None:
+        if chosen.mass_column not in header or chosen.mass_column == time_column:
+            columns = listed([name for name in header if name and name != time_column])
+            raise InputError(
+                f"{path}: data.settings.mass_column: found no column {chosen.mass_column!r}, expected one of {columns}"
+            )
+        masses = read_numbers(path, chosen.mass_column, rows[header.index(chosen.mass_column)])
     if dimensions is None:
         others = {time_column, chosen.environment_column, *(chosen.condition or {})}
+        others |= {chosen.mass_column} if chosen.mass_column else set()
         names, text = numeric_columns(path, header, rows, others)
         numbers = {name: read_numbers(path, name, rows[header.index(name)]) for name in names}
         metadata, trajectories = metadata_of_environments(numbers, times, ids)
@@ -109,13 +122,22 @@ def read_long_table(
     for id in dict.fromkeys(ids):
         own = ids == id
         own_times, own_values = times[own], values[own]
+        own_masses = None
+        if masses is not None and chosen.mass_column is not None:
+            own_masses = masses_of_rows(f"{path}: {id}", chosen.mass_column, own_times, masses[own])
         if trajectory_column is not None:
             own_times, own_values = in_order_of_trajectories(
                 path, header, rows[own], trajectory_column, own_times, own_values
             )
         own_times, samples = group_rows(own_times, own_values)
         found[str(id)] = TimedSamples(
-            own_times, samples, tuple(dimensions), trajectory_column is not None, used, notes=tuple(notes)
+            own_times,
+            samples,
+            tuple(dimensions),
+            trajectory_column is not None,
+            used,
+            notes=tuple(notes),
+            masses=own_masses,
         )
     return found
 

@@ -53,8 +53,8 @@ class SnapshotSettings(LaterSettings):
         None
     )
     """For a file: the size of the population at each time, which is then learned and evolved as well. ``samples``: the
-    numbers of samples are these sizes; ``column``: a column of the table has them (data.settings.mass_column); or a
-    list of sizes, one for each of the data's times, in any unit. null: samples say nothing about it."""
+    numbers of samples are these sizes; ``column``: a column of the table has them (data.settings.mass_column); or, of
+    one system, a list of sizes, one for each of the data's times, in any unit. null: samples say nothing about it."""
     whitened: bool = False
     """For a file, of real states: whether each dimension is taken less its mean, over its standard deviation, of all
     samples, as published protocols have principal components. All that is written and scored is in these units."""

@@ -84,7 +84,11 @@ def run(arguments: argparse.Namespace) -> None:
     environments = [name for name in laws for _ in range(count)]
     loadings = _genes(arguments, family)
     never = np.zeros(len(times), bool)
-    EvolvedSamples(times, drawn, family.dimensions, never, said, environments, loadings).save(arguments.output)
+    masses = None
+    if family.family.masses is not None and len(laws) == 1:
+        (law,) = laws.values()
+        masses = law.mass(times, arguments.seed)
+    EvolvedSamples(times, drawn, family.dimensions, never, said, environments, loadings, masses).save(arguments.output)
     of = (
         f"of an ensemble of {said['ensemble']} paths"
         if arguments.environment is None
@@ -93,6 +97,7 @@ def run(arguments: argparse.Namespace) -> None:
     print(
         f"wrote {arguments.output}: {count} samples of {len(family.dimensions)} dimensions at {len(times)} "
         f"times from {times[0]:g} to {times[-1]:g}, {of}{with_genes(loadings)}"
+        + ("" if masses is None else f", with masses from {masses[0]:.4g} to {masses[-1]:.4g}")
     )
     if arguments.bands is not None:
         (law,) = laws.values()
@@ -128,7 +133,8 @@ def _laws(arguments: argparse.Namespace, family: PathFamily) -> dict[str, Inferr
         for warning in family.family.scaling.check(parameters, "--parameters"):
             warn(warning)
     name = arguments.parameters if arguments.snapshots is None else arguments.snapshots.name.partition(".")[0]
-    return {name: family.infer(_samples(family, arguments.snapshots), parameters, arguments.seed)}
+    samples, masses = _samples(arguments, family)
+    return {name: family.infer(samples, parameters, arguments.seed, masses)}
 
 
 def _genes(arguments: argparse.Namespace, family: PathFamily) -> Loadings | None:
@@ -142,10 +148,19 @@ def _genes(arguments: argparse.Namespace, family: PathFamily) -> Loadings | None
     )
 
 
-def _samples(family: PathFamily, path: Path | None) -> dict[float, NDArray[np.float64]] | None:
+def _samples(
+    arguments: argparse.Namespace, family: PathFamily
+) -> tuple[dict[float, NDArray[np.float64]] | None, dict[float, float]]:
+    """Samples by time, and sizes of the population, of a family that knows them, as the study's data say them."""
+    path: Path | None = arguments.snapshots
     if path is None:
-        return None
-    read = read_samples(path, recognise(path), {}, family.dimensions)
+        return None, {}
+    config, mass, settings = arguments.results / "config.yaml", None, dict[str, str]()
+    if family.family.masses is not None:
+        data = parse_family_study(read_yaml(config), config).data
+        mass, column = data.mass, data.settings.get("mass_column")
+        settings = {"mass_column": column} if mass == "column" and recognise(path) == "csv" and column else {}
+    read = read_samples(path, recognise(path), settings, family.dimensions)
     for note in read.notes:
         warn(f"{path}: {note}")
     try:
@@ -153,12 +168,26 @@ def _samples(family: PathFamily, path: Path | None) -> dict[float, NDArray[np.fl
             family.family.check_times(read.times, "time")
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    return {float(time): values for time, values in zip(read.times, read.samples, strict=True)}
+    sizes = read.masses if mass == "column" else [len(values) for values in read.samples] if mass else None
+    masses = {} if sizes is None else {float(time): float(size) for time, size in zip(read.times, sizes, strict=True)}
+    return {float(time): values for time, values in zip(read.times, read.samples, strict=True)}, masses
 
 
 def _write_bands(path: Path, family: PathFamily, law: InferredLaw, times: NDArray[np.float64], seed: int) -> None:
     band: Band = law.mean_band(times, seed=seed)
-    rows = [
+    named = {"(mass)": law.mass_band(times, seed)} if family.family.masses is not None else {}
+    masses = [
+        {
+            "time": time,
+            "dimension": name,
+            "low": own.low[place],
+            "median": own.median[place],
+            "high": own.high[place],
+        }
+        for name, own in named.items()
+        for place, time in enumerate(times)
+    ]
+    rows = masses + [
         {
             "time": time,
             "dimension": name,

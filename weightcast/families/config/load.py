@@ -65,10 +65,10 @@ def _check(study: FamilyStudy, source: str | Path) -> None:
     check_samples(study.data, source)
     if study.data.held_out == 0:
         raise InputError(f"{source}: data.held_out: found 0, expected part of the samples, which the evaluation needs")
-    if study.data.mass is not None:
+    if isinstance(study.data.mass, list):
         raise InputError(
-            f"{source}: data.mass: found {study.data.mass!r}, expected none: masses are learned of one system (kind: "
-            "time)"
+            f"{source}: data.mass: found {study.data.mass!r}, expected samples or column: every environment has "
+            "sizes of its own"
         )
     for name, found in (("whitened", study.data.whitened), ("observed", study.data.observed)):
         if found:

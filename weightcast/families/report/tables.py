@@ -18,8 +18,10 @@ _METRICS = (
     ("nll", "NLL", "negative log-likelihood of held-out samples, in nats"),
     ("mean_error", "Mean", "relative error of the mean, average over dimensions"),
     ("tail_error", "Tail", "absolute error of the probability of exceeding the truth's 95 % quantile"),
+    ("relative_mass_error", "Mass", "relative error of the size of the population, in that at the first time shown"),
     ("mean_coverage_90", "Mean held", "share of true means that 90 % bands hold; 0.9 is right"),
     ("tail_coverage_90", "Tail held", "share of true tail probabilities that 90 % bands hold; 0.9 is right"),
+    ("mass_coverage_90", "Mass held", "share of true sizes of the population that 90 % bands hold; 0.9 is right"),
     ("mean_band_width", "Band", "width of the bands on means, over the standard deviation of all visible samples"),
 )
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 import torch
+from torch import Tensor
 
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.methods import (
@@ -58,11 +60,12 @@ def evaluate_family(
         scaled = run.place(codes.scaling.apply(table.parameter_array(ids)))
         scores.paths(TOLD_PATH, parameters, scaled)
         nearest = torch.cdist(scaled, codes.parameters).argmin(1)
-        scores.paths(f"{NEAREST_PATH}-parameters", codes, codes.codes[nearest])
+        nearest_masses = _masses_of(snapshots, codes, nearest)
+        scores.paths(f"{NEAREST_PATH}-parameters", codes, codes.codes[nearest], masses=nearest_masses)
         regressed = torch.stack([prior.mean for prior in prior_of_parameters(codes, scaled)])
         scores.paths(PATH_PARAMETERS, codes, regressed)
     for case in cases:
-        _score_case(run, settings, scores, codes, case)
+        _score_case(run, settings, scores, codes, case, snapshots)
     return {
         "metrics": Table.of_rows(scores.rows),
         "bands": Table.of_rows(scores.bands),
@@ -70,7 +73,20 @@ def evaluate_family(
     }
 
 
-def _score_case(run: Run, settings: EvaluateFamily, scores: Scores, codes: TrainedFamily, case: Case) -> None:
+def _masses_of(snapshots: FamilySnapshots, codes: TrainedFamily, visible: Tensor) -> list[Mapping[float, float]]:
+    """Observed masses by time of these visible environments, by position [environment]."""
+    chosen = [snapshots.environments[codes.ids[place]] for place in visible.tolist()]
+    return [one.mass_at(one.times[one.observed].tolist()) for one in chosen]
+
+
+def _score_case(
+    run: Run,
+    settings: EvaluateFamily,
+    scores: Scores,
+    codes: TrainedFamily,
+    case: Case,
+    snapshots: FamilySnapshots,
+) -> None:
     """Methods that see what a case shows."""
     shown = case.shown.to(run.device)
     seed = derive_seed(settings.seed, "infer", settings.family_seed, case.name)
@@ -78,12 +94,14 @@ def _score_case(run: Run, settings: EvaluateFamily, scores: Scores, codes: Train
     started = time.monotonic()
     posterior = infer_codes(codes, shown, settings.inference, seed, case.ids)
     spent = (time.monotonic() - started) / len(case.ids)
-    scores.paths_of(name, posterior.most_probable(codes), spent)
-    scores.ensembles(shown_as(PATH_ENSEMBLE, case.name), codes, posterior.draws, spent)
+    scores.paths_of(name, posterior.most_probable(codes), spent, case)
+    scores.ensembles(shown_as(PATH_ENSEMBLE, case.name), codes, posterior.draws, spent, case)
     started = time.monotonic()
     nearest = visible_log_likelihood(codes, shown).argmax(1)
     spent = (time.monotonic() - started) / len(case.ids)
-    scores.paths(shown_as(f"{NEAREST_PATH}-likelihood", case.name), codes, codes.codes[nearest], spent)
+    masses = _masses_of(snapshots, codes, nearest)
+    scores.paths(shown_as(f"{NEAREST_PATH}-likelihood", case.name), codes, codes.codes[nearest], spent, case, masses)
     name = shown_as(ALONE, case.name)
+    scores.masses_kept(name, case)
     weights, took = fit_alone(run, codes.density, case.shown, settings.evaluation.alone, seed, name)
     scores.kept(name, codes, weights, took / len(case.ids))

@@ -12,7 +12,7 @@ from weightcast.families.jobs import CODES, TrainFamily
 from weightcast.families.map_choice import MapChoice
 from weightcast.families.snapshots import FamilySnapshots
 from weightcast.families.trained_family import TrainedFamily
-from weightcast.families.training import train_paths, with_prior
+from weightcast.families.training import train_paths, with_masses, with_prior
 
 
 @stage("train_family")
@@ -38,6 +38,8 @@ def train_family(
     if choice is not None and settings.told == CODES:
         prior_seed = derive_seed(settings.seed, "prior", settings.family_seed)
         family = with_prior(run, family, choice.prior, settings.code_diffusion, prior_seed, "prior of codes")
+    if snapshots.has_masses:
+        family = with_masses(family, snapshots)
     metadata = {
         "seed": settings.family_seed,
         "dimensions": list(snapshots.dimensions),
