@@ -211,3 +211,25 @@ def test_evolve_writes_sizes(growing, tmp_path: Path, capsys: pytest.CaptureFixt
     assert written[4.2] > written[2.8]
     bands = pd.read_csv(tmp_path / "bands.csv")
     assert set(bands["dimension"]) == {"X", "(mass)"}
+
+
+def test_numbers_that_grow_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    rows = [
+        {"patient": f"p{place}", "time": time, "x": random.normal()}
+        for place in range(6) for time in range(4) for _ in range(40 + 20 * place * time)
+    ]  # fmt: skip
+    pd.DataFrame(rows).to_csv("long.csv", index=False)
+    shown, _ = run(
+        capsys, "init", "--kind", "environments-time", "--data", "long.csv", "--environment", "patient", "--name", "mine",
+        "-o", "my.yaml",
+    )  # fmt: skip
+    assert "numbers of samples rise or fall steadily in 5 of 6 environments" in shown
+    text = Path("my.yaml").read_text()
+    assert "  mass: null  # sizes of the populations" in text
+    Path("my.yaml").write_text(text.replace("  mass: null", "  mass: samples"))
+    shown, _ = run(capsys, "check", "--config", "my.yaml", "--no-timing")
+    assert "sizes of the populations, from numbers of samples, are learned as well (data.mass)" in shown

@@ -61,7 +61,7 @@ def check_family_study(study: FamilyStudy, table: EnvironmentTable, source: Path
     paths = study.paths
     return {
         "study": [study.study],
-        "data": [words, "parameters: " + (", ".join(table.parameter_names) or "none")],
+        "data": [words, *_masses(study), "parameters: " + (", ".join(table.parameter_names) or "none")],
         "environments": [
             f"{len(table.visible)} visible, of which {paths.left_out} are left out once to choose",
             f"{len(table.interpolation)} inside, {len(table.extrapolation)} outside to test on",
@@ -79,6 +79,14 @@ def check_family_study(study: FamilyStudy, table: EnvironmentTable, source: Path
         ],
         **({"opponents": _opponents(study)} if study.has_opponents else {}),
     }
+
+
+def _masses(study: FamilyStudy) -> list[str]:
+    """That sizes of populations are learned, where they are."""
+    if study.data.mass is None:
+        return []
+    known = "numbers of samples" if study.data.mass == "samples" else "a column"
+    return [f"sizes of the populations, from {known}, are learned as well (data.mass)"]
 
 
 def _opponents(study: FamilyStudy) -> list[str]:

@@ -16,6 +16,7 @@ from weightcast.core.given_table import GivenTable, read_given_table
 from weightcast.core.names import listed
 from weightcast.environments.commands.parameter_scale import logarithmic_parameters
 from weightcast.evolution.commands.sample_choices import are_whole
+from weightcast.evolution.commands.snapshot_words import suggested_growth
 from weightcast.evolution.commands.source_file import refuse_own_file
 from weightcast.families.commands.environment_columns import cells_of_columns
 from weightcast.families.commands.environment_roles import roles_of
@@ -159,6 +160,18 @@ def _describe(found: FoundSamples) -> list[str]:
         f"{_range(times)} times of each, from {whole}{unit}" + (", the same in all" if same else ", their own"),
         f"{_range(numbers)} {rows}" + (f" ({how})" if how else ""),
         f"{len(found.dimensions)} dimensions: {listed(found.dimensions, SHOWN)}; values from {low:.6g} to {high:.6g}",
+        *_may_grow(samples),
+    ]
+
+
+def _may_grow(samples: list[TimedSamples]) -> list[str]:
+    """A line where numbers of samples look like sizes of populations in most environments."""
+    growing = sum(bool(suggested_growth(one)) for one in samples)
+    if 2 * growing <= len(samples):
+        return []
+    return [
+        f"numbers of samples rise or fall steadily in {growing} of {len(samples)} environments: if they are sizes of "
+        "populations, set data.mass: samples"
     ]
 
 
