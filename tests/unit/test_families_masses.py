@@ -224,8 +224,8 @@ def test_numbers_that_grow_are_told(
     ]  # fmt: skip
     pd.DataFrame(rows).to_csv("long.csv", index=False)
     shown, _ = run(
-        capsys, "init", "--kind", "environments-time", "--data", "long.csv", "--environment", "patient", "--name", "mine",
-        "-o", "my.yaml",
+        capsys, "init", "--kind", "environments-time", "--data", "long.csv", "--environment", "patient",
+        "--name", "mine", "-o", "my.yaml",
     )  # fmt: skip
     assert "numbers of samples rise or fall steadily in 5 of 6 environments" in shown
     text = Path("my.yaml").read_text()
