@@ -111,3 +111,17 @@ def test_files_that_do_not_go_together(folder: Path, capsys: pytest.CaptureFixtu
     TABLE.write_text("mine")
     refused(capsys, *arguments(), words=("my-environments.csv", "exists already"), output=Path("my.yaml"))
     assert TABLE.read_text() == "mine"
+
+
+def test_files_of_a_place_each_are_environments(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As many points each, wherever they lie; long records, of which windows are cut."""
+    (folder / "regions").mkdir()
+    for number in range(4):
+        write_new(folder / f"regions/r{number}.nc", ["t2m"], HOURS, LATITUDE + 7 * number, LONGITUDE - 9 * number)
+    shown, _ = run(capsys, *arguments(data="regions"))
+    assert not is_weather([Path("regions")]) and is_weather([Path("weather")])
+    assert "found 4 environments (3 visible, 1 unseen)" in shown and "t2m on 14 x 17 points (y, x)" in shown
+    assert "latitude, which is y, longitude, which is x" in shown
+    data = load_study("my.yaml").data
+    assert (data.source, data.windows) == ("netcdf", True)
+    run(capsys, "check", "--config", "my.yaml", "--no-timing")

@@ -110,7 +110,8 @@ class Weather:
 
 
 def is_weather(paths: Sequence[Path]) -> bool:
-    """Whether this is one file, or a folder with files, of variables on (time, latitude, longitude) alone."""
+    """Whether this is one file, or a folder with files, of variables on (time, latitude, longitude) alone. Files that
+    each lie in a place of their own are none: each is an environment."""
     if len(paths) != 1 or not paths[0].exists():
         return False
     try:
@@ -118,9 +119,23 @@ def is_weather(paths: Sequence[Path]) -> bool:
         if not files:
             return False
         with open_sources(files[0]) as sources:
-            return all(_is_plain(source) for source in sources)
+            if not all(_is_plain(source) for source in sources):
+                return False
+        seen = set[tuple[float, ...]]()
+        for file in files:  # of months or of variables the second already lies where the first does
+            if (place := _place(file)) in seen:
+                return True
+            seen.add(place)
+        return len(files) == 1
     except InputError:
         return False
+
+
+def _place(file: Path) -> tuple[float, ...]:
+    """The corners of a file's grid, by which it is told from others."""
+    with open_sources(file) as sources:
+        sides = [side for source in sources for side in (source.latitude, source.longitude)]
+        return tuple(round(float(bound), 4) for side in sides for bound in (side.min(), side.max()))
 
 
 def survey_weather(
