@@ -7,7 +7,6 @@ between them. Judges drawn at random are mostly inside, and would choose for the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -30,24 +29,6 @@ COMPONENTS, VARIANCE = 4, 0.9
 most. Further ones are noise of the samples, and where there are many every environment lies outside."""
 
 
-@dataclass(frozen=True)
-class Judges:
-    """Ids of the environments that judge, in the table's order.
-
-    Attributes:
-        edge: those that lie farthest outside of the others, the odd one included.
-        inside: as many of the others, at random.
-    """
-
-    edge: list[str]
-    inside: list[str]
-
-    @property
-    def ids(self) -> list[str]:
-        """All of them, those at the edge first."""
-        return [*self.edge, *self.inside]
-
-
 def choose_judges(
     snapshots: FamilySnapshots,
     table: EnvironmentTable,
@@ -55,7 +36,7 @@ def choose_judges(
     evaluation: FamilyEvaluationSettings,
     logarithmic: Sequence[str],
     draws: Draws,
-) -> Judges:
+) -> tuple[list[str], list[str]]:
     """Which visible environments are left out, of those that can be tested on.
 
     What lies outside is told by the parameters or, where none are known, by the law: the first principal components of
@@ -68,6 +49,10 @@ def choose_judges(
         evaluation: says what one must have that is tested on.
         logarithmic: parameters whose logarithm counts.
         draws: source of those that are not at the edge.
+
+    Returns:
+        ids of those that lie farthest outside of the others, the odd one among them, and of as many others at random;
+        in the table's order.
 
     Raises:
         InputError: fewer environments than are to be left out can be tested on.
@@ -83,7 +68,7 @@ def choose_judges(
     else:
         features = _components(law_features([_seen(snapshots, id) for id in ids]))
     (found,) = left_out_environments(features, number, draws)
-    return Judges([ids[place] for place in found.edge], [ids[place] for place in found.inside])
+    return [ids[place] for place in found.edge], [ids[place] for place in found.inside]
 
 
 def law_features(environments: Sequence[tuple[NDArray[np.float64], Sequence[Samples]]]) -> NDArray[np.float64]:

@@ -25,6 +25,7 @@ from weightcast.samples.table import (
     fulfilling_rows,
     in_order_of_trajectories,
     numeric_columns,
+    read_mass_column,
     read_numbers,
     read_times,
 )
@@ -88,12 +89,7 @@ def read_long_table(
     trajectory_column = chosen.trajectory_column
     masses = None
     if chosen.mass_column is not None:
-        if chosen.mass_column not in header or chosen.mass_column == time_column:
-            columns = listed([name for name in header if name and name != time_column])
-            raise InputError(
-                f"{path}: data.settings.mass_column: found no column {chosen.mass_column!r}, expected one of {columns}"
-            )
-        masses = read_numbers(path, chosen.mass_column, rows[header.index(chosen.mass_column)])
+        masses = read_mass_column(path, header, rows, chosen.mass_column, time_column)
     if dimensions is None:
         others = {time_column, chosen.environment_column, *(chosen.condition or {})}
         others |= {chosen.mass_column} if chosen.mass_column else set()

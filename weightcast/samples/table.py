@@ -65,12 +65,7 @@ def read_table(path: Path, settings: Mapping[str, Any], dimensions: Sequence[str
     trajectory_column = chosen.trajectory_column
     masses = None
     if chosen.mass_column is not None:
-        if chosen.mass_column not in header or chosen.mass_column == time_column:
-            others = listed([name for name in header if name and name != time_column])
-            raise InputError(
-                f"{path}: data.settings.mass_column: found no column {chosen.mass_column!r}, expected one of {others}"
-            )
-        column = read_numbers(path, chosen.mass_column, rows[header.index(chosen.mass_column)])
+        column = read_mass_column(path, header, rows, chosen.mass_column, time_column)
         masses = masses_of_rows(path, chosen.mass_column, times, column)
     if dimensions is None:
         names, text = numeric_columns(
@@ -115,6 +110,20 @@ def read_table(path: Path, settings: Mapping[str, Any], dimensions: Sequence[str
     return TimedSamples(
         found, samples, tuple(numbers), trajectory_column is not None, used, notes=tuple(notes), masses=masses
     )
+
+
+def read_mass_column(
+    path: Path, header: list[str], rows: pd.DataFrame, name: str, time_column: str
+) -> NDArray[np.float64]:
+    """Sizes of populations as a column has them [row].
+
+    Raises:
+        InputError: there is no such column, or a cell is not a number.
+    """
+    if name not in header or name == time_column:
+        others = listed([other for other in header if other and other != time_column])
+        raise InputError(f"{path}: data.settings.mass_column: found no column {name!r}, expected one of {others}")
+    return read_numbers(path, name, rows[header.index(name)])
 
 
 def fulfilling_rows(

@@ -41,8 +41,10 @@ from weightcast.families.training import train_paths, with_prior
 def choose_map(run: Run, settings: ChooseMap, snapshots: FamilySnapshots, table: EnvironmentTable) -> MapChoice:
     """Train maps of each kind without some visible environments, and let these choose."""
     draws = Draws("cpu", settings.seed, "left out", settings.told)
-    judges = choose_judges(snapshots, table, settings.paths.left_out, settings.evaluation, settings.logarithmic, draws)
-    left_out = judges.ids
+    edge, inside = choose_judges(
+        snapshots, table, settings.paths.left_out, settings.evaluation, settings.logarithmic, draws
+    )
+    left_out = [*edge, *inside]
     others = [environment.id for environment in table.visible if environment.id not in left_out]
     cases = cases_of(snapshots, left_out, settings.evaluation.shown, derive_seed(settings.seed, "shown"))
     tests = TestEnvironment.each(snapshots, table, left_out, cases, settings)
@@ -78,8 +80,8 @@ def choose_map(run: Run, settings: ChooseMap, snapshots: FamilySnapshots, table:
         widened=chosen_prior.widened,
         prior=chosen_prior.kind,
         inflation=inflation,
-        edge=judges.edge,
-        inside=judges.inside,
+        edge=edge,
+        inside=inside,
         errors={kind: round(error, 5) for kind, error in errors.items()},
         width_errors={f"{width:g}": round(error, 5) for width, error in chosen_prior.width_errors.items()},
         prior_errors={kind: round(error, 5) for kind, error in chosen_prior.kind_errors.items()},

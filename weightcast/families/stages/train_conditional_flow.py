@@ -35,8 +35,10 @@ def train_conditional_flow(
     errors, seconds = {settings.flow.guidances[0]: 0.0}, 0.0
     if len(settings.flow.guidances) > 1:
         draws = Draws("cpu", settings.seed, "left out", "conditional-flow")
-        judges = choose_judges(snapshots, table, settings.left_out, settings.evaluation, settings.logarithmic, draws)
-        left_out = judges.ids
+        edge, inside = choose_judges(
+            snapshots, table, settings.left_out, settings.evaluation, settings.logarithmic, draws
+        )
+        left_out = [*edge, *inside]
         others = [id for id in ids if id not in left_out]
         tried = match_conditional_flow(
             run, snapshots, table, others, settings.flow, logarithmic=settings.logarithmic, seed=seed,
