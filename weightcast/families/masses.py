@@ -73,11 +73,15 @@ class MassCurves:
         found = [_regressed(_features(codes[told], degree), coefficients) for degree in (1, 2)]
         regression, residuals = min(found, key=lambda one: float(np.square(one[1]).sum()))
         covariance = residuals.T @ residuals / len(told)
-        left = [
-            np.log(masses[place][1][1:] / masses[place][1][0]) - _increments(knots, masses[place][0]) @ own
-            for place, own in zip(told, coefficients, strict=True)
-        ]
-        noise = max(ROUGH**2, float(np.mean(np.square(np.concatenate(left)))))
+        left = np.concatenate(
+            [
+                np.log(masses[place][1][1:] / masses[place][1][0]) - _increments(knots, masses[place][0]) @ own
+                for place, own in zip(told, coefficients, strict=True)
+            ]
+        )
+        # Each environment's own coefficients took as much of the noise with them as there are of them.
+        free = len(left) - sum(min(len(masses[place][0]) - 1, len(knots) - 1) for place in told)
+        noise = max(ROUGH**2, float(np.square(left).sum()) / max(free, 1))
         return cls(knots, regression, covariance + noise * np.eye(covariance.shape[0]), noise)
 
     def log_growth(

@@ -281,7 +281,8 @@ class InferredLaw:
             )
         since = min(self.masses, default=self.family.first)
         wanted = [float(time) for time in times]
-        return Band.of(np.exp(ensemble_log_growth(self.family, self.codes, wanted, since, self.masses, seed)))
+        codes = moved_apart(self.codes, self.inflation)
+        return Band.of(np.exp(ensemble_log_growth(self.family, codes, wanted, since, self.masses, seed)))
 
     def log_prob(self, x: ArrayLike, time: float) -> NDArray[np.float64]:
         """Log density of the ensemble's mixture (log probability, for counts): [sample, dimension] -> [sample].

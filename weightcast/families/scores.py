@@ -13,7 +13,7 @@ from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.outputs import Table
 from weightcast.core.seeds import derive_seed
 from weightcast.evolution.density import time_key
-from weightcast.families.bands import ensemble_log_growth, path_weights
+from weightcast.families.bands import ensemble_log_growth, moved_apart, path_weights
 from weightcast.families.baselines.barycentric import interpolated_parts
 from weightcast.families.baselines.conditional_flow import ConditionalFlow
 from weightcast.families.baselines.environment_displacement import EnvironmentDisplacement
@@ -101,7 +101,9 @@ class Scores:
             self.bands += bands
             if family.masses is not None:
                 told, drawn_from = test.shown_masses(shown), derive_seed(self.seed, "mass", test.id)
-                grown = ensemble_log_growth(family, of_test, test.times, test.since(shown), told, drawn_from)
+                grown = ensemble_log_growth(
+                    family, moved_apart(of_test, family.inflation), test.times, test.since(shown), told, drawn_from
+                )
                 self.rows += test.mass_rows(method, self.seed, grown, shown)
         self.seconds[method] = seconds
 
