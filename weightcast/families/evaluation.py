@@ -149,6 +149,30 @@ class TestEnvironment:
                 held = bool(band.holds(np.full_like(band.low, true[place]))[place])
                 yield self.row(method, seed, position, "mass_coverage_90", float(held))
 
+    def mass_bands(
+        self, method: str, seed: int, log_growth: NDArray[np.float64], positions: Sequence[int], shown: Case | None
+    ) -> Iterator[Row]:
+        """Rows of bands.csv on the size of the population at times [draw, time]; none where nothing is known of it."""
+        masses = self.snapshots.masses
+        if masses is None:
+            return
+        band, first = Band.of(np.exp(log_growth)), self.snapshots.mass_at([self.since(shown)])[self.since(shown)]
+        for place, position in enumerate(positions):
+            yield {
+                "method": method,
+                "split": self.split,
+                "environment": self.id,
+                "seed": seed,
+                "time": float(self.snapshots.times[position]),
+                "dimension": 0,
+                "quantity": "mass",
+                "low": float(band.low[place]),
+                "mid": float(band.median[place]),
+                "high": float(band.high[place]),
+                "truth": float(masses[position] / first),
+                "scored": int(position in self.positions),
+            }
+
     def since(self, shown: Case | None) -> float:
         """The time whose mass is 1: the first that is shown, or the environment's own first one."""
         return float(self.snapshots.times[0]) if shown is None else shown.times[shown.ids.index(self.id)][0]

@@ -100,11 +100,15 @@ class Scores:
             self.rows += rows
             self.bands += bands
             if family.masses is not None:
-                told, drawn_from = test.shown_masses(shown), derive_seed(self.seed, "mass", test.id)
-                grown = ensemble_log_growth(
-                    family, moved_apart(of_test, family.inflation), test.times, test.since(shown), told, drawn_from
+                at = sorted({*test.positions, *further})
+                times = [float(test.snapshots.times[position]) for position in at]
+                told, seed = test.shown_masses(shown), derive_seed(self.seed, "mass", test.id)
+                apart = moved_apart(of_test, family.inflation)
+                grown = ensemble_log_growth(family, apart, times, test.since(shown), told, seed)
+                self.rows += test.mass_rows(
+                    method, self.seed, grown[:, [at.index(position) for position in test.positions]], shown
                 )
-                self.rows += test.mass_rows(method, self.seed, grown, shown)
+                self.bands += test.mass_bands(method, self.seed, grown, at, shown)
         self.seconds[method] = seconds
 
     def interpolated(self, method: str, family: TrainedFamily, shares: Tensor, seconds: float) -> None:

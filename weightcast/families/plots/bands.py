@@ -15,13 +15,16 @@ MOST_DIMENSIONS = 4
 _SHOWN_COLOUR = "#8c8c8c"
 
 
-def plot_bands(bands: pd.DataFrame, dimensions: Sequence[str], shown: Mapping[str, Sequence[float]]) -> Figure:
+def plot_bands(
+    bands: pd.DataFrame, dimensions: Sequence[str], shown: Mapping[str, Sequence[float]], quantity: str = "mean"
+) -> Figure:
     """A row of panels for each case, a panel for each dimension: the band on its mean, and the truth.
 
     Args:
-        bands: of one environment, of the mean: columns case, time, dimension (position), low, mid, high, truth.
+        bands: of one environment, of one quantity: columns case, time, dimension (position), low, mid, high, truth.
         dimensions: names; the first few are drawn.
         shown: times of the snapshots that are shown, by case, where they are known.
+        quantity: what the bands are on.
     """
     names = list(dimensions)[:MOST_DIMENSIONS]
     cases = list(dict.fromkeys(bands["case"]))
@@ -41,7 +44,7 @@ def plot_bands(bands: pd.DataFrame, dimensions: Sequence[str], shown: Mapping[st
                 axes.grid(axis="y")
         for axes in panels[-1]:
             axes.set_xlabel("time")
-        panels[0][0].set_ylabel("mean")
+        panels[0][0].set_ylabel(quantity)
         handles = [
             Patch(color=colour, alpha=0.3, label="90 % of the ensemble"),
             Line2D([], [], color=colour, lw=1.4, label="its median"),

@@ -101,6 +101,17 @@ def _band_figures(results: FamilyResults) -> list[ReportFigure]:
                 f"Bands of the first seed's ensemble on the mean of each dimension.{hidden}",
             )
         )
+        sizes = bands[(bands["quantity"] == "mass") & (bands["environment"] == environment)]
+        if len(sizes):
+            figures.append(
+                _drawn(
+                    f"mass-{split}",
+                    plot_bands(sizes, ["size of the population"], shown, "over that at the first time shown"),
+                    f"Size of the population of {environment} over time: bands of the ensemble and the truth.",
+                    f"{split_label(split)}: {environment}. Bands of the first seed's ensemble on the size of the "
+                    "population, in that at the first time shown.",
+                )
+            )
     return figures
 
 
