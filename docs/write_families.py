@@ -83,15 +83,18 @@ def ratios(summary: pd.DataFrame) -> str:
 def choices(results: Path) -> str:
     """What left-out visible environments chose, in a sentence."""
     chosen = MapChoice.load(results / "choice/codes.yaml")
-    held = ", ".join(f"{held:.0%} at {inflation}" for inflation, held in chosen.coverage.items())
+    held = "; ".join(
+        f"{group} " + ", ".join(f"{held:.0%} at {inflation}" for inflation, held in shares.items())
+        for group, shares in chosen.coverage.items()
+    )
     widths = ", ".join(f"{error:.3f} at {width}" for width, error in chosen.width_errors.items())
     priors = ", ".join(f"{kind} {error:.3f}" for kind, error in chosen.prior_errors.items())
     errors = ", ".join(f"{kind} {error:.3f}" for kind, error in chosen.errors.items())
     return (
         f"{len(chosen.edge) + len(chosen.inside)} visible environments, left out, {len(chosen.edge)} of them at the "
         f"edge, chose the map {chosen.kind} (NLL: {errors}), a prior {chosen.widened:g} times as wide as the codes "
-        f"(NLL of ensembles: {widths}), {chosen.prior} ({priors}), and codes {chosen.inflation:g} times as far apart "
-        f"for bands (held by these: {held})."
+        f"(NLL of ensembles: {widths}), {chosen.prior} ({priors}), and codes {chosen.inflation.inside:g} times as far "
+        f"apart for bands inside, {chosen.inflation.edge:g} times at the edge (held by these: {held})."
     )
 
 

@@ -16,6 +16,7 @@ from weightcast.evolution.density import StackedDensity
 from weightcast.evolution.state_space import Reals
 from weightcast.families.config.paths import PathSettings
 from weightcast.families.gathering import simulate_family
+from weightcast.families.inflation import Inflation
 from weightcast.families.path_map import PathMap
 from weightcast.families.snapshots import FamilySnapshots
 from weightcast.families.trained_family import TrainedFamily
@@ -112,7 +113,7 @@ def normal_family(scale: float, visible: list[float]) -> TrainedFamily:
         torch.tensor(visible)[:, None],
         ParameterScaling((), (), ()),
         torch.zeros(len(visible), 0),
-        1.0,
+        Inflation(),
         1.0,
         {"dimensions": ["x"]},
     )

@@ -13,10 +13,11 @@ from scipy.stats import norm
 
 from weightcast.core.errors import InputError
 from weightcast.environments.code_priors import WIDE_SHARE, MixturePrior
-from weightcast.families.bands import Band, ensemble_samples, mixed, mixture_log_prob, moved_apart
+from weightcast.families.bands import Band, ensemble_samples, mixed, mixture_log_prob
 from weightcast.families.config.inference import InferenceSettings
 from weightcast.families.config.paths import MapKind
 from weightcast.families.inference import ShownSamples, infer_codes, log_likelihood, visible_log_likelihood
+from weightcast.families.inflation import Inflation, outside
 from weightcast.families.path_map import PathMap
 from weightcast.families.public import PathFamily
 from weightcast.families.stacked_maps import StackedMaps
@@ -112,14 +113,27 @@ def test_a_band_holds_nine_tenths():
 
 def test_codes_are_moved_apart_for_bands_alone(family):
     """Twice as far apart, bands on means are twice as wide; samples and likelihoods are as before."""
-    moved = moved_apart(torch.tensor([[[0.0], [1.0], [5.0]]]), 2.0)
+    moved = Inflation(2.0, 2.0).moved_apart(torch.tensor([[0.0], [1.0], [5.0]]), family.codes)
     assert moved.flatten().tolist() == [-2.0, 0.0, 8.0]
     shown = {1.0: samples(12, 1.3, 0)}
     plain = PathFamily(family, SETTINGS).infer(shown)
-    wide = PathFamily(dataclasses.replace(family, inflation=2.0), SETTINGS).infer(shown)
+    wide = PathFamily(dataclasses.replace(family, inflation=Inflation(2.0, 2.0)), SETTINGS).infer(shown)
     near, far = (law.mean_band([2.0], 4000) for law in (plain, wide))
     assert (far.high - far.low).item() == pytest.approx(2 * (near.high - near.low).item(), rel=0.1)
     np.testing.assert_array_equal(plain.sample([2.0], 50), wide.sample([2.0], 50))
+
+
+def test_codes_outside_are_moved_farther_apart():
+    inflation = Inflation(inside=1.0, edge=3.0, near=0.5, far=1.5)
+    assert inflation.factor(torch.tensor([0.0, 0.5, 1.0, 1.5, 9.0])).tolist() == [1, 1, 2, 3, 3]
+    assert Inflation(1.0, 2.0, 1.0, 1.0).factor(torch.tensor(7.0)).item() == 1.5
+    visible = torch.randn(4000, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 5.0])
+    codes = torch.tensor([[[2.0, 0.0], [4.0, 0.0]], [[0.0, 9.0], [0.0, 11.0]]])
+    torch.testing.assert_close(outside(codes, visible), torch.tensor([3.0, 2.0]), rtol=0.05, atol=0.0)
+    assert Inflation.described(inflation.describe()) == inflation
+    for wrong in ({"inside": 0.0}, {"far": float("nan")}):
+        with pytest.raises(InputError, match="inflation: "):
+            Inflation.described(inflation.describe() | wrong)
 
 
 def test_environments_without_samples_are_refused():

@@ -86,6 +86,7 @@ def test_a_prior_is_as_wide_as_left_out_environments_need_it(means: tuple[float,
     settings = ChooseMap.of(FamilyPlan(study), "codes")
     cases = cases_of(snapshots, list(ids), settings.evaluation.shown, 0)
     tests = TestEnvironment.each(snapshots, table, list(ids), cases, settings)
-    found = choose_prior(Run(), settings, family, cases, tests)
+    found, chosen = choose_prior(Run(), settings, family, cases, tests)
+    assert chosen.widened == expected
     assert found.widened == expected and found.kind == "gaussian" and set(found.width_errors) == {1.0, 8.0}
     assert InferenceSettings().widened[0] == 1.25  # what is taken where nothing is chosen

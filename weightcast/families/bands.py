@@ -51,12 +51,6 @@ def path_weights(family: TrainedFamily, code: Tensor, times: Sequence[float]) ->
     return family.weights(placed, code.expand(len(placed), -1))
 
 
-def moved_apart(codes: Tensor, inflation: float) -> Tensor:
-    """Codes of an ensemble [map, ..., draw, number], farther from the mean of those of their map."""
-    centre = codes.mean(-2, keepdim=True)
-    return centre + inflation * (codes - centre)
-
-
 def ensemble_weights(family: TrainedFamily, times: Sequence[float], codes: Tensor) -> Tensor:
     """Weights of the densities of codes [map, draw, number] at times: [map and draw, time, weight]."""
     maps, draws = codes.shape[:2]

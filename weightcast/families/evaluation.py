@@ -21,7 +21,7 @@ from weightcast.evolution.density import StackedDensity, time_key
 from weightcast.evolution.distances.moments import relative_moment_error
 from weightcast.evolution.distances.tails import tail_error, tail_probability
 from weightcast.evolution.distances.wasserstein import wasserstein
-from weightcast.families.bands import Band, ensemble_samples, mixed, mixture_log_prob, moved_apart, thresholds
+from weightcast.families.bands import Band, ensemble_samples, mixed, mixture_log_prob, thresholds
 from weightcast.families.cases import Case, last_shown, scored_positions
 from weightcast.families.jobs import ChooseMap, EvaluateFamily, EvaluateOpponents, TrainConditionalFlow
 from weightcast.families.snapshots import EnvironmentSnapshots, FamilySnapshots, Samples
@@ -235,7 +235,7 @@ def ensemble_at_times(
     family: TrainedFamily, codes: Tensor, test: TestEnvironment, positions: Sequence[int], seed: int
 ) -> list[EnsembleAtTime]:
     """Bands of an ensemble of codes [map, draw, number] at times of an environment that have held-out samples."""
-    drawn = _drawn(family, moved_apart(codes, family.inflation), test, positions, seed)
+    drawn = _drawn(family, family.moved_apart(codes), test, positions, seed)
     found = []
     for place, position in enumerate(positions):
         truth, values = test.truth(position), drawn[:, place]

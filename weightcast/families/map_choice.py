@@ -12,6 +12,7 @@ from weightcast.core.errors import InputError
 from weightcast.core.outputs import YamlFile
 from weightcast.environments.config.code_prior import CodePriorName
 from weightcast.families.config.paths import MapKind
+from weightcast.families.inflation import Inflation
 
 
 @dataclass(frozen=True)
@@ -22,27 +23,28 @@ class MapChoice:
         kind: of the map.
         widened: what standard deviations of the visible codes are multiplied with in the prior.
         prior: kind, of the codes.
-        inflation: how far codes of an ensemble are moved apart for bands.
+        inflation: how far codes of an ensemble are moved apart for bands; as it is where no code is inferred.
         edge: ids of the environments that chose and lie at the edge of the visible ones.
         inside: ids of the others that chose.
         errors: negative log-likelihood of their held-out samples, by kind of map.
         width_errors: the same under ensembles of codes, by the width of the first kind of prior; empty where no code is
             inferred.
         prior_errors: the same by kind of prior, of the chosen width.
-        coverage: share of their means and tails that 90 % bands hold, by inflation; empty where no code is inferred.
+        coverage: share of their means and tails that 90 % bands hold, of those at the edge and of those inside, by
+            inflation; empty where no code is inferred.
         seconds: that the trainings took.
     """
 
     kind: MapKind
     widened: float
     prior: CodePriorName
-    inflation: float
+    inflation: Inflation
     edge: list[str]
     inside: list[str]
     errors: dict[str, float]
     width_errors: dict[str, float]
     prior_errors: dict[str, float]
-    coverage: dict[str, float]
+    coverage: dict[str, dict[str, float]]
     seconds: float
 
     def save(self, path: Path) -> None:
@@ -64,4 +66,9 @@ class MapChoice:
         if stored["prior"] not in get_args(CodePriorName):
             known = ", ".join(get_args(CodePriorName))
             raise InputError(f"{path}: prior: found {stored['prior']!r}, expected one of {known}")
-        return cls(**stored)
+        if not isinstance(stored["inflation"], dict):
+            raise InputError(f"{path}: inflation: found {stored['inflation']!r}, expected its four numbers")
+        try:
+            return cls(**stored | {"inflation": Inflation.described(stored["inflation"])})
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None

@@ -23,7 +23,6 @@ from weightcast.families.bands import (
     ensemble_samples,
     mixed,
     mixture_log_prob,
-    moved_apart,
     path_weights,
 )
 from weightcast.families.code_regression import prior_of_parameters
@@ -117,7 +116,7 @@ class PathFamily:
         effective = float(posterior.effective[:, 0].mean())
         [(member, code)] = posterior.most_probable(self.family)
         told = dict(masses or {})
-        return InferredLaw(self.family, code, posterior.draws[:, 0], effective, member, self.family.inflation, told)
+        return InferredLaw(self.family, code, posterior.draws[:, 0], effective, member, told, inflated=True)
 
     def environment(self, id: str) -> InferredLaw:
         """The learned law of a visible environment, whose code is known.
@@ -187,8 +186,8 @@ class InferredLaw:
         codes: of the ensemble, as many of each map [map, draw, number].
         effective: how many independent draws a map's proposals are worth, in the mean; None where nothing was inferred.
         map_of_code: the member of the family that the most probable code is one of; None for the first.
-        inflation: how far codes are moved apart for bands, around their mean.
         masses: sizes of the population that are known, by time.
+        inflated: whether codes are moved apart for bands, as far as left-out visible environments ask for.
     """
 
     family: TrainedFamily
@@ -196,8 +195,8 @@ class InferredLaw:
     codes: Tensor
     effective: float | None = None
     map_of_code: TrainedFamily | None = None
-    inflation: float = 1.0
     masses: Mapping[float, float] = field(default_factory=dict)
+    inflated: bool = False
 
     def at(self, time: float) -> Density:
         """The density of the most probable code at a time, with its weights.
@@ -281,7 +280,7 @@ class InferredLaw:
             )
         since = min(self.masses, default=self.family.first)
         wanted = [float(time) for time in times]
-        codes = moved_apart(self.codes, self.inflation)
+        codes = self._codes_of_bands()
         return Band.of(np.exp(ensemble_log_growth(self.family, codes, wanted, since, self.masses, seed)))
 
     def log_prob(self, x: ArrayLike, time: float) -> NDArray[np.float64]:
@@ -297,9 +296,12 @@ class InferredLaw:
             raise InputError(f"x: found shape {list(values.shape)}, expected [sample, {dimensions}]")
         return mixture_log_prob(self.family, float(time), self.codes, values).cpu().numpy()
 
+    def _codes_of_bands(self) -> Tensor:
+        return self.family.moved_apart(self.codes) if self.inflated else self.codes
+
     def _members_of_bands(self, times: Sequence[float] | NDArray[np.float64], n: int, seed: int) -> NDArray[np.float64]:
         """As :meth:`members`, of codes that are moved apart."""
-        return replace(self, codes=moved_apart(self.codes, self.inflation)).members(times, n, seed)
+        return replace(self, codes=self._codes_of_bands()).members(times, n, seed)
 
     def _checked(self, times: Sequence[float] | NDArray[np.float64], n: int) -> int:
         self.family.check_times(list(times))

@@ -13,7 +13,7 @@ from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.outputs import Table
 from weightcast.core.seeds import derive_seed
 from weightcast.evolution.density import time_key
-from weightcast.families.bands import ensemble_log_growth, moved_apart, path_weights
+from weightcast.families.bands import ensemble_log_growth, path_weights
 from weightcast.families.baselines.barycentric import interpolated_parts
 from weightcast.families.baselines.conditional_flow import ConditionalFlow
 from weightcast.families.baselines.environment_displacement import EnvironmentDisplacement
@@ -103,7 +103,7 @@ class Scores:
                 at = sorted({*test.positions, *further})
                 times = [float(test.snapshots.times[position]) for position in at]
                 told, seed = test.shown_masses(shown), derive_seed(self.seed, "mass", test.id)
-                apart = moved_apart(of_test, family.inflation)
+                apart = family.moved_apart(of_test)
                 grown = ensemble_log_growth(family, apart, times, test.since(shown), told, seed)
                 self.rows += test.mass_rows(
                     method, self.seed, grown[:, [at.index(position) for position in test.positions]], shown

@@ -17,6 +17,7 @@ from weightcast.core.errors import InputError
 from weightcast.environments.code_priors import CodePrior, MixturePrior
 from weightcast.environments.scaling import ParameterScaling
 from weightcast.evolution.density import StackedDensity, described_density
+from weightcast.families.inflation import Inflation
 from weightcast.families.masses import MassCurves
 from weightcast.families.path_map import PathMap
 from weightcast.families.stacked_maps import StackedMaps
@@ -39,7 +40,7 @@ class TrainedFamily:
         codes: of each [visible, number].
         scaling: of the parameters, if the environments have any.
         parameters: scaled [visible, parameter].
-        inflation: how far codes of an ensemble are moved apart for bands, around their mean.
+        inflation: how far codes of an ensemble are moved apart for bands.
         widened: what standard deviations of the visible codes are multiplied with in the prior.
         metadata: of the artifact.
         mixture: tensors of the prior of codes, where it is more than one normal distribution.
@@ -56,7 +57,7 @@ class TrainedFamily:
     codes: Tensor
     scaling: ParameterScaling
     parameters: Tensor
-    inflation: float
+    inflation: Inflation
     widened: float
     metadata: dict[str, Any] = field(default_factory=dict)
     mixture: Mapping[str, Tensor] = field(default_factory=dict)
@@ -77,6 +78,15 @@ class TrainedFamily:
         """The same with a normal prior of another width, under every map."""
         further = tuple(one.widened_to(width) for one in self.further)
         return replace(self, widened=width, mixture={}, further=further)
+
+    def moved_apart(self, codes: Tensor) -> Tensor:
+        """Codes of an ensemble [map, ..., draw, number] as bands are made of them."""
+        return torch.stack(
+            [
+                self.inflation.moved_apart(own, one.codes.to(own.device))
+                for own, one in zip(codes, self.members, strict=True)
+            ]
+        )
 
     @cached_property
     def _maps(self) -> StackedMaps:
@@ -145,7 +155,7 @@ class TrainedFamily:
             "times": [self.first, self.last],
             "ids": list(self.ids),
             "scaling": self.scaling.metadata(),
-            "inflation": self.inflation,
+            "inflation": self.inflation.describe(),
             "widened": self.widened,
         }
         if self.masses is not None:
@@ -179,7 +189,7 @@ class TrainedFamily:
                 "ids": tuple(metadata["ids"]),
                 "scaling": ParameterScaling.from_metadata(metadata["scaling"]),
                 "parameters": tensors["parameters"],
-                "inflation": float(metadata["inflation"]),
+                "inflation": Inflation.described(metadata["inflation"]),
                 "widened": float(metadata["widened"]),
                 "metadata": metadata,
             }

@@ -21,6 +21,7 @@ from weightcast.evolution.config.density import DensitySettings
 from weightcast.evolution.density import StackedDensity
 from weightcast.evolution.state_space import Counts, StateSpace, real_space
 from weightcast.families.config.paths import MapKind, PathSettings
+from weightcast.families.inflation import Inflation
 from weightcast.families.masses import MassCurves
 from weightcast.families.path_map import PathMap
 from weightcast.families.snapshots import FamilySnapshots
@@ -105,7 +106,7 @@ def train_paths(
     density: DensitySettings,
     *,
     logarithmic: Sequence[str] = (),
-    inflation: float = 1.0,
+    inflation: Inflation | None = None,
     widened: float = 1.0,
     seed: int,
     name: str,
@@ -165,7 +166,19 @@ def train_paths(
     result = run.fit(trained, loss, training, name=name, stacked=True)
     codes.requires_grad_(False)
     one, *further = (
-        TrainedFamily(stacked, path_map, told, first, last, tuple(ids), own, scaling, parameters, inflation, widened)
+        TrainedFamily(
+            stacked,
+            path_map,
+            told,
+            first,
+            last,
+            tuple(ids),
+            own,
+            scaling,
+            parameters,
+            inflation or Inflation(),
+            widened,
+        )
         for path_map, own in zip(maps.apart(), codes, strict=True)
     )
     return replace(one, further=tuple(further)), result.seconds

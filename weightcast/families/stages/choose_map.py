@@ -5,7 +5,8 @@ Maps of each kind, as many as a seed has, are trained without some visible envir
 samples that the cases of the evaluation show, from which a code is inferred. The likelihood of their held-out samples
 at later times chooses the kind. For codes the prior is chosen likewise, its width and then its kind, by what ensembles
 of the codes of all maps make of these samples, and how far codes are moved apart for bands: the inflation at which
-their 90 % bands hold nearest to 90 % of the left-out environments' true means and tails.
+90 % bands hold nearest to 90 % of the left-out environments' true means and tails, of those at the edge and of those
+inside apart.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
 from weightcast.environments.config.code_prior import CodePriorName
-from weightcast.families.bands import mixture_log_prob, path_weights
+from weightcast.families.bands import LEVEL, mixture_log_prob, path_weights
 from weightcast.families.cases import Case, cases_of
 from weightcast.families.config.paths import MapKind
 from weightcast.families.evaluation import LIKELIHOOD_SAMPLES, QUANTITIES, TestEnvironment, ensemble_at_times
 from weightcast.families.inference import infer_codes
+from weightcast.families.inflation import Inflation, outside
 from weightcast.families.jobs import CODES, ChooseMap
 from weightcast.families.left_out import choose_judges
 from weightcast.families.map_choice import MapChoice
@@ -70,11 +72,11 @@ def choose_map(run: Run, settings: ChooseMap, snapshots: FamilySnapshots, table:
         told = _told(run, settings, trained[kind], cases, table, left_out)
         errors[kind] = float(np.mean([_error(paths, tests) for paths in told]))
     chosen = min(errors, key=lambda kind: errors[kind])
-    chosen_prior = ChosenPrior(settings.inference.widened[0], settings.inference.priors[0], {}, {}, {})
+    chosen_prior = ChosenPrior(settings.inference.widened[0], settings.inference.priors[0], {}, {})
+    inflation, coverage = Inflation(), dict[str, dict[float, float]]()
     if settings.told == CODES:
-        chosen_prior = choose_prior(run, settings, trained[chosen], cases, tests)
-    coverage = chosen_prior.coverage
-    inflation = min(coverage, key=lambda one: (round(abs(coverage[one] - 0.9), 9), one), default=1.0)
+        chosen_prior, judging = choose_prior(run, settings, trained[chosen], cases, tests)
+        inflation, coverage = choose_inflation(run, settings, judging, cases, tests, len(edge))
     return MapChoice(
         kind=chosen,
         widened=chosen_prior.widened,
@@ -85,7 +87,10 @@ def choose_map(run: Run, settings: ChooseMap, snapshots: FamilySnapshots, table:
         errors={kind: round(error, 5) for kind, error in errors.items()},
         width_errors={f"{width:g}": round(error, 5) for width, error in chosen_prior.width_errors.items()},
         prior_errors={kind: round(error, 5) for kind, error in chosen_prior.kind_errors.items()},
-        coverage={f"{one:g}": round(held, 4) for one, held in coverage.items()},
+        coverage={
+            group: {f"{one:g}": round(held, 4) for one, held in of_group.items()}
+            for group, of_group in coverage.items()
+        },
         seconds=round(seconds, 2),
     )
 
@@ -99,20 +104,18 @@ class ChosenPrior:
         kind: of it.
         width_errors: mean negative log-likelihood of later samples under ensembles, by width.
         kind_errors: the same by kind.
-        coverage: share of true means and tails that 90 % bands hold, by inflation.
     """
 
     widened: float
     kind: CodePriorName
     width_errors: Mapping[float, float]
     kind_errors: Mapping[CodePriorName, float]
-    coverage: Mapping[float, float]
 
 
 def choose_prior(
     run: Run, settings: ChooseMap, family: TrainedFamily, cases: Sequence[Case], tests: Sequence[TestEnvironment]
-) -> ChosenPrior:
-    """The width of the prior by ensembles of codes, then its kind, and what bands hold then at each inflation.
+) -> tuple[ChosenPrior, TrainedFamily]:
+    """The width of the prior by ensembles of codes, then its kind; and the family with it.
 
     Args:
         run: that a diffusion is trained in.
@@ -136,13 +139,9 @@ def choose_prior(
         kind: _ensemble_errors(run, settings, families[kind], cases, tests) for kind in rest
     }
     kind = best_prior(of_kind)
-    return ChosenPrior(
-        width,
-        kind,
-        {one: float(found.mean()) for one, found in errors.items()},
-        {one: float(found.mean()) for one, found in of_kind.items()},
-        _coverage(run, settings, families[kind], cases, tests),
-    )
+    width_errors = {one: float(found.mean()) for one, found in errors.items()}
+    kind_errors = {one: float(found.mean()) for one, found in of_kind.items()}
+    return ChosenPrior(width, kind, width_errors, kind_errors), families[kind]
 
 
 def _told(
@@ -212,18 +211,47 @@ def best_prior(errors: Mapping[CodePriorName, NDArray[np.float64]]) -> CodePrior
     return best if gain.mean() > 2 * gain.std(ddof=1) / np.sqrt(len(gain)) else first
 
 
-def _coverage(
-    run: Run, settings: ChooseMap, family: TrainedFamily, cases: Sequence[Case], tests: Sequence[TestEnvironment]
-) -> dict[float, float]:
-    """The share of true means and tails that 90 % bands hold, at each inflation."""
+@torch.no_grad()
+def choose_inflation(
+    run: Run,
+    settings: ChooseMap,
+    family: TrainedFamily,
+    cases: Sequence[Case],
+    tests: Sequence[TestEnvironment],
+    at_edge: int,
+) -> tuple[Inflation, dict[str, dict[float, float]]]:
+    """How far codes are moved apart for bands, and the share of true means and tails that these then hold.
+
+    Args:
+        run: that it is computed in.
+        settings: of the stage.
+        family: trained without the environments that judge, with the prior that was chosen.
+        cases: what is shown of these.
+        tests: what their bands are compared with; first those at the edge.
+        at_edge: how many of them are.
+
+    Returns:
+        the inflation, and by group, edge or inside, and factor, what is held.
+    """
     seed = derive_seed(settings.seed, "choice", "codes")
-    held: dict[float, list[float]] = {float(inflation): [] for inflation in settings.inference.inflations}
+    factors = [float(one) for one in settings.inference.inflations]
+    held: dict[str, dict[float, list[float]]] = {}
+    distances: dict[str, list[float]] = {}
     for case in cases:
-        posterior = infer_codes(family, case.shown.to(run.device), settings.inference, seed, case.ids)
-        for codes, test in zip(posterior.draws.unbind(1), tests, strict=True):
-            for inflation, found in held.items():
-                inflated = replace(family, inflation=inflation)
-                with torch.no_grad():
-                    said = ensemble_at_times(inflated, codes, test, test.positions, seed)
+        with torch.enable_grad():
+            posterior = infer_codes(family, case.shown.to(run.device), settings.inference, seed, case.ids)
+        for place, (codes, test) in enumerate(zip(posterior.draws.unbind(1), tests, strict=True)):
+            group = "edge" if place < at_edge else "inside"
+            reached = [outside(own, one.codes) for own, one in zip(codes, family.members, strict=True)]
+            distances.setdefault(group, []).append(float(torch.stack(reached).mean()))
+            of_group = held.setdefault(group, {factor: [] for factor in factors})
+            for factor, found in of_group.items():
+                inflated = replace(family, inflation=Inflation(factor, factor))
+                said = ensemble_at_times(inflated, codes, test, test.positions, seed)
                 found += [each.held(quantity) for each in said for quantity in QUANTITIES]
-    return {inflation: float(np.mean(found)) for inflation, found in held.items()}
+    shares = {group: {one: float(np.mean(found)) for one, found in own.items()} for group, own in held.items()}
+    best = {group: min(own, key=lambda one: (round(abs(own[one] - LEVEL), 9), one)) for group, own in shares.items()}
+    # A single judge is at the edge, and speaks for all.
+    inside = "inside" if "inside" in best else "edge"
+    near, far = float(np.mean(distances[inside])), float(np.mean(distances["edge"]))
+    return Inflation(best[inside], best["edge"], near, far), shares

@@ -8,6 +8,7 @@ from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
+from weightcast.families.inflation import Inflation
 from weightcast.families.jobs import CODES, TrainFamily
 from weightcast.families.map_choice import MapChoice
 from weightcast.families.snapshots import FamilySnapshots
@@ -30,7 +31,7 @@ def train_family(
         settings.paths,
         settings.density,
         logarithmic=settings.logarithmic,
-        inflation=1.0 if choice is None else choice.inflation,
+        inflation=Inflation() if choice is None else choice.inflation,
         widened=1.0 if choice is None else choice.widened,
         seed=derive_seed(settings.seed, "family", settings.told, settings.family_seed),
         name=f"family told {settings.told}",
