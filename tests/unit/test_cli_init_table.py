@@ -19,6 +19,7 @@ from weightcast.environments.jobs import CutRecords, Plan
 from weightcast.environments.plan import trajectory_shards
 from weightcast.environments.stages.cut_records import cut_records
 from weightcast.environments.table_trajectories import TableTrajectories
+from weightcast.records.cell_times import look_like_dates
 from weightcast.records.settings import RecordSettings
 from weightcast.records.step_calendar import DAY, StepCalendar
 from weightcast.records.windows import Parts
@@ -93,6 +94,42 @@ def test_wide_tables_and_files_of_a_place_each(folder: Path, capsys: pytest.Capt
     for name in ("flu", "each"):
         shown, errors = run(capsys, "check", "--config", f"{name}.yaml", "--no-timing")
         assert "is in order" in shown and errors == ""
+
+
+def test_dates_in_a_column_of_any_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Found by what it holds, as its name is no help."""
+    days = pd.date_range("2020-01-28", periods=STEPS).strftime("%d.%m.%Y")
+    lines = wide_lines(times=list(days))
+    write(folder / "zahl.csv", [lines[0].replace("date", "Stichtag"), *lines[1:]])
+    shown, _ = run(capsys, *arguments("--state", "cases", data="zahl.csv"))
+    assert "300 steps of 1 day from 2020-01-28" in shown
+    assert load_study("my.yaml").data.settings["time"] == ["Stichtag"]
+    for cell, expected in (
+        ("03.02.2020 14:00", True), ("2020/2/3", True), ("2020-02-03T10:00Z", True), ("2020.5", False), ("12-7", False),
+        ("20200203", False), ("red", False),
+    ):  # fmt: skip
+        assert look_like_dates([cell, cell]) == expected, cell
+    assert not look_like_dates(["2020-02-03", "3"]) and not look_like_dates([])
+
+
+def test_records_of_different_times_share_a_calendar(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Some end long before the last one does: parts are cut where most of them lie."""
+    rows = ["gauge,date,flow"]
+    for place, (begin, length) in enumerate(
+        [(0, 500), (20, 460), (5, 480), (60, 420), (40, 900), (10, 700), (15, 210)]
+    ):
+        days = pd.date_range("2010-01-01", periods=length) + pd.Timedelta(days=begin)
+        values = np.sin(0.3 * (place + 1) * np.arange(length)) + 0.01 * place
+        rows += [f"g{place},{day:%Y-%m-%d},{value:.4f}" for day, value in zip(days, values, strict=True)]
+    write(folder / "river.csv", rows)
+    shown, _ = run(capsys, *arguments("--environment", "gauge", "--state", "flow", data="river.csv"))
+    table = read_environments(ENVIRONMENTS)
+    assert set(table.ids) >= {"g0", "g1", "g2", "g4", "g5"} and "g6" not in table.ids
+    assert "left out is g6" in shown
+    settings = load_study("my.yaml").data.settings
+    assert pd.Timestamp(settings["test_from"]) < pd.Timestamp("2011-05-01")
+    assert "test 2011-" in shown and "to 2012-07-" in shown  # behind the shared calendar, too, is tested
+    run(capsys, "check", "--config", "my.yaml", "--no-timing")
 
 
 def test_netcdf_with_stations(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,6 +28,7 @@ _OFFSET = re.compile(r"\d[ ]?(Z|UTC|GMT|[+-]\d\d:?\d\d)$", re.IGNORECASE)
 _ISO = re.compile(r"\d{4}-\d{1,2}(-\d{1,2})?([T ].*)?")
 _YEAR_FIRST = re.compile(r"(\d{4})[./](\d{1,2})(?:[./](\d{1,2}))?(?:[T ]+(.*))?")
 _YEAR_LAST = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4}|\d{2})(?:[,T ]+(.*))?")
+_WRITTEN_DATE = re.compile(r"(\d{4}([./-])\d{1,2}\2\d{1,2}|\d{1,2}([./-])\d{1,2}\3\d{2,4})([,T ].*)?")
 _WEEK = re.compile(r"(\d{4})[ -]?W(\d{1,2})(?:-?1)?", re.IGNORECASE)
 _COMPACT = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -72,6 +73,11 @@ def dated_steps(count: int, settings: RecordSettings, file: str) -> Times:
         )
     dates = [stamp + pd.DateOffset(**{f"{settings.every}s": row}) for row in range(count)]
     return Times(pd.DatetimeIndex(dates).as_unit("ns").asi8, True)
+
+
+def look_like_dates(cells: Sequence[str]) -> bool:
+    """Whether all cells are written as dates are, with year, month and day apart; a number is none."""
+    return bool(cells) and all(_WRITTEN_DATE.fullmatch(cell.strip()) for cell in cells)
 
 
 def times_of(cells: Sequence[str], order: Order | None, where: Callable[[int], str]) -> Times:

@@ -12,11 +12,22 @@ from numpy.typing import NDArray
 from weightcast.core.errors import InputError
 from weightcast.core.names import listed
 from weightcast.records.cell_numbers import Decimal, is_missing, is_number, numbers_of, recognised_decimal
-from weightcast.records.cell_times import PARTS, STEP_NAMES, TIME_NAMES, Times, dated_steps, times_of, times_of_parts
+from weightcast.records.cell_times import (
+    PARTS,
+    STEP_NAMES,
+    TIME_NAMES,
+    Times,
+    dated_steps,
+    look_like_dates,
+    times_of,
+    times_of_parts,
+)
 from weightcast.records.cells import Cells
 from weightcast.records.files import stem_of
 from weightcast.records.settings import RecordSettings
 
+LOOKED_AT = 100
+"""Cells of a column by which it is told whether it holds dates."""
 _UNIT = re.compile(r"(.+?)\s*[\[(]\s*([^\])]*?)\s*[\])]")
 
 
@@ -219,7 +230,11 @@ def time_columns(cells: Cells) -> list[str]:
             return found[:1]
     if "year" in lower:
         return [header[lower.index(name)] for name in PARTS if name in lower]
-    return [name for name in header if name.lower() in ("week", "day", "month", "hour")][:1]
+    if found := [name for name in header if name.lower() in ("week", "day", "month", "hour")]:
+        return found[:1]
+    # Of another language, or of one's own: the one column that holds dates.
+    dated = [name for position, name in enumerate(header) if look_like_dates(cells.column(position)[:LOOKED_AT])]
+    return dated if len(dated) == 1 else []
 
 
 def row_times(cells: Cells, settings: RecordSettings) -> Times:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,16 +102,47 @@ def divide(
         if value is not None and value < least:
             raise InputError(f"{option}: found {value}, expected {least} or more")
     problem = InputError(f"{where}: found records of {records.steps} steps, expected more")
-    for chosen in [frames] if frames is not None else _candidates(records.calendar):
+
+    def division(chosen: int, span: tuple[int, int]) -> Division:
         apart = choose_trained_frames(chosen) - 1 if gap is None else gap
+        begins = (validation_from, test_from)
+        parts, cut = _parts(records, settings, where, chosen + history - 1, apart, *begins, span)
+        return _division(records, cut, where, chosen, parts, history, _of_window(gaps, run_of, chosen))
+
+    lengths, settled = (
+        [frames] if frames is not None else _candidates(records.calendar),
+        bool(validation_from and test_from),
+    )
+    for chosen in lengths[:1] if settled else lengths:
         try:
-            parts, cut = _parts(records, settings, where, chosen + history - 1, apart, validation_from, test_from)
-            return _division(records, cut, where, chosen, parts, history, _of_window(gaps, run_of, chosen))
+            return division(chosen, (0, records.steps))
         except InputError as error:
             problem = error
-            if validation_from is not None and test_from is not None:
-                break
+    for chosen in [] if settled else lengths:
+        shared = list[Division]()
+        for span in _common_spans(records):
+            with suppress(InputError):
+                shared.append(division(chosen, span))
+        if shared:
+            return max(shared, key=_worth)
     raise problem
+
+
+def _worth(division: Division) -> tuple[bool, int]:
+    """Whether there are a tenth as many windows to make choices as to train, and those to train, of all places."""
+    counts, kept = division.counts, list(division.kept)
+    to_train = np.minimum(division.windows.found[kept, 0], counts.train)
+    return 10 * counts.validation >= counts.train, int(to_train.sum())
+
+
+def _common_spans(records: Records) -> list[tuple[int, int]]:
+    """Begins and ends of calendars that most places share, where their records lie far apart: of these, shares of a
+    calendar are taken. Behind the end, too, is tested."""
+    begins, ends = records.spans[:, 0], records.spans[:, 1]
+    spans = [
+        (int(np.quantile(begins, 1 - share)), int(np.quantile(ends, share))) for share in (0.5, 0.4, 0.3, 0.2, 0.1, 0.0)
+    ]
+    return [(begin, end) for begin, end in dict.fromkeys(spans) if begin < end]
 
 
 def _of_window(gaps: RecordGaps | None, run_of: Callable[[int], int] | None, frames: int) -> RecordGaps | None:
@@ -147,15 +179,16 @@ def _parts(
     gap: int,
     validation_from: str | None,
     test_from: str | None,
+    span: tuple[int, int],
 ) -> tuple[Parts, RecordSettings]:
-    steps, calendar = records.steps, records.calendar
+    steps, calendar, (begin, end) = records.steps, records.calendar, span
     test = (
-        steps - max(round(TEST_SHARE * steps), frames)
+        end - max(round(TEST_SHARE * (end - begin)), frames)
         if test_from is None
         else calendar.index(test_from, "--test-from")
     )
     validation = (
-        test - gap - max(round(VALIDATION_SHARE * steps), frames)
+        test - gap - max(round(VALIDATION_SHARE * (end - begin)), frames)
         if validation_from is None
         else calendar.index(validation_from, "--validation-from")
     )
