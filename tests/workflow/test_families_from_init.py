@@ -26,6 +26,7 @@ def test_an_anndata_file_from_init_to_genes(tmp_path) -> None:
 
     text = (tmp_path / "mine.yaml").read_text()
     for pattern, less in (
+        (r"\bmass: null", "mass: samples"),
         (r"\bsteps: \d+", "steps: 5"),
         (r"\bsamples: 400", "samples: 20"),
         (r"\bproposals: \d+", "proposals: 16"),
@@ -42,6 +43,7 @@ def test_an_anndata_file_from_init_to_genes(tmp_path) -> None:
     results = tmp_path / "results/cells"
     metrics = pd.read_csv(results / "metrics.csv")
     assert metrics.value.notna().all() and {"told-parameters", "pooled-path", "sampling-floor"} <= set(metrics.method)
+    assert {"relative_mass_error", "mass_coverage_90"} <= set(metrics.metric)
     assert "Ensemble of paths, shown: " in (results / "report.html").read_text()
     assert checkout.planned(config="mine.yaml") == {}
 
