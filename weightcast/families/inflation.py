@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from weightcast.core.errors import InputError
+from weightcast.environments.code_priors import CodePrior
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Inflation:
 
     Attributes:
         inside, edge: of environments whose codes lie as far outside as those that judged.
-        near, far: how far outside these lay (:func:`outside`).
+        near, far: how far these lay from the mean of the visible codes, in standard deviations.
     """
 
     inside: float = 1.0
@@ -33,7 +34,8 @@ class Inflation:
     far: float = 1.0
 
     def factor(self, distance: Tensor) -> Tensor:
-        """So far outside [...]; straight between ``near`` and ``far``, and constant elsewhere."""
+        """At so many standard deviations from the mean of the visible codes [...]; straight between ``near`` and
+        ``far``, and constant elsewhere."""
         if self.far <= self.near:  # judges tell no difference
             return torch.full_like(distance, 0.5 * (self.inside + self.edge))
         share = ((distance - self.near) / (self.far - self.near)).clamp(0.0, 1.0)
@@ -70,7 +72,5 @@ class Inflation:
 
 def outside(codes: Tensor, visible: Tensor) -> Tensor:
     """How far the mean of an ensemble's codes [..., draw, number] lies from that of the visible ones [visible, number],
-    over how far the farthest of these lies in the same direction [...]: above 1 outside of their convex hull."""
-    apart = codes.mean(-2) - visible.mean(0)
-    reached = (apart @ (visible - visible.mean(0)).mT).amax(-1)
-    return apart.square().sum(-1) / reached.clamp(min=1e-12)
+    in their standard deviations [...]."""
+    return CodePrior.of(visible, 1.0).whitened(codes.mean(-2)).norm(dim=-1)
