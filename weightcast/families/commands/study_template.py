@@ -20,7 +20,7 @@ LINE = 100
 KINDS = ["low-rank", "deep"]
 PRIORS = ["gaussian", "mixture", "diffusion"]
 WIDTHS = [1.25, 2, 3]
-INFLATIONS = [1, 1.5, 2, 3, 4, 6]
+INFLATIONS = [1, 1.5, 2, 3, 4, 6, 9]
 
 
 def fill_family_template(

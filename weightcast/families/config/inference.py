@@ -31,7 +31,7 @@ class InferenceSettings(Settings):
     """Codes drawn around the solutions, from which those of the ensemble are drawn by probability; of each map."""
     draws: int = Field(default=32, ge=2)
     """Codes of an ensemble, as many of each map (``paths.maps``); one more where that does not divide them."""
-    inflations: list[Annotated[float, Field(gt=0)]] = Field(default=[1, 1.5, 2, 3, 4, 6], min_length=1)
+    inflations: list[Annotated[float, Field(gt=0)]] = Field(default=[1, 1.5, 2, 3, 4, 6, 9], min_length=1)
     """How far codes of an ensemble may be moved apart, around their mean, for bands on means and tails: samples do not
     say how far the map itself is off. Left-out visible environments choose those whose 90 % bands hold nearest to 90 %,
     at the edge of the others and inside apart; a new environment's lies between, by how far outside it is. Samples and
