@@ -64,7 +64,7 @@ METHODS = (FLOW, PCHIP, BRIDGED, BRIDGED_PCHIP, MOVED, FLOOR)
 ARMS = {(FLOW, PCHIP): ("snapshots", "joint"), (BRIDGED, BRIDGED_PCHIP): ("cde", "bridged")}
 """A flow, and the curve through the anchors that it is of: its arm in the configurations, and these anchors."""
 STYLES = {FLOOR: "k:", MOVED: "s-", PCHIP: "o--", BRIDGED_PCHIP: "o--"}
-REPEATS, DRAWN, LIKELIHOODS = 4, 1000, 4000
+REPEATS, DRAWN, LIKELIHOODS = 3, 1000, 4000
 
 
 def law_of(system: str) -> tuple[dict[str, object], ExactLaw]:
