@@ -71,8 +71,8 @@ def main() -> None:
     arguments = parser.parse_args()
     study = parse_any_study(read_yaml(arguments.config), arguments.config)
     environments = read_environments(study.environments) if isinstance(study, Study) else None
-    jobs = planned_jobs(arguments.config)
-    found = forecast(study, arguments.config, environments, jobs, earlier=False)
+    jobs = planned_jobs([arguments.config])
+    found = forecast(study, [arguments.config], environments, jobs, earlier=False)
     benchmarks = arguments.benchmarks or study.results / "benchmarks"
     stages = compare(found, study.results, benchmarks)
     if not stages:

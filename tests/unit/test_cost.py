@@ -268,7 +268,7 @@ def test_jobs_are_read_from_a_dry_run() -> None:
 def default_jobs() -> list[PlannedJob]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        return planned_jobs(Path("config.yaml"))
+        return planned_jobs([Path("config.yaml")])
 
 
 def test_jobs_of_the_default_study(default_jobs: list[PlannedJob], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,7 +306,7 @@ def test_a_study_that_cannot_be_planned_is_refused(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my.yaml").write_text((ROOT / "config.yaml").read_text())
     with refused("my.yaml", "data/lambda-omega.csv"):
-        planned_jobs(Path("my.yaml"))
+        planned_jobs([Path("my.yaml")])
     assert [path.name for path in tmp_path.iterdir()] == ["my.yaml"]
 
 
@@ -318,7 +318,7 @@ def test_a_study_whose_table_lies_beside_the_folder_is_planned(tmp_path: Path, m
     monkeypatch.chdir(tmp_path / "work")
     text = (ROOT / "config.yaml").read_text()
     Path("my.yaml").write_text(text.replace("environments: data/lambda-omega.csv", "environments: ../tables/some.csv"))
-    assert any(planned.rule == "train_erm" for planned in planned_jobs(Path("my.yaml")))
+    assert any(planned.rule == "train_erm" for planned in planned_jobs([Path("my.yaml")]))
     assert [path.name for path in Path().iterdir()] == ["my.yaml"]
 
 

@@ -47,7 +47,7 @@ class MassCurves:
 
     @classmethod
     def fit(cls, masses: Sequence[tuple[Array, Array]], codes: Array) -> MassCurves:
-        """From the visible environments.
+        """Fit the distribution to the visible environments.
 
         Args:
             masses: times [time], increasing, and masses there, of each environment.
