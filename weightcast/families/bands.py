@@ -40,6 +40,10 @@ class Band:
         quantiles = np.quantile(values, [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2], axis=0)
         return cls(quantiles[0], quantiles[1], quantiles[2])
 
+    def at(self, *place: int) -> tuple[float, float, float]:
+        """Low, median and high at one place."""
+        return float(self.low[place]), float(self.median[place]), float(self.high[place])
+
     def holds(self, truth: Array) -> NDArray[np.bool_]:
         """Whether the band holds each true value."""
         return (truth >= self.low) & (truth <= self.high)

@@ -136,42 +136,29 @@ class TestEnvironment:
                 draws the median is scored, and the share of times at which their 90 % band holds the truth.
             shown: what is shown of the environment; None: nothing.
         """
-        masses = self.snapshots.masses
-        if masses is None:
+        true, band = self._masses(self.positions, shown), Band.of(np.exp(log_growth))
+        if true is None:
             return
-        true = masses[self.positions] / self.snapshots.mass_at([self.since(shown)])[self.since(shown)]
-        said = np.exp(log_growth)
-        band = Band.of(said)
+        errors, held = np.abs(band.median - true) / true, band.holds(true)
         for place, position in enumerate(self.positions):
-            error = abs(float(band.median[place]) - true[place]) / true[place]
-            yield self.row(method, seed, position, "relative_mass_error", float(error))
-            if len(said) > 1:
-                held = bool(band.holds(np.full_like(band.low, true[place]))[place])
-                yield self.row(method, seed, position, "mass_coverage_90", float(held))
+            yield self.row(method, seed, position, "relative_mass_error", float(errors[place]))
+            if len(log_growth) > 1:
+                yield self.row(method, seed, position, "mass_coverage_90", float(held[place]))
 
     def mass_bands(
         self, method: str, seed: int, log_growth: NDArray[np.float64], positions: Sequence[int], shown: Case | None
     ) -> Iterator[Row]:
         """Rows of bands.csv on the size of the population at times [draw, time]; none where nothing is known of it."""
-        masses = self.snapshots.masses
-        if masses is None:
+        true, band = self._masses(positions, shown), Band.of(np.exp(log_growth))
+        if true is None:
             return
-        band, first = Band.of(np.exp(log_growth)), self.snapshots.mass_at([self.since(shown)])[self.since(shown)]
         for place, position in enumerate(positions):
-            yield {
-                "method": method,
-                "split": self.split,
-                "environment": self.id,
-                "seed": seed,
-                "time": float(self.snapshots.times[position]),
-                "dimension": 0,
-                "quantity": "mass",
-                "low": float(band.low[place]),
-                "mid": float(band.median[place]),
-                "high": float(band.high[place]),
-                "truth": float(masses[position] / first),
-                "scored": int(position in self.positions),
-            }
+            yield self.band_row(method, seed, position, 0, "mass", band.at(place), float(true[place]))
+
+    def _masses(self, positions: Sequence[int], shown: Case | None) -> NDArray[np.float64] | None:
+        """True sizes of the population at times, in that at the time whose mass is 1; None where they are not known."""
+        since, masses = self.since(shown), self.snapshots.masses
+        return None if masses is None else masses[list(positions)] / self.snapshots.mass_at([since])[since]
 
     def since(self, shown: Case | None) -> float:
         """The time whose mass is 1: the first that is shown, or the environment's own first one."""
@@ -197,6 +184,33 @@ class TestEnvironment:
             yield from self.rows_at(method, of_seed, position, drawn if states is None else drawn.clip(0, states - 1))
             truth = self.truth(position)[:LIKELIHOOD_SAMPLES]
             yield self.row(method, of_seed, position, "nll", -float(law.log_prob(truth, time).mean()))
+
+    def band_row(
+        self,
+        method: str,
+        seed: int,
+        position: int,
+        dimension: int,
+        quantity: str,
+        band: tuple[float, float, float],
+        truth: float,
+    ) -> Row:
+        """A row of bands.csv: low, median and high of a band, and the truth."""
+        low, middle, high = band
+        return {
+            "method": method,
+            "split": self.split,
+            "environment": self.id,
+            "seed": seed,
+            "time": float(self.snapshots.times[position]),
+            "dimension": dimension,
+            "quantity": quantity,
+            "low": low,
+            "mid": middle,
+            "high": high,
+            "truth": truth,
+            "scored": int(position in self.positions),
+        }
 
     def row(self, method: str, seed: int, position: int, metric: str, value: float) -> Row:
         """A row of metrics.csv."""
@@ -275,21 +289,8 @@ def evaluate_ensemble(
         scored = position in test.positions
         for quantity, band in each.bands.items():
             bands += [
-                {
-                    "method": method,
-                    "split": test.split,
-                    "environment": test.id,
-                    "seed": seed,
-                    "time": time,
-                    "dimension": dimension,
-                    "quantity": quantity,
-                    "low": float(band.low[dimension]),
-                    "mid": float(band.median[dimension]),
-                    "high": float(band.high[dimension]),
-                    "truth": float(each.truth[quantity][dimension]),
-                    "scored": int(scored),
-                }
-                for dimension in range(len(band.low))
+                test.band_row(method, seed, position, dimension, quantity, band.at(dimension), float(truth))
+                for dimension, truth in enumerate(each.truth[quantity])
             ]
         if not scored:
             continue

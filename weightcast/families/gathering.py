@@ -49,7 +49,7 @@ def simulate_family(
         for part, number in (("train", counts.train), ("held-out", counts.held_out)):
             values = simulate(process, times, number, derive_seed(seed, "simulate", environment.id, part))
             parts.append(tuple(values[:, position].astype(np.float64) for position in range(len(times))))
-        observed = np.arange(len(times)) % settings.observed_every == 0
+        observed = np.array(settings.seen(len(times)))
         found[environment.id] = EnvironmentSnapshots(times, observed, parts[0], parts[1], True)
     return _checked(FamilySnapshots(found, tuple(settings.dimensions), settings.states), table, source)
 
@@ -90,7 +90,7 @@ def split_family(
     found = {}
     for environment in table:
         samples = samples_of[environment.id]
-        observed = np.arange(len(samples.times)) % settings.observed_every == 0
+        observed = np.array(settings.seen(len(samples.times)))
         train, held_out = [], []
         for time, values in zip(samples.times, samples.samples, strict=True):
             # The same trajectories at every time; of independent samples, others at each.

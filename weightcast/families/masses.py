@@ -62,25 +62,23 @@ class MassCurves:
         every = np.unique(np.concatenate([masses[place][0] for place in told]))
         count = min(MOST_KNOTS, len(every), max(len(masses[place][0]) for place in told))
         knots = np.quantile(every, np.linspace(0, 1, max(2, count)))
-        rows = []
-        for place in told:
-            times, values = masses[place]
-            design, wanted = _increments(knots, times), np.log(values[1:] / values[0])
-            # What an environment's own times do not tell is kept small: few times leave a spline free.
-            held = ROUGH * np.eye(design.shape[1])
-            rows.append(np.linalg.solve(design.T @ design + held, design.T @ wanted))
+        designs = [_increments(knots, masses[place][0]) for place in told]
+        grown = [np.log(masses[place][1][1:] / masses[place][1][0]) for place in told]
+        # What an environment's own times do not tell is kept small: few times leave a spline free.
+        held = ROUGH * np.eye(len(knots) - 1)
+        rows = [
+            np.linalg.solve(design.T @ design + held, design.T @ wanted)
+            for design, wanted in zip(designs, grown, strict=True)
+        ]
         coefficients = np.array(rows)
         found = [_regressed(_features(codes[told], degree), coefficients) for degree in (1, 2)]
         regression, residuals = min(found, key=lambda one: float(np.square(one[1]).sum()))
         covariance = residuals.T @ residuals / len(told)
         left = np.concatenate(
-            [
-                np.log(masses[place][1][1:] / masses[place][1][0]) - _increments(knots, masses[place][0]) @ own
-                for place, own in zip(told, coefficients, strict=True)
-            ]
+            [wanted - design @ own for design, wanted, own in zip(designs, grown, coefficients, strict=True)]
         )
         # Each environment's own coefficients took as much of the noise with them as there are of them.
-        free = len(left) - sum(min(len(masses[place][0]) - 1, len(knots) - 1) for place in told)
+        free = len(left) - sum(min(design.shape) for design in designs)
         noise = max(ROUGH**2, float(np.square(left).sum()) / max(free, 1))
         return cls(knots, regression, covariance + noise * np.eye(covariance.shape[0]), noise)
 
@@ -106,8 +104,9 @@ class MassCurves:
         """
         degree = 1 if len(self.regression) == 1 + codes.shape[1] else 2
         mean = _features(codes, degree) @ self.regression  # [draw, coefficient]
-        covariance, known = self.covariance, sorted(shown or {})
-        if shown is not None and len(known) > 1:
+        covariance, shown = self.covariance, shown or {}
+        known = sorted(shown)
+        if len(known) > 1:
             design = _increments(self.knots, np.array(known))
             wanted = np.log([shown[time] / shown[known[0]] for time in known[1:]])
             # The first mass has a noise of its own, which all increments share.

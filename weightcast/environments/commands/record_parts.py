@@ -109,10 +109,8 @@ def divide(
         parts, cut = _parts(records, settings, where, chosen + history - 1, apart, *begins, span)
         return _division(records, cut, where, chosen, parts, history, _of_window(gaps, run_of, chosen))
 
-    lengths, settled = (
-        [frames] if frames is not None else _candidates(records.calendar),
-        bool(validation_from and test_from),
-    )
+    lengths = [frames] if frames is not None else _candidates(records.calendar)
+    settled = validation_from is not None and test_from is not None
     for chosen in lengths[:1] if settled else lengths:
         try:
             return division(chosen, (0, records.steps))

@@ -175,28 +175,14 @@ def _samples(
 
 def _write_bands(path: Path, family: PathFamily, law: InferredLaw, times: NDArray[np.float64], seed: int) -> None:
     band: Band = law.mean_band(times, seed=seed)
-    named = {"(mass)": law.mass_band(times, seed)} if family.family.masses is not None else {}
-    masses = [
-        {
-            "time": time,
-            "dimension": name,
-            "low": own.low[place],
-            "median": own.median[place],
-            "high": own.high[place],
-        }
-        for name, own in named.items()
-        for place, time in enumerate(times)
-    ]
-    rows = masses + [
-        {
-            "time": time,
-            "dimension": name,
-            "low": band.low[place, dimension],
-            "median": band.median[place, dimension],
-            "high": band.high[place, dimension],
-        }
+    found = [
+        (time, name, *band.at(place, dimension))
         for place, time in enumerate(times)
         for dimension, name in enumerate(family.dimensions)
     ]
+    if family.family.masses is not None:
+        sizes = law.mass_band(times, seed)
+        found = [(time, "(mass)", *sizes.at(place)) for place, time in enumerate(times)] + found
+    rows = pd.DataFrame(found, columns=["time", "dimension", "low", "median", "high"])
     with written_whole(path) as partial:
-        pd.DataFrame(rows).to_csv(partial, index=False)
+        rows.to_csv(partial, index=False)
