@@ -14,6 +14,7 @@ import pandas as pd
 
 from weightcast.core.methods import (
     AUTOREGRESSION,
+    CODE_ADAPTATION,
     CONTEXT,
     EQUATIONS,
     IN_CONTEXT,
@@ -30,6 +31,8 @@ ALIKE = 1.05
 """Times the best method's error that a simpler one may have, if the environments cannot tell the two apart."""
 _SIMPLEST_FIRST = (*SKILL_FLOOR, AUTOREGRESSION, TREES, "erm", "average-erm", "average-conditioned", "finetune-erm")
 _LAST = (IN_CONTEXT, EQUATIONS, CONTEXT)
+_PARTS = (CODE_ADAPTATION,)
+"""Methods that are the context with a part of it left out: compared in tables, but nothing that anybody could use."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ def _reached(case: ObservedCase, best: str, compared: PairedRatio) -> str:
 
 def _what_to_use(errors: pd.DataFrame, case: ObservedCase) -> list[Answer]:
     """The simplest method that the environments cannot tell from the best."""
-    candidates = [name for name in errors if method(name).knows in ("frames", "nothing")]
+    candidates = [name for name in errors if method(name).knows in ("frames", "nothing") and name not in _PARTS]
     best = _best(errors, candidates)
     if best is None:
         return []

@@ -138,8 +138,8 @@ class EquationSearch:
         self.run, self.ids, self.data, self.settings = run, list(ids), data, settings
         self.physical = trajectories.read(self.ids, data, "train", data.trained_frames)
         # Without a shift: a sum of powers of one variable is no sum of as few powers of another.
-        scale = Normalisation.of(self.physical).scale
-        self.normalisation = Normalisation((0.0,) * len(scale), scale)
+        usual = Normalisation.of(self.physical)
+        self.normalisation = Normalisation((0.0,) * len(usual.mean), usual.scale, (), (usual.mean, usual.scale))
         self.frames = run.place(self.normalisation.apply(self.physical))
         self.space = FrameSpace.of(self.frames)
         held_out = trajectories.read(self.ids, data, "validation", data.trained_frames)

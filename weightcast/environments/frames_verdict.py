@@ -10,11 +10,18 @@ import torch
 from scipy.stats import chi2
 from torch import Tensor
 
+from weightcast.environments.code_effects import code_effects, mattering
 from weightcast.environments.code_posteriors import CodePosterior
+from weightcast.environments.code_priors import CodePrior
 from weightcast.environments.context import Context
+from weightcast.environments.missing_values import any_missing
+from weightcast.environments.witnesses import residual_of_witnesses
 
 CLEARLY = 2.0
-"""By this factor a residual exceeds what is usual where frames do not fit."""
+"""By this factor a residual exceeds what is usual where frames do not fit; and so far out, in distances of the farthest
+visible code, are codes of something else."""
+CLEARLY_WITH_GAPS = 1.5
+"""The same factor where what is usual was seen under the very gaps."""
 EXPLAINED = 0.7
 """Residual over the frames' own standard deviation from which on forecasts explain less than half of the variance."""
 OPEN, SETTLED = 0.7, 0.3
@@ -23,6 +30,8 @@ SAME = 0.95
 """Probability of the region around an inferred code within which visible codes are alike."""
 CODE_ERROR = 0.05
 """Standard deviations of the prior that a code learned with the map may be off from the one that frames lead to."""
+MOST_DIFFERENCES, FEWEST_DIFFERENCES = 5, 8
+"""How often differences in time are taken to see noise, and how many numbers beyond second ones must be left."""
 MOST_NAMED = 3
 """Visible environments that are named when frames could come from several."""
 
@@ -33,12 +42,17 @@ class FramesVerdict:
 
     Attributes:
         noise: root mean square residual of the best code, normalised units; NaN for a single frame.
-        usual: the greatest that frames of left-out visible environments left, likewise.
+        usual: the greatest that frames of left-out visible environments left, likewise; of frames with gaps, the
+            greatest that frames of visible environments leave under the same gaps, if that is more.
         white: the part of the residual that differs from frame to frame, as measurement noise does; 0 where too few
             frames follow each other to tell.
         fits: whether the residual is no clear factor above what is usual, noise considered.
-        spread: standard deviations of the code over the prior's, along its principal axes, greatest first.
+        spread: standard deviations of the code over the prior's, along principal axes among the directions that
+            forecasts depend on, greatest first.
         like: visible environments whose code may be that of the frames, nearest first.
+        distance: of the code from the middle of the visible ones, over that of the farthest of these; NaN for a single
+            frame.
+        judged: whether it can be told noise from a misfit: not of two frames that leave more than is usual.
     """
 
     noise: float
@@ -47,6 +61,8 @@ class FramesVerdict:
     fits: bool
     spread: list[float]
     like: list[str]
+    distance: float = math.nan
+    judged: bool = True
 
     @classmethod
     def of(cls, context: Context, posterior: CodePosterior, frames: Tensor) -> FramesVerdict:
@@ -58,19 +74,36 @@ class FramesVerdict:
             frames: that it was inferred from, physical units [trajectory, frame, channel, y, x], older ones and inputs
                 behind the channels of the newest.
         """
-        spread = posterior.spread[0].tolist()
+        spread = _spread(posterior)
         calibration, steps = context.calibration, max(1, frames.shape[1] - 1)
         if context.settings.unroll is not None:
             steps = min(steps, context.settings.unroll)
         usual = calibration.usual_residual * calibration.noise_of(steps)
         if frames.shape[1] < 2:
             return cls(math.nan, usual, 0.0, True, spread, [])
-        noise, white = float(posterior.noise[0]), _white(posterior)
-        varied = _deviation(context.base.normalisation.apply(context.base.predictor.newest(frames)))
-        # Noise is in the frames that forecasts start from as well as in those that they are compared with.
-        expected = math.hypot(usual, math.sqrt(2.0) * white)
-        off = noise > CLEARLY * expected or noise > max(EXPLAINED * varied, CLEARLY * usual)
-        return cls(noise, usual, white, not off, spread, _alike(context, posterior))
+        normalised = context.base.normalisation.apply(frames.to(context.codes.device))
+        clearly = CLEARLY
+        if (
+            any_missing(normalised)
+            and (left := residual_of_witnesses(context, normalised)) is not None
+            and left > usual
+        ):
+            usual, clearly = left, CLEARLY_WITH_GAPS
+        noise, white = float(posterior.noise[0]), _white(posterior)  # NaN where too few frames follow each other
+        newest = context.base.predictor.newest(normalised)
+        varied, most_noise = _deviation(newest), _most_noise(newest)
+        # Noise is in the frames that forecasts start from as well as in those that they are compared with. What differs
+        # from frame to frame in the residual alone, and not in the frames, is a misfit.
+        allowed = most_noise if math.isnan(white) else min(white, most_noise)
+        expected = math.hypot(usual, math.sqrt(2.0) * allowed) if math.isfinite(allowed) else usual
+        unexplained = noise > max(EXPLAINED * varied, clearly * usual)
+        distance, more = _distance(context, posterior), noise > clearly * expected
+        # Noise leaves the code of two frames where others are; a misfit drives it far out.
+        told = math.isfinite(allowed) or distance > CLEARLY
+        off = unexplained or (more and told)
+        alike = _alike(context, posterior)
+        white = 0.0 if math.isnan(white) else white
+        return cls(noise, usual, white, not off, spread, alike, distance, told or unexplained or not more)
 
     @property
     def relative(self) -> float:
@@ -86,12 +119,18 @@ class FramesVerdict:
             "fits": self.fits,
             "spread": self.spread,
             "like": self.like,
+            "distance": None if math.isnan(self.distance) else self.distance,
         }
 
     def words(self) -> list[str]:
         """One line for each thing to know, but for what is a warning."""
         lines = [self._open_words()]
-        if not math.isnan(self.noise) and self.fits:
+        if not self.judged:
+            lines.append(
+                f"residual {self.noise:.2g} standard deviations, where visible environments leave up to "
+                f"{self.usual:.2g}: two frames do not tell noise from a misfit, three that follow each other do"
+            )
+        elif not math.isnan(self.noise) and self.fits:
             noisy = f", of which {self.white:.2g} looks like noise" if self.white > self.usual else ""
             lines.append(
                 f"residual {self.noise:.2g} standard deviations{noisy}; visible environments left out leave up to "
@@ -104,13 +143,18 @@ class FramesVerdict:
         return lines
 
     def warning(self) -> str | None:
-        """That the frames do not fit, if so."""
-        if self.fits:
-            return None
-        return (
-            f"outside of what the zoo knows: the best predictor leaves a residual of {self.noise:.2g} standard "
-            f"deviations, {self.relative:.2g} times the most that visible environments show"
-        )
+        """That the frames do not fit, or come from far outside, if so."""
+        if not self.fits:
+            return (
+                f"outside of what the zoo knows: the best predictor leaves a residual of {self.noise:.2g} standard "
+                f"deviations, {self.relative:.2g} times the most that visible environments show"
+            )
+        if self.distance > CLEARLY:
+            return (
+                f"far from what the zoo knows: the frames fit, but their code lies {self.distance:.2g} times as far "
+                "out as that of any visible environment"
+            )
+        return None
 
     def _open_words(self) -> str:
         if math.isnan(self.noise):
@@ -131,14 +175,55 @@ class FramesVerdict:
         return f"of {directions}, the frames {' and '.join(parts)} ({largest:.2g} of the prior's spread is left)"
 
 
+def _spread(posterior: CodePosterior) -> list[float]:
+    """Standard deviations over the prior's, greatest first, of what forecasts depend on."""
+    effects = code_effects(posterior)
+    if effects is None:
+        return posterior.spread[0].tolist()
+    directions = mattering(effects[0])
+    if directions.shape[1] == len(directions):
+        return posterior.spread[0].tolist()
+    covariance = torch.linalg.inv(posterior.precision[0, int(posterior.log_weights[0].argmax())].double())
+    left = torch.linalg.eigvalsh(directions.mT @ covariance @ directions).clamp(min=0.0).sqrt()
+    return left.flip(0).tolist()
+
+
 def _white(posterior: CodePosterior) -> float:
-    """Standard deviation of the residual's part that is independent from frame to frame; 0 where too few frames follow
-    each other to tell."""
+    """Standard deviation of the residual's part that is independent from frame to frame; NaN where too few frames
+    follow each other to tell."""
     likelihood, best = posterior.likelihood, posterior.best
     assert likelihood is not None  # of two frames or more
     own = torch.zeros(1, dtype=torch.long, device=best.device)
     residuals = likelihood.windows.residuals(likelihood.weights_of(best), own, likelihood.predictor)
-    return float(torch.nan_to_num(likelihood.windows.white_noise(residuals)))
+    return float(likelihood.windows.white_noise(residuals))
+
+
+def _most_noise(frames: Tensor) -> float:
+    """The most that white noise in frames can be, standard deviation; infinity where fewer than three were observed.
+
+    What is smooth in time is the smaller the more often differences are taken of it, while noise keeps its size but for
+    a known factor: the variate difference method (O. Anderson, Biometrika 10, 1914), whose least estimate is taken.
+
+    Args:
+        frames: newest ones [trajectory, frame, channel, y, x]; NaN where nothing was observed. Every k-th alone may be
+            there.
+    """
+    differences = frames[:, torch.isfinite(frames).flatten(2).any(2).any(0)].double()
+    least = math.inf
+    for order in range(1, MOST_DIFFERENCES + 1):
+        differences = differences.diff(dim=1)
+        squares = differences[torch.isfinite(differences)].square()
+        enough = FEWEST_DIFFERENCES if order > 2 else 1
+        if order > 1 and len(squares) >= enough:
+            least = min(least, float((squares.mean() / math.comb(2 * order, order)).sqrt()))
+    return least
+
+
+def _distance(context: Context, posterior: CodePosterior) -> float:
+    """Of the best code from the middle of the visible ones, over that of the farthest of them, in units in which the
+    visible ones vary alike in all directions."""
+    lengths = CodePrior.of(context.codes, 1.0).whitened(torch.cat([context.codes, posterior.best[:1]])).norm(dim=1)
+    return float(lengths[-1] / lengths[:-1].max().clamp(min=1e-12))
 
 
 def _deviation(frames: Tensor) -> float:

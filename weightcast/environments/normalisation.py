@@ -34,7 +34,7 @@ class Normalisation:
         scale: standard deviation, likewise.
         transforms: of each channel, None of those that are seen as they are; empty where all are, in which case mean
             and scale are in physical units.
-        physical: mean and standard deviation of each channel in physical units, where there are transforms.
+        physical: mean and standard deviation of each channel in physical units, where mean and scale are not these.
     """
 
     mean: tuple[float, ...]
@@ -89,24 +89,27 @@ class Normalisation:
     def from_metadata(cls, stored: dict[str, Any]) -> Normalisation:
         """The inverse of :meth:`metadata`."""
         mean, scale, names = tuple(stored["mean"]), tuple(stored["scale"]), stored.get("transforms")
+        physical = None
+        if stored.get("physical_mean") is not None and stored.get("physical_scale") is not None:
+            physical = tuple(stored["physical_mean"]), tuple(stored["physical_scale"])
         if names is None:
-            return cls(mean, scale)
+            return cls(mean, scale, (), physical)
         transforms = tuple(
             None if name is None else Transform(name, offset)
             for name, offset in zip(names, stored["offsets"], strict=True)
         )
-        return cls(mean, scale, transforms, (tuple(stored["physical_mean"]), tuple(stored["physical_scale"])))
+        return cls(mean, scale, transforms, physical)
 
     def metadata(self) -> dict[str, Any]:
-        """JSON values; without transforms mean and scale alone."""
+        """JSON values; where these are in physical units mean and scale alone."""
         plain: dict[str, Any] = {"mean": list(self.mean), "scale": list(self.scale)}
+        if self.physical is not None:
+            plain |= {"physical_mean": list(self.physical_mean), "physical_scale": list(self.physical_scale)}
         if not self.transforms:
             return plain
         return plain | {
             "transforms": [transform and transform.name for transform in self.transforms],
             "offsets": [transform.offset if transform else 0.0 for transform in self.transforms],
-            "physical_mean": list(self.physical_mean),
-            "physical_scale": list(self.physical_scale),
         }
 
     @property

@@ -1,8 +1,9 @@
 """What frames leave open of an environment: in which directions of the learned codes, and in which parameters.
 
 Everything is over the spread of the visible environments: 1 is as much as they differ among each other, so that nothing
-of it is known; 0.1 is a tenth of that. Parameters are read off codes by linear regression over the visible
-environments. No method uses them.
+of it is known; 0.1 is a tenth of that. Directions are ordered by what they do to forecasts, and those that do nothing
+(:mod:`weightcast.environments.code_effects`) are not told. Parameters are read off codes by linear regression over the
+visible environments. No method uses them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+
+from weightcast.environments.code_effects import MATTERS
 
 WIDEST, NARROWEST = "widest", "narrowest"
 """The combinations of directions that an environment's frames leave most and least open."""
@@ -21,10 +24,11 @@ class Openness:
     """One quantity of one environment.
 
     Attributes:
-        quantity: ``direction 1``, ... (principal ones of the visible codes), ``widest``, ``narrowest``, or a parameter.
+        quantity: ``direction 1``, ... (principal ones of what the visible codes do to forecasts), ``widest``,
+            ``narrowest``, or a parameter.
         spread: standard deviation of what the frames leave open, over that of the visible environments.
-        explained: share of the visible codes' variance along the direction; of a parameter's, that codes explain; NaN
-            of combinations.
+        explained: share of the visible codes' variance along the direction, counted by what it does to forecasts; of a
+            parameter's, that codes explain; NaN of combinations.
         error: of a parameter, distance of the mean from the truth over the visible environments' standard deviation;
             NaN of others.
     """
@@ -60,17 +64,24 @@ class CodeScale:
     deviation: np.ndarray
 
     @classmethod
-    def of(cls, codes: np.ndarray, parameters: Mapping[str, np.ndarray]) -> CodeScale:
+    def of(
+        cls, codes: np.ndarray, parameters: Mapping[str, np.ndarray], effects: np.ndarray | None = None
+    ) -> CodeScale:
         """Units from the visible environments.
 
         Args:
             codes: [environment, dimension].
             parameters: of the same environments [environment] each; those that do not vary are left out.
+            effects: mean products of what codes' numbers change in forecasts [dimension, dimension]; None: as much as
+                each other.
         """
         mean = codes.mean(0)
-        values, vectors = np.linalg.eigh(np.cov(codes, rowvar=False).reshape(codes.shape[1], -1))
+        root = np.eye(codes.shape[1]) if effects is None else _root(effects)
+        values, vectors = np.linalg.eigh(root @ np.cov(codes, rowvar=False).reshape(codes.shape[1], -1) @ root)
         values, vectors = np.maximum(values[::-1], 1e-12 * max(values.max(), 1e-12)), vectors[:, ::-1]
-        directions = vectors / np.sqrt(values)
+        kept = np.sqrt(values) >= (0.0 if effects is None else MATTERS) * np.sqrt(values[0])
+        values, vectors = values[kept], vectors[:, kept]
+        directions = root @ vectors / np.sqrt(values)
         names = tuple(name for name, known in parameters.items() if np.ptp(known) > 0)
         truth = np.stack([parameters[name] for name in names], 1) if names else np.zeros((len(codes), 0))
         centre, deviation = truth.mean(0), truth.std(0)
@@ -99,3 +110,9 @@ class CodeScale:
             truth = (parameters[name] - self.centre[number]) / self.deviation[number]
             off = abs(float(read[:, number].mean()) - truth)
             yield Openness(name, float(read[:, number].std()), float(self.explained[number]), off)
+
+
+def _root(matrix: np.ndarray) -> np.ndarray:
+    """The symmetric root of a symmetric matrix that is positive but for rounding."""
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T

@@ -33,6 +33,8 @@ STEP_TOLERANCE = 0.02
 LARGE, SMALL = 10.0, 1 / 50
 """Root mean square over the study's from which on, or up to which, units are taken to be others. What decays is small
 by itself, so more is needed there."""
+ALIKE = 3.0
+"""Factor within which the spread of values is that of the study, whatever they are shifted by."""
 SHIFTED = 10.0
 """The same for the mean's distance from the study's, in standard deviations."""
 SHIFTED_TRANSFORMED = 5.0
@@ -213,7 +215,9 @@ def _check_units(
             continue
         usual, size = float(np.hypot(mean, scale)), float(np.sqrt(np.mean(own**2)))
         ratio, shift = size / usual, float(own.mean()) - mean
-        if ratio > LARGE:
+        if abs(shift) > SHIFTED * scale and 1 / ALIKE < own.std() / scale < ALIKE:  # kelvin for degrees Celsius, say
+            looks = f"looks shifted by {shift:.3g}"
+        elif ratio > LARGE:
             looks = f"looks {_factor(ratio)} times too large"
         elif 0 < ratio < SMALL:
             looks = f"looks {_factor(1 / ratio)} times too small"

@@ -259,7 +259,7 @@ def _windows(found: Survey) -> list[str]:
         lines.append(f"cut into windows of {found.windows.frames} frames, earlier ones first: {found.windows.why}")
     elif found.frames[0] < found.frames[1]:
         lines.append(f"of longer trajectories the first {found.frames[0]} frames are used (--frames cuts windows)")
-    if fewest < most:
+    if fewest < most and found.fewest:  # arrays of a published form have a role each, of different sizes
         lines.append(
             f"of more trajectories than {fewest} the first {fewest} are used, as many as {found.fewest} has (a table "
             "without its row leaves it out)"

@@ -49,11 +49,13 @@ class Novelty:
         where: environments that are spoken of.
         verdicts: (headline, paragraph) of each arm of the generator.
         table: all methods whose weights were compared.
+        equations: whether the context's predictors are equations, which no expert can be compared with.
     """
 
     where: str
     verdicts: list[tuple[str, str]]
     table: NoveltyTable
+    equations: bool = False
 
 
 def novelty_section(results: StudyResults) -> Novelty | None:
@@ -68,6 +70,7 @@ def novelty_section(results: StudyResults) -> Novelty | None:
         where="unseen" if judged[0].unseen else "visible",
         verdicts=[_verdict(judgement) for judgement in judged if method(judgement.method).family == "generator"],
         table=NoveltyTable(columns, [_row(judgement, shown) for judgement in by_error]),
+        equations=results.observed is not None and bool(results.observed.attrs.get("equations")),
     )
 
 

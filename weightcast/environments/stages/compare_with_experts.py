@@ -72,7 +72,7 @@ def compare_with_experts(
             (made, file)
             for file in weights
             for made in file.methods
-            if made.architecture is None and zoo_of(made.method, settings) == base
+            if _is_like_experts(made, file) and zoo_of(made.method, settings) == base
         ]
         predictor = compared[0][1].predictor.to(run.device) if compared else None
         if predictor is None:
@@ -123,6 +123,11 @@ def zoo_of(name: str, settings: CompareWithExperts) -> str | None:
         if name.removesuffix(OBSERVED).endswith(f"-{base}"):
             return base
     return "conditioned" if "conditioned" in settings.bases else settings.bases[0]
+
+
+def _is_like_experts(made: MethodWeights, file: WeightsFile) -> bool:
+    """Whether a method's networks are of the experts' architecture: equations, say, are not."""
+    return made.architecture is None or made.architecture == file.metadata["architecture"]
 
 
 def _is_made_for(made: MethodWeights, environment: str, experts: Experts) -> bool:

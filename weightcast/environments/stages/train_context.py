@@ -43,6 +43,7 @@ from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.second_order_training import SecondOrderTraining
 from weightcast.environments.stages.train_base import record_environments
 from weightcast.environments.weight_maps import LinearWeights
+from weightcast.environments.witnesses import with_witnesses
 
 DOUBTED = 0.05
 """Difference of mean log errors that is no reason to doubt more."""
@@ -76,7 +77,8 @@ def train_context(run: Run, settings: TrainContext, trajectories: TrajectoryFold
         found = training.equations(settings.context.equations, folds)
         choice[EQUATIONS] = found.judged
         if found.judged["score"] < least - AS_GOOD:
-            return found.context(described, time.monotonic() - started)
+            equations = found.context(described, time.monotonic() - started)
+            return with_witnesses(equations, found.search.judged(list(every)))
     judge = tried[chosen][0]
     second_order = training.second_order(judge)
     if second_order:
@@ -99,7 +101,7 @@ def train_context(run: Run, settings: TrainContext, trajectories: TrajectoryFold
     )
     further = training.prior(trained, prior, "prior")
     base = training.base(trained, chosen, calibration, further, described, time.monotonic() - started)
-    return Context.of(base)
+    return with_witnesses(Context.of(base), training.judged(list(every)))
 
 
 class _Training:
