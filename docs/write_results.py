@@ -23,7 +23,7 @@ from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
 from weightcast.core.methods import CONTEXT, ENSEMBLE, OBSERVED, WEIGHTED_EXPERTS, method
 from weightcast.environments.config.evaluation import ObservedCase
-from weightcast.environments.report.unknown import words_of
+from weightcast.environments.report.unknown import OF_ENSEMBLES, is_single, words_of
 from weightcast.evolution.config.study import TimeStudy
 from weightcast.families.config.study import FamilyStudy
 from weightcast.studies import load_any_study
@@ -55,7 +55,13 @@ TOLD = (
     "erm",
 )
 """Of the methods that are told the parameters, or need none, those in the README."""
-SCORES = {"rmse": "RMSE", "crps": "CRPS", "coverage_90": "in the 90 % interval", "spread_skill": "spread over error"}
+SCORES = {
+    "rmse": "RMSE",
+    "crps": "CRPS",
+    "coverage_50": "in the 50 % interval",
+    "coverage_90": "in the 90 % interval",
+    "spread_skill": "spread over error",
+}
 """Of forecasts from frames, in the long table."""
 
 EPIDEMIC_COLUMNS = {
@@ -132,10 +138,22 @@ def cases_tables(observed: pd.DataFrame, cases: Sequence[ObservedCase]) -> str:
         lines = [f"| {words_of(case)} | {' | '.join(headings)} |", "|---" * (1 + len(headings)) + "|"]
         for name in _best_first(here[here.metric == "rmse"]):
             cells = [_interval(rows["rmse"].loc[(name, split)]) for split in SPLITS]
-            cells += [_both(rows[score], name) for score in scores[1:]]
+            single = is_single(here.set_index(["method", "metric", "split"]), name)
+            cells += ["" if single and score in OF_ENSEMBLES else _both(rows[score], name) for score in scores[1:]]
             lines.append(f"| {label(name)} | {' | '.join(cells)} |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
+
+
+def costs_table(summary: pd.DataFrame, methods: Sequence[str]) -> str:
+    """Markdown: what methods cost, the cheapest training first; a generator's with its zoo, a reference's experts with
+    the data of the whole environments that they were trained on."""
+    rows = summary[summary.metric == "rmse"].drop_duplicates("method").set_index("method")
+    lines = ["| method | numbers learned | training, s | an environment, s |", "|---|---|---|---|"]
+    for name in rows.loc[[name for name in methods if name in rows.index]].sort_values("train_seconds").index:
+        row = rows.loc[name]
+        lines.append(f"| {label(name)} | {row.parameters:,.0f} | {row.train_seconds:.0f} | {row.adapt_seconds:.2g} |")
+    return "\n".join(lines)
 
 
 def epidemic_table(summary: pd.DataFrame, methods: Sequence[str] | None = None, intervals: bool = True) -> str:
@@ -239,6 +257,7 @@ range; seconds for each environment, on one core. Made by `make run`.
     fill(root / "README.md", "known", known_table(summary))
     page = root / "docs" / "across-environments.md"
     fill(page, "frames", cases_tables(observed, cases))
+    fill(page, "frames-costs", costs_table(summary, list(dict.fromkeys(observed["method"]))))
     shown = {name for name in observed["method"] if method(name).family != "reference"}
     fill(
         page,

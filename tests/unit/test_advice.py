@@ -53,6 +53,13 @@ def test_where_the_environment_matters_what_is_made_of_frames_is_used():
     assert (found["environment"].method, found["environment"].other) == ("one-per-env-erm", "erm")
 
 
+def test_nobody_is_told_to_use_the_context_without_its_prior():
+    """A part of it, which no command makes, however good it is."""
+    found = advice(MATTERS | {"code-adaptation": 0.55})
+    assert found["use"].method == "context"
+    assert "Code adaptation" not in found["use"].answer
+
+
 def test_it_says_how_many_frames_make_up_for_a_record():
     assert (
         "Not even 10 frames" in advice(MATTERS, {"context": 1.1})["frames"].answer

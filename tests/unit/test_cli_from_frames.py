@@ -217,6 +217,7 @@ def test_rollouts_start_from_observed_frames() -> None:
         (lambda frames: (frames * 1000.0).assign_coords(frames.coords), ("channel u", "looks 1000 times too large")),
         (lambda frames: (frames * 1e-3).assign_coords(frames.coords), ("channel u", "looks 1000 times too small")),
         (lambda frames: (frames - 25.0).assign_coords(frames.coords), ("channel u", "looks shifted by")),
+        (lambda frames: (frames + 273.15).assign_coords(frames.coords), ("channel u", "looks shifted by 27")),
         (lambda frames: frames.where(frames["x"] > 9), ("no value that was observed",)),
         (lambda frames: frames.isel(time=slice(0, 0)), ("found 0 frames",)),
         (lambda frames: (frames * 0 + frames.isel(time=0)).transpose(*frames["u"].dims), ("constant frames", "all 9")),

@@ -151,6 +151,16 @@ def test_gaps_in_frames_are_no_obstacle(context: Context) -> None:
     assert float((found - whole).abs().max()) < 0.3
 
 
+def test_the_study_s_own_units_are_known_although_nothing_is_shifted(
+    context: Context, folder: TrajectoryFolder
+) -> None:
+    own = folder.read([one.id for one in IDS], data(), "train", data().trained_frames).double()
+    normalisation = context.base.normalisation
+    assert normalisation.mean == (0.0,)
+    assert normalisation.physical_mean[0] == pytest.approx(float(own.mean()), abs=1e-6)
+    assert normalisation.physical_scale == normalisation.scale
+
+
 def test_what_is_drawn_forecasts_nothing_that_blows_up() -> None:
     """u' = z u: what is drawn around z = 0 with a standard deviation of 2 grows beyond all bounds in five steps."""
     predictor = equation([(0, [("value", 0, 0)])])

@@ -153,7 +153,7 @@ BAD_FILES: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"train": {"X": states("train").reshape(3, 4, 6, 1, 1, 1, 2)}}, ("train.npz", "X", "(3, 4, 6, 1, 1, 1, 2)")),
     ({"train": {"X": states("train")[:, :0]}}, ("train.npz", "X", "(3, 0, 6, 2)")),
     ({"train": {"t": TIME[:5]}}, ("train.npz", "t", "(5,)", "(6,)")),
-    ({"train": {"t": TIME[::-1]}}, ("train.npz", "time", "strictly increasing")),
+    ({"train": {"t": TIME[::-1]}}, ("train.npz", "time", "at index 1 behind", "increasing")),
     ({"train": {"t": TIME**2}}, ("train.npz", "t", "found steps between 0.25 and 2.25", "one step")),
     ({"test": {"t": 2 * TIME}}, ("test.npz", "t", "from 0 to 5", "from 0 to 2.5", "train.npz")),
     ({"ood_test": {"X": states("ood_test", frames=5), "t": TIME[:5]}}, ("ood_test.npz", "found 5 times", "expected 6")),

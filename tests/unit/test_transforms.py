@@ -315,3 +315,11 @@ def test_a_transform_is_the_function_of_its_name(name: str, expected: Callable[[
     counts = torch.arange(50, dtype=torch.float64)
     transform = Transform.of("log" if name == "log" else "sqrt", counts)
     torch.testing.assert_close(transform.apply(counts), expected(counts))
+
+
+def test_units_that_a_mean_of_zero_does_not_tell_are_kept() -> None:
+    """Of equations, whose variables are scaled without a shift."""
+    made = Normalisation((0.0,), (5.0,), (), ((290.0,), (5.0,)))
+    assert made == Normalisation.from_metadata(made.metadata())
+    assert (made.physical_mean, made.physical_scale) == ((290.0,), (5.0,))
+    assert torch.equal(made.apply(torch.full((1, 1, 1), 290.0)), torch.full((1, 1, 1), 58.0))

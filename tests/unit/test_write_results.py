@@ -48,6 +48,7 @@ def observed_summary() -> pd.DataFrame:
         for name, median in MEDIANS.items():
             for split, factor in (("interpolation", 1.0), ("extrapolation", 2.0)):
                 values = {"rmse": times * factor * median, "crps": 0.5 * times * factor * median, "coverage_90": 0.88}
+                values["spread_skill"] = 0.9 if name == "context-ensemble" else 0.0
                 rows += [
                     (case.name, name, split, metric, value, 0.9 * value, 1.1 * value, 6)
                     for metric, value in values.items()
@@ -59,11 +60,12 @@ def summary() -> pd.DataFrame:
     """As summary.csv: methods that are told, and those of the first case."""
     medians = MEDIANS | {"film-matched": 0.02, "erm": 1.0, "generator-paper": 0.5, "gaussian-process-erm": 0.4}
     rows = [
-        (name, split, "rmse", median, 0.9 * median, 1.1 * median, 120.4, 0.31)
+        (name, split, "rmse", median, 0.9 * median, 1.1 * median, 120.4 + (name == "context"), 0.31, 28512)
         for name, median in medians.items()
         for split in ("interpolation", "extrapolation")
     ]
     columns = ["method", "split", "metric", "median", "ci_low", "ci_high", "train_seconds", "adapt_seconds"]
+    columns.append("parameters")
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -86,6 +88,21 @@ def test_table_from_frames_has_each_case_the_best_first(writer: ModuleType) -> N
         "FiLM, matched compute, from frames",
     ]  # hypernetwork and code adaptation are for the long table
     assert lines[6] == "| held by the ensemble's 90 % interval | 88 % / 88 % | 88 % / 88 % | |"
+
+
+def test_a_single_forecast_has_no_intervals(writer: ModuleType) -> None:
+    lines = writer.cases_tables(observed_summary(), CASES).splitlines()
+    assert lines[0] == "| 10 frames | RMSE, inside | RMSE, outside | CRPS | in the 90 % interval | spread over error |"
+    cells = {line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[4:7]] for line in lines[2:8]}
+    assert cells["**From frames: ensemble**"] == ["0.025 / 0.050", "0.880 / 0.880", "0.900 / 0.900"]
+    assert cells["**From frames: most probable**"] == ["0.030 / 0.060", "", ""]
+
+
+def test_costs_stand_beside_the_tables_the_cheapest_first(writer: ModuleType) -> None:
+    lines = writer.costs_table(summary(), ["context", "film-matched-observed", "unknown"]).splitlines()
+    assert lines[2] == "| FiLM, matched compute, from frames | 28,512 | 120 | 0.31 |"
+    assert lines[3] == "| **From frames: most probable** | 28,512 | 121 | 0.31 |"
+    assert len(lines) == 4
 
 
 def test_a_finished_study_fills_readme_and_docs(

@@ -69,6 +69,8 @@ def test_every_method_that_needs_no_parameters_is_in_the_tables_and_the_report(u
     assert list(by_seed) == [0, 3] and (by_seed[0] != by_seed[3]).all()  # each by a training of its own
     stored = load_artifact(results / "base/context.safetensors").metadata["normalisation"]
     assert stored["transforms"] == 2 * ["log", None] and 0.18 < stored["offsets"][0] < 0.5  # half of exp(-1), or above
+    compared = set(pd.read_csv(results / "report/novelty.csv").method)
+    assert {"context", "context-ensemble", "code-adaptation"} <= compared  # all that makes networks of frames
     page = (results / "report.html").read_text()
     assert "none known" in page and "An environment that nobody can name" in page and "Left out" not in page
     figures = {path.stem for path in (results / "figures").iterdir()}

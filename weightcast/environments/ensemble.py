@@ -41,6 +41,18 @@ class Ensemble:
     codes: Tensor
 
 
+def check_counts(count: int, keep: int | None) -> None:
+    """Check how many candidates are to be drawn and kept, before anything is inferred.
+
+    Raises:
+        InputError: see :func:`draw_ensemble`.
+    """
+    if count < 1:
+        raise InputError(f"n: found {count}, expected at least 1")
+    if keep is not None and not 1 <= keep <= count:
+        raise InputError(f"keep: found {keep}, expected 1 to {count}, the number of candidates")
+
+
 def draw_ensemble(context: Context, posterior: CodePosterior, count: int, keep: int | None, seed: int) -> Ensemble:
     """Candidates drawn from a posterior, weighted by importance, of which the most probable are kept.
 
@@ -59,10 +71,7 @@ def draw_ensemble(context: Context, posterior: CodePosterior, count: int, keep: 
     Raises:
         InputError: ``count`` or ``keep`` is less than 1, or more are to be kept than drawn.
     """
-    if count < 1:
-        raise InputError(f"n: found {count}, expected at least 1")
-    if keep is not None and not 1 <= keep <= count:
-        raise InputError(f"keep: found {keep}, expected 1 to {count}, the number of candidates")
+    check_counts(count, keep)
     draws = Draws(context.codes.device, seed)
     moved = count > 1 and context.calibration.draw == "langevin" and posterior.likelihood is not None
     codes = posterior.best

@@ -17,6 +17,7 @@ from weightcast.environments.code_posteriors import CodePosterior
 from weightcast.environments.ensemble import (
     Ensemble,
     EnsembleForecast,
+    check_counts,
     disturbed,
     draw_ensemble,
     error_at,
@@ -80,6 +81,7 @@ class Context(trained.Context):
         """
         frames = self._checked(frames)
         count = self.settings.members if n is None else n
+        check_counts(count, keep)
         return draw_ensemble(self, self.infer(frames), count, keep, seed)
 
     def predictors(

@@ -109,7 +109,15 @@ def check_coordinate(file: Path, name: str, coordinate: NDArray[np.float64]) -> 
     monotonic = increasing or (name != "time" and bool((steps < 0).all()))
     if not (np.isfinite(coordinate).all() and monotonic):
         order = "increasing" if name == "time" else "increasing or decreasing"
-        raise InputError(f"{file}: {name}: found coordinates that are not, expected finite and strictly {order} ones")
+        wrong = np.flatnonzero(~np.isfinite(coordinate))
+        if not len(wrong):  # the first step that goes another way than the first, or nowhere
+            wrong = np.flatnonzero((steps <= 0) if name == "time" else (np.sign(steps) != np.sign(steps[0] or 1.0))) + 1
+        place = int(wrong[0])
+        before = f" behind {coordinate[place - 1]:g}" if place else ""
+        raise InputError(
+            f"{file}: {name}: found {coordinate[place]:g} at index {place}{before}, expected finite, strictly "
+            f"{order} coordinates"
+        )
 
 
 def check_environment(file: Path, found: str | None, expected: str | None) -> None:

@@ -15,7 +15,7 @@ from weightcast.environments.commands.frames_table import FileReading
 from weightcast.environments.commands.gappy_frames import read_gappy_frames
 from weightcast.environments.config.study import Study
 from weightcast.environments.context import Context
-from weightcast.environments.ensemble import draw_ensemble
+from weightcast.environments.ensemble import check_counts, draw_ensemble
 from weightcast.environments.frames_verdict import FramesVerdict
 from weightcast.environments.model import save_models
 
@@ -86,6 +86,7 @@ def generate_from_frames(arguments: argparse.Namespace, study: Study, described:
     file: Path = arguments.frames
     context = Context.load(context_file(arguments.results)).to(choose_device(arguments.device, "--device"))
     count = context.settings.members if arguments.samples is None else arguments.samples
+    check_counts(count, arguments.keep)
     base = context.base
     observed = read_gappy_frames(
         file,

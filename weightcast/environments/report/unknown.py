@@ -24,8 +24,19 @@ from weightcast.environments.report.inputs import StudyResults
 _METRICS = {
     "rmse": ("RMSE", "root mean square error over the field's standard deviation; of an ensemble, of its mean"),
     "crps": ("CRPS", "mean continuous ranked probability score: of a single forecast its mean absolute error"),
+    "coverage_50": ("Coverage of 50 %", "share of the truths within the central 50 % interval: 0.5 is right"),
     "coverage_90": ("Coverage of 90 %", "share of the truths within the central 90 % interval: 0.9 is right"),
     "spread_skill": ("Spread over error", "root mean square spread over the error of the mean: 1 is right"),
+}
+OF_ENSEMBLES = ("coverage_50", "coverage_90", "spread_skill")
+"""What a single forecast, which has no spread, has none of."""
+_COSTS = {
+    "parameters": ("Numbers", "numbers that were learned for the method, a zoo's experts not counted"),
+    "train_seconds": (
+        "Training, s",
+        "seconds of the processor for all that the method was trained on, its zoo included",
+    ),
+    "adapt_seconds": ("An environment, s", "seconds for each new environment, or for training its own expert"),
 }
 _SPLITS = {"interpolation": "inside", "extrapolation": "outside"}
 
@@ -81,7 +92,11 @@ def unknown_environments(results: StudyResults) -> Unknown | None:
     return Unknown(
         advice=_advice(results, summary),
         figures=figures,
-        tables=[_table(name, case, summary) for name, case in results.cases.items() if name in set(summary["case"])],
+        tables=[
+            _table(name, case, summary, results.summary)
+            for name, case in results.cases.items()
+            if name in set(summary["case"])
+        ],
         codes=[*codes, *_open_figure(results)],
         explained=explained,
         open=_open_table(results),
@@ -170,14 +185,19 @@ def _is_reference(name: str) -> bool:
     return method(name).family == "reference"
 
 
-def _table(name: str, case: ObservedCase, summary: pd.DataFrame) -> CaseTable:
+def _table(name: str, case: ObservedCase, summary: pd.DataFrame, of_study: pd.DataFrame) -> CaseTable:
     here = summary[summary["case"] == name]
     splits = [split for split in _SPLITS if split in set(here["split"])]
     shown = [(metric, split) for metric in _METRICS for split in splits if metric in set(here["metric"])]
     cells = here.set_index(["method", "metric", "split"])
     names = sorted(here["method"].unique(), key=lambda one: _value(cells, one, *shown[0]))
-    rows = [Row(method(one), _marks(one), [_cell(cells, one, *of) for of in shown]) for one in names]
+    costs = of_study.drop_duplicates("method").set_index("method")
+    rows = [
+        Row(method(one), _marks(one), [*(_cell(cells, one, *of) for of in shown), *_cost_cells(costs, one)])
+        for one in names
+    ]
     columns = [(f"{_METRICS[metric][0]}, {_SPLITS[split]}", _METRICS[metric][1]) for metric, split in shown]
+    columns += _COSTS.values()
     return CaseTable(words_of(case), columns, rows)
 
 
@@ -192,9 +212,27 @@ def _value(cells: pd.DataFrame, name: str, metric: str, split: str) -> float:
     return float(cells.loc[key, "median"]) if key in cells.index else math.inf
 
 
+def _cost_cells(costs: pd.DataFrame, name: str) -> list[Cell]:
+    """What a method costs, where it is known."""
+    values = [float(costs.loc[name, column]) if name in costs.index else math.nan for column in _COSTS]
+    printed = [f"{values[0]:,.0f}", *map(number, values[1:])]
+    return [Cell(MISSING if math.isnan(value) else text, value) for value, text in zip(values, printed, strict=True)]
+
+
+def is_single(cells: pd.DataFrame, name: str) -> bool:
+    """Whether a method's forecasts have no spread, so that intervals hold nothing.
+
+    Args:
+        cells: medians of a case, by method, metric and split.
+        name: of the method.
+    """
+    spreads = [float(cells.loc[key, "median"]) for key in cells.index if key[:2] == (name, "spread_skill")]
+    return bool(spreads) and not any(spreads)
+
+
 def _cell(cells: pd.DataFrame, name: str, metric: str, split: str) -> Cell:
     key = (name, metric, split)
-    if key not in cells.index:
+    if key not in cells.index or (metric in OF_ENSEMBLES and is_single(cells, name)):
         return Cell(MISSING, math.nan)
     row = cells.loc[key]
     ends = interval(float(row["ci_low"]), float(row["ci_high"])) if metric == "rmse" else ""
