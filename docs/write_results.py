@@ -134,11 +134,12 @@ def cases_tables(observed: pd.DataFrame, cases: Sequence[ObservedCase]) -> str:
         here = observed[observed.case == case.name]
         scores = [score for score in SCORES if score in set(here.metric)]
         rows = {score: here[here.metric == score].set_index(["method", "split"]) for score in scores}
+        medians = here.set_index(["method", "metric", "split"])
         headings = ["RMSE, inside", "RMSE, outside", *(SCORES[score] for score in scores[1:])]
         lines = [f"| {words_of(case)} | {' | '.join(headings)} |", "|---" * (1 + len(headings)) + "|"]
         for name in _best_first(here[here.metric == "rmse"]):
             cells = [_interval(rows["rmse"].loc[(name, split)]) for split in SPLITS]
-            single = is_single(here.set_index(["method", "metric", "split"]), name)
+            single = is_single(medians, name)
             cells += ["" if single and score in OF_ENSEMBLES else _both(rows[score], name) for score in scores[1:]]
             lines.append(f"| {label(name)} | {' | '.join(cells)} |")
         parts.append("\n".join(lines))

@@ -19,19 +19,14 @@ def script() -> Iterator[ModuleType]:
         yield module
 
 
-def test_ways_of_seeing_hide_what_they_say(script: ModuleType) -> None:
-    frames = torch.randn(1, 40, 2, 8, 12)
-    shown = {name: change(frames[:, :10]) for name, change in script.SEEN.items()}
-    hidden = {name: float(seen.isnan().float().mean()) for name, seen in shown.items()}
-    assert hidden["10 frames, half masked"] == 0.5
-    assert hidden["10 frames, a corner of 25 % masked"] == 0.25
-    assert hidden["10 frames, a corner of 6 % masked"] == pytest.approx(0.0625)
-    assert hidden["10 frames, every 4th pixel"] == pytest.approx(1 - 1 / 16)
-    assert {seen.shape[1] for name, seen in shown.items() if name.startswith("2 ")} == {2}
-    noise = shown["10 frames, 20 % noise"] - frames[:, :10]
-    assert float(noise.std()) == pytest.approx(0.2, rel=0.1)
-    for change in script.OTHERS.values():
-        assert change(frames).shape[1] == script.FRAMES
+def test_what_no_environment_does_is_as_long_as_what_is_shown(script: ModuleType) -> None:
+    frames = torch.randn(2, 1, script.FAST * script.FRAMES, 2, 8, 12)
+    others = {name: change(frames) for name, change in script.OTHERS.items()}
+    assert all(other.shape[2] >= script.FRAMES for other in others.values())
+    assert torch.equal(others["time backwards"][:, :, 0], frames[:, :, script.FRAMES - 1])
+    assert torch.equal(others["four times too fast"][:, :, 1], frames[:, :, script.FAST])
+    assert torch.equal(others["channels exchanged"][:, :, :, 0], frames[:, :, :, 1])
+    assert torch.equal(others["one channel's sign changed"][:, :, :, 1], -frames[:, :, :, 1])
 
 
 def test_those_that_are_not_judged_are_counted_apart(script: ModuleType) -> None:

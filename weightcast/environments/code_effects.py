@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from weightcast.environments.code_posteriors import CodePosterior
+from weightcast.environments.open_directions import MATTERS
 
-MATTERS = 0.01
-"""Change of forecasts by a direction over that by the direction that does most, below which it does nothing."""
 STEP = 0.25
 """Of the differences that are taken, in standard deviations of the prior."""
 

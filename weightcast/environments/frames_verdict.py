@@ -117,6 +117,7 @@ class FramesVerdict:
             "residual_over_usual": self.relative if math.isfinite(self.relative) else None,
             "white_noise": self.white,
             "fits": self.fits,
+            "judged": self.judged,
             "spread": self.spread,
             "like": self.like,
             "distance": None if math.isnan(self.distance) else self.distance,

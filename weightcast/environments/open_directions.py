@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from weightcast.environments.code_effects import MATTERS
-
+MATTERS = 0.01
+"""Change of forecasts by a direction over that by the direction that does most, below which it does nothing."""
 WIDEST, NARROWEST = "widest", "narrowest"
 """The combinations of directions that an environment's frames leave most and least open."""
 
