@@ -34,8 +34,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Become Snakemake, so that signals and the exit status are its own.
 
     Raises:
-        InputError: a configuration is missing, is not YAML, or is larger or deeper than any: what Snakemake's own reader
-            would end in thousands of lines of.
+        InputError: a configuration is missing, is not YAML, or is larger or deeper than any, of which Snakemake's own
+            reader says thousands of lines.
     """
     if not arguments.config.is_file():
         raise InputError(f"{arguments.config}: not found, expected a configuration (weightcast init writes one)")
