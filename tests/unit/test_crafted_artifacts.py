@@ -176,6 +176,13 @@ def test_networks_that_the_file_has_no_weights_of(kind: str, place, size: int, v
         ("family", ("widened",), "1e400"),
         ("family", ("widened",), 0.0),
         ("family", ("told",), "x"),
+        *(("family", (name,), None) for name in ("told", "widened", "inflation", "masses", "ids", "map")),
+        *(("conditional-flow", (name,), None) for name in ("guidance", "width", "times", "scaling")),
+        *((kind, ("seconds",), value) for kind in ("flow-matching", "labels") for value in (None, KeyError)),
+        ("base", ("weight_map", "condition", "kind"), "x" * 100_000),
+        ("zoo", ("files", 0, "file"), "x" * 100_000),
+        ("vae", ("origin", "condition", "kind"), "x" * 100_000),
+        *((kind, ("architecture", "space", "kind"), "x" * 100_000) for kind in ("anchors", "family")),
         ("family", ("ids",), ["a"]),
         ("family", ("inflation", "far"), "1"),
         ("family", ("masses", 0, "noise"), "1e400"),
@@ -191,7 +198,7 @@ def test_networks_that_the_file_has_no_weights_of(kind: str, place, size: int, v
         ("labels", ("environments",), ["a"]),
         ("context", ("context", "calibration", "temper"), "0.3"),
     ],
-    ids=str,
+    ids=lambda value: repr(value)[:60],
 )
 def test_fields_of_another_type_or_length(
     kind: str, place: tuple[str | int, ...], value, valid, tmp_path: Path
@@ -216,6 +223,8 @@ def test_fields_of_another_type_or_length(
         ("labels", "distances", torch.ones(3, 2)),
         ("labels", "labels", torch.ones(3, 2)),
         ("family", "parameters", torch.zeros(3)),
+        ("family", "prior.centres", torch.zeros(3, 1)),
+        ("family", "further.1.prior.shares", torch.tensor([1.0, 0.0])),
         ("family", "codes", torch.zeros(3, 2)),
     ],
 )
@@ -226,6 +235,15 @@ def test_tensors_of_another_shape(kind: str, name: str, tensor: torch.Tensor, va
     path = tmp_path / "crafted.safetensors"
     crafted.write(path)
     assert outcome(path, kind) == "refused"
+
+
+@pytest.mark.parametrize("name", ["prior.shares", "further.1.prior.factors"])
+def test_a_mixture_is_whole(name: str, valid, tmp_path: Path) -> None:
+    crafted = Crafted.of(valid["family"])
+    bend_tensor(crafted, name, "gone")
+    path = tmp_path / "crafted.safetensors"
+    crafted.write(path)
+    assert outcome(path, "family") == "refused"
 
 
 @pytest.mark.parametrize("change", [{"shape": [1, 7]}, {"tensors_digest": "0" * 64}])

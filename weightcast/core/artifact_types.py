@@ -9,7 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from weightcast.core.config.messages import shown
+from weightcast.core.config.messages import LONGEST_SHOWN, shown
+
+ABSENT: Any = None
+"""Of a field that may be missing, but is never null."""
 
 Finite = Annotated[float, Field(allow_inf_nan=False, strict=True)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
@@ -36,7 +39,8 @@ def complaint(error: ValidationError, *place: str) -> str:
     field = ".".join([*place, *(str(part) for part in first["loc"])])
     if first["type"] == "missing":
         return f"{field}: missing, expected a value"
-    return f"{field}: found {shown(first['input'])}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    said = (first["msg"][0].lower() + first["msg"][1:])[:LONGEST_SHOWN]
+    return f"{field[:LONGEST_SHOWN]}: found {shown(first['input'])}: {said}"
 
 
 class Normalisation(Fields):
@@ -56,7 +60,7 @@ class Scaling(Fields):
 
 
 class FrameFeatures(Fields):
-    """Of observed frames, where a condition sees some."""
+    """What a condition makes of observed frames, where it sees some."""
 
     channels: Count
     grid: list[Count] = Field(min_length=2, max_length=2)
@@ -65,7 +69,7 @@ class FrameFeatures(Fields):
 
 
 class LabelRegression(Fields):
-    """By which labels are told from frames."""
+    """The regression by which labels are told from frames."""
 
     points: Count
     features: Count
@@ -142,7 +146,7 @@ class MassPath(Fields):
 
 
 class Trends(Fields):
-    """Of a forecast beyond the last snapshot."""
+    """Trends that a forecast beyond the last snapshot mixes."""
 
     dampings: list[Seconds] = Field(min_length=1)
     shares: list[Seconds] = Field(min_length=1)
@@ -158,7 +162,7 @@ class MassCurves(Fields):
 
 
 class PathMap(Fields):
-    """From codes of a family to weights."""
+    """The map from codes of a family to weights."""
 
     weights: Count
     condition: Annotated[int, Field(strict=True, ge=0)]
@@ -188,15 +192,16 @@ class Metadata(Fields):
     context: Context | None = None
     mass: MassPath | None = None
     forecast: Trends | None = None
-    ids: list[Text] | None = None
-    told: Literal["codes", "parameters", "nothing"] | None = None
-    map: PathMap | None = None
-    inflation: dict[Text, Finite] | None = None
-    widened: Scale | None = None
-    masses: list[MassCurves] | None = None
-    guidance: Finite | None = None
-    width: Count | None = None
-    shares: list[Finite] | None = None
+    # What only some kinds have, and these always.
+    ids: list[Text] = ABSENT
+    told: Literal["codes", "parameters", "nothing"] = ABSENT
+    map: PathMap = ABSENT
+    inflation: dict[Text, Finite] = ABSENT
+    widened: Scale = ABSENT
+    masses: list[MassCurves] = ABSENT
+    guidance: Finite = ABSENT
+    width: Count = ABSENT
+    shares: list[Finite] = ABSENT
     seconds: Seconds | None = None
     seconds_before: Seconds | None = None
     seed: Whole | None = None

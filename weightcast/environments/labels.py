@@ -83,7 +83,9 @@ class Labels:
             if distances.shape != (expected, expected):
                 found = f"found shape {list(distances.shape)}, expected {[expected, expected]}"
                 raise InputError(f"{path}: tensors: distances: {found}")
-            return cls(environments, labels, distances, condition, metadata)
+            made = cls(environments, labels, distances, condition, metadata)
+            _ = made.seconds  # which must be there
+            return made
 
 
 @torch.no_grad()

@@ -216,7 +216,9 @@ class TrainedFamily:
         if shared["parameters"].shape != (len(ids), len(shared["scaling"].names)):
             raise InputError("ids, parameters: expected those of the scaling for each visible environment")
         mixture = {name: value for name, value in tensors.items() if name.startswith(PRIOR)}
-        return cls(map=built.requires_grad_(False).eval(), codes=codes, mixture=mixture, **shared)
+        one = cls(map=built.requires_grad_(False).eval(), codes=codes, mixture=mixture, **shared)
+        _ = one.prior  # of tensors that must be there
+        return one
 
 
 def scaled_times(times: Tensor, first: float, last: float) -> Tensor:

@@ -147,7 +147,9 @@ class FlowMatching:
                 lambda: VectorField(len(mean), width, duration=len(times) - 1),
                 {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)},
             )
-            return cls(times, mean, deviation, field.requires_grad_(False), artifact.metadata)
+            made = cls(times, mean, deviation, field.requires_grad_(False), artifact.metadata)
+            _ = made.seconds  # which must be there
+            return made
 
 
 def check_standardisation(mean: Tensor, deviation: Tensor) -> tuple[Array, Array]:
