@@ -34,7 +34,7 @@ from weightcast.core.run_lock import take_folder
 from weightcast.studies import parse_any_study, stages_of
 
 # What planning makes stays until the end. Looking it through for garbage again and again, as Python does by default, was
-# a fifth of the time that 10,000 environments take.
+# a sixth of the time that 10,000 environments take.
 gc.set_threshold(100_000, 50, 100)
 
 try:
