@@ -10,6 +10,7 @@ The folder in which Snakemake runs, where data and results lie, need not be the 
 and the workflow's own files are named as they lie there; elsewhere they have absolute paths.
 """
 
+import gc
 import os
 import re
 import shlex
@@ -24,13 +25,17 @@ if (ROOT / "weightcast").is_dir():
 
 from weightcast.core.config.yaml_file import read_yaml
 from weightcast.core.errors import InputError
-from weightcast.core.files import remove_abandoned
+from weightcast.core.files import check_writable, remove_abandoned
 from weightcast.core.interruption import announce, pass_on
 from weightcast.core.job import Job, keep_long_job
 from weightcast.core.kept_study import keep_study
 from weightcast.core.provenance import PACKAGE, keep_code
 from weightcast.core.run_lock import take_folder
 from weightcast.studies import parse_any_study, stages_of
+
+# What planning makes stays until the end. Looking it through for garbage again and again, as Python does by default, was
+# a sixth of the time that 10,000 environments take.
+gc.set_threshold(100_000, 50, 100)
 
 try:
     for file in workflow.configfiles:  # what Snakemake, which has read them, would not say: a key that stands twice
@@ -39,8 +44,27 @@ try:
 except InputError as error:
     raise SystemExit(f"weightcast: error: {error}")
 
+# Words with which Snakemake runs no job, and may be asked where nothing can be written.
+LOOKS = {"-n", "-np", "--dry-run", "--dryrun", "--lint", "--dag", "--rulegraph", "--filegraph", "--d3dag", "--summary"}
+LOOKS |= {"-S", "-D", "--detailed-summary", "-l", "--list", "--list-rules", "--list-target-rules", "--lt", "--report"}
+
+
+def cannot_be_written(error):
+    """The end, in one line, where the disk is full or nothing may be written."""
+    return SystemExit(f"weightcast: error: {error.filename2 or error.filename}: {error.strerror}")
+
+
 if workflow.is_main_process:  # jobs are part of a run that has done so
     announce()
+    if not LOOKS & set(sys.argv):
+        tried = [".snakemake", f"results/{STUDY.study}"]
+        if not Path(f"data/{STUDY.study}").is_dir():  # what is complete may lie where nothing can be written
+            tried.append(f"data/{STUDY.study}")
+        try:
+            for folder in tried:
+                check_writable(folder)
+        except OSError as error:
+            raise cannot_be_written(error)
     if take_folder(Path(".snakemake")):
         for folder in (f"results/{STUDY.study}", f"data/{STUDY.study}"):
             remove_abandoned(folder)
@@ -70,12 +94,12 @@ os.environ.setdefault("MALLOC_MMAP_MAX_", "0")
 os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(4 * 1024**3))
 
 
-def kept(*study):
-    """Where the study's resolved configuration lies, for its jobs; one line where it cannot be written."""
+def kept(keep, *what):
+    """Where the library keeps something for jobs, the study or the list of their code; one line where it cannot."""
     try:
-        return keep_study(*study)
+        return keep(*what)
     except OSError as error:
-        raise SystemExit(f"weightcast: error: {error.filename2 or error.filename}: {error.strerror}")
+        raise cannot_be_written(error)
 
 
 def named(file, root):
@@ -101,7 +125,7 @@ def code(stage, *further):
     stages that use it. As inputs of their own, fifty files of each of a thousand jobs were most of what planning
     takes."""
     package = next(package for package, jobs in stages_of().items() if stage in jobs)
-    return str(keep_code(Path(STATE, "code"), f"{package}.{stage}", *further))
+    return str(kept(keep_code, Path(STATE, "code"), f"{package}.{stage}", *further))
 
 
 @cache
@@ -140,7 +164,7 @@ def job(stage, **fixed):
             settings_digest=settings(wildcards),
             state=f"{STATE}/training",
         )
-        return keep_long_job(Path(STATE, "jobs"), described)
+        return kept(keep_long_job, Path(STATE, "jobs"), described)
 
     return {"settings": settings, "job": described}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,8 +45,9 @@ class Pace:
             means = {rule: round(sum(seconds) / len(seconds), 1) for rule, seconds in self._seconds.items()}
             text = json.dumps(_read(memory) | {self.study: self._remembered | means}, indent=1, sort_keys=True)
             unfinished = memory.with_suffix(".unfinished")
-            unfinished.write_text(text)
-            unfinished.replace(memory)
+            with suppress(OSError):  # a run that has filled the disk ends with what it has to say of that
+                unfinished.write_text(text)
+                unfinished.replace(memory)
 
     def expected(self, rule: str) -> float | None:
         """Seconds that a job of a rule takes; None if none was ever seen."""

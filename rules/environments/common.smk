@@ -40,7 +40,7 @@ except InputError as error:
     raise SystemExit(f"weightcast: error: {error}")
 
 PLAN = Plan(STUDY, TABLE)
-CONFIG = kept(Path(STATE, "studies"), STUDY, TABLE)
+CONFIG = kept(keep_study, Path(STATE, "studies"), STUDY, TABLE)
 TRAJECTORIES = str(STUDY.trajectories)
 PUBLISHED = f"{STUDY.zoo.published}/{PUBLISHED_ZOO}"  # the manifest of the zoo that the study begins from, if it does
 FEW_MANIFESTS = 150  # that a rule may have as inputs of their own

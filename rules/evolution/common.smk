@@ -10,7 +10,7 @@ from weightcast.evolution.plan import ALL, FORECAST, arms_of, evaluation_sources
 from weightcast.evolution.runtime import runtime_minutes
 
 PLAN = TimePlan(STUDY)
-CONFIG = kept(Path(STATE, "studies"), STUDY)
+CONFIG = kept(keep_study, Path(STATE, "studies"), STUDY)
 SNAPSHOTS = str(STUDY.snapshots)
 ARMS = STUDY.flow.arms
 SEEDS = STUDY.flow.seeds

@@ -17,7 +17,7 @@ try:
 except InputError as error:
     raise SystemExit(f"weightcast: error: {error}")
 PLAN = FamilyPlan(STUDY)
-CONFIG = kept(Path(STATE, "studies"), STUDY, TABLE)
+CONFIG = kept(keep_study, Path(STATE, "studies"), STUDY, TABLE)
 SNAPSHOTS = str(STUDY.snapshots)
 SEEDS = STUDY.paths.seeds
 CHOSEN = ["codes"] + ["parameters"] * bool(TABLE.parameter_names)  # of these, left-out environments choose the map

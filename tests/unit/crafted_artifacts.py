@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import resource
 import signal
@@ -16,10 +17,9 @@ import tempfile
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,62 +27,29 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
+from valid_artifacts import READERS, write_valid
 
 from weightcast.cli.inspect_artifact import as_json, described
 from weightcast.core.artifact_header import ArtifactHeader, metadata_digest
 from weightcast.core.artifacts import _tensors_digest, load_artifact
 from weightcast.core.errors import InputError
-from weightcast.core.nets.build import build_predictor
 from weightcast.core.training_curves import training_curves
-from weightcast.environments.base import BaseNetwork, describe_weight_map
-from weightcast.environments.conditions import Known, new_condition
-from weightcast.environments.config.weight_map import FilmMap, LinearMap
-from weightcast.environments.context import Context
-from weightcast.environments.gaps import FrameSpace
-from weightcast.environments.generator import Generator, new_generator
-from weightcast.environments.model import load_models, save_models
-from weightcast.environments.normalisation import Normalisation
-from weightcast.environments.predictor import StackedPredictor
+from weightcast.environments.base import BaseNetwork
+from weightcast.environments.generator import Generator
+from weightcast.environments.labels import Labels
 from weightcast.environments.vae_artifact import TrainedVae
-from weightcast.environments.weight_maps import build_weight_map
-from weightcast.environments.weights_table import MethodWeights, WeightsFile
-from weightcast.environments.zoo import ExpertFile, ExpertShard, Zoo
+from weightcast.environments.weights_table import WeightsFile
+from weightcast.environments.zoo import Zoo
 from weightcast.evolution.anchors import Anchors
-from weightcast.evolution.config.density import DensitySettings
-from weightcast.evolution.config.flow import FlowArm, FlowSettings
-from weightcast.evolution.density import StackedDensity
-from weightcast.evolution.flow import WeightFlow
-from weightcast.evolution.flow_artifact import FlowArtifact
-from weightcast.evolution.state_space import Counts
+from weightcast.evolution.baselines.flow_matching import FlowMatching
+from weightcast.evolution.couplings import Couplings
 from weightcast.evolution.weight_path import WeightPath
+from weightcast.families.baselines.conditional_flow import ConditionalFlow
+from weightcast.families.trained_family import TrainedFamily
 
-ARCHITECTURE = {"kind": "mlp", "channels": 2, "width": 3, "depth": 1, "activation": "tanh", "residual": True}
-NORMALISATION = Normalisation((0.5, -1.0), (2.0, 3.0))
-CURVES = {"training": {"steps": [1, 2], "training": [0.5, None], "validated_steps": [], "validation": []}}
-FEW = {"steps": 2, "learning_rate": 0.01}
 SECONDS = 20
 """After which a file counts as one that hangs a reader."""
 
-
-def read_zoo(kind: type[Zoo], path: Path) -> Zoo:
-    """A manifest, and the files that it is of."""
-    zoo = kind.load(path)
-    return Zoo(zoo.weights[:], zoo.manifest, zoo.metadata)
-
-
-READERS: dict[str, Callable[[Path], Any]] = {
-    "base": BaseNetwork.load,
-    "context": Context.load,
-    "zoo": partial(read_zoo, Zoo),
-    "experts": partial(read_zoo, ExpertShard),
-    "expert-file": lambda path: ExpertFile.open(path)[0][:],
-    "weights": WeightsFile.load,
-    "model": load_models,
-    "vae": TrainedVae.load,
-    "generator": Generator.load,
-    "anchors": Anchors.load,
-    "flow": WeightPath.load,
-}
 
 STRANGE: list[Any] = [
     *(None, True, -1, 0, 1, 2, 7, 10**6, 10**9, 10**12, 10**30, -(10**30), 0.5, 1e308, float("nan"), float("inf")),
@@ -91,80 +58,6 @@ STRANGE: list[Any] = [
     *({"kind": "fno"}, {"kind": "unet", "levels": 60}, {"kind": "parameters"}, {"kind": "code", "dimensions": 10**9}),
 ]
 """Values that stand in the place of others."""
-
-
-def write_valid(folder: Path) -> dict[str, Path]:
-    """A small artifact of every kind that is read for use, by kind."""
-    known = [Known(parameters={"beta": beta, "D": 0.5}) for beta in (0.5, 1.0, 1.5)]
-    condition = new_condition("parameters", known)
-    predictor = StackedPredictor(build_predictor(dict(ARCHITECTURE)))
-    weights = predictor.graph.read(predictor.module).detach()
-    shared = {
-        "architecture": ARCHITECTURE,
-        "normalisation": NORMALISATION.metadata(),
-        "condition": condition.describe(),
-    }
-    trained = {"seed": 0, "seconds": 1.5, "curves": CURVES, "metrics": {"last_loss": 0.1}}
-    paths = {kind: folder / f"{kind}.safetensors" for kind in READERS}
-
-    weight_map = build_weight_map(FilmMap(width=4), condition, weights, predictor.graph)
-    described_map = describe_weight_map(FilmMap(width=4), condition)
-    ids = ["a", "b", "c"]
-    of_base = shared | trained | {"weight_map": described_map, "environments": ids}
-    BaseNetwork(weight_map, predictor, NORMALISATION, of_base).save(paths["base"])
-
-    codes = new_condition("code", [Known(code=code) for code in torch.tensor([[0.1], [0.2], [0.4]])])
-    of_codes = build_weight_map(LinearMap(), codes, weights, predictor.graph)
-    calibration = {"temper": 0.3, "least_noise": [0.1, 0.2], "usual_residual": 3.0, "model_error": [[0.1, 0.2]]}
-    of_context = of_base | {
-        "weight_map": describe_weight_map(LinearMap(), codes),
-        "condition": codes.describe(),
-        "context": {"refine": {"members": 4}, "calibration": calibration, "choice": {"inside": float("nan")}},
-    }
-    frames = torch.randn(3, 2, 5, 2, 1, 1, generator=torch.Generator().manual_seed(0))
-    further = FrameSpace.of(frames).tensors()
-    BaseNetwork(of_codes, predictor, NORMALISATION, of_context, further).save(paths["context"])
-
-    manifest = [
-        {"environment": id, "member": 0, "seed": 5, "diverged": False, "train_error": 0.1, "validation_error": 0.2}
-        | {"seconds": 1.0, "data_digest": "d"}
-        for id in ids
-    ]
-    Zoo(weights.repeat(3, 1), manifest, shared).save(paths["zoo"])
-    ExpertShard(weights.repeat(3, 1), manifest, shared).save(paths["experts"])
-    ExpertFile.save(paths["expert-file"], weights.repeat(3, 1), manifest, "made from this")
-    method = MethodWeights("film", 0, ids, weights.repeat(3, 1, 1), 1.0, 0.5, 20, ["c"], NORMALISATION)
-    WeightsFile.of([method], shared).save(paths["weights"])
-    save_models(
-        paths["model"], weights.repeat(2, 1), shared, {"environment": {"beta": 0.7}, "seed": 1, "channels": ids}
-    )
-
-    sizes = {"width": 8, "heads": 2, "layers": 1, "training": FEW}
-    made = shared | trained | {"arm": "paper", "seconds_before": 2.0, "origin": described_map}
-    made |= {"vae": sizes | {"latent": 2}, "diffusion": sizes | {"noise_steps": 10, "sample_steps": 2}}
-    generator = new_generator(made, 0)
-    generator.save(paths["generator"])
-    TrainedVae(generator.vae, generator.condition, predictor, made).save(paths["vae"])
-
-    density = StackedDensity.new(DensitySettings(hidden=3), Counts(4, 2), seed=0)
-    times = np.array([0.0, 1.0, 3.0])
-    path = torch.stack([density.initial_weights(seed) for seed in range(3)])
-    of_times = trained | {"times": times.tolist(), "dimensions": ["S", "I"]}
-    Anchors(times, path, density, of_times | {"anchors": "joint"}).save(paths["anchors"])
-    arm = FlowArm(dynamics="ode", anchors="joint")
-    plain = {
-        "arms": {"a": arm},
-        "width": 8,
-        "heads": 2,
-        "layers": 1,
-        "anchor_training": FEW,
-        "likelihood_training": FEW,
-    }
-    settings = FlowSettings.model_validate(plain)
-    grid = torch.tensor([0.0, 1 / 3, 1.0])
-    flow = WeightFlow(path, grid, density.graph, settings, None, from_anchors=True)
-    FlowArtifact(flow, density, arm, settings, of_times | {"arm": "a"}).save(paths["flow"])
-    return paths
 
 
 @dataclass
@@ -310,12 +203,37 @@ def _same_numbers(made: Any, tensors: Mapping[str, Tensor]) -> None:
         found = {"weights": made}
     elif isinstance(made, Anchors):
         found = {"weights": made.weights}
+    elif isinstance(made, TrainedFamily):
+        numbers = (made.first, made.last, made.widened, *vars(made.inflation).values())
+        assert made.first < made.last and all(map(_is_number, numbers)), numbers
+        found = {"codes": made.codes, "parameters": made.parameters}
+        for place, one in enumerate(made.members):
+            before = f"further.{place}." if place else ""
+            found |= {f"{before}map.{name}": tensor for name, tensor in one.map.state_dict().items()}
+            assert one.prior.mean.isfinite().all()
+    elif isinstance(made, ConditionalFlow):
+        numbers = (made.first, made.last, made.guidance, *made.deviation.tolist())
+        assert made.first < made.last and min(made.deviation) > 0 and all(map(_is_number, numbers)), numbers
+        found = {f"field.{name}": tensor for name, tensor in made.field.state_dict().items()}
+    elif isinstance(made, FlowMatching):
+        assert min(np.diff(made.times)) > 0 and min(made.deviation) > 0 and _is_number(made.seconds)
+        found = {f"field.{name}": tensor for name, tensor in made.field.state_dict().items()}
+    elif isinstance(made, Labels):
+        found = {"labels": made.labels, "distances": made.distances}
+        assert _is_number(made.seconds) and made.of(made.environments[0]).shape == made.labels.shape[1:]
+    elif isinstance(made, Couplings):
+        assert min(np.diff(made.times)) > 0 and all(np.isfinite(one.growth).all() for one in made.pairs)
+        found = {"start": torch.from_numpy(np.concatenate([one.start for one in made.pairs]))}
     elif isinstance(made, WeightsFile):
         found = {method.key: method.weights[:] for method in made.methods}
     else:
         return
     for name, tensor in found.items():
         assert torch.equal(tensor.double(), tensors[name].double()), name
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, float | int) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def damage(content: bytes, draws: random.Random) -> bytes:

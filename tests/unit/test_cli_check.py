@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,18 @@ def test_configurations_lie_over_each_other(folder: Path, capsys: pytest.Capture
     assert "config.yaml + over.yaml is in order" in shown and "in 3 shards" in shown
     (folder / "over.yaml").write_text("zoo: {shards: 1}\n")
     refused(capsys, "check", "--config", "config.yaml", "over.yaml", words=("over.yaml", "zoo.shards", "unknown key"))
+
+
+def test_memory_of_every_stage_is_told_when_asked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "wide.yaml").write_text("predictor: {width: 128, depth: 8}\nzoo: {members: 2000}\nmemory: 0.5\n")
+    files = ("--config", "config.yaml", "wide.yaml")
+    short, _ = run(capsys, "check", *files, "--no-timing")
+    shown, _ = run(capsys, "check", *files, "--no-timing", "--memory")
+    largest = re.search(r"largest jobs: ([0-9.]+ GB) (\w+)", short)
+    rows = dict(re.findall(r"^ +[0-9.]+ GB (\w+) +(.*bounded by memory)$", shown, re.MULTILINE))
+    assert largest is not None and re.search(rf"{largest[1]} {largest[2]} ", shown)
+    assert len(rows) > 10 and "largest jobs" not in shown and "GB all others" in shown
+    assert rows["train_base"] == "not bounded by memory" and not rows["regress_weights"].startswith("not")
 
 
 @pytest.mark.parametrize("rate", ["0", "-1", "nan", "inf"])

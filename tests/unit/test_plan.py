@@ -41,6 +41,7 @@ from weightcast.environments.plan import (
     recorded_environments,
     reference_shards,
     regressions,
+    shard_size,
     source_settings,
     trajectory_shards,
     tuned_arms,
@@ -445,3 +446,11 @@ def test_planning_is_light() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("usual", "visible", "size"),
+    [(6, 4, 4), (12, 5, 5), (6, 1500, 6), (12, 1500, 12), (6, 10_000, 39), (12, 100_000, 390)],
+)
+def test_shards_of_new_studies_grow_with_large_tables_alone(usual: int, visible: int, size: int) -> None:
+    assert shard_size(usual, visible) == size

@@ -15,6 +15,7 @@ import yaml
 from refusals import refused
 from tiny_study import tiny_config
 
+from weightcast.cli.run import further_configurations
 from weightcast.core.config.yaml_file import read_yaml
 from weightcast.core.environment_table import read_environments
 from weightcast.environments.config.load import parse_study
@@ -132,3 +133,28 @@ def test_check_says_it_in_a_line(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and done.stdout == ""
     assert len(done.stderr.splitlines()) == 1 and "predictor.width" in done.stderr
+
+
+@pytest.mark.parametrize("further", [False, True], ids=["first", "further"])
+def test_run_says_it_before_snakemake_reads_the_file(further: bool, tmp_path: Path) -> None:
+    """Snakemake's own reader ends in its stack's four thousand lines."""
+    trap, plain = tmp_path / "nest.yaml", tmp_path / "plain.yaml"
+    trap.write_text("study: " + "[" * 20_000 + "]" * 20_000, encoding="utf-8")
+    plain.write_text(yaml.safe_dump(tiny_config(tmp_path)), encoding="utf-8")
+    files = [str(plain), "-n", "--configfile", str(trap)] if further else [str(trap), "-n"]
+    command = [sys.executable, "-m", "weightcast.cli.main", "run", *files]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1 and f"{trap}: found sections inside of each other" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "files"),
+    [
+        (["-n", "zoo"], []),
+        (["--configfile", "a.yaml", "b.yaml", "-n", "zoo"], ["a.yaml", "b.yaml"]),
+        (["--configfile=a.yaml", "b.yaml", "--configfiles", "c.yaml"], ["a.yaml", "b.yaml", "c.yaml"]),
+    ],
+)
+def test_files_that_snakemake_is_told_of(words: list[str], files: list[str]) -> None:
+    assert further_configurations(words) == [Path(file) for file in files]

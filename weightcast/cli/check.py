@@ -32,6 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-timing", action="store_true", help="do not plan the jobs, nor measure how long a run would take here"
     )
     parser.add_argument(
+        "--memory",
+        action="store_true",
+        help="how much memory the jobs of every stage ask for, and what of it the key memory does not bound",
+    )
+    parser.add_argument(
         "--gpu-rate",
         type=float,
         metavar="TFLOPS",
@@ -46,6 +51,8 @@ def run(arguments: argparse.Namespace) -> None:
     # As Snakemake reads several: mappings merge, everything else is replaced. What is wrong is in one of them.
     config = Path(" + ".join(str(file) for file in arguments.config))
     study, table = parse_any_study(reduce(overlaid, map(read_yaml, arguments.config)), config), None
+    if arguments.memory and not isinstance(study, Study):
+        raise InputError(f"--memory: found it, expected none: {config} has a time axis, whose jobs have no such budget")
     if isinstance(study, TimeStudy):
         if rate is not None:
             raise InputError(f"--gpu-rate: found {rate:g}, expected none: {config} is a study across time")
@@ -63,7 +70,7 @@ def run(arguments: argparse.Namespace) -> None:
         subjects = check_family_study(study, table, config)
     else:
         table = read_environments(study.environments)
-        subjects = _check_environments(study, table, config)
+        subjects = _check_environments(study, table, config, arguments.memory)
     if not arguments.no_timing:
         subjects |= _jobs_and_cost(study, table, arguments)
     print(f"{config} is in order.\n")
@@ -72,7 +79,7 @@ def run(arguments: argparse.Namespace) -> None:
             print(f"{subject if number == 0 else '':14s}{line}")
 
 
-def _check_environments(study: Study, table: EnvironmentTable, config: Path) -> dict[str, list[str]]:
+def _check_environments(study: Study, table: EnvironmentTable, config: Path, every_job: bool) -> dict[str, list[str]]:
     """Check a study across environments; its plan, subject by subject."""
     check_plan(study, table)
     check_packages(study)
@@ -87,7 +94,7 @@ def _check_environments(study: Study, table: EnvironmentTable, config: Path) -> 
         warn(warning)
     if not table.unseen:
         warn(f"{table.path}: column role: found no unseen environment: nothing would tell how well generation works")
-    return describe_plan(study, table)
+    return describe_plan(study, table, every_job)
 
 
 def _jobs_and_cost(

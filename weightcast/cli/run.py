@@ -8,11 +8,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from weightcast.core.config.yaml_file import read_yaml
 from weightcast.core.errors import InputError
 from weightcast.workflow import snakefile
 
 # Options of Snakemake with which a run says itself how many jobs there are at a time.
 PARALLELISM = ("-c", "--cores", "-j", "--jobs", "-e", "--executor", "--profile", "--workflow-profile")
+
+CONFIGURATIONS = ("--configfile", "--configfiles")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,9 +31,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Become Snakemake, so that signals and the exit status are its own."""
+    """Become Snakemake, so that signals and the exit status are its own.
+
+    Raises:
+        InputError: a configuration is missing, is not YAML, or is larger or deeper than any, of which Snakemake's own
+            reader says thousands of lines.
+    """
     if not arguments.config.is_file():
         raise InputError(f"{arguments.config}: not found, expected a configuration (weightcast init writes one)")
+    for file in (arguments.config, *further_configurations(arguments.snakemake)):
+        read_yaml(file)
     # -P: the folder that one happens to stand in must not lend its Python files to Snakemake.
     command = [sys.executable, "-P", "-m", "snakemake", *snakemake_arguments(arguments.config, arguments.snakemake)]
     sys.stdout.flush()
@@ -46,6 +56,19 @@ def snakemake_arguments(config: Path, further: Sequence[str]) -> list[str]:
     if not any(_says(word, PARALLELISM) for word in further):
         words += ["--cores", "all"]
     return [*words, *further]
+
+
+def further_configurations(words: Sequence[str]) -> list[Path]:
+    """Files of configuration that a person names to Snakemake beside the first."""
+    found, reading = [], False
+    for word in words:
+        option, _, value = word.partition("=")
+        if word.startswith("-"):
+            reading = option in CONFIGURATIONS
+            found += [Path(value)] if reading and value else []
+        elif reading:
+            found.append(Path(word))
+    return found
 
 
 def _says(word: str, options: Sequence[str]) -> bool:

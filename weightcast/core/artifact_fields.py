@@ -11,12 +11,14 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from weightcast.core.artifact_types import Metadata, Normalisation, Scaling, complaint
 from weightcast.core.config.messages import LONGEST_SHOWN, shown
 from weightcast.core.config.predictor import AnyPredictor
+from weightcast.core.density_fields import check_density
 from weightcast.core.errors import InputError
 from weightcast.core.nets.sizes import count_weights
 
@@ -34,100 +36,6 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _RECORDS = ("curves", "metrics", "manifest")
 """Fields that report how a training went, as the choice of a base or a context does too: of one that broke down, a
 number may be missing (NaN). Nothing is computed with these."""
-
-Finite = Annotated[float, Field(allow_inf_nan=False, strict=True)]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
-Text = Annotated[str, Field(strict=True)]
-Whole = Annotated[int, Field(strict=True)]
-Scale = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
-
-
-class _Fields(BaseModel):
-    """Fields that are known; others are left as they are."""
-
-    model_config = ConfigDict(extra="ignore", defer_build=True)
-
-
-class _Normalisation(_Fields):
-    mean: list[Finite] = Field(min_length=1)
-    scale: list[Scale] = Field(min_length=1)
-    transforms: list[Literal["log", "sqrt"] | None] | None = None
-    offsets: list[Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]] | None = None
-    physical_mean: list[Finite] | None = None
-    physical_scale: list[Scale] | None = None
-
-
-class _Scaling(_Fields):
-    names: list[Text]
-    low: list[Finite]
-    high: list[Finite]
-    logarithmic: list[Text] = []
-
-
-class _Condition(_Fields):
-    kind: Text
-    scaling: _Scaling | None = None
-
-
-class _Curve(_Fields):
-    steps: list[Whole]
-    training: list[float | None]
-    validated_steps: list[Whole]
-    validation: list[float | None]
-
-
-class _Member(_Fields):
-    environment: Text
-    member: Whole
-    diverged: Annotated[bool, Field(strict=True)]
-    seconds: Seconds
-    validation_error: float | None = None
-    seed: Whole | None = None
-    data_digest: Text | None = None
-
-
-class _File(_Fields):
-    file: Text
-    tensors_digest: Text
-    shape: list[Annotated[int, Field(strict=True, ge=0, le=10**12)]] = Field(min_length=2, max_length=2)
-
-
-class _Method(_Fields):
-    method: Text
-    seed: Whole
-    environments: list[Text]
-    train_seconds: Seconds
-    adapt_seconds: Seconds
-    parameters: Whole
-    diverged: list[Text] = []
-    normalisation: _Normalisation | None = None
-    model_error: list[list[Finite]] | None = None
-
-
-class _Metadata(_Fields):
-    kind: Text
-    code_version: Text
-    numbers: Whole
-    architecture: dict[str, Any] | None = None
-    normalisation: _Normalisation | None = None
-    condition: _Condition | None = None
-    curves: dict[str, _Curve] | None = None
-    manifest: list[_Member] | None = None
-    files: list[_File] | None = None
-    methods: list[_Method] | None = None
-    metrics: dict[str, Any] | None = None
-    environment: dict[Text, Finite] | None = None
-    environments: list[Text] | None = None
-    channels: list[Text] | None = None
-    dimensions: list[Text] | None = None
-    times: list[Finite] | None = None
-    seconds: Seconds | None = None
-    seconds_before: Seconds | None = None
-    seed: Whole | None = None
-    arm: Text | None = None
-    config_digest: Text | None = None
-    data_digest: Text | None = None
-
 
 _PREDICTOR: TypeAdapter[AnyPredictor] = TypeAdapter(AnyPredictor)
 _PREDICTORS = {
@@ -171,29 +79,42 @@ def check_fields(metadata: Mapping[str, Any], path: Path) -> None:
     if metadata.get("kind") == UNFINISHED:
         return
     try:
-        checked = _Metadata.model_validate(metadata)
+        checked = Metadata.model_validate(metadata)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "missing":
-            raise InputError(f"{path}: metadata: {field}: missing, expected a value") from None
-        said = f"found {shown(first['input'])}: {first['msg'][0].lower()}{first['msg'][1:]}"
-        raise InputError(f"{path}: metadata: {field}: {said}") from None
+        raise InputError(f"{path}: metadata: {complaint(error)}") from None
     for place, normalisation in _normalisations(checked):
         found, expected = len(normalisation.scale), len(normalisation.mean)
         if found != expected:
             raise InputError(f"{path}: metadata: {place}.scale: found {found} numbers, expected {expected} as of mean")
         _check_transforms(normalisation, f"{path}: metadata: {place}")
-    if checked.condition is not None and (scaling := checked.condition.scaling) is not None:
-        for name in ("low", "high"):
-            if len(getattr(scaling, name)) != len(scaling.names):
-                raise InputError(f"{path}: metadata: condition.scaling.{name}: expected {len(scaling.names)} numbers")
+    for place, scaling in _scalings(checked):
+        _check_scaling(scaling, f"{path}: metadata: {place}")
     for name, curve in (checked.curves or {}).items():
         if (len(curve.steps), len(curve.validated_steps)) != (len(curve.training), len(curve.validation)):
             raise InputError(f"{path}: metadata: curves.{name}: expected as many values as steps")
 
 
-def _check_transforms(normalisation: _Normalisation, where: str) -> None:
+def _scalings(checked: Metadata) -> Iterator[tuple[str, Scaling]]:
+    if checked.scaling is not None:
+        yield "scaling", checked.scaling
+    for name in ("scaling", "taught"):
+        scaling = getattr(checked.condition, name, None)
+        if scaling is not None:
+            yield f"condition.{name}", scaling
+
+
+def _check_scaling(scaling: Scaling, where: str) -> None:
+    """A range for each parameter, above 0 where its logarithm is scaled."""
+    for name in ("low", "high"):
+        if len(getattr(scaling, name)) != len(scaling.names):
+            raise InputError(f"{where}.{name}: expected {len(scaling.names)} numbers")
+    least = dict(zip(scaling.names, scaling.low, strict=True))
+    for name in scaling.logarithmic:
+        if least.get(name, 0.0) <= 0:
+            raise InputError(f"{where}.logarithmic: found {shown(name)}, expected a parameter whose values are above 0")
+
+
+def _check_transforms(normalisation: Normalisation, where: str) -> None:
     """Where a channel has a transform, all that belongs to transforms must be there, for every channel."""
     if normalisation.transforms is None:
         return
@@ -239,7 +160,7 @@ def check_sizes(metadata: Mapping[str, Any], shapes: Mapping[str, tuple[list[int
     if "kind" in architecture:
         _check_predictor(architecture, metadata, max(numbers, HARMLESS), path)
     else:
-        _check_density(architecture, max(numbers, HARMLESS), path)
+        check_density(architecture, max(numbers, HARMLESS), path)
 
 
 def _check_predictor(architecture: Mapping[str, Any], metadata: Mapping[str, Any], numbers: int, path: Path) -> None:
@@ -276,31 +197,11 @@ def _check_predictor(architecture: Mapping[str, Any], metadata: Mapping[str, Any
         )
 
 
-def _check_density(architecture: Mapping[str, Any], numbers: int, path: Path) -> None:
-    """A density's backbone has at least a square matrix a layer, and a row for each value of a dimension."""
-    space = architecture.get("space")
-    if not isinstance(space, Mapping):
-        raise InputError(f"{path}: metadata: architecture.space: found {shown(space)}, expected a mapping")
-    counts: dict[str, Any] = {name: architecture.get(name) for name in ("hidden", "layers", "heads")}
-    counts |= {name: space[name] for name in ("states", "dimensions", "components") if name in space}
-    for name, count in counts.items():
-        if not _is_whole(count) or not 1 <= count <= numbers:
-            raise InputError(f"{path}: metadata: architecture: {name}: found {shown(count)}, expected 1 to {numbers}")
-    values = max(space.get("states", 1), space.get("components", 1))
-    least = counts["hidden"] * max(counts["layers"] * counts["hidden"], values)
-    if least > numbers:
-        raise InputError(
-            f"{path}: metadata: architecture: found one of {least:,} weights or more, expected at most {numbers:,}, "
-            "as many as the tensors hold"
-        )
-    order, dimensions = architecture.get("order"), space.get("dimensions", len(space.get("mean", [])))
-    if not isinstance(order, list) or not all(map(_is_whole, order)) or sorted(order) != list(range(dimensions)):
-        raise InputError(f"{path}: metadata: architecture.order: found {shown(order)}, expected each dimension once")
-
-
-def _normalisations(checked: _Metadata) -> Iterator[tuple[str, _Normalisation]]:
+def _normalisations(checked: Metadata) -> Iterator[tuple[str, Normalisation]]:
     if checked.normalisation is not None:
         yield "normalisation", checked.normalisation
+    if checked.condition is not None and checked.condition.features is not None:
+        yield "condition.features.normalisation", checked.condition.features.normalisation
     for number, method in enumerate(checked.methods or []):
         if method.normalisation is not None:
             yield f"methods.{number}.normalisation", method.normalisation

@@ -27,6 +27,8 @@ from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
 from weightcast.core.stored_tensor import Rows, StoredTensor, dtype_of, pieces, stored_tensors, write_safetensors
 
+LONGEST_REFUSAL = 1500
+"""Characters of a complaint about what a file says, which may hold what it says."""
 LONGEST_REASON = 300
 """Characters of what torch says of tensors that do not fit."""
 
@@ -34,7 +36,7 @@ Module = TypeVar("Module", bound=nn.Module)
 Held = TypeVar("Held", Tensor, StoredTensor)
 _MISFITS = (
     *(KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, AssertionError),
-    *(ArithmeticError, MemoryError, ImportError),
+    *(ArithmeticError, MemoryError, ImportError, OSError),  # the last of names that no file can have
 )
 
 
@@ -224,7 +226,7 @@ def one_line_for(path: str | Path, kind: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        said = str(error)
+        said = str(error)[:LONGEST_REFUSAL]
         raise InputError(said if said.startswith(str(path)) else f"{path}: {said}") from None
     except _MISFITS as error:
         said = " ".join(str(error).split())[:LONGEST_REASON]

@@ -16,6 +16,8 @@ from pathlib import Path
 SUFFIX = ".partial"
 ABANDONED_SECONDS = 3600.0
 """After so long without a byte written, a file whose writer nobody here can know of is taken for abandoned."""
+TRIAL_BYTES = 64 * 1024
+"""Of the file by which a folder is tried: about what planning and the notes of a run take."""
 
 _UNSUPPORTED = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM, errno.EISDIR}
 _PARTIAL = re.compile(r"\..+\.(?P<host>[^.]*)\.(?P<process>\d+)\.partial")
@@ -29,6 +31,9 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     before the name is, and the name is when the block has ended. Folders are made as needed. Who may read the file is
     what the process's umask says, whatever the library that writes it does. The temporary name is hidden and carries
     host and process, so that two writers do not meet and what a killed one left is known for what it is.
+
+    Raises:
+        OSError: it cannot be written; names `path` also where the system names no file, as of a full disk.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,6 +46,8 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         _synchronise(partial)
         partial.replace(path)
         _synchronise_folder(path.parent)
+    except OSError as error:
+        raise _named(error, path, partial) from error
     finally:
         with contextlib.suppress(OSError):  # what went wrong is said already
             partial.unlink(missing_ok=True)
@@ -53,6 +60,9 @@ def folder_written_whole(path: str | Path) -> Iterator[Path]:
 
     There must be no folder of that name, or an empty one. All files are on the disk before the folder's name is. What
     killed writers of the same folder left is removed first.
+
+    Raises:
+        OSError: it cannot be written; names `path` also where the system names no file.
     """
     path = Path(path).absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,6 +81,8 @@ def folder_written_whole(path: str | Path) -> Iterator[Path]:
         _synchronise_folder(partial)
         partial.replace(path)
         _synchronise_folder(path.parent)
+    except OSError as error:
+        raise _named(error, path, partial) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -97,6 +109,46 @@ def remove_abandoned(folder: str | Path) -> list[Path]:
             if name.startswith(".") and name.endswith(SUFFIX) and _is_abandoned(Path(parent, name)):
                 found.append(Path(parent, name))
     return _removed(found)
+
+
+@contextmanager
+def named_in_errors(path: str | Path) -> Iterator[None]:
+    """Within the block a file is written or added to that need not be whole, as a record of a line after the other is.
+
+    Raises:
+        OSError: it cannot be written; names `path` also where the system names no file.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise _named(error, Path(path), Path(path)) from error
+
+
+def check_writable(folder: str | Path) -> None:
+    """Write a small file into a folder, or into where it would be made, and remove it.
+
+    Raises:
+        OSError: that cannot be done; names the folder.
+    """
+    folder = Path(folder).absolute()
+    there = next(one for one in (folder, *folder.parents) if one.is_dir())
+    trial = there / f".writable.{_host()}.{os.getpid()}{SUFFIX}"
+    try:
+        trial.write_bytes(bytes(TRIAL_BYTES))
+        _synchronise(trial)
+    except OSError as error:
+        raise _named(error, folder, trial) from error
+    finally:
+        with contextlib.suppress(OSError):
+            trial.unlink(missing_ok=True)
+
+
+def _named(error: OSError, path: Path, partial: Path) -> OSError:
+    """The same error of the file or folder that was to be written, unless it is of another one or says so already."""
+    others = error.filename not in (None, str(partial), partial)
+    if error.errno is None or error.strerror is None or others or isinstance(error, BrokenPipeError):
+        return error
+    return OSError(error.errno, error.strerror, str(path))
 
 
 def _is_abandoned(path: Path) -> bool:

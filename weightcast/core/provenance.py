@@ -52,15 +52,30 @@ def keep_code(folder: Path, module: str, *further: str) -> Path:
     """
     names = (module, *further)
     path = folder / f"{'+'.join(name.rpartition('.')[2] for name in names)}.txt"
-    text = "".join(f"{_digest(name)}  {name}\n" for name in code_files(*names))
     try:
         kept = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        kept = None
-    if kept != text:
+        kept = ""
+    if not _is_current(kept, names):
+        text = "".join(f"{_digest(name)}  {name}\n" for name in code_files(*names))
         with written_whole(path) as partial:
             partial.write_text(text, encoding="utf-8")
     return path
+
+
+def _is_current(kept: str, names: tuple[str, ...]) -> bool:
+    """Whether a list is what :func:`code_files` would find now, without reading any imports.
+
+    A file imports the same as long as it says the same, so a list of files that are unchanged is complete, but for
+    further files of packages whose modules all count.
+    """
+    lines = [line.partition("  ") for line in kept.splitlines()]
+    listed = {PACKAGE.parent / name for _, _, name in lines}
+    first = {file for name in names for file in _files_of(name)}
+    by_name = {file for package in BY_NAME if package / "__init__.py" in listed for file in package.glob("*.py")}
+    if not lines or not first | by_name <= listed:
+        return False
+    return all((PACKAGE.parent / name).is_file() and _digest(name) == digest for digest, _, name in lines)
 
 
 @cache

@@ -10,6 +10,7 @@ Only light modules are imported: Snakemake reads this file in every process that
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -53,9 +54,10 @@ def take_folder(snakemake: Path) -> bool:
         pass
     else:
         was_killed = _clear(snakemake / "locks")
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M')}")
-        file.flush()
+        with contextlib.suppress(OSError):  # a full disk: said by whoever has to write more
+            file.truncate(0)
+            said = f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M')}"
+            os.write(file.fileno(), said.encode())  # at once: nothing is left to be written when the process ends
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:

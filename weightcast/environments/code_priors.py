@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from weightcast.core.draws import Draws
+from weightcast.core.errors import InputError
 from weightcast.core.run import Run
 from weightcast.environments.code_diffusion import train_code_diffusion
 from weightcast.environments.config.code_prior import CodeDiffusionSettings, CodePriorName
@@ -172,11 +173,23 @@ class MixturePrior(CodePrior):
 
     @classmethod
     def from_tensors(cls, wide: CodePrior, tensors: Mapping[str, Tensor]) -> CodePrior:
-        """The inverse of :meth:`tensors`; the wide prior alone where there are none."""
-        if "prior.centres" not in tensors:
+        """The inverse of :meth:`tensors`; the wide prior alone where there are none.
+
+        Raises:
+            InputError: they are not of as many parts, or of other codes.
+        """
+        if not any(name.startswith("prior.") for name in tensors):
             return wide
-        parts = (tensors[f"prior.{name}"].to(wide.mean.device) for name in ("centres", "factors", "shares"))
-        return cls(wide.mean, wide.factor, *parts)
+        centres, factors, shares = (
+            tensors[f"prior.{name}"].to(wide.mean.device) for name in ("centres", "factors", "shares")
+        )
+        parts, dimensions = len(shares), len(wide.mean)
+        if (centres.shape, factors.shape) != ((parts, dimensions), (parts, dimensions, dimensions)):
+            found = f"shapes {list(centres.shape)} and {list(factors.shape)}"
+            raise InputError(f"tensors: prior.centres, prior.factors: found {found}, expected those of {parts} parts")
+        if shares.ndim != 1 or not bool((shares > 0).all()):
+            raise InputError("tensors: prior.shares: expected one above 0 for each part")
+        return cls(wide.mean, wide.factor, centres, factors, shares)
 
     @property
     def centres_of_parts(self) -> Tensor:

@@ -99,7 +99,12 @@ class FrameFeatures(nn.Module):
             found = f"{layout.slots} frames of {layout.channels} x {rows} x {columns} numbers"
             raise InputError(f"condition.features: found {found}, expected fewer")
         normalisation = Normalisation.from_metadata(description["normalisation"])
-        return cls(layout, normalisation, settings, description["scales"])
+        features = cls(layout, normalisation, settings, description["scales"])
+        numbers = {"middle": features.explicit, "spread": features.explicit, "entry": features.implicit}
+        for name, count in numbers.items():
+            if len(found := description["scales"][name]) != count:
+                raise InputError(f"condition.features.scales.{name}: found {len(found)} numbers, expected {count}")
+        return features
 
     def describe(self) -> dict[str, Any]:
         """JSON values that features are built again from."""

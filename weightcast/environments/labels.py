@@ -76,10 +76,16 @@ class Labels:
             )
             assert isinstance(condition, LabelCondition)
             environments, labels, distances = metadata["environments"], tensors["labels"], tensors["distances"]
-            if len(labels) != len(environments) or labels.ndim != 2:
-                found, expected = list(labels.shape), len(environments)
-                raise InputError(f"{path}: tensors: labels: found shape {found}, expected [{expected}, component]")
-            return cls(environments, labels, distances, condition, metadata)
+            expected = len(environments)
+            if labels.shape != (expected, condition.coordinates):
+                found = f"found shape {list(labels.shape)}, expected {[expected, condition.coordinates]}"
+                raise InputError(f"{path}: tensors: labels: {found}")
+            if distances.shape != (expected, expected):
+                found = f"found shape {list(distances.shape)}, expected {[expected, expected]}"
+                raise InputError(f"{path}: tensors: distances: {found}")
+            made = cls(environments, labels, distances, condition, metadata)
+            _ = made.seconds  # which must be there
+            return made
 
 
 @torch.no_grad()

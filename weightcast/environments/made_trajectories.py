@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from weightcast.core.errors import InputError
-from weightcast.core.files import written_whole
+from weightcast.core.files import named_in_errors, written_whole
 from weightcast.core.provenance import file_digest
 from weightcast.environments.trajectory_manifest import TOGETHER, Made, Manifest
 from weightcast.trajectories import Trajectories
@@ -56,7 +56,7 @@ class MadeFiles:
         path = self.path(environment)
         self._made[environment] = Made(file_digest(path), path.name)
         self._record.parent.mkdir(parents=True, exist_ok=True)
-        with self._record.open("a", encoding="utf-8") as record:
+        with named_in_errors(self._record), self._record.open("a", encoding="utf-8") as record:
             record.write(self._entry(environment).line())
 
     def manifest(self, environments: Iterable[str]) -> Manifest:

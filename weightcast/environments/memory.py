@@ -66,6 +66,12 @@ def largest_jobs(plan: Plan, most: int) -> list[tuple[str, int]]:
         plan: the study.
         most: so many stages.
     """
+    asked = {stage: memory_mb(stage, plan, {}) for stage in counted_stages(plan)}
+    return sorted(asked.items(), key=lambda one: -one[1])[:most]
+
+
+def counted_stages(plan: Plan) -> list[str]:
+    """The stages of a study whose memory is counted, as far as it has jobs of them; all others ask for the least."""
     study = plan.study
     optional = {
         "simulate": study.data.simulated,
@@ -89,8 +95,13 @@ def largest_jobs(plan: Plan, most: int) -> list[tuple[str, int]]:
             ("train_vae", "train_diffusion", "generate_weights", "regress_latents"), bool(study.generator.arms)
         ),
     }
-    asked = {stage: memory_mb(stage, plan, {}) for stage in _NUMBERS if optional.get(stage, True)}
-    return sorted(asked.items(), key=lambda one: -one[1])[:most]
+    return [stage for stage in _NUMBERS if optional.get(stage, True)]
+
+
+def unbounded_mb(plan: Plan) -> dict[str, int]:
+    """Megabytes of the largest job of each stage that it would ask for however small the study's ``memory`` were."""
+    least = Plan(plan.study.model_copy(update={"memory": 1e-9}), plan.table)
+    return {stage: memory_mb(stage, least, {}) for stage in counted_stages(plan)}
 
 
 def _simulate(sizes: StudySizes, of: Mapping[str, str]) -> int:

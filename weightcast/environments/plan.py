@@ -27,6 +27,8 @@ from weightcast.records.settings import RecordSettings
 FEWEST_VISIBLE = 2
 MANY = 64
 """Of what a study has so many of, one more is little."""
+MANY_SHARDS = 256
+"""Of experts, that planning need not have more of, whatever the size of the table."""
 
 
 def check_plan(study: Study, table: EnvironmentTable) -> None:
@@ -157,6 +159,17 @@ def record_settings(data: DataSettings) -> RecordSettings:
             f"config: data.inputs: found {', '.join(data.inputs)} with a wide table, expected none: a column is a place"
         )
     return settings
+
+
+def shard_size(usual: int, visible: int) -> int:
+    """Environments of a shard of experts that a new study is given: the usual number, but of large tables more, so that
+    there are not many more than ``MANY_SHARDS`` shards to plan.
+
+    Args:
+        usual: of a study of its kind.
+        visible: environments of its table.
+    """
+    return min(max(usual, visible // MANY_SHARDS), visible)
 
 
 def expert_shards(study: Study, table: EnvironmentTable) -> dict[str, list[str]]:

@@ -28,10 +28,11 @@ class ExpertFile:
         path: of the file.
         digest: of its tensor, as the manifest has it.
         shape: [member, weight], likewise.
+        manifest: the file that says so, for complaints; None where the file itself was asked.
     """
 
-    def __init__(self, path: Path, digest: str, shape: Sequence[int]) -> None:
-        self.path, self.digest, self.shape = path, digest, torch.Size(shape)
+    def __init__(self, path: Path, digest: str, shape: Sequence[int], manifest: Path | None = None) -> None:
+        self.path, self.digest, self.shape, self.manifest = path, digest, torch.Size(shape), manifest
 
     @classmethod
     def save(
@@ -77,6 +78,18 @@ class ExpertFile:
 
     @cached_property
     def _verified(self) -> StoredTensor:
+        try:
+            found = self._read()
+            if found.shape != self.shape:
+                raise InputError(f"{self.path}: found shape {list(found.shape)}, expected {list(self.shape)}")
+        except InputError as error:
+            if self.manifest is None:
+                raise
+            raise InputError(f"{self.manifest}: files: {error}") from None
+        return found
+
+    def _read(self) -> StoredTensor:
+        """The experts, checked against their digest."""
         if not self.path.is_file():
             raise InputError(f"{self.path}: no such file, expected experts that a zoo is the manifest of: run it again")
         artifact = open_artifact(self.path, _OF_A_FILE, verified=False)
@@ -259,7 +272,7 @@ def _file_of(described: Mapping[str, Any], manifest: Path) -> ExpertFile:
     path = Path(os.path.normpath(manifest.parent / described["file"]))
     if not path.is_file():
         raise InputError(f"{manifest}: files: found no {path}, expected experts of this zoo there: run it again")
-    return ExpertFile(path, described["tensors_digest"], described["shape"])
+    return ExpertFile(path, described["tensors_digest"], described["shape"], manifest)
 
 
 def _whole_files(weights: Rows) -> list[ExpertFile] | None:

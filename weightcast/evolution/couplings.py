@@ -161,10 +161,18 @@ class Couplings:
         with understood(artifact):
             times, counts = artifact.tensors["times"].numpy(), artifact.tensors["counts"].long().tolist()
             parts = [artifact.tensors[name].split(counts) for name in _PAIRS]
-            if len(counts) != len(times) - 1 or not (np.diff(times) > 0).all() or min(counts, default=0) < 1:
+            if (
+                times.ndim != 1
+                or len(counts) != len(times) - 1
+                or not (np.diff(times) > 0).all()
+                or min(counts, default=0) < 1
+            ):
                 raise InputError("tensors: times, counts: expected increasing times, and pairs between each two")
             if not all(bool((mass > 0).all()) for masses in parts[2:] for mass in masses):
                 raise InputError("tensors: leaving, arriving: expected masses above 0")
+            start, end, *masses = (artifact.tensors[name] for name in _PAIRS)
+            if start.ndim != 2 or start.shape != end.shape or any(mass.shape != start.shape[:1] for mass in masses):
+                raise InputError("tensors: start, end: expected [pair, dimension] of both, and a mass for each pair")
             pairs = tuple(
                 Pairs(*(tensor.numpy() for tensor in of_interval)) for of_interval in zip(*parts, strict=True)
             )

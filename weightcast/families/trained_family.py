@@ -177,7 +177,7 @@ class TrainedFamily:
         artifact = load_artifact(path, KIND)
         tensors, metadata = artifact.tensors, artifact.metadata
         with understood(artifact):
-            first, last = (float(time) for time in metadata["times"])
+            first, last = metadata["times"]
             if not first < last:
                 raise InputError("times: expected increasing times")
             origin = tensors[f"{MAP}origin"]
@@ -190,7 +190,7 @@ class TrainedFamily:
                 "scaling": ParameterScaling.from_metadata(metadata["scaling"]),
                 "parameters": tensors["parameters"],
                 "inflation": Inflation.described(metadata["inflation"]),
-                "widened": float(metadata["widened"]),
+                "widened": metadata["widened"],
                 "metadata": metadata,
             }
             further: list[TrainedFamily] = []
@@ -211,10 +211,14 @@ class TrainedFamily:
         state, codes, ids = _below(tensors, MAP), tensors["codes"], shared["ids"]
         built = load_built(lambda: PathMap(**shared["metadata"]["map"]), state)
         assert isinstance(built, PathMap)
-        if codes.shape != (len(ids), built.condition) or len(shared["parameters"]) != len(ids):
+        if codes.shape != (len(ids), built.condition):
             raise InputError("ids, codes: expected a code for each visible environment")
+        if shared["parameters"].shape != (len(ids), len(shared["scaling"].names)):
+            raise InputError("ids, parameters: expected those of the scaling for each visible environment")
         mixture = {name: value for name, value in tensors.items() if name.startswith(PRIOR)}
-        return cls(map=built.requires_grad_(False).eval(), codes=codes, mixture=mixture, **shared)
+        one = cls(map=built.requires_grad_(False).eval(), codes=codes, mixture=mixture, **shared)
+        _ = one.prior  # of tensors that must be there
+        return one
 
 
 def scaled_times(times: Tensor, first: float, last: float) -> Tensor:

@@ -13,7 +13,7 @@ from weightcast.environments.config.data import DataSettings
 from weightcast.environments.config.study import Study
 from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.jobs import Plan
-from weightcast.environments.memory import largest_jobs
+from weightcast.environments.memory import LEAST_MB, largest_jobs, unbounded_mb
 from weightcast.environments.plan import (
     expert_shards,
     finetuned_maps,
@@ -30,8 +30,14 @@ LARGEST_JOBS = 3
 Lines = list[str]
 
 
-def describe_plan(study: Study, table: EnvironmentTable) -> dict[str, Lines]:
-    """What the study would compute, where it would lie, and what is there already."""
+def describe_plan(study: Study, table: EnvironmentTable, every_job: bool = False) -> dict[str, Lines]:
+    """What the study would compute, where it would lie, and what is there already.
+
+    Args:
+        study: checked.
+        table: of its environments.
+        every_job: whether the memory of all stages' jobs is told, and not of the largest alone.
+    """
     graph = untrained_predictor(study).graph
     return {
         "study": [study.study],
@@ -41,7 +47,7 @@ def describe_plan(study: Study, table: EnvironmentTable) -> dict[str, Lines]:
         "experts": _experts(study, table, graph.num_parameters),
         "generator": _generator(study),
         "storage": _storage(study, table, graph.num_parameters),
-        "memory": _memory(study, table),
+        "memory": _memory(study, table, every_job),
         "results": _results(study, table),
     }
 
@@ -148,12 +154,27 @@ def _storage(study: Study, table: EnvironmentTable, weights: int) -> Lines:
     return [*lines, f"{_size(sum(numbers for numbers, _ in parts))} in all"]
 
 
-def _memory(study: Study, table: EnvironmentTable) -> Lines:
-    """What bounds the memory of jobs, and what the largest of them ask for."""
+def _memory(study: Study, table: EnvironmentTable, every_job: bool) -> Lines:
+    """What bounds the memory of jobs, and what the largest of them ask for, or all."""
     plan = Plan(study, table)
+    bound = f"at most {study.memory:g} GB of networks' weights at once (memory)"
+    if every_job:
+        least = unbounded_mb(plan)
+        rows = [
+            f"{megabytes / 1e3:6.1f} GB {stage:26s}{_bounded(megabytes, least[stage])}"
+            for stage, megabytes in largest_jobs(plan, len(least))
+        ]
+        return [bound, *rows, f"{LEAST_MB / 1e3:6.1f} GB all others"]
     jobs = [(stage, megabytes / 1e3) for stage, megabytes in largest_jobs(plan, LARGEST_JOBS)]
     asked = ", ".join(f"{gigabytes:.1f} GB {stage}" for stage, gigabytes in jobs)
-    return [f"at most {study.memory:g} GB of networks' weights at once (memory)", f"largest jobs: {asked}"]
+    return [bound, f"largest jobs: {asked} (of all: --memory)"]
+
+
+def _bounded(asked: int, least: int) -> str:
+    """How much of what a job asks for the key ``memory`` has a say in, both in megabytes."""
+    if asked <= least:
+        return "not bounded by memory"
+    return "bounded by memory" if least <= LEAST_MB else f"{least / 1e3:.1f} GB of it not bounded by memory"
 
 
 def evaluated_networks(study: Study, table: EnvironmentTable) -> int:

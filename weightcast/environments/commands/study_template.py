@@ -17,6 +17,7 @@ from weightcast.environments.commands.data_survey import Survey
 from weightcast.environments.commands.parameter_scale import logarithmic_parameters
 from weightcast.environments.commands.quick_study import quick_text, quick_values
 from weightcast.environments.config.data import TrajectoryCounts
+from weightcast.environments.plan import shard_size
 
 TEMPLATE = Path(__file__).with_suffix(".yaml")
 MEMBERS = 2
@@ -344,7 +345,7 @@ def fill_template(
         "gaps": None if found.gaps is None else found.gaps.model_dump(),
         "observed": cases,
         "pooled": min(12 if state else 8, visible),
-        "shard_environments": min(12 if state else 6, visible),
+        "shard_environments": shard_size(12 if state else 6, visible),
         "members": MEMBERS,
         "vae_batch": min(8 if state else 16, MEMBERS * visible),
         "diffusion_batch": min(16 if state else 32, MEMBERS * visible),

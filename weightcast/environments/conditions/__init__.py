@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
+from weightcast.core.config.messages import shown
 from weightcast.core.errors import InputError
 from weightcast.environments.conditions.condition import Condition, Known
 from weightcast.environments.config.condition import CONDITIONS, ConditionSettings
@@ -60,5 +61,5 @@ def build_condition(description: Mapping[str, Any]) -> Condition:
     """
     kind = description.get("kind")
     if kind not in CONDITIONS:
-        raise InputError(f"condition.kind: found {kind!r}, expected one of {', '.join(CONDITIONS)}")
+        raise InputError(f"condition.kind: found {shown(kind)}, expected one of {', '.join(CONDITIONS)}")
     return kind_of_condition(str(kind)).from_description(description)

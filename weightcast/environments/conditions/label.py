@@ -46,7 +46,11 @@ class LabelCondition(Condition):
     @classmethod
     def from_description(cls, description: Mapping[str, Any]) -> LabelCondition:
         features = FrameFeatures.from_description(description["features"], FramesSettings(**description["settings"]))
-        return cls(features, KernelRegression.from_description(description["regression"]), description["inputs"])
+        regression, inputs = KernelRegression.from_description(description["regression"]), description["inputs"]
+        expected = features.explicit if inputs == "statistics" else features.layout.slots * features.implicit
+        if (found := regression.support.shape[1]) != expected:
+            raise InputError(f"condition.regression.features: found {found}, expected {expected}, those of {inputs}")
+        return cls(features, regression, inputs)
 
     def describe(self) -> dict[str, Any]:
         return {

@@ -25,7 +25,7 @@ from weightcast.environments.commands.study_template import (
 from weightcast.environments.config.load import parse_study
 from weightcast.environments.config.study import Study
 from weightcast.environments.config.zoo import PublishedBase
-from weightcast.environments.plan import FEWEST_VISIBLE, check_plan
+from weightcast.environments.plan import FEWEST_VISIBLE, check_plan, shard_size
 from weightcast.environments.published.check import check_published
 from weightcast.environments.published.reading import PublishedZoo
 
@@ -94,7 +94,7 @@ class Beginning:
             "bases": [self.base],
             "of_base": self.base,
             "members": members,
-            "shard_environments": min(24, visible),
+            "shard_environments": shard_size(24, visible),
             "left_out": LEFT_OUT if visible >= FEWEST_TO_LEAVE_OUT else 0.0,
             "functional_batch": sizes["functional_batch"],
             "vae_batch": min(8 if state else 16, members * visible),

@@ -139,13 +139,29 @@ class FlowMatching:
         artifact = load_artifact(path, KIND)
         tensors, prefix = artifact.tensors, "field."
         with understood(artifact), torch.random.fork_rng(devices=[]):
-            times, mean, deviation = (tensors[name].numpy() for name in ("times", "mean", "deviation"))
-            width = int(artifact.metadata["width"])
+            times, width = tensors["times"].numpy(), artifact.metadata["width"]
+            mean, deviation = check_standardisation(tensors["mean"], tensors["deviation"])
+            if times.ndim != 1 or len(times) < 2 or not (np.diff(times) > 0).all():
+                raise InputError("tensors: times: expected two or more, increasing")
             field = load_built(
                 lambda: VectorField(len(mean), width, duration=len(times) - 1),
                 {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)},
             )
-            return cls(times, mean, deviation, field.requires_grad_(False), artifact.metadata)
+            made = cls(times, mean, deviation, field.requires_grad_(False), artifact.metadata)
+            _ = made.seconds  # which must be there
+            return made
+
+
+def check_standardisation(mean: Tensor, deviation: Tensor) -> tuple[Array, Array]:
+    """The means and standard deviations that an artifact standardises a state by, each [dimension].
+
+    Raises:
+        InputError: they are not of one shape, or a deviation is not above 0.
+    """
+    if mean.ndim != 1 or not len(mean) or mean.shape != deviation.shape or not bool((deviation > 0).all()):
+        found = f"shapes {list(mean.shape)} and {list(deviation.shape)}"
+        raise InputError(f"tensors: mean, deviation: found {found}, expected [dimension] of both, deviations above 0")
+    return mean.numpy(), deviation.numpy()
 
 
 def match_flow(

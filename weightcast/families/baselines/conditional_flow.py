@@ -23,9 +23,11 @@ from torchdiffeq import odeint
 from weightcast.core.artifacts import load_artifact, load_built, save_artifact, understood
 from weightcast.core.draws import Draws
 from weightcast.core.environment_table import EnvironmentTable
+from weightcast.core.errors import InputError
 from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.environments.scaling import ParameterScaling
+from weightcast.evolution.baselines.flow_matching import check_standardisation
 from weightcast.families.baselines.snapshot_splines import SnapshotSplines
 from weightcast.families.config.opponents import ConditionalFlowSettings
 from weightcast.families.snapshots import FamilySnapshots, Samples
@@ -154,15 +156,17 @@ class ConditionalFlow:
         artifact = load_artifact(path, KIND)
         tensors, metadata = artifact.tensors, artifact.metadata
         with understood(artifact):
-            mean, deviation = (tensors[name].numpy() for name in ("mean", "deviation"))
+            mean, deviation = check_standardisation(tensors["mean"], tensors["deviation"])
             scaling = ParameterScaling.from_metadata(metadata["scaling"])
             state = {name.removeprefix(FIELD): value for name, value in tensors.items() if name.startswith(FIELD)}
-            width = int(metadata["width"])
+            width = metadata["width"]
             field = load_built(lambda: ConditionalField(len(mean), len(scaling.names), width), state)
             assert isinstance(field, ConditionalField)
-            first, last = (float(time) for time in metadata["times"])
+            first, last = metadata["times"]
+            if not first < last:
+                raise InputError("metadata: times: expected increasing times")
             field.requires_grad_(False)
-            return cls(first, last, mean, deviation, scaling, field, float(metadata["guidance"]), metadata)
+            return cls(first, last, mean, deviation, scaling, field, metadata["guidance"], metadata)
 
 
 def match_conditional_flow(
