@@ -11,6 +11,8 @@ from typing import Any
 
 from weightcast.core.artifact_header import digest_of
 from weightcast.core.artifacts import Artifact, load_artifact, understood
+from weightcast.core.errors import InputError
+from weightcast.core.names import listed
 from weightcast.environments.zoo import ExpertShard, Zoo
 
 SHOWN_NAMES = 4
@@ -28,6 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    if arguments.file.is_dir():
+        raise InputError(_instead_of(arguments.file))
     artifact = load_artifact(arguments.file)  # which also verifies both digests
     if "files" in artifact.metadata:  # a manifest, whose weights are verified where they lie
         zoo_of(artifact).verify()
@@ -36,6 +40,16 @@ def run(arguments: argparse.Namespace) -> None:
     else:
         for subject, text in described(artifact):
             print(f"{subject:18s}{text}")
+
+
+def _instead_of(folder: Path) -> str:
+    """What to give in the place of a folder, a study's results mostly."""
+    found = [str(path.relative_to(folder)) for path in sorted(folder.rglob("*.safetensors"))]
+    if not found:
+        return f"{folder}: found a folder without artifacts, expected an artifact (.safetensors)"
+    # One of each kind says more than many of one.
+    kinds = list({Path(name).parent: name for name in reversed(found)}.values())[::-1]
+    return f"{folder}: found a folder, expected one of the artifacts in it: {listed(kinds, SHOWN_NAMES)}"
 
 
 def as_json(artifact: Artifact) -> dict[str, Any]:
