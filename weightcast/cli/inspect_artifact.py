@@ -30,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    if arguments.file.is_dir():
-        raise InputError(_instead_of(arguments.file))
+    if arguments.file.is_dir() and (found := sorted(arguments.file.rglob("*.safetensors"))):
+        raise InputError(_instead_of(arguments.file, found))
     artifact = load_artifact(arguments.file)  # which also verifies both digests
     if "files" in artifact.metadata:  # a manifest, whose weights are verified where they lie
         zoo_of(artifact).verify()
@@ -42,14 +42,12 @@ def run(arguments: argparse.Namespace) -> None:
             print(f"{subject:18s}{text}")
 
 
-def _instead_of(folder: Path) -> str:
+def _instead_of(folder: Path, found: list[Path]) -> str:
     """What to give in the place of a folder, a study's results mostly."""
-    found = [str(path.relative_to(folder)) for path in sorted(folder.rglob("*.safetensors"))]
-    if not found:
-        return f"{folder}: found a folder without artifacts, expected an artifact (.safetensors)"
-    # One of each kind says more than many of one.
-    kinds = list({Path(name).parent: name for name in reversed(found)}.values())[::-1]
-    return f"{folder}: found a folder, expected one of the artifacts in it: {listed(kinds, SHOWN_NAMES)}"
+    # One of each folder says more than many of one.
+    first = {path.parent: str(path.relative_to(folder)) for path in reversed(found)}
+    shown = listed(list(first.values())[::-1], SHOWN_NAMES)
+    return f"{folder}: found a folder, expected one of the artifacts in it: {shown}"
 
 
 def as_json(artifact: Artifact) -> dict[str, Any]:
