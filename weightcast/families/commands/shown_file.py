@@ -16,7 +16,7 @@ from weightcast.core.categories import is_label
 from weightcast.core.errors import InputError
 from weightcast.core.names import listed
 from weightcast.evolution.commands.init import ordered_labels, settings_of_words
-from weightcast.families.commands.time_labels_of_study import labels_of_study, times_in_terms_of
+from weightcast.families.commands.time_labels_of_study import times_in_terms_of
 from weightcast.families.config.study import FamilyStudy
 from weightcast.samples.cells import read_cells, recognised_separator
 from weightcast.samples.checks import read_settings
@@ -89,11 +89,9 @@ def read_shown(
     """
     format = recognise(path)
     settings, notes = _settings(path, format, arguments, study)
-    _refuse_steps(path, format, settings, study)
-    labels = None
+    _refuse_steps(path, format, settings)
     if "time_labels" not in settings:
-        labels = labels_of_study(study, root)
-        labelled = times_in_terms_of(path, format, settings, labels)
+        labelled = times_in_terms_of(path, format, settings, study, root)
         if labelled is not None:
             settings["time_labels"] = labelled
     _refuse_several(path, format, settings, study)
@@ -159,7 +157,7 @@ def _columns(path: Path, format: SampleFormat) -> list[str]:
     return columns_of_obs(path) if format == "h5ad" else []
 
 
-def _refuse_steps(path: Path, format: SampleFormat, settings: dict[str, Any], study: FamilyStudy) -> None:
+def _refuse_steps(path: Path, format: SampleFormat, settings: dict[str, Any]) -> None:
     """Refuse an array without times of which nobody says how far they lie apart."""
     if format == "npy" and "time_step" not in settings and "time_species" not in settings:
         raise InputError(

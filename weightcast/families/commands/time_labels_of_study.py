@@ -68,13 +68,14 @@ def labels_in(path: Path, format: SampleFormat, settings: Mapping[str, Any]) -> 
 
 
 def times_in_terms_of(
-    path: Path, format: SampleFormat, settings: Mapping[str, Any], of_study: list[str]
+    path: Path, format: SampleFormat, settings: Mapping[str, Any], study: FamilyStudy, root: Path
 ) -> dict[str, float] | None:
     """The time of each label in a new file, in the study's unit; None where the file's times are numbers.
 
     Args:
         path, format, settings: of the new file.
-        of_study: labels of the study's own data.
+        study: whose own labels say what these mean.
+        root: the folder that it was run in.
 
     Raises:
         InputError: it cannot be told.
@@ -82,6 +83,7 @@ def times_in_terms_of(
     labels = labels_in(path, format, settings)
     if not labels:
         return None
+    of_study = labels_of_study(study, root)
     times = times_of_more_labels(labels, of_study) if times_of_labels(of_study) else None
     if times is None:
         known = f"such as {listed(of_study, 4)}" if of_study else "numbers, as the study's times are"
