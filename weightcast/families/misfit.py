@@ -59,7 +59,7 @@ class Misfit:
 
 @dataclass(frozen=True)
 class UsualMisfit:
-    """By how much own samples of visible environments miss their laws, in nats a sample.
+    """What own samples of visible environments miss their laws by, in nats a sample.
 
     Attributes:
         below: the most that they are likelier than the law's own samples, from 0.

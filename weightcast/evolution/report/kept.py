@@ -35,7 +35,7 @@ class Kept:
 
     @property
     def words(self) -> str:
-        """In a few words, for a cell of a table."""
+        """A few words for a cell of a table."""
         total = self.flow + self.spline
         if total == 1:
             return f"kept: the {'differential equation' if self.flow else 'spline it began from'}"
