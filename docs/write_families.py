@@ -24,6 +24,7 @@ from weightcast.core.methods import (
     shown_as,
 )
 from weightcast.families.map_choice import MapChoice
+from weightcast.families.report.comparison import environment_ratio
 
 SPLITS = ("interpolation", "extrapolation")
 COLUMNS = (
@@ -62,20 +63,20 @@ def methods_table(summary: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def ratios(summary: pd.DataFrame) -> str:
-    """How the inferred path compares, case by case."""
-    value = summary.set_index(["method", "split", "metric"])["median"]
+def ratios(summary: pd.DataFrame, metrics: pd.DataFrame) -> str:
+    """How the inferred path compares, case by case, with 95 % intervals over environments and seeds."""
     cases = [name.partition(SHOWN)[2] for name in summary["method"].unique() if name.startswith(f"{PATH}{SHOWN}")]
     lines = []
     for case in dict.fromkeys(cases):
-        own = [value[shown_as(PATH, case), split, "wasserstein"] for split in SPLITS]
-        ensemble = [value[shown_as(PATH_ENSEMBLE, case), split, "wasserstein"] for split in SPLITS]
-        told = [value[TOLD_PATH, split, "wasserstein"] for split in SPLITS]
-        near = [value[shown_as(f"{NEAREST_PATH}-likelihood", case), split, "wasserstein"] for split in SPLITS]
+        near = shown_as(f"{NEAREST_PATH}-likelihood", case)
+        own, ensemble = (
+            [_both(metrics, shown_as(name, case), rival) for rival in (TOLD_PATH, near)]
+            for name in (PATH, PATH_ENSEMBLE)
+        )
         lines.append(
-            f"- {case}: W1 of the most probable path is {_pair(own, told)} times that of the density told the true "
-            f"parameters, inside / outside, and {_pair(own, near)} times that of the nearest visible path by "
-            f"likelihood; of the ensemble {_pair(ensemble, told)} and {_pair(ensemble, near)}."
+            f"- {case}: W1 of the most probable path is {own[0]} times that of the density told the true "
+            f"parameters, inside / outside, and {own[1]} times that of the nearest visible path by "
+            f"likelihood; of the ensemble {ensemble[0]} and {ensemble[1]}."
         )
     return "\n".join(lines)
 
@@ -101,20 +102,22 @@ def choices(results: Path) -> str:
 def main() -> None:
     """Fill the page."""
     results = Path(sys.argv[1])
-    summary = read(results / "summary.csv")
-    seeds = read(results / "metrics.csv")["seed"].nunique()
+    summary, metrics = read(results / "summary.csv"), read(results / "metrics.csv")
+    seeds = metrics["seed"].nunique()
     counts = summary[summary["metric"] == "wasserstein"].groupby("split")["n"].max()
     inside, outside = (counts[split] for split in SPLITS)
     heading = (
         f"Medians inside / outside ({inside} / {outside} environments, {seeds} seeds) with 95 % intervals, at times "
         "after what is shown; shares held by 90 % bands are means; seconds for each new environment, on one core."
     )
-    block = "\n\n".join([heading, methods_table(summary), ratios(summary), choices(results)])
+    block = "\n\n".join([heading, methods_table(summary), ratios(summary, metrics), choices(results)])
     fill(ROOT / "docs/environments-time.md", results.resolve().name, block)
 
 
-def _pair(first: list[float], second: list[float]) -> str:
-    return " / ".join(f"{one / other:.2f}" for one, other in zip(first, second, strict=True))
+def _both(metrics: pd.DataFrame, first: str, second: str) -> str:
+    """The ratio of two methods' W1 inside / outside, each with its interval."""
+    found = [environment_ratio(metrics, first, second, split) for split in SPLITS]
+    return " / ".join("" if one is None else f"{one.median:.2f} [{one.low:.2f}, {one.high:.2f}]" for one in found)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from weightcast.core.methods import CONTEXT, ENSEMBLE, OBSERVED, WEIGHTED_EXPERT
 from weightcast.environments.config.evaluation import ObservedCase
 from weightcast.environments.report.unknown import OF_ENSEMBLES, is_single, words_of
 from weightcast.evolution.config.study import TimeStudy
+from weightcast.evolution.report.kept import KeptPaths, kept_in, kept_paths
 from weightcast.families.config.study import FamilyStudy
 from weightcast.studies import load_any_study
 
@@ -157,11 +158,14 @@ def costs_table(summary: pd.DataFrame, methods: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def epidemic_table(summary: pd.DataFrame, methods: Sequence[str] | None = None, intervals: bool = True) -> str:
+def epidemic_table(
+    summary: pd.DataFrame, kept: KeptPaths, methods: Sequence[str] | None = None, intervals: bool = True
+) -> str:
     """Markdown: five errors, with their intervals or without, and training seconds; best first.
 
     Args:
         summary: of a study across time.
+        kept: which of its flows are the splines they began from.
         methods: these alone; default: all of ``CURVES``.
         intervals: whether they are printed.
     """
@@ -180,7 +184,9 @@ def epidemic_table(summary: pd.DataFrame, methods: Sequence[str] | None = None, 
             digits = 2 if metric in ("wasserstein", "nll") else 4
             cells.append(_interval(row, digits) if intervals else _fixed(row["median"], digits))
         trained = rows.loc[(name, "unobserved", "wasserstein")].train_seconds
-        lines.append(f"| {label(name)} | {' | '.join(cells)} | {trained:.0f} |")
+        own = kept_in(kept, name, "unobserved")
+        splines = f" (a spline in {own.spline} of {own.flow + own.spline})" if own is not None and own.spline else ""
+        lines.append(f"| {label(name)}{splines} | {' | '.join(cells)} | {trained:.0f} |")
     return "\n".join(lines)
 
 
@@ -272,7 +278,7 @@ range; seconds for each environment, on one core. Made by `make run`.
 
 def write_time(results: Path, root: Path = ROOT) -> None:
     """Fill what stands in README and docs of a study across time."""
-    summary = read(results / "summary.csv")
+    summary, kept = read(results / "summary.csv"), kept_paths(results)
     shutil.copy2(results / "figures" / EPIDEMIC_PICTURE, root / "docs" / "epidemic.svg")
     fill(
         root / "README.md",
@@ -281,11 +287,11 @@ def write_time(results: Path, root: Path = ROOT) -> None:
 Median over three seeds of the mean over times. *Paper W*, JSD and W1 at all times are scored as the source scores,
 against the 1000 training trajectories, the others against 1000 held-out ones. Made by `make run`.
 
-{epidemic_table(summary, EPIDEMIC, intervals=False)}
+{epidemic_table(summary, kept, EPIDEMIC, intervals=False)}
 
 ![Errors against time; ticks mark the times that training saw](docs/epidemic.svg)""",
     )
-    fill(root / "docs" / "across-time.md", "epidemic", epidemic_table(summary))
+    fill(root / "docs" / "across-time.md", "epidemic", epidemic_table(summary, kept))
 
 
 @exit_on_input_error()

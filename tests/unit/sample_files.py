@@ -26,10 +26,10 @@ def counts(trajectories: int = 30, times: int = 3, species: int = 2) -> np.ndarr
 
 
 def rows(samples: int = 30) -> tuple[np.ndarray, np.ndarray]:
-    """Times [row] in no order, values [row, 2]."""
+    """Times [row] in no order, values [row, 2]; the second are whole, and do not number the rows."""
     rng = np.random.default_rng(0)
     times = rng.permutation(np.repeat(TIMES, samples))
-    return times, np.stack([times + rng.normal(size=len(times)), rng.permutation(len(times)).astype(float)], axis=1)
+    return times, np.stack([times + rng.normal(size=len(times)), 2.0 * rng.permutation(len(times))], axis=1)
 
 
 def check_rows(found: TimedSamples, times: np.ndarray, values: np.ndarray) -> None:

@@ -267,3 +267,15 @@ def test_categories_that_say_nothing_are_left_out(folder: Path, capsys: pytest.C
     options = (*options, "--held-out", "well-6", "well-7", "--force")
     TABLE.unlink()
     assert "note: batch.2: of no visible environment" in run(capsys, *arguments("long.csv", *options))[0]
+
+
+def test_a_table_that_init_wrote_is_written_again_if_it_must_be(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    births().to_csv("long.csv", index=False)
+    run(capsys, *arguments("long.csv", "--environment", "well"))
+    TABLE.write_text("mine")
+    CONFIG.unlink()
+    refused(capsys, *arguments("long.csv", "--environment", "well"), words=("exists already", "--force"))
+    run(capsys, *arguments("long.csv", "--environment", "well", "--force"))
+    assert len(read_environments(TABLE)) == 8

@@ -160,3 +160,7 @@ def test_artifact_of_a_newer_release(tmp_path: Path, capsys: pytest.CaptureFixtu
     metadata = {"format": 99, "kind": "zoo", "digest": "", "tensors_digest": ""}
     save_file({"weights": torch.zeros(3)}, path, metadata={"weightcast": json.dumps(metadata)})
     refused(capsys, "inspect", path, words=(path, "format", "found 99", "newer"))
+
+
+def test_a_folder_is_answered_with_what_lies_in_it(zoo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    refused(capsys, "inspect", zoo.parent, words=("found a folder", zoo.name))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from families_kit import birth_death_settings, normal_family, trained_birth_death
@@ -22,6 +23,7 @@ from weightcast.families.jobs import (
     TrainConditionalFlow,
 )
 from weightcast.families.memory import memory_mb
+from weightcast.families.report.comparison import environment_ratio
 from weightcast.families.report.verdict import give_family_verdict
 from weightcast.families.runtime import runtime_minutes
 from weightcast.families.stages.evaluate_opponents import evaluate_opponents
@@ -107,7 +109,8 @@ def test_the_verdict_compares_like_with_like():
     rows = [(name, "wasserstein", value) for name, value in distances.items()]
     rows += [("path-ensemble-shown-two", f"{quantity}_coverage_90", 0.9) for quantity in ("mean", "tail")]
     summary = pd.DataFrame(rows, columns=["method", "metric", "median"]).assign(split="interpolation")
-    verdict = give_family_verdict(summary)
+    metrics = summary.rename(columns={"median": "value"}).assign(environment="a", seed=0, horizon=3)
+    verdict = give_family_verdict(summary, metrics)
 
     assert "ahead of every baseline, in every case" in verdict.headline
     assert "0.800 times that of the best baseline (Interpolated paths, by likelihood, shown: two)" in verdict.paragraph
@@ -116,6 +119,30 @@ def test_the_verdict_compares_like_with_like():
         "W 1.80 of the path that regression says, 1.20 of the best opponent told as much (Interpolated"
         in verdict.paragraph
     )
+
+
+def test_ratios_have_intervals_over_environments_and_seeds():
+    """Of methods whose ratio is the same everywhere the interval is that ratio, however different environments are."""
+    random = np.random.default_rng(0)
+    errors = random.uniform(1, 9, (8, 3))
+    rows = [
+        (name, f"e{environment}", seed, time, factor * errors[environment, seed] * (1 + time))
+        for name, factor in (("path-shown-two", 1.2), ("told-path", 1.0), ("pooled-path", 0.0))
+        for environment in range(8)
+        for seed in range(3)
+        for time in range(2)
+    ]
+    metrics = pd.DataFrame(rows, columns=["method", "environment", "seed", "horizon", "value"])
+    metrics = metrics.assign(split="interpolation", metric="wasserstein")
+
+    same = environment_ratio(metrics, "path-shown-two", "told-path", "interpolation")
+    assert same is not None and same == pytest.approx((1.2, 1.2, 1.2))
+    noise = metrics["value"] * random.uniform(0.5, 1.5, len(metrics))
+    noisy = metrics.assign(value=noise.where(metrics["method"] == "path-shown-two", metrics["value"]))
+    found = environment_ratio(noisy, "path-shown-two", "told-path", "interpolation")
+    assert found is not None and found.low < found.median < found.high
+    assert environment_ratio(metrics, "path-shown-two", "pooled-path", "interpolation") is None
+    assert environment_ratio(metrics, "path-shown-two", "nowhere", "interpolation") is None
 
 
 def test_costs_are_those_of_what_a_method_builds_on():

@@ -199,6 +199,33 @@ def test_evolve_writes_samples_and_bands_of_a_new_environment(results, trained, 
     assert "an ensemble of 16 paths" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (["1.4,12", "1.4,9", "2.8,10"] * 8, "the samples fit"),
+        (["1.4,39", "1.4,0", "2.8,39", "2.8,0"] * 8, "outside of what the study knows: at time"),
+        (["0,12"] * 20, "nothing was learned from these samples"),
+    ],
+)
+def test_evolve_says_what_samples_are_worth(results, trained, tmp_path, capsys, rows, words):
+    """Of a study whose own samples are still there; the effective number of draws is said each time."""
+    folder = tmp_path / "work"
+    place = folder / "results/births"
+    place.mkdir(parents=True)
+    (place / "config.yaml").write_text((results / "config.yaml").read_text())
+    (place / "families").symlink_to(results / "families")
+    trained[1].save(folder / "data/births/snapshots.nc")
+    (folder / "new.csv").write_text("\n".join(["time,X", *rows]))
+    command = ["evolve", str(place), "--snapshots", str(folder / "new.csv"), "--times", "1,4", "-n", "20"]
+    main([*command, "-o", str(folder / "o.csv"), "--bands", str(folder / "b.csv"), "--tails", "X=8"])
+
+    said = capsys.readouterr()
+    assert words in said.out + said.err
+    assert "among 128 proposals of codes" in said.out and f"{folder / 'new.csv'}: samples by time: " in said.out
+    tails = pd.read_csv(folder / "b.csv").query("dimension == 'X > 8'")
+    assert len(tails) == 2 and tails["high"].between(tails["low"], 1).all()
+
+
 def test_evolve_writes_the_laws_of_visible_environments(results, trained):
     command = ["evolve", str(results), "--times", "1.4,2.8", "-n", "200", "-o", str(results / "out.csv")]
     main([*command, "--environment", "f", "a"])
@@ -252,12 +279,23 @@ def test_evolve_writes_genes_where_the_samples_have_loadings(results, trained, t
     ("arguments", "words"),
     [
         (["--times", "0,1"], "--snapshots: missing"),
-        (["--times", "0,1", "--environment", "z"], "expected one of a, b"),
+        (["--times", "0,1", "--environment", "z"], "expected all or some of a, b"),
         (["--times", "0,1", "--environment", "a", "--parameters", "birth=9"], "--environment: found --parameters"),
         (["--times", "0,5", "--parameters", "birth=9"], "from 0 to 4.2"),
         (["--times", "0,1", "--parameters", "rate=9"], "'rate': unknown, expected birth"),
         (["--times", "0,1", "--parameters", "birth=9", "--arm", "cde"], "--arm: found cde, expected none"),
         (["--times", "0,1", "--parameters", "birth=9", "--extrapolate"], "--extrapolate: found it, expected none"),
+        (["--times", "0,1", "--environment", "all", "b"], "found all beside others"),
+        (["--times", "0,1", "--environment", "z"], "b, c, d and 2 more"),
+        (["--times", "-1:1:0.5", "--parameters", "birth=9"], "--times: found -1, expected one from 0"),
+        (["--times", "0,1", "--parameters", "birth=9", "--bands", "out.csv"], "--bands: found out.csv, the file of"),
+        (["--times", "0,1", "--parameters", "birth=9", "--bands", "bands.txt"], "expected a table, .csv"),
+        (["--times", "0,1", "--parameters", "birth=9", "--tails", "X=9"], "--tails: found it without --bands"),
+        (
+            ["--times", "0,1", "--parameters", "birth=9", "--bands", "b.csv", "--tails", "Z=9"],
+            "--tails: found 'Z', expected one of X",
+        ),
+        (["--times", "0,1", "--parameters", "birth=9", "--condition", "a=b"], "--condition: found ['a=b'], expected"),
         (["--times", "0,1", "--snapshots", "late.csv"], "late.csv: time: found 9"),
         (["--times", "0,1", "--snapshots", "many.csv"], "whole numbers from 0 to 39"),
     ],

@@ -369,7 +369,7 @@ def test_parquet(tmp_path: Path) -> None:
 def test_parquet_without_its_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     (tmp_path / "air.parquet").write_bytes(b"PAR1")
-    refused(tmp_path / "air.parquet", "pyarrow", "weightcast[parquet]")
+    refused(tmp_path / "air.parquet", "pyarrow", "pip install")
 
 
 def stations(**attributes: object) -> xr.Dataset:

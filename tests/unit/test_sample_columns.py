@@ -53,7 +53,7 @@ def test_metadata_are_no_dimensions_and_it_is_said(tmp_path: Path, name: str, wh
 
 
 def test_measured_columns_are_no_metadata() -> None:
-    counts = RANDOM.poisson(4, (ROWS, 2)).astype(float)
+    counts = RANDOM.poisson(60, (ROWS, 2)).astype(float)  # of many levels: few beside real numbers are labels
     columns = {"x": VALUES[:, 0], "S": counts[:, 0], "I": counts[:, 1], "decay": np.exp(-TIMES) * VALUES[:, 1] ** 2}
     assert metadata_among(columns, TIMES) == ({}, None)
     # A jump that all samples make at once is a time only if no sample differs.

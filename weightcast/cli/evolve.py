@@ -32,6 +32,11 @@ def run(arguments: argparse.Namespace) -> None:
                 f"--extrapolate: found it, expected none: {results} is a study of environments across time"
             )
         of_family.run(arguments)
+    elif kind == "environments":
+        raise InputError(
+            f"{results}: found a study across environments, expected one across time: weightcast generate {results} "
+            "makes its predictors, and forecast rolls them out"
+        )
     else:
         refuse_options(arguments, of_family.OPTIONS, f": {results} is no study of environments across time")
         of_one.run(arguments)

@@ -45,7 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="across environments: columns of a long table that are forecast; across time counts or real, default: "
         "counts where all are small whole numbers; of environments across time either",
     )
-    parser.add_argument("--force", action="store_true", help="overwrite FILE")
+    parser.add_argument(
+        "--force", action="store_true", help="overwrite FILE; across both axes also the table beside it"
+    )
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="the configuration to write")
 
     environments = parser.add_argument_group("across environments; --table and --quick also across both")

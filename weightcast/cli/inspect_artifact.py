@@ -11,6 +11,8 @@ from typing import Any
 
 from weightcast.core.artifact_header import digest_of
 from weightcast.core.artifacts import Artifact, load_artifact, understood
+from weightcast.core.errors import InputError
+from weightcast.core.names import listed
 from weightcast.environments.zoo import ExpertShard, Zoo
 
 SHOWN_NAMES = 4
@@ -28,6 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    if arguments.file.is_dir() and (found := sorted(arguments.file.rglob("*.safetensors"))):
+        raise InputError(_instead_of(arguments.file, found))
     artifact = load_artifact(arguments.file)  # which also verifies both digests
     if "files" in artifact.metadata:  # a manifest, whose weights are verified where they lie
         zoo_of(artifact).verify()
@@ -36,6 +40,14 @@ def run(arguments: argparse.Namespace) -> None:
     else:
         for subject, text in described(artifact):
             print(f"{subject:18s}{text}")
+
+
+def _instead_of(folder: Path, found: list[Path]) -> str:
+    """What to give in the place of a folder, a study's results mostly."""
+    # One of each folder says more than many of one.
+    first = {path.parent: str(path.relative_to(folder)) for path in reversed(found)}
+    shown = listed(list(first.values())[::-1], SHOWN_NAMES)
+    return f"{folder}: found a folder, expected one of the artifacts in it: {shown}"
 
 
 def as_json(artifact: Artifact) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -47,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: 1 for input that cannot be used, 2 for wrong usage, each with one line on stderr.
     """
-    argv = sys.argv[1:] if argv is None else list(argv)
+    argv = _with_negative_lists(sys.argv[1:] if argv is None else list(argv))
     arguments = _parser(argv).parse_args(argv)
     try:
         with exit_on_input_error(), one_line_for_files():
@@ -58,6 +59,20 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit(141) from None  # as a shell reports a process that SIGPIPE ended
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+
+
+def _with_negative_lists(argv: Sequence[str]) -> list[str]:
+    """Lists and slices of numbers that begin with a minus are joined with their option, ``--times -5:50:5``.
+
+    argparse takes them for options, though it takes a plain negative number for a value.
+    """
+    joined: list[str] = []
+    for word in argv:
+        if joined and re.fullmatch(r"--[a-z][a-z-]*", joined[-1]) and re.match(r"-\.?\d[\d.eE+-]*[:,]", word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:

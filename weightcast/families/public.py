@@ -15,6 +15,7 @@ from weightcast.core.config.yaml_file import read_yaml
 from weightcast.core.device import choose_device
 from weightcast.core.draws import Draws
 from weightcast.core.errors import InputError
+from weightcast.core.names import listed
 from weightcast.environments.code_priors import CodePrior
 from weightcast.evolution.density import Density, Laws
 from weightcast.families.bands import (
@@ -125,7 +126,7 @@ class PathFamily:
             InputError: there is no such environment.
         """
         if id not in self.visible:
-            raise InputError(f"environment: found {id!r}, expected one of {', '.join(self.visible)}")
+            raise InputError(f"environment: found {id!r}, expected one of {listed(self.visible, 4)}")
         code = self.family.codes[self.visible.index(id)]
         return InferredLaw(self.family.alone, code, code[None, None])
 

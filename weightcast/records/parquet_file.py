@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from weightcast.core.errors import InputError
+from weightcast.core.extras import how_to_install
 from weightcast.records.cells import Cells
 from weightcast.records.json_file import cells_of_columns
 
@@ -22,7 +23,7 @@ def read_parquet_table(file: Path) -> Cells:
         from pyarrow import parquet
     except ImportError:
         raise InputError(
-            f"{file}: found Parquet, expected pyarrow to be installed for it: pip install 'weightcast[parquet]'"
+            f"{file}: found Parquet, expected pyarrow to be installed for it: {how_to_install('parquet')}"
         ) from None
     try:
         table = parquet.read_table(file)

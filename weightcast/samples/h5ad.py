@@ -109,16 +109,13 @@ def read_anndata(
     Raises:
         InputError: as :func:`read_h5ad`.
     """
-    with _opened(path) as file:
-        time_column = choose_time_column(path, obs_columns(file["obs"]), chosen.time_column)
-        labels = _read_column(path, file["obs"], time_column)
-        wanted = _fulfilling(path, file["obs"], chosen.condition or {}, len(labels))
+    with opened_h5ad(path) as file:
+        times, time_column, said = read_times_of_cells(path, file, chosen)
+        wanted = fulfilling_cells(path, file["obs"], chosen.condition or {}, len(times))
         array = read_matrix(path, file, chosen.representation)
-        further = {name: _read_further(path, file["obs"], name, len(labels))[wanted] for name in columns}
+        further = {name: _read_further(path, file["obs"], name, len(times))[wanted] for name in columns}
         genes = gene_names(file) if chosen.of_genes else []
         stored = None if chosen.of_genes else stored_loadings(file, chosen.representation, array)
-    times, said = numeric_times(path, f"obs, column {time_column}", labels, chosen.time_labels)
-    checks.check_finite(path, times[:, None], ("cell",), (time_column,))
     place = chosen.representation if chosen.of_genes else f"obsm {chosen.representation}"
     checks.check_axes(path, place, array.shape, ("cell", "dimension"))
     checks.check_numeric(path, place, array.dtype)
@@ -149,21 +146,44 @@ def read_anndata(
     return AnnDataCells(times, values, names, further, used, tuple(notes), loadings)
 
 
+def read_times_of_cells(path: Path, file: Any, chosen: AnnDataSettings) -> tuple[NDArray[np.float64], str, list[str]]:
+    """Times of all cells of an open file [cell], the column of obs that has them, and notes on labels.
+
+    Raises:
+        InputError: as :func:`read_h5ad`.
+    """
+    time_column = choose_time_column(path, obs_columns(file["obs"]), chosen.time_column)
+    labels = _read_column(path, file["obs"], time_column)
+    times, said = numeric_times(path, f"obs, column {time_column}", labels, chosen.time_labels)
+    checks.check_finite(path, times[:, None], ("cell",), (time_column,))
+    return times, time_column, said
+
+
 def read_obs(path: Path, chosen: AnnDataSettings, columns: Sequence[str]) -> dict[str, NDArray[np.generic]]:
     """Columns of obs [cell] alone, of the cells that fulfil the condition.
 
     Raises:
         InputError: as :func:`read_h5ad`.
     """
-    with _opened(path) as file:
+    with opened_h5ad(path) as file:
         time_column = choose_time_column(path, obs_columns(file["obs"]), chosen.time_column)
         cells = len(_read_column(path, file["obs"], time_column))
-        wanted = _fulfilling(path, file["obs"], chosen.condition or {}, cells)
+        wanted = fulfilling_cells(path, file["obs"], chosen.condition or {}, cells)
         return {name: _read_further(path, file["obs"], name, cells)[wanted] for name in columns}
 
 
+def columns_of_obs(path: Path) -> list[str]:
+    """Names of the columns of obs of a file.
+
+    Raises:
+        InputError: h5py is missing, or the file cannot be read.
+    """
+    with opened_h5ad(path) as file:
+        return obs_columns(file["obs"])
+
+
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def opened_h5ad(path: Path) -> Iterator[Any]:
     """An AnnData file, open; whatever is wrong with it is said in one line."""
     try:
         import h5py
@@ -182,7 +202,7 @@ def _opened(path: Path) -> Iterator[Any]:
         raise checks.unreadable(path, error, EXPECTED) from None
 
 
-def _fulfilling(path: Path, obs: Any, condition: Mapping[str, str | float], cells: int) -> NDArray[np.bool_]:
+def fulfilling_cells(path: Path, obs: Any, condition: Mapping[str, str | float], cells: int) -> NDArray[np.bool_]:
     """Which cells [cell] have the values wanted in columns of obs."""
     wanted = np.ones(cells, bool)
     for name, value in condition.items():

@@ -17,7 +17,7 @@ from weightcast.samples import checks
 from weightcast.samples.cells import Separator, read_cells, recognised_separator
 from weightcast.samples.environment_labels import ids_of_labels
 from weightcast.samples.masses import masses_of_rows
-from weightcast.samples.metadata_columns import few_whole_numbers, metadata_of_environments
+from weightcast.samples.metadata_columns import how_to_use, metadata_of_environments
 from weightcast.samples.record import TimedSamples
 from weightcast.samples.rows import group_rows
 from weightcast.samples.table import (
@@ -103,11 +103,9 @@ def read_long_table(
                 f"{path}: found no column of numbers besides {', '.join(sorted(others))} that is measured (left out: "
                 f"{left}), expected one or more, or their names by --dimensions (data.dimensions)"
             )
-        notes += text + [f"column {name} is not used: {why}" for name, why in metadata.items()]
+        notes += text
+        notes += [f"column {name} is not used: {why} ({how_to_use(name, why)})" for name, why in metadata.items()]
         dimensions = [name for name in numbers if name not in metadata]
-        few = few_whole_numbers({name: numbers[name] for name in dimensions})
-        if few:
-            notes.append(f"few whole numbers beside real ones: {listed(few)}; if they label, leave them out")
     values = np.stack([read_numbers(path, name, rows[header.index(name)]) for name in dimensions], axis=1)
     used = chosen.model_dump(exclude_none=True) | {"time_column": time_column}
     if separator != "comma":

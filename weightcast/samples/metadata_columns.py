@@ -35,11 +35,16 @@ INDICES = frozenset(
 TOTALS = frozenset(
     {
         "n_counts", "total_counts", "n_genes", "n_genes_by_counts", "ncount_rna", "nfeature_rna", "n_umi", "n_umis",
+        "numi", "numis", "ngene", "ngenes", "nreads", "n_reads", "ncounts", "umis",
         "umi_counts", "total_umis", "library_size", "size_factor", "size_factors", "pct_counts_mt", "percent_mito",
         "percent_mt", "pct_mito", "doublet_score"
     }
 )  # fmt: skip
 """Names of numbers that a pipeline computes of each cell, whatever they are."""
+FEW = "few whole numbers beside real ones, as labels are"
+NAMED = "whole numbers that by their name only label"
+MOST_LABELS = 20
+"""Different whole numbers from which on they rather count something."""
 
 
 def metadata_among(
@@ -66,13 +71,18 @@ def metadata_among(
             found[name], trajectories = "numbers the trajectories", trajectories or name
         elif whole and (np.diff(values) == 1).all():
             found[name] = "counts the rows"
+        elif whole and _numbers_rows(values):
+            found[name] = "numbers the rows, in another order"
         elif tells_the_time(values, times):
             found[name] = "is the same for all samples of a time"
         elif plain in TOTALS:
             found[name] = "by its name a total or a measure of quality"
         elif whole and plain in LABELS | TRAJECTORIES | INDICES:
-            found[name] = "whole numbers that by their name only label"
+            found[name] = NAMED
     rest = {name: values for name, values in columns.items() if name not in found}
+    for name in few_whole_numbers(rest):
+        found[name] = FEW
+    rest = {name: values for name, values in rest.items() if name not in found}
     for name, values in rest.items():
         others = [other for key, other in rest.items() if key != name]
         if len(others) > 1 and np.allclose(values, np.sum(others, axis=0), rtol=1e-9, atol=1e-9 * np.abs(values).max()):
@@ -140,9 +150,25 @@ def numbers_trajectories(values: NDArray[np.float64], times: NDArray[np.float64]
     return bool((each == each[0]).all() and (np.diff(each[0]) > 0).all())
 
 
-def few_whole_numbers(columns: Mapping[str, NDArray[np.float64]], most: int = 20) -> list[str]:
-    """Columns of a few whole numbers beside real ones: labels, or counts that another density would suit."""
+def _numbers_rows(values: NDArray[np.float64]) -> bool:
+    """Whether a column [row] of whole numbers is 0 to n - 1, or 1 to n, in any order: no measure is each once."""
+    return bool((np.sort(values) - values.min() == np.arange(len(values))).all()) and values.min() in (0, 1)
+
+
+def how_to_use(name: str, why: str) -> str:
+    """The options that use a column which :func:`metadata_among` leaves out, for its line.
+
+    Args:
+        name: of the column.
+        why: what it is, in words.
+    """
+    labels = why in (FEW, NAMED)
+    return f"--condition {name}=VALUE takes rows of one, --dimensions uses it" if labels else "--dimensions uses it"
+
+
+def few_whole_numbers(columns: Mapping[str, NDArray[np.float64]]) -> list[str]:
+    """Columns of a few whole numbers beside real ones: labels mostly, or counts that another density would suit."""
     whole = {name: bool((values == np.round(values)).all()) for name, values in columns.items()}
     if all(whole.values()) or not any(whole.values()):
         return []
-    return [name for name, values in columns.items() if whole[name] and 1 < len(np.unique(values)) <= most]
+    return [name for name, values in columns.items() if whole[name] and 1 < len(np.unique(values)) <= MOST_LABELS]

@@ -129,6 +129,18 @@ def numeric_times(
     return np.array([said[str(label)] for label in distinct])[number], notes_on_labels(said)
 
 
+def labels_in_archive(path: Path, chosen: NpzSettings) -> list[str]:
+    """Labels of times, sorted, where they are text; none where they are numbers.
+
+    Raises:
+        InputError: the file cannot be read, or an array is missing.
+    """
+    _, times, _ = _load_arrays(path, chosen)
+    if times.dtype.kind == "S":
+        times = np.char.decode(times.astype(bytes), "utf-8", "replace")
+    return sorted(str(label) for label in np.unique(times)) if times.dtype.kind == "U" else []
+
+
 def first_columns(path: Path, values: NDArray[np.generic], number: int | None) -> NDArray[np.float64]:
     """The first ``number`` columns of values [sample, dimension] as float64; None: all.
 

@@ -16,7 +16,7 @@ from weightcast.core.names import listed
 from weightcast.samples import checks
 from weightcast.samples.cells import Separator, numbers_of, read_cells, recognised_separator
 from weightcast.samples.masses import masses_of_rows
-from weightcast.samples.metadata_columns import few_whole_numbers, metadata_among, numbers_trajectories
+from weightcast.samples.metadata_columns import how_to_use, metadata_among, numbers_trajectories
 from weightcast.samples.record import TimedSamples
 from weightcast.samples.rows import group_rows
 from weightcast.samples.time_column import choose_time_column
@@ -81,11 +81,8 @@ def read_table(path: Path, settings: Mapping[str, Any], dimensions: Sequence[str
                 f"{path}: found no column of numbers besides {time_column} that is measured (left out: {left}), "
                 "expected one or more, or their names by --dimensions (data.dimensions)"
             )
-        notes += [f"column {name} is not used: {why} (--dimensions uses it)" for name, why in metadata.items()]
+        notes += [f"column {name} is not used: {why} ({how_to_use(name, why)})" for name, why in metadata.items()]
         numbers = {name: values for name, values in numbers.items() if name not in metadata}
-        few = few_whole_numbers(numbers)
-        if few:
-            notes.append(f"few whole numbers beside real ones: {listed(few)}; if they label, leave them out")
     else:
         for name in dimensions:
             if name not in header or name == time_column:

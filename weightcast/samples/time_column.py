@@ -18,7 +18,7 @@ def choose_time_column(path: Path, columns: Sequence[str], wanted: str | None) -
     Raises:
         InputError: there is no such column, or there are several; the message lists what there is.
     """
-    setting = "data.settings.time_column (weightcast init: --time-column NAME)"
+    setting = "its name by --time-column NAME (data.settings.time_column)"
     if wanted is not None:
         if wanted not in columns:
             raise InputError(f"{path}: found no column {wanted!r} of times, expected one of {listed(columns)}")

@@ -54,7 +54,7 @@ def read_time_labels(
     Raises:
         InputError: a label has no time, or two have the same one; the message lists the labels.
     """
-    advice = "an order by --times-order LABEL ... (data.settings.time_labels: a time for each)"
+    advice = "a time for each by --times-order LABEL=TIME ... (data.settings.time_labels)"
     if given is not None:
         missing = [label for label in labels if label not in given]
         if missing:
@@ -69,6 +69,28 @@ def read_time_labels(
             f"same text, as day_2, or {advice}"
         )
     return times
+
+
+def times_of_more_labels(labels: Sequence[str], known: Sequence[str]) -> dict[str, float] | None:
+    """The time that each of some labels says where others are known already, and in the unit of those.
+
+    ``2d`` is 48.0 beside the known ``0h`` and ``12h``, which count hours; beside ``day_0`` and ``day_4`` nobody knows,
+    though ``day_2`` is 2.0 there.
+
+    Args:
+        labels: that are asked for.
+        known: whose times :func:`times_of_labels` says.
+
+    Returns:
+        None where they say it in another way than the known ones, or none are known.
+    """
+    if not known:
+        return None
+    alone, together = times_of_labels(known), times_of_labels([*dict.fromkeys([*known, *labels])])
+    if alone is None or together is None or any(together[label] != time for label, time in alone.items()):
+        found = _in_unit_of(labels, known)
+        return found if found is not None and alone is not None else None
+    return {label: together[label] for label in labels}
 
 
 def notes_on_labels(times: Mapping[str, float]) -> list[str]:
@@ -120,6 +142,20 @@ def _units(labels: Sequence[str]) -> dict[str, float] | None:
     numbers = [float(match["number"]) for match in found if match]
     least = min(seconds)
     return {label: number * second / least for label, number, second in zip(labels, numbers, seconds, strict=True)}
+
+
+def _in_unit_of(labels: Sequence[str], known: Sequence[str]) -> dict[str, float] | None:
+    """Labels with a unit of time, in the smallest of those that known ones have."""
+    if _units([*known, *labels]) is None or not known:
+        return None
+    matches = [_WITH_UNIT.fullmatch(label.strip()) for label in known]
+    least = min(_SECONDS[match["unit"].lower()] for match in matches if match)
+    found = {}
+    for label in labels:
+        match = _WITH_UNIT.fullmatch(label.strip())
+        assert match is not None  # as all of them have a unit
+        found[label] = float(match["number"]) * _SECONDS[match["unit"].lower()] / least
+    return found
 
 
 def _unit_of(times: Mapping[str, float]) -> str:

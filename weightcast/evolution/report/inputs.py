@@ -18,6 +18,7 @@ from weightcast.evolution.config.study import TimeStudy
 from weightcast.evolution.coupled_file import COUPLINGS
 from weightcast.evolution.couplings import Couplings
 from weightcast.evolution.report.distributions import read_distributions
+from weightcast.evolution.report.kept import KeptPaths, kept_paths
 from weightcast.samples.snapshots import Snapshots, read_snapshots
 
 PATH_COLUMNS = (
@@ -49,6 +50,7 @@ class TimeResults:
         weight_path: weight_path.csv, or None.
         distributions: distributions.nc, or None.
         couplings: of all snapshots, or None where the study has no masses.
+        kept: whether flows are differential equations or the splines they began from, as far as artifacts are there.
         missing: what was not found among the optional files: attribute name to path within the results folder.
     """
 
@@ -62,6 +64,7 @@ class TimeResults:
     weight_path: pd.DataFrame | None = None
     distributions: xr.DataArray | None = None
     couplings: Couplings | None = None
+    kept: KeptPaths = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -118,6 +121,7 @@ def read_time_results(results: Path, snapshots_path: Path) -> TimeResults:
         metrics=metrics.assign(time=snapshots.times[metrics["horizon"].to_numpy(np.int64)]),
         summary=summary,
         snapshots=snapshots,
+        kept=kept_paths(results),
         missing=missing,
         **optional,
     )

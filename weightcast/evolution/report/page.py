@@ -94,13 +94,20 @@ def render_time_page(results: TimeResults) -> tuple[str, list[ReportFigure]]:
         study=results.study.study,
         facts=_facts(results),
         verdict=give_time_verdict(
-            results.summary, results.metrics, results.study, dimensions, results.study.evaluation.bootstrap
+            results.summary,
+            results.metrics,
+            results.study,
+            dimensions,
+            results.study.evaluation.bootstrap,
+            results.kept,
         ),
         metric_label=METRIC_LABELS[chosen.metric],
         drawn=results.study.evaluation.samples,
         truth=results.truth_words,
         summary=summary,
-        tables=summary_tables(results.summary, results.metrics, chosen, results.study.evaluation.bootstrap),
+        tables=summary_tables(
+            results.summary, results.metrics, chosen, results.study.evaluation.bootstrap, results.kept
+        ),
         methods=[method(name) for name in sorted(results.metrics["method"].unique(), key=printing_order)],
         sections=sections,
         moments=moments,

@@ -16,6 +16,7 @@ from weightcast.core.significance import split_order
 from weightcast.evolution.plots.distributions import MOST_DIMENSIONS
 from weightcast.evolution.report.comparison import FLOOR, Protagonists, error_ratio
 from weightcast.evolution.report.distributions import moments_at
+from weightcast.evolution.report.kept import KeptPaths, kept_in
 from weightcast.evolution.report.published import published_figures, published_words
 
 MOMENT_TIMES = 5
@@ -77,7 +78,7 @@ class MomentRow:
 
 
 def summary_tables(
-    summary: pd.DataFrame, metrics: pd.DataFrame, chosen: Protagonists, draws: int = 2000
+    summary: pd.DataFrame, metrics: pd.DataFrame, chosen: Protagonists, draws: int = 2000, kept: KeptPaths | None = None
 ) -> list[TimeTable]:
     """A table a split, the one that the verdict speaks of first, best method first.
 
@@ -86,12 +87,16 @@ def summary_tables(
         metrics: metrics.csv, for the ratios to the sampling floor.
         chosen: whose marks the rows get.
         draws: of the bootstrap.
+        kept: whether flows are differential equations or splines, which their rows then say.
     """
     order = list(SPLIT_TITLES)
     splits = sorted(
         summary["split"].unique(), key=lambda split: (order.index(split) if split in order else 99, split_order(split))
     )
-    return [_summary_table(summary[summary["split"] == split], metrics, split, chosen, draws) for split in splits]
+    return [
+        _summary_table(summary[summary["split"] == split], metrics, split, chosen, draws, kept or {})
+        for split in splits
+    ]
 
 
 def moment_table(summary: pd.DataFrame, chosen: Protagonists) -> TimeTable | None:
@@ -152,7 +157,9 @@ def published_table(
     return table
 
 
-def _summary_table(rows: pd.DataFrame, errors: pd.DataFrame, split: str, chosen: Protagonists, draws: int) -> TimeTable:
+def _summary_table(
+    rows: pd.DataFrame, errors: pd.DataFrame, split: str, chosen: Protagonists, draws: int, kept: KeptPaths
+) -> TimeTable:
     metrics = [entry for entry in _METRICS if entry[0] in set(rows["metric"])]
     metrics.sort(key=lambda entry: entry[0] != chosen.metric)  # the headline metric first
     headline = metrics[0][0] if metrics else ""
@@ -187,7 +194,9 @@ def _summary_table(rows: pd.DataFrame, errors: pd.DataFrame, split: str, chosen:
             Cell(count(first["parameters"]), float(first["parameters"])),
             Cell(seconds(first["train_seconds"]), float(first["train_seconds"])),
         ]
-        printed.append(Row(method(name), _marks(name, chosen, split), cells))
+        of_kept = kept_in(kept, name, split)
+        marks = [*_marks(name, chosen, split), *([] if of_kept is None else [of_kept.words])]
+        printed.append(Row(method(name), marks, cells))
     return TimeTable(SPLIT_TITLES.get(split, split), _caption(rows, split), columns, printed)
 
 

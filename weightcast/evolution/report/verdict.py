@@ -24,6 +24,7 @@ from weightcast.evolution.report.comparison import (
     error_ratio,
     interpolated_anchors,
 )
+from weightcast.evolution.report.kept import KeptPaths, kept_sentences
 
 WHERE = {
     "observed": "at observed times",
@@ -56,7 +57,12 @@ PUBLISHED_STEPS = 10_000
 
 
 def give_time_verdict(
-    summary: pd.DataFrame, metrics: pd.DataFrame, study: TimeStudy, dimensions: int, draws: int
+    summary: pd.DataFrame,
+    metrics: pd.DataFrame,
+    study: TimeStudy,
+    dimensions: int,
+    draws: int,
+    kept: KeptPaths | None = None,
 ) -> Verdict:
     """Judge the flow's chosen arm, by the headline metric, at unobserved times (where there are none: at left-out
     snapshots, else at observed times).
@@ -67,6 +73,7 @@ def give_time_verdict(
         study: the configuration.
         dimensions: of the state.
         draws: of the bootstrap.
+        kept: whether flows are differential equations or the splines they began from.
     """
     chosen = choose_protagonists(summary, study, dimensions)
     if chosen.flow is None:
@@ -79,6 +86,7 @@ def give_time_verdict(
         compared = error_ratio(metrics, chosen.flow, chosen.interpolation, chosen.split, chosen.metric, draws)
     standing = _standing(medians[chosen.flow], compared, chosen.interpolation is not None)
     sentences = [_reach(summary, metrics, chosen, medians, draws)]
+    sentences += kept_sentences(kept or {})
     sentences += _against_interpolation(chosen, medians, standing, compared)
     sentences += _against_baseline(chosen, medians)
     sentences += _against_displacement(chosen, medians)

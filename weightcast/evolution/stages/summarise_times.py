@@ -52,7 +52,10 @@ def _of_stage(header: ArtifactHeader) -> ArtifactHeader:
 
 
 def artifact_cost(artifact: ArtifactHeader) -> dict[str, Any]:
-    """A row of costs.csv: what training this one artifact took, without what it builds on; its folder is the stage."""
+    """A row of costs.csv: what training this one artifact took, without what it builds on; its folder is the stage.
+
+    ``kept`` says of a flow whether samples set aside chose the trained one or the spline it began from.
+    """
     return {
         "stage": artifact.path.parent.name,
         "artifact": artifact.path.stem,
@@ -61,6 +64,7 @@ def artifact_cost(artifact: ArtifactHeader) -> dict[str, Any]:
         "members": 1,
         "train_seconds": artifact.metadata["seconds"],
         "adapt_seconds": 0.0,
+        "kept": artifact.metadata["kept"] if "validation" in artifact.metadata else "",
     }
 
 

@@ -124,22 +124,22 @@ def _table(
                     f"--{option.replace('_', '-')}: found it, expected none: {given.path} has a column role"
                 )
         roles, how = given.roles, f"as {given.path} has them"
-        path = given.path if set(names) == set(given.names) and given.as_is else _free(beside)
+        path = given.path if set(names) == set(given.names) and given.as_is else _free(beside, arguments.force)
     else:
         roles, how = roles_of(found.samples, parameters, arguments)
-        path = _free(beside)
+        path = _free(beside, arguments.force)
     rows = tuple(Environment(id, parameters[id], roles[id]) for id in found.samples)
     return EnvironmentTable(rows, names, path), how
 
 
-def _free(path: Path) -> Path:
-    """A place for a table, at which there is none.
+def _free(path: Path, force: bool) -> Path:
+    """A place for a table, at which there is none, or one that may be overwritten as the configuration may.
 
     Raises:
         InputError: there is.
     """
-    if path.exists():
-        raise InputError(f"{path}: exists already, expected --table {path} to use it, or no file to write a new table")
+    if path.exists() and not force:
+        raise InputError(f"{path}: exists already, expected --table {path} to use it, or --force to write a new one")
     return path
 
 

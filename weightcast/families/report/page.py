@@ -64,7 +64,7 @@ def render_family_page(results: FamilyResults) -> tuple[str, list[ReportFigure]]
         TEMPLATE,
         study=results.study.study,
         facts=_facts(results),
-        verdict=give_family_verdict(results.summary),
+        verdict=give_family_verdict(results.summary, results.metrics, results.study.evaluation.bootstrap),
         drawn=results.study.evaluation.samples,
         summary=summary,
         tables=family_tables(results.summary),

@@ -24,13 +24,16 @@ from weightcast.core.plots.style import split_label
 from weightcast.core.report.number_formats import number
 from weightcast.core.report.verdict import Verdict
 from weightcast.core.significance import split_order
+from weightcast.families.report.comparison import environment_ratio, ratio_words
 
 
-def give_family_verdict(summary: pd.DataFrame) -> Verdict:
+def give_family_verdict(summary: pd.DataFrame, metrics: pd.DataFrame, draws: int = 2000) -> Verdict:
     """Compare the path of the inferred code with its opponents, case by case, in every split.
 
     Args:
         summary: summary.csv.
+        metrics: metrics.csv, for the intervals of ratios.
+        draws: of their bootstrap.
     """
     cases = [name.partition(SHOWN)[2] for name in dict.fromkeys(summary["method"]) if name.startswith(f"{PATH}{SHOWN}")]
     splits = sorted(summary["split"].unique(), key=split_order)
@@ -51,7 +54,7 @@ def give_family_verdict(summary: pd.DataFrame) -> Verdict:
             }
             best = min(rivals, key=lambda name: rivals[name])
             ahead.append(own < rivals[best])
-            sentences.append(_sentence(value, split, case, own, best, rivals[best]))
+            sentences.append(_sentence(value, metrics, draws, split, case, best))
         sentences += _of_parameters(value, split)
     if all(ahead):
         headline = "The path that is inferred from the shown samples is ahead of every baseline, in every case."
@@ -63,17 +66,19 @@ def give_family_verdict(summary: pd.DataFrame) -> Verdict:
 
 
 def _sentence(
-    value: dict[tuple[str, str, str], float], split: str, case: str, own: float, best: str, rival: float
+    value: dict[tuple[str, str, str], float], metrics: pd.DataFrame, draws: int, split: str, case: str, best: str
 ) -> str:
-    """One case in one split."""
-    text = (
-        f"{split_label(split)}, shown {case}: W {number(own)}, {number(own / rival)} times that of the best baseline "
-        f"({method(best).label})"
-    )
-    if (told := value.get((TOLD_PATH, split, "wasserstein"))) is not None:
-        text += f", {number(own / told)} times that of the density told the true parameters"
-    if (fitted := value.get((shown_as(RATE_FIT, case), split, "wasserstein"))) is not None:
-        text += f", {number(own / fitted)} times that of rates fitted by whoever knows the equations"
+    """One case in one split; intervals are of 95 %, over environments and seeds."""
+    name = shown_as(PATH, case)
+    text = f"{split_label(split)}, shown {case}: W {number(value[name, split, 'wasserstein'])}"
+    for rival, words in (
+        (best, f"that of the best baseline ({method(best).label})"),
+        (TOLD_PATH, "that of the density told the true parameters"),
+        (shown_as(RATE_FIT, case), "that of rates fitted by whoever knows the equations"),
+    ):
+        ratio = environment_ratio(metrics, name, rival, split, draws=draws)
+        if ratio is not None:
+            text += f", {ratio_words(ratio)} times {words}"
     ensemble = shown_as(PATH_ENSEMBLE, case)
     mean, tail = (value[ensemble, split, f"{quantity}_coverage_90"] for quantity in ("mean", "tail"))
     return f"{text}; 90 % bands hold {mean:.0%} of true means and {tail:.0%} of tail probabilities."
