@@ -112,6 +112,19 @@ def test_maps_are_told_to_those_who_infer_codes_alone():
     assert memory_mb("train_family", one, of) <= memory_mb("train_family", three, of)
 
 
+def test_a_network_that_reads_samples_is_told_to_those_who_infer_codes_alone():
+    without, reading = (FamilyPlan(parse_family_study(mini(inference__encoder=one))) for one in (None, {"width": 8}))
+    assert "encoder" not in TrainFamily.of(without, "codes", "0").model_dump()
+    assert "encoder" not in EvaluateFamily.of(without, "0").model_dump()["inference"]
+    assert TrainFamily.of(without, "codes", "0").digest != TrainFamily.of(reading, "codes", "0").digest
+    assert EvaluateFamily.of(without, "0").digest != EvaluateFamily.of(reading, "0").digest
+    for told in ("parameters", "nothing"):
+        assert TrainFamily.of(without, told, "0").digest == TrainFamily.of(reading, told, "0").digest
+    of = {"told": "codes", "seed": "0"}
+    assert memory_mb("train_family", without, of) < memory_mb("train_family", reading, of)
+    assert runtime_minutes("train_family", without, of) <= runtime_minutes("train_family", reading, of)
+
+
 def test_jobs_ask_for_more_of_larger_studies():
     small, large = (
         FamilyPlan(parse_family_study(mini(paths__training={"steps": steps, "learning_rate": 0.1, "members": members})))

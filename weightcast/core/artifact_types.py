@@ -171,6 +171,15 @@ class PathMap(Fields):
     width: Count
 
 
+class SampleEncoder(Fields):
+    """The network of a family that reads samples."""
+
+    dimensions: Count
+    maps: Count
+    code: Count
+    width: Count
+
+
 class Metadata(Fields):
     kind: Text
     code_version: Text
@@ -199,6 +208,7 @@ class Metadata(Fields):
     inflation: dict[Text, Finite] = ABSENT
     widened: Scale = ABSENT
     masses: list[MassCurves] = ABSENT
+    encoder: SampleEncoder = ABSENT
     guidance: Finite = ABSENT
     width: Count = ABSENT
     shares: list[Finite] = ABSENT

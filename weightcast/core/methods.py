@@ -44,6 +44,8 @@ FLOW_PREFIX = "flow-"
 PATH, PATH_ENSEMBLE, PATH_PARAMETERS = "path", "path" + ENSEMBLE, "path-parameters"
 """The path of weights of an environment's most probable code, paths of several codes scored together, and the path of
 the code that the environment's parameters say."""
+ENCODED_PATH, REFINED_PATH, REFINED_ENSEMBLE = "path-encoded", "path-refined", "path-refined" + ENSEMBLE
+"""The path of the code that a network says which reads the shown samples; and what a short search from there finds."""
 TOLD_PATH, POOLED_PATH, NEAREST_PATH, ALONE = "told-parameters", "pooled-path", "nearest-path", "alone"
 """A path that is told the true parameters, everybody's one path, that of a visible environment, and a density of the
 shown samples alone."""
@@ -319,6 +321,24 @@ _KNOWN = (
         "generator",
         "Ensemble of paths",
         "paths of codes drawn from what the shown samples leave open, scored together",
+    ),
+    Method(
+        ENCODED_PATH,
+        "generator",
+        "Path of the code that a network reads",
+        "the path of weights of the code that a permutation-invariant network says for the shown samples, unrefined",
+    ),
+    Method(
+        REFINED_PATH,
+        "generator",
+        "Path of the code that a network reads, refined",
+        "the path of weights of the most probable code that a short search finds from what the network says",
+    ),
+    Method(
+        REFINED_ENSEMBLE,
+        "generator",
+        "Ensemble of paths around the code that a network reads",
+        "paths of codes drawn from what the shown samples leave open, around the refined code, scored together",
     ),
     Method(
         PATH_PARAMETERS,

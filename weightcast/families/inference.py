@@ -139,6 +139,8 @@ def infer_codes(
     keys: Sequence[str],
     *,
     priors: Sequence[CodePrior] | None = None,
+    begin: Tensor | None = None,
+    alone: bool = False,
 ) -> Posterior:
     """Find codes of environments from samples that are shown of them, under each map of a family.
 
@@ -149,6 +151,8 @@ def infer_codes(
         seed: of the draws.
         keys: what tells each environment from others: its draws depend on the seed, its key and its samples alone.
         priors: of the codes of each map; the family's own if None.
+        begin: codes that searches begin at [map, environment, start, number], beside those of the settings.
+        alone: whether they begin at these alone.
     """
     of_maps = _OfMaps([one.prior for one in family.members] if priors is None else priors)
     # To what follows, an environment under another map is one more environment.
@@ -160,7 +164,7 @@ def infer_codes(
         found = log_likelihood(family, of_maps.codes(whitened), shown)
         return (-of_maps.log_whitened(whitened) - found).flatten(0, 1)
 
-    starts = _starts(family, shown, of_maps, settings.starts).flatten(0, 1)
+    starts = _all_starts(family, shown, of_maps, settings, begin, alone).flatten(0, 1)
     solutions = _descend(energy, starts, settings)
     with torch.no_grad():
         energies = energy(solutions)
@@ -215,6 +219,51 @@ class _OfMaps:
         found = [prior.centres_of_parts for prior in self.priors]
         most = max(len(own) for own in found)
         return torch.stack([torch.cat([own, own[:1].expand(most - len(own), -1)]) for own in found])
+
+
+def said_codes(family: TrainedFamily, shown: ShownSamples) -> list[tuple[TrainedFamily, Tensor]]:
+    """For each environment a map and its code [number], as the network says that reads samples: under the map that
+    makes the shown samples likeliest.
+
+    Raises:
+        InputError: the family has no such network.
+    """
+    codes = family.encoded(shown.times, shown.values, shown.there)
+    with torch.no_grad():
+        best = log_likelihood(family, codes[:, :, None], shown)[..., 0].argmax(0)
+    return [(family.members[of], codes[of, place]) for place, of in enumerate(best.tolist())]
+
+
+def refined_codes(
+    family: TrainedFamily, shown: ShownSamples, settings: InferenceSettings, seed: int, keys: Sequence[str]
+) -> Posterior:
+    """As :func:`infer_codes`, by a short search that begins at the code that the network says which reads samples.
+
+    Raises:
+        InputError: the family has no such network.
+    """
+    if settings.encoder is None:
+        raise InputError("inference.encoder: found none, expected its settings")
+    begin = family.encoded(shown.times, shown.values, shown.there)[:, :, None]
+    short = settings.model_copy(update={"steps": settings.encoder.refinement})
+    return infer_codes(family, shown, short, seed, keys, begin=begin, alone=True)
+
+
+@torch.no_grad()
+def _all_starts(
+    family: TrainedFamily,
+    shown: ShownSamples,
+    of_maps: _OfMaps,
+    settings: InferenceSettings,
+    begin: Tensor | None,
+    alone: bool,
+) -> Tensor:
+    """Whitened codes that searches begin at [map, environment, start, number]."""
+    given = None if begin is None else of_maps.whitened(begin)
+    if given is not None and alone:
+        return given
+    own = _starts(family, shown, of_maps, settings.starts)
+    return own if given is None else torch.cat([own, given], dim=2)
 
 
 @torch.no_grad()

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
+from weightcast.core.config.later_settings import LaterSettings
 from weightcast.core.job import StageSettings
 from weightcast.environments.config.code_prior import CodeDiffusionSettings
 from weightcast.evolution.config.density import DensitySettings
@@ -17,6 +18,7 @@ from weightcast.families.config.evaluation import FamilyEvaluationSettings
 from weightcast.families.config.inference import InferenceSettings
 from weightcast.families.config.opponents import ConditionalFlowSettings, OpponentSettings
 from weightcast.families.config.paths import PathSettings
+from weightcast.families.config.sample_encoder import SampleEncoderSettings
 from weightcast.families.config.study import FamilyStudy
 from weightcast.samples.settings import SnapshotSettings
 
@@ -90,14 +92,17 @@ class ChooseMap(StageSettings):
         )
 
 
-class TrainFamily(StageSettings):
+class TrainFamily(StageSettings, LaterSettings):
     """A map and its codes, of one seed, on all visible environments."""
+
+    later: ClassVar[tuple[str, ...]] = ("encoder",)
 
     told: str
     logarithmic: list[str]
     density: DensitySettings
     paths: PathSettings
     code_diffusion: CodeDiffusionSettings
+    encoder: SampleEncoderSettings | None = None
     seed: int
     family_seed: int
 
@@ -110,6 +115,7 @@ class TrainFamily(StageSettings):
             density=study.density,
             paths=_mapped(study.paths, told, int(seed)),
             code_diffusion=study.inference.code_diffusion,
+            encoder=study.inference.encoder if told == CODES else None,
             seed=study.seed,
             family_seed=int(seed),
         )

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 
 from weightcast.evolution.memory import DRAWN_MB, LIBRARIES_MB, MARGIN, MEGABYTE
-from weightcast.families.jobs import FamilyPlan
+from weightcast.families.jobs import CODES, FamilyPlan
 
 ENVIRONMENTS, TIMES, SAMPLES = 100, 101, 2000
 """Taken for the sizes of files whose contents the configuration does not know."""
@@ -28,6 +28,8 @@ def memory_mb(stage: str, plan: FamilyPlan, of: Mapping[str, str]) -> int:
     own = _samples_bytes(plan)
     if stage in ("choose_map", "train_family"):
         own += _training_bytes(plan)
+        if of.get("told") == CODES:
+            own += _reading_bytes(plan)
     if stage == "train_conditional_flow":
         own += _splines_bytes(plan)
     if stage in ("choose_map", "evaluate_family", "evaluate_opponents", "train_conditional_flow"):
@@ -59,6 +61,15 @@ def _training_bytes(plan: FamilyPlan) -> float:
     paths = plan.study.paths
     network = paths.width * (paths.width + paths.rank * (1 + paths.code))
     return 4.0 * (step_numbers(plan) + 6 * paths.maps * (paths.rank * _weights(plan) + network))
+
+
+def _reading_bytes(plan: FamilyPlan) -> float:
+    """Made-up environments in double precision, and a step of the network that reads samples."""
+    reader, dimensions = plan.study.inference.encoder, len(plan.study.data.dimensions)
+    if reader is None:
+        return 0.0
+    shown = reader.snapshots * reader.samples
+    return 4 * 8.0 * reader.made * shown * dimensions + 4 * 8.0 * reader.members * shown * (reader.width + dimensions)
 
 
 def _samples_bytes(plan: FamilyPlan) -> float:

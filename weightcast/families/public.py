@@ -113,11 +113,18 @@ class PathFamily:
         self.family.check_times(times, "samples: time")
         values = {float(time): self._checked(given, float(time)) for time, given in samples.items()}
         shown = ShownSamples.of([(times, [values[time] for time in times])]).to(self.family.codes.device)
-        posterior = infer_codes(self.family, shown, self.inference, seed, [KEY], priors=priors)
+        posterior = infer_codes(self.family, shown, self.inference, seed, [KEY], priors=priors, begin=self._said(shown))
         effective = float(posterior.effective[:, 0].mean())
         [(member, code)] = posterior.most_probable(self.family)
         told = dict(masses or {})
         return InferredLaw(self.family, code, posterior.draws[:, 0], effective, member, told, inflated=True)
+
+    def _said(self, shown: ShownSamples) -> Tensor | None:
+        """Codes that the network says which reads samples, one more place that the search begins at; None without
+        one."""
+        if self.family.encoder is None:
+            return None
+        return self.family.encoded(shown.times, shown.values, shown.there)[:, :, None]
 
     def environment(self, id: str) -> InferredLaw:
         """The learned law of a visible environment, whose code is known.

@@ -18,6 +18,7 @@ from weightcast.evolution.runtime import (
     STEP_SECONDS,
     TRANSPORT_SECONDS,
 )
+from weightcast.families.config.sample_encoder import SampleEncoderSettings
 from weightcast.families.jobs import CODES, FamilyPlan
 from weightcast.families.memory import ENVIRONMENTS, TIMES, step_numbers
 
@@ -36,6 +37,8 @@ def runtime_minutes(stage: str, plan: FamilyPlan, of: Mapping[str, str]) -> int:
     paths, inference, evaluation = plan.study.paths, plan.study.inference, plan.study.evaluation
     training = paths.training.steps * (STEP_SECONDS + step_numbers(plan) / NUMBERS_A_SECOND)
     inferring = inference.steps * inference.starts * paths.maps * STEP_SECONDS * len(evaluation.shown)
+    reader = inference.encoder
+    reading = 0.0 if reader is None else _reading(reader, len(plan.study.data.dimensions))
     known = plan.study.data.trajectories
     times = len(evaluation.times or []) or (TIMES if known is None else known.times)
     drawn = inference.draws * evaluation.samples * len(plan.study.data.dimensions) / 1e5
@@ -49,6 +52,8 @@ def runtime_minutes(stage: str, plan: FamilyPlan, of: Mapping[str, str]) -> int:
         "evaluate_opponents": len(evaluation.shown) * (ENVIRONMENTS * _fitting(plan) + 3 * scored)
         + _interpolating(plan, times),
     }.get(stage, 0.0)
+    if stage in ("choose_map", "train_family") and of.get("told") == CODES:
+        seconds += reading
     if stage == "choose_map" and of.get("told") == CODES:
         priors = len(inference.widened) + len(inference.priors) - 1
         seconds += paths.left_out * (priors + 3) * inferring
@@ -56,6 +61,14 @@ def runtime_minutes(stage: str, plan: FamilyPlan, of: Mapping[str, str]) -> int:
     if plan.study.device.startswith("cuda") and stage in ("choose_map", "train_family", "train_conditional_flow"):
         seconds /= GPU
     return max(LEAST_MINUTES, 5 * math.ceil(MARGIN * (START_SECONDS + seconds) / 60 / 5))
+
+
+def _reading(settings: SampleEncoderSettings, dimensions: int) -> float:
+    """Seconds for the training of the network that reads samples, and for made-up environments."""
+    samples = settings.members * settings.snapshots * settings.samples
+    step = STEP_SECONDS + samples * (4 * settings.width + dimensions) / NUMBERS_A_SECOND
+    made = settings.made * settings.snapshots * settings.samples * dimensions / 1e5
+    return settings.training.steps * step + made
 
 
 def _fitting(plan: FamilyPlan) -> float:

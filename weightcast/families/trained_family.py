@@ -20,9 +20,10 @@ from weightcast.evolution.density import StackedDensity, described_density
 from weightcast.families.inflation import Inflation
 from weightcast.families.masses import MassCurves
 from weightcast.families.path_map import PathMap
+from weightcast.families.sample_encoder import SampleEncoder
 from weightcast.families.stacked_maps import StackedMaps
 
-KIND, MAP, PRIOR, FURTHER = "family", "map.", "prior.", "further."
+KIND, MAP, PRIOR, FURTHER, ENCODER = "family", "map.", "prior.", "further.", "encoder."
 Told = Literal["codes", "parameters", "nothing"]
 """What a map is told of an environment: its learned code, its true parameters, or nothing (everybody has one path)."""
 
@@ -46,6 +47,7 @@ class TrainedFamily:
         mixture: tensors of the prior of codes, where it is more than one normal distribution.
         further: the same with other maps, codes and priors, trained beside this one from other first weights.
         masses: what curves of log mass are like, by the codes of this map; None where no sizes are known.
+        encoder: reads samples and says the codes of all maps; None where none was trained.
     """
 
     density: StackedDensity
@@ -63,11 +65,12 @@ class TrainedFamily:
     mixture: Mapping[str, Tensor] = field(default_factory=dict)
     further: tuple[TrainedFamily, ...] = ()
     masses: MassCurves | None = None
+    encoder: SampleEncoder | None = None
 
     @cached_property
     def alone(self) -> TrainedFamily:
-        """The first map, without those that were trained beside it."""
-        return replace(self, further=())
+        """The first map, without those that were trained beside it, and without what reads samples for all."""
+        return replace(self, further=(), encoder=None)
 
     @property
     def members(self) -> tuple[TrainedFamily, ...]:
@@ -109,6 +112,28 @@ class TrainedFamily:
         """What codes of environments are like: normal, as those of the visible ones, but wider, or a mixture."""
         return MixturePrior.from_tensors(CodePrior.of(self.codes, self.widened), self.mixture)
 
+    @torch.no_grad()
+    def encoded(self, times: Tensor, values: Tensor, there: Tensor) -> Tensor:
+        """Codes that the network says which reads samples, without any search.
+
+        Args:
+            times: in the data's unit [environment, snapshot].
+            values: in the data's units [environment, snapshot, sample, dimension].
+            there: what is no padding [environment, snapshot, sample] bool.
+
+        Returns:
+            of each map [map, environment, number].
+
+        Raises:
+            InputError: the family has no such network.
+        """
+        if self.encoder is None:
+            raise InputError("encoder: found a family without one, expected inference.encoder in its configuration")
+        whitened, _ = self.encoder(self.scaled(times), values, there)
+        return torch.stack(
+            [CodePrior.of(one.codes, 1.0).codes(own) for one, own in zip(self.members, whitened, strict=True)]
+        )
+
     def weights(self, times: Tensor, codes: Tensor) -> Tensor:
         """Times [member], in the data's unit, and codes [member, number] -> weights [member, weight]."""
         return self.map(self.scaled(times), codes)
@@ -139,6 +164,7 @@ class TrainedFamily:
             codes=self.codes.to(device),
             parameters=self.parameters.to(device),
             further=tuple(one.to(device) for one in self.further),
+            encoder=None if self.encoder is None else self.encoder.to(device),
         )
 
     def save(self, path: str | Path) -> None:
@@ -160,7 +186,11 @@ class TrainedFamily:
         }
         if self.masses is not None:
             described["masses"] = [one.masses.describe() for one in self.members if one.masses is not None]
-        save_artifact(path, KIND, self._own_tensors() | {"parameters": self.parameters} | further, described)
+        reader: dict[str, Tensor] = {}
+        if self.encoder is not None:
+            described["encoder"] = self.encoder.describe()
+            reader = {f"{ENCODER}{name}": value for name, value in self.encoder.state_dict().items()}
+        save_artifact(path, KIND, self._own_tensors() | {"parameters": self.parameters} | further | reader, described)
 
     def _own_tensors(self) -> dict[str, Tensor]:
         """What differs from map to map."""
@@ -196,7 +226,8 @@ class TrainedFamily:
             further: list[TrainedFamily] = []
             while own := _below(tensors, f"{FURTHER}{len(further) + 1}."):
                 further.append(cls._with_own(own, shared))
-            first_map = cls._with_own(tensors, shared)
+            encoder = _built_encoder(metadata, tensors, shared["density"].space.dimensions, 1 + len(further))
+            first_map = replace(cls._with_own(tensors, shared), encoder=encoder)
             if "masses" not in metadata:
                 return replace(first_map, further=tuple(further))
             curves = [MassCurves.described(values) for values in metadata["masses"]]
@@ -219,6 +250,26 @@ class TrainedFamily:
         one = cls(map=built.requires_grad_(False).eval(), codes=codes, mixture=mixture, **shared)
         _ = one.prior  # of tensors that must be there
         return one
+
+
+def _built_encoder(
+    metadata: Mapping[str, Any], tensors: Mapping[str, Tensor], dimensions: int, maps: int
+) -> SampleEncoder | None:
+    """The network that reads samples, of a family of so many maps; None where there is none.
+
+    Raises:
+        InputError: it is of other samples, or of other maps.
+    """
+    if "encoder" not in metadata:
+        return None
+    built = load_built(lambda: SampleEncoder(**metadata["encoder"]), _below(tensors, ENCODER))
+    assert isinstance(built, SampleEncoder)
+    found, expected = (built.dimensions, built.maps, built.code), (dimensions, maps, tensors["codes"].shape[1])
+    if found != expected:
+        raise InputError(f"encoder: found one of (dimensions, maps, code) {found}, expected {expected}")
+    if not bool((built.scale > 0).all()):
+        raise InputError("tensors: encoder.scale: expected numbers above 0")
+    return built.requires_grad_(False).eval()
 
 
 def scaled_times(times: Tensor, first: float, last: float) -> Tensor:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from weightcast.core.config.settings import Settings
+from weightcast.core.config.later_settings import LaterSettings
 from weightcast.environments.config.code_prior import CodeDiffusionSettings, CodePriorName
+from weightcast.families.config.sample_encoder import SampleEncoderSettings
 
 
-class InferenceSettings(Settings):
+class InferenceSettings(LaterSettings):
+    later: ClassVar[tuple[str, ...]] = ("encoder",)
+
     widened: list[Annotated[float, Field(gt=0)]] = Field(default=[1.25, 2, 3], min_length=1)
     """What standard deviations of the visible codes may be multiplied with in the prior: more than 1, since
     environments are asked for that lie outside of what was visible. Left-out visible environments choose, by the
@@ -36,3 +39,7 @@ class InferenceSettings(Settings):
     say how far the map itself is off. Left-out visible environments choose those whose 90 % bands hold nearest to 90 %,
     at the edge of the others and inside apart; a new environment's lies between, by how far outside it is. Samples and
     likelihoods of an ensemble are of its codes as they are."""
+    encoder: SampleEncoderSettings | None = None
+    """A network that reads samples and says the code. What it says stands in the tables by itself, and as where a short
+    search begins; left-out visible environments are asked which is better; searches of `evolve` begin there as well.
+    null: none."""

@@ -28,8 +28,9 @@ from weightcast.environments.config.code_prior import CodePriorName
 from weightcast.families.bands import LEVEL, mixture_log_prob, path_weights
 from weightcast.families.cases import Case, cases_of
 from weightcast.families.config.paths import MapKind
+from weightcast.families.encoder_training import with_encoder
 from weightcast.families.evaluation import LIKELIHOOD_SAMPLES, QUANTITIES, TestEnvironment, ensemble_at_times
-from weightcast.families.inference import infer_codes
+from weightcast.families.inference import infer_codes, refined_codes, said_codes
 from weightcast.families.inflation import Inflation, outside
 from weightcast.families.jobs import CODES, ChooseMap
 from weightcast.families.left_out import choose_judges
@@ -74,9 +75,13 @@ def choose_map(run: Run, settings: ChooseMap, snapshots: FamilySnapshots, table:
     chosen = min(errors, key=lambda kind: errors[kind])
     chosen_prior = ChosenPrior(settings.inference.widened[0], settings.inference.priors[0], {}, {})
     inflation, coverage = Inflation(), dict[str, dict[float, float]]()
+    code_errors: dict[str, float] = {}
     if settings.told == CODES:
         chosen_prior, judging = choose_prior(run, settings, trained[chosen], cases, tests)
         inflation, coverage = choose_inflation(run, settings, judging, cases, tests, len(edge))
+        if settings.inference.encoder is not None:
+            code_errors, took = compare_encoder(run, settings, judging, cases, tests, snapshots)
+            seconds += took
     return MapChoice(
         kind=chosen,
         widened=chosen_prior.widened,
@@ -92,6 +97,7 @@ def choose_map(run: Run, settings: ChooseMap, snapshots: FamilySnapshots, table:
             for group, of_group in coverage.items()
         },
         seconds=round(seconds, 2),
+        code_errors={way: round(error, 5) for way, error in code_errors.items()},
     )
 
 
@@ -142,6 +148,48 @@ def choose_prior(
     width_errors = {one: float(found.mean()) for one, found in errors.items()}
     kind_errors = {one: float(found.mean()) for one, found in of_kind.items()}
     return ChosenPrior(width, kind, width_errors, kind_errors), families[kind]
+
+
+def compare_encoder(
+    run: Run,
+    settings: ChooseMap,
+    family: TrainedFamily,
+    cases: Sequence[Case],
+    tests: Sequence[TestEnvironment],
+    snapshots: FamilySnapshots,
+) -> tuple[dict[str, float], float]:
+    """What the network that reads samples is worth to environments that neither it nor the map has seen.
+
+    Args:
+        run: that it is trained in.
+        settings: of the stage, which have an encoder.
+        family: trained without the environments that judge, with the prior that was chosen.
+        cases: what is shown of these.
+        tests: what their predictions are compared with.
+        snapshots: of all environments, of which the family's own are read.
+
+    Returns:
+        the mean negative log-likelihood of later samples on the path of the most probable code, by how codes are found
+        (:class:`MapChoice`), and the seconds that the training took.
+    """
+    inference = settings.inference
+    assert inference.encoder is not None
+    seed = derive_seed(settings.seed, "choice", "codes")
+    name = f"encoder of samples, {len(tests)} environments left out"
+    reading, took = with_encoder(
+        run, family, snapshots, inference.encoder, derive_seed(settings.seed, "choice", "encoder"), name
+    )
+    errors: dict[str, list[float]] = {"search": [], "encoder": [], "refined": []}
+    for case in cases:
+        shown = case.shown.to(run.device)
+        found = {
+            "search": infer_codes(family, shown, inference, seed, case.ids).most_probable(family),
+            "encoder": said_codes(reading, shown),
+            "refined": refined_codes(reading, shown, inference, seed, case.ids).most_probable(reading),
+        }
+        for way, paths in found.items():
+            errors[way].append(_error(paths, tests))
+    return {way: float(np.mean(values)) for way, values in errors.items()}, took
 
 
 def _told(

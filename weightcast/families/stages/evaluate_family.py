@@ -11,11 +11,14 @@ from torch import Tensor
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.methods import (
     ALONE,
+    ENCODED_PATH,
     NEAREST_PATH,
     PATH,
     PATH_ENSEMBLE,
     PATH_PARAMETERS,
     POOLED_PATH,
+    REFINED_ENSEMBLE,
+    REFINED_PATH,
     TOLD_PATH,
     shown_as,
 )
@@ -27,7 +30,7 @@ from weightcast.families.alone import fit_alone
 from weightcast.families.cases import Case, cases_of
 from weightcast.families.code_regression import prior_of_parameters
 from weightcast.families.evaluation import TestEnvironment
-from weightcast.families.inference import infer_codes, visible_log_likelihood
+from weightcast.families.inference import infer_codes, refined_codes, said_codes, visible_log_likelihood
 from weightcast.families.jobs import EvaluateFamily
 from weightcast.families.scores import Scores
 from weightcast.families.snapshots import FamilySnapshots
@@ -96,6 +99,16 @@ def _score_case(
     spent = (time.monotonic() - started) / len(case.ids)
     scores.paths_of(name, posterior.most_probable(codes), spent, case)
     scores.ensembles(shown_as(PATH_ENSEMBLE, case.name), codes, posterior.draws, spent, case)
+    if codes.encoder is not None:
+        started = time.monotonic()
+        said = said_codes(codes, shown)
+        spent = (time.monotonic() - started) / len(case.ids)
+        scores.paths_of(shown_as(ENCODED_PATH, case.name), said, spent, case)
+        started = time.monotonic()
+        refined = refined_codes(codes, shown, settings.inference, seed, case.ids)
+        spent = (time.monotonic() - started) / len(case.ids)
+        scores.paths_of(shown_as(REFINED_PATH, case.name), refined.most_probable(codes), spent, case)
+        scores.ensembles(shown_as(REFINED_ENSEMBLE, case.name), codes, refined.draws, spent, case)
     started = time.monotonic()
     nearest = visible_log_likelihood(codes, shown).argmax(1)
     spent = (time.monotonic() - started) / len(case.ids)

@@ -8,6 +8,7 @@ from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
+from weightcast.families.encoder_training import with_encoder
 from weightcast.families.inflation import Inflation
 from weightcast.families.jobs import CODES, TrainFamily
 from weightcast.families.map_choice import MapChoice
@@ -39,6 +40,10 @@ def train_family(
     if choice is not None and settings.told == CODES:
         prior_seed = derive_seed(settings.seed, "prior", settings.family_seed)
         family = with_prior(run, family, choice.prior, settings.code_diffusion, prior_seed, "prior of codes")
+    if settings.encoder is not None:
+        encoder_seed = derive_seed(settings.seed, "encoder", settings.family_seed)
+        family, took = with_encoder(run, family, snapshots, settings.encoder, encoder_seed, "encoder of samples")
+        seconds += took
     if snapshots.has_masses:
         family = with_masses(family, snapshots)
     metadata = {
