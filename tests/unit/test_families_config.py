@@ -186,6 +186,7 @@ def test_check_says_what_a_study_would_do(monkeypatch, capsys):
     assert "5 visible, of which 2 are left out once to choose" in said and "1 inside, 1 outside to test on" in said
     assert "many: 20 samples at each of 1, 2" in said
     assert "rate constants fitted to the shown samples" in said and "visible environments interpolated" in said
+    assert "the shown samples alone, along a damped trend" in said and "a network that reads samples" in said
 
 
 def test_a_rehearsal_has_few_environments_and_says_how_the_rest_grows(monkeypatch, tmp_path):

@@ -49,6 +49,8 @@ ENCODED_PATH, REFINED_PATH, REFINED_ENSEMBLE = "path-encoded", "path-refined", "
 TOLD_PATH, POOLED_PATH, NEAREST_PATH, ALONE = "told-parameters", "pooled-path", "nearest-path", "alone"
 """A path that is told the true parameters, everybody's one path, that of a visible environment, and a density of the
 shown samples alone."""
+TREND = "alone-trend"
+"""The law of the shown samples alone, moved along a damped trend."""
 DISPLACED, INTERPOLATED_PATH = "displaced-environments", "interpolated-path"
 """Samples, or learned paths, of visible environments, interpolated."""
 CONDITIONAL_FLOW = "conditional-flow"
@@ -387,6 +389,13 @@ _KNOWN = (
         "baseline",
         "Fitted to the shown alone",
         "a density fitted to the last shown snapshot alone, which then stays as it is",
+    ),
+    Method(
+        TREND,
+        "baseline",
+        "Trend of the shown alone",
+        "kernels on the shown samples alone, whose means and deviations go on from the last snapshot along a damped "
+        "trend; how long it goes on visible environments say",
     ),
     Method(
         TOLD_PATH,

@@ -161,6 +161,8 @@ def whitening(member: TrainedFamily) -> CodePrior:
 def drawn_part(pool: ShownSamples, rows: Tensor, settings: SampleEncoderSettings, draws: Draws) -> ShownSamples:
     """Of some environments a random number of snapshots, and of these a random number of samples, few as often as many.
 
+    How many samples there are at most is one number for all of them, so that a step with few costs as little.
+
     Args:
         pool: all that is known.
         rows: which environments, long [member].
@@ -175,10 +177,12 @@ def drawn_part(pool: ShownSamples, rows: Tensor, settings: SampleEncoderSettings
     kept = torch.arange(most) < wanted.clamp(max=most)[:, None]
     own = torch.arange(len(rows))[:, None]
     there = there[own, order] & kept[..., None]  # [member, snapshot, sample]
-    count = draws.uniform(len(rows)).mul(math.log(settings.samples + 1)).exp().long().clamp(1, settings.samples)
-    ranks = draws.uniform(*there.shape).where(there, 2.0).argsort(-1)[..., : settings.samples]
+    number = int(math.exp(float(draws.uniform(1)) * math.log(settings.samples + 1)))
+    number = max(1, min(number, settings.samples, there.shape[-1]))
+    count = (number * (1 - 0.5 * draws.uniform(*there.shape[:2]))).ceil()  # half as many of a snapshot, or all of these
+    ranks = draws.uniform(*there.shape).where(there, 2.0).topk(number, dim=-1, largest=False).indices
     values = pool.values[rows][own, order].gather(2, ranks[..., None].expand(*ranks.shape, pool.values.shape[-1]))
-    there = there.gather(2, ranks) & (torch.arange(ranks.shape[-1]) < count[:, None, None])
+    there = there.gather(2, ranks) & (torch.arange(number) < count[..., None])
     return ShownSamples(pool.times[rows][own, order], values, there)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -26,7 +26,6 @@ from weightcast.families.cases import Case, last_shown, scored_positions
 from weightcast.families.jobs import ChooseMap, EvaluateFamily, EvaluateOpponents, TrainConditionalFlow
 from weightcast.families.snapshots import EnvironmentSnapshots, FamilySnapshots, Samples
 from weightcast.families.trained_family import TrainedFamily
-from weightcast.systems.exact_law import ExactLaw
 
 LIKELIHOOD_SAMPLES = 500
 """Most held-out samples of a time whose log-likelihood is taken."""
@@ -34,6 +33,16 @@ QUANTITIES = ("mean", "tail")
 """What bands are on: the mean of a dimension, and the probability of its upper tail."""
 
 Row = dict[str, Any]
+
+
+class DrawnLaw(Protocol):
+    """An evolving law that is drawn from and has a density, as :class:`weightcast.systems.exact_law.ExactLaw`."""
+
+    def log_prob(self, values: Samples, time: float) -> NDArray[np.float64]:
+        """Log density of values [sample, dimension], of counts the log probability [sample]."""
+
+    def sample(self, time: float, number: int, seed: int) -> Samples:
+        """Independent draws [sample, dimension]."""
 
 
 @dataclass(frozen=True)
@@ -168,8 +177,9 @@ class TestEnvironment:
         """Masses that a case shows, by time."""
         return {} if shown is None else self.snapshots.mass_at(shown.times[shown.ids.index(self.id)])
 
-    def law_rows(self, method: str, law: ExactLaw, states: int | None, seed: int, of_seed: int = 0) -> Iterator[Row]:
-        """Rows of a law that theory knows, the environment's own or one that a method takes for it.
+    def law_rows(self, method: str, law: DrawnLaw, states: int | None, seed: int, of_seed: int = 0) -> Iterator[Row]:
+        """Rows of a law that can be drawn from at any time: one that theory knows, the environment's own or one that a
+        method takes for it, or one that a method makes.
 
         Args:
             method: its name.

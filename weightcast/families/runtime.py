@@ -50,7 +50,8 @@ def runtime_minutes(stage: str, plan: FamilyPlan, of: Mapping[str, str]) -> int:
         "train_conditional_flow": _matching(plan, times) + scored,
         "evaluate_family": ENVIRONMENTS * inferring + (4 + 4 * len(evaluation.shown)) * scored,
         "evaluate_opponents": len(evaluation.shown) * (ENVIRONMENTS * _fitting(plan) + 3 * scored)
-        + _interpolating(plan, times),
+        + _interpolating(plan, times)
+        + _judging(plan, times),
     }.get(stage, 0.0)
     if stage in ("choose_map", "train_family") and of.get("told") == CODES:
         seconds += reading
@@ -79,6 +80,15 @@ def _fitting(plan: FamilyPlan) -> float:
     evaluations = 20 + fit.starts * fit.evaluations
     # Equations of two moments: their number, by what solving them took for four species.
     return evaluations * FIT_SECONDS * max(1.0, len(plan.study.data.dimensions) / 4) ** 2
+
+
+def _judging(plan: FamilyPlan, times: int) -> float:
+    """Seconds in which visible environments say how long trends go on, in all cases."""
+    trend, evaluation = plan.study.opponents.trend, plan.study.evaluation
+    if trend is None:
+        return 0.0
+    once = trend.judges * times * evaluation.samples**2 * TRANSPORT_SECONDS
+    return len(evaluation.shown) * len(trend.dampings) * once
 
 
 def _interpolating(plan: FamilyPlan, times: int) -> float:

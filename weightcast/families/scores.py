@@ -18,7 +18,7 @@ from weightcast.families.baselines.barycentric import interpolated_parts
 from weightcast.families.baselines.conditional_flow import ConditionalFlow
 from weightcast.families.baselines.environment_displacement import EnvironmentDisplacement
 from weightcast.families.cases import Case
-from weightcast.families.evaluation import Row, TestEnvironment, evaluate_ensemble
+from weightcast.families.evaluation import DrawnLaw, Row, TestEnvironment, evaluate_ensemble
 from weightcast.families.jobs import EvaluateFamily, EvaluateOpponents
 from weightcast.families.masses import constant_growth
 from weightcast.families.snapshots import Samples
@@ -181,6 +181,20 @@ class Scores:
                 continue
             drawn = simulate(process, np.array(test.times), test.samples, seed).astype(np.float64).swapaxes(0, 1)
             self.rows += test.sample_rows(method, self.seed, drawn if states is None else drawn.clip(0, states - 1))
+        self.seconds[method] = seconds
+
+    def evolved(self, method: str, laws: Sequence[DrawnLaw], states: int | None, seconds: float) -> None:
+        """Score evolving laws of which a method makes one for each environment.
+
+        Args:
+            method: its name.
+            laws: of each environment.
+            states: for counts, every dimension is one of 0 to states - 1; None for a real state.
+            seconds: that the method takes for each environment.
+        """
+        for law, test in zip(laws, self.tests, strict=True):
+            seed = derive_seed(self.settings.seed, method, self.seed, test.id)
+            self.rows += test.law_rows(method, law, states, seed, self.seed)
         self.seconds[method] = seconds
 
     def seconds_table(self) -> Table:

@@ -71,6 +71,7 @@ def check_family_study(study: FamilyStudy, table: EnvironmentTable, source: Path
             f"{' or '.join(paths.kinds)}, of codes of {paths.code} numbers, through {paths.rank} directions",
             f"{len(paths.seeds)} seeds, each told codes ({paths.maps} {'map' if paths.maps == 1 else 'maps together'})"
             f"{', parameters' if table.parameter_names else ''} and nothing",
+            *_readers(study),
         ],
         "cases": [
             f"{name}: {case.samples} samples at "
@@ -98,7 +99,17 @@ def _opponents(study: FamilyStudy) -> list[str]:
         found.append("visible environments interpolated, their samples and their paths")
     if (flow := study.opponents.flow_matching) is not None:
         found.append(f"flow matching with conditions, {flow.training.steps} steps")
+    if study.opponents.trend is not None:
+        found.append("the shown samples alone, along a damped trend")
     return found
+
+
+def _readers(study: FamilyStudy) -> list[str]:
+    """That a network reads samples, where one does."""
+    reader = study.inference.encoder
+    if reader is None:
+        return []
+    return [f"a network that reads samples is trained beside each that is told codes, {reader.training.steps} steps"]
 
 
 def _times(times: list[float]) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from weightcast.core.config.later_settings import LaterSettings
 from weightcast.core.config.settings import WIDEST, Settings
 from weightcast.core.config.training import TrainingSettings
 
@@ -58,10 +59,25 @@ class ConditionalFlowSettings(Settings):
     as many left-out visible environments as choose a map (``paths.left_out``) choose one by their W1."""
 
 
-class OpponentSettings(Settings):
+class TrendSettings(Settings):
+    """Sees the shown samples of a new environment alone: kernels on them, as wide as makes each likeliest under the
+    others, with means and deviations that go on from the last snapshot along a damped trend."""
+
+    dampings: list[Annotated[float, Field(ge=0)]] = Field(default=[0, 0.5, 1, 2, 4], min_length=1)
+    """How long a trend goes on after the last snapshot, in the time between the last two: 0 keeps the last law. Of
+    several, visible environments that are shown as little choose one by their W1 at later times."""
+    judges: int = Field(default=8, ge=1)
+    """Visible environments that choose."""
+
+
+class OpponentSettings(LaterSettings):
+    later: ClassVar[tuple[str, ...]] = ("trend",)
+
     rate_fit: RateFitSettings | None = None
     """Fit of the rate constants, for simulated systems. null: none."""
     interpolation: EnvironmentInterpolationSettings | None = None
     """Interpolation of visible environments, of their samples and of their paths. null: none."""
     flow_matching: ConditionalFlowSettings | None = None
     """Multi-marginal flow matching with conditions. null: none."""
+    trend: TrendSettings | None = None
+    """What the shown samples alone say of later times, along a damped trend. null: none."""

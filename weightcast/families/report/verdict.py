@@ -17,6 +17,7 @@ from weightcast.core.methods import (
     RATE_FIT,
     SHOWN,
     TOLD_PATH,
+    TREND,
     method,
     shown_as,
 )
@@ -47,7 +48,7 @@ def give_family_verdict(summary: pd.DataFrame, metrics: pd.DataFrame, draws: int
                 for name in (
                     f"{NEAREST_PATH}-parameters",
                     *(shown_as(f"{name}-likelihood", case) for name in (NEAREST_PATH, DISPLACED, INTERPOLATED_PATH)),
-                    shown_as(ALONE, case),
+                    *(shown_as(name, case) for name in (ALONE, TREND)),
                     POOLED_PATH,
                 )
                 if (name, split, "wasserstein") in value

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from weightcast.core.environment_table import EnvironmentTable
-from weightcast.core.methods import CONDITIONAL_FLOW, DISPLACED, INTERPOLATED_PATH, RATE_FIT, shown_as
+from weightcast.core.methods import CONDITIONAL_FLOW, DISPLACED, INTERPOLATED_PATH, RATE_FIT, TREND, shown_as
 from weightcast.core.outputs import Table
 from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
@@ -22,10 +22,12 @@ from weightcast.families.baselines.barycentric import likelihood_weights, parame
 from weightcast.families.baselines.conditional_flow import ConditionalFlow
 from weightcast.families.baselines.environment_displacement import EnvironmentDisplacement
 from weightcast.families.baselines.rate_fit import Constants, fit_rates
+from weightcast.families.baselines.trend import TrendLaw, choose_damping
 from weightcast.families.cases import Case, cases_of
 from weightcast.families.evaluation import TestEnvironment
 from weightcast.families.first_samples import evenly_drawn, first_samples
 from weightcast.families.jobs import EvaluateOpponents
+from weightcast.families.scorable import why_not_scored
 from weightcast.families.scores import Scores
 from weightcast.families.snapshots import FamilySnapshots
 from weightcast.families.trained_family import TrainedFamily
@@ -49,6 +51,7 @@ def evaluate_opponents(
     scores = Scores(settings, tests)
     for case in cases:
         _fit_rates(settings, scores, table, case, snapshots.states)
+        _follow_trends(settings, scores, snapshots, table, case)
     _interpolate(settings, scores, snapshots, table, codes.to(run.device), cases)
     if flow is not None:
         _carry(settings, scores, snapshots, table, flow.to(run.device), cases, codes.ids)
@@ -71,6 +74,30 @@ def _fit_rates(
         processes.append(constants.process(fit_rates(constants, times, samples, told, fit), told))
     seconds = (time.monotonic() - started) / len(case.ids)
     scores.simulated(shown_as(RATE_FIT, case.name), processes, states, seconds)
+
+
+def _follow_trends(
+    settings: EvaluateOpponents, scores: Scores, snapshots: FamilySnapshots, table: EnvironmentTable, case: Case
+) -> None:
+    """What the shown samples alone say; how long a trend goes on, visible environments say that are shown as much."""
+    trend = settings.opponents.trend
+    if trend is None:
+        return
+    shown = {case.name: settings.evaluation.shown[case.name]}
+    fit = [one.id for one in table.visible if why_not_scored(snapshots, one.id, settings.evaluation) is None]
+    judges = fit[:: max(1, len(fit) // trend.judges)][: trend.judges]
+    damping = min(trend.dampings)
+    if judges and len(trend.dampings) > 1:
+        (judging,) = cases_of(snapshots, judges, shown, derive_seed(settings.seed, "shown"))
+        tests = TestEnvironment.each(snapshots, table, judges, [judging], settings)
+        damping = choose_damping(trend.dampings, tests, judging, snapshots.states, settings.seed)
+    print(f"{shown_as(TREND, case.name)}: trends go on for {damping:g} times the time between snapshots", flush=True)
+    started = time.monotonic()
+    laws = [
+        TrendLaw.fit(times, samples, damping, snapshots.states)
+        for times, samples in zip(case.times, case.samples, strict=True)
+    ]
+    scores.evolved(shown_as(TREND, case.name), laws, snapshots.states, (time.monotonic() - started) / len(case.ids))
 
 
 def _interpolate(

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from weightcast.core.artifact_header import ArtifactHeader
-from weightcast.core.methods import ALONE, CONDITIONAL_FLOW, DISPLACED, POOLED_PATH, RATE_FIT, SHOWN, TOLD_PATH
+from weightcast.core.methods import ALONE, CONDITIONAL_FLOW, DISPLACED, POOLED_PATH, RATE_FIT, SHOWN, TOLD_PATH, TREND
 from weightcast.core.outputs import Table
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
@@ -19,7 +19,7 @@ from weightcast.evolution.stages.summarise_times import artifact_cost
 from weightcast.families.jobs import CODES, FLOW, NOTHING, PARAMETERS, SummariseFamily
 from weightcast.families.summary import summarise_environments
 
-FREE = ("sampling-floor", "exact-law", ALONE, RATE_FIT, f"{DISPLACED}-parameters")
+FREE = ("sampling-floor", "exact-law", ALONE, TREND, RATE_FIT, f"{DISPLACED}-parameters")
 """Methods that train nothing on visible environments."""
 
 
