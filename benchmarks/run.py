@@ -41,6 +41,7 @@ BENCHMARKS = {
     "sampler": "sampler",
     "code search": "code_search",
     "densities": "density_cost",
+    "families": "family_cost",
     "flow": "flow_steps",
     "simulators": "simulation",
     "generator memory": "generator_memory",
