@@ -23,6 +23,7 @@ SEEDS = STUDY.paths.seeds
 CHOSEN = ["codes"] + ["parameters"] * bool(TABLE.parameter_names)  # of these, left-out environments choose the map
 TOLD = [*CHOSEN, "nothing"]
 FLOWS = ["conditional-flow"] * (STUDY.opponents.flow_matching is not None)
+ZOOS = ["zoo"] * (STUDY.paths.zoo is not None)
 PARTS = ["", *["opponents-"] * STUDY.has_opponents]  # of an evaluation
 
 

@@ -35,6 +35,7 @@ rule evaluate_opponents:
         table=STUDY.environments,
         codes=f"{RESULTS}/families/codes-{{seed}}.safetensors",
         flow=[f"{RESULTS}/opponents/{name}-{{seed}}.safetensors" for name in FLOWS],
+        zoo=[f"{RESULTS}/zoo/{name}-{{seed}}.safetensors" for name in ZOOS],
     output:
         metrics=f"{RESULTS}/evaluation/opponents-{{seed}}.csv",
         seconds=f"{RESULTS}/evaluation/opponents-seconds-{{seed}}.csv",
@@ -58,7 +59,11 @@ rule summarise_family:
         code=code("summarise_family"),
         evaluations=expand(f"{RESULTS}/evaluation/{{part}}{{seed}}.csv", part=PARTS, seed=SEEDS),
         seconds=expand(f"{RESULTS}/evaluation/{{part}}seconds-{{seed}}.csv", part=PARTS, seed=SEEDS),
-        families=[*families(), *expand(f"{RESULTS}/opponents/{{name}}-{{seed}}.safetensors", name=FLOWS, seed=SEEDS)],
+        families=[
+            *families(),
+            *expand(f"{RESULTS}/opponents/{{name}}-{{seed}}.safetensors", name=FLOWS, seed=SEEDS),
+            *expand(f"{RESULTS}/zoo/{{name}}-{{seed}}.safetensors", name=ZOOS, seed=SEEDS),
+        ],
     output:
         metrics=f"{RESULTS}/metrics.csv",
         summary=f"{RESULTS}/summary.csv",

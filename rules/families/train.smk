@@ -74,6 +74,30 @@ rule train_conditional_flow:
         RUN
 
 
+rule train_path_zoo:
+    input:
+        code=code("train_path_zoo"),
+        snapshots=SNAPSHOTS,
+        codes=f"{RESULTS}/families/codes-{{seed}}.safetensors",
+    output:
+        f"{RESULTS}/zoo/zoo-{{seed}}.safetensors",
+    log:
+        f"{LOGS}/zoo/zoo-{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/zoo/zoo-{{seed}}.tsv"
+    priority: 80
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        **needs("train_path_zoo"),
+        gpu=GPU,
+    params:
+        **job("train_path_zoo"),
+    shell:
+        RUN
+
+
 rule evolve:
     input:
         f"{RESULTS}/config.yaml",  # by which PathFamily.load finds its way

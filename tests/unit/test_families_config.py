@@ -16,7 +16,15 @@ from weightcast.core.errors import InputError
 from weightcast.core.methods import method, shown_as
 from weightcast.cost.families import FamilyPart
 from weightcast.families.config.load import check_family_table, parse_family_study
-from weightcast.families.jobs import ChooseMap, EvaluateFamily, FamilyPlan, SummariseFamily, TrainFamily
+from weightcast.families.jobs import (
+    ChooseMap,
+    EvaluateFamily,
+    EvaluateOpponents,
+    FamilyPlan,
+    SummariseFamily,
+    TrainFamily,
+    TrainPathZoo,
+)
 from weightcast.families.memory import memory_mb
 from weightcast.families.runtime import runtime_minutes
 from weightcast.families.snapshots import FamilySnapshots
@@ -125,6 +133,20 @@ def test_a_network_that_reads_samples_is_told_to_those_who_infer_codes_alone():
     assert runtime_minutes("train_family", without, of) <= runtime_minutes("train_family", reading, of)
 
 
+def test_a_zoo_of_paths_is_told_to_its_own_job_and_to_who_scores_it():
+    without, zoo = (FamilyPlan(parse_family_study(mini(paths__zoo=one, opponents={}))) for one in (None, {"knots": 4}))
+    for told in ("codes", "parameters"):
+        assert ChooseMap.of(without, told).digest == ChooseMap.of(zoo, told).digest
+        assert TrainFamily.of(without, told, "0").digest == TrainFamily.of(zoo, told, "0").digest
+    assert "zoo" not in without.study.model_dump()["paths"] and not without.study.has_opponents
+    assert zoo.study.has_opponents  # it is scored with them
+    assert "inference" not in EvaluateOpponents.of(without, "0").model_dump()
+    assert EvaluateOpponents.of(zoo, "0").inference is not None
+    assert TrainPathZoo.of(zoo, "0").digest != TrainPathZoo.of(zoo, "1").digest
+    assert memory_mb("train_path_zoo", zoo, {"seed": "0"}) > 0
+    assert runtime_minutes("train_path_zoo", zoo, {"seed": "0"}) > 0
+
+
 def test_jobs_ask_for_more_of_larger_studies():
     small, large = (
         FamilyPlan(parse_family_study(mini(paths__training={"steps": steps, "learning_rate": 0.1, "members": members})))
@@ -187,6 +209,7 @@ def test_check_says_what_a_study_would_do(monkeypatch, capsys):
     assert "many: 20 samples at each of 1, 2" in said
     assert "rate constants fitted to the shown samples" in said and "visible environments interpolated" in said
     assert "the shown samples alone, along a damped trend" in said and "a network that reads samples" in said
+    assert "experts of all visible environments begin at each of these, 4 steps" in said
 
 
 def test_a_rehearsal_has_few_environments_and_says_how_the_rest_grows(monkeypatch, tmp_path):

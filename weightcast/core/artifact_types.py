@@ -166,9 +166,11 @@ class PathMap(Fields):
 
     weights: Count
     condition: Annotated[int, Field(strict=True, ge=0)]
-    kind: Literal["low-rank", "deep", "flow"]
+    kind: Literal["low-rank", "deep", "flow", "zoo"]
     rank: Count
-    width: Count
+    # Of a network, and of a zoo.
+    width: Count = ABSENT
+    knots: Count = ABSENT
 
 
 class SampleEncoder(Fields):

@@ -49,6 +49,8 @@ ENCODED_PATH, REFINED_PATH, REFINED_ENSEMBLE = "path-encoded", "path-refined", "
 TOLD_PATH, POOLED_PATH, NEAREST_PATH, ALONE = "told-parameters", "pooled-path", "nearest-path", "alone"
 """A path that is told the true parameters, everybody's one path, that of a visible environment, and a density of the
 shown samples alone."""
+ZOO_PATH, ZOO_ENSEMBLE, ZOO_PARAMETERS = "path-zoo", "path-zoo" + ENSEMBLE, "path-zoo-parameters"
+"""As the first three, of the principal components of experts' paths in the place of learned codes."""
 TREND = "alone-trend"
 """The law of the shown samples alone, moved along a damped trend."""
 DISPLACED, INTERPOLATED_PATH = "displaced-environments", "interpolated-path"
@@ -341,6 +343,24 @@ _KNOWN = (
         "generator",
         "Ensemble of paths around the code that a network reads",
         "paths of codes drawn from what the shown samples leave open, around the refined code, scored together",
+    ),
+    Method(
+        ZOO_PATH,
+        "generator",
+        "Zoo of paths",
+        "the path of the most probable code, of the principal components of experts' paths, one a visible environment",
+    ),
+    Method(
+        ZOO_ENSEMBLE,
+        "generator",
+        "Ensemble of the zoo of paths",
+        "paths of codes of the zoo drawn from what the shown samples leave open, scored together",
+    ),
+    Method(
+        ZOO_PARAMETERS,
+        "generator",
+        "Zoo of paths, from parameters",
+        "the path of the zoo's code that regression of the experts' codes says for the true parameters; no sample seen",
     ),
     Method(
         PATH_PARAMETERS,

@@ -17,6 +17,7 @@ from weightcast.evolution.config.density import DensitySettings
 from weightcast.families.config.evaluation import FamilyEvaluationSettings
 from weightcast.families.config.inference import InferenceSettings
 from weightcast.families.config.opponents import ConditionalFlowSettings, OpponentSettings
+from weightcast.families.config.path_zoo import PathZooSettings
 from weightcast.families.config.paths import PathSettings
 from weightcast.families.config.sample_encoder import SampleEncoderSettings
 from weightcast.families.config.study import FamilyStudy
@@ -24,8 +25,8 @@ from weightcast.samples.settings import SnapshotSettings
 
 CODES, PARAMETERS, NOTHING = "codes", "parameters", "nothing"
 """What a map may be told of an environment."""
-FLOW = "flow"
-"""Stands in its place where a velocity field is trained."""
+FLOW, ZOO = "flow", "zoo"
+"""Stand in its place where a velocity field, or a zoo of paths, is trained."""
 
 
 @dataclass(frozen=True)
@@ -183,15 +184,33 @@ class TrainConditionalFlow(StageSettings):
         )
 
 
-class EvaluateOpponents(_Scored):
-    """The further opponents of one seed, in every case."""
+class TrainPathZoo(StageSettings):
+    """Experts of one seed, and the family of paths that their statistics make."""
+
+    zoo: PathZooSettings
+    seed: int
+    family_seed: int
+
+    @classmethod
+    def of(cls, plan: FamilyPlan, seed: str) -> TrainPathZoo:
+        study = plan.study
+        assert study.paths.zoo is not None  # else there is no such job
+        return cls(zoo=study.paths.zoo, seed=study.seed, family_seed=int(seed))
+
+
+class EvaluateOpponents(_Scored, LaterSettings):
+    """The further opponents of one seed, and the zoo of paths, in every case."""
+
+    later: ClassVar[tuple[str, ...]] = ("inference",)
 
     opponents: OpponentSettings
+    inference: InferenceSettings | None = None
 
     @classmethod
     def of(cls, plan: FamilyPlan, seed: str) -> EvaluateOpponents:
         opponents = plan.study.opponents.model_copy(update={"flow_matching": None})  # its network is an input
-        return cls.scored(plan, seed, opponents=opponents)
+        inferred = None if plan.study.paths.zoo is None else plan.study.inference.model_copy(update={"encoder": None})
+        return cls.scored(plan, seed, opponents=opponents, inference=inferred)
 
 
 class SummariseFamily(StageSettings):
@@ -214,7 +233,8 @@ class WriteFamilyReport(StageSettings):
 
 def _mapped(paths: PathSettings, told: str, seed: int) -> PathSettings:
     """What decides the trainings of a seed: where no code is inferred, one map is all that is used."""
-    return paths.model_copy(update={"seeds": [seed]} | ({} if told == CODES else {"maps": 1}))
+    own = {"seeds": [seed], "zoo": None}  # a zoo begins where the map's training has ended
+    return paths.model_copy(update=own | ({} if told == CODES else {"maps": 1}))
 
 
 def _scoring(evaluation: FamilyEvaluationSettings) -> FamilyEvaluationSettings:
@@ -230,6 +250,7 @@ JOBS: dict[str, type[StageSettings]] = {
     "train_family": TrainFamily,
     "evaluate_family": EvaluateFamily,
     "train_conditional_flow": TrainConditionalFlow,
+    "train_path_zoo": TrainPathZoo,
     "evaluate_opponents": EvaluateOpponents,
     "summarise_family": SummariseFamily,
     "write_family_report": WriteFamilyReport,

@@ -30,6 +30,8 @@ def memory_mb(stage: str, plan: FamilyPlan, of: Mapping[str, str]) -> int:
         own += _training_bytes(plan)
         if of.get("told") == CODES:
             own += _reading_bytes(plan)
+    if stage == "train_path_zoo":
+        own += 4.0 * expert_numbers(plan)
     if stage == "train_conditional_flow":
         own += _splines_bytes(plan)
     if stage in ("choose_map", "evaluate_family", "evaluate_opponents", "train_conditional_flow"):
@@ -40,12 +42,24 @@ def memory_mb(stage: str, plan: FamilyPlan, of: Mapping[str, str]) -> int:
 def step_numbers(plan: FamilyPlan) -> float:
     """What a step of a training keeps for its gradient: outputs and states of densities, and their weights; of all maps
     of a seed."""
-    density, data, paths = plan.study.density, plan.study.data, plan.study.paths
+    paths = plan.study.paths
+    return _kept_numbers(plan, paths.maps * paths.training.members, paths.training.batch)
+
+
+def expert_numbers(plan: FamilyPlan) -> float:
+    """The same of a step of a zoo's experts, with their weights and what the optimiser keeps of them."""
+    zoo = plan.study.paths.zoo
+    assert zoo is not None  # else there is no such job
+    own = 6 * ENVIRONMENTS * zoo.knots * _weights(plan)
+    return _kept_numbers(plan, ENVIRONMENTS * zoo.snapshots, zoo.batch) + own
+
+
+def _kept_numbers(plan: FamilyPlan, members: int, batch: int) -> float:
+    """Of so many densities, of so many samples each."""
+    density, data = plan.study.density, plan.study.data
     outputs = data.states or 3 * density.components
     hidden = density.layers * density.hidden * (12 if density.backbone == "gru" else 24)
-    members = paths.maps * paths.training.members
-    numbers = members * paths.training.batch * len(data.dimensions) * (4 * outputs + hidden)
-    return numbers + 4 * members * _weights(plan)
+    return members * batch * len(data.dimensions) * (4 * outputs + hidden) + 4 * members * _weights(plan)
 
 
 def _weights(plan: FamilyPlan) -> float:

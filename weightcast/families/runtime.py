@@ -20,8 +20,10 @@ from weightcast.evolution.runtime import (
 )
 from weightcast.families.config.sample_encoder import SampleEncoderSettings
 from weightcast.families.jobs import CODES, FamilyPlan
-from weightcast.families.memory import ENVIRONMENTS, TIMES, step_numbers
+from weightcast.families.memory import ENVIRONMENTS, TIMES, expert_numbers, step_numbers
 
+ON_GPU = ("choose_map", "train_family", "train_conditional_flow", "train_path_zoo")
+"""Stages that are faster there."""
 FIT_SECONDS = 0.02
 """Of one likelihood of a rate fit."""
 
@@ -47,6 +49,7 @@ def runtime_minutes(stage: str, plan: FamilyPlan, of: Mapping[str, str]) -> int:
         "gather_snapshots": 1e-4 * ENVIRONMENTS * times * (2000 if known is None else known.train + known.held_out),
         "choose_map": len(paths.kinds) * training,
         "train_family": training,
+        "train_path_zoo": _experts(plan),
         "train_conditional_flow": _matching(plan, times) + scored,
         "evaluate_family": ENVIRONMENTS * inferring + (4 + 4 * len(evaluation.shown)) * scored,
         "evaluate_opponents": len(evaluation.shown) * (ENVIRONMENTS * _fitting(plan) + 3 * scored)
@@ -59,9 +62,18 @@ def runtime_minutes(stage: str, plan: FamilyPlan, of: Mapping[str, str]) -> int:
         priors = len(inference.widened) + len(inference.priors) - 1
         seconds += paths.left_out * (priors + 3) * inferring
         seconds += len(inference.inflations) * len(evaluation.shown) * scored
-    if plan.study.device.startswith("cuda") and stage in ("choose_map", "train_family", "train_conditional_flow"):
+    if plan.study.device.startswith("cuda") and stage in ON_GPU:
         seconds /= GPU
     return max(LEAST_MINUTES, 5 * math.ceil(MARGIN * (START_SECONDS + seconds) / 60 / 5))
+
+
+def _experts(plan: FamilyPlan) -> float:
+    """Seconds for the experts of a zoo."""
+    zoo = plan.study.paths.zoo
+    if zoo is None:
+        return 0.0
+    steps = zoo.training.steps * (1 + (zoo.training.keep == "best"))
+    return steps * (STEP_SECONDS + expert_numbers(plan) / NUMBERS_A_SECOND)
 
 
 def _reading(settings: SampleEncoderSettings, dimensions: int) -> float:

@@ -22,6 +22,7 @@ from weightcast.families.masses import MassCurves
 from weightcast.families.path_map import PathMap
 from weightcast.families.sample_encoder import SampleEncoder
 from weightcast.families.stacked_maps import StackedMaps
+from weightcast.families.zoo_map import ZooMap
 
 KIND, MAP, PRIOR, FURTHER, ENCODER = "family", "map.", "prior.", "further.", "encoder."
 Told = Literal["codes", "parameters", "nothing"]
@@ -51,7 +52,7 @@ class TrainedFamily:
     """
 
     density: StackedDensity
-    map: PathMap
+    map: PathMap | ZooMap
     told: Told
     first: float
     last: float
@@ -210,9 +211,9 @@ class TrainedFamily:
             first, last = metadata["times"]
             if not first < last:
                 raise InputError("times: expected increasing times")
-            origin = tensors[f"{MAP}origin"]
+            weights = tensors[f"{MAP}mean" if metadata["map"]["kind"] == "zoo" else f"{MAP}origin"].shape[-1]
             shared: dict[str, Any] = {
-                "density": described_density(metadata["architecture"], len(origin)),
+                "density": described_density(metadata["architecture"], weights),
                 "told": metadata["told"],
                 "first": first,
                 "last": last,
@@ -240,8 +241,9 @@ class TrainedFamily:
     def _with_own(cls, tensors: Mapping[str, Tensor], shared: Mapping[str, Any]) -> TrainedFamily:
         """One map, of the tensors that are its own and of what all maps have in common."""
         state, codes, ids = _below(tensors, MAP), tensors["codes"], shared["ids"]
-        built = load_built(lambda: PathMap(**shared["metadata"]["map"]), state)
-        assert isinstance(built, PathMap)
+        described = shared["metadata"]["map"]
+        built = load_built(lambda: (ZooMap if described["kind"] == "zoo" else PathMap)(**described), state)
+        assert isinstance(built, PathMap | ZooMap)
         if codes.shape != (len(ids), built.condition):
             raise InputError("ids, codes: expected a code for each visible environment")
         if shared["parameters"].shape != (len(ids), len(shared["scaling"].names)):

@@ -71,7 +71,7 @@ def check_family_study(study: FamilyStudy, table: EnvironmentTable, source: Path
             f"{' or '.join(paths.kinds)}, of codes of {paths.code} numbers, through {paths.rank} directions",
             f"{len(paths.seeds)} seeds, each told codes ({paths.maps} {'map' if paths.maps == 1 else 'maps together'})"
             f"{', parameters' if table.parameter_names else ''} and nothing",
-            *_readers(study),
+            *_beside_maps(study),
         ],
         "cases": [
             f"{name}: {case.samples} samples at "
@@ -104,12 +104,16 @@ def _opponents(study: FamilyStudy) -> list[str]:
     return found
 
 
-def _readers(study: FamilyStudy) -> list[str]:
-    """That a network reads samples, where one does."""
-    reader = study.inference.encoder
-    if reader is None:
-        return []
-    return [f"a network that reads samples is trained beside each that is told codes, {reader.training.steps} steps"]
+def _beside_maps(study: FamilyStudy) -> list[str]:
+    """What is trained with the maps that are told codes, where anything is."""
+    found = []
+    if (reader := study.inference.encoder) is not None:
+        found.append(
+            f"a network that reads samples is trained beside each that is told codes, {reader.training.steps} steps"
+        )
+    if (zoo := study.paths.zoo) is not None:
+        found.append(f"experts of all visible environments begin at each of these, {zoo.training.steps} steps")
+    return found
 
 
 def _times(times: list[float]) -> str:

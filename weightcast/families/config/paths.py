@@ -9,6 +9,7 @@ from pydantic import Field
 from weightcast.core.config.later_settings import LaterSettings
 from weightcast.core.config.settings import WIDEST
 from weightcast.core.config.training import TrainingSettings
+from weightcast.families.config.path_zoo import PathZooSettings
 
 MapKind = Literal["low-rank", "deep", "flow"]
 
@@ -23,7 +24,7 @@ class PathTraining(TrainingSettings):
 
 
 class PathSettings(LaterSettings):
-    later: ClassVar[tuple[str, ...]] = ("maps",)
+    later: ClassVar[tuple[str, ...]] = ("maps", "zoo")
 
     kinds: list[MapKind] = Field(default=["low-rank", "deep"], min_length=1)
     """Maps that are tried, of which left-out visible environments choose one. ``low-rank``: weights are linear in the
@@ -49,3 +50,6 @@ class PathSettings(LaterSettings):
     """Maps and codes are trained once for each; 0 or more, since files are named by them."""
     training: PathTraining
     """Training of every map, those that are only tried included."""
+    zoo: PathZooSettings | None = None
+    """Experts, a path for each visible environment, whose statistics make a second family of paths, which stands in the
+    tables beside the first. null: none."""

@@ -44,8 +44,8 @@ class FamilyStudy(LaterSettings):
 
     @property
     def has_opponents(self) -> bool:
-        """Whether there are any further opponents."""
-        return self.opponents != OpponentSettings()
+        """Whether there are any further opponents, or a zoo of paths, which is scored with them."""
+        return self.opponents != OpponentSettings() or self.paths.zoo is not None
 
     @property
     def results(self) -> Path:

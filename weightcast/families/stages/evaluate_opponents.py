@@ -13,7 +13,17 @@ import torch
 from torch import Tensor
 
 from weightcast.core.environment_table import EnvironmentTable
-from weightcast.core.methods import CONDITIONAL_FLOW, DISPLACED, INTERPOLATED_PATH, RATE_FIT, TREND, shown_as
+from weightcast.core.methods import (
+    CONDITIONAL_FLOW,
+    DISPLACED,
+    INTERPOLATED_PATH,
+    RATE_FIT,
+    TREND,
+    ZOO_ENSEMBLE,
+    ZOO_PARAMETERS,
+    ZOO_PATH,
+    shown_as,
+)
 from weightcast.core.outputs import Table
 from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
@@ -24,8 +34,10 @@ from weightcast.families.baselines.environment_displacement import EnvironmentDi
 from weightcast.families.baselines.rate_fit import Constants, fit_rates
 from weightcast.families.baselines.trend import TrendLaw, choose_damping
 from weightcast.families.cases import Case, cases_of
+from weightcast.families.code_regression import prior_of_parameters
 from weightcast.families.evaluation import TestEnvironment
 from weightcast.families.first_samples import evenly_drawn, first_samples
+from weightcast.families.inference import infer_codes
 from weightcast.families.jobs import EvaluateOpponents
 from weightcast.families.scorable import why_not_scored
 from weightcast.families.scores import Scores
@@ -41,6 +53,7 @@ def evaluate_opponents(
     table: EnvironmentTable,
     codes: TrainedFamily,
     flow: ConditionalFlow | None,
+    zoo: TrainedFamily | None = None,
 ) -> dict[str, Table]:
     """Score those that the configuration names."""
     ids = [environment.id for environment in table.unseen]
@@ -55,6 +68,8 @@ def evaluate_opponents(
     _interpolate(settings, scores, snapshots, table, codes.to(run.device), cases)
     if flow is not None:
         _carry(settings, scores, snapshots, table, flow.to(run.device), cases, codes.ids)
+    if zoo is not None:
+        _infer_of_zoo(run, settings, scores, table, zoo.to(run.device), cases)
     return {"metrics": Table.of_rows(scores.rows), "seconds": scores.seconds_table()}
 
 
@@ -133,6 +148,28 @@ def _interpolate(
         started = time.monotonic()
         shares = likelihood_weights(codes, case.shown.to(codes.codes.device), across.nearest, across.steps)
         score("likelihood", shares, (time.monotonic() - started) / len(case.ids), case.name)
+
+
+def _infer_of_zoo(
+    run: Run,
+    settings: EvaluateOpponents,
+    scores: Scores,
+    table: EnvironmentTable,
+    zoo: TrainedFamily,
+    cases: Sequence[Case],
+) -> None:
+    """Paths that the experts' statistics make, by the parameters, and by what each case shows."""
+    assert settings.inference is not None  # there is a zoo
+    if table.parameter_names:
+        scaled = run.place(zoo.scaling.apply(table.parameter_array(cases[0].ids)))
+        scores.paths(ZOO_PARAMETERS, zoo, torch.stack([prior.mean for prior in prior_of_parameters(zoo, scaled)]))
+    for case in cases:
+        seed = derive_seed(settings.seed, "infer zoo", settings.family_seed, case.name)
+        started = time.monotonic()
+        posterior = infer_codes(zoo, case.shown.to(run.device), settings.inference, seed, case.ids)
+        spent = (time.monotonic() - started) / len(case.ids)
+        scores.paths_of(shown_as(ZOO_PATH, case.name), posterior.most_probable(zoo), spent, case)
+        scores.ensembles(shown_as(ZOO_ENSEMBLE, case.name), zoo, posterior.draws, spent, case)
 
 
 def _carry(

@@ -9,18 +9,34 @@ from typing import Any
 import pandas as pd
 
 from weightcast.core.artifact_header import ArtifactHeader
-from weightcast.core.methods import ALONE, CONDITIONAL_FLOW, DISPLACED, POOLED_PATH, RATE_FIT, SHOWN, TOLD_PATH, TREND
+from weightcast.core.methods import (
+    ALONE,
+    CONDITIONAL_FLOW,
+    DISPLACED,
+    POOLED_PATH,
+    RATE_FIT,
+    SHOWN,
+    TOLD_PATH,
+    TREND,
+    ZOO_ENSEMBLE,
+    ZOO_PARAMETERS,
+    ZOO_PATH,
+)
 from weightcast.core.outputs import Table
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
 from weightcast.core.tables import read_metrics, read_table
 from weightcast.core.training_curves import training_curves
 from weightcast.evolution.stages.summarise_times import artifact_cost
-from weightcast.families.jobs import CODES, FLOW, NOTHING, PARAMETERS, SummariseFamily
+from weightcast.families.jobs import CODES, FLOW, NOTHING, PARAMETERS, ZOO, SummariseFamily
 from weightcast.families.summary import summarise_environments
 
 FREE = ("sampling-floor", "exact-law", ALONE, TREND, RATE_FIT, f"{DISPLACED}-parameters")
 """Methods that train nothing on visible environments."""
+OTHERS = {TOLD_PATH: PARAMETERS, POOLED_PATH: NOTHING, CONDITIONAL_FLOW: FLOW} | dict.fromkeys(
+    (ZOO_PATH, ZOO_ENSEMBLE, ZOO_PARAMETERS), ZOO
+)
+"""What methods are made of that are made of no learned codes."""
 
 
 @stage("summarise_family")
@@ -59,15 +75,15 @@ def method_costs(families: Sequence[Mapping[str, Any]], spent: pd.DataFrame) -> 
             [
                 {"numbers": one["numbers"], "seconds": one["seconds_before"] + one["seconds"]}
                 for one in families
-                if one["told"] == told
+                if (ZOO if ZOO in one else one["told"]) == told
             ]
         )
-        for told in (CODES, PARAMETERS, NOTHING, FLOW)
+        for told in (CODES, PARAMETERS, NOTHING, FLOW, ZOO)
     }
     rows = []
     for name, seconds in spent.groupby("method", sort=False)["seconds"].mean().items():
         base = str(name).partition(SHOWN)[0]
-        told = {TOLD_PATH: PARAMETERS, POOLED_PATH: NOTHING, CONDITIONAL_FLOW: FLOW}.get(base, CODES)
+        told = OTHERS.get(base, CODES)
         of_family = trained[told]
         nothing = base in FREE
         rows.append(

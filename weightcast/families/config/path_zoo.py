@@ -1,0 +1,27 @@
+"""The section ``paths.zoo``: experts, a path of weights for each visible environment, and what paths are like."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from weightcast.core.config.settings import Settings
+from weightcast.core.config.training import TrainingSettings
+
+
+class PathZooSettings(Settings):
+    """Experts: each visible environment's own path of weights, which begins at the shared map's and is trained on its
+    samples alone. Principal components of all of them are the codes of a second family of paths, whose prior is normal:
+    generation by regression on parameters, and by the likelihood of shown samples."""
+
+    knots: int = Field(default=9, ge=2, le=256)
+    """Evenly spaced times at which an expert has weights of its own; between them they are interpolated."""
+    components: int = Field(default=4, ge=1, le=32)
+    """Principal components of the experts' paths: numbers of a code. At most two fewer than there are experts."""
+    snapshots: int = Field(default=3, ge=1)
+    """Snapshots of each environment in a step."""
+    batch: int = Field(default=24, ge=1)
+    """Samples of each of these."""
+    training: Annotated[TrainingSettings, Field()] = TrainingSettings(steps=200, learning_rate=0.002, keep="best")
+    """Of all experts together; with ``keep: best`` a fifth of each one's samples says when it stops."""
