@@ -159,7 +159,7 @@ def whitening(member: TrainedFamily) -> CodePrior:
 
 
 def drawn_part(pool: ShownSamples, rows: Tensor, settings: SampleEncoderSettings, draws: Draws) -> ShownSamples:
-    """Of some environments a random number of snapshots, and of these a random number of samples, few as often as many.
+    """Draw a random number of snapshots of some environments, and a random number of samples of these, few or many.
 
     How many samples there are at most is one number for all of them, so that a step with few costs as little.
 

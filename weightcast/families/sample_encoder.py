@@ -22,7 +22,7 @@ NARROWEST, WIDEST_LOG = -4.0, 1.0
 
 
 class SampleEncoder(nn.Module):
-    """From samples and times to codes, whitened by the visible codes.
+    """The network from samples and times to codes, whitened by the visible codes.
 
     Args:
         dimensions: of the state.
