@@ -17,8 +17,8 @@ SEEDS = STUDY.flow.seeds
 FOLDS = folds(STUDY)
 KINDS = STUDY.anchors.kinds
 MATCHING = ["flow-matching"] * STUDY.evaluation.flow_matching
-# What grows and dies between the snapshots, where the study is told masses.
-COUPLED = [f"{RESULTS}/{COUPLINGS}"] * (STUDY.data.mass is not None)
+# What moves between the snapshots, and grows and dies where the study is told masses.
+COUPLED = [f"{RESULTS}/{COUPLINGS}"] * STUDY.coupled
 
 
 def anchors_of_arm(wildcards):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from refusals import refused
 from tiny_flows import anchors, flow_of
 
@@ -17,6 +18,7 @@ from weightcast.core.run import Run
 from weightcast.evolution.bridge import UnbalancedPlan
 from weightcast.evolution.config.anchors import BridgeSettings
 from weightcast.evolution.config.density import DensitySettings
+from weightcast.evolution.config.load import parse_time_study
 from weightcast.evolution.couplings import Couplings, Pairs
 from weightcast.evolution.density import Density, Laws, StackedDensity
 from weightcast.evolution.jobs import CoupleSnapshots
@@ -26,6 +28,7 @@ from weightcast.evolution.state_space import Counts, Reals
 from weightcast.evolution.weight_path import WeightPath
 from weightcast.samples.snapshots import Snapshots
 
+ROOT = Path(__file__).parents[2]
 RATES = (0.5, -0.2)
 """Of the two populations, by a unit of time."""
 TIMES = np.array([0.0, 1.0, 2.0])
@@ -146,11 +149,40 @@ def test_fates_are_passed_on_from_snapshot_to_snapshot(coupled: tuple[Snapshots,
     assert fates[start[:, 0].argmax(), 1] > 0.8 and fates[start[:, 0].argmin(), 0] > 0.8
 
 
-def test_without_masses_nothing_is_coupled() -> None:
-    of = two_populations()
-    plain = Snapshots(of.times, of.observed, of.train, of.held_out, of.dimensions, None)
-    with refused("data.mass"):
-        couple_snapshots(Run(), CoupleSnapshots(bridge=BridgeSettings(), seed=0), plain)
+def test_without_masses_what_moves_is_coupled_and_nothing_grows() -> None:
+    """Two populations that drift to y = 1 in two units of time, so far apart that each keeps to its side."""
+    random = np.random.default_rng(0)
+    sides = np.repeat([[9.0, 0.0], [0.0, 0.0]], 40, 0)
+    samples = tuple(sides + np.array([0.0, time / 2]) + random.normal(0, 0.15, (80, 2)) for time in TIMES)
+    plain = Snapshots(TIMES, np.ones(3, bool), samples, samples, ("x", "y"), None)
+    found = couple_snapshots(Run(), CoupleSnapshots(bridge=BridgeSettings(), seed=0), plain)
+    points = np.array([[9.0, 0.25], [0.0, 0.25]])
+    np.testing.assert_allclose(found.velocity(0.5, points), [[0.0, 0.5]] * 2, atol=0.1)
+    np.testing.assert_allclose(found.growth(0.5, points), 0.0, atol=1e-12)
+    fates = found.fates(0.0, points, lambda ends: (ends[:, 0] > 4).astype(int))
+    np.testing.assert_allclose(fates, [[0.0, 1.0], [1.0, 0.0]], atol=0.01)
+    for pairs in found.pairs:
+        assert pairs.leaving.sum() == pytest.approx(1.0) and np.array_equal(pairs.leaving, pairs.arriving)
+
+
+def test_growth_of_a_study_without_masses_is_refused_and_its_velocity_is_not(
+    coupled: tuple[Snapshots, Couplings],
+) -> None:
+    times = anchors().times
+    found = path()
+    found.couplings = Couplings(times, coupled[1].pairs[:1] * (len(times) - 1), {})
+    with refused("growth: found a study without masses", "data.mass"):
+        found.growth(times[0], np.zeros((1, 2)))
+    assert found.velocity(times[0], np.zeros((3, 2))).shape == (3, 2)
+
+
+def test_couplings_are_made_where_masses_are_told_or_they_are_asked_for() -> None:
+    config = yaml.safe_load((ROOT / "config/gene-network.yaml").read_text(encoding="utf-8"))
+    without = config | {"data": config["data"] | {"mass": None}}
+    without["anchors"] = config["anchors"] | {"bridge": config["anchors"]["bridge"] | {"growth": False}}
+    told, plain, asked = (parse_time_study(one) for one in (config, without, without | {"couplings": True}))
+    assert told.coupled and asked.coupled and not plain.coupled
+    assert "couplings" not in plain.model_dump() and asked.model_dump()["couplings"]
 
 
 # --- a path of weights ---

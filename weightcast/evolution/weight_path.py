@@ -82,7 +82,7 @@ class WeightPath:
             found = cls(read.flow, read.density, read.metadata)
             if not found.first < found.last or len(found.dimensions) != read.density.space.dimensions:
                 raise InputError("metadata: times, dimensions: expected increasing times and a name for each dimension")
-        if path.is_dir() and found.mass_path is not None and (joined := path / COUPLINGS).is_file():
+        if path.is_dir() and (joined := path / COUPLINGS).is_file():
             couplings = Couplings.load(joined)
             if couplings.metadata.get("data_digest") == read.metadata.get("data_digest"):  # of the same samples
                 found.couplings = couplings
@@ -164,10 +164,12 @@ class WeightPath:
             [...], in double precision on the CPU.
 
         Raises:
-            InputError: as :meth:`at`, the last axis is not the state's, or the study has no couplings.
+            InputError: as :meth:`at`, the last axis is not the state's, or the study has no couplings, or no masses.
         """
+        if self.couplings is not None and self.mass_path is None:
+            raise InputError("growth: found a study without masses, expected data.mass: nothing grows in its couplings")
         couplings, points, shape = self._coupled(time, x)
-        assert self.mass_path is not None  # couplings are of a study with masses
+        assert self.mass_path is not None  # else it has no couplings
         rate = float(self.mass_path.rate(np.array([time]))[0])
         return torch.from_numpy(couplings.growth(time, points, rate)).reshape(shape)
 
@@ -208,8 +210,8 @@ class WeightPath:
         self._checked([time], extrapolate=False)
         if self.couplings is None:
             raise InputError(
-                "growth, velocity: found no couplings beside the flow, expected a study with data.mass that was run "
-                "whole"
+                "growth, velocity: found no couplings beside the flow, expected a study with data.mass, or couplings: "
+                "true, that was run whole"
             )
         points = np.asarray(x, dtype=np.float64)
         if points.ndim == 0 or points.shape[-1] != len(self.dimensions):

@@ -91,7 +91,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _growth(path: WeightPath, times: NDArray[np.float64], drawn: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """Growth rate at each sample [time, sample], NaN after the last snapshot; None where the study does not have it."""
-    if path.couplings is None:
+    if path.couplings is None or path.mass_path is None:
         return None
     found = np.full(drawn.shape[:2], np.nan)
     for place, time in enumerate(times):

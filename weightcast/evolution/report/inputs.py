@@ -49,7 +49,7 @@ class TimeResults:
         curves: training_curves.csv, or None.
         weight_path: weight_path.csv, or None.
         distributions: distributions.nc, or None.
-        couplings: of all snapshots, or None where the study has no masses.
+        couplings: of all snapshots, or None where the study has none.
         kept: whether flows are differential equations or the splines they began from, as far as artifacts are there.
         missing: what was not found among the optional files: attribute name to path within the results folder.
     """
@@ -113,7 +113,7 @@ def read_time_results(results: Path, snapshots_path: Path) -> TimeResults:
             optional[name] = read(results / file)
         else:
             missing[name] = file
-    if study.data.mass is not None and (results / COUPLINGS).exists():
+    if study.coupled and (results / COUPLINGS).exists():
         optional["couplings"] = Couplings.load(results / COUPLINGS)
     return TimeResults(
         study=study,

@@ -1,17 +1,21 @@
-"""The stage ``couple_snapshots``: what moves, grows and dies between the snapshots, by unbalanced optimal transport."""
+"""The stage ``couple_snapshots``: what moves, grows and dies between the snapshots, by optimal transport.
+
+It is unbalanced where masses are told, and balanced, so that nothing grows or dies, where they are not.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from weightcast.core.errors import InputError
 from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
 from weightcast.evolution.bridge import UnbalancedPlan, unbalanced_plan
 from weightcast.evolution.couplings import Couplings, Pairs
+from weightcast.evolution.displacement import DisplacementInterpolation
 from weightcast.evolution.jobs import CoupleSnapshots
 from weightcast.samples.snapshots import Snapshots
 
@@ -25,21 +29,37 @@ MOST_PAIRS = 8000
 @stage("couple_snapshots")
 def couple_snapshots(run: Run, settings: CoupleSnapshots, snapshots: Snapshots) -> Couplings:
     """Couple the training samples of all neighbouring snapshots, whose masses are those of the population."""
-    masses = snapshots.observed_masses
-    if masses is None:
-        raise InputError("data.mass: found none, expected masses of the snapshots")
-    samples = snapshots.observed_train
+    masses, samples = snapshots.observed_masses, snapshots.observed_train
     seed = derive_seed(settings.seed, "couplings")
-    pairs = tuple(
-        joined(unbalanced_plan(first, second, float(growth), settings.bridge, seed)).fewer(MOST_PAIRS)
-        for first, second, growth in zip(samples, samples[1:], masses[1:] / masses[:-1], strict=False)
-    )
+    if masses is None:
+        pairs = balanced(snapshots.observed_times, samples, settings.bridge.pairs, seed)
+    else:
+        pairs = tuple(
+            joined(unbalanced_plan(first, second, float(growth), settings.bridge, seed)).fewer(MOST_PAIRS)
+            for first, second, growth in zip(samples, samples[1:], masses[1:] / masses[:-1], strict=False)
+        )
     metadata = {
         "dimensions": list(snapshots.dimensions),
         "config_digest": settings.digest,
         "data_digest": snapshots.digest,
     }
     return Couplings(snapshots.observed_times, pairs, metadata)
+
+
+def balanced(
+    times: NDArray[np.float64], samples: Sequence[NDArray[np.float64]], most: int, seed: int
+) -> tuple[Pairs, ...]:
+    """Pairs of balanced transport, which arrive with the mass that they leave with.
+
+    Args:
+        times: of the snapshots, increasing.
+        samples: of each [sample, dimension].
+        most: samples of a snapshot that are coupled.
+        seed: of the choice among more.
+    """
+    displacement = DisplacementInterpolation(times, samples, limit=most, seed=seed)
+    found = [displacement.coupling(interval) for interval in range(len(times) - 1)]
+    return tuple(Pairs(one.start, one.end, one.mass, one.mass).fewer(MOST_PAIRS) for one in found)
 
 
 def joined(transport: UnbalancedPlan) -> Pairs:
