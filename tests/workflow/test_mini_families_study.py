@@ -16,11 +16,13 @@ ACROSS = ("displaced-environments", "interpolated-path")
 SHOWN = (
     *("path", "path-ensemble", "nearest-path-likelihood", "alone", "rate-fit"),
     *(f"{name}-likelihood" for name in ACROSS),
+    *("path-encoded", "path-refined", "path-refined-ensemble", "path-zoo", "path-zoo-ensemble", "alone-trend"),
 )
 METHODS = {
     *(f"{name}-shown-{case}" for name in SHOWN for case in ("few", "many")),
     *(f"{name}-parameters" for name in ACROSS),
     *("path-parameters", "pooled-path", "nearest-path-parameters", "told-parameters", "sampling-floor", "exact-law"),
+    "path-zoo-parameters",
 }  # fmt: skip
 
 
@@ -37,7 +39,7 @@ def test_the_whole_study_runs_and_leaves_nothing_to_do(study):
 
     assert study.announced() == {
         **{"gather_snapshots": 1, "choose_map": 2, "train_family": 3, "evaluate_family": 1},
-        "evaluate_opponents": 1,
+        **{"train_path_zoo": 1, "evaluate_opponents": 1},
         **dict.fromkeys(("resolve_config", "summarise_family", "write_family_report", "all"), 1),
     }  # fmt: skip
     assert set(metrics.method) == METHODS and metrics.value.notna().all()
@@ -47,6 +49,7 @@ def test_the_whole_study_runs_and_leaves_nothing_to_do(study):
     assert (summary.ci_low <= summary.ci_high).all()
     page = (results / "report.html").read_text()
     assert "Ensemble of paths, shown: few" in page and "<script src" not in page
+    assert "as the network says that reads samples" in page and "Trend of the shown alone, shown: few" in page
     assert {"summary.svg", "bands-interpolation.svg", "bands-extrapolation.svg"} <= {
         path.name for path in (results / "figures").iterdir()
     }
