@@ -10,7 +10,7 @@ import torch
 from weightcast.core.artifact_header import ArtifactHeader
 from weightcast.core.artifacts import save_artifact
 from weightcast.evolution.report.kept import Kept, kept_in, kept_paths, kept_sentences
-from weightcast.evolution.stages.summarise_times import artifact_cost
+from weightcast.evolution.stages.summarise_times import kept_path
 
 
 @pytest.fixture
@@ -59,6 +59,6 @@ def test_the_verdict_and_the_table_of_costs_say_it(results: Path) -> None:
     (sentence,) = kept_sentences(kept_paths(results))
     assert "trainings that kept the differential equation: cde 1 of 3." in sentence
     assert kept_sentences({}) == []
-    of = {name: artifact_cost(ArtifactHeader.load(results / f"flow/all/{name}.safetensors"))["kept"] for name in
+    of = {name: kept_path(ArtifactHeader.load(results / f"flow/all/{name}.safetensors")) for name in
           ("cde-0", "cde-1", "paper-0")}  # fmt: skip
     assert of == {"cde-0": "spline", "cde-1": "flow", "paper-0": ""}

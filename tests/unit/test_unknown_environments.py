@@ -13,12 +13,13 @@ from tiny_chain import Chain, tiny_plan
 
 from weightcast.core.tables import ATTENTION_COLUMNS
 from weightcast.environments.base import BaseNetwork
-from weightcast.environments.conditioned import Conditioned, adapt, generated_ensemble
+from weightcast.environments.conditioned import Conditioned, adapt, generated_ensemble, refine_generated
 from weightcast.environments.conditions import Known
 from weightcast.environments.config.load import parse_study
 from weightcast.environments.generator import Generator
 from weightcast.environments.jobs import GenerateWeights, TrainDiffusion, TrainVae
 from weightcast.environments.labels import Labels
+from weightcast.environments.model import physical_predictors
 from weightcast.environments.plan import adapted_arms
 from weightcast.environments.weights_table import WeightsFile
 
@@ -102,6 +103,7 @@ def test_unknown_environments_go_the_whole_way(chain: tuple[Chain, str, str]) ->
     assert torch.allclose(drawn.weights[:1], again.weights, atol=1e-6)  # of one environment alone, the same
     assert drawn.weights.shape[:2] == (2, 3) and drawn.weights[0].std(0).max() > 0
     assert adapted_arms(made.plan.study) == ["unknown"]
+    _check_refined(generator, weights_of, (len(made.plan.study.data.channels), *made.plan.study.data.grid))
 
     if base == "erm":
         prior = generator.prior_weights(3, seed=2, steps=4)
@@ -130,6 +132,34 @@ def test_unknown_environments_go_the_whole_way(chain: tuple[Chain, str, str]) ->
         table = made.call("correlate_labels", {"labels": [results / "labels/erm.safetensors"]}).frame
         assert len(table) == labels.labels.shape[1] * len(made.plan.table.parameter_names)
         assert generator.condition.regression.support.any()  # the regression came along
+
+
+def _check_refined(generator: Generator, weights_of: Conditioned, frame: tuple[int, ...]) -> None:
+    """What was generated is moved along what is generated for visible environments, the same in every way of asking."""
+    assert generator.span is not None and generator.span.codes.isfinite().all()
+    frames = 0.1 * torch.randn(1, 3, *frame)
+    generated = generator.known_weights(Known(frames=frames), seed=1)
+    refined = generator.refined_weights(generated, frames)
+    rest = generated - generator.span(generator.span.codes_of(generated))
+    assert rest.abs().max() > 0  # generated weights need not lie in the span; refined ones do
+    torch.testing.assert_close(generator.span(generator.span.codes_of(refined)), refined, atol=1e-4, rtol=0)
+    (predictor,) = generator.sample(frames=frames, seed=1, refine=True)
+    state = torch.zeros(1, *frame)
+    (same,) = physical_predictors(refined, generator.metadata, {})
+    assert torch.equal(predictor(state), same(state))
+    of_stage = refine_generated(weights_of, generator, ["one"], frames[None], generator.predictor, None)
+    assert of_stage.method == "generator-unknown-observed-refined"
+    assert of_stage.weights.isfinite().all() and of_stage.parameters > weights_of.parameters
+
+    with refused("refine", "found 2 predictors, expected 1"):
+        generator.sample(frames=frames, n=2, refine=True)
+    with refused("refine", "times that leave frames out"):
+        generator.sample(frames=frames, times=torch.tensor([0.0, 2.0, 3.0]), refine=True)
+    with refused("frames", "time >= 2"):
+        generator.sample(frames=frames[:, :1], refine=True)
+    frames[0, 1, 0, 0] = float("nan")
+    with refused("frames", "NaN"):
+        generator.sample(frames=frames, refine=True)
 
 
 def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:

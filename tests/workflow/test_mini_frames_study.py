@@ -11,6 +11,7 @@ import xarray as xr
 from checkout import Checkout, copy_repository
 
 from weightcast.cli.main import main
+from weightcast.core.artifacts import load_artifact
 
 CONFIG = "tests/workflow/mini-frames.yaml"
 
@@ -53,11 +54,14 @@ def test_arms_that_are_told_frames_or_labels_stand_in_every_case(shown: Checkout
         for ending in ("-observed", "-observed-ensemble"):
             rows = observed[observed.method == f"generator-{arm}{ending}"]
             assert set(rows.case) == set(observed.case) and {"rmse", "crps", "coverage_90"} <= set(rows.metric)
+        refined = observed[observed.method == f"generator-{arm}-observed-refined"]
+        assert set(refined.case) == {"3-frames"} and "rmse" in set(refined.metric)  # one frame leaves no residual
     assert {"film-matched-observed", "hypernetwork-observed"} <= set(observed.method)
     attention = pd.read_csv(results / "report/attention.csv")
     assert list(attention.arm.unique()) == ["frames", "pooled", "label"]
     page = (results / "report.html").read_text()
     assert "What the encoder looks at" in page and "Generated: pooled, from frames: ensemble" in page
+    assert "Generated: label, from frames, refined" in page
 
 
 @pytest.mark.parametrize("condition", ["frames", "label"])
@@ -80,8 +84,15 @@ def test_predictors_are_generated_from_a_file_of_frames(
 
     generate(condition, "--frames", str(file), "-n", "2")
     assert "2 predictors" in capsys.readouterr().out and output.is_file()
+    whole = tmp_path / "whole.nc"
+    xr.Dataset({name: (dims, np.nan_to_num(numbers)) for name, (dims, numbers) in frames.items()},
+               {"time": [0.0, 0.5]}).to_netcdf(whole)  # fmt: skip
+    generate(condition, "--frames", str(whole), "--refine")
+    assert load_artifact(output, "model").metadata["refined"] is True
     for asked, words, said in (
         (condition, ("--environment", "beta=1,D=0.4"), f"the arm {condition} was trained on"),
+        (condition, ("--environment", "beta=1,D=0.4", "--refine"), "--refine: found --environment"),
+        (condition, ("--frames", str(whole), "--refine", "-n", "2"), "refine: found 2 predictors"),
         ("parameters", ("--frames", str(file)), "frames (frames), pooled (frames), label (label)"),
     ):
         with pytest.raises(SystemExit, match="1"):

@@ -22,6 +22,8 @@ WEIGHTS_ONLY = "-weights-only"
 """Ends the name of an arm as it was before its training through the predictor."""
 OBSERVED = "-observed"
 """Ends the name of a conditioned method that is not told the parameters, but shown a few frames."""
+REFINED = "-refined"
+"""Ends the name of an arm whose generated weights are moved to where they explain the observed frames best."""
 CONTEXT = "context"
 """The predictor of the most probable code of an environment of which a few frames are known."""
 ENSEMBLE = "-ensemble"
@@ -105,7 +107,8 @@ class Method:
     @property
     def told_parameters(self) -> bool:
         """Whether a method across environments uses the parameters of the environment that it forecasts."""
-        return self.name not in _NOT_TOLD and not _chosen(self.name).removesuffix(ENSEMBLE).endswith(OBSERVED)
+        single = _chosen(self.name).removesuffix(ENSEMBLE).removesuffix(REFINED)
+        return self.name not in _NOT_TOLD and not single.endswith(OBSERVED)
 
     @property
     def knows(self) -> Knowledge:
@@ -482,6 +485,10 @@ def method(name: str) -> Method:
         return Method(
             name, single.family, f"{single.label}: ensemble", f"{single.description}; several, scored together"
         )
+    if name.endswith(OBSERVED + REFINED):
+        generated = method(name.removesuffix(REFINED))
+        words = f"{generated.description}; then moved along what the arm generates, to where they explain these best"
+        return Method(name, generated.family, f"{generated.label}, refined", words)
     if (of_steps := _OF_STEPS.fullmatch(name)) is not None:
         tuned, steps = method(of_steps[1]), of_steps[2]
         words = f"{tuned.description.partition(', steps and rate')[0]}; {steps} steps"
@@ -515,6 +522,14 @@ def method(name: str) -> Method:
     prefixes = (GENERATOR_PREFIX, DECODED_PREFIX, LATENT_REGRESSION_PREFIX, FLOW_PREFIX)
     known = ", ".join([*METHODS, *(f"{prefix}<arm>" for prefix in prefixes), "<interpolation>-<anchors>"])
     raise InputError(f"method: found '{name}', expected one of {known}")
+
+
+def arm_of(name: str) -> str:
+    """The arm whose generator makes the weights of a method, whatever is done with these: ``generator-<arm>...``."""
+    arm = name.removeprefix(GENERATOR_PREFIX)
+    for ending in (ENSEMBLE, REFINED, OBSERVED, WEIGHTS_ONLY):
+        arm = arm.removesuffix(ending)
+    return arm
 
 
 def shown_as(name: str, case: str) -> str:

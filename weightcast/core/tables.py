@@ -38,7 +38,7 @@ CURVE_COLUMNS = ("stage", "artifact", "training", "step", "part", "value")
 _TEXT = frozenset(
     {"study", "method", "split", "environment", "metric", "stage", "artifact", "space", "base", "equation", "term"}
     | {"training", "part", "parameter", "reference", "measure", "arm", "layer", "attended", "case", "quantity"}
-    | {"question", "answer", "other"}
+    | {"question", "answer", "other", "kept"}
 )
 _INTEGERS = frozenset({"step", "component", "block", "seed", "sample", "horizon", "n"})
 _COUNTS = frozenset({"parameters", "member", "members"})  # whole numbers too, where none is missing
@@ -80,13 +80,18 @@ def read_summary(path: str | Path) -> pd.DataFrame:
     return read_table(path, SUMMARY_COLUMNS)
 
 
-def read_artifact_costs(path: str | Path) -> pd.DataFrame:
+def read_artifact_costs(path: str | Path, *more: str) -> pd.DataFrame:
     """costs.csv: a row an artifact; ``train_seconds`` without what it builds on.
+
+    Args:
+        path: of the table.
+        more: columns that this kind of study has behind the common ones.
 
     Raises:
         InputError: as for `read_table`.
     """
-    return read_table(path, ("stage", "artifact", "method", "parameters", "members", "train_seconds", "adapt_seconds"))
+    common = ("stage", "artifact", "method", "parameters", "members", "train_seconds", "adapt_seconds")
+    return read_table(path, (*common, *more))
 
 
 def read_training_curves(path: str | Path) -> pd.DataFrame:

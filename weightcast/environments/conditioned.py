@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from weightcast.core.methods import ENSEMBLE
+from weightcast.core.methods import ENSEMBLE, REFINED
 from weightcast.core.seeds import derive_seed
 from weightcast.environments.base import BaseNetwork
 from weightcast.environments.conditions import Condition, Known
@@ -149,6 +149,42 @@ def generated_ensemble(
         train_seconds=method.train_seconds,
         adapt_seconds=(time.monotonic() - started) / len(environments),
         parameters=method.parameters,
+        normalisation=method.normalisation,
+    )
+
+
+@torch.no_grad()
+def refine_generated(
+    method: Conditioned,
+    generator: Generator,
+    environments: list[str],
+    observed: Tensor,
+    predictor: StackedPredictor,
+    space: FrameSpace | None,
+) -> MethodWeights:
+    """What a generator that is told what was observed makes of it, moved to where it explains the frames best.
+
+    Args:
+        method: that the generator is.
+        generator: whose condition sees frames, on its device, with the span of what it generates.
+        environments: ids.
+        observed: frames of each, physical units [environment, trajectory, frame, channel, y, x], two or more; NaN in
+            gaps.
+        predictor: whose weights they are.
+        space: of frames, to fill gaps; None where there are none.
+    """
+    assert generator.span is not None
+    started = time.monotonic()
+    generated = method.weights_of(method.coordinates(observed, predictor, space))
+    weights = generator.span.refine(generated, predictor, method.normalisation.apply(observed), space)
+    return MethodWeights(
+        method=method.method + REFINED,
+        seed=method.seed,
+        environments=environments,
+        weights=weights[:, None].cpu(),
+        train_seconds=method.train_seconds,
+        adapt_seconds=(time.monotonic() - started) / len(environments),
+        parameters=method.parameters + generator.span.learned,
         normalisation=method.normalisation,
     )
 

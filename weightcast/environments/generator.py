@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,14 @@ from weightcast.core.artifacts import load_artifact, load_built, save_artifact, 
 from weightcast.core.device import choose_device
 from weightcast.core.draws import Draws
 from weightcast.core.errors import InputError
+from weightcast.core.run import Run
+from weightcast.core.seeds import derive_seed
 from weightcast.environments.conditions import Condition, Known, build_condition
 from weightcast.environments.conditions.codes import CodeCondition
+from weightcast.environments.config.condition import SPANNED_COPIES, SPANNED_ENVIRONMENTS
 from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.diffusion import LatentDiffusion
+from weightcast.environments.generated_span import GeneratedSpan
 from weightcast.environments.infer_environment import infer_environments
 from weightcast.environments.inputs import with_shown
 from weightcast.environments.model import PhysicalPredictor, physical_predictors
@@ -29,6 +35,8 @@ from weightcast.environments.vae_artifact import build_vae
 
 PRIOR_STEPS = 50
 """Steps in which the prior is sampled."""
+SPANNED_DRAWS = 8
+"""Sets of weights of each visible environment, of other trajectories and other noise, whose mean is spanned."""
 
 
 class Generator:
@@ -39,12 +47,19 @@ class Generator:
         diffusion: of latents, under a condition.
         condition: what is known of an environment, as the diffusion and the origin of weights see it.
         metadata: of the artifact: architecture, normalisation, condition, origin, arm, seed, settings, digests.
+        span: of what is generated for visible environments, of a condition that sees frames; None before it is found.
     """
 
     def __init__(
-        self, vae: WeightVAE, diffusion: LatentDiffusion, condition: Condition, metadata: Mapping[str, Any]
+        self,
+        vae: WeightVAE,
+        diffusion: LatentDiffusion,
+        condition: Condition,
+        metadata: Mapping[str, Any],
+        span: GeneratedSpan | None = None,
     ) -> None:
         self.vae = vae
+        self.span = span
         self.diffusion = diffusion
         self.condition = condition
         self.metadata = dict(metadata)
@@ -76,13 +91,15 @@ class Generator:
         artifact = load_artifact(_find(path, arm, seed, condition) if path.is_dir() else path, "generator")
         with understood(artifact):
             whole = load_built(lambda: _Parts(*_build(artifact.metadata)), artifact.tensors).eval()
-            generator = cls(whole.vae, whole.diffusion, whole.condition[0], artifact.metadata)
+            generator = cls(whole.vae, whole.diffusion, whole.condition[0], artifact.metadata, whole.span)
         return generator.to(choose_device(device))
 
     def to(self, device: torch.device) -> Generator:
         """Move the generator to a device, in place."""
         self.vae.to(device)
         self.diffusion.to(device)
+        if self.span is not None:
+            self.span.to(device)
         return self
 
     @property
@@ -107,7 +124,37 @@ class Generator:
         """Write the generator as one artifact."""
         tensors = {f"vae.{name}": tensor for name, tensor in self.vae.state_dict().items()}
         tensors |= {f"diffusion.{name}": tensor for name, tensor in self.diffusion.state_dict().items()}
-        save_artifact(path, "generator", tensors, self.metadata)
+        metadata = {key: value for key, value in self.metadata.items() if key != "span"}
+        if self.span is not None:
+            tensors |= {f"span.{name}": tensor for name, tensor in self.span.state_dict().items()}
+            metadata["span"] = {"environments": len(self.span.codes), "dimension": self.span.codes.shape[1]}
+        save_artifact(path, "generator", tensors, metadata)
+
+    @torch.no_grad()
+    def find_span(self, run: Run, visible: Sequence[Known], count: int) -> None:
+        """Span what is generated for visible environments, of a condition that sees frames; nothing to do for others,
+        or where fewer than two are visible.
+
+        Args:
+            run: whose memory says how many environments are spanned.
+            visible: with all of their training frames, and their label where the condition is one.
+            count: frames that an observation has.
+        """
+        self.span = None
+        if not self.condition.shown_frames or len(visible) < 2:
+            return
+        numbers = self.vae.graph.num_parameters
+        most = max(2, min(SPANNED_ENVIRONMENTS, run.together(SPANNED_COPIES * numbers)))
+        spanned = visible[:: math.ceil(len(visible) / most)]
+        noise = self.draw_noise(SPANNED_DRAWS, derive_seed(int(self.metadata["seed"]), "span"))
+        weights = torch.zeros(len(spanned), numbers, device=self.device)
+        together = run.together(self.vae.coding_numbers + numbers)
+        for draw in range(SPANNED_DRAWS):
+            observed = [_shown_of(known, draw, count) for known in spanned]
+            prepared = self.condition.prepare(observed).to(self.device)
+            for rows in torch.arange(len(spanned), device=self.device).split(together):
+                weights[rows] += self.weights(prepared[rows], noise[draw].expand(len(rows), -1, -1)) / SPANNED_DRAWS
+        self.span = GeneratedSpan.of(weights)
 
     def weights(self, prepared: Tensor, noise: Tensor) -> Tensor:
         """Weights from a condition's coordinates and given noise; differentiable.
@@ -184,6 +231,36 @@ class Generator:
         prepared = self.condition.prepare([known]).to(self.device)
         return self.weights(prepared.expand(n, -1), self.draw_noise(n, seed)).cpu()
 
+    @torch.no_grad()
+    def refined_weights(self, generated: Tensor, frames: Tensor, times: Tensor | None = None) -> Tensor:
+        """Generated weights, moved along what is generated for visible environments to where they explain the frames
+        that were observed best: [1, weight], on the CPU. See :class:`~weightcast.environments.generated_span.
+        GeneratedSpan`.
+
+        Args:
+            generated: from these frames [1, weight].
+            frames: [trajectory, time, channel, y, x] in physical units, two or more, and more than predictors see.
+            times: of the frames; None: they follow each other, as they must.
+
+        Raises:
+            InputError: there is more than one set of weights, or the generator sees no frames or was trained before it
+                kept what is needed, or frames are too few, apart, or have gaps.
+        """
+        if self.span is None:
+            raise InputError(
+                f"refine: found the arm {self.metadata.get('arm')}, expected one told frames or a label, trained on "
+                "two environments or more since refinement is kept with it"
+            )
+        if len(generated) != 1:
+            raise InputError(f"refine: found {len(generated)} predictors, expected 1: the search ends at a single one")
+        if times is not None and not torch.equal(times.diff(), torch.ones_like(times.diff())):
+            raise InputError("refine: found times that leave frames out, expected frames that follow each other")
+        layout, history = self.predictor.layout, self.predictor.history
+        channels = (len(self.normalisation.mean) - layout.shown) // history + len(layout.columns)
+        shown = with_shown(_check_frames(frames, channels, history), layout, history)
+        normalised = self.normalisation.apply(shown).to(self.device)[None]
+        return self.span.refine(generated.to(self.device), self.predictor, normalised).cpu()
+
     def infer(self, frames: Tensor, seed: int = 0) -> dict[str, float]:
         """The parameters whose generated predictor explains observed frames best.
 
@@ -219,6 +296,7 @@ class Generator:
         n: int = 1,
         seed: int = 0,
         times: Tensor | None = None,
+        refine: bool = False,
     ) -> list[PhysicalPredictor]:
         """Generate predictors for an environment given by its parameters, or by a few frames observed there.
 
@@ -229,6 +307,7 @@ class Generator:
             n: how many predictors.
             seed: the same seed gives the same predictors.
             times: of the frames [time], counted in the study's frames, for such a condition; consecutive ones if None.
+            refine: move what is generated from frames to where it explains them best (:meth:`refined_weights`).
 
         Returns:
             ``n`` modules, each [batch, channel, y, x] -> the next frames, in physical units, with ``rollout``.
@@ -246,7 +325,11 @@ class Generator:
             if self.condition.shown_frames:
                 observed = Known(frames=_as_trajectories(frames), times=times)
                 self._warn(observed, "frames")
-                return physical_predictors(self.known_weights(observed, n, seed), self.metadata, {})
+                weights = self.known_weights(observed, n, seed)
+                if refine:
+                    assert observed.frames is not None
+                    weights = self.refined_weights(weights, observed.frames, times)
+                return physical_predictors(weights, self.metadata, {})
             environment = self.infer(frames, seed)
         return physical_predictors(self.sample_weights(environment, n, seed), self.metadata, environment)
 
@@ -264,23 +347,29 @@ def new_generator(metadata: Mapping[str, Any], seed: int) -> Generator:
     """An untrained generator of the architecture, condition, origin, VAE and diffusion settings in ``metadata``."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Generator(*_build(metadata), metadata)
+        vae, diffusion, condition, _ = _build(metadata)
+        return Generator(vae, diffusion, condition, metadata)
 
 
-def _build(metadata: Mapping[str, Any]) -> tuple[WeightVAE, LatentDiffusion, Condition]:
+def _build(metadata: Mapping[str, Any]) -> tuple[WeightVAE, LatentDiffusion, Condition, GeneratedSpan | None]:
     graph = StackedPredictor.of_architecture(metadata["architecture"]).graph
     condition = build_condition(metadata["condition"])
     vae = build_vae(metadata, condition, graph)
     settings = DiffusionSettings(**metadata["diffusion"])
-    return vae, LatentDiffusion(graph.num_nodes, vae.latent, condition, settings), condition
+    spanned, span = metadata.get("span"), None
+    if spanned is not None:
+        span = GeneratedSpan(int(spanned["dimension"]), int(spanned["environments"]), graph.num_parameters)
+    return vae, LatentDiffusion(graph.num_nodes, vae.latent, condition, settings), condition, span
 
 
 class _Parts(nn.Module):
     """A generator's networks under the names that its artifact has, and the condition, which is a part of both."""
 
-    def __init__(self, vae: WeightVAE, diffusion: LatentDiffusion, condition: Condition) -> None:
+    def __init__(
+        self, vae: WeightVAE, diffusion: LatentDiffusion, condition: Condition, span: GeneratedSpan | None
+    ) -> None:
         super().__init__()
-        self.vae, self.diffusion = vae, diffusion
+        self.vae, self.diffusion, self.span = vae, diffusion, span
         self.condition = (condition,)  # no module of its own: its tensors are saved with the others
 
 
@@ -310,6 +399,13 @@ def _find(results: Path, arm: str | None, seed: int | None, condition: str | Non
         raise InputError(f"{config}: generator.seeds: found no seed {seed}, expected one of {seeds}")
     stage = "end-to-end" if arms[arm]["end_to_end"] else "diffusion"
     return results / stage / f"{arm}-{seed}.safetensors"
+
+
+def _shown_of(known: Known, draw: int, count: int) -> Known:
+    """A visible environment as one of its training trajectories shows it, those in turns that hold anything."""
+    assert known.frames is not None
+    frames = known.frames[known.frames.isfinite().flatten(1).any(1)]
+    return replace(known, frames=frames[draw % len(frames)][None, :count])
 
 
 def _as_trajectories(frames: Tensor) -> Tensor:

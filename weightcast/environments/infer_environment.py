@@ -31,6 +31,7 @@ def infer_environments(
     candidates: Tensor,
     space: FrameSpace | None = None,
     begun: Tensor | None = None,
+    prior: CodePrior | None = None,
 ) -> Tensor:
     """Search from the best candidates, then refine.
 
@@ -44,11 +45,13 @@ def infer_environments(
         space: how frames vary, to fill gaps; None where there are none.
         begun: coordinates that something cheaper found [environment, coordinate], from the best of which a few steps
             are then enough; None searches from the candidates.
+        prior: of coordinates; None: that of the candidates, widened.
 
     Returns:
         Coordinates [environment, coordinate].
     """
     search, candidates = RefineSettings(), candidates.to(frames.device)
+    prior = CodePrior.of(candidates, PRIOR_WIDENED) if prior is None else prior
     starts, iterations = (search.starts, search.iterations) if begun is None else (1, FEW_ITERATIONS)
     found = []
     for part in frames.split(TOGETHER):
@@ -57,7 +60,7 @@ def infer_environments(
             weights_of,
             predictor,
             Windows.of(part, whole, search.unroll, search.windows, predictor.layout.shown, predictor.history),
-            CodePrior.of(candidates, PRIOR_WIDENED),
+            prior,
             candidates if begun is None else begun,
             starts=starts,
             iterations=iterations,

@@ -293,7 +293,7 @@ def _train_diffusion(sizes: StudySizes, of: Mapping[str, str]) -> int:
         settings = sizes.study.generator.of_arm(arm)[1]
         learned, kept = sizes.diffusion(arm)
         training = states_of(settings.training) * learned + round(BACKWARD * settings.batch * kept)
-        zoo = _zoo(sizes, sizes.bounded(sizes.encoded(arm)), training)
+        zoo = _zoo(sizes, sizes.bounded(sizes.encoded(arm)), training, sizes.spanned)
         return sizes.shown + zoo + sizes.bounded(sizes.latents(arm)) + sizes.vae(arm)[0]
 
     return largest(of_arm, of.get("arm"), list(sizes.study.generator.arms))
@@ -309,7 +309,10 @@ def _tune_generator(sizes: StudySizes, of: Mapping[str, str]) -> int:
         through = sizes.step(networks, settings.training.batch, settings.training.unroll)
         every = sizes.ahead(sizes.visible, sizes.study.data.trajectories.validation)
         return (
-            sizes.shown + sizes.trained("train", "validation") + trained + round(BACKWARD * sampled) + through + every
+            sizes.shown
+            + sizes.trained("train", "validation")
+            + trained
+            + max(round(BACKWARD * sampled) + through + every, sizes.spanned)
         )
 
     return largest(of_arm, of.get("arm"), tuned_arms(sizes.study))

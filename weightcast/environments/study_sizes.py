@@ -15,7 +15,7 @@ from typing import TypeVar
 from weightcast.core.config.predictor import MLPSettings, StencilSettings
 from weightcast.core.environment_table import ROLES
 from weightcast.core.nets.sizes import BACKWARD, count_nodes, count_weights, kept_activations, layer_sizes, widest_layer
-from weightcast.environments.config.condition import SHOWN_FRAMES
+from weightcast.environments.config.condition import SHOWN_FRAMES, SPANNED_COPIES, SPANNED_ENVIRONMENTS
 from weightcast.environments.config.study import Study
 from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.config.weight_map import FilmMap, HypernetworkMap, PooledMap
@@ -145,6 +145,12 @@ class StudySizes:
     def shown(self) -> int:
         """What a training draws observations from, where a condition sees frames."""
         return self.trained("train") if self.plan.shown else 0
+
+    @property
+    def spanned(self) -> int:
+        """What the weights take that an arm which sees frames generates for visible environments, to span them."""
+        environments = min(self.visible, SPANNED_ENVIRONMENTS)
+        return self.bounded(SPANNED_COPIES * environments * self.weights, 2.0) if self.plan.shown else 0
 
     def step(self, networks: int, windows: int, unroll: int) -> int:
         """A training step through the predictor."""

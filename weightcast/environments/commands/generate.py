@@ -74,6 +74,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=CONDITIONS,
         help="take the first arm that was trained on this: parameters, frames, or a label told from frames",
     )
+    parser.add_argument(
+        "--refine",
+        action="store_true",
+        help="of an arm told frames or a label: move its predictor along what the arm generates to where it explains "
+        "the frames best, two or more whole ones that follow each other; contexts always do",
+    )
     parser.add_argument("--seed", default=0, type=int, help="another seed gives other predictors; default: 0")
     parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda or cuda:<number>")
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="model.safetensors to write")
@@ -95,6 +101,8 @@ def run(arguments: argparse.Namespace) -> None:
             f"--keep: found {arguments.keep}, expected it with frames and a context alone: arms rank nothing"
         )
     samples = 1 if arguments.samples is None else arguments.samples
+    if arguments.refine and stated is not None:
+        raise InputError("--refine: found --environment, expected --frames: without frames there is nothing to explain")
     generator = Generator.load(results, arguments.arm, device=arguments.device, condition=arguments.condition)
     study = load_study(results / "config.yaml")
     described = _described(study, results)
@@ -108,8 +116,16 @@ def run(arguments: argparse.Namespace) -> None:
             described["label"] = label
             print(f"told {_words(label)} from the frames in {arguments.frames}")
         weights = generator.known_weights(known, samples, arguments.seed)
-        described["observed"] = arguments.frames.name
+        if arguments.refine:
+            assert known.frames is not None
+            weights = generator.refined_weights(weights, known.frames)
+        described |= {"observed": arguments.frames.name, "refined": arguments.refine}
     else:
+        if arguments.refine:
+            raise InputError(
+                f"--refine: found the arm {generator.metadata['arm']}, expected one told frames or a label: the "
+                "parameters that others are told are searched for in the frames as they are"
+            )
         if stated is None:
             environment = _infer(generator, arguments.frames, described, arguments.seed)
             described["inferred_from"] = arguments.frames.name

@@ -17,6 +17,10 @@ name, with underscores for dashes."""
 CONDITIONS: tuple[ConditionName, ...] = get_args(ConditionName)
 SHOWN_FRAMES: frozenset[str] = frozenset({"frames", "label"})
 """Kinds that are shown frames of every environment, unseen ones among them; the others never see any."""
+SPANNED_ENVIRONMENTS = 64
+"""Visible environments whose generated weights are spanned, at most, evenly among all: of weights there are many."""
+SPANNED_COPIES = 6
+"""Of these weights, while directions are found, in double precision."""
 UNREGRESSED: frozenset[str] = frozenset({"frames"})
 """Kinds whose coordinates are what was observed itself, thousands of numbers with gaps, which no regression takes."""
 LABELLED: frozenset[str] = frozenset({"label"})

@@ -12,7 +12,7 @@ from weightcast.core.config.messages import check_once, first_line, validated
 from weightcast.core.config.settings import MOST_WEIGHTS, Settings
 from weightcast.core.config.yaml_file import read_yaml
 from weightcast.core.errors import InputError
-from weightcast.core.methods import ENSEMBLE, OBSERVED, WEIGHTS_ONLY
+from weightcast.core.methods import ENSEMBLE, OBSERVED, REFINED, WEIGHTS_ONLY
 from weightcast.core.names import check_name
 from weightcast.core.nets.sizes import count_weights
 from weightcast.environments.config.condition import LABELLED, UNREGRESSED, FramesSettings
@@ -353,7 +353,7 @@ def _check(study: Study, source: str | Path) -> None:
         check_name(channel, "data.channels", source)
     for arm in study.generator.arms:
         check_name(arm, "generator.arms", source)
-        for ending in (WEIGHTS_ONLY, OBSERVED, ENSEMBLE):  # names of methods that are made of an arm's
+        for ending in (WEIGHTS_ONLY, OBSERVED, ENSEMBLE, REFINED):  # names of methods that are made of an arm's
             if arm.endswith(ending):
                 raise InputError(
                     f"{source}: generator.arms: found {arm!r}, expected a name that does not end in {ending}"

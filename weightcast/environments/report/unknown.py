@@ -110,8 +110,13 @@ def words_of(case: ObservedCase) -> str:
     parts[0] += f" of each of {case.trajectories} trajectories" if case.trajectories > 1 else ""
     parts += [f"{100 * case.noise:g} % noise"] if case.noise else []
     parts += [f"{100 * case.masked:g} % of each masked"] if case.masked else []
-    parts += [f"every {case.every}th point along each side"] if case.every > 1 else []
+    parts += [f"every {_ordinal(case.every)} point along each side"] if case.every > 1 else []
     return ", ".join(parts)
+
+
+def _ordinal(number: int) -> str:
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
 
 
 def _forecasts(results: StudyResults) -> Iterator[ReportFigure]:

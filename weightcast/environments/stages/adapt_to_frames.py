@@ -3,7 +3,7 @@
 A method is judged by what it makes of the frames: codes are inferred (:mod:`weightcast.environments.refinement`), and
 so are the parameters that a conditioned method asks for, by the same search. CoDA (Kirchmeyer et al., ICML 2022) and
 GEPS (Koupai et al., NeurIPS 2024) ask for the same: they show one trajectory of a new environment, not its parameters.
-Arms that are told frames or a label take the frames as they are, without a search. Rivals
+Arms that are told frames or a label take the frames as they are, and what they generate is refined on these. Rivals
 (:mod:`weightcast.environments.baselines.rivals`) see the same frames.
 """
 
@@ -22,7 +22,7 @@ from weightcast.core.stage import stage
 from weightcast.environments.base import BaseNetwork
 from weightcast.environments.baselines.in_context import in_context_weights
 from weightcast.environments.baselines.rivals import Rivals
-from weightcast.environments.conditioned import Conditioned, Searches, adapt, generated_ensemble
+from weightcast.environments.conditioned import Conditioned, Searches, adapt, generated_ensemble, refine_generated
 from weightcast.environments.context import Context
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.gaps import FrameSpace
@@ -71,13 +71,15 @@ def adapt_to_frames(
         for name, base in zip(settings.methods, bases, strict=True)
     ]
     methods, of_context = list[MethodWeights](), list[MethodWeights]()
-    drawn = list[MethodWeights]()
+    drawn, spanned = list[MethodWeights](), list[tuple[Conditioned, Generator]]()
     for generator, base in zip(generators, started_from, strict=True):
         name = f"generator-{generator.metadata['arm']}{OBSERVED}"
         generator.to(run.device)
         conditioned.append(Conditioned.of_generator(name, generator, base.to(run.device)))
         if generator.condition.shown_frames:
             drawn.append(generated_ensemble(conditioned[-1], generator, environments, observed, settings.members))
+            if generator.span is not None:
+                spanned.append((conditioned[-1], generator))
     for each, seed in zip(contexts, settings.context_seeds, strict=True):
         draws = derive_seed(settings.seed, "ensemble", *([seed] if seed else []))
         inferring = partial(adapt_context, each.to(run.device), environments, observed, settings.members, draws, seed)
@@ -91,6 +93,9 @@ def adapt_to_frames(
         if settings.case.frames > 1 or told.condition.shown_frames:  # a search needs a residual, of two frames
             searching = partial(_adapted, told, environments, predictor, searches)
             methods += kept_methods(run, f"{told.method}.{told.seed}", searching)
+    for told, generator in spanned if settings.case.frames > 1 else []:
+        refining = partial(_refined, told, generator, environments, predictor, searches)
+        methods += kept_methods(run, f"{told.method}.{told.seed}.refined", refining)
     methods += drawn
     methods += of_context
     methods += _of_rivals(run, settings, context, searches, trajectories, zoo, finetuned)
@@ -109,6 +114,12 @@ def _adapted(
     """One method's; a generator's search begins where its base's ended, and would else take a hundred times as long."""
     begun = None if told.base is None else searches.of(told.base)
     return [adapt(told, environments, searches.observed, predictor, searches.space, begun)]
+
+
+def _refined(
+    told: Conditioned, generator: Generator, environments: list[str], predictor: StackedPredictor, searches: Searches
+) -> list[MethodWeights]:
+    return [refine_generated(told, generator, environments, searches.observed, predictor, searches.space)]
 
 
 def _of_rivals(

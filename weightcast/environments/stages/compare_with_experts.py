@@ -13,14 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from weightcast.core.methods import (
-    ENSEMBLE,
-    GENERATOR_PREFIX,
-    LATENT_REGRESSION_PREFIX,
-    OBSERVED,
-    WEIGHTS_ONLY,
-    method,
-)
+from weightcast.core.methods import GENERATOR_PREFIX, LATENT_REGRESSION_PREFIX, OBSERVED, arm_of, method
 from weightcast.core.outputs import Table
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
@@ -113,8 +106,7 @@ def zoo_of(name: str, settings: CompareWithExperts) -> str | None:
     if name == "erm" or name.startswith("finetune-"):
         return None
     if name.startswith(GENERATOR_PREFIX):
-        arm = name.removeprefix(GENERATOR_PREFIX).removesuffix(ENSEMBLE)
-        return settings.arms[arm.removesuffix(OBSERVED).removesuffix(WEIGHTS_ONLY)]
+        return settings.arms[arm_of(name)]
     if name.startswith(LATENT_REGRESSION_PREFIX):
         return settings.arms[name.removeprefix(LATENT_REGRESSION_PREFIX)]
     if method(name).family == "reference" and not name.startswith("one-per-env-"):

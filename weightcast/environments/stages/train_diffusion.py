@@ -75,6 +75,8 @@ def train_diffusion(
         chosen, seconds_of_choice = choose_steps(run, diffusion, latents, prepared[environment_of], chosen, seed)
     examples = Examples.of(run, generator.condition, taught)
     result = train_latent_diffusion(run, diffusion, latents, prepared, chosen, seed, environment_of, examples)
+    if settings.shown is not None:
+        generator.find_span(run, taught, settings.shown.conditions.frames.frames)
     generator.metadata |= run.described() | {
         "seconds": result.seconds + seconds_of_choice,
         "seconds_before": training.zoo.seconds + vae.metadata["seconds"] + (labels.seconds if labels else 0.0),

@@ -53,6 +53,8 @@ def tune_generator(
     result = tune_end_to_end(
         run, generator, frames, prepared, settings.end_to_end, seed, held_out, examples, data.start_share
     )
+    if settings.shown is not None:
+        generator.find_span(run, taught, settings.shown.conditions.frames.frames)
     before = generator.metadata
     generator.metadata = (
         before

@@ -104,7 +104,7 @@ def read_time_results(results: Path, snapshots_path: Path) -> TimeResults:
     optional: dict[str, Any] = {}
     missing = {}
     for name, file, read in (
-        ("artifact_costs", "report/costs.csv", read_artifact_costs),
+        ("artifact_costs", "report/costs.csv", lambda path: read_artifact_costs(path, "kept")),
         ("curves", "report/training_curves.csv", read_training_curves),
         ("weight_path", "report/weight_path.csv", _read_weight_path),
         ("distributions", "report/distributions.nc", read_distributions),

@@ -40,7 +40,7 @@ def summarise_times(
     return {
         "metrics": Table(metrics),
         "summary": Table(summary_over_times(metrics, methods, settings.bootstrap)),
-        "costs": Table.of_rows(map(artifact_cost, trained)),
+        "costs": Table.of_rows(artifact_cost(artifact) | {"kept": kept_path(artifact)} for artifact in trained),
         "methods": Table(methods),
         "curves": Table(training_curves(trained)),
     }
@@ -52,10 +52,7 @@ def _of_stage(header: ArtifactHeader) -> ArtifactHeader:
 
 
 def artifact_cost(artifact: ArtifactHeader) -> dict[str, Any]:
-    """A row of costs.csv: what training this one artifact took, without what it builds on; its folder is the stage.
-
-    ``kept`` says of a flow whether samples set aside chose the trained one or the spline it began from.
-    """
+    """A row of costs.csv: what training this one artifact took, without what it builds on; its folder is the stage."""
     return {
         "stage": artifact.path.parent.name,
         "artifact": artifact.path.stem,
@@ -64,8 +61,12 @@ def artifact_cost(artifact: ArtifactHeader) -> dict[str, Any]:
         "members": 1,
         "train_seconds": artifact.metadata["seconds"],
         "adapt_seconds": 0.0,
-        "kept": artifact.metadata["kept"] if "validation" in artifact.metadata else "",
     }
+
+
+def kept_path(artifact: ArtifactHeader) -> str:
+    """Of a flow, whether samples set aside chose the trained one or the spline it began from; nothing of others."""
+    return artifact.metadata["kept"] if "validation" in artifact.metadata else ""
 
 
 def method_costs(
