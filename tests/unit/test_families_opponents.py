@@ -84,7 +84,7 @@ def test_interpolations_are_between_the_nearest_environments(trained):
 
 
 def test_studies_without_opponents_are_told_as_before():
-    plan = FamilyPlan(parse_family_study(mini(opponents={})))
+    plan = FamilyPlan(parse_family_study(mini(opponents={}, paths__zoo=None)))
     with_some = FamilyPlan(parse_family_study(mini(opponents={"rate_fit": {"starts": 1}})))
     assert not plan.study.has_opponents and with_some.study.has_opponents
     assert "opponents" not in ResolveFamilyConfig.of(plan).config
