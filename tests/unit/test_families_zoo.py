@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from families_kit import birth_death_settings, trained_birth_death
 from test_families_config import mini
 
@@ -19,6 +20,7 @@ from weightcast.families.config.load import parse_family_study
 from weightcast.families.config.path_zoo import PathZooSettings
 from weightcast.families.jobs import EvaluateOpponents, FamilyPlan, TrainPathZoo
 from weightcast.families.path_zoo import principal_paths, train_experts
+from weightcast.families.public import PathFamily
 from weightcast.families.stages.evaluate_opponents import evaluate_opponents
 from weightcast.families.stages.summarise_family import method_costs
 from weightcast.families.stages.train_path_zoo import train_path_zoo
@@ -133,6 +135,23 @@ def test_a_zoo_is_the_same_after_it_was_written(trained, tmp_path: Path):
     assert isinstance(read.map, ZooMap)
     assert torch.equal(read.weights(times, zoo.codes[:2]), zoo.weights(times, zoo.codes[:2]))
     assert read.metadata["zoo"]["experts"] == len(zoo.ids)
+
+
+def test_an_environment_is_inferred_of_a_zoo_in_python(trained, tmp_path: Path):
+    _, zoo, snapshots, _ = trained
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(plan().study.model_dump(mode="json")))
+    zoo.save(tmp_path / "zoo/zoo-0.safetensors")
+    new = snapshots.environments["new"]
+    law = PathFamily.load(tmp_path, zoo=True).infer({float(new.times[at]): new.train[at][:50] for at in (2, 4)})
+    exact = birth_death(birth=9.0, death=0.8, molecules=12, horizon=4.2).law
+    assert exact is not None
+    assert law.sample([3.5], 4000)[0].mean() == pytest.approx(exact.mean(3.5)[0], rel=0.1)
+
+    without = plan().study.model_dump(mode="json")
+    del without["paths"]["zoo"]
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(without))
+    with pytest.raises(InputError, match=r"paths\.zoo: found none"):
+        PathFamily.load(tmp_path, zoo=True)
 
 
 @pytest.mark.parametrize("changes", [{"rank": 3}, {"knots": 7}, {"knots": "5"}, {"kind": "deep"}, {"kind": "other"}])

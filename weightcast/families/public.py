@@ -50,13 +50,16 @@ class PathFamily:
         self.dimensions: list[str] = list(family.metadata["dimensions"])
 
     @classmethod
-    def load(cls, results: str | Path, seed: int | None = None, device: torch.device | str = "cpu") -> PathFamily:
+    def load(
+        cls, results: str | Path, seed: int | None = None, device: torch.device | str = "cpu", zoo: bool = False
+    ) -> PathFamily:
         """Read what a study has trained.
 
         Args:
             results: the study's folder, ``results/<study>``.
             seed: which of its seeds; the first if None.
             device: where it computes: ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:<number>``.
+            zoo: whether the family is wanted that experts' paths make, of a study with ``paths.zoo``.
 
         Raises:
             InputError: there is none, its file cannot be used, or there is no such device.
@@ -68,7 +71,10 @@ class PathFamily:
         seed = study.paths.seeds[0] if seed is None else seed
         if seed not in study.paths.seeds:
             raise InputError(f"{config}: paths.seeds: found no seed {seed}, expected one of {study.paths.seeds}")
-        family = TrainedFamily.load(Path(results) / "families" / f"codes-{seed}.safetensors")
+        if zoo and study.paths.zoo is None:
+            raise InputError(f"{config}: paths.zoo: found none, expected a study with experts of paths")
+        file = f"zoo/zoo-{seed}.safetensors" if zoo else f"families/codes-{seed}.safetensors"
+        family = TrainedFamily.load(Path(results) / file)
         placed = choose_device(device) if isinstance(device, str) else device
         return cls(family.to(placed), study.inference)
 
