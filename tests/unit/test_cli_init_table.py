@@ -217,7 +217,7 @@ def noisy(coefficients: tuple[float, ...], places: int = 5, steps: int = 400, no
     [((0.9,), 1), ((1.9, -0.95), 2), ((0.0, 0.0, 0.0, 0.99), 4)],
 )
 def test_the_order_of_records_is_found(coefficients: tuple[float, ...], history: int) -> None:
-    values, parts = noisy(coefficients), Parts((0, 280), (290, 340), (350, 400))
+    values, parts = noisy(coefficients), (Parts((0, 280), (290, 340), (350, 400)),) * 5
     values *= np.array([1.0, 1.0, 100.0, 0.01, 1.0])[:, None, None]  # places differ in size
     values[:, 350:] = 1e9  # what is tested on says nothing
     values[1] = 1e9  # nor does a place that is not visible
@@ -252,7 +252,7 @@ def test_what_follows_from_what_is_known_needs_no_history() -> None:
     """A wave whose place the calendar says is forecast from one frame: without the calendar it takes two."""
     time = np.arange(400)
     values = np.sin(2 * np.pi * time / 20)[None, :, None] + 0.3 * noisy((0.5,), 4)
-    parts, angle = Parts((0, 280), (290, 340), (350, 400)), 2 * np.pi * time / 20
+    parts, angle = (Parts((0, 280), (290, 340), (350, 400)),) * 4, 2 * np.pi * time / 20
     known = np.broadcast_to(np.stack([np.sin(angle), np.cos(angle)], 1), (4, 400, 2))
     assert choose_history(values, known, [0, 1, 2, 3], parts, 8, 9).history == 1
     assert choose_history(values, known[..., :0], [0, 1, 2, 3], parts, 8, 9).history > 1

@@ -47,6 +47,7 @@ OF_TABLES = (
     "--history",
     "--gap",
     "--gaps",
+    "--parts",
     "--validation-from",
     "--test-from",
     "--held-out",
