@@ -482,6 +482,16 @@ def test_doubts(tmp_path: Path) -> None:
     assert doubts(read(write(tmp_path / "air.csv", tidy_lines()))) == []
 
 
+def test_an_input_that_never_changes_is_told(tmp_path: Path) -> None:
+    """A column of rain that somebody lost: 0 everywhere."""
+    lines = tidy_lines()
+    path = write(
+        tmp_path / "air.csv", [f"{lines[0]},rain,wind", *(f"{line},0,{n % 5}" for n, line in enumerate(lines[1:]))]
+    )
+    records = read_records([path], TIDY, ["ozone", "rain", "wind"])
+    assert doubts(records, 1) == ["rain is 0 in every row of every place: as an input it tells predictors nothing"]
+
+
 def test_a_folder_of_arrays_is_no_table(tmp_path: Path) -> None:
     write(tmp_path / "notes.txt", ["what was measured"])
     assert is_table(tmp_path)

@@ -49,8 +49,15 @@ def check_extremes(rows: Rows, channels: tuple[str, ...]) -> None:
 
 def doubts(records: Records, states: int | None = None) -> list[str]:
     """Warnings of places in which a quantity never changes, and of digits that single precision loses: of the first
-    ``states`` quantities, which are forecast; of all if None."""
+    ``states`` quantities, which are forecast; of all if None. Of the others, which are inputs, of those that say nothing
+    anywhere."""
     lines = []
+    for channel, name in enumerate(
+        records.channels[len(records.channels) if states is None else states :], states or 0
+    ):
+        known = np.unique(records.values[..., channel][~np.isnan(records.values[..., channel])])
+        if len(known) == 1:
+            lines.append(f"{name} is {known[0]:g} in every row of every place: as an input it tells predictors nothing")
     for channel, name in enumerate(records.channels[:states]):
         values = records.values[..., channel]
         least, most = _over_steps(np.nanmin, values), _over_steps(np.nanmax, values)
