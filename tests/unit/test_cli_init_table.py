@@ -148,6 +148,21 @@ def test_netcdf_with_stations(folder: Path, capsys: pytest.CaptureFixture[str]) 
     refused(capsys, *arguments(data="half.nc", output="half.yaml"), words=("half.nc", "cannot be read"))
 
 
+def test_stations_of_netcdf_that_are_numbered(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Numbers of which each is there once name them; what else is said of them is not dropped without a word."""
+    values = np.stack([series(place) for place in range(4)])
+    of_stations = {"station_id": ("station", [11, 12, 17, 19]), "elevation": ("station", [1.0, 2.0, 3.0, 4.0])}
+    times = {"time": pd.date_range("2020-01-01", periods=STEPS, freq="h")}
+    dataset = xr.Dataset({"ozone": (("station", "time"), values), **of_stations}, times)
+    dataset.to_netcdf(folder / "air.nc")
+    shown, _ = run(capsys, *arguments(data="air.nc"))
+    assert set(read_environments(ENVIRONMENTS).ids) == {"11", "12", "17", "19"}
+    assert "not used: elevation (further --state, or --parameters)" in shown
+    ENVIRONMENTS.unlink()
+    run(capsys, *arguments("--parameters", "elevation", "--force", data="air.nc"))
+    assert read_environments(ENVIRONMENTS).parameter_names == ("elevation",)
+
+
 def test_what_options_say(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ("--frames", "9", "--gap", "2", "--validation-from", "2020-01-09", "--test-from", "2020-01-11")
     held_out = ("--held-out", "LAKE", "hill", "--leave-out", "west")

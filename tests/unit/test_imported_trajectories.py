@@ -14,6 +14,7 @@ from trajectory_files import field, users_file
 
 from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.zarr_folder import store_files
+from weightcast.environments.commands.data_survey import _numbered_channels
 from weightcast.environments.stages.import_trajectories import UserFiles
 from weightcast.trajectories import read_imported, read_npy_environment, read_trajectories
 from weightcast.trajectories.find import find_environment_files
@@ -90,6 +91,19 @@ def test_arrays_with_channels_last(tmp_path: Path) -> None:
     np.save(tmp_path / "beta_1.0.npy", np.zeros((5, 12, 12, 2)))
     with refused("beta_1.0.npy", "(5, 12, 12, 2)", "looks like (time, x, y, channel)"):
         read_npy_environment(tmp_path / "beta_1.0.npy", ["u", "v"])
+
+
+def test_arrays_with_channels_last_on_a_grid_that_is_no_square(tmp_path: Path) -> None:
+    path = tmp_path / "beta_1.0.npy"
+    np.save(path, np.zeros((5, 16, 12, 2)))
+    with refused("beta_1.0.npy", "(5, 16, 12, 2)", "looks like (time, x, y, channel)", "moveaxis"):
+        read_npy_environment(path, ["u", "v"])
+    named = read_npy_environment(path, [f"c{number}" for number in range(16)])  # somebody says that these are channels
+    assert named.values.shape == (1, 5, 16, 2, 12)
+    with refused("beta_1.0.npy", "looks like (time, x, y, channel)"):
+        _numbered_channels(path)
+    np.save(path, np.zeros((5, 2, 16, 12)))
+    assert _numbered_channels(path) == ("channel_0", "channel_1")
 
 
 def test_zarr_stores_are_read_as_files_are(tmp_path: Path) -> None:

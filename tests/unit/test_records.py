@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -364,6 +365,27 @@ def test_parquet(tmp_path: Path) -> None:
     frame["datetime"] = pd.to_datetime(np.tile(hours(), len(PLACES)))
     frame.to_parquet(tmp_path / "air.parquet")
     assert_same(read(tmp_path / "air.parquet"))
+
+
+def test_parquet_with_decimals_and_yes_and_no(tmp_path: Path) -> None:
+    """As databases write them."""
+    pytest.importorskip("pyarrow")
+    frame = pd.DataFrame({"station": ["a"] * 3 + ["b"] * 3, "time": [0, 1, 2] * 2, "open": [True, False, True] * 2})
+    frame["ozone"] = [Decimal("1.50"), None, Decimal("3")] * 2
+    frame.to_parquet(tmp_path / "air.parquet")
+    settings = RecordSettings(environment="station", time=["time"])
+    values = read_records([tmp_path / "air.parquet"], settings, ["ozone", "open"]).values
+    np.testing.assert_array_equal(values[1], [[1.5, 1.0], [np.nan, 0.0], [3.0, 1.0]])
+
+
+def test_a_row_a_line_in_json(tmp_path: Path) -> None:
+    rows = [dict(zip(("station", "datetime", "ozone"), line.split(","), strict=True)) for line in tidy_lines()[1:]]
+    path = write(
+        tmp_path / "air.jsonl", [json.dumps(row | {"open": True, "ozone": float(row["ozone"])}) for row in rows]
+    )
+    assert_same(read(path))
+    assert (read_records([path], TIDY, ["open"]).values == 1).all()
+    refused(write(tmp_path / "bad.jsonl", ["{}", "{"]), "cannot be read", "JSON")
 
 
 def test_parquet_without_its_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,8 +49,8 @@ def check_extremes(rows: Rows, channels: tuple[str, ...]) -> None:
 
 def doubts(records: Records, states: int | None = None) -> list[str]:
     """Warnings of places in which a quantity never changes, and of digits that single precision loses: of the first
-    ``states`` quantities, which are forecast; of all if None. Of the others, which are inputs, of those that say nothing
-    anywhere."""
+    ``states`` quantities, which are forecast; of all if None. Of the others, which are inputs, of those that are the
+    same everywhere."""
     lines = []
     for channel, name in enumerate(
         records.channels[len(records.channels) if states is None else states :], states or 0

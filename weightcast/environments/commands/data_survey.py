@@ -28,7 +28,7 @@ from weightcast.trajectories import FileFormat, find_environment_files
 from weightcast.trajectories.find import NETCDF
 from weightcast.trajectories.gaps import without_too_many_gaps
 from weightcast.trajectories.netcdf import renamed_dimensions, unused_variables
-from weightcast.trajectories.npy import FIELD, npy_files
+from weightcast.trajectories.npy import FIELD, are_channels_last, channels_last, npy_files
 from weightcast.trajectories.npz_folder import FILES
 
 FEWEST_TRAJECTORIES = 3
@@ -287,6 +287,8 @@ def _numbered_channels(path: Path) -> tuple[str, ...]:
         shape = np.load(npy_files(path)[0], mmap_mode="r", allow_pickle=False).shape
     except (OSError, ValueError, EOFError, AttributeError):
         shape = ()
+    if are_channels_last(shape):  # 8 channels or more of which nobody has named one
+        raise channels_last(npy_files(path)[0], shape)
     known = len(shape) in (2, 4) or (len(shape) == 3 and shape[1] < FIELD)  # (time, x, y) has no channels
     return tuple(f"channel_{number}" for number in range(shape[1] if known else 1))
 

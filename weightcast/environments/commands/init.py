@@ -190,8 +190,8 @@ def _refuse_options_of_tables(arguments: argparse.Namespace) -> None:
     refuse_options(
         arguments,
         _alone(arguments),
-        f": {arguments.data[0]} is no table (.csv, .tsv, .txt, .json, .parquet, or one NetCDF file with a dimension of "
-        "places)",
+        f": {arguments.data[0]} is no table (.csv, .tsv, .txt, .json, .jsonl, .parquet, or one NetCDF file with a "
+        "dimension of places)",
     )
     if len(arguments.data) != 1:
         raise InputError(f"--data: found {len(arguments.data)} paths, expected one folder, or the files of one table")

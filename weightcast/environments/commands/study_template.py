@@ -17,7 +17,7 @@ from weightcast.environments.commands.data_survey import Survey
 from weightcast.environments.commands.parameter_scale import logarithmic_parameters
 from weightcast.environments.commands.quick_study import quick_text, quick_values
 from weightcast.environments.config.data import TrajectoryCounts
-from weightcast.environments.plan import shard_size
+from weightcast.environments.plan import check_visible, shard_size
 
 TEMPLATE = Path(__file__).with_suffix(".yaml")
 MEMBERS = 2
@@ -274,7 +274,11 @@ def fill_template(
         output: where the configuration will lie; named in its comments.
         settings: how a long table, or weather, is read and cut.
         quick: whether it is to be over in minutes.
+
+    Raises:
+        InputError: fewer than two environments are visible.
     """
+    check_visible(table)
     visible = len(table.visible)
     benchmark, of_records = found.benchmark, found.format == "table"
     trained_frames = found.frames[0] if benchmark else choose_trained_frames(found.frames[0])

@@ -21,7 +21,7 @@ from weightcast.records.read import read_cells
 from weightcast.records.rows import split_unit, time_columns
 from weightcast.records.settings import RecordSettings
 from weightcast.records.station_layout import StationLayout, is_one_place
-from weightcast.records.station_netcdf import open_stations, text_variables
+from weightcast.records.station_netcdf import numbers_of_places, open_stations, text_variables
 
 WIDE_CHANNEL = "value"
 LOOKED_AT = 2000
@@ -180,6 +180,7 @@ def _of_stations(paths: tuple[Path, ...], settings: RecordSettings, arguments: a
             settings = settings.model_copy(update={"layout": "file-each"})
         layout = StationLayout.of(paths[0], dataset, settings)
         there, words = layout.quantities(dataset), text_variables(dataset, layout.place)
+        numbers = numbers_of_places(dataset, layout.place)
     inputs = given_inputs(arguments)
     columns = arguments.state or [name for name in there if name not in inputs]
     if not columns:
@@ -187,7 +188,7 @@ def _of_stations(paths: tuple[Path, ...], settings: RecordSettings, arguments: a
             f"{paths[0]}: found no variable of numbers with the dimensions ({', '.join(layout.samples)}), expected one"
         )
     settings = settings.model_copy(update={"environment": layout.place, "time": [layout.time]})
-    unused = [name for name in there if name not in (*columns, *inputs)]
+    unused = [name for name in (*there, *numbers) if name not in (*columns, *inputs)]
     labels = [name for name in _of_records(arguments) if name in words or is_label(name)]
     texts = [] if arguments.parameters else _own(arguments, words)
     return _with_columns(paths, settings, arguments, columns, inputs, unused, labels, texts)
