@@ -140,6 +140,7 @@ def read_trajectories(
             for name in names:
                 _check_valid(path, dataset, name, values[:, :, names.index(name)])
             coordinates = {name: _load_coordinate(path, dataset, name) for name in DIMENSIONS[1:]}
+            stated = frozenset(name for name in ("y", "x") if name in dataset.coords and sizes[name] > 1)
         except (OSError, RuntimeError, IndexError) as error:
             raise unreadable(path, error) from None
         units = {
@@ -151,10 +152,13 @@ def read_trajectories(
     return Trajectories(
         values=values,
         channels=names,
-        **coordinates,
+        time=coordinates["time"],
+        y=coordinates["y"],
+        x=coordinates["x"],
         environment=environment or str(found_environment or path.stem),
         parameters=dict(found_parameters if parameters is None else parameters),
         units=units,
+        stated=stated,
     )
 
 
