@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from weightcast.core.errors import InputError
 from weightcast.trajectories.fill_values import usual_mark
 
-NUMERIC_KINDS = "iuf"
+NUMERIC_KINDS = "iufb"
+"""Whole and real numbers, and yes and no, which are 1 and 0."""
 # Attributes and file names may hold a parameter in single precision or with fewer digits than the table.
 PARAMETER_TOLERANCE = 1e-6
 FAR_REPEATED, FAR_ALONE = 10.0, 1e4

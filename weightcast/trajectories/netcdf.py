@@ -235,7 +235,11 @@ def _expected_dimensions(dataset: xr.Dataset) -> tuple[str, ...]:
 def _channel_names(path: Path, dataset: xr.Dataset) -> tuple[str, ...]:
     """Every variable that has the expected dimensions."""
     expected = set(_expected_dimensions(dataset))
-    names = tuple(str(name) for name, variable in dataset.data_vars.items() if set(variable.dims) == expected)
+    names = tuple(
+        str(name)
+        for name, variable in dataset.data_vars.items()
+        if set(variable.dims) == expected and variable.dtype.kind != "b"  # a mask is nothing that is forecast
+    )
     if not names:
         raise InputError(
             f"{path}: found no variable with the dimensions ({', '.join(DIMENSIONS)}), nor with "

@@ -246,6 +246,7 @@ def _report(table: EnvironmentTable, found: Survey, directory: Path) -> list[str
         f"found {found.format} files in {directory}: channels {', '.join(found.channels)} {where}, "
         f"{_range(found.trajectories)} trajectories of {_range(found.frames)} frames for each environment",
         *_windows(found),
+        *found.told_of_land,
         *found.missing,
         *([f"dimensions are called {_called(found.renamed)} (--dimensions)"] if found.renamed else []),
         *([f"variables that are not used: {', '.join(found.unused)}"] if found.unused else []),
