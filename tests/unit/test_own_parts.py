@@ -112,3 +112,14 @@ def test_parts_that_are_asked_for(folder: Path, capsys: pytest.CaptureFixture[st
     refused(capsys, *init("--parts", "calendar"), words=("icu.csv",), output=Path("my.yaml"))
     words = ("--test-from: found 2016-01-01 beside --parts own",)
     refused(capsys, *init("--parts", "own", "--test-from", "2016-01-01"), words=words, output=Path("my.yaml"))
+
+
+def test_a_column_that_is_called_as_a_dimension_is(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """x is what somebody measures, and a side of fields in the files that the pipeline writes."""
+    table(folder / "icu.csv", "numbers")
+    run(capsys, *init())
+    data = load_study("my.yaml").data
+    assert (data.channels, data.settings["columns"]) == (["x_value"], ["x"])
+    text = Path("my.yaml").read_text(encoding="utf-8")
+    Path("other.yaml").write_text(text.replace("channels: [x_value]", "channels: [x]"), encoding="utf-8")
+    refused(capsys, "check", "--config", "other.yaml", words=("data.channels: found x, expected other names than",))

@@ -12,7 +12,7 @@ from weightcast.core.errors import InputError
 from weightcast.core.names import listed
 from weightcast.core.place_names import place_id
 from weightcast.environments.commands.known_places import NO_PARAMETERS, columns_of_places
-from weightcast.environments.config.data import Known
+from weightcast.environments.config.data import TAKEN, Known
 from weightcast.records.cell_numbers import is_missing, is_number
 from weightcast.records.cells import Cells
 from weightcast.records.files import NETCDF, suffix_of, table_files
@@ -26,6 +26,8 @@ from weightcast.records.station_netcdf import numbers_of_places, open_stations, 
 WIDE_CHANNEL = "value"
 LOOKED_AT = 2000
 """Rows by which it is told whether a column holds numbers."""
+NOT_A_SIDE = "value"
+"""Behind the names of columns that are called as dimensions are: x, of what somebody measures."""
 NO_MARK = "none"
 """What is given for marks of missing values where there are none, and numbers that look like one are numbers."""
 
@@ -225,6 +227,7 @@ def _wide(
         _refuse_begins(paths, settings)
     settings = settings.model_copy(update={"layout": "wide"})
     channel = place_id(states[0])
+    channel = f"{channel}_{NOT_A_SIDE}" if channel in TAKEN else channel
     return TableLayout(paths, settings, (channel or WIDE_CHANNEL,), {}, ())
 
 
@@ -253,6 +256,7 @@ def _with_columns(
 
 def _names(path: Path, columns: Sequence[str], option: str) -> list[str]:
     names = [place_id(split_unit(column)[0]) for column in columns]
+    names = [f"{name}_{NOT_A_SIDE}" if name in TAKEN else name for name in names]
     for position, name in enumerate(names):
         if not name or name in names[:position] or name in ("id", "role"):
             raise InputError(

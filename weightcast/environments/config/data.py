@@ -10,7 +10,7 @@ from weightcast.core.config.gap_settings import GapSettings
 from weightcast.core.config.later_settings import LaterSettings
 from weightcast.core.config.settings import Settings
 from weightcast.core.config.system import SystemName
-from weightcast.core.dimensions import Dimension
+from weightcast.core.dimensions import DIMENSIONS, Dimension
 from weightcast.core.environment_table import Role
 from weightcast.core.nets.input_layout import InputLayout
 from weightcast.records.calendar_columns import calendar_columns
@@ -23,6 +23,8 @@ DataSource = Literal[SystemName, "netcdf", "npy", "npz", "table", "zoo"]
 TransformName = Literal["log", "sqrt"]
 GAPPY_SOURCES = ("table", "netcdf", "npy")
 """Of which trajectories may have missing values."""
+TAKEN = (*DIMENSIONS, "environment")
+"""Names that channels and inputs cannot have: those of what lies beside them in files of trajectories."""
 LAND_SOURCES = ("netcdf", "npy")
 """Of which fields may have points without any."""
 

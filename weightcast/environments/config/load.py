@@ -16,7 +16,7 @@ from weightcast.core.methods import ENSEMBLE, OBSERVED, WEIGHTS_ONLY
 from weightcast.core.names import check_name
 from weightcast.core.nets.sizes import count_weights
 from weightcast.environments.config.condition import LABELLED, UNREGRESSED, FramesSettings
-from weightcast.environments.config.data import GAPPY_SOURCES, LAND_SOURCES, DataSettings
+from weightcast.environments.config.data import GAPPY_SOURCES, LAND_SOURCES, TAKEN, DataSettings
 from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.config.kept_best import check_best
 from weightcast.environments.config.study import Study
@@ -322,6 +322,12 @@ def _check(study: Study, source: str | Path) -> None:
     check_name(study.study, "study", source)
     check_once(study.logarithmic_parameters, "logarithmic_parameters", source)
     check_once(study.data.channels, "data.channels", source)
+    for key in ("channels", "inputs"):
+        if taken := [name for name in getattr(study.data, key) if name in TAKEN]:
+            raise InputError(
+                f"{source}: data.{key}: found {', '.join(taken)}, expected other names than {', '.join(TAKEN)}, which "
+                "dimensions of trajectories have"
+            )
     check_once(study.zoo.bases, "zoo.bases", source)
     check_once(study.generator.seeds, "generator.seeds", source)
     if study.context is not None:
