@@ -241,6 +241,14 @@ def _channel_names(path: Path, dataset: xr.Dataset) -> tuple[str, ...]:
         if set(variable.dims) == expected and variable.dtype.kind != "b"  # a mask is nothing that is forecast
     )
     if not names:
+        for name, variable in dataset.data_vars.items():
+            if {"time", "y", "x"} < set(variable.dims) and set(variable.dims) - set(DIMENSIONS):
+                further = ", ".join(f"{one} ({dataset.sizes[one]})" for one in variable.dims if one not in DIMENSIONS)
+                raise InputError(
+                    f"{path}: {name}: found the dimensions ({', '.join(map(str, variable.dims))}), expected fields of "
+                    f"two dimensions or one: choose one of {further}, or make a variable, which is a channel, of "
+                    f"each{how_to_name(dataset)}"
+                )
         raise InputError(
             f"{path}: found no variable with the dimensions ({', '.join(DIMENSIONS)}), nor with "
             f"({', '.join(ALONG_LINE)}) of fields along a line, nor with ({', '.join(WITHOUT_GRID)}) alone in a file "

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import calendar
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from weightcast.core.config.gap_settings import GapSettings
 from weightcast.core.errors import InputError
@@ -14,7 +16,7 @@ from weightcast.environments.commands.study_template import choose_trained_frame
 from weightcast.environments.config.data import TrajectoryCounts
 from weightcast.records.record import Records
 from weightcast.records.settings import RecordGaps, RecordSettings
-from weightcast.records.step_calendar import StepCalendar
+from weightcast.records.step_calendar import DAY, StepCalendar
 from weightcast.records.windows import PARTS, Parts, WindowCounts, count_windows, parts_of, parts_of_places
 
 VALIDATION_SHARE, TEST_SHARE = 0.1, 0.2
@@ -132,7 +134,22 @@ def divide(
         shared = [one for span in _common_spans(records) for one in _possible(division, [chosen], span)]
         if shared:
             return max(shared, key=_worth)
-    raise problem
+    raise _working_days(records, where) or problem
+
+
+def _working_days(records: Records, where: str) -> InputError | None:
+    """What is said of records of working days, whose weekends are holes in an even calendar of days."""
+    if records.calendar.kind != "dates" or records.calendar.step != DAY:
+        return None
+    weekday = (pd.DatetimeIndex([pd.Timestamp(int(records.calendar.origin))]).weekday[0] + np.arange(records.steps)) % 7
+    known = np.asarray(~np.isnan(records.values).all(axis=2))
+    off = [day for day in range(7) if not known[:, weekday == day].any()]
+    if not off or len(off) > 2 or records.begins is not None:
+        return None
+    return InputError(
+        f"{where}: found no row on any {' or '.join(calendar.day_name[day] for day in off)} and steps of a day, "
+        "expected even steps: number the working days in a column of their own, 0, 1, 2, ..., and name it (--time)"
+    )
 
 
 def _possible(

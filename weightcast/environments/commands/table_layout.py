@@ -115,6 +115,7 @@ def table_layout(arguments: argparse.Namespace) -> TableLayout:
         settings = settings.model_copy(update={"layout": "file-each"})
     else:
         cells.position(settings.environment, "--environment")
+    _refuse_quantities_in_rows(cells, settings, arguments.state or ())
     numeric = [cells.header[position] for position in _numeric_columns(cells)] if cells.header else []
     inputs = given_inputs(arguments)
     parameters = _of_records(arguments)
@@ -133,6 +134,28 @@ def table_layout(arguments: argparse.Namespace) -> TableLayout:
     labels = [name for name in parameters if name in of_text or is_label(name)]
     texts = [] if arguments.parameters else constant_texts(cells, settings, _own(arguments, of_text))
     return _with_columns(paths, settings, arguments, columns, of_inputs, unused, labels, texts)
+
+
+def _refuse_quantities_in_rows(cells: Cells, settings: RecordSettings, states: Sequence[str]) -> None:
+    """Raise an `InputError` where a row is one quantity of a place at a time, and a column says which."""
+    header = list(cells.header or ())
+    key = [header.index(name) for name in (settings.environment, *settings.time) if name in header]
+    rows = cells.rows[:LOOKED_AT]
+    if len({tuple(row[position] for position in key) for row in rows}) == len(rows):
+        return
+    for name in _text_columns(cells):
+        position = header.index(name)
+        if position in key:
+            continue
+        words = list(dict.fromkeys(row[position] for row in rows))
+        apart = len({tuple(row[one] for one in (*key, position)) for row in rows}) == len(rows)
+        if apart and len(words) > 1 and (len(words) * 2 <= len(rows) or set(states) & set(words)):
+            index = ", ".join(repr(header[one]) for one in key)
+            raise InputError(
+                f"{cells.file}, column {name}: found rows of one place and time that differ in it ({listed(words)}), "
+                f"expected a column for each of these; pandas makes them: table.pivot(index=[{index}], "
+                f"columns={name!r}, values=...).reset_index()"
+            )
 
 
 def _of_records(arguments: argparse.Namespace) -> list[str]:
@@ -182,7 +205,7 @@ def _of_stations(paths: tuple[Path, ...], settings: RecordSettings, arguments: a
             settings = settings.model_copy(update={"layout": "file-each"})
         layout = StationLayout.of(paths[0], dataset, settings)
         there, words = layout.quantities(dataset), text_variables(dataset, layout.place)
-        numbers = numbers_of_places(dataset, layout.place)
+        numbers = [name for name in numbers_of_places(dataset, layout.place) if name != layout.counts]
     inputs = given_inputs(arguments)
     columns = arguments.state or [name for name in there if name not in inputs]
     if not columns:
