@@ -141,7 +141,7 @@ def _working_days(records: Records, where: str) -> InputError | None:
     """What is said of records of working days, whose weekends are holes in an even calendar of days."""
     if records.calendar.kind != "dates" or records.calendar.step != DAY:
         return None
-    weekday = (pd.DatetimeIndex([pd.Timestamp(int(records.calendar.origin))]).weekday[0] + np.arange(records.steps)) % 7
+    weekday = (pd.Timestamp(int(records.calendar.origin)).day_of_week + np.arange(records.steps)) % 7
     known = np.asarray(~np.isnan(records.values).all(axis=2))
     off = [day for day in range(7) if not known[:, weekday == day].any()]
     if not off or len(off) > 2 or records.begins is not None:

@@ -141,6 +141,8 @@ def _refuse_quantities_in_rows(cells: Cells, settings: RecordSettings, states: S
     header = list(cells.header or ())
     key = [header.index(name) for name in (settings.environment, *settings.time) if name in header]
     rows = cells.rows[:LOOKED_AT]
+    if len(key) < 1 + len(settings.time):
+        return  # whoever reads the table says which column it lacks
     if len({tuple(row[position] for position in key) for row in rows}) == len(rows):
         return
     for name in _text_columns(cells):
