@@ -39,6 +39,9 @@ from weightcast.trajectories.checks import check_not_negative
 DIMENSIONS = ("sample", "trajectory", "time", "y", "x")
 MOST_TIMES = 100_000
 
+Summary = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Mean and quantiles of members."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, metavar="MODEL", help="model.safetensors, from weightcast generate")
@@ -140,6 +143,8 @@ def run(arguments: argparse.Namespace) -> None:
     if summary is None and not arguments.members:
         raise InputError(f"--no-members: found a single predictor in {arguments.model}, expected several to summarise")
     if summary is not None:
+        if initial.land is not None:
+            summary = cast(Summary, tuple(np.where(initial.land, np.float32(np.nan), part) for part in summary))
         dataset = with_summary(dataset, summary, channels)
         dataset = dataset if arguments.members else dataset.drop_vars(channels)
     known = len(artifact.metadata.get("model_error") or [])
@@ -283,9 +288,7 @@ def together(
     return mean.numpy(), quantiles.numpy()
 
 
-def with_summary(
-    dataset: xr.Dataset, summary: tuple[NDArray[np.float32], NDArray[np.float32]], channels: Sequence[str]
-) -> xr.Dataset:
+def with_summary(dataset: xr.Dataset, summary: Summary, channels: Sequence[str]) -> xr.Dataset:
     """A forecast's dataset with ``<channel>_mean`` and ``<channel>_quantile`` for each channel."""
     mean, quantiles = summary
     further: dict[str, xr.Variable] = {"quantile": xr.Variable(("quantile",), np.array(LEVELS))}
@@ -308,6 +311,8 @@ def to_dataset(
     def attributes(name: str) -> dict[str, Any]:
         return ({"units": units[name]} if name in units else {}) | dict(initial.attributes.get(name, {}))
 
+    if initial.land is not None:  # where nothing was, nothing is forecast
+        forecast = np.where(initial.land, np.float32(np.nan), forecast)
     variables = {
         name: xr.Variable(DIMENSIONS, forecast[:, :, :, channel], attributes(name))
         for channel, name in enumerate(metadata["channels"])

@@ -85,8 +85,9 @@ def read_frames_to_start_from(
     first = 0 if arguments.smooth else last - history
     time = found.time if found.time is not None and len(found.time) == count else None
     kept = replace(found, values=found.values[:, first:last], time=None if time is None else time[first:last])
-    if arguments.smooth:
+    if arguments.smooth:  # which takes what was not seen for that
         return kept
+    kept = kept.with_land(channels, reading.land)
     observed = np.isfinite(kept.values)
     if not gaps and not observed.all():
         raise InputError(
@@ -103,7 +104,7 @@ def read_frames_to_start_from(
     placed, every = on_grid(kept.values, grid)
     if every > 1:
         print(f"{arguments.initial}: found points {every} apart: every predictor starts from what may lie between")
-        kept = replace(kept, values=placed, coordinates={})
+        kept = replace(kept, values=placed, coordinates={}, land=None)
     return kept
 
 
