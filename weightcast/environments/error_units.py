@@ -1,4 +1,4 @@
-"""In what units errors of a channel are counted: its spread, where it has one."""
+"""Count errors of a channel in these units: its spread, where it has one."""
 
 from __future__ import annotations
 
