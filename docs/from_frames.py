@@ -209,8 +209,8 @@ def write_page(page: RunPage, study: Path) -> None:
     page.say("""
         `--smooth` starts the forecast from what all frames say of the last one (`--frame` chooses another), each as the
         predictors forecast it: where frames are noisy, one alone is a poor start. Without it a forecast starts from
-        that frame as it is, which then has to be whole. Its noise is yours to say (`--initial-noise`, in standard
-        deviations of the study), or the band holds what the frames leave open of the environment, and what the
+        that frame as it is, and from what gaps in it may hold. Its noise is yours to say (`--initial-noise`, in
+        standard deviations of the study), or the band holds what the frames leave open of the environment, and what the
         calibration found to be the network's own error, and not that the start is uncertain. `forecast.nc` has each
         member (`prey`), the weighted mean (`prey_mean`) and the 5, 25, 50, 75 and 95 % quantiles (`prey_quantile`);
         `--no-members` leaves the members out. These networks are rates of change (`predictor.integrator: rk4`), so that

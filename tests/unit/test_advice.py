@@ -93,6 +93,45 @@ def test_no_environment_that_matters_is_said_so():
     assert "too little to gain by" in worse["environment"].answer
 
 
+def told(errors: dict[str, list[float]]) -> dict[str, Answer]:
+    """Answers to errors of methods in places, from 10 frames."""
+    rows = [
+        (CASES[0].name, "records", method, "interpolation", f"place-{number}", 0, HORIZON, "rmse", error)
+        for method, own in errors.items()
+        for number, error in enumerate(own)
+    ]
+    columns = ["case", "study", "method", "split", "environment", "seed", "horizon", "metric", "value"]
+    answers = give_advice(pd.DataFrame(rows, columns=columns), CASES[:1], HORIZON)
+    return {answer.question: answer for answer in answers}
+
+
+def test_the_environment_matters_where_the_paired_test_says_so():
+    """An interval below 1 is not enough: of six places one may bear all of it, and of four there is no test."""
+
+    def matters(own: list[float]) -> Answer:
+        return told({"erm": [1.0] * len(own), "one-per-env-erm": own})["environment"]
+
+    one = matters([0.05, 0.98, 0.99, 1.01, 0.97, 1.02])
+    assert one.p > 0.05 and one.answer.startswith("Whether the environment matters cannot be told")
+    four = matters([0.5, 0.6, 0.5, 0.6])
+    assert four.high < 1 and math.isnan(four.p) and four.answer.startswith("Whether the environment matters cannot")
+    six = matters([0.5, 0.6, 0.5, 0.6, 0.55, 0.58])
+    assert six.p < 0.05 and six.answer.startswith("The environment matters")
+
+
+def test_frames_make_up_for_a_record_only_where_errors_are_as_small():
+    """An interval around 1 is not enough: errors that are 17 % larger are larger."""
+
+    def frames(own: list[float]) -> Answer:
+        return told({"one-per-env-erm": [1.0] * len(own), "context": own})["frames"]
+
+    unsure = frames([0.8, 0.95, 1.0, 1.4, 1.5, 1.6])
+    assert unsure.low <= 1 and unsure.ratio > 1.05
+    assert unsure.answer.startswith("Whether 10 frames make up for a whole record cannot be told")
+    assert frames([0.9, 1.0, 1.05, 1.1, 1.1, 0.95]).answer.startswith("10 frames make up")
+    assert frames([1.1, 1.2, 1.15, 1.1, 1.2, 1.1]).answer.startswith("Not even 10 frames make up")
+
+
 def test_what_is_told_parameters_is_no_choice_for_a_place_that_nobody_can_name():
     use = advice({"film": 0.1, "own-trees": 0.1, "erm": 1.0, "context": 0.5, "persistence": 2.0})["use"]
     assert use.method == "context"

@@ -32,6 +32,21 @@ def lognormal(seed: int) -> NDArray[np.float64]:
     return np.asarray(np.exp(2.0 + 2.4 * gaussian_walk(seed)))
 
 
+def pressure(seed: int) -> NDArray[np.float64]:
+    """Skewed, positive, and hardly varying around 1013."""
+    return np.asarray(1013 + lognormal(seed) / 4)
+
+
+def test_what_hardly_varies_has_no_transform() -> None:
+    """Whatever its skewness: the root of 1013 +- 10 is as straight as the number."""
+    values = pressure(0)[..., None]
+    (found,) = choose_transforms(["p"], values[:, :18], values[:, 18:], {})
+    assert (found.name, found.why) == (None, "")
+    values = values - values.min() + 0.1
+    (found,) = choose_transforms(["p"], values[:, :18], values[:, 18:], {})
+    assert found.why.startswith("never negative, skewness")
+
+
 def poisson(seed: int) -> NDArray[np.float64]:
     """Counts whose mean is four fifths of the last one, and a fifth of a place's level."""
     random = np.random.default_rng(seed)

@@ -361,14 +361,40 @@ def test_maps_of_one_step_know_no_times_in_between(
     np.testing.assert_allclose(found["u"][0, :, 0], given, rtol=1e-5, atol=1e-5)
 
 
-def test_initial_frames_with_gaps_are_refused(
-    results: Path, observed: Path, output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_forecasts_start_from_what_gaps_may_hold(
+    results: Path, context: Context, observed: Path, output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run(capsys, "generate", results, "--frames", observed, "-n", 2, "-o", output)
-    masked = changed(observed, lambda frames: frames.where(frames["x"] > 0.3))
+    """Observed values stay as they are; each member starts from other ones in the gaps, around the likely ones."""
+    run(capsys, "generate", results, "--frames", observed, "-n", 40, "-o", output)
+    whole = xr.load_dataset(observed, decode_times=False)["u"].values[:, -1]
     file = tmp_path / "forecast.nc"
-    command = ["forecast", output, "--initial", masked, "--steps", 2, "-o", file]
-    refused(capsys, *command, words=("found NaN",), output=file)
+
+    def starts(initial: Path, *words: str) -> tuple[np.ndarray, str]:
+        command = ["forecast", output, "--initial", initial, "--times", "0,0.5", *words, "-o", file]
+        said = " ".join(run(capsys, *command))
+        return xr.load_dataset(file, decode_times=False)["u"].values[:, :, 0], said
+
+    masked = changed(observed, lambda frames: frames.where(frames["x"] > 0.3))
+    found, said = starts(masked)
+    gap = np.broadcast_to(np.isnan(xr.load_dataset(masked, decode_times=False)["u"].values[:, -1]), found.shape[1:])
+    assert "of the values to start from are missing" in said and np.isfinite(found).all()
+    np.testing.assert_allclose(found[:, ~gap], np.broadcast_to(whole, found.shape)[:, ~gap], rtol=1e-5, atol=1e-5)
+    assert (found[:, gap].std(0) > 0).all()
+    frames = tensor(masked)[:, -1]
+    likely = context.base.normalisation.invert(context.space.complete(context.base.normalisation.apply(frames)))
+    error = 5 * found[:, gap].std(0) / np.sqrt(len(found)) + 1e-5  # of a mean of draws
+    assert (np.abs(found[:, gap].mean(0) - likely[:, 0].numpy()[gap]) < error).all()
+
+    coarse = changed(observed, lambda frames: frames.isel(x=slice(None, None, 2), y=slice(None, None, 2)))
+    found, said = starts(coarse, "--initial-noise", "0.01")
+    assert "points 2 apart" in said and found.shape[-2:] == whole.shape[-2:]
+    np.testing.assert_allclose(found.mean(0)[:, ::2, ::2], whole[:, ::2, ::2], rtol=0, atol=0.05)
+
+    def nothing(frames: xr.Dataset) -> xr.Dataset:
+        return frames.where(frames["time"] < frames["time"][-1])
+
+    command = ["forecast", output, "--initial", changed(observed, nothing), "--steps", 2, "-o", tmp_path / "none.nc"]
+    refused(capsys, *command, words=("found no value that was observed",), output=tmp_path / "none.nc")
 
 
 def test_summary_of_a_mixture() -> None:

@@ -235,6 +235,15 @@ def test_least_states_are_enough(frames: int, folder: Path, capsys: pytest.Captu
     assert study.zoo.training.unroll == study.data.trained_frames - 1
 
 
+def test_one_visible_environment(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line about the table that was given, not about a key of the configuration that nobody has seen."""
+    write_data(folder / "mine", trajectories=3, frames=7)
+    text = Path("table.csv").read_text(encoding="utf-8")
+    Path("table.csv").write_text(text.replace("visible", "interpolation").replace("interpolation", "visible", 1))
+    words = ("table.csv: column role: found 1 visible environment, expected 2 or more",)
+    refused(capsys, *arguments(), words=words, output=Path("my.yaml"))
+
+
 @pytest.mark.parametrize("name", ["123", "1e5", "no", "null", "a.b-c_d"])
 def test_names_that_yaml_would_take_for_something_else(
     name: str, folder: Path, capsys: pytest.CaptureFixture[str]

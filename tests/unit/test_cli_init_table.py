@@ -148,6 +148,21 @@ def test_netcdf_with_stations(folder: Path, capsys: pytest.CaptureFixture[str]) 
     refused(capsys, *arguments(data="half.nc", output="half.yaml"), words=("half.nc", "cannot be read"))
 
 
+def test_stations_of_netcdf_that_are_numbered(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Numbers of which each is there once name them; what else is said of them is not dropped without a word."""
+    values = np.stack([series(place) for place in range(4)])
+    of_stations = {"station_id": ("station", [11, 12, 17, 19]), "elevation": ("station", [1.0, 2.0, 3.0, 4.0])}
+    times = {"time": pd.date_range("2020-01-01", periods=STEPS, freq="h")}
+    dataset = xr.Dataset({"ozone": (("station", "time"), values), **of_stations}, times)
+    dataset.to_netcdf(folder / "air.nc")
+    shown, _ = run(capsys, *arguments(data="air.nc"))
+    assert set(read_environments(ENVIRONMENTS).ids) == {"11", "12", "17", "19"}
+    assert "not used: elevation (further --state, or --parameters)" in shown
+    ENVIRONMENTS.unlink()
+    run(capsys, *arguments("--parameters", "elevation", "--force", data="air.nc"))
+    assert read_environments(ENVIRONMENTS).parameter_names == ("elevation",)
+
+
 def test_what_options_say(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ("--frames", "9", "--gap", "2", "--validation-from", "2020-01-09", "--test-from", "2020-01-11")
     held_out = ("--held-out", "LAKE", "hill", "--leave-out", "west")
@@ -217,7 +232,7 @@ def noisy(coefficients: tuple[float, ...], places: int = 5, steps: int = 400, no
     [((0.9,), 1), ((1.9, -0.95), 2), ((0.0, 0.0, 0.0, 0.99), 4)],
 )
 def test_the_order_of_records_is_found(coefficients: tuple[float, ...], history: int) -> None:
-    values, parts = noisy(coefficients), Parts((0, 280), (290, 340), (350, 400))
+    values, parts = noisy(coefficients), (Parts((0, 280), (290, 340), (350, 400)),) * 5
     values *= np.array([1.0, 1.0, 100.0, 0.01, 1.0])[:, None, None]  # places differ in size
     values[:, 350:] = 1e9  # what is tested on says nothing
     values[1] = 1e9  # nor does a place that is not visible
@@ -252,7 +267,7 @@ def test_what_follows_from_what_is_known_needs_no_history() -> None:
     """A wave whose place the calendar says is forecast from one frame: without the calendar it takes two."""
     time = np.arange(400)
     values = np.sin(2 * np.pi * time / 20)[None, :, None] + 0.3 * noisy((0.5,), 4)
-    parts, angle = Parts((0, 280), (290, 340), (350, 400)), 2 * np.pi * time / 20
+    parts, angle = (Parts((0, 280), (290, 340), (350, 400)),) * 4, 2 * np.pi * time / 20
     known = np.broadcast_to(np.stack([np.sin(angle), np.cos(angle)], 1), (4, 400, 2))
     assert choose_history(values, known, [0, 1, 2, 3], parts, 8, 9).history == 1
     assert choose_history(values, known[..., :0], [0, 1, 2, 3], parts, 8, 9).history > 1

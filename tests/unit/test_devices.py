@@ -34,6 +34,7 @@ from weightcast.environments.evaluation import roll_out
 from weightcast.environments.experts import one_step_error, plan_members, starting_weights, train_experts
 from weightcast.environments.generator import Generator
 from weightcast.environments.jobs import EvaluateWithoutNetwork, Plan, TrainExperts
+from weightcast.environments.jobs import weights as weights_jobs
 from weightcast.environments.stages import adapt_to_frames as adapting
 from weightcast.environments.stages import finetune_bases as finetuning
 from weightcast.environments.stages import train_diffusion as diffusing
@@ -255,6 +256,7 @@ def test_a_search_for_the_environment_keeps_to_its_device(
     monkeypatch.setattr(chain, "plan", Plan(without, chain.plan.table))
     monkeypatch.setattr(adapting, "FrameSpace", SimpleNamespace(of=lambda frames: None))
     monkeypatch.setattr(adapting, "_of_rivals", lambda *_: [])
+    monkeypatch.setattr(weights_jobs, "regressions", lambda table: ())  # on which nothing is searched with meta tensors
     monkeypatch.setattr(adapting, "observe", lambda whole, *_: whole)
     chain.call("adapt_to_frames", inputs, case="3-frames")
     assert len(searched) == 4  # that of the generator's base among them

@@ -79,7 +79,7 @@ def test_cut_windows_keep_their_gaps_and_are_more() -> None:
     values[..., 0][random.random((2, 120)) < 0.15] = np.nan
     gaps = RecordGaps(limit=GapSettings(share=0.4, run=4), states=1)
     table = records(values)
-    few, more = count_windows(table, PARTS, 6), count_windows(table, PARTS, 6, 1, gaps)
+    few, more = count_windows(table, (PARTS,) * 2, 6), count_windows(table, (PARTS,) * 2, 6, 1, gaps)
     assert (more.found >= few.found).all() and more.found.sum() > 1.5 * few.found.sum()
     counts = (int(more.found[0, 0]), 1, 1)
     found = cut(table, 0, PARTS, 6, counts, "table", gaps=gaps)

@@ -45,6 +45,24 @@ def test_gaps_are_filled_by_the_conditional_mean(space, noise) -> None:
     torch.testing.assert_close(found[4], space.mean)
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+def test_gaps_are_drawn_from_the_conditional_distribution(space: FrameSpace, noise: float) -> None:
+    frame = space.mean.reshape(SHAPE) + Draws("cpu", "frames").normal(*SHAPE)
+    frame[:, :, 1:] = torch.nan
+    drawn = space.draw(frame[None], 20_000, Draws("cpu", "draws"), noise)[:, 0].flatten(1)
+    seen = torch.isfinite(frame.flatten())
+    assert torch.equal(drawn[:, seen], frame.flatten()[seen].expand(len(drawn), -1))
+    torch.testing.assert_close(drawn.mean(0)[~seen], conditional(space, frame, noise).float()[~seen], rtol=0, atol=0.05)
+    components = space.components.double()
+    signal = components.mT @ torch.diag(space.variances.double()) @ components
+    whole = signal[seen][:, seen] + (float(space.rest) + noise**2) * torch.eye(int(seen.sum())).double()
+    left = signal[~seen][:, ~seen] - signal[~seen][:, seen] @ torch.linalg.solve(whole, signal[seen][:, ~seen])
+    left += float(space.rest) * torch.eye(len(left))
+    torch.testing.assert_close(torch.cov(drawn[:, ~seen].T.double()), left, rtol=0, atol=0.06)
+    again = space.draw(frame[None], 3, Draws("cpu", "draws"), noise)[:, 0].flatten(1)
+    torch.testing.assert_close(again, drawn[:3])
+
+
 def test_complete_frames_stay_as_they_are(space) -> None:
     frames = Draws("cpu", "frames").normal(2, 3, 4, *SHAPE)
     assert torch.equal(space.complete(frames), frames)

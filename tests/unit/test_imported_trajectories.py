@@ -14,6 +14,8 @@ from trajectory_files import field, users_file
 
 from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.zarr_folder import store_files
+from weightcast.environments.commands.alike import AlikeFiles
+from weightcast.environments.commands.data_survey import _numbered_channels
 from weightcast.environments.stages.import_trajectories import UserFiles
 from weightcast.trajectories import read_imported, read_npy_environment, read_trajectories
 from weightcast.trajectories.find import find_environment_files
@@ -86,10 +88,59 @@ def test_times_of_every_trajectory_are_refused(tmp_path: Path) -> None:
         read_trajectories(path)
 
 
+@pytest.mark.parametrize("names", [("nav_lat", "nav_lon"), ("XLAT", "XLONG"), ("a", "b")])
+def test_coordinates_of_two_dimensions_say_which_way_is_up(names: tuple[str, str], tmp_path: Path) -> None:
+    """Of a curved grid, whose latitudes differ along a row as well; by names, or by what they say of themselves."""
+    rows, columns = np.mgrid[0:4, 0:6]
+    values = np.random.default_rng(0).random((3, 5, 4, 6)).astype(np.float32)
+    latitude, longitude = 50 + rows + 0.1 * columns, 5 + columns + 0.1 * rows
+
+    def stored(path: Path, flip: slice, mirror: slice) -> Path:
+        variables = {
+            "u": (("trajectory", "time", "y", "x"), values[..., flip, mirror]),
+            names[0]: (("y", "x"), latitude[flip, mirror], {"standard_name": "latitude"} if names[0] == "a" else {}),
+            names[1]: (("y", "x"), longitude[flip, mirror], {"standard_name": "longitude"} if names[0] == "a" else {}),
+        }
+        xr.Dataset(variables).to_netcdf(path)
+        return path
+
+    upright = read_imported(stored(tmp_path / "a.nc", slice(None), slice(None)), channels=["u"])
+    turned = read_imported(stored(tmp_path / "b.nc", slice(None, None, -1), slice(None, None, -1)), channels=["u"])
+    np.testing.assert_array_equal(upright.values, turned.values)
+    assert (upright.turned, turned.turned) == (frozenset(), {"x", "y"})
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_files_without_coordinates_beside_such_that_are_stored_the_other_way(first: bool, tmp_path: Path) -> None:
+    plain = xr.Dataset({"u": (("trajectory", "time", "y", "x"), np.random.default_rng(0).random((3, 5, 4, 6)))})
+    plain.to_netcdf(tmp_path / "plain.nc")
+    plain.assign_coords(y=[3.0, 2.0, 1.0, 0.0]).to_netcdf(tmp_path / "falling.nc")
+    plain.assign_coords(y=[0.0, 1.0, 2.0, 3.0]).to_netcdf(tmp_path / "rising.nc")
+    alike = AlikeFiles()
+    alike.see(tmp_path / "rising.nc", read_imported(tmp_path / "rising.nc"))
+    one, other = (tmp_path / name for name in (("plain.nc", "falling.nc") if first else ("falling.nc", "plain.nc")))
+    alike.see(one, read_imported(one))
+    with refused("plain.nc: y: found no coordinates", "falling.nc", "which way"):
+        alike.see(other, read_imported(other))
+
+
 def test_arrays_with_channels_last(tmp_path: Path) -> None:
     np.save(tmp_path / "beta_1.0.npy", np.zeros((5, 12, 12, 2)))
     with refused("beta_1.0.npy", "(5, 12, 12, 2)", "looks like (time, x, y, channel)"):
         read_npy_environment(tmp_path / "beta_1.0.npy", ["u", "v"])
+
+
+def test_arrays_with_channels_last_on_a_grid_that_is_no_square(tmp_path: Path) -> None:
+    path = tmp_path / "beta_1.0.npy"
+    np.save(path, np.zeros((5, 16, 12, 2)))
+    with refused("beta_1.0.npy", "(5, 16, 12, 2)", "looks like (time, x, y, channel)", "moveaxis"):
+        read_npy_environment(path, ["u", "v"])
+    named = read_npy_environment(path, [f"c{number}" for number in range(16)])  # somebody says that these are channels
+    assert named.values.shape == (1, 5, 16, 2, 12)
+    with refused("beta_1.0.npy", "looks like (time, x, y, channel)"):
+        _numbered_channels(path)
+    np.save(path, np.zeros((5, 2, 16, 12)))
+    assert _numbered_channels(path) == ("channel_0", "channel_1")
 
 
 def test_zarr_stores_are_read_as_files_are(tmp_path: Path) -> None:

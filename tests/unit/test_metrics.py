@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from weightcast.environments.ensemble_metrics import ensemble_metrics
 from weightcast.environments.forecast_metrics import forecast_metrics
 
 
@@ -61,6 +62,28 @@ def test_a_channel_that_is_one_number_counts_for_nothing_beside_others(truth):
     forecast[0, 3, 1, 0, 0] = math.nan
     assert compute(forecast, truth)["rmse", 2] == pytest.approx(0.5, rel=1e-3)
     assert compute(forecast, truth)["rmse", 4] == math.inf
+
+
+def test_where_nothing_changes_errors_are_in_units_of_its_size() -> None:
+    """Not of a spread that is none, which made a metre off of 100 a billion."""
+    truth = torch.full((3, 4, 1, 2, 2), 100.0)
+    assert compute(truth + 1, truth)["rmse", 4] == pytest.approx(0.01, rel=1e-5)
+    assert compute(torch.ones(3, 4, 1, 2, 2), torch.zeros(3, 4, 1, 2, 2))["rmse", 4] == pytest.approx(1.0)
+    gappy = truth.clone()
+    gappy[0, 1:] = torch.nan
+    assert compute(truth + 1, gappy)["rmse", 4] == pytest.approx(0.01, rel=1e-5)
+    scores = {name: value for name, _, value in ensemble_metrics((truth + 1)[None], torch.ones(1), truth, [4])}
+    assert scores["rmse_mean"] == pytest.approx(0.01, rel=1e-5) and scores["crps"] == pytest.approx(0.01, rel=1e-5)
+
+
+def test_beside_others_what_is_one_number_does_not_count_with_gaps_either(truth) -> None:
+    still = torch.cat([truth, torch.full_like(truth[:, :, :1], 5.0)], dim=2)
+    forecast = still + 0.1
+    still[0, 1, :, 0, 0] = torch.nan
+    alone = still[:, :, : truth.shape[2]]
+    assert compute(forecast, still)["rmse", 4] == pytest.approx(
+        compute(forecast[:, :, : truth.shape[2]], alone)["rmse", 4]
+    )
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])

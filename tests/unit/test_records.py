@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -366,6 +367,27 @@ def test_parquet(tmp_path: Path) -> None:
     assert_same(read(tmp_path / "air.parquet"))
 
 
+def test_parquet_with_decimals_and_yes_and_no(tmp_path: Path) -> None:
+    """As databases write them."""
+    pytest.importorskip("pyarrow")
+    frame = pd.DataFrame({"station": ["a"] * 3 + ["b"] * 3, "time": [0, 1, 2] * 2, "open": [True, False, True] * 2})
+    frame["ozone"] = [Decimal("1.50"), None, Decimal("3")] * 2
+    frame.to_parquet(tmp_path / "air.parquet")
+    settings = RecordSettings(environment="station", time=["time"])
+    values = read_records([tmp_path / "air.parquet"], settings, ["ozone", "open"]).values
+    np.testing.assert_array_equal(values[1], [[1.5, 1.0], [np.nan, 0.0], [3.0, 1.0]])
+
+
+def test_a_row_a_line_in_json(tmp_path: Path) -> None:
+    rows = [dict(zip(("station", "datetime", "ozone"), line.split(","), strict=True)) for line in tidy_lines()[1:]]
+    path = write(
+        tmp_path / "air.jsonl", [json.dumps(row | {"open": True, "ozone": float(row["ozone"])}) for row in rows]
+    )
+    assert_same(read(path))
+    assert (read_records([path], TIDY, ["open"]).values == 1).all()
+    refused(write(tmp_path / "bad.jsonl", ["{}", "{"]), "cannot be read", "JSON")
+
+
 def test_parquet_without_its_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     (tmp_path / "air.parquet").write_bytes(b"PAR1")
@@ -480,6 +502,16 @@ def test_doubts(tmp_path: Path) -> None:
     assert "ozone never changes in north" in warned
     assert "single precision" in warned
     assert doubts(read(write(tmp_path / "air.csv", tidy_lines()))) == []
+
+
+def test_an_input_that_never_changes_is_told(tmp_path: Path) -> None:
+    """A column of rain that somebody lost: 0 everywhere."""
+    lines = tidy_lines()
+    path = write(
+        tmp_path / "air.csv", [f"{lines[0]},rain,wind", *(f"{line},0,{n % 5}" for n, line in enumerate(lines[1:]))]
+    )
+    records = read_records([path], TIDY, ["ozone", "rain", "wind"])
+    assert doubts(records, 1) == ["rain is 0 in every row of every place: as an input it tells predictors nothing"]
 
 
 def test_a_folder_of_arrays_is_no_table(tmp_path: Path) -> None:

@@ -36,6 +36,19 @@ def test_verdict_says_when_the_generator_wins_and_when_it_loses():
     assert "The environment matters" in verdict.paragraph
 
 
+def test_the_environment_matters_only_where_the_environments_agree():
+    """One hard environment decides a mean, and medians of few decide nothing."""
+    metric = metrics(TYPICAL_ERRORS)
+    errors = metric[metric["metric"] == "rmse"].copy()
+    inside = errors.loc[errors["split"] == "interpolation", "environment"].unique()[:4]
+    errors = errors[
+        ~errors["environment"].isin(set(errors["environment"]) - set(inside)) | (errors["split"] != "interpolation")
+    ]
+    summary = summarise(errors, method_costs(), TRAINED_HORIZON, draws=200)
+    words = give_verdict(summary, environment_errors(errors, TRAINED_HORIZON), TRAINED_HORIZON).paragraph
+    assert "Whether the environment matters cannot be told" in words and "over 4 environments" in words
+
+
 def test_verdict_says_when_there_is_no_skill():
     verdict = verdict_of(generator_end_to_end=(0.04, 1.3, 1.4))
     assert verdict.headline == "This forecast has no skill inside the range and outside the range"

@@ -180,6 +180,12 @@ def _add_table_arguments(table: argparse._ArgumentGroup) -> None:
         "row; default: of a table by what it gains, of files where some have gaps",
     )
     table.add_argument(
+        "--parts",
+        choices=("calendar", "own"),
+        help="to train, make choices and test: of a calendar that all places share, or of each record's own time; "
+        "default: own where a calendar would leave out many places",
+    )
+    table.add_argument(
         "--validation-from", metavar="TIME", help="of what makes choices; default: so that it is a tenth"
     )
     table.add_argument("--test-from", metavar="TIME", help="of what is tested on; default: so that it is a fifth")

@@ -71,7 +71,7 @@ _NOT_TOLD = (
     *("erm", "finetune-erm", "one-per-env-erm", "one-per-env-context", CONTEXT, CONTEXT + ENSEMBLE),
     *("average-erm", "average-conditioned"),
     *(RETRIEVED, WEIGHTED_EXPERTS, CODE_ADAPTATION, IN_CONTEXT, EQUATIONS),
-    *(AUTOREGRESSION, TREES, OWN_PREFIX + AUTOREGRESSION, OWN_PREFIX + TREES),
+    *(AUTOREGRESSION, TREES, OWN_PREFIX + AUTOREGRESSION, OWN_PREFIX + TREES, OWN_PREFIX + SEASONAL_CLIMATOLOGY),
 )
 _REGRESSIONS = (AUTOREGRESSION, TREES)
 _UNADAPTED = (*SKILL_FLOOR, "erm", "average-erm", "average-conditioned", AUTOREGRESSION, TREES)
@@ -102,7 +102,7 @@ class Method:
     def has_network(self) -> bool:
         """Whether there is a network in it at all."""
         regressed = self.name.removeprefix(OWN_PREFIX).removesuffix(OBSERVED) in _REGRESSIONS
-        return self.name not in SKILL_FLOOR and not regressed
+        return self.name.removeprefix(OWN_PREFIX) not in SKILL_FLOOR and not regressed
 
     @property
     def told_parameters(self) -> bool:
@@ -296,6 +296,12 @@ _KNOWN = (
         "reference",
         "One-per-Env (context)",
         "an expert trained on the very environment's trajectories, from the weights of its code",
+    ),
+    Method(
+        OWN_PREFIX + SEASONAL_CLIMATOLOGY,
+        "reference",
+        "Seasonal climatology of its own",
+        "the harmonic mean by hour, weekday, season or cycle of the very environment's trajectories; no network",
     ),
     Method(
         OWN_PREFIX + AUTOREGRESSION,

@@ -28,7 +28,10 @@ from weightcast.core.significance import PairedRatio, best_method, environment_e
 from weightcast.environments.config.evaluation import ObservedCase
 
 ALIKE = 1.05
-"""Times the best method's error that a simpler one may have, if the environments cannot tell the two apart."""
+"""Times the best method's error that a simpler one may have, if the environments cannot tell the two apart; and times
+that of a network trained on a whole record that a method may have whose frames make up for it."""
+SIGNIFICANT = 0.05
+"""Of the paired test, from which on nothing is said to be so."""
 _SIMPLEST_FIRST = (*SKILL_FLOOR, AUTOREGRESSION, TREES, "erm", "average-erm", "average-conditioned", "finetune-erm")
 _LAST = (IN_CONTEXT, EQUATIONS, CONTEXT)
 _PARTS = (CODE_ADAPTATION,)
@@ -96,9 +99,10 @@ def _whether_it_matters(errors: pd.DataFrame) -> list[Answer]:
     compared = _compared(errors, expert, pooled)
     times = f"{number(compared.ratio)} times ({number(compared.low)} to {number(compared.high)}) the pooled network's"
     own = f"a network trained on an environment's whole record has {times} error, over {_environments(compared.n)}"
-    if compared.high < 1:
+    told = compared.p < SIGNIFICANT  # of fewer environments than a test takes it cannot be told, whatever the interval
+    if told and compared.high < 1:
         words = f"The environment matters: {own}"
-    elif compared.low > 1:
+    elif told and compared.low > 1:
         words = f"The environment's own record alone is too little to gain by: {own}"
     else:
         words = f"Whether the environment matters cannot be told: {own}"
@@ -106,7 +110,7 @@ def _whether_it_matters(errors: pd.DataFrame) -> list[Answer]:
 
 
 def _how_many_frames(errors: dict[str, pd.DataFrame], cases: Sequence[ObservedCase]) -> list[Answer]:
-    """The fewest frames from which a method is no worse than a network trained on the whole record."""
+    """The fewest frames from which a method is as good as a network trained on the whole record."""
     found = None
     for case in sorted(cases, key=lambda case: case.all_frames):
         of_case = errors[case.name]
@@ -116,16 +120,19 @@ def _how_many_frames(errors: dict[str, pd.DataFrame], cases: Sequence[ObservedCa
             return []
         compared = _compared(of_case, best, expert)
         found = best, expert, compared
-        if compared.low <= 1:
+        if _alike(compared):
             words = _reached(case, best, compared)
             return [_answer("frames", words, best, expert, compared)]
     if found is None:
         return []
     best, expert, compared = found
-    most = max(case.all_frames for case in cases)
+    most = _frames(max(case.all_frames for case in cases))
+    worse = compared.low > 1 and compared.p < SIGNIFICANT
+    reach = f"{most} make up for a whole record"
+    begin = f"Not even {reach}" if worse else f"Whether {reach} cannot be told"
     words = (
-        f"Not even {_frames(most)} make up for a whole record: {method(best).label} has {number(compared.ratio)} times "
-        f"({number(compared.low)} to {number(compared.high)}) the error of a network trained on it."
+        f"{begin}: {method(best).label} has {number(compared.ratio)} times "
+        f"({number(compared.low)} to {number(compared.high)}) the error of a network trained on it{_tested(compared)}."
     )
     return [_answer("frames", words, best, expert, compared)]
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from weightcast.environments.ensemble_quantiles import TOLERANCE, normalised, tails
-from weightcast.environments.missing_values import any_missing, observed_spread
+from weightcast.environments.error_units import error_units
+from weightcast.environments.missing_values import any_missing
 from weightcast.environments.transform import Transform, Transforms
 
 LIMIT = 10.0
@@ -80,7 +81,7 @@ def ensemble_metrics(
     shares = exact.to(forecasts.dtype)
     truth = truth.to(forecasts)  # in one precision and on one device
     channels = truth.movedim(2, 0).flatten(1)
-    spread = observed_spread(channels).clamp(min=1e-12)[:, None, None]
+    spread = error_units(channels)[:, None, None]
     observed = torch.isfinite(truth) if any_missing(truth) else None
     least, most = channels.amin(1), channels.amax(1)
     if observed is not None:  # a missing truth is one within the range, which is not counted

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from weightcast.environments.missing_values import any_missing, observed_spread
+from weightcast.environments.error_units import error_units
+from weightcast.environments.missing_values import any_missing
 
 
 def forecast_metrics(forecast: Tensor, truth: Tensor, horizons: Sequence[int]) -> Iterator[tuple[str, int, float]]:
@@ -24,7 +25,8 @@ def forecast_metrics(forecast: Tensor, truth: Tensor, horizons: Sequence[int]) -
 
         - ``rmse``: root mean square error, each channel in units of its own true standard deviation (over all
           trajectories and steps given): 1 is about as good as a constant. A channel that is the same number everywhere
-          has no such unit, and does not count beside others.
+          has no such unit, and does not count beside others; where none is another, errors are in units of that
+          number's size (:mod:`weightcast.environments.error_units`).
         - ``rmse_physical``: the same in physical units.
         - ``nmse``: sum of squared errors over the sum of squared truths, in physical units.
 
@@ -44,7 +46,7 @@ def forecast_metrics(forecast: Tensor, truth: Tensor, horizons: Sequence[int]) -
         yield from _of_observed(forecast, truth, horizons)
         return
     channels = truth.movedim(2, 0).flatten(1)  # [channel, everything else]
-    spread = channels.std(1).clamp(min=1e-12)[:, None, None]
+    spread = error_units(channels)[:, None, None]
     squared = torch.nan_to_num((forecast - truth).double().square(), nan=math.inf, posinf=math.inf)
     scaled = squared / spread.double().square()
     width = channels.amax(1) - channels.amin(1)
@@ -65,16 +67,21 @@ def forecast_metrics(forecast: Tensor, truth: Tensor, horizons: Sequence[int]) -
 def _of_observed(forecast: Tensor, truth: Tensor, horizons: Sequence[int]) -> Iterator[tuple[str, int, float]]:
     """The same where values are missing."""
     channels, seen = truth.movedim(2, 0).flatten(1), torch.isfinite(truth)
-    spread = observed_spread(channels).clamp(min=1e-12)[:, None, None]
+    spread = error_units(channels)[:, None, None]
     squared = torch.nan_to_num((forecast - truth).double().square(), nan=math.inf, posinf=math.inf)
 
     def of_frames(values: Tensor) -> Tensor:
         """Mean over what is there, frame by frame [step]; NaN where nothing is."""
         return values.masked_fill(~seen, math.nan).movedim(1, 0).flatten(1).nanmean(1)
 
-    scaled, error = of_frames(squared / spread.double().square()), of_frames(squared)
-    size = of_frames(truth.double().square())
     known = channels.nan_to_num(nan=-math.inf).amax(1) - channels.nan_to_num(nan=math.inf).amin(1)
+    scaled, error = squared / spread.double().square(), of_frames(squared)
+    still = known == 0
+    if bool((known > 0).any()):
+        lost = torch.isinf(squared).any(2, keepdim=True)
+        scaled = scaled.masked_fill(lost, math.inf).masked_fill(still[:, None, None], math.nan)
+    scaled = of_frames(scaled)
+    size = of_frames(truth.double().square())
     similarity_range = known.clamp(min=1e-12)
     for horizon in horizons:
         upto = slice(horizon)

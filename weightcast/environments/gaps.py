@@ -7,12 +7,13 @@ components of the visible environments' frames make.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from weightcast.core.draws import Draws
 from weightcast.environments.missing_values import any_missing
 
 MOST_COMPONENTS = 64
@@ -97,16 +98,45 @@ class FrameSpace:
         observed = torch.isfinite(rows)
         if bool(observed.all()) and noise == 0.0:
             return frames
-        anomaly = torch.where(observed, rows - self.mean, torch.zeros_like(rows))
-        variance = self.rest + noise**2
-        # Frames with the same gaps, all of a trajectory as a rule, share their equations.
-        patterns, which = torch.unique(observed, dim=0, return_inverse=True)
         filled = torch.empty_like(rows)
-        for number, pattern in enumerate(patterns):
-            seen = self.components * pattern
-            matrix = seen @ seen.mT / variance + torch.diag(1.0 / self.variances)
-            mine = which == number
-            coefficients = torch.linalg.solve(matrix, seen @ anomaly[mine].mT / variance)  # [component, frame]
+        for mine, precision, projected in self._estimates(rows, observed, noise):
+            coefficients = torch.linalg.solve(precision, projected)  # [component, frame]
             filled[mine] = self.mean + coefficients.mT @ self.components
         kept = filled if noise > 0.0 else torch.where(observed, rows, filled)
         return kept.reshape(frames.shape)
+
+    def draw(self, frames: Tensor, count: int, draws: Draws, noise: float = 0.0) -> Tensor:
+        """What was not observed as it may have been, given what was.
+
+        Args:
+            frames: [..., channel, y, x], normalised; NaN where nothing was observed.
+            count: draws.
+            draws: of random numbers; the first draws do not depend on ``count``.
+            noise: standard deviation of the observed values' noise, in normalised units; these stay as they are.
+
+        Returns:
+            [draw, ..., channel, y, x].
+        """
+        rows = frames.flatten(-3).flatten(0, -2) if frames.ndim > 3 else frames.flatten()[None]
+        observed = torch.isfinite(rows)
+        drawn = torch.stack([draws.normal(len(rows), len(self.variances) + rows.shape[1]) for _ in range(count)])
+        whole = rows.expand(count, *rows.shape).clone()
+        for mine, precision, projected in self._estimates(rows, observed, noise):
+            factor = torch.linalg.cholesky(precision)
+            mean = torch.cholesky_solve(projected, factor).mT  # [frame, component]
+            around = drawn[:, mine, : len(self.variances)]
+            spread = torch.linalg.solve_triangular(factor.mT, around[..., None], upper=True)[..., 0]
+            beside = self.rest.sqrt() * drawn[:, mine, len(self.variances) :]
+            whole[:, mine] = self.mean + (mean + spread) @ self.components + beside
+        return torch.where(observed, rows, whole).reshape(count, *frames.shape)
+
+    def _estimates(self, rows: Tensor, observed: Tensor, noise: float) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """The normal equations of coefficients: frames that share them, all of a trajectory as a rule, bool [frame];
+        their precision [component, component], and the right-hand sides [component, frame]."""
+        anomaly = torch.where(observed, rows - self.mean, torch.zeros_like(rows))
+        variance = self.rest + noise**2
+        patterns, which = torch.unique(observed, dim=0, return_inverse=True)
+        for number, pattern in enumerate(patterns):
+            seen, mine = self.components * pattern, which == number
+            precision = seen @ seen.mT / variance + torch.diag(1.0 / self.variances)
+            yield mine, precision, seen @ anomaly[mine].mT / variance

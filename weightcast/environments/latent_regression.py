@@ -37,12 +37,14 @@ class LatentRegression(nn.Module):
         coordinates: how many a condition makes of an environment.
         degree: the highest that may be chosen.
         shape: of the latents of a network: (nodes, latent).
+        ridge: penalty, relative to the mean square of a monomial that is one throughout.
     """
 
     coefficients: Tensor
 
-    def __init__(self, coordinates: int, degree: int, shape: tuple[int, ...]) -> None:
+    def __init__(self, coordinates: int, degree: int, shape: tuple[int, ...], ridge: float = RIDGE) -> None:
         super().__init__()
+        self.ridge = ridge
         if comb(coordinates + max(degree, 0), coordinates) > MOST_MONOMIALS:
             found = f"degree {degree} in {coordinates} coordinates"
             raise InputError(
@@ -94,7 +96,7 @@ class LatentRegression(nn.Module):
             features, missed = self.monomials(seen, degree), []
             for out in parts:
                 kept = order[~torch.isin(order, out)]
-                missed.append(features[out] @ _ridge_regression(features[kept], wanted[kept]) - wanted[out])
+                missed.append(features[out] @ _ridge_regression(features[kept], wanted[kept], self.ridge) - wanted[out])
             return float(torch.cat(missed).square().mean())
 
         numbers, errors = self.coefficients[0].numel(), dict.fromkeys(sorted(degrees), 0.0)
@@ -105,13 +107,13 @@ class LatentRegression(nn.Module):
         features, flat, first = self.monomials(seen, degree), self.coefficients.zero_().flatten(1), 0
         for wanted in means():
             last = first + wanted.shape[1]
-            flat[: features.shape[1], first:last] = _ridge_regression(features, wanted).to(flat)
+            flat[: features.shape[1], first:last] = _ridge_regression(features, wanted, self.ridge).to(flat)
             first = last
         return f"degree {degree}"
 
 
-def _ridge_regression(features: Tensor, wanted: Tensor) -> Tensor:
+def _ridge_regression(features: Tensor, wanted: Tensor, ridge: float) -> Tensor:
     """Coefficients [monomial, number]; the constant, which comes first, is not penalised."""
-    penalty = torch.full_like(features[0], RIDGE * len(features))
+    penalty = torch.full_like(features[0], ridge * len(features))
     penalty[0] = 0.0
     return torch.linalg.solve(features.T @ features + penalty.diag(), features.T @ wanted)

@@ -210,6 +210,7 @@ def save_models(
     shared: Mapping[str, Any],
     metadata: Mapping[str, Any],
     probabilities: Tensor | None = None,
+    further: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Write generated predictors as one ``model`` artifact.
 
@@ -219,8 +220,10 @@ def save_models(
         shared: architecture and normalisation.
         metadata: environment, seed, channels, grid, digest of the generator, ...
         probabilities: of the samples, with a sum of 1 [sample]; None where each counts as much as any other.
+        further: tensors that are kept beside them, by name.
     """
     tensors = {"weights": weights} | ({} if probabilities is None else {"probabilities": probabilities})
+    tensors |= further or {}
     save_artifact(path, "model", tensors, dict(shared) | dict(metadata))
 
 

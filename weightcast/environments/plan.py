@@ -38,11 +38,7 @@ def check_plan(study: Study, table: EnvironmentTable) -> None:
         InputError: too few visible environments, parameters that are asked for and not there or have no logarithm, or
             settings that the data's source cannot have.
     """
-    if len(table.visible) < FEWEST_VISIBLE:
-        raise InputError(
-            f"{table.path}: column role: found {len(table.visible)} visible environment, expected {FEWEST_VISIBLE} or "
-            "more: how weights depend on the environment is learned from them"
-        )
+    check_visible(table)
     if not table.parameter_names:
         _check_untold(study, table.path)
     told = [name for name, arm in study.generator.arms.items() if arm.condition == "code"]
@@ -53,6 +49,15 @@ def check_plan(study: Study, table: EnvironmentTable) -> None:
         )
     _check_logarithms(study.logarithmic_parameters, table)
     source_settings(study.data)
+
+
+def check_visible(table: EnvironmentTable) -> None:
+    """Raise an `InputError` where a table has too few visible environments."""
+    if len(table.visible) < FEWEST_VISIBLE:
+        raise InputError(
+            f"{table.path}: column role: found {len(table.visible)} visible environment, expected {FEWEST_VISIBLE} or "
+            "more: how weights depend on the environment is learned from them"
+        )
 
 
 def check_packages(study: Study) -> None:

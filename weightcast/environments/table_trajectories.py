@@ -9,7 +9,7 @@ from weightcast.core.errors import InputError
 from weightcast.core.names import listed
 from weightcast.records.read import read_records
 from weightcast.records.settings import CalendarInput, RecordGaps, RecordSettings
-from weightcast.records.windows import cut, parts_of
+from weightcast.records.windows import cut, parts_of_places
 from weightcast.trajectories import Trajectories
 
 
@@ -40,10 +40,11 @@ class TableTrajectories:
         self.records = read_records(files, settings, channels)
         if gaps is not None:
             self.records = self.records.with_constants(gaps.constants)
-        self.parts = parts_of(self.records, settings, where)
+        self._settings = settings
+        parts_of_places(self.records, settings, 1, where)  # whatever windows there will be
+        self._config = where
         self._where = str(files[0])
         self._calendar = calendar
-        self._repeated = settings.repeated
         self._gaps = gaps
         self._number = {id: place for place, id in enumerate(self.records.ids)}
 
@@ -64,8 +65,10 @@ class TableTrajectories:
                 f"{self._where}: found no place {id} of the table of environments, expected one of "
                 f"{listed(self.records.ids)}"
             )
-        told = (frames, counts, self._where, self._calendar, history, self._repeated, self._gaps)
-        return cut(self.records, self._number[id], self.parts, *told)
+        place = self._number[id]
+        parts = parts_of_places(self.records, self._settings, frames + history - 1, self._config)[place]
+        told = (frames, counts, self._where, self._calendar, history, self._settings.repeated, self._gaps)
+        return cut(self.records, place, parts, *told)
 
     def check_places(self, ids: Sequence[str], table: Path) -> None:
         """Raise an `InputError` unless places and environments are the same."""

@@ -24,14 +24,14 @@ PERIODS = {"hour": DAY, "weekday": 7 * DAY, "season": round(365.2425 * DAY)}
 
 
 def calendar_values(
-    calendar: StepCalendar, names: Sequence[CalendarInput], steps: NDArray[np.int64], where: str
+    calendar: StepCalendar, names: Sequence[CalendarInput], steps: NDArray[np.int64] | NDArray[np.float64], where: str
 ) -> NDArray[np.float64]:
     """Sines and cosines of what the calendar says.
 
     Args:
         calendar: whose steps they are.
         names: of what is said.
-        steps: numbers of steps, of any shape; they may lie behind the table's last one.
+        steps: numbers of steps, of any shape; they may lie behind the table's last one, or between two.
         where: is named in messages.
 
     Returns:
@@ -64,7 +64,7 @@ def calendar_values(
         if calendar.kind == "months":  # which have nothing but a season
             columns.append(_angles((int(calendar.origin) + int(calendar.step) * steps) % 12 / 12))
         else:
-            columns.append(angles_of(int(calendar.origin) + int(calendar.step) * steps, name))
+            columns.append(angles_of(int(calendar.origin) + np.asarray(int(calendar.step) * steps, np.int64), name))
     return np.concatenate(columns, axis=-1)
 
 

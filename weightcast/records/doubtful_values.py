@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from weightcast.core.errors import InputError
 from weightcast.records.record import Records
 from weightcast.records.rows import Rows
+from weightcast.trajectories.fill_values import usual_mark
 
 FAR_ALONE = 1e3
 """Ranges of all other values, from which on a single value far away is refused."""
@@ -25,6 +26,7 @@ def check_extremes(rows: Rows, channels: tuple[str, ...]) -> None:
     It is taken for an undeclared mark of missing values where it is there more than once and as far away from the next
     value as all others are from each other, or 1000 times as far and there once. Zero is a value.
     """
+    check_usual_marks(rows, channels)
     for channel, name in enumerate(channels):
         column = rows.values[:, channel]
         distinct, counts = np.unique(column[~np.isnan(column)], return_counts=True)
@@ -47,10 +49,39 @@ def check_extremes(rows: Rows, channels: tuple[str, ...]) -> None:
                 )
 
 
+def check_usual_marks(rows: Rows, channels: tuple[str, ...], named: Sequence[str] = ()) -> None:
+    """Raise an `InputError` where a column holds a number that usually stands for a missing value, more than once and
+    apart from all others.
+
+    Args:
+        rows: of the table, without the marks that are named.
+        channels: names of the columns.
+        named: these marks.
+    """
+    for channel, name in enumerate(channels):
+        column = rows.values[:, channel]
+        mark = usual_mark(column)
+        if mark is not None:
+            row = int(np.flatnonzero(column == mark.value)[0])
+            all_marks = " ".join([*named, f"{mark.value:g}"])
+            raise InputError(
+                f"{rows.where(row)}, column {name}: found {mark.value:g}, {mark.count} times in the table and far from "
+                f"all other values ({mark.low:g} to {mark.high:g}), expected --missing {all_marks} if it stands for "
+                "missing values, or --missing none if it does not"
+            )
+
+
 def doubts(records: Records, states: int | None = None) -> list[str]:
     """Warnings of places in which a quantity never changes, and of digits that single precision loses: of the first
-    ``states`` quantities, which are forecast; of all if None."""
+    ``states`` quantities, which are forecast; of all if None. Of the others, which are inputs, of those that are the
+    same everywhere."""
     lines = []
+    for channel, name in enumerate(
+        records.channels[len(records.channels) if states is None else states :], states or 0
+    ):
+        known = np.unique(records.values[..., channel][~np.isnan(records.values[..., channel])])
+        if len(known) == 1:
+            lines.append(f"{name} is {known[0]:g} in every row of every place: as an input it tells predictors nothing")
     for channel, name in enumerate(records.channels[:states]):
         values = records.values[..., channel]
         least, most = _over_steps(np.nanmin, values), _over_steps(np.nanmax, values)

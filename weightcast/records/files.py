@@ -9,7 +9,10 @@ from weightcast.core.errors import InputError
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".dat")
 NETCDF = (".nc", ".nc4", ".h5")
-SUFFIXES = (*TEXT_SUFFIXES, ".json", ".parquet", *NETCDF)
+JSON_LINES = (".jsonl", ".ndjson")
+"""Files with a row in each line."""
+JSON = (".json", *JSON_LINES)
+SUFFIXES = (*TEXT_SUFFIXES, *JSON, ".parquet", *NETCDF)
 """Of tables; those of text and JSON may be followed by ``.gz``."""
 SPREADSHEETS = (".xlsx", ".xls", ".ods")
 
@@ -68,5 +71,5 @@ def table_files(paths: Sequence[str | Path]) -> list[Path]:
 
 def _tables_in(folder: Path) -> list[Path]:
     inside = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
-    texts = [path for path in inside if suffix_of(path) in (*TEXT_SUFFIXES, ".json", ".parquet")]
+    texts = [path for path in inside if suffix_of(path) in (*TEXT_SUFFIXES, *JSON, ".parquet")]
     return texts or [path for path in inside if suffix_of(path) in NETCDF]

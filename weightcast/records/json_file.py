@@ -1,10 +1,11 @@
-"""Tables in JSON: a list of rows, a table by columns, or one matrix of numbers with the names of its places."""
+"""Tables in JSON: a list of rows, a row a line, a table by columns, or one matrix of numbers with its places' names."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ EXPECTED = (
 )
 
 
-def read_json_table(file: Path) -> Cells:
-    """Read a table.
+def read_json_table(file: Path, lines: bool = False) -> Cells:
+    """Read a table; where ``lines``, a file with a row {column: value} in each line.
 
     A matrix may lie beside others in the object, such as the edges of a graph: it is the one that has a column for each
     name, or else the largest. Where it has a row for each name, and not a column, rows are places.
@@ -31,7 +32,7 @@ def read_json_table(file: Path) -> Cells:
     """
     text, notes = decoded(file, file_bytes(file), None)
     try:
-        content = json.loads(text)
+        content = [json.loads(line) for line in text.splitlines() if line.strip()] if lines else json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{file}: cannot be read ({error}), expected JSON: {EXPECTED}") from None
     if isinstance(content, list) and content and all(isinstance(row, dict) for row in content):
@@ -104,6 +105,10 @@ def _text(file: Path, value: Any) -> str:
         return value.strip()
     if _is_number(value):
         return repr(value)
+    if isinstance(value, bool):  # yes and no are numbers, as in a computer
+        return str(int(value))
+    if isinstance(value, Decimal):
+        return "" if value.is_nan() else f"{value:f}"
     raise InputError(f"{file}: found {str(value)[:60]!r} in a cell, expected numbers and text: {EXPECTED}")
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from weightcast.core.errors import InputError
 from weightcast.records.cells import Cells
-from weightcast.records.doubtful_values import check_extremes
-from weightcast.records.files import NETCDF, suffix_of, table_files
+from weightcast.records.doubtful_values import check_extremes, check_usual_marks
+from weightcast.records.files import JSON, JSON_LINES, NETCDF, suffix_of, table_files
 from weightcast.records.json_file import read_json_table
 from weightcast.records.parquet_file import read_parquet_table
 from weightcast.records.record import Records, arrange
@@ -42,6 +42,8 @@ def records_of(rows: Rows, settings: RecordSettings, channels: Sequence[str]) ->
     """
     if settings.missing is None:
         check_extremes(rows, tuple(channels))
+    elif settings.missing:  # others than the named ones may be there; none at all, and all numbers are numbers
+        check_usual_marks(rows, tuple(channels), settings.missing)
     return arrange(rows, settings, tuple(channels))
 
 
@@ -59,8 +61,8 @@ def read_rows(paths: Sequence[Path], settings: RecordSettings, channels: Sequenc
 def read_cells(path: Path, settings: RecordSettings) -> Cells:
     """The cells of one file that is no NetCDF."""
     suffix = suffix_of(path)
-    if suffix == ".json":
-        return read_json_table(path)
+    if suffix in JSON:
+        return read_json_table(path, lines=suffix in JSON_LINES)
     if suffix == ".parquet":
         return read_parquet_table(path)
     return read_text_table(path, settings)

@@ -30,6 +30,8 @@ class Records:
         units: unit of a channel, by name, where the table says it.
         parameters: float64 [place, parameter], of those that the settings name.
         notes: what was recognised and is not plain.
+        begins: float64 [place], of records that are each on a time of their own: steps of the calendar at which their
+            first ones lie. None: the first step of all is that of the calendar.
     """
 
     ids: tuple[str, ...]
@@ -41,6 +43,7 @@ class Records:
     units: dict[str, str]
     parameters: NDArray[np.float64]
     notes: tuple[str, ...]
+    begins: NDArray[np.float64] | None = None
 
     @property
     def steps(self) -> int:
@@ -50,6 +53,17 @@ class Records:
     def complete(self) -> NDArray[np.bool_]:
         """Whether every channel has a value, [place, step]."""
         return np.asarray(~np.isnan(self.values).any(axis=2))
+
+    @property
+    def calendar_steps(self) -> NDArray[np.int64] | NDArray[np.float64]:
+        """Where each step of each place lies on the calendar, [place, step]; whole numbers where all share it."""
+        if self.begins is None:
+            return np.broadcast_to(np.arange(self.steps), (len(self.ids), self.steps))
+        return np.asarray(self.begins[:, None] + np.arange(self.steps))
+
+    def label(self, place: int, step: int) -> str:
+        """The time of a step of a place."""
+        return self.calendar.label(step if self.begins is None else step + float(self.begins[place]))
 
     def with_constants(self, names: Sequence[str]) -> Records:
         """The same with columns that never change in a place known at all steps, where one is known once; those that
@@ -78,7 +92,8 @@ def arrange(rows: Rows, settings: RecordSettings, channels: tuple[str, ...]) -> 
     ids = _ids(rows)
     parameters = _constants(rows, list(settings.parameters))
     notes = list(rows.notes)
-    calendar, steps = find_calendar(rows.times, rows.places, rows.names, rows.where)
+    own = settings.parts == "own"
+    calendar, steps, begins = find_calendar(rows.times, rows.places, rows.names, rows.where, own)
     calendar = replace(calendar, cycle=settings.cycle)
     count = int(steps.max()) + 1
     order = np.lexsort((steps, rows.places))
@@ -88,7 +103,8 @@ def arrange(rows: Rows, settings: RecordSettings, channels: tuple[str, ...]) -> 
     again = (rows.places[first] == rows.places[second]) & (steps[first] == steps[second])
     for one, other in zip(first[again], second[again], strict=True):
         if not np.array_equal(rows.values[one], rows.values[other], equal_nan=True):
-            found = f"{rows.names[rows.places[other]]} at {calendar.label(int(steps[other]))}"
+            place = int(rows.places[other])
+            found = f"{rows.names[place]} at {calendar.label(int(steps[other]) + begins[place])}"
             raise InputError(
                 f"{rows.where(int(other))}: found {found} again, with other values than in {rows.where(int(one))}, "
                 "expected one row for a place and a time (a local clock that is set back has an hour twice: give times "
@@ -97,9 +113,11 @@ def arrange(rows: Rows, settings: RecordSettings, channels: tuple[str, ...]) -> 
     if again.any():
         notes.append(f"{int(again.sum())} rows say the same as another one, and count once")
     if count * len(ids) > 50 * len(order) + 1000:
+        last = int(np.argmax(steps))
+        begin = float(begins[rows.places[last]])
         raise InputError(
-            f"{rows.where(int(np.argmax(steps)))}: found {calendar.label(count - 1)}, {count} steps of "
-            f"{calendar.words} after {calendar.label(0)}, for {len(order)} rows, expected records without such holes"
+            f"{rows.where(last)}: found {calendar.label(begin + count - 1)}, {count} steps of {calendar.words} "
+            f"after {calendar.label(begin)}, for {len(order)} rows, expected records without such holes"
         )
     values = np.full((len(ids), count, len(channels)), np.nan)
     values[rows.places, steps] = rows.values
@@ -115,7 +133,18 @@ def arrange(rows: Rows, settings: RecordSettings, channels: tuple[str, ...]) -> 
             f"{rows.where(row)}: found no value of {rows.names[place]} at any time, expected numbers, or the place "
             f"left out (--leave-out {ids[place]})"
         )
-    return Records(ids, rows.names, channels, values, spans, calendar, rows.units, parameters, tuple(notes))
+    records = Records(ids, rows.names, channels, values, spans, calendar, rows.units, parameters, tuple(notes))
+    return _from_first_values(records, begins) if own else records
+
+
+def _from_first_values(records: Records, begins: NDArray[np.float64]) -> Records:
+    """The same with steps that count from each place's first value, not from its first row."""
+    lengths = records.spans[:, 1] - records.spans[:, 0]
+    values = np.full((len(records.ids), int(lengths.max()), len(records.channels)), np.nan)
+    for own, whole, (begin, end) in zip(values, records.values, records.spans, strict=True):
+        own[: end - begin] = whole[begin:end]
+    spans = np.stack([np.zeros_like(lengths), lengths], axis=1)
+    return replace(records, values=values, spans=spans, begins=begins + records.spans[:, 0])
 
 
 def _without(rows: Rows, left_out: list[str]) -> Rows:

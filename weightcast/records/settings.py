@@ -11,13 +11,14 @@ from weightcast.core.config.later_settings import LaterSettings
 from weightcast.core.config.settings import Settings
 
 Layout = Literal["tidy", "wide", "file-each"]
+PartsOf = Literal["calendar", "own"]
 CalendarInput = Literal["hour", "weekday", "season", "cycle"]
 DATED_INPUTS: tuple[CalendarInput, ...] = ("hour", "weekday", "season")
 """Those that dates tell."""
 
 
 class RecordSettings(LaterSettings):
-    later: ClassVar[tuple[str, ...]] = ("repeated",)
+    later: ClassVar[tuple[str, ...]] = ("repeated", "parts", "validation_share", "test_share")
 
     layout: Layout = "tidy"
     """tidy: a row is a place at a time; wide: a column is a place; file-each: a file is a place."""
@@ -47,12 +48,19 @@ class RecordSettings(LaterSettings):
     missing: list[str] | None = None
     """Marks of missing values beside empty cells, NA, NaN and the like, as "-999". null: none, and numbers that look
     like such a mark are refused; []: none, and they are numbers."""
+    parts: PartsOf = "calendar"
+    """calendar: all places train until the same time and are tested from the same time on; own: each record is cut in
+    its own time, from its first value on, as those of patients or machines, which share no calendar."""
+    validation_share: float = Field(default=0.1, gt=0, lt=1)
+    """Of each record, that makes choices where parts are own; one window at least."""
+    test_share: float = Field(default=0.2, gt=0, lt=1)
+    """The same of its end, which is tested on."""
     gap: int = Field(default=0, ge=0)
     """Steps between the parts of the record that belong to none of them."""
     validation_from: str = ""
-    """Time at which the part that makes choices begins."""
+    """Time at which the part that makes choices begins, on the calendar that all share."""
     test_from: str = ""
-    """Time at which the part that is tested on begins."""
+    """Time at which the part that is tested on begins, likewise."""
     cycle: int | None = Field(default=None, ge=2)
     """Steps after which seasons come again, for ``cycle`` in ``data.calendar``: where times are numbers nothing else
     says it."""

@@ -164,6 +164,20 @@ def _ragged(file: Path, dataset: xr.Dataset, settings: RecordSettings) -> Statio
             )
         own = {"counts": str(name)} if counts is not None else {"index": str(name)}
         return StationLayout(str(place), (str(sample),), time, **own)
+    return _unmarked(dataset, settings)
+
+
+def _unmarked(dataset: xr.Dataset, settings: RecordSettings) -> StationLayout | None:
+    """The same where nothing says so, but whole numbers of places add up to the samples, which have times."""
+    wanted = settings.time[0] if settings.time else None
+    for name, variable in dataset.variables.items():
+        if len(variable.dims) != 1 or variable.dtype.kind not in "iu":
+            continue
+        (place,), total = variable.dims, int(variable.to_numpy().astype(np.int64).sum())
+        for sample, size in dataset.sizes.items():
+            time = _time_along(dataset, (str(sample),), wanted)
+            if sample != place and size == total and time is not None and int(variable.to_numpy().min()) > 0:
+                return StationLayout(str(place), (str(sample),), time, counts=str(name))
     return None
 
 

@@ -26,7 +26,11 @@ from weightcast.trajectories.netcdf import check_whole, unreadable
 
 NAMES_OF_PLACES = "timeseries_id"
 """CF's ``cf_role`` of the variable that says what places are called."""
-NAME_VARIABLES = ("station_name", "station_id", "name", "id", "place", "site", "location")
+NAME_VARIABLES = (
+    *("station_name", "station_id", "name", "id", "place", "site", "location"),
+    *("station", "station_number", "station_code", "site_id", "site_number", "gauge", "gauge_id", "wmo", "wmo_id"),
+)
+"""What variables are called that say what places are called: text, or whole numbers of which each is there once."""
 
 
 def read_stations(file: Path, settings: RecordSettings, channels: Sequence[str]) -> Rows:
@@ -109,6 +113,21 @@ def text_variables(dataset: xr.Dataset, place: str | None) -> list[str]:
         and variable.attrs.get("cf_role") != NAMES_OF_PLACES
         and "instance_dimension" not in variable.attrs
         and (variable.dtype.kind in "SUO" or "flag_meanings" in variable.attrs)
+    ]
+
+
+def numbers_of_places(dataset: xr.Dataset, place: str | None) -> list[str]:
+    """Variables that say a number of each place, as a height, and are no names of places."""
+    return [
+        str(name)
+        for name, variable in dataset.data_vars.items()
+        if variable.dims == (place,)
+        and variable.dtype.kind in checks.NUMERIC_KINDS
+        and str(name) not in (place, *NAME_VARIABLES)
+        and variable.attrs.get("cf_role") != NAMES_OF_PLACES
+        and "instance_dimension" not in variable.attrs
+        and "sample_dimension" not in variable.attrs
+        and "flag_meanings" not in variable.attrs
     ]
 
 
@@ -215,7 +234,7 @@ def _names(file: Path, dataset: xr.Dataset, place: str | None) -> tuple[str, ...
             values = np.atleast_1d(dataset[name].to_numpy())
             if values.dtype.kind in "SUO":
                 return tuple(map(_text, values))
-            if name in (place, *own) and values.dtype.kind in "iu":
+            if values.dtype.kind in "iu" and (name in (place, *own) or len(np.unique(values)) == len(values)):
                 return tuple(str(one) for one in values)
     return (stem_of(file),) if place is None else tuple(f"place-{number}" for number in range(dataset.sizes[place]))
 

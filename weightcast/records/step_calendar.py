@@ -37,14 +37,14 @@ class StepCalendar:
     step: float
     cycle: int | None = None
 
-    def label(self, index: int) -> str:
-        """The time of a step, as text that :meth:`index` reads."""
+    def label(self, index: float) -> str:
+        """The time of a step, as text that :meth:`index` reads; a record's own begin may lie between steps."""
         if self.kind == "numbers":
             return f"{self.origin + index * self.step:.12g}"
         if self.kind == "months":
             year, month = divmod(int(self.origin + index * self.step), 12)
             return f"{year:04d}-{month + 1:02d}"
-        stamp = pd.Timestamp(int(self.origin) + index * int(self.step))
+        stamp = pd.Timestamp(int(self.origin) + round(index * int(self.step))).round("ms")  # begins are rounded
         return stamp.strftime(
             "%Y-%m-%d" if self.step % DAY == 0 and stamp == stamp.normalize() else "%Y-%m-%dT%H:%M:%S"
         )
@@ -88,9 +88,9 @@ class StepCalendar:
 
 
 def find_calendar(
-    times: Times, places: NDArray[np.int64], names: tuple[str, ...], where: Callable[[int], str]
-) -> tuple[StepCalendar, NDArray[np.int64]]:
-    """The even steps of a table's times, and the number of each row's.
+    times: Times, places: NDArray[np.int64], names: tuple[str, ...], where: Callable[[int], str], own: bool = False
+) -> tuple[StepCalendar, NDArray[np.int64], NDArray[np.float64]]:
+    """The even steps of a table's times, the number of each row's, and where each place begins to count.
 
     The step is the one that most neighbouring times of a place are apart; every other distance must be a multiple of
     it: rows may be missing, but times do not lie between steps.
@@ -100,6 +100,12 @@ def find_calendar(
         places: number of each row's place.
         names: of the places.
         where: says where a row stands, for messages.
+        own: whether steps count from each place's first time, wherever that lies between those of the others; else all
+            count from the table's.
+
+    Returns:
+        the calendar; int64 [row], steps from the begin of the row's place; float64 [place], that begin, in steps of the
+        calendar.
 
     Raises:
         InputError: a place has other steps than the others, or a time lies between steps.
@@ -120,16 +126,20 @@ def find_calendar(
     step = _most_common(distances)
     calendar = StepCalendar(kind, float(values.min()), step)
     _check_steps(values[order], places[order], order, calendar, names, where)
-    steps = (values - values.min()) / step
+    begins = np.full(len(names), values.min())
+    if own:
+        begins[places[order][::-1]] = values[order][::-1]  # the first of each place is written last
+    steps = (values - begins[places]) / step
     indices = np.rint(steps).astype(np.int64)
     off = np.flatnonzero(np.abs(steps - indices) > TOLERANCE * np.maximum(1.0, np.abs(steps) * 1e-6))
     for row in off[:1]:
+        begin = _label(kind, float(begins[places[row]]))
         raise InputError(
             f"{where(int(row))}: found {_label(kind, values[row])}, which lies {abs(steps[row] - indices[row]):.2g} of "
-            f"a step beside the others, expected times {calendar.words} apart from {calendar.label(0)} on; irregular "
-            "times must be put on even ones first"
+            f"a step beside the others, expected times {calendar.words} apart from {begin} on; irregular times must be "
+            "put on even ones first"
         )
-    return calendar, indices
+    return calendar, indices, (begins - values.min()) / step
 
 
 def _check_steps(

@@ -28,8 +28,8 @@ PARTS = ("train", "validation", "test")
 class Parts:
     """The steps that train, that make choices and that are tested on: begin and end of each, the end not included.
 
-    All places have the same, whatever steps they have values of: what is tested on is later than anything that any
-    place trained on.
+    On a calendar all places have the same, whatever steps they have values of: what is tested on is later than anything
+    that any place trained on. On a time of its own each has others, and that holds within each.
     """
 
     train: tuple[int, int]
@@ -59,6 +59,39 @@ def parts_of(records: Records, settings: RecordSettings, where: str | Path) -> P
             f"{records.calendar.label(records.steps - 1)}, with more than the gap before each"
         )
     return Parts((0, validation - gap), (validation, test - gap), (test, records.steps))
+
+
+def parts_of_places(records: Records, settings: RecordSettings, steps: int, where: str | Path) -> tuple[Parts, ...]:
+    """The parts of each place: those of the calendar, or of its own record.
+
+    Args:
+        records: of all places.
+        settings: how they are cut.
+        steps: of a window.
+        where: is named in messages.
+
+    Raises:
+        InputError: as :func:`parts_of`.
+    """
+    if settings.parts == "calendar":
+        return (parts_of(records, settings, where),) * len(records.ids)
+    return tuple(_own_parts(int(length), settings, steps) for length in records.spans[:, 1])
+
+
+def _own_parts(length: int, settings: RecordSettings, steps: int) -> Parts:
+    """Shares of a record of so many steps, a window at least; a part is empty where a record is too short for it."""
+    test = max(0, length - max(round(settings.test_share * length), steps))
+    validation = max(0, test - settings.gap - max(round(settings.validation_share * length), steps))
+    train = max(0, validation - settings.gap)
+    return Parts((0, train), (validation, max(validation, test - settings.gap)), (test, length))
+
+
+def training_values(records: Records, parts: Sequence[Parts]) -> NDArray[np.float64]:
+    """Values [place, step, channel] of the parts that train, as far as the longest goes; NaN behind the end of each."""
+    values = records.values[:, : max(part.train[1] for part in parts)].copy()
+    for own, part in zip(values, parts, strict=True):
+        own[part.train[1] :] = np.nan
+    return values
 
 
 def window_starts(complete: NDArray[np.bool_], part: tuple[int, int], frames: int, history: int = 1) -> list[int]:
@@ -117,7 +150,7 @@ class WindowCounts:
 
     Attributes:
         found: int64 [place, part].
-        possible: int64 [part]; of a record without gaps over the whole calendar.
+        possible: int64 [place, part]; of a record without gaps over the whole of its parts.
     """
 
     found: NDArray[np.int64]
@@ -125,12 +158,12 @@ class WindowCounts:
 
 
 def count_windows(
-    records: Records, parts: Parts, frames: int, history: int = 1, gaps: RecordGaps | None = None
+    records: Records, parts: Sequence[Parts], frames: int, history: int = 1, gaps: RecordGaps | None = None
 ) -> WindowCounts:
-    """Windows of each place in each part; see :func:`starts_of`."""
-    places = range(len(records.ids))
-    found = [list(map(len, starts_of(records, place, parts, frames, history, gaps))) for place in places]
-    possible = [max(0, end - begin - (history - 1)) // frames for begin, end in parts]
+    """Windows of each place in each of its parts; see :func:`starts_of`."""
+    told = (frames, history, gaps)
+    found = [list(map(len, starts_of(records, place, own, *told))) for place, own in enumerate(parts)]
+    possible = [[max(0, end - begin - (history - 1)) // frames for begin, end in own] for own in parts]
     return WindowCounts(np.array(found), np.array(possible))
 
 
@@ -151,7 +184,7 @@ def cut(
     Args:
         records: of all places.
         place: its number.
-        parts: of the calendar.
+        parts: of the place.
         frames: of a window.
         counts: windows to train, to make choices and to test.
         where: what is named in messages.
@@ -175,14 +208,18 @@ def cut(
         if len(starts) < (min(1, count) if repeated else count):
             raise InputError(
                 f"{where}: {records.names[place]}: found {len(starts)} windows of {whole} steps {lacking} "
-                f"between {records.calendar.label(part[0])} and {records.calendar.label(part[1] - 1)}, expected "
+                f"between {records.label(place, part[0])} and {records.label(place, part[1] - 1)}, expected "
                 f"{count} as data.trajectories.{name} says"
                 + ("" if repeated else ", or data.settings.repeated: true, by which windows are taken more than once")
             )
         chosen += [starts[number] for number in spread(len(starts), count)]
     steps = np.array(chosen)[:, None] + np.arange(whole)  # [window, frame]
     windows = np.concatenate(
-        [records.values[place, steps], calendar_values(records.calendar, calendar, steps, str(where))], axis=-1
+        [
+            records.values[place, steps],
+            calendar_values(records.calendar, calendar, records.calendar_steps[place, steps], str(where)),
+        ],
+        axis=-1,
     )
     step, unit = records.calendar.duration
     units = dict(records.units) | ({"time": f"{unit}s"} if unit else {})

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weightcast.core.errors import InputError
+from weightcast.trajectories.fill_values import usual_mark
 
-NUMERIC_KINDS = "iuf"
+NUMERIC_KINDS = "iufb"
+"""Whole and real numbers, and yes and no, which are 1 and 0."""
 # Attributes and file names may hold a parameter in single precision or with fewer digits than the table.
 PARAMETER_TOLERANCE = 1e-6
 FAR_REPEATED, FAR_ALONE = 10.0, 1e4
@@ -81,10 +83,14 @@ def check_not_negative(
 def check_marks(file: Path, values: NDArray[np.float32], channels: Sequence[str]) -> None:
     """No least or greatest value far from all others in values [trajectory, time, channel, y, x], which is probably a
     mark of missing ones: more than ten times as far as all others lie from each other, where it is there more than
-    once; ten thousand times where it is there once. Zero is a value.
+    once; ten thousand times where it is there once. Zero is a value. Nor numbers that usually are such marks and are
+    there repeatedly and apart (:mod:`weightcast.trajectories.fill_values`).
     """
     for channel, name in enumerate(channels):
         field = values[:, :, channel]
+        usual = usual_mark(field)
+        if usual is not None:
+            raise _undeclared(file, name, field, usual.value, usual.count, (usual.low, usual.high))
         known = field[np.isfinite(field)]
         for extreme in (known.min(), known.max()) if known.size else ():
             others = known[known != extreme]
@@ -94,12 +100,20 @@ def check_marks(file: Path, values: NDArray[np.float32], channels: Sequence[str]
             distance = max(low - float(extreme), float(extreme) - high)
             count = known.size - others.size
             if low < high and distance > (FAR_REPEATED if count > 1 else FAR_ALONE) * (high - low):
-                trajectory, time, y, x = map(int, np.unravel_index(int((field == extreme).argmax()), field.shape))
-                raise InputError(
-                    f"{file}: {name}: found {float(extreme):g} at trajectory {trajectory}, time {time}, y {y}, x {x} "
-                    f"(indices from 0), {'once' if count == 1 else f'{count} times'} in the file and far from all "
-                    f"other values ({low:g} to {high:g}), expected no marks of missing values"
-                )
+                raise _undeclared(file, name, field, float(extreme), count, (low, high))
+
+
+def _undeclared(
+    file: Path, name: str, field: NDArray[np.float32], value: float, count: int, others: tuple[float, float]
+) -> InputError:
+    """What is said of a mark in values [trajectory, time, y, x], and how to declare it."""
+    trajectory, time, y, x = map(int, np.unravel_index(int((field == np.float32(value)).argmax()), field.shape))
+    there = "once" if count == 1 else f"{count} times"
+    return InputError(
+        f"{file}: {name}: found {value:g} at trajectory {trajectory}, time {time}, y {y}, x {x} (indices from 0), "
+        f"{there} in the file and far from all other values ({others[0]:g} to {others[1]:g}), expected no marks of "
+        f"missing values but NaN, or such as the attribute missing_value = {value:g} of {name} declares (NetCDF)"
+    )
 
 
 def check_coordinate(file: Path, name: str, coordinate: NDArray[np.float64]) -> None:

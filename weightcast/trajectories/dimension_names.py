@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
 from weightcast.core.dimensions import DIMENSIONS, Dimension
@@ -36,6 +37,11 @@ STANDARD_NAMES: dict[Dimension, tuple[str, ...]] = {
 """What CF conventions call the coordinates of these, in the attribute ``standard_name``."""
 AXES = {"time": "T", "y": "Y", "x": "X"}
 """The same in the attribute ``axis``."""
+GEOGRAPHIC: dict[str, tuple[tuple[str, ...], str]] = {
+    "y": (("lat", "lats", "latitude", "nav_lat", "xlat", "tlat", "ulat", "lat_rho"), "latitude"),
+    "x": (("lon", "lons", "longitude", "nav_lon", "xlong", "tlong", "ulong", "lon_rho"), "longitude"),
+}
+"""What coordinates of two dimensions are called, in small letters, and their ``standard_name``."""
 LINES = ("y", "position", "distance", "depth", "height", "altitude", "z")
 """What x is also called where the fields of a file lie along a line."""
 
@@ -134,4 +140,28 @@ def _with_coordinates(dataset: xr.Dataset) -> xr.Dataset:
             if len(along) == 1:
                 dataset = dataset.assign_coords({name: (name, dataset[along[0]].to_numpy(), dataset[along[0]].attrs)})
                 dataset = dataset.drop_vars(along)
+            elif not along and (rising := _rises(dataset, name)) is not None:
+                numbers = np.arange(dataset.sizes[name], dtype=np.float64)
+                dataset = dataset.assign_coords({name: (name, numbers if rising else numbers[::-1].copy())})
     return dataset
+
+
+def _rises(dataset: xr.Dataset, name: Dimension) -> bool | None:
+    """Whether a latitude or longitude of two dimensions grows along y or x, as the others of its row or column do; None
+    where there is none, or it does not say.
+
+    Only the order is taken from it: how far points lie apart differs from row to row.
+    """
+    if name not in GEOGRAPHIC or not {"y", "x"} <= set(dataset.dims):
+        return None
+    for one, variable in dataset.variables.items():
+        names, standard = GEOGRAPHIC[name]
+        if str(one).lower() not in names and variable.attrs.get("standard_name") != standard:
+            continue
+        if not {"y", "x"} <= set(variable.dims) or variable.dtype.kind not in "iuf":
+            continue
+        grid = variable.isel({one: 0 for one in variable.dims if one not in ("y", "x")}).transpose("y", "x").to_numpy()
+        steps = np.diff(grid.astype(np.float64), axis=0 if name == "y" else 1)
+        if steps.size and ((steps > 0).all() or (steps < 0).all()):
+            return bool(steps.flat[0] > 0)
+    return None

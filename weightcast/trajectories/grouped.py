@@ -173,7 +173,9 @@ class TrajectoryGroup:
         return Trajectories(
             values=values,
             channels=self.channels if channels is None else tuple(channels),
-            **self._coordinates,
+            time=self._coordinates["time"],
+            y=self._coordinates["y"],
+            x=self._coordinates["x"],
             environment=environment,
             parameters={name: float(each[row]) for name, each in self._parameters.items()},
             units=self._units,

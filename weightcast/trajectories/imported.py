@@ -31,10 +31,13 @@ def read_imported(path: str | Path, **expected: Any) -> Trajectories:
 def upright(trajectories: Trajectories) -> Trajectories:
     """The same with increasing y and x: files of the same places may be stored from north to south or the other way."""
     values, y, x = trajectories.values, trajectories.y, trajectories.x
+    turned = set[str]()
     if len(y) > 1 and y[0] > y[-1]:
         values, y = values[..., ::-1, :], y[::-1]
+        turned.add("y")
     if len(x) > 1 and x[0] > x[-1]:
         values, x = values[..., ::-1], x[::-1]
-    if values is trajectories.values:
+        turned.add("x")
+    if not turned:
         return trajectories
-    return replace(trajectories, values=np.ascontiguousarray(values), y=y.copy(), x=x.copy())
+    return replace(trajectories, values=np.ascontiguousarray(values), y=y.copy(), x=x.copy(), turned=frozenset(turned))

@@ -140,6 +140,7 @@ def read_trajectories(
             for name in names:
                 _check_valid(path, dataset, name, values[:, :, names.index(name)])
             coordinates = {name: _load_coordinate(path, dataset, name) for name in DIMENSIONS[1:]}
+            stated = frozenset(name for name in ("y", "x") if name in dataset.coords and sizes[name] > 1)
         except (OSError, RuntimeError, IndexError) as error:
             raise unreadable(path, error) from None
         units = {
@@ -151,10 +152,13 @@ def read_trajectories(
     return Trajectories(
         values=values,
         channels=names,
-        **coordinates,
+        time=coordinates["time"],
+        y=coordinates["y"],
+        x=coordinates["x"],
         environment=environment or str(found_environment or path.stem),
         parameters=dict(found_parameters if parameters is None else parameters),
         units=units,
+        stated=stated,
     )
 
 
@@ -231,8 +235,20 @@ def _expected_dimensions(dataset: xr.Dataset) -> tuple[str, ...]:
 def _channel_names(path: Path, dataset: xr.Dataset) -> tuple[str, ...]:
     """Every variable that has the expected dimensions."""
     expected = set(_expected_dimensions(dataset))
-    names = tuple(str(name) for name, variable in dataset.data_vars.items() if set(variable.dims) == expected)
+    names = tuple(
+        str(name)
+        for name, variable in dataset.data_vars.items()
+        if set(variable.dims) == expected and variable.dtype.kind != "b"  # a mask is nothing that is forecast
+    )
     if not names:
+        for name, variable in dataset.data_vars.items():
+            if {"time", "y", "x"} < set(variable.dims) and set(variable.dims) - set(DIMENSIONS):
+                further = ", ".join(f"{one} ({dataset.sizes[one]})" for one in variable.dims if one not in DIMENSIONS)
+                raise InputError(
+                    f"{path}: {name}: found the dimensions ({', '.join(map(str, variable.dims))}), expected fields of "
+                    f"two dimensions or one: choose one of {further}, or make a variable, which is a channel, of "
+                    f"each{how_to_name(dataset)}"
+                )
         raise InputError(
             f"{path}: found no variable with the dimensions ({', '.join(DIMENSIONS)}), nor with "
             f"({', '.join(ALONG_LINE)}) of fields along a line, nor with ({', '.join(WITHOUT_GRID)}) alone in a file "

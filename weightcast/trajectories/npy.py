@@ -126,6 +126,19 @@ def _natural_order(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name) if part]
 
 
+def are_channels_last(shape: Sequence[int]) -> bool:
+    """Whether an array is plainly (time, x, y, channel): both sides are those of a field, few numbers are behind."""
+    return len(shape) == 4 and min(shape[1:3]) >= FIELD > shape[3]
+
+
+def channels_last(file: Path, shape: Sequence[int]) -> InputError:
+    """What is said of such an array."""
+    return InputError(
+        f"{file}: shape: found {tuple(shape)}, which looks like (time, x, y, channel), expected (time, channel, x, y): "
+        "numpy.moveaxis(array, -1, 1) makes it so"
+    )
+
+
 def _open_array(file: Path, channels: int) -> NDArray[np.generic]:
     try:
         array = np.load(file, mmap_mode="r", allow_pickle=False)
@@ -143,11 +156,8 @@ def _open_array(file: Path, channels: int) -> NDArray[np.generic]:
             f"{file}: shape: found {array.ndim} dimensions {array.shape}, expected (time, channel, x, y), (time, "
             "channel, x) along a line, or (time, channel) of a state without a grid"
         )
-    if array.shape[1] == array.shape[2] >= FIELD and array.shape[3] < FIELD:
-        raise InputError(
-            f"{file}: shape: found {array.shape}, which looks like (time, x, y, channel), expected "
-            "(time, channel, x, y)"
-        )
+    if are_channels_last(array.shape) and (array.shape[1] == array.shape[2] or array.shape[1] != channels):
+        raise channels_last(file, array.shape)
     if array.shape[1] != channels:
         raise InputError(f"{file}: shape: found {array.shape[1]} channels in {array.shape}, expected {channels}")
     checks.check_numeric(file, "array", array.dtype)

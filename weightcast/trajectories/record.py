@@ -22,6 +22,8 @@ class Trajectories:
         environment: id of the environment.
         parameters: value of each of its parameters.
         units: unit of a channel or coordinate, by name; those that are unknown or have none are left out.
+        stated: y or x, or both, of which the file has coordinates, which say which way it is stored.
+        turned: those of them that the file stores the other way.
 
     Raises:
         ValueError: the shapes do not agree.
@@ -35,6 +37,8 @@ class Trajectories:
     environment: str
     parameters: Mapping[str, float]
     units: Mapping[str, str] = field(default_factory=dict)
+    stated: frozenset[str] = frozenset()
+    turned: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         expected = (len(self.time), len(self.channels), len(self.y), len(self.x))

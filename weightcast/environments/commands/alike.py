@@ -24,6 +24,8 @@ class AlikeFiles:
         self._step = 0.0
         self._units: dict[str, str] = {}
         self._spacing: dict[str, NDArray[np.float64]] = {}
+        self._silent: dict[str, Path] = {}  # the first file that does not say which way it is stored, by its side
+        self._turned: dict[str, Path] = {}  # the first one that is stored the other way
 
     def see(self, file: Path, trajectories: Trajectories, frames: int | None = None) -> None:
         """Compare one more file.
@@ -56,7 +58,22 @@ class AlikeFiles:
                 )
         for name, coordinate in (("y", trajectories.y), ("x", trajectories.x)):
             self._compare_spacing(file, name, coordinate, stated=name in units)
+            self._compare_order(file, name, trajectories)
         self._units = units | self._units
+
+    def _compare_order(self, file: Path, name: str, trajectories: Trajectories) -> None:
+        """Refuse files of which nobody knows which way they are stored, beside such that are stored the other way."""
+        if len(getattr(trajectories, name)) < 2:
+            return
+        if name not in trajectories.stated:
+            self._silent.setdefault(name, file)
+        if name in trajectories.turned:
+            self._turned.setdefault(name, file)
+        if name in self._silent and name in self._turned:
+            raise InputError(
+                f"{self._silent[name]}: {name}: found no coordinates, expected some as in {self._turned[name]}, where "
+                f"{name} falls: nobody can tell which way this file is stored"
+            )
 
     def _compare_spacing(self, file: Path, name: str, coordinate: NDArray[np.float64], stated: bool) -> None:
         if len(coordinate) < 2 or not (stated or are_stated(coordinate)):

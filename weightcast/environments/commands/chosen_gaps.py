@@ -54,7 +54,7 @@ class ChosenGaps:
     def _missing(self, place: int, division: Division) -> float:
         """Share of the values of a place's windows that are missing, or lie where an input is."""
         assert self.gaps is not None
-        parts, told = division.parts, (division.frames, division.history, self.gaps)
+        parts, told = division.parts[place], (division.frames, division.history, self.gaps)
         starts = [start for part in starts_of(self.records, place, parts, *told) for start in part]
         values = self.records.values[place, np.array(starts, np.int64)[:, None] + np.arange(division.steps)]
         return share_of(values, self.gaps.states) if len(starts) else 0.0

@@ -26,6 +26,9 @@ from weightcast.environments.transform import Transform
 
 SKEWED = 0.5
 """Skewness from which on a channel is tried: textbooks call what is above moderately skewed."""
+SPREAD = 0.2
+"""Standard deviation over the mean from which on a channel is tried: over less, as of an air pressure, the square root
+and the logarithm are nearly straight lines."""
 EQUALITY = 0.15
 """What unequal spreads weigh beside errors, both as logarithms: spreads that differ by a factor of e from level to
 level, as 16 % more error. Of lognormal and of Poisson processes a linear forecast's error alone tells little; spreads
@@ -81,7 +84,8 @@ def choose_transforms(
         values = train[..., number]
         skewness = _skewness(values)
         negative = channel in signed or min(np.nanmin(values), np.nanmin(validation[..., number])) < 0
-        if negative or not skewness > SKEWED:
+        spread = float(np.nanstd(values)) >= SPREAD * float(np.nanmean(values))
+        if negative or not spread or not skewness > SKEWED:
             chosen.append(ChosenTransform(channel, None, ""))
             continue
         tried = [_try(name, number, train, validation) for name in NAMES]

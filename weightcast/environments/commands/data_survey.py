@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from weightcast.core.config.gap_settings import GapSettings
 from weightcast.core.console.progress import progress
 from weightcast.core.dimensions import Dimension
-from weightcast.core.environment_table import EnvironmentTable
+from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.errors import InputError
 from weightcast.core.zarr_folder import is_store
 from weightcast.environments.commands.alike import AlikeFiles
@@ -24,11 +24,12 @@ from weightcast.environments.commands.missing_share import missing_share, told_o
 from weightcast.environments.commands.source_data import read_file
 from weightcast.environments.config.data import Known, TrajectoryCounts, TransformName
 from weightcast.records.settings import CalendarInput
-from weightcast.trajectories import FileFormat, find_environment_files
+from weightcast.trajectories import FileFormat, Trajectories, find_environment_files
 from weightcast.trajectories.find import NETCDF
 from weightcast.trajectories.gaps import without_too_many_gaps
+from weightcast.trajectories.land import never_there, usual_land
 from weightcast.trajectories.netcdf import renamed_dimensions, unused_variables
-from weightcast.trajectories.npy import FIELD, npy_files
+from weightcast.trajectories.npy import FIELD, are_channels_last, channels_last, npy_files
 from weightcast.trajectories.npz_folder import FILES
 
 FEWEST_TRAJECTORIES = 3
@@ -87,6 +88,8 @@ class Survey:
         dimensions: what somebody says that NetCDF files call theirs, by their names here.
         fewest: id of the environment with the fewest trajectories; empty where nobody asks.
         windows: that trajectories of files are cut into.
+        land: what is seen where a channel of files never has a value, by its name.
+        told_of_land: where that is, for people.
         renamed: what dimensions of the last file are called here, by other names that they have there.
     """
 
@@ -110,6 +113,8 @@ class Survey:
     renamed: Mapping[str, str] = field(default_factory=dict)
     fewest: str = ""
     windows: ChosenWindows = NO_WINDOWS
+    land: Mapping[str, float] = field(default_factory=dict)
+    told_of_land: Sequence[str] = ()
 
     @property
     def benchmark(self) -> bool:
@@ -120,6 +125,58 @@ class Survey:
     def without_grid(self) -> bool:
         """Whether a frame is a state vector, as of an ordinary differential equation, with a channel a component."""
         return self.grid == NO_GRID
+
+
+class Land:
+    """Where fields of files never have a value, and what is to be seen there; found while they are read."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, float] = {}
+        self.lines: list[str] = []
+
+    def read(
+        self, file: Path, format: FileFormat, environment: Environment, gaps: bool, told: dict[str, Any]
+    ) -> Trajectories:
+        """Read a file, with what is to be seen where a channel never has a value; channels in which that is so are
+        found out, and added to ``told``.
+
+        Raises:
+            InputError: the file cannot be used, whatever is seen there.
+        """
+        try:
+            found = read_file(file, format, environment, gaps=gaps, **told)
+            if not gaps or not never_there(found.values).any():
+                return found
+        except InputError as error:
+            self._find(file, format, environment, told, error)
+        else:
+            self._find(file, format, environment, told, None)
+        return read_file(file, format, environment, gaps=gaps, **told)
+
+    def _find(
+        self, file: Path, format: FileFormat, environment: Environment, told: dict[str, Any], error: InputError | None
+    ) -> None:
+        single = told["windows"] is not None
+        try:
+            raw = read_file(
+                file, format, environment, gaps=True, single=single, **(told | {"windows": None, "land": None})
+            )
+        except InputError:
+            raw = None
+        new = {} if raw is None else {k: v for k, v in usual_land(raw).items() if k not in self.values}
+        if raw is None or not new:
+            if error is not None:
+                raise error
+            return
+        nowhere = never_there(raw.values)
+        for name, value in new.items():
+            lost = nowhere[raw.channels.index(name)]
+            self.lines.append(
+                f"{name} has no value at {int(lost.sum())} of {lost.size} points in any frame of {file}: land, say, "
+                f"and no gap; predictors see {value:g} there, about its mean elsewhere (data.land)"
+            )
+        self.values = self.values | new
+        told["land"] = self.values
 
 
 class Edges:
@@ -204,15 +261,16 @@ def survey(
     windows = choose_windows(files, format, dimensions, asked_frames)
     limits = stated_gaps(asked_gaps)
     gappy = bool(limits)
+    land = Land()
     for id, file in progress(files.items(), "reading data"):
         if channels is None and format == "npy":
             channels = _numbered_channels(file)
         told: dict[str, Any] = {
             "channels": channels, "inputs": list(inputs), "grid": grid, "dimensions": dimensions,
-            "windows": windows.frames,
+            "windows": windows.frames, "land": land.values,
         }  # fmt: skip
         try:
-            found = read_file(file, format, table[id], gaps=bool(limits), **told)
+            found = land.read(file, format, table[id], bool(limits), told)
         except InputError as error:
             if limits is not None or windows.frames is not None:
                 raise
@@ -234,7 +292,7 @@ def survey(
     assert channels is not None and grid is not None  # a table has at least one environment
     gaps, missing = None, list[str]()
     if gappy:
-        told |= {"channels": channels, "grid": grid}
+        told |= {"channels": channels, "grid": grid, "land": land.values}
         gaps = limit_of(limits or [SHARE], windows.frames or min(frames))
         shares = dict[str, float]()
         for place, (id, file) in enumerate(files.items()):
@@ -256,6 +314,8 @@ def survey(
         dimensions=dict(dimensions or {}),
         fewest=list(files)[trajectories.index(min(trajectories))],
         windows=windows,
+        land=land.values,
+        told_of_land=land.lines,
         gaps=gaps,
         missing=missing,
         renamed={} if format == "npy" else renamed_dimensions(file, dimensions),
@@ -287,6 +347,8 @@ def _numbered_channels(path: Path) -> tuple[str, ...]:
         shape = np.load(npy_files(path)[0], mmap_mode="r", allow_pickle=False).shape
     except (OSError, ValueError, EOFError, AttributeError):
         shape = ()
+    if are_channels_last(shape):  # 8 channels or more of which nobody has named one
+        raise channels_last(npy_files(path)[0], shape)
     known = len(shape) in (2, 4) or (len(shape) == 3 and shape[1] < FIELD)  # (time, x, y) has no channels
     return tuple(f"channel_{number}" for number in range(shape[1] if known else 1))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,21 +21,26 @@ from weightcast.core.console.warning import warn
 from weightcast.core.device import choose_device
 from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
+from weightcast.environments.commands.forecast_starts import (
+    gap_filler,
+    read_frames_to_start_from,
+    starts_of,
+)
 from weightcast.environments.commands.frame_step import agreed_frame_step
 from weightcast.environments.commands.frames_table import FileReading, check_writable, write_forecast_table
 from weightcast.environments.commands.known_inputs import KnownInputs, inputs_ahead
-from weightcast.environments.commands.observed_frames import ObservedFrames, read_observed_frames
+from weightcast.environments.commands.observed_frames import ObservedFrames
 from weightcast.environments.commands.study_agreement import check_agreement
-from weightcast.environments.ensemble import LEVELS, disturbed, error_at, forecast_together, summarise
+from weightcast.environments.ensemble import LEVELS, error_at, forecast_together, summarise
 from weightcast.environments.model import WHOLE, PhysicalPredictor, load_models
 from weightcast.environments.normalisation import Normalisation
-from weightcast.environments.smoothing import smoothed_starts
 from weightcast.trajectories.checks import check_not_negative
 
 DIMENSIONS = ("sample", "trajectory", "time", "y", "x")
 MOST_TIMES = 100_000
-WHOLE_STEP = 0.02
-"""By which frames that predictors see may be more or less than a step apart, in steps."""
+
+Summary = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Mean and quantiles of members."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -116,7 +120,8 @@ def run(arguments: argparse.Namespace) -> None:
     as_table = check_writable(arguments.output, grid)
     with understood(artifact):
         reading = FileReading.from_metadata(artifact.metadata)
-    initial = read_frames_to_start_from(arguments, channels, grid, reading, models[0].history)
+        space = gap_filler(artifact, models[0])
+    initial = read_frames_to_start_from(arguments, channels, grid, reading, models[0].history, space is not None)
     check_not_negative(
         arguments.initial, None, initial.values, channels, models[0].normalisation.transforms_of(channels)
     )
@@ -127,7 +132,7 @@ def run(arguments: argparse.Namespace) -> None:
     _check_steps(models[0], after / step, arguments)
     predictors = [model.to(device) for model in cast(list[PhysicalPredictor], models)]
     inputs = inputs_of(predictors[0], initial, round(float((after / step).max())), grid, arguments, reading)
-    starts = starts_of(predictors, initial, step, artifact, arguments, device)
+    starts = starts_of(predictors, initial, step, artifact, arguments, device, space)
     forecast = forecast_together(predictors, starts, times=(after / step).tolist(), inputs=inputs).cpu().numpy()
     for warning in replace_blow_ups(forecast):
         warn(warning)
@@ -138,6 +143,8 @@ def run(arguments: argparse.Namespace) -> None:
     if summary is None and not arguments.members:
         raise InputError(f"--no-members: found a single predictor in {arguments.model}, expected several to summarise")
     if summary is not None:
+        if initial.land is not None:
+            summary = cast(Summary, tuple(np.where(initial.land, np.float32(np.nan), part) for part in summary))
         dataset = with_summary(dataset, summary, channels)
         dataset = dataset if arguments.members else dataset.drop_vars(channels)
     known = len(artifact.metadata.get("model_error") or [])
@@ -205,95 +212,6 @@ def _check_steps(model: object, steps: NDArray[np.float64], arguments: argparse.
             f"{option}: found {found}, expected whole multiples of the time between the study's frames: the predictors "
             "of this study are maps of one step (predictor.integrator)"
         )
-
-
-def read_frames_to_start_from(
-    arguments: argparse.Namespace,
-    channels: Sequence[str],
-    grid: Sequence[int],
-    reading: FileReading,
-    history: int = 1,
-) -> ObservedFrames:
-    """The frame that was asked for with those before it that predictors see, or all up to it to be smoothed.
-
-    Args:
-        arguments: of the command.
-        channels: of the study.
-        grid: likewise (y, x).
-        reading: how files of the study's kind are read.
-        history: frames that predictors see.
-
-    Raises:
-        InputError: there is no such frame, or there are too few before it, or values are missing.
-    """
-    if not arguments.smooth and history == 1:
-        return read_observed_frames(arguments.initial, channels, grid, arguments.frame, reading=reading)
-    found = read_observed_frames(arguments.initial, channels, grid, masked=True, reading=reading)
-    count, frame = found.values.shape[1], arguments.frame
-    if not -count <= frame < count:
-        raise InputError(f"{arguments.initial}: time: found {count} frames, expected one with the index {frame}")
-    last = frame % count + 1
-    if last < history:
-        raise InputError(
-            f"{arguments.initial}: time: found {last} frame{'s' if last > 1 else ''} up to the initial one, expected "
-            f"{history}: predictors of this study see so many (data.history)"
-        )
-    first = 0 if arguments.smooth else last - history
-    time = found.time if found.time is not None and len(found.time) == count else None
-    kept = replace(found, values=found.values[:, first:last], time=None if time is None else time[first:last])
-    if not arguments.smooth and not np.isfinite(kept.values).all():
-        raise InputError(
-            f"{arguments.initial}: found a missing value in the {history} frames up to the initial one, expected none"
-        )
-    return kept
-
-
-def starts_of(
-    models: Sequence[PhysicalPredictor],
-    initial: ObservedFrames,
-    step: float,
-    artifact: Artifact,
-    arguments: argparse.Namespace,
-    device: torch.device,
-) -> Tensor:
-    """Where each predictor's forecast starts [sample, trajectory, channel, y, x]; where predictors see several frames,
-    these in the order of time [sample, trajectory, frame, channel, y, x].
-
-    Args:
-        models: of one architecture, on the device.
-        initial: observed frames.
-        step: between the study's frames, in the unit of the file.
-        artifact: of the models.
-        arguments: of the command.
-        device: where it computes.
-    """
-    frames, noise = torch.from_numpy(initial.values).to(device), arguments.initial_noise
-    if not arguments.smooth:
-        history = models[0].history
-        if initial.time is not None and history > 1:
-            apart = np.diff(initial.time) / step
-            if np.abs(apart - 1).max() > WHOLE_STEP:
-                raise InputError(
-                    f"{arguments.initial}: time: found frames {float(apart.max()) * step:g} apart, expected {step:g}: "
-                    f"predictors see the {history} frames up to the initial one"
-                )
-        last = frames if history > 1 else frames[:, -1]
-        return disturbed(last, len(models), noise or 0.0, models[0].normalisation, seed=0)
-    error = torch.tensor(artifact.metadata.get("model_error") or [], device=device)
-    if noise is None:
-        noise = artifact.metadata.get("white_noise") or 0.0
-    between = np.arange(frames.shape[1]) if initial.time is None else initial.time / step
-    lags = [float(lag) for lag in between[-1] - between]
-    lags = [float(round(lag)) if abs(lag - round(lag)) < WHOLE else lag for lag in lags]
-    if not models[0].integrates and not all(lag.is_integer() for lag in lags):
-        raise InputError(
-            f"{arguments.initial}: time: found frames that are no whole multiples of {step:g} apart, expected such "
-            "with --smooth: the predictors of this study are maps of one step (predictor.integrator)"
-        )
-    try:
-        return smoothed_starts(models, frames, lags, noise, error, seed=0)
-    except InputError as error_of_frames:
-        raise InputError(f"{arguments.initial}: {error_of_frames}") from None
 
 
 def inputs_of(
@@ -370,9 +288,7 @@ def together(
     return mean.numpy(), quantiles.numpy()
 
 
-def with_summary(
-    dataset: xr.Dataset, summary: tuple[NDArray[np.float32], NDArray[np.float32]], channels: Sequence[str]
-) -> xr.Dataset:
+def with_summary(dataset: xr.Dataset, summary: Summary, channels: Sequence[str]) -> xr.Dataset:
     """A forecast's dataset with ``<channel>_mean`` and ``<channel>_quantile`` for each channel."""
     mean, quantiles = summary
     further: dict[str, xr.Variable] = {"quantile": xr.Variable(("quantile",), np.array(LEVELS))}
@@ -395,6 +311,8 @@ def to_dataset(
     def attributes(name: str) -> dict[str, Any]:
         return ({"units": units[name]} if name in units else {}) | dict(initial.attributes.get(name, {}))
 
+    if initial.land is not None:  # where nothing was, nothing is forecast
+        forecast = np.where(initial.land, np.float32(np.nan), forecast)
     variables = {
         name: xr.Variable(DIMENSIONS, forecast[:, :, :, channel], attributes(name))
         for channel, name in enumerate(metadata["channels"])

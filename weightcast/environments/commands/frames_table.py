@@ -56,17 +56,19 @@ class FileReading:
             so.
         columns: the column of a channel or an input, where it is called otherwise.
         dimensions: of NetCDF, what files of the study call some of them, by their names here.
+        land: what predictors see where a channel never has a value, by its name.
     """
 
     settings: RecordSettings = field(default_factory=RecordSettings)
     columns: Mapping[str, str] = field(default_factory=dict)
     dimensions: Mapping[Dimension, str] = field(default_factory=dict)
+    land: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, data: DataSettings) -> FileReading:
         """As the study's own table is read; tables beside studies of other files are recognised by themselves."""
         if data.source != "table":
-            return cls(dimensions=data.dimensions)
+            return cls(dimensions=data.dimensions, land=data.land)
         settings = RecordSettings.model_validate(data.settings)
         # In a wide table columns are places: in another one they are quantities.
         named = None if settings.layout == "wide" else settings.columns
@@ -82,7 +84,8 @@ class FileReading:
         """
         stored = metadata.get("table") or {}
         settings = RecordSettings.model_validate(stored.get("settings", {}))
-        return cls(settings, dict(stored.get("columns", {})), dict(stored.get("dimensions", {})))
+        land = {str(name): float(value) for name, value in dict(stored.get("land", {})).items()}
+        return cls(settings, dict(stored.get("columns", {})), dict(stored.get("dimensions", {})), land)
 
     def metadata(self) -> dict[str, Any]:
         """As artifacts keep it."""
@@ -91,6 +94,7 @@ class FileReading:
             "settings": settings,
             "columns": self.columns,
             "dimensions": self.dimensions,
+            "land": self.land,
         }
         return {name: dict(value) for name, value in said.items() if value}
 

@@ -101,7 +101,7 @@ def read_gappy_frames(
     _check_changes(values.values, file)
     _check_units(values.values, file, channels, normalisation)
     placed, every_step = _in_steps(values, file, trained)
-    frames, every_pixel = _on_grid(placed, grid)
+    frames, every_pixel = on_grid(placed, grid)
     _check_history(frames.shape[1], history, file)
     case = {
         "trajectories": values.values.shape[0],
@@ -261,7 +261,7 @@ def _in_steps(part: _Part, file: Path, trained: Mapping[str, Any]) -> tuple[NDAr
     return placed, int(np.gcd.reduce(places))
 
 
-def _on_grid(values: NDArray[np.float32], grid: Sequence[int]) -> tuple[NDArray[np.float32], int]:
+def on_grid(values: NDArray[np.float32], grid: Sequence[int]) -> tuple[NDArray[np.float32], int]:
     """Values on the whole grid, NaN between the points that the file has, and every how many points it has."""
     every = [size // own for own, size in zip(values.shape[-2:], grid, strict=True)]
     if max(every) == 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,16 @@ def generate_from_frames(arguments: argparse.Namespace, study: Study, described:
         **verdict.metadata(),
     }
     shared = {key: base.metadata[key] for key in ("architecture", "normalisation")}
-    save_models(arguments.output, ensemble.weights, shared, metadata | dict(described), ensemble.probabilities)
+    channels = len(described["channels"])
+    seen_channels = len(context.space.mean) // math.prod(described["grid"])  # older frames and inputs among them
+    save_models(
+        arguments.output,
+        ensemble.weights,
+        shared,
+        metadata | dict(described),
+        ensemble.probabilities,
+        context.space.of_channels(slice(channels), seen_channels).tensors(),
+    )
     kept = len(ensemble.weights)
     noun = f"{kept} predictor{'s' if kept > 1 else ''} of {ensemble.weights.shape[1]:,} weights"
     among = f", the most probable of {count} candidates" if kept < count else ""

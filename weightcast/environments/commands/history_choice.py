@@ -70,7 +70,7 @@ def choose_history(
     values: Floats,
     known: Floats,
     places: Sequence[int],
-    parts: Parts,
+    parts: Sequence[Parts],
     horizon: int,
     most: int,
 ) -> HistoryChoice:
@@ -83,16 +83,16 @@ def choose_history(
         values: records [place, step, channel]; NaN where a value is missing.
         known: what is known of the step from each on beside the state [place, step, number], likewise.
         places: numbers of the visible ones, which alone are looked at.
-        parts: of the calendar.
+        parts: of each place.
         horizon: steps of a forecast.
         most: frames that windows leave room for.
     """
-    histories, values = [history for history in HISTORIES if history <= most], _standardised(values, parts.train)
+    histories, values = [history for history in HISTORIES if history <= most], _standardised(values, parts)
     while histories:
         longest = histories[-1]
         train, judge = (
-            {place: _starts(values[place], known[place], part, longest, ahead) for place in places}
-            for part, ahead in ((parts.train, 1), (parts.validation, horizon))
+            {place: _starts(values[place], known[place], list(parts[place])[part], longest, ahead) for place in places}
+            for part, ahead in ((0, 1), (1, horizon))
         )
         train = {place: starts for place, starts in train.items() if len(starts)}
         judge = {
@@ -118,11 +118,12 @@ def choose_history(
     return HistoryChoice(1, {}, horizon)
 
 
-def _standardised(values: Floats, part: tuple[int, int]) -> Floats:
-    """Records without each place's mean over a part, in units of its spread there; those that never change, and those
-    of which nothing is known, as they are."""
-    own = values[:, slice(*part)]
-    seen = np.isfinite(own)
+def _standardised(values: Floats, parts: Sequence[Parts]) -> Floats:
+    """Records without each place's mean over the part that trains, in units of its spread there; those that never
+    change, and those of which nothing is known, as they are."""
+    own = values[:, : max(part.train[1] for part in parts)]
+    trains = np.arange(own.shape[1]) < np.array([[part.train[1]] for part in parts])
+    seen = np.isfinite(own) & trains[..., None]
     count = np.maximum(seen.sum(1, keepdims=True), 1)
     mean = np.where(seen, own, 0.0).sum(1, keepdims=True) / count
     spread = np.sqrt((np.where(seen, own - mean, 0.0) ** 2).sum(1, keepdims=True) / count)

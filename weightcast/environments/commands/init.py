@@ -47,6 +47,7 @@ OF_TABLES = (
     "--history",
     "--gap",
     "--gaps",
+    "--parts",
     "--validation-from",
     "--test-from",
     "--held-out",
@@ -189,8 +190,8 @@ def _refuse_options_of_tables(arguments: argparse.Namespace) -> None:
     refuse_options(
         arguments,
         _alone(arguments),
-        f": {arguments.data[0]} is no table (.csv, .tsv, .txt, .json, .parquet, or one NetCDF file with a dimension of "
-        "places)",
+        f": {arguments.data[0]} is no table (.csv, .tsv, .txt, .json, .jsonl, .parquet, or one NetCDF file with a "
+        "dimension of places)",
     )
     if len(arguments.data) != 1:
         raise InputError(f"--data: found {len(arguments.data)} paths, expected one folder, or the files of one table")
@@ -245,6 +246,7 @@ def _report(table: EnvironmentTable, found: Survey, directory: Path) -> list[str
         f"found {found.format} files in {directory}: channels {', '.join(found.channels)} {where}, "
         f"{_range(found.trajectories)} trajectories of {_range(found.frames)} frames for each environment",
         *_windows(found),
+        *found.told_of_land,
         *found.missing,
         *([f"dimensions are called {_called(found.renamed)} (--dimensions)"] if found.renamed else []),
         *([f"variables that are not used: {', '.join(found.unused)}"] if found.unused else []),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -21,6 +21,7 @@ from weightcast.environments.commands.frames_table import (
     until_last_seen,
 )
 from weightcast.trajectories import checks, read_npy_environment
+from weightcast.trajectories.land import never_there
 from weightcast.trajectories.netcdf import check_whole, open_dataset, unreadable
 
 OPTIONAL = DIMENSIONS[:2]
@@ -38,6 +39,8 @@ class ObservedFrames:
             apart.
         coordinates: of the other dimensions, as in the file; those that it does not have are left out.
         attributes: of the time coordinate and of each channel.
+        land: where a channel has no value in any frame, and the study's number stands in its place [channel, y, x];
+            None: nowhere.
     """
 
     values: NDArray[np.float32]
@@ -45,6 +48,17 @@ class ObservedFrames:
     frame_step: float | None
     coordinates: Mapping[str, xr.Variable]
     attributes: Mapping[str, Mapping[str, object]]
+    land: NDArray[np.bool_] | None = None
+
+    def with_land(self, channels: Sequence[str], land: Mapping[str, float]) -> ObservedFrames:
+        """The same with the study's number (``data.land``) wherever one of its channels never has a value."""
+        nowhere = never_there(self.values) & np.array([name in land for name in channels])[:, None, None]
+        if not nowhere.any():
+            return self
+        values = self.values.copy()
+        for channel, name in enumerate(channels):
+            values[:, :, channel, nowhere[channel]] = land.get(name, np.nan)
+        return replace(self, values=values, land=nowhere)
 
 
 def read_observed_frames(
@@ -108,6 +122,9 @@ def read_observed_frames(
     except (OSError, RuntimeError, ValueError, IndexError) as error:
         raise unreadable(path, error) from None
     checks.check_counts(path, values.shape[0], values.shape[1], minimum_trajectories=1, minimum_frames=1)
+    if not masked:
+        found = found.with_land(channels, reading.land)
+        values = found.values
     known = np.nan_to_num(values, nan=0.0, posinf=np.inf, neginf=-np.inf) if masked else values
     checks.check_marks(path, values, channels)
     checks.check_finite(path if frame is None else Path(f"{path} (frame {frame} alone)"), known, channels)

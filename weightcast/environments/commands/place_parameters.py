@@ -14,31 +14,32 @@ from weightcast.environments.commands.known_places import KnownPlaces
 from weightcast.environments.commands.stated_table import matched_lines
 from weightcast.environments.commands.table_layout import TableLayout
 from weightcast.records.place_texts import read_place_texts
-from weightcast.records.read import read_rows, records_of
+from weightcast.records.read import read_rows
 from weightcast.records.record import Records
+from weightcast.records.rows import Rows
 
 WAY_OUT = "--parameters none leaves such columns out"
 
 
 @dataclass(frozen=True)
-class FoundRecords:
-    """Records of those places of which a table of places has a row, where there is one.
+class FoundRows:
+    """Rows of a long table, and of the table of its places, where there is one.
 
     Attributes:
-        layout: of the records; places without a row are left out.
-        records: of the others.
+        layout: of the records; places of which the table of places has no row are left out.
+        rows: of all places.
         known: the table of places; None: there is none.
         lines: what did not match.
     """
 
     layout: TableLayout
-    records: Records
+    rows: Rows
     known: KnownPlaces | None
     lines: list[str]
 
 
-def read_with_places(layout: TableLayout, table: Path | None, asked: Sequence[str] | None) -> FoundRecords:
-    """Read records, and the table of their places.
+def read_with_places(layout: TableLayout, table: Path | None, asked: Sequence[str] | None) -> FoundRows:
+    """Read the rows of records, and the table of their places.
 
     Args:
         layout: of the records.
@@ -51,7 +52,7 @@ def read_with_places(layout: TableLayout, table: Path | None, asked: Sequence[st
     """
     rows = read_rows(layout.paths, layout.settings, layout.read)
     if table is None:
-        return FoundRecords(layout, records_of(rows, layout.settings, layout.read), None, [])
+        return FoundRows(layout, rows, None, [])
     there = list(dict.fromkeys(map(place_id, rows.names)))
     known = KnownPlaces.read(table, there, asked, layout.settings.missing or ())
     given, where = known.given, layout.paths[0]
@@ -67,7 +68,7 @@ def read_with_places(layout: TableLayout, table: Path | None, asked: Sequence[st
     lines = matched_lines(known, "records")
     if without:
         lines.append(f"places without a row in {table}, and not used: {listed(without)}")
-    return FoundRecords(layout, records_of(rows, layout.settings, layout.read), known, lines)
+    return FoundRows(layout, rows, known, lines)
 
 
 def place_parameters(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import calendar
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from weightcast.core.config.gap_settings import GapSettings
 from weightcast.core.errors import InputError
@@ -14,8 +16,8 @@ from weightcast.environments.commands.study_template import choose_trained_frame
 from weightcast.environments.config.data import TrajectoryCounts
 from weightcast.records.record import Records
 from weightcast.records.settings import RecordGaps, RecordSettings
-from weightcast.records.step_calendar import StepCalendar
-from weightcast.records.windows import PARTS, Parts, WindowCounts, count_windows, parts_of
+from weightcast.records.step_calendar import DAY, StepCalendar
+from weightcast.records.windows import PARTS, Parts, WindowCounts, count_windows, parts_of, parts_of_places
 
 VALIDATION_SHARE, TEST_SHARE = 0.1, 0.2
 """Of the calendar, at its end."""
@@ -34,6 +36,9 @@ TOO_FEW = 0.25
 UNEQUAL = 0.5
 """Of the median of all places' windows to train: where one has fewer, it does not hold the others down to its own."""
 FEWEST_PLACES = 3
+MOST_PLACES = 0.9
+"""Of the places that the shortest windows would keep: records on times of their own are cut into the longest windows
+that keep so many, since there it is short records that lose their places, and not where a calendar's parts lie."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class Division:
         frames: steps of a window, without those before the first that predictors see.
         counts: windows of every place, to train, make choices and test; where places are very unequal those that have
             fewer show them more than once.
-        parts: of the calendar.
+        parts: of each place.
         windows: of each place.
         kept: numbers of the places that are used.
         too_few: why a place is left out that nobody named, by its id.
@@ -56,7 +61,7 @@ class Division:
     settings: RecordSettings
     frames: int
     counts: TrajectoryCounts
-    parts: Parts
+    parts: tuple[Parts, ...]
     windows: WindowCounts
     kept: tuple[int, ...]
     too_few: dict[str, str]
@@ -101,29 +106,61 @@ def divide(
     for option, value, least in (("--frames", frames, FEWEST_GIVEN), ("--gap", gap, 0)):
         if value is not None and value < least:
             raise InputError(f"{option}: found {value}, expected {least} or more")
+    own = settings.parts == "own"
     problem = InputError(f"{where}: found records of {records.steps} steps, expected more")
 
     def division(chosen: int, span: tuple[int, int]) -> Division:
         apart = choose_trained_frames(chosen) - 1 if gap is None else gap
-        begins = (validation_from, test_from)
-        parts, cut = _parts(records, settings, where, chosen + history - 1, apart, *begins, span)
+        steps = chosen + history - 1
+        if own:
+            cut = settings.model_copy(update={"gap": apart})
+            parts = parts_of_places(records, cut, steps, where)
+        else:
+            shared, cut = _parts(records, settings, where, steps, apart, validation_from, test_from, span)
+            parts = (shared,) * len(records.ids)
         return _division(records, cut, where, chosen, parts, history, _of_window(gaps, run_of, chosen))
 
     lengths = [frames] if frames is not None else _candidates(records.calendar)
     settled = validation_from is not None and test_from is not None
+    if own and (divisions := _possible(division, lengths, (0, records.steps))):
+        most = max(len(one.kept) for one in divisions)
+        return next(one for one in divisions if len(one.kept) >= MOST_PLACES * most)
     for chosen in lengths[:1] if settled else lengths:
         try:
             return division(chosen, (0, records.steps))
         except InputError as error:
             problem = error
-    for chosen in [] if settled else lengths:
-        shared = list[Division]()
-        for span in _common_spans(records):
-            with suppress(InputError):
-                shared.append(division(chosen, span))
+    for chosen in [] if settled or own else lengths:
+        shared = [one for span in _common_spans(records) for one in _possible(division, [chosen], span)]
         if shared:
             return max(shared, key=_worth)
-    raise problem
+    raise _working_days(records, where) or problem
+
+
+def _working_days(records: Records, where: str) -> InputError | None:
+    """What is said of records of working days, whose weekends are holes in an even calendar of days."""
+    if records.calendar.kind != "dates" or records.calendar.step != DAY:
+        return None
+    weekday = (pd.Timestamp(int(records.calendar.origin)).day_of_week + np.arange(records.steps)) % 7
+    known = np.asarray(~np.isnan(records.values).all(axis=2))
+    off = [day for day in range(7) if not known[:, weekday == day].any()]
+    if not off or len(off) > 2 or records.begins is not None:
+        return None
+    return InputError(
+        f"{where}: found no row on any {' or '.join(calendar.day_name[day] for day in off)} and steps of a day, "
+        "expected even steps: number the working days in a column of their own, 0, 1, 2, ..., and name it (--time)"
+    )
+
+
+def _possible(
+    division: Callable[[int, tuple[int, int]], Division], lengths: Sequence[int], span: tuple[int, int]
+) -> list[Division]:
+    """Those divisions into windows of so many steps that there are, in their order."""
+    found = list[Division]()
+    for frames in lengths:
+        with suppress(InputError):
+            found.append(division(frames, span))
+    return found
 
 
 def _worth(division: Division) -> tuple[bool, int]:
@@ -208,7 +245,7 @@ def _division(
     settings: RecordSettings,
     where: str,
     chosen: int,
-    parts: Parts,
+    parts: tuple[Parts, ...],
     history: int,
     gaps: RecordGaps | None,
 ) -> Division:
@@ -222,12 +259,18 @@ def _division(
     too_few = {}
     for place in np.flatnonzero(~enough):
         part = int(np.argmax(found[place] < wanted))
-        begin, end = parts.__dict__[PARTS[part]]
+        begin, end = list(parts[place])[part]
+        times = [records.label(int(place), int(step)) for step in (begin, end - 1, *(records.spans[place] - (0, 1)))]
+        if end - begin < frames:
+            length = int(records.spans[place, 1] - records.spans[place, 0])
+            too_few[records.ids[place]] = (
+                f"a record of {length} steps, from {times[2]} to {times[3]}, is too short for windows of {frames} "
+                f"steps in all parts, {settings.gap} steps apart (--frames, --gap)"
+            )
+            continue
         too_few[records.ids[place]] = (
-            f"{found[place, part]} of {windows.possible[part]} windows of {frames} steps from "
-            f"{records.calendar.label(begin)} to {records.calendar.label(end - 1)} ({PARTS[part]}) {enough_of}; "
-            f"its record goes from {records.calendar.label(int(records.spans[place, 0]))} to "
-            f"{records.calendar.label(int(records.spans[place, 1]) - 1)}"
+            f"{found[place, part]} of {windows.possible[place, part]} windows of {frames} steps from {times[0]} to "
+            f"{times[1]} ({PARTS[part]}) {enough_of}; its record goes from {times[2]} to {times[3]}"
         )
     if len(kept) < FEWEST_PLACES or (len(kept) < len(found) / 2):
         first = next(iter(too_few.items()), None)

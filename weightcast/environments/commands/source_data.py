@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from weightcast.core.console.progress import progress
 from weightcast.core.dimensions import Dimension
@@ -36,6 +36,7 @@ from weightcast.trajectories import (
 from weightcast.trajectories.checks import check_counts, check_finite, check_not_negative
 from weightcast.trajectories.consecutive import cut_into_windows
 from weightcast.trajectories.gaps import without_too_many_gaps
+from weightcast.trajectories.land import with_land
 from weightcast.trajectories.npz_folder import environment_index
 
 SHOWN = 5
@@ -82,6 +83,7 @@ def read_file(
     dimensions: Mapping[Dimension, str] | None = None,
     windows: int | None = None,
     single: bool = False,
+    land: Mapping[str, float] | None = None,
 ) -> Trajectories:
     """One environment's trajectories, as the pipeline will import them.
 
@@ -99,6 +101,7 @@ def read_file(
         dimensions: what the file calls some of its dimensions; None: recognised.
         windows: frames of those that are cut of trajectories; None: none are.
         single: whether a file without a dimension of trajectories holds one.
+        land: what is seen where a channel never has a value, by its name; None: nothing is.
 
     Raises:
         InputError: the file cannot be used.
@@ -106,11 +109,17 @@ def read_file(
     if windows is not None:
         record = read_file(
             file, format, environment, channels=channels, inputs=inputs, grid=grid, frame_step=frame_step,
-            minimum_frames=minimum_frames, gaps=True, dimensions=dimensions, single=True,
+            minimum_frames=minimum_frames, gaps=True, dimensions=dimensions, single=True, land=land,
         )  # fmt: skip
         found = cut_into_windows(file, record, windows, gaps)
         check_counts(file, len(found.values), windows, minimum_trajectories, windows)
         return found
+    if land:
+        told: dict[str, Any] = {
+            "channels": channels, "inputs": inputs, "grid": grid, "frame_step": frame_step,
+            "minimum_frames": minimum_frames, "minimum_trajectories": minimum_trajectories, "dimensions": dimensions,
+        }  # fmt: skip
+        return with_land(file, read_file(file, format, environment, gaps=True, single=single, **told), land, gaps)
     if format == "npy":
         return read_npy_environment(
             file,
@@ -198,6 +207,7 @@ def _check_files(study: Study, table: EnvironmentTable, config: str | Path) -> l
             gaps=data.gaps is not None,
             dimensions=data.dimensions,
             windows=frames if data.windows else None,
+            land=data.land,
         )
         if data.gaps is not None:
             trajectories = without_too_many_gaps(file, trajectories, data.channels, frames, data.history, data.gaps)

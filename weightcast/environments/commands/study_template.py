@@ -17,7 +17,7 @@ from weightcast.environments.commands.data_survey import Survey
 from weightcast.environments.commands.parameter_scale import logarithmic_parameters
 from weightcast.environments.commands.quick_study import quick_text, quick_values
 from weightcast.environments.config.data import TrajectoryCounts
-from weightcast.environments.plan import shard_size
+from weightcast.environments.plan import check_visible, shard_size
 
 TEMPLATE = Path(__file__).with_suffix(".yaml")
 MEMBERS = 2
@@ -163,6 +163,9 @@ INPUTS = {
     "gaps": """\
   gaps: $gaps  # largest share, and steps in a row, that may be missing of a trajectory; null: none has a gap
 """,
+    "land": """\
+  land: $land  # what is seen where a file never has a value, on land in the sea, say; no gap
+""",
     "transforms": """\
 $transform_reasons  transforms: $transforms  # or {}; scores and forecasts are in the channels' own units all the same
 """,
@@ -274,7 +277,11 @@ def fill_template(
         output: where the configuration will lie; named in its comments.
         settings: how a long table, or weather, is read and cut.
         quick: whether it is to be over in minutes.
+
+    Raises:
+        InputError: fewer than two environments are visible.
     """
+    check_visible(table)
     visible = len(table.visible)
     benchmark, of_records = found.benchmark, found.format == "table"
     trained_frames = found.frames[0] if benchmark else choose_trained_frames(found.frames[0])
@@ -343,6 +350,7 @@ def fill_template(
         "in_context_frames": max(min(trained_frames, 20 if state else 10), found.history + 1),
         "history": found.history,
         "gaps": None if found.gaps is None else found.gaps.model_dump(),
+        "land": dict(found.land),
         "observed": cases,
         "pooled": min(12 if state else 8, visible),
         "shard_environments": shard_size(12 if state else 6, visible),
@@ -370,11 +378,12 @@ def fill_template(
     driven = [name for name in ("inputs", "calendar") if values[name]]
     reasons = "".join(f"  # Predictors see {one.words}.\n" for one in found.transforms if one.why)
     named = [*(["dimensions"] if found.dimensions else []), *(["windows"] if found.windows.frames else [])]
+    named += ["land"] if found.land else []
     named += ["gaps"] if found.gaps and not of_records else []
     further = [*named, *(["transforms"] if reasons else []), *driven]
-    # Equations are about rates of change, which gaps do not show.
+    # Equations are about rates of change, which gaps do not show, and slopes, of which a coast has none.
     equations = state and not driven and not of_records and found.gaps is None
-    if equations or (found.periodic and not driven and found.gaps is None):
+    if equations or (found.periodic and not driven and found.gaps is None and not found.land):
         about = "  # hill: powers of factors by which rates saturate" if state else ""
         context += OF_EQUATIONS.replace("$about_hill", about)
     windows = OF_WINDOWS if found.gaps is None else Template(OF_GAPPY_WINDOWS).substitute(written)

@@ -12,7 +12,7 @@ from weightcast.core.errors import InputError
 from weightcast.core.names import listed
 from weightcast.core.place_names import place_id
 from weightcast.environments.commands.known_places import NO_PARAMETERS, columns_of_places
-from weightcast.environments.config.data import Known
+from weightcast.environments.config.data import TAKEN, Known
 from weightcast.records.cell_numbers import is_missing, is_number
 from weightcast.records.cells import Cells
 from weightcast.records.files import NETCDF, suffix_of, table_files
@@ -21,11 +21,13 @@ from weightcast.records.read import read_cells
 from weightcast.records.rows import split_unit, time_columns
 from weightcast.records.settings import RecordSettings
 from weightcast.records.station_layout import StationLayout, is_one_place
-from weightcast.records.station_netcdf import open_stations, text_variables
+from weightcast.records.station_netcdf import numbers_of_places, open_stations, text_variables
 
 WIDE_CHANNEL = "value"
 LOOKED_AT = 2000
 """Rows by which it is told whether a column holds numbers."""
+NOT_A_SIDE = "value"
+"""Behind the names of columns that are called as dimensions are: x, of what somebody measures."""
 NO_MARK = "none"
 """What is given for marks of missing values where there are none, and numbers that look like one are numbers."""
 
@@ -113,6 +115,7 @@ def table_layout(arguments: argparse.Namespace) -> TableLayout:
         settings = settings.model_copy(update={"layout": "file-each"})
     else:
         cells.position(settings.environment, "--environment")
+    _refuse_quantities_in_rows(cells, settings, arguments.state or ())
     numeric = [cells.header[position] for position in _numeric_columns(cells)] if cells.header else []
     inputs = given_inputs(arguments)
     parameters = _of_records(arguments)
@@ -131,6 +134,30 @@ def table_layout(arguments: argparse.Namespace) -> TableLayout:
     labels = [name for name in parameters if name in of_text or is_label(name)]
     texts = [] if arguments.parameters else constant_texts(cells, settings, _own(arguments, of_text))
     return _with_columns(paths, settings, arguments, columns, of_inputs, unused, labels, texts)
+
+
+def _refuse_quantities_in_rows(cells: Cells, settings: RecordSettings, states: Sequence[str]) -> None:
+    """Raise an `InputError` where a row is one quantity of a place at a time, and a column says which."""
+    header = list(cells.header or ())
+    key = [header.index(name) for name in (settings.environment, *settings.time) if name in header]
+    rows = cells.rows[:LOOKED_AT]
+    if len(key) < 1 + len(settings.time):
+        return  # whoever reads the table says which column it lacks
+    if len({tuple(row[position] for position in key) for row in rows}) == len(rows):
+        return
+    for name in _text_columns(cells):
+        position = header.index(name)
+        if position in key:
+            continue
+        words = list(dict.fromkeys(row[position] for row in rows))
+        apart = len({tuple(row[one] for one in (*key, position)) for row in rows}) == len(rows)
+        if apart and len(words) > 1 and (len(words) * 2 <= len(rows) or set(states) & set(words)):
+            index = ", ".join(repr(header[one]) for one in key)
+            raise InputError(
+                f"{cells.file}, column {name}: found rows of one place and time that differ in it ({listed(words)}), "
+                f"expected a column for each of these; pandas makes them: table.pivot(index=[{index}], "
+                f"columns={name!r}, values=...).reset_index()"
+            )
 
 
 def _of_records(arguments: argparse.Namespace) -> list[str]:
@@ -180,6 +207,7 @@ def _of_stations(paths: tuple[Path, ...], settings: RecordSettings, arguments: a
             settings = settings.model_copy(update={"layout": "file-each"})
         layout = StationLayout.of(paths[0], dataset, settings)
         there, words = layout.quantities(dataset), text_variables(dataset, layout.place)
+        numbers = [name for name in numbers_of_places(dataset, layout.place) if name != layout.counts]
     inputs = given_inputs(arguments)
     columns = arguments.state or [name for name in there if name not in inputs]
     if not columns:
@@ -187,7 +215,7 @@ def _of_stations(paths: tuple[Path, ...], settings: RecordSettings, arguments: a
             f"{paths[0]}: found no variable of numbers with the dimensions ({', '.join(layout.samples)}), expected one"
         )
     settings = settings.model_copy(update={"environment": layout.place, "time": [layout.time]})
-    unused = [name for name in there if name not in (*columns, *inputs)]
+    unused = [name for name in (*there, *numbers) if name not in (*columns, *inputs)]
     labels = [name for name in _of_records(arguments) if name in words or is_label(name)]
     texts = [] if arguments.parameters else _own(arguments, words)
     return _with_columns(paths, settings, arguments, columns, inputs, unused, labels, texts)
@@ -224,6 +252,7 @@ def _wide(
         _refuse_begins(paths, settings)
     settings = settings.model_copy(update={"layout": "wide"})
     channel = place_id(states[0])
+    channel = f"{channel}_{NOT_A_SIDE}" if channel in TAKEN else channel
     return TableLayout(paths, settings, (channel or WIDE_CHANNEL,), {}, ())
 
 
@@ -252,6 +281,7 @@ def _with_columns(
 
 def _names(path: Path, columns: Sequence[str], option: str) -> list[str]:
     names = [place_id(split_unit(column)[0]) for column in columns]
+    names = [f"{name}_{NOT_A_SIDE}" if name in TAKEN else name for name in names]
     for position, name in enumerate(names):
         if not name or name in names[:position] or name in ("id", "role"):
             raise InputError(

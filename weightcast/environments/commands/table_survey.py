@@ -17,6 +17,7 @@ from weightcast.core.errors import InputError
 from weightcast.core.names import listed
 from weightcast.core.significance import FEWEST_PAIRS
 from weightcast.environments.commands.chosen_gaps import ChosenGaps, choose_gaps
+from weightcast.environments.commands.chosen_parts import choose_parts
 from weightcast.environments.commands.chosen_transforms import choose_transforms, given_transforms
 from weightcast.environments.commands.constants import check_constants
 from weightcast.environments.commands.data_survey import NO_GRID, ChosenTransform, Pace, Survey
@@ -33,10 +34,12 @@ from weightcast.records.calendar_inputs import CYCLE, calendar_values
 from weightcast.records.cycle import find_cycle
 from weightcast.records.doubtful_values import doubts
 from weightcast.records.record import Records
-from weightcast.records.windows import PARTS, cut
+from weightcast.records.settings import PartsOf
+from weightcast.records.windows import PARTS, cut, training_values
 from weightcast.trajectories.checks import check_not_negative
 
 SHOWN_GAPS = 3
+SHOWN_REASONS = 5
 KNOWN: dict[Known, str] = {
     "horizon": "known over the horizon",
     "past": "known in the past alone",
@@ -79,17 +82,19 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
         )
     asked_of_places = asked_columns(arguments.parameters, arguments.table)
     found = read_with_places(table_layout(arguments), arguments.table, asked_of_places)
-    layout, records = found.layout, found.records
     where, calendar = str(arguments.data[0]), list(dict.fromkeys(arguments.calendar or ()))
-    states = len(layout.channels)
+    states = len(found.layout.channels)
     asked = arguments.history
     if asked is not None and not 1 <= asked <= MOST_HISTORY:
         raise InputError(f"--history: found {asked}, expected 1 to {MOST_HISTORY}")
-
     told_parts = (arguments.frames, arguments.gap, arguments.validation_from, arguments.test_from)
-    found_gaps = choose_gaps(arguments.gaps, records, layout, where, told_parts, asked or 1)
-    records, division = found_gaps.records, found_gaps.division
-    gaps = found_gaps.gaps
+
+    def with_gaps(records: Records, layout: TableLayout) -> ChosenGaps:
+        return choose_gaps(arguments.gaps, records, layout, where, told_parts, asked or 1)
+
+    found_parts = choose_parts(_asked_parts(arguments), found.layout, found.rows, with_gaps)
+    layout, found_gaps = found_parts.layout, found_parts.gaps
+    records, division, gaps = found_gaps.records, found_gaps.division, found_gaps.gaps
 
     def divided(history: int) -> Division:
         return divide(records, layout.settings, where, *told_parts, history, gaps)
@@ -107,7 +112,7 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
     features = (
         np.array([list(parameters[id].values()) for id in ids])
         if known
-        else statistics(records.values[list(division.kept), : division.parts.train[1], :states])
+        else statistics(training_values(records, division.parts)[list(division.kept), :, :states])
     )
     wanted = arguments.held_out or [RANDOM]
     stated = None if found.known is None else found.known.given
@@ -120,7 +125,7 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
     visible = [place for place, id in zip(division.kept, ids, strict=True) if roles[id] == "visible"]
     cycle = arguments.cycle
     if cycle is None and (records.calendar.kind == "numbers" or CYCLE in calendar):
-        cycle = find_cycle(records.values[visible, : division.parts.train[1], :states])
+        cycle = find_cycle(training_values(records, division.parts)[visible][..., :states])
     if cycle is not None:
         calendar = list(dict.fromkeys([*calendar, CYCLE]))
     dated = replace(records.calendar, cycle=cycle)
@@ -131,7 +136,7 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
         if roles[id] == "visible":
             numbers = (counts.train, counts.validation, counts.test)
             told = (division.frames, numbers, where, (), division.history, division.settings.repeated, gaps)
-            windows = cut(records, place, division.parts, *told)
+            windows = cut(records, place, division.parts[place], *told)
             check_constants(where, windows, layout.inputs)
             pace.see(windows.values[: counts.train, :, :states])
             seen.append(windows.values[: counts.train + counts.validation, :trained, :states, 0, 0])
@@ -140,9 +145,9 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
     transforms = choose_transforms(layout.channels, train, validation, transformed, _signed(layout, records, division))
     remembered = None
     if asked is None:
-        said = calendar_values(dated, calendar, np.arange(records.steps), where)
+        said = calendar_values(dated, calendar, records.calendar_steps, where)
         remembered = choose_history(
-            _seen(records.values[..., :states], transforms, visible, division.parts.train),
+            _seen(records, transforms, training_values(records, division.parts)[visible]),
             _known_of_steps(records, layout, said),
             visible,
             division.parts,
@@ -174,6 +179,7 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
     held = [id for id in ids if roles[id] != "visible"]
     lines = [
         *_found(layout, records),
+        *found_parts.why,
         *_cut(records, division, found_gaps),
         f"held out are {listed(held)}: {chosen}{by if wanted == ['farthest'] else ''}",
         *_too_few(held),
@@ -188,6 +194,22 @@ def survey_table(arguments: argparse.Namespace, path: Path) -> TableStudy:
     ]
     settings = division.settings.model_copy(update={"cycle": cycle}).model_dump(mode="json", exclude_defaults=True)
     return TableStudy(table, survey, list(map(str, arguments.data)), settings, lines)
+
+
+def _asked_parts(arguments: argparse.Namespace) -> PartsOf | None:
+    """What options say of the parts: times at which they begin are those of a calendar."""
+    for option, value in (
+        ("--validation-from", arguments.validation_from),
+        ("--test-from", arguments.test_from),
+    ):
+        if value is not None and arguments.parts == "own":
+            raise InputError(
+                f"{option}: found {value} beside --parts own, expected one of them: each record has its own"
+            )
+        if value is not None:
+            return "calendar"
+    asked: PartsOf | None = arguments.parts
+    return asked
 
 
 def _signed(layout: TableLayout, records: Records, division: Division) -> list[str]:
@@ -212,33 +234,32 @@ def _found(layout: TableLayout, records: Records) -> list[str]:
         f"{100 * share:.1f} % of {name}" for name, share in zip(records.channels, np.mean(within, axis=0), strict=True)
     ]
     most = [f"{records.ids[place]} {100 * within[place].max():.1f} %" for place in worst if within[place].max() > 0]
-    shorter = [place for place, (begin, end) in enumerate(records.spans) if end - begin < records.steps]
+    lengths = records.spans[:, 1] - records.spans[:, 0]
+    shorter = np.flatnonzero(lengths < records.steps)
     files = listed(list(map(str, layout.paths)), 3)
+    first, last = records.calendar_steps[:, 0].min(), (records.calendar_steps[:, 0] + records.spans[:, 1]).max() - 1
+    steps = str(records.steps) if records.begins is None else _range(lengths)
     lines = [
         f"found a {layout.settings.layout} table in {files}: {len(records.ids)} places, "
-        f"{records.steps} steps of {calendar.words} from {calendar.label(0)} to {calendar.label(records.steps - 1)}",
+        f"{steps} steps of {calendar.words} from {calendar.label(first)} to {calendar.label(last)}",
         f"channels {', '.join(units[: len(layout.channels)])}",
         *([f"inputs {', '.join(inputs)}"] if inputs else []),
         f"missing within records: {', '.join(shares)}" + (f"; most in {', '.join(most)}" if most else ""),
     ]
-    if shorter:
+    if len(shorter) and records.begins is None:
         spans = [
-            f"{records.ids[place]} ({calendar.label(int(records.spans[place, 0]))} to "
-            f"{calendar.label(int(records.spans[place, 1]) - 1)})"
-            for place in shorter
+            f"{records.ids[place]} ({records.label(place, int(records.spans[place, 0]))} to "
+            f"{records.label(place, int(records.spans[place, 1]) - 1)})"
+            for place in map(int, shorter)
         ]
         lines.append(f"shorter records: {listed(spans, SHOWN_GAPS)}")
     return [*lines, *records.notes]
 
 
 def _cut(records: Records, division: Division, gaps: ChosenGaps) -> list[str]:
-    calendar, parts, windows = records.calendar, division.parts, division.windows
-    spans = [
-        f"{name} {calendar.label(begin)} to {calendar.label(end - 1)}"
-        for name, (begin, end) in zip(PARTS, parts, strict=True)
-    ]
-    kept = windows.found[list(division.kept)]
-    lost = len(kept) * windows.possible.sum() - kept.sum()
+    windows, own = division.windows, list(division.kept)
+    kept, possible = windows.found[own], int(windows.possible[own].sum())
+    lost = possible - int(kept.sum())
     counts = division.counts
     alike = bool((kept == kept[0]).all())
     fewest = records.ids[division.kept[int(kept[:, 0].argmin())]]
@@ -248,13 +269,36 @@ def _cut(records: Records, division: Division, gaps: ChosenGaps) -> list[str]:
         how = f"as many as half of them have; with fewer to train, which come more than once: {listed(short)}"
     lacking = "without gaps" if division.gaps is None else f"with {division.gaps.words} (--gaps)"
     lines = [
-        f"cut into windows of {division.steps} steps {lacking}, in time: {', '.join(spans)}, "
+        f"cut into windows of {division.steps} steps {lacking}, in time: {_spans(records, division)}, "
         f"{division.settings.gap} steps between",
-        f"{int(lost)} of {int(len(kept) * windows.possible.sum())} windows are left out for missing values; every "
+        f"{lost} of {possible} windows are left out for missing values; every "
         f"place has {counts.train} windows to train, {counts.validation} to make choices, {counts.test} to test"
         + ("" if alike else f": {how}"),
     ]
-    return [*lines, *gaps.lines(division), *(f"left out is {id}: {reason}" for id, reason in division.too_few.items())]
+    return [*lines, *gaps.lines(division), *_left_out(division)]
+
+
+def _left_out(division: Division) -> list[str]:
+    """Of many places the first few with their reasons."""
+    reasons = [f"left out is {id}: {reason}" for id, reason in division.too_few.items()]
+    more = list(division.too_few)[SHOWN_REASONS:]
+    return [*reasons[:SHOWN_REASONS], *([f"left out for the like are {listed(more)}"] if more else [])]
+
+
+def _spans(records: Records, division: Division) -> str:
+    """When each part is; of records on times of their own how many steps it has."""
+    parts = [division.parts[place] for place in division.kept]
+    if records.begins is None:
+        spans = [f"{records.calendar.label(begin)} to {records.calendar.label(end - 1)}" for begin, end in parts[0]]
+    else:
+        steps = np.array([[end - begin for begin, end in own] for own in parts])
+        spans = [f"{_range(column)} steps" for column in steps.T]
+    return ", ".join(f"{name} {span}" for name, span in zip(PARTS, spans, strict=True))
+
+
+def _range(lengths: NDArray[np.int64]) -> str:
+    least, most = int(lengths.min()), int(lengths.max())
+    return str(least) if least == most else f"{least} to {most}"
 
 
 def _too_few(held: list[str]) -> list[str]:
@@ -270,25 +314,23 @@ def _cycle(cycle: int | None, found: bool, used: bool) -> list[str]:
     return [f"records come again after {cycle} steps{how}: predictors are told where in this cycle they are (--cycle)"]
 
 
-def _seen(
-    values: NDArray[np.float64], transforms: Sequence[ChosenTransform], visible: Sequence[int], part: tuple[int, int]
-) -> NDArray[np.float64]:
-    """Records [place, step, channel] as predictors see them, through the transforms of their channels."""
-    values = values.copy()
+def _seen(records: Records, transforms: Sequence[ChosenTransform], trained: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What is forecast of records [place, step, channel] as predictors see it, through transforms that are fitted to
+    what they train on [place, step, channel]."""
+    values = records.values[..., : len(transforms)].copy()
     for number, chosen in enumerate(transforms):
         if chosen.name is not None:
-            own = torch.from_numpy(values[..., number])
-            values[..., number] = Transform.of(chosen.name, own[list(visible), slice(*part)]).apply(own).numpy()
+            transform = Transform.of(chosen.name, torch.from_numpy(trained[..., number]))
+            values[..., number] = transform.apply(torch.from_numpy(values[..., number])).numpy()
     return values
 
 
 def _known_of_steps(records: Records, layout: TableLayout, said: NDArray[np.float64]) -> NDArray[np.float64]:
     """What is known of the step from each on [place, step, number]: inputs that are known over the horizon where it
-    begins and where it ends, and what the calendar says [step, number]."""
+    begins and where it ends, and what the calendar says [place, step, number]."""
     columns = [place for place, known in enumerate(layout.inputs.values(), len(layout.channels)) if known == "horizon"]
     begins = records.values[..., columns]
-    everywhere = np.broadcast_to(said, (len(begins), *said.shape))
-    return np.concatenate([begins, np.roll(begins, -1, axis=1), everywhere], axis=-1)
+    return np.concatenate([begins, np.roll(begins, -1, axis=1), said], axis=-1)
 
 
 def _with_history(history: int, division: Division, divided: Callable[[int], Division]) -> Division:

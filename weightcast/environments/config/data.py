@@ -10,7 +10,7 @@ from weightcast.core.config.gap_settings import GapSettings
 from weightcast.core.config.later_settings import LaterSettings
 from weightcast.core.config.settings import Settings
 from weightcast.core.config.system import SystemName
-from weightcast.core.dimensions import Dimension
+from weightcast.core.dimensions import DIMENSIONS, Dimension
 from weightcast.core.environment_table import Role
 from weightcast.core.nets.input_layout import InputLayout
 from weightcast.records.calendar_columns import calendar_columns
@@ -23,6 +23,10 @@ DataSource = Literal[SystemName, "netcdf", "npy", "npz", "table", "zoo"]
 TransformName = Literal["log", "sqrt"]
 GAPPY_SOURCES = ("table", "netcdf", "npy")
 """Of which trajectories may have missing values."""
+TAKEN = (*DIMENSIONS, "environment")
+"""Names that channels and inputs cannot have: those of what lies beside them in files of trajectories."""
+LAND_SOURCES = ("netcdf", "npy")
+"""Of which fields may have points without any."""
 
 
 class TrajectoryCounts(Settings):
@@ -58,7 +62,7 @@ class TrajectoryCounts(Settings):
 
 
 class DataSettings(LaterSettings):
-    later: ClassVar[tuple[str, ...]] = ("transforms", "history", "gaps", "dimensions", "windows")
+    later: ClassVar[tuple[str, ...]] = ("transforms", "history", "gaps", "dimensions", "windows", "land")
 
     source: DataSource
     """A simulator, era5 (docs/era5.md), era5-sample, or your own files: netcdf, npy, npz, table (docs/own-data.md).
@@ -105,6 +109,9 @@ class DataSettings(LaterSettings):
     """Whether trajectories of NetCDF and ``.npy`` files are records, of which windows of ``frames`` are cut, earlier
     ones first: of one record an environment, or where they differ in length. Windows with a missing value are left
     out, unless there are ``gaps``."""
+    land: dict[str, float] = Field(default_factory=dict)
+    """What predictors see of a channel, or of an input, at points at which a NetCDF or ``.npy`` file never has a value
+    of it, as on land in a field of the sea: a number by its name, about the mean elsewhere. Such points are no gaps."""
     gaps: GapSettings | None = None
     """How much of a trajectory may be missing, in a table, NetCDF or ``.npy`` files: trainings and scores leave out
     what is. null: nothing; what lacks a value is no window of a table, and other files with it are refused."""

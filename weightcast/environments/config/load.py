@@ -16,7 +16,7 @@ from weightcast.core.methods import ENSEMBLE, OBSERVED, REFINED, WEIGHTS_ONLY
 from weightcast.core.names import check_name
 from weightcast.core.nets.sizes import count_weights
 from weightcast.environments.config.condition import LABELLED, UNREGRESSED, FramesSettings
-from weightcast.environments.config.data import GAPPY_SOURCES, DataSettings
+from weightcast.environments.config.data import GAPPY_SOURCES, LAND_SOURCES, TAKEN, DataSettings
 from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.config.kept_best import check_best
 from weightcast.environments.config.study import Study
@@ -256,6 +256,15 @@ def _check_history(study: Study, source: str | Path) -> None:
 def _check_gaps(study: Study, source: str | Path) -> None:
     """Values may be missing where files are the user's own, and what needs all of them is not there."""
     data = study.data
+    if data.land and data.source not in LAND_SOURCES:
+        raise InputError(
+            f"{source}: data.land: found it with the source {data.source!r}, expected none, or the source "
+            f"{', '.join(LAND_SOURCES)}"
+        )
+    if strangers := [name for name in data.land if name not in data.columns]:
+        raise InputError(
+            f"{source}: data.land: found {', '.join(strangers)}, expected names of data.channels or data.inputs"
+        )
     if data.gaps is None:
         return
     if data.source not in GAPPY_SOURCES:
@@ -313,6 +322,12 @@ def _check(study: Study, source: str | Path) -> None:
     check_name(study.study, "study", source)
     check_once(study.logarithmic_parameters, "logarithmic_parameters", source)
     check_once(study.data.channels, "data.channels", source)
+    for key in ("channels", "inputs"):
+        if taken := [name for name in getattr(study.data, key) if name in TAKEN]:
+            raise InputError(
+                f"{source}: data.{key}: found {', '.join(taken)}, expected other names than {', '.join(TAKEN)}, which "
+                "dimensions of trajectories have"
+            )
     check_once(study.zoo.bases, "zoo.bases", source)
     check_once(study.generator.seeds, "generator.seeds", source)
     if study.context is not None:

@@ -56,9 +56,10 @@ class ImportTrajectories(Rows, LaterSettings):
         gaps: that trajectories may have; None: none.
         dimensions: what NetCDF files call some of theirs, by their names here.
         windows: whether trajectories are cut into windows of so many frames.
+        land: what is seen where a channel never has a value, by its name.
     """
 
-    later: ClassVar[tuple[str, ...]] = ("transforms", "history", "gaps", "dimensions", "windows")
+    later: ClassVar[tuple[str, ...]] = ("transforms", "history", "gaps", "dimensions", "windows", "land")
 
     channels: list[str]
     inputs: list[str] = Field(default_factory=list)
@@ -72,6 +73,7 @@ class ImportTrajectories(Rows, LaterSettings):
     gaps: GapSettings | None = None
     dimensions: dict[Dimension, str] = Field(default_factory=dict)
     windows: bool = False
+    land: dict[str, float] = Field(default_factory=dict)
 
     @classmethod
     def of(cls, plan: Plan, shard: str) -> ImportTrajectories:
@@ -91,6 +93,7 @@ class ImportTrajectories(Rows, LaterSettings):
             gaps=data.gaps,
             dimensions=data.dimensions,
             windows=data.windows,
+            land=data.land,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from weightcast.core.environment_table import Environment
 from weightcast.core.methods import GENERATOR_PREFIX, WEIGHTS_ONLY
 from weightcast.environments.config.baselines import FinetuneSettings
 from weightcast.environments.config.condition import ConditionName
@@ -16,6 +17,7 @@ from weightcast.environments.plan import (
     context_seeds,
     experts_base,
     finetuned_maps,
+    regressions,
 )
 
 
@@ -107,6 +109,8 @@ class AdaptToFrames(Rows):
         finetuned: of the bases that are fine-tuned, likewise.
         experts_from: position among these bases of the one that the zoo of experts started from.
         context_seeds: of the study's contexts.
+        regressed: visible environments whose experts are regressed on their parameters; none where none are known.
+        regressed_base: that these experts started from.
     """
 
     data: DataSettings
@@ -117,6 +121,10 @@ class AdaptToFrames(Rows):
     finetuned: tuple[str, ...]
     experts_from: int
     context_seeds: tuple[int, ...]
+    regressed: tuple[Environment, ...]
+    regressed_base: str
+    regression: RegressionSettings
+    logarithmic_parameters: list[str]
     seed: int
 
     @classmethod
@@ -133,5 +141,9 @@ class AdaptToFrames(Rows):
             finetuned=tuple(f"finetune-{maps[base].method}" for base in bases),
             experts_from=bases.index(experts_base(plan.study)),
             context_seeds=tuple(context_seeds(plan.study).values()),
+            regressed=plan.table.visible if regressions(plan.table) else (),
+            regressed_base=experts_base(plan.study),
+            regression=plan.study.baselines.regression,
+            logarithmic_parameters=plan.study.logarithmic_parameters,
             seed=plan.study.seed,
         )

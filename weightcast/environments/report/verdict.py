@@ -14,7 +14,7 @@ import pandas as pd
 from weightcast.core.methods import FINETUNE_PREFIX, GENERATOR_PREFIX, ONE_PER_ENV_PREFIX, SKILL_FLOOR, method
 from weightcast.core.report.number_formats import interval, number, p_value, ratio
 from weightcast.core.report.verdict import Verdict, best_of_family
-from weightcast.core.significance import best_arm, best_method, paired_p, split_order
+from weightcast.core.significance import FEWEST_PAIRS, best_arm, best_method, paired_p, split_order
 
 SIGNIFICANT = 0.05
 MATTERS = 1.5
@@ -99,7 +99,7 @@ def give_verdict(summary: pd.DataFrame, errors: pd.DataFrame, trained_horizon: i
     sentences += _from_frames(rmse, splits, arm)
     sentences += _experts_without_skill(rmse, splits)
     sentences += _twice_the_horizon(summary, arm, splits, 2 * trained_horizon)
-    sentences += _whether_environments_matter(rmse, splits)
+    sentences += _whether_environments_matter(rmse, errors, splits)
     return Verdict(_headline(comparisons), " ".join(sentences))
 
 
@@ -246,8 +246,8 @@ def _twice_the_horizon(summary: pd.DataFrame, arm: str, splits: list[str], horiz
     return [f"At {horizon} frames, twice the trained horizon, its median is {' and '.join(parts)}."] if parts else []
 
 
-def _whether_environments_matter(rmse: pd.DataFrame, splits: list[str]) -> list[str]:
-    """Whether a study can show anything: an expert must be better than one pooled model."""
+def _whether_environments_matter(rmse: pd.DataFrame, errors: pd.DataFrame, splits: list[str]) -> list[str]:
+    """Whether a study can show anything: an expert must be better than one pooled model, and the environments agree."""
     rows = rmse[rmse["split"] == splits[0]]
     medians, reference = rows.set_index("method")["median"], best_of_family(_own_experts(rows), "reference")
     if reference is None or "erm" not in medians.index:
@@ -261,7 +261,14 @@ def _whether_environments_matter(rmse: pd.DataFrame, splits: list[str]) -> list[
             f"The environment hardly matters here: {where}, one pooled model (ERM) has {number(times)} times the error "
             f"of {name}, so there is little for a generator to gain."
         ]
-    return [f"The environment matters: {where}, one pooled model (ERM) has {number(times)} times the error of {name}."]
+    own = errors[errors["split"] == splits[0]].pivot(index="environment", columns="method", values="value")
+    pairs = own[["erm", reference]].dropna()
+    p = paired_p(pairs["erm"].to_numpy(), pairs[reference].to_numpy())
+    words = f"{where}, one pooled model (ERM) has {number(times)} times the error of {name}"
+    if p < SIGNIFICANT:
+        return [f"The environment matters: {words}."]
+    tested = f", p {p_value(p)}" if len(pairs) >= FEWEST_PAIRS else f", over {len(pairs)} environments"
+    return [f"Whether the environment matters cannot be told: {words}{tested}."]
 
 
 def _own_experts(rmse: pd.DataFrame) -> pd.DataFrame:

@@ -21,6 +21,7 @@ from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
 from weightcast.environments.base import BaseNetwork
 from weightcast.environments.baselines.in_context import in_context_weights
+from weightcast.environments.baselines.inferred_regression import regressed_experts
 from weightcast.environments.baselines.rivals import Rivals
 from weightcast.environments.conditioned import Conditioned, Searches, adapt, generated_ensemble, refine_generated
 from weightcast.environments.context import Context
@@ -89,6 +90,8 @@ def adapt_to_frames(
     space = _frame_space(context, shared, trajectories, settings, run)
     predictor = shared.predictor.to(run.device)
     searches = Searches(observed, space)
+    if settings.regressed and settings.case.frames > 1:
+        conditioned.append(regressed_experts(run, settings, zoo, finetuned[settings.experts_from]))
     for told in conditioned:
         if settings.case.frames > 1 or told.condition.shown_frames:  # a search needs a residual, of two frames
             searching = partial(_adapted, told, environments, predictor, searches)

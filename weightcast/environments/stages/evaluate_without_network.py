@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 
 from torch import Tensor
 
-from weightcast.core.methods import SEASONAL_CLIMATOLOGY, SEASONAL_PERSISTENCE
+from weightcast.core.environment_table import Environment
+from weightcast.core.methods import OWN_PREFIX, SEASONAL_CLIMATOLOGY, SEASONAL_PERSISTENCE
 from weightcast.core.outputs import Table
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
 from weightcast.environments.baselines.damped_persistence import DampedPersistence
 from weightcast.environments.baselines.seasonal import SeasonalClimatology
+from weightcast.environments.config.data import DataSettings
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.evaluation import Row, TestSet
 from weightcast.environments.jobs import EvaluateWithoutNetwork
@@ -21,8 +23,8 @@ from weightcast.environments.normalisation import Normalisation
 
 @stage("evaluate_without_network")
 def evaluate_without_network(run: Run, settings: EvaluateWithoutNetwork, trajectories: TrajectoryFolder) -> Table:
-    """Evaluate persistence, climatology and damped persistence, and where there is a calendar the first two by season:
-    rows of metrics.csv.
+    """Evaluate persistence, climatology and damped persistence, and where there is a calendar the first two by season,
+    as well as climatologies of unseen environments' own records: rows of metrics.csv.
 
     Climatologies and damped persistence are of the channels' own units, in which they have the least squared error; but
     where a channel has a transform, a first frame is carried along the cycle as seen through it: a season then is a
@@ -72,12 +74,30 @@ def seasonal_rows(
     climatology = SeasonalClimatology.fit(seen, calendar(of_seen))
     normalisation = Normalisation.of(seen, transforms=data.channel_transforms)
     carried = SeasonalClimatology.fit(normalisation.transformed(seen), calendar(of_seen))
+    unseen = [row for row in settings.environments if row.role != "visible"]
+    own = {row.id: _own_climatology(row, data, trajectories, seen, calendar) for row in unseen}
     steps = max(test.horizons) + 1
     of_test = calendar(trajectories.read_inputs_of_roles(settings.environments, data, "test", steps))
     for environment, frames, angles in zip(settings.ids, test.frames, of_test, strict=True):
         yield from test.rows(SEASONAL_CLIMATOLOGY, 0, environment, climatology(angles[:, 1:]))
+        if environment in own:
+            yield from test.rows(OWN_PREFIX + SEASONAL_CLIMATOLOGY, 0, environment, own[environment](angles[:, 1:]))
         ahead = carried.carry(normalisation.transformed(frames[:, 0]), angles)
         yield from test.rows(SEASONAL_PERSISTENCE, 0, environment, normalisation.untransformed(ahead))
+
+
+def _own_climatology(
+    row: Environment,
+    data: DataSettings,
+    trajectories: TrajectoryFolder,
+    like: Tensor,
+    calendar: Callable[[Tensor], Tensor],
+) -> SeasonalClimatology:
+    """The climatology of an environment's own record, as far as others train on theirs, which nobody knows of a place
+    that is new: a reference."""
+    record = trajectories.read_roles([row], data, "train", data.trained_frames).to(like)
+    inputs = trajectories.read_inputs_of_roles([row], data, "train", data.trained_frames)
+    return SeasonalClimatology.fit(record, calendar(inputs))
 
 
 def evaluate_forecast(

@@ -29,6 +29,7 @@ from weightcast.trajectories import (
 from weightcast.trajectories.checks import check_counts, check_not_negative
 from weightcast.trajectories.consecutive import cut_into_windows
 from weightcast.trajectories.gaps import without_too_many_gaps
+from weightcast.trajectories.land import with_land
 from weightcast.trajectories.npz_folder import environment_index
 
 if TYPE_CHECKING:
@@ -125,12 +126,14 @@ def _read(settings: ImportTrajectories, environment: Environment, paths: Sequenc
     (path,) = paths
     expected |= {
         "minimum_trajectories": 1 if settings.windows else settings.trajectories,
-        "gaps": settings.gaps is not None or settings.windows,
+        "gaps": settings.gaps is not None or settings.windows or bool(settings.land),
     }
+    gaps = settings.gaps is not None or settings.windows
     if (path.is_dir() and not is_store(path)) or path.suffix == ".npy":
-        return read_npy_environment(path, frame_step=settings.frame_step, **expected)
+        found = read_npy_environment(path, frame_step=settings.frame_step, **expected)
+        return with_land(path, found, settings.land, gaps)
     named = {"dimensions": settings.dimensions, "single": settings.windows}
-    return read_imported(path, inputs=settings.inputs, **named, **expected)
+    return with_land(path, read_imported(path, inputs=settings.inputs, **named, **expected), settings.land, gaps)
 
 
 _digest = lru_cache(file_digest)

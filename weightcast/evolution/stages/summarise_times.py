@@ -65,7 +65,7 @@ def artifact_cost(artifact: ArtifactHeader) -> dict[str, Any]:
 
 
 def kept_path(artifact: ArtifactHeader) -> str:
-    """Of a flow, whether samples set aside chose the trained one or the spline it began from; nothing of others."""
+    """Say of a flow whether samples set aside chose the trained one or the spline it began from; nothing of others."""
     return artifact.metadata["kept"] if "validation" in artifact.metadata else ""
 
 
