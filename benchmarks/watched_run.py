@@ -52,12 +52,12 @@ class Watched:
     jobs: list[tuple[WatchedJob, float, float, float]] = field(default_factory=list)
 
 
-def watch(folder: Path, config: Path, *options: str) -> Watched:
-    """Run a study in a folder on all cores.
+def watch(folder: Path, config: Path, *options: str, cores: int | None = None) -> Watched:
+    """Run a study in a folder, on all cores where no number is said.
 
     Memory of a process is what the system says that was resident at most, so that how often it is asked matters little.
     """
-    command = [sys.executable, "-P", "-m", "snakemake", *options, "--cores", "all"]
+    command = [sys.executable, "-P", "-m", "snakemake", *options, "--cores", str(cores or "all")]
     command += ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder), "--configfile", str(config)]
     command += ["--workflow-profile", str(ROOT / "profiles/default")]
     found = Watched()
