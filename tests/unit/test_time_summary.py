@@ -8,8 +8,11 @@ import pytest
 from refusals import refused
 from scipy.stats import wilcoxon
 
-from weightcast.core.tables import SUMMARY_COLUMNS
+from weightcast.core.artifact_header import ArtifactHeader
+from weightcast.core.outputs import Table
+from weightcast.core.tables import SUMMARY_COLUMNS, read_artifact_costs
 from weightcast.evolution.evaluation import MOMENT_ERRORS
+from weightcast.evolution.stages.summarise_times import artifact_cost
 from weightcast.evolution.summary import METRICS, bootstrap_mean, summary_over_times
 
 NO_COSTS = pd.DataFrame({"method": [], "parameters": [], "train_seconds": [], "adapt_seconds": []})
@@ -125,3 +128,21 @@ def test_refuses_what_cannot_be_summarised():
         summary_over_times(good.iloc[:-1], NO_COSTS)
     with refused("flaw-a"):
         summary_over_times(good.replace("flow-a", "flaw-a"), NO_COSTS)
+
+
+# --- what reports read again ---
+
+
+def test_costs_across_time_are_read_with_what_was_kept(tmp_path):
+    def cost(name: str, **metadata: object) -> dict[str, object]:
+        return artifact_cost(ArtifactHeader(tmp_path / "flow" / f"{name}.safetensors", {"seconds": 1.5, **metadata}))
+
+    rows = [cost("cde-0", numbers=7, kept="spline", validation={}), cost("paper-0", numbers=8)]
+    Table.of_rows(rows).save(tmp_path / "costs.csv")
+    found = read_artifact_costs(tmp_path / "costs.csv")
+    assert list(found.kept) == ["spline", ""] and list(found.parameters) == [7, 8]
+    found.drop(columns="kept").to_csv(tmp_path / "costs.csv", index=False)  # as across environments
+    assert "kept" not in read_artifact_costs(tmp_path / "costs.csv")
+    found.rename(columns={"kept": "left"}).to_csv(tmp_path / "costs.csv", index=False)
+    with refused("columns: found"):
+        read_artifact_costs(tmp_path / "costs.csv")

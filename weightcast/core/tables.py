@@ -38,7 +38,7 @@ CURVE_COLUMNS = ("stage", "artifact", "training", "step", "part", "value")
 _TEXT = frozenset(
     {"study", "method", "split", "environment", "metric", "stage", "artifact", "space", "base", "equation", "term"}
     | {"training", "part", "parameter", "reference", "measure", "arm", "layer", "attended", "case", "quantity"}
-    | {"question", "answer", "other"}
+    | {"question", "answer", "other", "kept"}
 )
 _INTEGERS = frozenset({"step", "component", "block", "seed", "sample", "horizon", "n"})
 _COUNTS = frozenset({"parameters", "member", "members"})  # whole numbers too, where none is missing
@@ -81,12 +81,14 @@ def read_summary(path: str | Path) -> pd.DataFrame:
 
 
 def read_artifact_costs(path: str | Path) -> pd.DataFrame:
-    """costs.csv: a row an artifact; ``train_seconds`` without what it builds on.
+    """costs.csv: a row an artifact; ``train_seconds`` without what it builds on. Across time there is a column ``kept``
+    as well: of a flow, whether the trained one was kept or the spline that it began from, else empty.
 
     Raises:
         InputError: as for `read_table`.
     """
-    return read_table(path, ("stage", "artifact", "method", "parameters", "members", "train_seconds", "adapt_seconds"))
+    columns = ("stage", "artifact", "method", "parameters", "members", "train_seconds", "adapt_seconds")
+    return read_table(path, columns, optional=("kept",))
 
 
 def read_training_curves(path: str | Path) -> pd.DataFrame:
@@ -175,7 +177,7 @@ def _some(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     return table
 
 
-def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
+def read_table(path: str | Path, columns: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
     """Read a CSV table whose columns are known.
 
     Names (method, environment and the like) are read as text, so that an id ``007`` keeps its zeros and a region
@@ -184,9 +186,10 @@ def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     Args:
         path: of the file.
         columns: exactly those of the table, in any order.
+        optional: further ones that it may have.
 
     Returns:
-        The table, with its columns in the order of ``columns``.
+        The table, with its columns in the order of ``columns``, behind them those of ``optional`` that it has.
 
     Raises:
         InputError: the file is missing, is no CSV table, has other columns, or a cell is no number.
@@ -198,6 +201,7 @@ def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: cannot be read as CSV ({reason}), expected {', '.join(columns)}") from None
+    columns = [*columns, *(name for name in optional if name in table)]
     if sorted(table.columns) != sorted(columns):
         raise InputError(f"{path}: columns: found {', '.join(table.columns)}, expected {', '.join(columns)}")
     for column in columns:
