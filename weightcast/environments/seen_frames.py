@@ -51,7 +51,8 @@ class SeenFrames:
             yield from block
 
     def mean(self) -> Tensor:
-        """Of the values that are there, over environments, trajectories and frames [channel, y, x]; NaN where none is.
+        """The mean of the values that are there, over environments, trajectories and frames [channel, y, x]; NaN where
+        none is.
 
         Of frames that do not fit, sums are in double precision: the same but for rounding.
         """
