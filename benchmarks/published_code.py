@@ -14,6 +14,8 @@ memory.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
@@ -39,6 +41,8 @@ PREDICTOR = {
 }
 GRID, BATCH = (64, 64), 4
 MEMBERS = (1, 4)
+STEPS = 5
+"""Of predictors in a call, which on our side begins with what a job's training begins with."""
 NODES, LATENT, WIDTH, DEPTH, HEADS, NOISE_STEPS = 386, 512, 768, 12, 12, 1000
 RATE = 1e-4
 
@@ -48,7 +52,7 @@ def rows(effort: Effort, clone: Path) -> Iterator[Row]:
     fno = published(clone, "fno")
     for members in MEMBERS:
         ways = {"stacked": ours(members), "published, one by one": theirs(fno, members)}
-        yield from take_turns(ways, effort).rows(NAME, "step of experts' predictors, batch 4", members)
+        yield from take_turns(ways, effort).rows(NAME, "step of predictors, batch 4, members", members, per=STEPS)
     case = "step of the diffusion, batch"
     if find_spec("timm") is None:
         yield Row.skipped(NAME, case, 1, "timm is not installed, which the published transformer is made of")
@@ -69,17 +73,22 @@ def published(clone: Path, name: str) -> ModuleType:
 
 
 def ours(members: int) -> Callable[[], object]:
-    """A step of stacked experts, as jobs train them."""
+    """Some steps of stacked experts, as jobs train them."""
     predictor = StackedPredictor.of_architecture(PREDICTOR)
     start = predictor.graph.read(predictor.module).repeat(members, 1)
     frames = Draws("cpu", 0, "frames").normal(members, 2, 4, 2, *GRID)
     planned = plan_members([f"e{number}" for number in range(members)], 1, 0)
-    training = PredictorTraining(steps=1, learning_rate=RATE, unroll=1, batch=BATCH)
-    return lambda: train_experts(Run(), start, planned, frames, list(range(members)), predictor, training)
+    training = PredictorTraining(steps=STEPS, learning_rate=RATE, unroll=1, batch=BATCH)
+
+    def steps() -> None:
+        with contextlib.redirect_stderr(io.StringIO()):
+            train_experts(Run(), start, planned, frames, list(range(members)), predictor, training)
+
+    return steps
 
 
 def theirs(fno: ModuleType, members: int) -> Callable[[], object]:
-    """A step of as many of the published predictors, one after the other."""
+    """As many steps of as many of the published predictors, one after the other."""
     draws, width = Draws("cpu", 0, "frames"), int(str(PREDICTOR["width"]))
     frames, later = draws.normal(BATCH, 2, *GRID), draws.normal(BATCH, 2, *GRID)
     networks = [
@@ -88,14 +97,16 @@ def theirs(fno: ModuleType, members: int) -> Callable[[], object]:
     ]
     optimisers = [torch.optim.AdamW(network.parameters(), lr=RATE) for network in networks]
 
-    def step() -> None:
+    def steps() -> None:
         for network, optimiser in zip(networks, optimisers, strict=True):
-            loss = torch.nn.functional.mse_loss(network(frames), later)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
+            for _ in range(STEPS):
+                _step(optimiser, partial(_error, network, frames, later))
 
-    return step
+    return steps
+
+
+def _error(network: torch.nn.Module, frames: torch.Tensor, later: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.mse_loss(network(frames), later)
 
 
 def our_diffusion(batch: int) -> Callable[[], object]:
