@@ -69,7 +69,7 @@ def test_no_job_asks_for_a_zoo(path: Path) -> None:
 
 @PAPER
 def test_no_evaluation_asks_for_all_frames(path: Path) -> None:
-    """Nor do they of a table ten times as long: but for two budgets of 4 GB, with a margin of a half and 3 GB beside them."""
+    """Nor do they of a table ten times as long."""
     study, table = read(path)
     rows = [replace(row, id=f"{row.id}-{number}") for number in range(10) for row in table]
     longer = EnvironmentTable(tuple(sorted(rows, key=lambda row: row.role)), table.parameter_names, table.path)
