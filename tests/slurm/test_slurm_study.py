@@ -44,10 +44,12 @@ class Pace:
 
     Attributes:
         seconds: of a step of the long training.
+        late_seconds: of a step of the one whose time runs out.
         beginning: seconds of a small run, from its command to its end.
     """
 
     seconds: float
+    late_seconds: float
     beginning: float
 
     @property
@@ -63,7 +65,7 @@ class Pace:
     @property
     def steps_of_late(self) -> int:
         """Of the training that nobody asks to end, so that SLURM has ended it by then."""
-        return self.steps + round(LATE_SECONDS / self.seconds)
+        return round((60 * self.minutes + 5 + LATE_SECONDS) / self.late_seconds)
 
     @property
     def told(self) -> list[str]:
@@ -166,13 +168,17 @@ def _set_steps(checkout: Checkout, steps: int, late: int = 1) -> None:
 
 
 def _pace(checkout: Checkout) -> Pace:
-    """Measured by a few steps of the long training, and the simulation before it."""
-    _set_steps(checkout, FEW_STEPS)
+    """Measured by a few steps of both long trainings, and the simulation before them."""
+    _set_steps(checkout, FEW_STEPS, FEW_STEPS)
     started = time.monotonic()
     _run_here(checkout, "train_erm")
-    log = (checkout.folder / RESULTS / "logs/base/erm.log").read_text()
-    seconds = float(re.findall(rf"{FEW_STEPS} steps in ([\d.]+) s", log)[-1])
-    return Pace(seconds / FEW_STEPS, time.monotonic() - started - seconds)
+    spent = time.monotonic() - started
+    _run_here(checkout, "train_film_matched")
+    seconds, late = (
+        float(re.findall(rf"{FEW_STEPS} steps in ([\d.]+) s", (checkout.folder / RESULTS / log).read_text())[-1])
+        for log in ("logs/base/erm.log", "logs/base/film-matched.log")
+    )
+    return Pace(seconds / FEW_STEPS, late / FEW_STEPS, spent - seconds)
 
 
 @dataclass
