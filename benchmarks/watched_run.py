@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -56,6 +57,7 @@ def watch(folder: Path, config: Path, *options: str, cores: int | None = None) -
     """Run a study in a folder, on all cores where no number is said.
 
     Memory of a process is what the system says that was resident at most, so that how often it is asked matters little.
+    Whoever asks this process to end (SIGINT, SIGTERM) asks Snakemake: what was seen by then is not lost.
     """
     command = [sys.executable, "-P", "-m", "snakemake", *options, "--cores", str(cores or "all")]
     command += ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder), "--configfile", str(config)]
@@ -63,6 +65,8 @@ def watch(folder: Path, config: Path, *options: str, cores: int | None = None) -
     found = Watched()
     began = time.monotonic()
     started = subprocess.Popen(command, cwd=folder, env=environment_of_programs())
+    for asked in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(asked, lambda number, _: started.send_signal(number))
     peaks: dict[int, tuple[WatchedJob, float, float, float, float]] = {}
     while started.poll() is None:
         together = 0.0
