@@ -57,7 +57,8 @@ def watch(folder: Path, config: Path, *options: str, cores: int | None = None) -
     """Run a study in a folder, on all cores where no number is said.
 
     Memory of a process is what the system says that was resident at most, so that how often it is asked matters little.
-    Whoever asks this process to end (SIGINT, SIGTERM) asks Snakemake: what was seen by then is not lost.
+    Whoever asks this process to end (SIGTERM) asks Snakemake, as Ctrl-C does by itself: what was seen by then is not
+    lost.
     """
     command = [sys.executable, "-P", "-m", "snakemake", *options, "--cores", str(cores or "all")]
     command += ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder), "--configfile", str(config)]
@@ -65,8 +66,8 @@ def watch(folder: Path, config: Path, *options: str, cores: int | None = None) -
     found = Watched()
     began = time.monotonic()
     started = subprocess.Popen(command, cwd=folder, env=environment_of_programs())
-    for asked in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(asked, lambda number, _: started.send_signal(number))
+    signal.signal(signal.SIGTERM, lambda *_: started.terminate())
+    signal.signal(signal.SIGINT, lambda *_: None)  # a terminal asks all processes of a group
     peaks: dict[int, tuple[WatchedJob, float, float, float, float]] = {}
     while started.poll() is None:
         together = 0.0
