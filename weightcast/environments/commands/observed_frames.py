@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
+import torch
 import xarray as xr
 from numpy.typing import NDArray
+from torch import Tensor
 
 from weightcast.core.dimensions import DIMENSIONS
 from weightcast.core.errors import InputError
@@ -21,7 +23,7 @@ from weightcast.environments.commands.frames_table import (
     until_last_seen,
 )
 from weightcast.trajectories import checks, read_npy_environment
-from weightcast.trajectories.land import never_there
+from weightcast.trajectories.land import declared_land, filled_land
 from weightcast.trajectories.netcdf import check_whole, open_dataset, unreadable
 
 OPTIONAL = DIMENSIONS[:2]
@@ -50,15 +52,17 @@ class ObservedFrames:
     attributes: Mapping[str, Mapping[str, object]]
     land: NDArray[np.bool_] | None = None
 
+    @property
+    def land_tensor(self) -> Tensor | None:
+        """Where there is land, for searches: bool [channel, y, x]; None: nowhere."""
+        return None if self.land is None else torch.from_numpy(self.land)
+
     def with_land(self, channels: Sequence[str], land: Mapping[str, float]) -> ObservedFrames:
         """The same with the study's number (``data.land``) wherever one of its channels never has a value."""
-        nowhere = never_there(self.values) & np.array([name in land for name in channels])[:, None, None]
+        nowhere = declared_land(self.values, channels, land)
         if not nowhere.any():
             return self
-        values = self.values.copy()
-        for channel, name in enumerate(channels):
-            values[:, :, channel, nowhere[channel]] = land.get(name, np.nan)
-        return replace(self, values=values, land=nowhere)
+        return replace(self, values=filled_land(self.values, channels, land, nowhere), land=nowhere)
 
 
 def read_observed_frames(
