@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from command_line import refused, run
 from tiny_study import ROWS, write_table
 
 from weightcast.core.errors import InputError
+from weightcast.environments.commands.forecast_starts import read_frames_to_start_from
 from weightcast.environments.commands.frames_table import FileReading
 from weightcast.environments.commands.observed_frames import read_observed_frames
 from weightcast.environments.config.load import load_study
@@ -90,3 +92,24 @@ def test_frames_to_start_from_have_land_where_the_study_has(tmp_path: Path) -> N
         read_observed_frames(path, ["sst"], SHAPE[2:], frame=-1)
     masked = read_observed_frames(path, ["sst"], SHAPE[2:], masked=True, reading=reading)
     assert masked.land is None and np.isnan(masked.values[..., LAND]).all()  # what was not seen is estimated there
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+def test_what_is_hidden_in_the_frame_to_start_from_is_no_land(gaps: bool, tmp_path: Path) -> None:
+    path = write_sea(tmp_path / "a.nc", 0)
+    frames = xr.load_dataset(path)
+    frames["sst"][:, -1, 4, 4] = np.nan  # as under a cloud
+    frames.to_netcdf(path)
+    reading = FileReading(land={"sst": 7.0})
+    told = Namespace(initial=path, frame=-1, smooth=False)
+    if not gaps:
+        with pytest.raises(InputError, match="found NaN at trajectory 0, time 0, channel sst, y 4, x 4"):
+            read_frames_to_start_from(told, ["sst"], SHAPE[2:], reading)
+        told.frame = -2
+        found = read_frames_to_start_from(told, ["sst"], SHAPE[2:], reading)
+        assert np.isfinite(found.values).all()
+    else:
+        found = read_frames_to_start_from(told, ["sst"], SHAPE[2:], reading, gaps=True)
+        assert np.isnan(found.values).sum() == len(found.values) and np.isnan(found.values[:, 0, 0, 4, 4]).all()
+    assert found.land is not None and (found.values[:, :, 0, LAND] == 7.0).all()
+    np.testing.assert_array_equal(found.land[0], LAND)

@@ -26,6 +26,7 @@ from weightcast.environments.conditions.codes import CodeCondition
 from weightcast.environments.config.code_prior import CodeDrawName
 from weightcast.environments.config.context import ContextSettings, RefineSettings
 from weightcast.environments.gaps import FrameSpace
+from weightcast.environments.missing_values import without_land
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.refinement import infer_codes
 from weightcast.environments.weight_maps import WeightMap
@@ -155,12 +156,14 @@ class Context:
         """Codes [..., dimension] -> weights [..., weight]."""
         return self.base.weight_map(codes.flatten(0, -2)).unflatten(0, codes.shape[:-1]).clone()
 
-    def infer(self, frames: Tensor) -> CodePosterior:
+    def infer(self, frames: Tensor, land: Tensor | None = None) -> CodePosterior:
         """What frames say of the codes of the environments that they come from.
 
         Args:
             frames: in physical units [environment, trajectory, frame, channel, y, x]; NaN where nothing was observed.
                 With a single frame nothing is learned, and the posterior is the prior.
+            land: where frames hold the study's number, since a channel never has a value there, and forecasts are not
+                compared with it, bool [channel, y, x]; None: nowhere.
         """
         normalised = self.base.normalisation.apply(frames.to(self.codes.device))
         return infer(
@@ -173,6 +176,7 @@ class Context:
             self.calibration,
             self.prior,
             len(self.calibration.model_error) if self.equations else 0,
+            land,
         )
 
     def sample(self, posterior: CodePosterior, count: int, seed: int) -> Tensor:
@@ -190,6 +194,7 @@ def infer(
     calibration: Calibration,
     prior: CodePrior | None = None,
     bounded: int = 0,
+    land: Tensor | None = None,
 ) -> CodePosterior:
     """Infer codes under the prior that visible codes make.
 
@@ -203,12 +208,15 @@ def infer(
         calibration: temper and least noise.
         prior: of codes; None for the widened normal distribution of the visible ones.
         bounded: steps for which what a drawn code forecasts must stay within bounds; 0 where anything may be drawn.
+        land: where a channel of frames never has a value, and forecasts are not compared, bool [channel, y, x]; None:
+            nowhere.
     """
     prior = CodePrior.of(codes, PRIOR_WIDENED) if prior is None else prior
     if frames.shape[2] < 2:
         return _ignorant(prior, len(frames))
     whole, inputs = space.complete(frames), predictor.layout.shown
-    windows = Windows.of(frames, whole, settings.unroll, settings.windows, inputs, predictor.history)
+    compared = without_land(frames, land)
+    windows = Windows.of(compared, whole, settings.unroll, settings.windows, inputs, predictor.history)
     spread = codes[torch.linspace(0, len(codes) - 1, min(len(codes), MOST_CANDIDATES)).round().long()]
     return infer_codes(
         weight_map,

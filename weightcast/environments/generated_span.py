@@ -71,7 +71,12 @@ class GeneratedSpan(nn.Module):
         return (weights - self.mean) @ self.directions.mT
 
     def refine(
-        self, generated: Tensor, predictor: StackedPredictor, frames: Tensor, space: FrameSpace | None = None
+        self,
+        generated: Tensor,
+        predictor: StackedPredictor,
+        frames: Tensor,
+        space: FrameSpace | None = None,
+        land: Tensor | None = None,
     ) -> Tensor:
         """Weights that explain observed frames better than what was generated, from where the search begins.
 
@@ -83,10 +88,13 @@ class GeneratedSpan(nn.Module):
             frames: normalised [environment, trajectory, frame, channel, y, x], more than the predictor sees; NaN in
                 gaps.
             space: how frames vary, to fill gaps; None where there are none.
+            land: where a channel of frames never has a value, and nothing is to be explained, bool [channel, y, x];
+                None: nowhere.
 
         Returns:
             [environment, weight].
         """
         begun = self.codes_of(generated)
         prior = CodePrior.of(self.codes, PRIOR_WIDENED)
-        return self(infer_environments(self, predictor, frames, torch.cat([begun, self.codes]), space, prior=prior))
+        candidates = torch.cat([begun, self.codes])
+        return self(infer_environments(self, predictor, frames, candidates, space, prior=prior, land=land))

@@ -232,7 +232,9 @@ class Generator:
         return self.weights(prepared.expand(n, -1), self.draw_noise(n, seed)).cpu()
 
     @torch.no_grad()
-    def refined_weights(self, generated: Tensor, frames: Tensor, times: Tensor | None = None) -> Tensor:
+    def refined_weights(
+        self, generated: Tensor, frames: Tensor, times: Tensor | None = None, land: Tensor | None = None
+    ) -> Tensor:
         """Generated weights, moved along what is generated for visible environments to where they explain the frames
         that were observed best: [1, weight], on the CPU. See :class:`~weightcast.environments.generated_span.
         GeneratedSpan`.
@@ -241,6 +243,8 @@ class Generator:
             generated: from these frames [1, weight].
             frames: [trajectory, time, channel, y, x] in physical units, two or more, and more than predictors see.
             times: of the frames; None: they follow each other, as they must.
+            land: where frames hold the study's number, since a channel never has a value there, and nothing is to be
+                explained, bool [channel, y, x]; None: nowhere.
 
         Raises:
             InputError: there is more than one set of weights, or the generator sees no frames or was trained before it
@@ -259,9 +263,9 @@ class Generator:
         channels = (len(self.normalisation.mean) - layout.shown) // history + len(layout.columns)
         shown = with_shown(_check_frames(frames, channels, history), layout, history)
         normalised = self.normalisation.apply(shown).to(self.device)[None]
-        return self.span.refine(generated.to(self.device), self.predictor, normalised).cpu()
+        return self.span.refine(generated.to(self.device), self.predictor, normalised, land=land).cpu()
 
-    def infer(self, frames: Tensor, seed: int = 0) -> dict[str, float]:
+    def infer(self, frames: Tensor, seed: int = 0, land: Tensor | None = None) -> dict[str, float]:
         """The parameters whose generated predictor explains observed frames best.
 
         Args:
@@ -269,13 +273,14 @@ class Generator:
                 and more than predictors see (``data.history``); columns of inputs, where the predictors are shown any,
                 behind the channels of the state.
             seed: of the generator's noise.
+            land: see :meth:`refined_weights`.
 
         Raises:
             InputError: the frames' shape or values cannot be used.
         """
-        return self.condition.named(self._search(frames, seed))
+        return self.condition.named(self._search(frames, seed, land))
 
-    def _search(self, frames: Tensor, seed: int) -> Tensor:
+    def _search(self, frames: Tensor, seed: int, land: Tensor | None = None) -> Tensor:
         """Coordinates [coordinate] of the environment behind frames: see :meth:`infer`."""
         layout, history = self.predictor.layout, self.predictor.history
         channels = (len(self.normalisation.mean) - layout.shown) // history + len(layout.columns)
@@ -286,6 +291,7 @@ class Generator:
             self.predictor,
             self.normalisation.apply(frames).to(self.device)[None],
             self.condition.candidates(),
+            land=land,
         )
         return prepared[0]
 

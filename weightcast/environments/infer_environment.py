@@ -12,6 +12,7 @@ from weightcast.environments.code_priors import CodePrior
 from weightcast.environments.config.context import RefineSettings
 from weightcast.environments.context import PRIOR_WIDENED
 from weightcast.environments.gaps import FrameSpace
+from weightcast.environments.missing_values import without_land
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.refinement import infer_codes
 from weightcast.environments.windows import Windows
@@ -32,6 +33,7 @@ def infer_environments(
     space: FrameSpace | None = None,
     begun: Tensor | None = None,
     prior: CodePrior | None = None,
+    land: Tensor | None = None,
 ) -> Tensor:
     """Search from the best candidates, then refine.
 
@@ -46,6 +48,8 @@ def infer_environments(
         begun: coordinates that something cheaper found [environment, coordinate], from the best of which a few steps
             are then enough; None searches from the candidates.
         prior: of coordinates; None: that of the candidates, widened.
+        land: where a channel of frames never has a value, and forecasts are not compared, bool [channel, y, x]; None:
+            nowhere.
 
     Returns:
         Coordinates [environment, coordinate].
@@ -56,10 +60,11 @@ def infer_environments(
     found = []
     for part in frames.split(TOGETHER):
         whole = part if space is None else space.complete(part)
+        compared = without_land(part, land)
         posterior = infer_codes(
             weights_of,
             predictor,
-            Windows.of(part, whole, search.unroll, search.windows, predictor.layout.shown, predictor.history),
+            Windows.of(compared, whole, search.unroll, search.windows, predictor.layout.shown, predictor.history),
             prior,
             candidates if begun is None else begun,
             starts=starts,

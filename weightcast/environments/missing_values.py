@@ -55,6 +55,23 @@ def reachable(windows: Tensor, layout: InputLayout, history: int) -> Tensor:
     return frames.masked_fill(~comparable(windows, layout, history), torch.nan)
 
 
+def without_land(frames: Tensor, land: Tensor | None) -> Tensor:
+    """Frames with nothing to be compared with on land, where they hold a number that nobody measured.
+
+    Args:
+        frames: as predictors take them [..., channel, y, x], the newest frame's channels first.
+        land: where a channel of a frame never has a value, bool [channel, y, x]; None: nowhere.
+
+    Returns:
+        The same shape, NaN there in the newest frame.
+    """
+    if land is None:
+        return frames
+    channels = len(land)
+    newest_ones = frames[..., :channels, :, :].masked_fill(land.to(frames.device), torch.nan)
+    return torch.cat([newest_ones, frames[..., channels:, :, :]], dim=-3)
+
+
 def observed_mean(values: Tensor, dimensions: Sequence[int]) -> Tensor:
     """Mean over dimensions of the values that are there; NaN where none is. Without missing values the usual mean, to
     the last digit."""

@@ -56,11 +56,12 @@ class Context(trained.Context):
         path = Path(path)
         return super().load(_file(path) if path.is_dir() else path).to(choose_device(device))
 
-    def infer(self, frames: Tensor) -> CodePosterior:
-        """What frames say of the code of the environment that they come from; also of several [environment, ...]."""
+    def infer(self, frames: Tensor, land: Tensor | None = None) -> CodePosterior:
+        """What frames say of the code of the environment that they come from; also of several [environment, ...]. On
+        land, bool [channel, y, x], nothing is compared with them."""
         frames = torch.as_tensor(frames, dtype=torch.float32)
         frames = frames if frames.ndim == 6 else self._checked(frames)[None]
-        return super().infer(self._states(frames))
+        return super().infer(self._states(frames), land)
 
     def verdict(self, frames: Tensor) -> FramesVerdict:
         """Whether frames fit anything that is known, what they leave open, and which environment they are like."""

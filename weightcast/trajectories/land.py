@@ -7,7 +7,7 @@ spread that errors are divided by either: where it is forecast well, relative er
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +27,14 @@ def never_there(values: NDArray[np.floating]) -> NDArray[np.bool_]:
     return np.asarray(missing & ~missing.all(axis=(1, 2), keepdims=True))
 
 
+def declared_land(
+    values: NDArray[np.floating], channels: Sequence[str], land: Mapping[str, float]
+) -> NDArray[np.bool_]:
+    """Where a number stands for what is never there [channel, y, x], of values [trajectory, time, channel, y, x] of
+    channels: where a channel with such a number has no value in any frame."""
+    return never_there(values) & np.array([name in land for name in channels])[:, None, None]
+
+
 def with_land(file: Path, trajectories: Trajectories, land: Mapping[str, float], gaps: bool) -> Trajectories:
     """Trajectories with the number of a channel wherever it never has a value.
 
@@ -41,12 +49,22 @@ def with_land(file: Path, trajectories: Trajectories, land: Mapping[str, float],
     """
     if not land:
         return trajectories
-    values, nowhere = trajectories.values.copy(), never_there(trajectories.values)
-    for channel, name in enumerate(trajectories.channels):
-        if name in land:
-            values[:, :, channel, nowhere[channel]] = land[name]
+    nowhere = declared_land(trajectories.values, trajectories.channels, land)
+    values = filled_land(trajectories.values, trajectories.channels, land, nowhere)
     check_finite(file, values, trajectories.channels, gaps)
     return replace(trajectories, values=values)
+
+
+def filled_land(
+    values: NDArray[np.float32], channels: Sequence[str], land: Mapping[str, float], nowhere: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Values [trajectory, time, channel, y, x] of channels with the number of each where it is land [channel, y, x];
+    a copy."""
+    filled = values.copy()
+    for channel, name in enumerate(channels):
+        if name in land:
+            filled[:, :, channel, nowhere[channel]] = land[name]
+    return filled
 
 
 def usual_land(trajectories: Trajectories) -> dict[str, float]:

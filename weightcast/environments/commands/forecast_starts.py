@@ -76,6 +76,8 @@ def read_frames_to_start_from(
     count, frame = found.values.shape[1], arguments.frame
     if not -count <= frame < count:
         raise InputError(f"{arguments.initial}: time: found {count} frames, expected one with the index {frame}")
+    if not arguments.smooth:  # which takes what was not seen for that
+        found = found.with_land(channels, reading.land)
     last = frame % count + 1
     if last < history:
         raise InputError(
@@ -85,9 +87,8 @@ def read_frames_to_start_from(
     first = 0 if arguments.smooth else last - history
     time = found.time if found.time is not None and len(found.time) == count else None
     kept = replace(found, values=found.values[:, first:last], time=None if time is None else time[first:last])
-    if arguments.smooth:  # which takes what was not seen for that
+    if arguments.smooth:
         return kept
-    kept = kept.with_land(channels, reading.land)
     observed = np.isfinite(kept.values)
     if not gaps and not observed.all():
         raise InputError(

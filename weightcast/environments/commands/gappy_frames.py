@@ -24,6 +24,7 @@ from weightcast.environments.history import embedded
 from weightcast.environments.inputs import with_shown
 from weightcast.environments.normalisation import Normalisation
 from weightcast.trajectories.checks import check_not_negative
+from weightcast.trajectories.land import declared_land, filled_land
 from weightcast.trajectories.time_units import in_unit
 
 MOST_FRAMES = 10_000
@@ -48,12 +49,15 @@ class GappyFrames:
     Attributes:
         values: [trajectory, frame, channel, y, x], one step apart on the study's grid; NaN where nothing was observed;
             as predictors see them, older frames and what they are shown of inputs behind the newest frame's channels.
-        case: what was observed, for people and for metadata: trajectories, frames, share of the values observed, every
-            how many pixels and steps.
+        case: what was observed, for people and for metadata: trajectories, frames, share of the values observed, of
+            those that are not land, every how many pixels and steps.
+        land: where a channel has no value in any frame, and the study's number (``data.land``) stands in its place,
+            with which nothing is to be compared, bool [channel, y, x]; None: nowhere.
     """
 
     values: Tensor
     case: Mapping[str, Any]
+    land: Tensor | None = None
 
     @property
     def words(self) -> str:
@@ -95,8 +99,9 @@ def read_gappy_frames(
     found = read_observed_frames(file, channels, grid, masked=True, coarse=not inputs.shown, reading=reading)
     check_agreement(found, file, trained)
     check_not_negative(file, None, found.values, channels, normalisation.transforms_of(channels))
+    land = _Land.of(found, channels, reading)
     if inputs.shown:
-        return _driven(found, file, channels, trained, normalisation, inputs, history, reading)
+        return _driven(found, file, channels, trained, normalisation, inputs, history, reading, land)
     values = _observed_part(found, file)
     _check_changes(values.values, file)
     _check_units(values.values, file, channels, normalisation)
@@ -106,11 +111,12 @@ def read_gappy_frames(
     case = {
         "trajectories": values.values.shape[0],
         "frames": values.values.shape[1],
-        "observed": float(np.isfinite(values.values).mean()),
+        "observed": land.observed_share(values.values),
         "every_pixel": every_pixel,
         "every_step": every_step,
     }
-    return GappyFrames(embedded(torch.from_numpy(frames), history), case)
+    land = land.on_grid(grid)
+    return GappyFrames(embedded(torch.from_numpy(land.filled(frames)), history), case, land.tensor)
 
 
 def _driven(
@@ -122,6 +128,7 @@ def _driven(
     inputs: InputLayout,
     history: int,
     reading: FileReading | None,
+    land: _Land,
 ) -> GappyFrames:
     """The same of predictors that are shown inputs, which must be known in every step, as frames take them that
     predictors see."""
@@ -139,16 +146,49 @@ def _driven(
     frames = np.flatnonzero(seen.any((0, 2, 3, 4)))
     kept = slice(int(frames[0]), int(frames[-1]) + 1)
     own = torch.from_numpy(np.ascontiguousarray(columns[seen.any((1, 2, 3, 4))][:, kept]))
-    values = torch.cat([torch.from_numpy(part.values), own], dim=2)
+    values = torch.cat([torch.from_numpy(land.filled(part.values)), own], dim=2)
     case = {
         "trajectories": part.values.shape[0],
         "frames": part.values.shape[1],
-        "observed": float(np.isfinite(part.values).mean()),
+        "observed": land.observed_share(part.values),
         "every_pixel": 1,
         "every_step": 1,
     }
     _check_history(values.shape[1], history, file)
-    return GappyFrames(with_shown(values, inputs, history), case)
+    return GappyFrames(with_shown(values, inputs, history), case, land.tensor)
+
+
+@dataclass(frozen=True, eq=False)
+class _Land:
+    """Where a file never has a value [channel, y, x] of channels of which the study declares what is seen there."""
+
+    nowhere: NDArray[np.bool_]
+    channels: Sequence[str]
+    numbers: Mapping[str, float]
+
+    @classmethod
+    def of(cls, found: ObservedFrames, channels: Sequence[str], reading: FileReading | None) -> _Land:
+        numbers = {} if reading is None else reading.land
+        return cls(declared_land(found.values, channels, numbers), channels, numbers)
+
+    @property
+    def tensor(self) -> Tensor | None:
+        return torch.from_numpy(self.nowhere) if self.nowhere.any() else None
+
+    def observed_share(self, values: NDArray[np.float32]) -> float:
+        """Share of values [trajectory, frame, channel, y, x] that were observed, of those that are not land."""
+        return float(np.isfinite(values[:, :, ~self.nowhere]).mean())
+
+    def on_grid(self, grid: Sequence[int]) -> _Land:
+        """The same on the whole grid: nobody knows of points between those that the file has."""
+        every = [size // own for own, size in zip(self.nowhere.shape[-2:], grid, strict=True)]
+        placed = np.zeros((len(self.nowhere), *grid), bool)
+        placed[:, :: every[0], :: every[1]] = self.nowhere
+        return _Land(placed, self.channels, self.numbers)
+
+    def filled(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Values [trajectory, frame, channel, y, x] with the number of each channel on its land."""
+        return filled_land(values, self.channels, self.numbers, self.nowhere)
 
 
 @dataclass(frozen=True, eq=False)

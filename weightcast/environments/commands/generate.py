@@ -108,7 +108,7 @@ def run(arguments: argparse.Namespace) -> None:
     described = _described(study, results)
     if stated is None and generator.condition.shown_frames:
         environment = {}
-        known = _observed(generator, arguments.frames, described)
+        known, land = _observed(generator, arguments.frames, described)
         for warning in generator.condition.check(known, str(arguments.frames)):
             warn(warning)
         if generator.condition.describe()["kind"] == "label":
@@ -118,7 +118,7 @@ def run(arguments: argparse.Namespace) -> None:
         weights = generator.known_weights(known, samples, arguments.seed)
         if arguments.refine:
             assert known.frames is not None
-            weights = generator.refined_weights(weights, known.frames)
+            weights = generator.refined_weights(weights, known.frames, land=land)
         described |= {"observed": arguments.frames.name, "refined": arguments.refine}
     else:
         if arguments.refine:
@@ -163,8 +163,8 @@ def _stated(results: Path, text: str) -> dict[str, float]:
 def _infer(generator: Generator, file: Path, described: Mapping[str, Any], seed: int) -> dict[str, float]:
     """The parameters of the environment that the frames in a file come from."""
     predictor = generator.predictor
-    frames = _read(file, described, predictor.layout, generator.normalisation, predictor.history)
-    environment = generator.infer(frames, seed)
+    frames, land = _read(file, described, predictor.layout, generator.normalisation, predictor.history)
+    environment = generator.infer(frames, seed, land)
     trajectories, count = frames.shape[:2]
     print(f"inferred {_words(environment)} from {trajectories} x {count} frames (trajectory, time) in {file}")
     return environment
@@ -172,9 +172,9 @@ def _infer(generator: Generator, file: Path, described: Mapping[str, Any], seed:
 
 def _read(
     file: Path, described: Mapping[str, Any], inputs: InputLayout, normalisation: Normalisation, history: int
-) -> Tensor:
+) -> tuple[Tensor, Tensor | None]:
     """Observed frames [trajectory, time, channel, y, x] of a file, more than predictors see, and the columns of inputs
-    behind."""
+    behind; and where they are land."""
     reading = FileReading.from_metadata(described)
     frames = read_observed_frames(file, described["channels"], described["grid"], reading=reading)
     channels = described["channels"]
@@ -186,14 +186,15 @@ def _read(
     check_even_steps(frames, file)
     agreed_frame_step(frames, file, described)
     if not inputs.columns:
-        return torch.from_numpy(frames.values)
+        return torch.from_numpy(frames.values), frames.land_tensor
     shape = frames.values.shape
     columns = inputs_beside(file, inputs, (*shape[:2], *shape[3:]), reading)
-    return torch.from_numpy(np.concatenate([frames.values, columns], axis=2))
+    return torch.from_numpy(np.concatenate([frames.values, columns], axis=2)), frames.land_tensor
 
 
-def _observed(generator: Generator, file: Path, described: Mapping[str, Any]) -> Known:
-    """Frames of a file for a condition that sees them: one or more, with NaN where nothing was seen."""
+def _observed(generator: Generator, file: Path, described: Mapping[str, Any]) -> tuple[Known, Tensor | None]:
+    """Frames of a file for a condition that sees them: one or more, with NaN where nothing was seen; and where they are
+    land, and hold the study's number as those do that the condition was trained with."""
     reading = FileReading.from_metadata(described)
     frames = read_observed_frames(file, described["channels"], described["grid"], masked=True, reading=reading)
     channels = described["channels"]
@@ -202,7 +203,8 @@ def _observed(generator: Generator, file: Path, described: Mapping[str, Any]) ->
     if frames.values.shape[1] > 1:
         check_even_steps(frames, file)
         agreed_frame_step(frames, file, described)
-    return Known(frames=torch.from_numpy(frames.values))
+    frames = frames.with_land(channels, reading.land)
+    return Known(frames=torch.from_numpy(frames.values)), frames.land_tensor
 
 
 def _described(study: Study, results: Path) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from weightcast.environments.config.study import Study
 from weightcast.environments.context import Context
 from weightcast.environments.ensemble import check_counts, draw_ensemble
 from weightcast.environments.frames_verdict import FramesVerdict
+from weightcast.environments.missing_values import without_land
 from weightcast.environments.model import save_models
 
 CONTEXT = "context"
@@ -99,9 +100,9 @@ def generate_from_frames(arguments: argparse.Namespace, study: Study, described:
         base.predictor.history,
         FileReading.of(study.data),
     )
-    posterior = context.infer(observed.values[None])
+    posterior = context.infer(observed.values[None], observed.land)
     ensemble = draw_ensemble(context, posterior, count, arguments.keep, arguments.seed)
-    verdict = FramesVerdict.of(context, posterior, observed.values)
+    verdict = FramesVerdict.of(context, posterior, without_land(observed.values, observed.land))
     print(f"{file}: {observed.words}")
     for line in verdict.words():
         print(line)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from weightcast.environments.commands.frames_table import MONTHS, FileReading, i
 from weightcast.records.calendar_columns import calendar_columns
 from weightcast.records.calendar_inputs import angles_of
 from weightcast.records.settings import DATED_INPUTS, CalendarInput
+from weightcast.trajectories import checks
+from weightcast.trajectories.land import declared_land, filled_land
 from weightcast.trajectories.netcdf import check_whole, unreadable
 
 TIME_TOLERANCE = 1e-3
@@ -49,7 +51,8 @@ class KnownInputs:
     def read(cls, file: Path, layout: InputLayout, reading: FileReading | None = None, ahead: int = 0) -> KnownInputs:
         """Those of a NetCDF file, or a table, that a predictor is shown. What the calendar says follows from its times,
         where these are dates ("hours since 2020-01-01") and the file has no such variable; also of so many steps ahead
-        of the last time, where they are even.
+        of the last time, where they are even. Where an input never has a value, and the study declares a number for
+        that, it is this number, as in trainings.
 
         Raises:
             InputError: the file cannot be read, or a variable has other dimensions.
@@ -66,7 +69,7 @@ class KnownInputs:
             with xr.open_dataset(
                 file, engine="netcdf4", decode_times=False, decode_timedelta=False, cache=False
             ) as opened:
-                return cls._of_dataset(file, reading.named(opened, file), layout, ahead)
+                return cls._of_dataset(file, reading.named(opened, file), layout, ahead).with_land(reading.land)
         except InputError:
             raise
         except (OSError, RuntimeError, ValueError, IndexError) as error:
@@ -81,6 +84,15 @@ class KnownInputs:
         columns |= _of_calendar(dataset, [name for name in layout.columns if name not in columns], ahead)
         units = dataset["time"].attrs.get("units") if "time" in dataset.coords else None
         return cls(file, columns, time, frames, timeless, units)
+
+    def with_land(self, land: Mapping[str, float]) -> KnownInputs:
+        """The same with the study's number (``data.land``) wherever one of its inputs never has a value."""
+        columns = dict(self.columns)
+        for name in columns.keys() & land.keys():
+            values = columns[name][:, :, None]
+            nowhere = declared_land(values, [name], land)
+            columns[name] = filled_land(values, [name], land, nowhere)[:, :, 0]
+        return replace(self, columns=columns)
 
     def frame_at(self, time: float | None, units: object) -> int | None:
         """Which frame is that of a time in some units, which may count from another date; None where times are not
@@ -197,7 +209,7 @@ def _check_numbers(file: Path, name: str, values: NDArray[np.float32]) -> None:
 
 def _column(file: Path, dataset: xr.Dataset, name: str) -> NDArray[np.float32]:
     variable = dataset[name]
-    if not set(map(str, variable.dims)) <= set(DIMENSIONS) or variable.dtype.kind not in "iuf":
+    if not set(map(str, variable.dims)) <= set(DIMENSIONS) or variable.dtype.kind not in checks.NUMERIC_KINDS:
         raise InputError(
             f"{file}: {name}: found {variable.dtype} with the dimensions ({', '.join(map(str, variable.dims))}), "
             f"expected numbers with some of ({', '.join(DIMENSIONS)})"

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
+import torch
 import xarray as xr
 from numpy.typing import NDArray
+from torch import Tensor
 
 from weightcast.core.dimensions import DIMENSIONS
 from weightcast.core.errors import InputError
@@ -21,7 +23,7 @@ from weightcast.environments.commands.frames_table import (
     until_last_seen,
 )
 from weightcast.trajectories import checks, read_npy_environment
-from weightcast.trajectories.land import never_there
+from weightcast.trajectories.land import declared_land, filled_land
 from weightcast.trajectories.netcdf import check_whole, open_dataset, unreadable
 
 OPTIONAL = DIMENSIONS[:2]
@@ -50,15 +52,20 @@ class ObservedFrames:
     attributes: Mapping[str, Mapping[str, object]]
     land: NDArray[np.bool_] | None = None
 
-    def with_land(self, channels: Sequence[str], land: Mapping[str, float]) -> ObservedFrames:
-        """The same with the study's number (``data.land``) wherever one of its channels never has a value."""
-        nowhere = never_there(self.values) & np.array([name in land for name in channels])[:, None, None]
+    @property
+    def land_tensor(self) -> Tensor | None:
+        """Where there is land, for searches: bool [channel, y, x]; None: nowhere."""
+        return None if self.land is None else torch.from_numpy(self.land)
+
+    def with_land(
+        self, channels: Sequence[str], land: Mapping[str, float], nowhere: NDArray[np.bool_] | None = None
+    ) -> ObservedFrames:
+        """The same with the study's number (``data.land``) wherever one of its channels never has a value; where that
+        is [channel, y, x] these frames say, unless others of the file have."""
+        nowhere = declared_land(self.values, channels, land) if nowhere is None else nowhere
         if not nowhere.any():
             return self
-        values = self.values.copy()
-        for channel, name in enumerate(channels):
-            values[:, :, channel, nowhere[channel]] = land.get(name, np.nan)
-        return replace(self, values=values, land=nowhere)
+        return replace(self, values=filled_land(self.values, channels, land, nowhere), land=nowhere)
 
 
 def read_observed_frames(
@@ -102,11 +109,15 @@ def read_observed_frames(
             if not (coarse and is_coarser(found_grid, grid)):
                 checks.check_grid(path, found_grid, (grid[0], grid[1]))
             frame_step = _frame_step(_time(path, dataset))
-            if frame is not None:
-                dataset = _only_frame(path, dataset, frame)
             # Files of the same places may be stored from north to south or the other way.
             backwards = [name for name in ("y", "x") if _decreases(path, dataset, name)]
             dataset = dataset.isel({name: slice(None, None, -1) for name in backwards})
+            land = None  # of all frames: what a cloud hides in one of them is a gap
+            if reading.land and not masked:
+                every = np.stack([_channel(dataset, name) for name in channels], axis=2)
+                land = declared_land(every, channels, reading.land)
+            if frame is not None:
+                dataset = _only_frame(path, dataset, frame)
             values = np.stack([_channel(dataset, name) for name in channels], axis=2)
             found = ObservedFrames(
                 values=values,
@@ -122,8 +133,8 @@ def read_observed_frames(
     except (OSError, RuntimeError, ValueError, IndexError) as error:
         raise unreadable(path, error) from None
     checks.check_counts(path, values.shape[0], values.shape[1], minimum_trajectories=1, minimum_frames=1)
-    if not masked:
-        found = found.with_land(channels, reading.land)
+    if land is not None:
+        found = found.with_land(channels, reading.land, land)
         values = found.values
     known = np.nan_to_num(values, nan=0.0, posinf=np.inf, neginf=-np.inf) if masked else values
     checks.check_marks(path, values, channels)
