@@ -17,6 +17,7 @@ SHOWN = (
     *("path", "path-ensemble", "nearest-path-likelihood", "alone", "rate-fit"),
     *(f"{name}-likelihood" for name in ACROSS),
     *("path-encoded", "path-refined", "path-refined-ensemble", "path-zoo", "path-zoo-ensemble", "alone-trend"),
+    *("path-zoo-diffusion", "path-zoo-diffusion-ensemble"),
 )
 METHODS = {
     *(f"{name}-shown-{case}" for name in SHOWN for case in ("few", "many")),
@@ -39,7 +40,7 @@ def test_the_whole_study_runs_and_leaves_nothing_to_do(study):
 
     assert study.announced() == {
         **{"gather_snapshots": 1, "choose_map": 2, "train_family": 3, "evaluate_family": 1},
-        **{"train_path_zoo": 1, "evaluate_opponents": 1},
+        **{"train_path_zoo": 1, "train_path_diffusion": 1, "evaluate_opponents": 1},
         **dict.fromkeys(("resolve_config", "summarise_family", "write_family_report", "all"), 1),
     }  # fmt: skip
     assert set(metrics.method) == METHODS and metrics.value.notna().all()
