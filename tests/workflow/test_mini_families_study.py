@@ -50,6 +50,9 @@ def test_the_whole_study_runs_and_leaves_nothing_to_do(study):
     assert (summary.ci_low <= summary.ci_high).all()
     page = (results / "report.html").read_text()
     assert "Ensemble of paths, shown: few" in page and "<script src" not in page
+    assert (
+        "The prior of the codes of the zoo of paths, seed 0" in page and "5 visible environments, each left out" in page
+    )
     assert "as the network says that reads samples" in page and "Trend of the shown alone, shown: few" in page
     assert {"summary.svg", "bands-interpolation.svg", "bands-extrapolation.svg"} <= {
         path.name for path in (results / "figures").iterdir()
