@@ -1,33 +1,129 @@
 """A study of thousands of environments, from its table to its report: how long, how much memory, and what was foretold.
 
-    python benchmarks/many_environments.py [--environments 2000] [--folder FOLDER]
+    python benchmarks/many_environments.py [--environments 2000] [--folder FOLDER] [--cores 2]
 
 Predator and prey, the smallest system there is (config/lotka-volterra.yaml), two experts in each environment, a
 tenth of them unseen, parameters spread evenly over the study's range. `weightcast check` is asked first, then the study
 runs on all cores, both in a temporary folder or the one that is named, where a run that was interrupted goes on. Memory
 is that of Snakemake and all its jobs together, proportional sets, and that of the largest job of each stage.
+
+At the end stands what was foretold beside what was measured: core-minutes of each stage and of all, which hold on a
+shared machine as well; minutes by the clock, which do not; and the most memory beside the 4 GB that are allowed. Jobs
+of earlier sittings in the same folder are counted.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import os
+import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import yaml
 from planning import environment_of_programs
 from side_by_side import ROOT
-from watched_run import watch
+from watched_run import Watched, watch
 
 STUDY = ROOT / "config/lotka-volterra.yaml"
 LOW, HIGH = 0.5, 1.1
 """Of both parameters: the range of config/lotka-volterra.yaml."""
 GOLDEN = 0.6180339887498949
 """Multiples of it fill an interval evenly, however many there are."""
+SHARE, MOST_MB = 0.3, 4000.0
+"""How far the time may be from what was foretold, and how much memory all may hold together."""
+_SUM = re.compile(r"about ([\d.,]+) core-(minutes|hours)")
+_AT_LEAST = re.compile(r"at least ([\d.,]+) (minutes|hours) on")
+_STAGE = re.compile(r"^\s+([\d.,]+) (\w+) \((\d+) jobs?\)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Foretold:
+    """What `weightcast check` said of a study.
+
+    Attributes:
+        core_minutes: of all jobs.
+        minutes: by the clock, at least.
+        stages: core-minutes of each.
+    """
+
+    core_minutes: float
+    minutes: float
+    stages: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A job that was watched.
+
+    Attributes:
+        stage: that it ran.
+        megabytes: that were resident at most.
+        seconds: by the clock.
+        processor: seconds of a core.
+    """
+
+    stage: str
+    megabytes: float
+    seconds: float
+    processor: float
+
+
+def foretold(said: str) -> Foretold:
+    """Read what `weightcast check` printed.
+
+    Raises:
+        ValueError: there is no cost in it.
+    """
+    whole, least = _SUM.search(said), _AT_LEAST.search(said)
+    if whole is None or least is None:
+        raise ValueError(f"found no cost in what weightcast check said:\n{said}")
+    minutes = 60.0 if whole[2] == "hours" else 1.0
+    return Foretold(
+        _number(whole[1]) * minutes,
+        _number(least[1]) * minutes,
+        {stage: _number(value) * minutes for value, stage, _ in _STAGE.findall(said)},
+    )
+
+
+def _number(text: str) -> float:
+    return float(text.replace(",", ""))
+
+
+def compared(said: Foretold, jobs: Iterable[Measured], found: Watched) -> list[str]:
+    """Lines: what was foretold beside what was measured, stage by stage, and whether it is within the bounds."""
+    stages: dict[str, list[Measured]] = {}
+    for job in jobs:
+        stages.setdefault(job.stage, []).append(job)
+    minutes = {stage: sum(job.processor for job in of_stage) / 60 for stage, of_stage in stages.items()}
+    lines = [f"{'stage':28s}{'jobs':>6s}{'core-min':>10s}{'foretold':>10s}{'clock, min':>12s}{'MB at most':>12s}"]
+    for stage in sorted(minutes, key=lambda one: -minutes[one]):
+        of_stage = stages[stage]
+        elapsed, peak = sum(job.seconds for job in of_stage) / 60, max(job.megabytes for job in of_stage)
+        lines.append(
+            f"{stage:28s}{len(of_stage):6d}{minutes[stage]:10.2f}{said.stages.get(stage, 0.0):10.2f}"
+            f"{elapsed:12.1f}{peak:12.0f}"
+        )
+    measured = sum(minutes.values())
+    within = "within" if abs(measured / said.core_minutes - 1) <= SHARE else "NOT within"
+    lines.append(
+        f"core-minutes: {measured:.1f}, foretold {said.core_minutes:.1f}: a ratio of "
+        f"{measured / said.core_minutes:.2f}, {within} {SHARE:.0%}"
+    )
+    clock = found.seconds / 60
+    lines.append(f"by the clock: {clock:.1f} min in this sitting, foretold at least {said.minutes:.1f} min")
+    below = "below" if found.together < MOST_MB else "NOT below"
+    lines.append(
+        f"memory: {found.together:.0f} MB together, {below} {MOST_MB:.0f} MB; "
+        f"{found.snakemake:.0f} MB of Snakemake itself"
+    )
+    return lines
 
 
 def write_study(folder: Path, environments: int) -> Path:
@@ -64,37 +160,42 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--environments", type=int, default=2000, metavar="N", help="default: 2000")
     parser.add_argument("--folder", type=Path, help="an empty folder, or one that a run of this began in")
+    parser.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)), metavar="N", help="default: all")
     arguments = parser.parse_args()
     with TemporaryDirectory() as temporary:
-        folder = arguments.folder or Path(temporary)
+        folder = (arguments.folder or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         config = write_study(folder, arguments.environments)
+        said = foretold(ask(folder, config))
+        found = watch(folder, config, cores=arguments.cores)
+        print(f"\nrun: {found.seconds / 60:.1f} min on {arguments.cores} cores, exit status {found.status}")
+        print("\n".join(compared(said, noted(folder / "jobs.csv", found), found)))
+        sys.exit(found.status)
+
+
+def ask(folder: Path, config: Path) -> str:
+    """What `weightcast check` says of the study; what it said, where a run began already: it would know of that now."""
+    said = folder / "check.txt"
+    if not said.exists():
         program = [sys.executable, "-P", "-m", "weightcast.cli.main", "check", "--config", str(config)]
         began = time.monotonic()
         done = subprocess.run(
             program, cwd=folder, env=environment_of_programs(), capture_output=True, text=True, check=False
         )
-        print(done.stdout + done.stderr, flush=True)
-        print(f"check: {time.monotonic() - began:.0f} s\n", flush=True)
+        print(f"{done.stdout}{done.stderr}\ncheck: {time.monotonic() - began:.0f} s\n", flush=True)
         if done.returncode:
             sys.exit(done.returncode)
-        run(folder, config)
+        said.write_text(done.stdout, encoding="utf-8")
+    return said.read_text(encoding="utf-8")
 
 
-def run(folder: Path, config: Path) -> None:
-    """Run the study, and say what it took."""
-    found = watch(folder, config)
-    print(f"\nrun: {found.seconds / 60:.1f} min, exit status {found.status}")
-    print(f"memory at most: {found.together:.0f} MB together, {found.snakemake:.0f} MB of Snakemake itself")
-    stages: dict[str, list[tuple[float, float, float]]] = {}
-    for job, megabytes, seconds, processor in found.jobs:
-        stages.setdefault(job.stage, []).append((megabytes, seconds, processor))
-    print(f"{sum(processor for *_, processor in found.jobs) / 60:.1f} core-minutes of jobs")
-    for stage, jobs in sorted(stages.items(), key=lambda one: -sum(processor for *_, processor in one[1])):
-        processor = sum(each[2] for each in jobs)
-        seconds, peak = sum(each[1] for each in jobs), max(each[0] for each in jobs)
-        print(f"{stage:28s}{len(jobs):4d} jobs{processor:8.0f} s of a core{seconds:8.0f} s{peak:8.0f} MB")
-    sys.exit(found.status)
+def noted(path: Path, found: Watched) -> list[Measured]:
+    """Jobs of all sittings: those of earlier ones are in a file, to which the new ones are added."""
+    with path.open("a", encoding="utf-8", newline="") as file:
+        for job, *numbers in found.jobs:
+            csv.writer(file).writerow([job.stage, *numbers])
+    with path.open(encoding="utf-8", newline="") as file:
+        return [Measured(stage, *map(float, numbers)) for stage, *numbers in csv.reader(file)]
 
 
 if __name__ == "__main__":

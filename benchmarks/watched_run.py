@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -52,17 +53,21 @@ class Watched:
     jobs: list[tuple[WatchedJob, float, float, float]] = field(default_factory=list)
 
 
-def watch(folder: Path, config: Path, *options: str) -> Watched:
-    """Run a study in a folder on all cores.
+def watch(folder: Path, config: Path, *options: str, cores: int | None = None) -> Watched:
+    """Run a study in a folder, on all cores where no number is said.
 
     Memory of a process is what the system says that was resident at most, so that how often it is asked matters little.
+    Whoever asks this process to end (SIGTERM) asks Snakemake, as Ctrl-C does by itself: what was seen by then is not
+    lost.
     """
-    command = [sys.executable, "-P", "-m", "snakemake", *options, "--cores", "all"]
+    command = [sys.executable, "-P", "-m", "snakemake", *options, "--cores", str(cores or "all")]
     command += ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder), "--configfile", str(config)]
     command += ["--workflow-profile", str(ROOT / "profiles/default")]
     found = Watched()
     began = time.monotonic()
     started = subprocess.Popen(command, cwd=folder, env=environment_of_programs())
+    signal.signal(signal.SIGTERM, lambda *_: started.terminate())
+    signal.signal(signal.SIGINT, lambda *_: None)  # a terminal asks all processes of a group
     peaks: dict[int, tuple[WatchedJob, float, float, float, float]] = {}
     while started.poll() is None:
         together = 0.0

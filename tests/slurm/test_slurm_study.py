@@ -1,8 +1,8 @@
 """A study on a real SLURM, beside the same one on this machine alone: the same weights and numbers, whatever happened.
 
-One training is asked to end before its time limit, then cancelled, then preempted; another job is killed for its
-memory. What is needed is fetched and taken away again (one_node_cluster.py); where it cannot be had, all of this is
-skipped.
+One training is asked to end before its time limit, then cancelled, then preempted; another one is not asked, and its
+time runs out; a third job is killed for its memory. What is needed is fetched and taken away again
+(one_node_cluster.py); where it cannot be had, all of this is skipped.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ import pytest
 import yaml
 from checkout import Checkout, copy_repository
 from one_node_cluster import OneNodeCluster, Unavailable, one_node_cluster, processes_in
+from safetensors import SafetensorError, safe_open
 
+from snakemake_logger_plugin_weightcast.ending import EXPLAINED, OUT_OF_TIME
 from weightcast.core.artifact_header import read_metadata
 from weightcast.core.errors import InputError
 
@@ -32,8 +34,8 @@ FEW_STEPS = 1000
 """By which it is measured how fast this machine is."""
 BEGINNING_SECONDS = 15
 """Within which a job begins to compute on a machine that is given one minute: it is asked to end after 25 to 55 s."""
-OTHERS_STEPS = 100
-"""More than any other training of the study has."""
+LATE_SECONDS = 60
+"""So long after its time is over SLURM may still let a job run: it looks every half minute."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,12 @@ class Pace:
 
     Attributes:
         seconds: of a step of the long training.
+        late_seconds: of a step of the one whose time runs out.
         beginning: seconds of a small run, from its command to its end.
     """
 
     seconds: float
+    late_seconds: float
     beginning: float
 
     @property
@@ -59,11 +63,18 @@ class Pace:
         return round((60 * self.minutes + 5) / self.seconds)
 
     @property
+    def steps_of_late(self) -> int:
+        """Of the training that nobody asks to end, so that SLURM has ended it by then."""
+        return round((60 * self.minutes + 5 + LATE_SECONDS) / self.late_seconds)
+
+    @property
     def told(self) -> list[str]:
         """What rules are told to ask for. The signal comes 5 to 35 seconds before the time is over."""
         return [
             f"train_erm:runtime={self.minutes} if attempt == 1 else 30",
             "train_erm:slurm_extra='--signal=TERM@5'",
+            f"train_film_matched:runtime={self.minutes} if attempt == 1 else 30",
+            "train_film_matched:slurm_extra=''",  # no signal: its time runs out
             "train_conditioned:mem_mb=200 if attempt == 1 else 1500",
         ]
 
@@ -108,7 +119,7 @@ def run(cluster: OneNodeCluster, tmp_path_factory: pytest.TempPathFactory) -> Ru
     local, remote = (copy_repository(tmp_path_factory.mktemp(name)) for name in ("local", "remote"))
     pace = _pace(local)
     for checkout in (local, remote):
-        _set_steps(checkout, pace.steps)
+        _set_steps(checkout, pace.steps, pace.steps_of_late)
     _run_here(local)
     command = _snakemake(
         "--workflow-profile", "profiles/slurm", "--jobs", "8", "--latency-wait", "5",
@@ -123,7 +134,7 @@ def run(cluster: OneNodeCluster, tmp_path_factory: pytest.TempPathFactory) -> Ru
             command, cwd=remote.folder, env=environment, stdout=console, stderr=subprocess.STDOUT
         )
         try:
-            watch = Watch(cluster, remote, process, seen, pace.minutes * LONGEST_SECONDS)
+            watch = Watch(cluster, remote, process, seen, pace.minutes * LONGEST_SECONDS, pace.steps)
             watch.disturb()
             status = process.wait(pace.minutes * LONGEST_SECONDS)
         finally:
@@ -150,18 +161,24 @@ def _run_here(checkout: Checkout, *targets: str) -> None:
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
 
 
-def _set_steps(checkout: Checkout, steps: int) -> None:
-    (checkout.folder / "steps.yaml").write_text(yaml.safe_dump({"base": {"erm": {"steps": steps}}}))
+def _set_steps(checkout: Checkout, steps: int, late: int = 1) -> None:
+    """Of the long training, and of the one whose time runs out."""
+    told = {"base": {"erm": {"steps": steps}}, "baselines": {"film_matched": {"steps": late}}}
+    (checkout.folder / "steps.yaml").write_text(yaml.safe_dump(told))
 
 
 def _pace(checkout: Checkout) -> Pace:
-    """Measured by a few steps of the long training, and the simulation before it."""
-    _set_steps(checkout, FEW_STEPS)
+    """Measured by a few steps of both long trainings, and the simulation before them."""
+    _set_steps(checkout, FEW_STEPS, FEW_STEPS)
     started = time.monotonic()
     _run_here(checkout, "train_erm")
-    log = (checkout.folder / RESULTS / "logs/base/erm.log").read_text()
-    seconds = float(re.findall(rf"{FEW_STEPS} steps in ([\d.]+) s", log)[-1])
-    return Pace(seconds / FEW_STEPS, time.monotonic() - started - seconds)
+    spent = time.monotonic() - started
+    _run_here(checkout, "train_film_matched")
+    seconds, late = (
+        float(re.findall(rf"{FEW_STEPS} steps in ([\d.]+) s", (checkout.folder / RESULTS / log).read_text())[-1])
+        for log in ("logs/base/erm.log", "logs/base/film-matched.log")
+    )
+    return Pace(seconds / FEW_STEPS, late / FEW_STEPS, spent - seconds)
 
 
 @dataclass
@@ -173,6 +190,7 @@ class Watch:
     process: subprocess.Popen[bytes]
     console: Path
     patience: float
+    steps: int
     reached: list[int] = field(default_factory=list)
 
     def disturb(self) -> None:
@@ -212,9 +230,11 @@ class Watch:
         for state in (self.remote.folder / RESULTS / ".state/training").glob("[!.]*.safetensors"):
             try:
                 step = int(read_metadata(state).get("step", 0))  # not all states are of trainings
-            except InputError:  # gone meanwhile
+                with safe_open(state, framework="np") as file:
+                    long = "losses" in file.keys() and file.get_slice("losses").get_shape()[0] == self.steps  # noqa: SIM118
+            except (InputError, OSError, SafetensorError):  # gone meanwhile
                 continue
-            if step > OTHERS_STEPS and step != self._last:
+            if long and step not in (0, self._last):  # no other training has as many steps
                 self.reached.append(step)
 
     @property
@@ -243,6 +263,12 @@ def test_a_training_went_on_from_its_state_each_time_that_it_ended_early(run: Ru
     assert [job["state"] for job in attempts] == ["FAILED", "CANCELLED", "COMPLETED"]
 
 
+def test_a_job_whose_time_ran_out_was_given_more(run: Run) -> None:
+    attempts = [job for job in run.jobs if job["comment"] == "rule_train_film_matched"]
+    assert [job["state"] for job in attempts] == ["TIMEOUT", "COMPLETED"]
+    assert "train_film_matched: OUT OF TIME" in run.console and EXPLAINED[OUT_OF_TIME] in run.console
+
+
 def test_a_job_that_was_out_of_memory_was_given_more(run: Run) -> None:
     attempts = [job for job in run.jobs if job["comment"] == "rule_train_conditioned"]
     assert [(job["memory"], job["state"]) for job in attempts] == [("200M", "FAILED"), ("1500M", "COMPLETED")]
@@ -254,6 +280,7 @@ def test_what_the_scheduler_did_is_told_apart_from_failures(run: Run) -> None:
         ("train_conditioned", "OUT OF MEMORY"),
         ("train_erm", "CANCELLED"),
         ("train_erm", "STOPPED"),
+        ("train_film_matched", "OUT OF TIME"),
     ]
     assert "stopped in erm after" in run.console and "with its state saved" in run.console
     assert "FAILED" not in run.console and "interrupted" not in run.console

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +17,7 @@ from weightcast.core.nets.build import build_predictor
 from weightcast.core.outputs import Table
 from weightcast.core.run import Run
 from weightcast.core.tables import NOVELTY_COLUMNS
+from weightcast.environments import evaluated_frames
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.jobs import CompareWithExperts, EvaluateWeights
 from weightcast.environments.novelty import MEASURES, REFERENCES
@@ -164,6 +167,26 @@ def test_every_pair_is_there_once(novelty: pd.DataFrame) -> None:
     assert "erm" not in set(novelty.method)
     # Experts of unseen environments alone: the others are the zoo's own.
     assert set(novelty[novelty.method == "one-per-env-conditioned"].split) == {"interpolation"}
+
+
+def test_frames_that_do_not_fit_are_read_in_blocks_to_the_same_numbers(
+    novelty: pd.DataFrame, trajectories: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    original = evaluated_frames.read_driven
+
+    def noting(folder: TrajectoryFolder, rows: Sequence[Environment], *rest: Any) -> torch.Tensor:
+        read.append(len(rows))
+        return original(folder, rows, *rest)
+
+    monkeypatch.setattr(evaluated_frames, "environments_together", lambda *_: 3)
+    monkeypatch.setattr(evaluated_frames, "read_driven", noting)
+    experts = zoo()
+    found = compared(tmp_path, trajectories, experts, ROWS, methods(experts))
+    assert max(read) == 3 and len(ROWS) > 3
+    exact = novelty.measure != "rmse"  # forecasts of three networks at once may round otherwise than those of twelve
+    pd.testing.assert_frame_equal(found[exact], novelty[exact], check_exact=True)
+    pd.testing.assert_frame_equal(found, novelty, rtol=1e-5)
 
 
 def test_copies_are_called_memorised_and_fresh_samples_new(judged: dict[str, Judgement]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,17 @@ def test_no_job_asks_for_a_zoo(path: Path) -> None:
         asked, of_more = (memory_mb(stage, Plan(one, table), {}) for one in (study, more))
         assert of_more <= 1.6 * asked, stage
     assert memory_mb("gather_zoo", Plan(more, table), {}) == LEAST_MB
+
+
+@PAPER
+def test_no_evaluation_asks_for_all_frames(path: Path) -> None:
+    """Nor do they of a table ten times as long."""
+    study, table = read(path)
+    rows = [replace(row, id=f"{row.id}-{number}") for number in range(10) for row in table]
+    longer = EnvironmentTable(tuple(sorted(rows, key=lambda row: row.role)), table.parameter_names, table.path)
+    for stage in ("evaluate_weights", "evaluate_without_network", "show_rollouts"):
+        asked, of_more = (memory_mb(stage, Plan(study, one), {}) for one in (table, longer))
+        assert asked <= of_more < 16_000, stage
 
 
 @PAPER

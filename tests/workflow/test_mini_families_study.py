@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import pandas as pd
 import pytest
 from checkout import Checkout, copy_repository
+from interrupted_run import half_written, interrupt, made
 
 from weightcast import PathFamily
 from weightcast.core.artifact_header import read_metadata
@@ -59,6 +61,16 @@ def test_the_whole_study_runs_and_leaves_nothing_to_do(study):
     }
     assert read_metadata(results / "families/codes-0.safetensors")["stage"] == "train_family"
     assert study.planned(config=CONFIG) == {}
+
+
+def test_a_run_that_is_killed_and_asked_to_end_makes_the_same(study, tmp_path):
+    again = copy_repository(tmp_path)
+    assert interrupt(again, CONFIG, signal.SIGKILL, results=1) == -signal.SIGKILL
+    assert interrupt(again, CONFIG, signal.SIGTERM, results=1) > 0
+    again.snakemake(config=CONFIG)  # the same command, and nothing in between
+    assert made(again) == made(study) and len(made(again)) > 3
+    assert not half_written(again)
+    assert not list((again.folder / "results/mini-families/.state/training").glob("[!.]*"))
 
 
 def test_a_new_environment_evolves_from_its_snapshots(study):

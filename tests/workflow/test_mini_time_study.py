@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+
 import pandas as pd
 import pytest
 import xarray as xr
 from checkout import Checkout, copy_repository
+from interrupted_run import half_written, interrupt, made
 
 from weightcast import WeightPath
 from weightcast.cli.main import main
@@ -37,6 +40,16 @@ def test_jobs_are_those_that_the_study_asks_for(across_time):
         **dict.fromkeys(("resolve_config", "simulate_snapshots", "map_path", "show_distributions"), 1),
         **dict.fromkeys(("summarise_times", "write_time_report", "all"), 1),
     }  # fmt: skip
+
+
+def test_a_run_that_is_killed_and_asked_to_end_makes_the_same(across_time, tmp_path):
+    again = copy_repository(tmp_path)
+    assert interrupt(again, CONFIG, signal.SIGKILL, results=1) == -signal.SIGKILL
+    assert interrupt(again, CONFIG, signal.SIGTERM, results=2) > 0
+    again.snakemake(config=CONFIG)  # the same command, and nothing in between
+    assert made(again) == made(across_time) and len(made(again)) > 10
+    assert not half_written(again)
+    assert not list((again.folder / "results/mini-time/.state/training").glob("[!.]*"))
 
 
 def test_tables_have_every_method_split_and_column(across_time):

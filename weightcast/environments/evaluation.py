@@ -11,20 +11,20 @@ import torch
 from torch import Tensor
 
 from weightcast.core.device import stack_size
-from weightcast.core.nets.input_layout import InputLayout
+from weightcast.core.environment_table import Environment
+from weightcast.core.run import Run
 from weightcast.core.stored_tensor import Rows
 from weightcast.environments.adaptation_scores import adaptation_scores
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.ensemble_metrics import ensemble_metrics
+from weightcast.environments.evaluated_frames import EvaluatedFrames, read_driven
+from weightcast.environments.evaluated_together import STACKED
 from weightcast.environments.forecast_metrics import forecast_metrics
 from weightcast.environments.jobs import Scoring
-from weightcast.environments.missing_values import any_missing, reachable
 from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.transform import Transforms
 
-STACKED = 12
-"""Networks rolled out at once on a CPU: enough to fill a core, few enough to stay in its cache."""
 ACTIVATIONS = 64
 """Numbers that a network holds at once for each of a frame's, while it steps on a GPU: a generous guess."""
 
@@ -123,29 +123,57 @@ class TestSet:
         Raises:
             InputError: a file cannot be used.
         """
-        horizons, data = settings.evaluation.horizons, settings.data
-        driven = trajectories.read_roles(settings.environments, data, "test", max(horizons) + 1, inputs=True)
-        if any_missing(driven):
-            leave_out_unreachable(driven, data.layout, data.history)
+        frames = max(settings.evaluation.horizons) + 1
+        driven = read_driven(trajectories, settings.environments, settings.data, frames)
+        return cls.of(settings, settings.environments, driven.to(device))
+
+    @classmethod
+    def of(cls, settings: Scoring, environments: Sequence[Environment], driven: Tensor) -> TestSet:
+        """Trajectories of some environments [environment, trajectory, frame, channel, y, x], as predictors take them
+        (:class:`weightcast.environments.evaluated_frames.FramesBlock`)."""
+        data = settings.data
         channels = len(data.channels)
         older = (data.history - 1) * channels
-        frames, before, inputs = driven.to(device).split([channels, older, data.layout.shown], dim=3)
+        frames, before, inputs = driven.split([channels, older, data.layout.shown], dim=3)
         return cls(
             study=settings.study,
-            split={environment.id: environment.role for environment in settings.environments},
+            split={environment.id: environment.role for environment in environments},
             frames=frames,
-            horizons=horizons,
+            horizons=settings.evaluation.horizons,
             scored_after=data.trained_frames - 1 if settings.evaluation.adaptation_scores else None,
             inputs=inputs if data.layout.shown else None,
             before=before[:, :, 0] if older else None,
         )
 
 
-def leave_out_unreachable(driven: Tensor, layout: InputLayout, history: int) -> None:
-    """Make NaN, in place, what no forecast from the first frame can be compared with: frames behind an unknown input of
-    trajectories [environment, trajectory, frame, channel, y, x] as predictors take them."""
-    channels = (driven.shape[3] - layout.shown) // history
-    driven[:, :, 1:, :channels] = reachable(driven, layout, history)
+@dataclass(frozen=True)
+class TestSets:
+    """The test trajectories of a study, of as many environments at a time as memory holds.
+
+    Attributes:
+        settings: of the stage.
+        frames: that are read.
+    """
+
+    __test__ = False  # not a test case either
+
+    settings: Scoring
+    frames: EvaluatedFrames
+
+    @classmethod
+    def read_by(cls, run: Run, settings: Scoring, trajectories: TrajectoryFolder) -> TestSets:
+        """Those that a run scores, on its device; they are read when they are asked for."""
+        frames = max(settings.evaluation.horizons) + 1
+        return cls(settings, EvaluatedFrames(trajectories, settings.environments, settings.data, frames, run))
+
+    def of(self, ids: Sequence[str]) -> Iterator[tuple[slice, TestSet]]:
+        """Which of some environments, and a test set that has these; in the order in which they are asked for.
+
+        Raises:
+            InputError: a file cannot be used.
+        """
+        for block in self.frames.blocks(ids):
+            yield block.asked, TestSet.of(self.settings, block.environments, block.driven)
 
 
 @torch.no_grad()

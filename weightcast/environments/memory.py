@@ -24,6 +24,7 @@ from weightcast.environments.plan import (
     finetuned_maps,
     labelled_bases,
     observed_sources,
+    pictured_unknown,
     regressed,
     source_settings,
     tuned_arms,
@@ -379,14 +380,16 @@ def _evaluate_weights(sizes: StudySizes, of: Mapping[str, str]) -> int:
 
     def rolled_out(name: str) -> int:
         count = next((count for kind, count in in_environment.items() if name.startswith(kind)), 1)
-        initial = 2 * sizes.environments * count * study.data.trajectories.test * sizes.frame
+        together = sizes.tested_together(max(study.evaluation.horizons) + 1)
+        initial = 2 * together * count * study.data.trajectories.test * sizes.frame
         return sizes.rollouts(networks=max(12, count)) + initial + 3 * 12 * sizes.weights
 
     return largest(rolled_out, of.get("source"), list(in_environment))
 
 
 def _evaluate_without_network(sizes: StudySizes, of: Mapping[str, str]) -> int:
-    return sizes.rollouts(networks=1) + sizes.trained("train")
+    calendar = sizes.study.data.calendar  # whose climatologies are fitted to all frames at once
+    return sizes.rollouts(networks=1) + (sizes.trained("train") if calendar else sizes.seen())
 
 
 def _evaluate_regressions(sizes: StudySizes, of: Mapping[str, str]) -> int:
@@ -395,13 +398,14 @@ def _evaluate_regressions(sizes: StudySizes, of: Mapping[str, str]) -> int:
     return 6 * (sizes.read(sizes.visible, *parts) + sizes.read(sizes.unseen, "train", "test"))
 
 
-def _all_weights(sizes: StudySizes, of: Mapping[str, str]) -> int:
-    return sizes.rollouts(networks=4) + 3 * 12 * sizes.weights
+def _show_rollouts(sizes: StudySizes, of: Mapping[str, str]) -> int:
+    # At most two of each of two roles are shown.
+    return sizes.rollouts(networks=4, shown=4) + 3 * 12 * sizes.weights
 
 
 def _show_observed(sizes: StudySizes, of: Mapping[str, str]) -> int:
-    members = sizes.study.evaluation.members
-    return sizes.rollouts(networks=members) + sizes.weight_maps() + 3 * members * sizes.weights
+    members, shown = sizes.study.evaluation.members, len(pictured_unknown(sizes.plan.table))
+    return sizes.rollouts(networks=members, shown=shown) + sizes.weight_maps() + 3 * members * sizes.weights
 
 
 def _distil(sizes: StudySizes, of: Mapping[str, str]) -> int:
@@ -427,7 +431,7 @@ def _compare_with_experts(sizes: StudySizes, of: Mapping[str, str]) -> int:
     # Where each environment has one expert alone, they are compared with each other.
     behaviours = 3 * behaviours if sizes.study.zoo.members == 1 else sizes.bounded(4 * behaviours)
     experts = sizes.bounded(4 * sizes.experts * sizes.weights)
-    test = sizes.read(sizes.environments, "test")
+    test = sizes.tested(sizes.study.data.trained_frames)
     ahead = sizes.ahead(12, max(frames, sizes.study.data.trajectories.test))
     return 5 * here + 3 * (here // sizes.weights) * frames * sizes.frame + experts + behaviours + test + ahead
 
@@ -478,7 +482,7 @@ _NUMBERS: dict[str, Count[int]] = {
     "evaluate_weights": _evaluate_weights,
     "evaluate_without_network": _evaluate_without_network,
     "evaluate_regressions": _evaluate_regressions,
-    "show_rollouts": _all_weights,
+    "show_rollouts": _show_rollouts,
     "show_observed": _show_observed,
     "distil": _distil,
     "show_attention": _show_attention,

@@ -17,7 +17,8 @@ from torch import Tensor
 from weightcast.core.device import stack_size
 from weightcast.core.run import Run
 from weightcast.core.stored_tensor import Rows
-from weightcast.environments.evaluation import ACTIVATIONS, STACKED, roll_out
+from weightcast.environments.evaluated_together import STACKED
+from weightcast.environments.evaluation import ACTIVATIONS, roll_out
 from weightcast.environments.forecast_metrics import forecast_metrics
 from weightcast.environments.gram import gram_matrix, squared_distances
 from weightcast.environments.history import newest

@@ -19,6 +19,8 @@ from weightcast.environments.config.condition import SHOWN_FRAMES, SPANNED_COPIE
 from weightcast.environments.config.study import Study
 from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.config.weight_map import FilmMap, HypernetworkMap, PooledMap
+from weightcast.environments.evaluated_together import COPIES as EVALUATED_COPIES
+from weightcast.environments.evaluated_together import SEEN_COPIES, environments_together, seen_together
 from weightcast.environments.jobs import Plan
 
 COPIES = 3
@@ -248,12 +250,30 @@ class StudySizes:
         networks = 16 + 6 * len(study.generator.arms) * len(study.generator.seeds)
         return networks * self.environments * len(study.evaluation.horizons) * 8
 
-    def rollouts(self, networks: int) -> int:
-        """Test trajectories of all environments, and forecasts of some networks from them."""
+    def tested_together(self, frames: int) -> int:
+        """Environments whose test trajectories, so many frames of each, an evaluation holds at once."""
+        return min(self.environments, environments_together(self._tested(frames), self.budget))
+
+    def tested(self, frames: int, shown: int | None = None) -> int:
+        """The first frames of test trajectories as evaluations hold them, or those of some environments alone."""
+        return EVALUATED_COPIES * (self.tested_together(frames) if shown is None else shown) * self._tested(frames)
+
+    def _tested(self, frames: int) -> int:
+        """Those of one environment."""
+        trajectories = self.study.data.trajectories
+        return max(trajectories.of_role(role).test for role in ROLES) * frames * self.frame
+
+    def seen(self) -> int:
+        """Training frames of visible environments, for statistics that take one after the other."""
+        data = self.study.data
+        numbers = data.trajectories.train * data.trained_frames * self.frame
+        return SEEN_COPIES * min(self.visible, seen_together(numbers, self.budget)) * numbers
+
+    def rollouts(self, networks: int, shown: int | None = None) -> int:
+        """Test trajectories of environments, or of some that are shown, and forecasts of networks from them."""
         data, horizon = self.study.data, max(self.study.evaluation.horizons)
-        test = self.environments * data.trajectories.test * (horizon + 1) * self.frame
-        # Read, joined, chosen, repeated; single forecasts are compared in double precision.
-        return 5 * test + networks * data.trajectories.test * (4 * horizon * self.frame + 4 * self.widest)
+        ahead = networks * data.trajectories.test * (4 * horizon * self.frame + 4 * self.widest)
+        return self.tested(horizon + 1, shown) + ahead
 
 
 Count = Callable[[StudySizes, Mapping[str, str]], Number]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from weightcast.core.artifacts import open_artifact, save_artifact, understood
 from weightcast.core.errors import InputError
 from weightcast.core.methods import ENSEMBLE
-from weightcast.core.stored_tensor import PIECE, Rows
+from weightcast.core.stored_tensor import PIECE, Rows, flattened, grouped, taken
 from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.predictor import StackedPredictor
 
@@ -62,6 +62,24 @@ class MethodWeights:
     def is_ensemble(self) -> bool:
         """Whether its samples are scored together, as one distribution."""
         return self.method.endswith(ENSEMBLE)
+
+    def of_environments(self, chosen: slice) -> MethodWeights:
+        """The same for some of the environments; weights that lie in a file stay there."""
+        first, last, _ = chosen.indices(len(self.environments))
+        if (first, last) == (0, len(self.environments)):
+            return self
+        weights = self.weights
+        if isinstance(weights, Tensor):
+            some: Rows = weights[first:last]
+        else:
+            samples = weights.shape[1]
+            some = grouped(taken(flattened(weights), range(first * samples, last * samples)), samples)
+        return replace(
+            self,
+            environments=self.environments[first:last],
+            weights=some,
+            shares=None if self.shares is None else self.shares[first:last],
+        )
 
 
 @dataclass(frozen=True)

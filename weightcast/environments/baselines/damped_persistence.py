@@ -12,6 +12,7 @@ has a smaller mean square error than either, on the frames that it was fitted to
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -44,14 +45,32 @@ class DampedPersistence:
         Raises:
             ValueError: there are fewer than two frames.
         """
-        steps = frames.shape[2] - 1
-        if steps < 1:
-            raise ValueError(f"found {frames.shape[2]} frame, expected two or more: a lag is between two frames")
         mean = observed_mean(frames, (0, 1, 2)) if climatology is None else climatology
-        products = torch.zeros(steps, frames.shape[3], dtype=torch.double, device=frames.device)
-        squares = torch.zeros_like(products)
-        for environment in frames:  # one at a time: twice the precision takes twice the memory
-            anomaly = (environment - mean).double()
+        return cls.of_environments(frames, mean)
+
+    @classmethod
+    def of_environments(cls, environments: Iterable[Tensor], climatology: Tensor) -> DampedPersistence:
+        """The same of environments that come one after the other.
+
+        Args:
+            environments: the frames of each [trajectory, frame, channel, y, x]; see :meth:`fit`.
+            climatology: [channel, y, x].
+
+        Raises:
+            ValueError: there are fewer than two frames.
+        """
+        products = torch.zeros(0)
+        squares = torch.zeros(0)
+        for environment in environments:  # one at a time: twice the precision takes twice the memory
+            steps = environment.shape[1] - 1
+            if steps < 1:
+                raise ValueError(
+                    f"found {environment.shape[1]} frame, expected two or more: a lag is between two frames"
+                )
+            if not len(products):
+                products = torch.zeros(steps, environment.shape[2], dtype=torch.double, device=environment.device)
+                squares = torch.zeros_like(products)
+            anomaly = (environment - climatology).double()
             missing = any_missing(anomaly)
             for lag in range(1, steps + 1):
                 now, later = anomaly[:, :-lag], anomaly[:, lag:]
@@ -62,7 +81,7 @@ class DampedPersistence:
                 squares[lag - 1] += now.square().sum((0, 1, 3, 4))
         # A channel that never leaves its climatology has nothing to damp.
         damping = torch.where(squares > 0, products / squares, torch.zeros_like(squares))
-        return cls(mean, damping.to(frames.dtype))
+        return cls(climatology, damping.to(climatology.dtype))
 
     def damping_at(self, steps: int) -> Tensor:
         """The damping at lags 1..steps, [step, channel].

@@ -13,15 +13,15 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from weightcast.core.environment_table import Environment
 from weightcast.core.methods import GENERATOR_PREFIX, LATENT_REGRESSION_PREFIX, OBSERVED, arm_of, method
 from weightcast.core.outputs import Table
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
 from weightcast.core.tables import NOVELTY_COLUMNS, read_metrics
 from weightcast.environments.dataset import TrajectoryFolder
-from weightcast.environments.evaluation import leave_out_unreachable
+from weightcast.environments.evaluated_frames import EvaluatedFrames
 from weightcast.environments.jobs import CompareWithExperts
-from weightcast.environments.missing_values import any_missing
 from weightcast.environments.novelty import Comparison, Experts, Scene
 from weightcast.environments.plan import compared_frames
 from weightcast.environments.scaling import ParameterScaling
@@ -54,10 +54,8 @@ def compare_with_experts(
     """
     data = settings.data
     errors = _errors(evaluations, data.trained_frames - 1)
-    test = run.place(trajectories.read_roles(settings.environments, data, "test", data.trained_frames, inputs=True))
-    if any_missing(test):
-        leave_out_unreachable(test, data.layout, data.history)
-    frames = compared_frames(test[0, 0, 0, : len(data.channels)].numel())
+    tested = EvaluatedFrames(trajectories, settings.environments, data, data.trained_frames, run)
+    frames = compared_frames(len(data.channels) * math.prod(data.grid))
     places = _places(settings)
     rows: list[Row] = []
     for base, zoo in zip(settings.bases, zoos, strict=True):
@@ -71,10 +69,8 @@ def compare_with_experts(
         if predictor is None:
             continue
         experts = Experts(zoo, predictor, places, settings.seed, run)
-        for place, environment in enumerate(settings.environments):
-            scene = Scene.of(
-                environment.id, test[place], frames, experts.normalisation, data.layout.shown, data.history
-            )
+        for environment, test in _one_by_one(tested):
+            scene = Scene.of(environment.id, test, frames, experts.normalisation, data.layout.shown, data.history)
             here = [(made, file) for made, file in compared if _is_made_for(made, environment.id, experts)]
             if not here:
                 continue
@@ -95,6 +91,12 @@ def compare_with_experts(
                 rows += [named | row for row in _rows(found, samples, error)]
         _log.info("zoo %s: %d experts, %d methods and seeds", base, len(experts.weights), len(compared))
     return Table(pd.DataFrame(rows, columns=list(NOVELTY_COLUMNS)))
+
+
+def _one_by_one(tested: EvaluatedFrames) -> Iterator[tuple[Environment, Tensor]]:
+    """Environments with their test trajectories [trajectory, frame, channel, y, x]."""
+    for block in tested.blocks([environment.id for environment in tested.environments]):
+        yield from zip(block.environments, block.driven, strict=True)
 
 
 def zoo_of(name: str, settings: CompareWithExperts) -> str | None:

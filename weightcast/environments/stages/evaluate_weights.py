@@ -11,7 +11,7 @@ from weightcast.core.run import Run
 from weightcast.core.stage import stage
 from weightcast.core.stored_tensor import flattened
 from weightcast.environments.dataset import TrajectoryFolder
-from weightcast.environments.evaluation import Row, TestSet, roll_out
+from weightcast.environments.evaluation import Row, TestSet, TestSets, roll_out
 from weightcast.environments.jobs import EvaluateWeights
 from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.predictor import StackedPredictor
@@ -23,12 +23,13 @@ def evaluate_weights(
     run: Run, settings: EvaluateWeights, weights: WeightsFile, trajectories: TrajectoryFolder
 ) -> Table:
     """Roll out every method of a file of weights in all its environments: rows of metrics.csv."""
-    test = TestSet.read(settings, trajectories, run.device)
+    tests = TestSets.read_by(run, settings, trajectories)
     return Table.of_rows(
         row
         for method in weights.methods
+        for chosen, test in tests.of(method.environments)
         for row in evaluate_method(
-            method,
+            method.of_environments(chosen),
             test,
             weights.predictor_of(method).to(run.device),
             weights.normalisation_of(method),
@@ -50,7 +51,7 @@ def evaluate_method(
 
     Args:
         method: its weights.
-        test: trajectories.
+        test: trajectories of these environments, and perhaps of others.
         predictor: of the architecture.
         normalisation: of the predictors.
         as_distributions: whether single forecasts, too, are scored as distributions, to stand beside ensembles.

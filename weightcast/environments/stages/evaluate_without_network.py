@@ -15,10 +15,10 @@ from weightcast.environments.baselines.damped_persistence import DampedPersisten
 from weightcast.environments.baselines.seasonal import SeasonalClimatology
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.dataset import TrajectoryFolder
-from weightcast.environments.evaluation import Row, TestSet
+from weightcast.environments.evaluation import Row, TestSet, TestSets
 from weightcast.environments.jobs import EvaluateWithoutNetwork
-from weightcast.environments.missing_values import observed_mean
 from weightcast.environments.normalisation import Normalisation
+from weightcast.environments.seen_frames import SeenFrames
 
 
 @stage("evaluate_without_network")
@@ -31,9 +31,9 @@ def evaluate_without_network(run: Run, settings: EvaluateWithoutNetwork, traject
     factor, as of a logarithm, and no amount that could make little negative.
     """
     data = settings.data
-    test = TestSet.read(settings, trajectories, run.device)
-    seen = run.place(trajectories.read(settings.with_role("visible"), data, "train", data.trained_frames))
-    mean = observed_mean(seen, (0, 1, 2))  # [channel, y, x]: an unseen environment has no climatology of its own
+    tests = TestSets.read_by(run, settings, trajectories)
+    seen = SeenFrames(trajectories, settings.with_role("visible"), data, run)
+    mean = seen.mean()  # [channel, y, x]: an unseen environment has no climatology of its own
 
     def persistence(initial: Tensor, steps: int) -> Tensor:
         return initial[:, None].expand(-1, steps, -1, -1, -1)
@@ -44,13 +44,14 @@ def evaluate_without_network(run: Run, settings: EvaluateWithoutNetwork, traject
     forecasts: dict[str, Callable[[Tensor, int], Tensor]] = {
         "persistence": persistence,
         "climatology": climatology,
-        "damped-persistence": DampedPersistence.fit(seen, mean),
+        "damped-persistence": DampedPersistence.of_environments(seen, mean),
     }
     rows = list[Row]()
     for name, forecast in forecasts.items():
-        rows += evaluate_forecast(name, test, forecast, settings.ids)
-    if data.calendar:
-        rows += seasonal_rows(settings, trajectories, test, seen)
+        for chosen, test in tests.of(settings.ids):
+            rows += evaluate_forecast(name, test, forecast, settings.ids[chosen])
+    if data.calendar:  # of tables of records, which are small
+        rows += seasonal_rows(settings, trajectories, TestSet.read(settings, trajectories, run.device), seen.all)
     return Table.of_rows(rows)
 
 
