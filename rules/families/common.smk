@@ -24,6 +24,7 @@ CHOSEN = ["codes"] + ["parameters"] * bool(TABLE.parameter_names)  # of these, l
 TOLD = [*CHOSEN, "nothing"]
 FLOWS = ["conditional-flow"] * (STUDY.opponents.flow_matching is not None)
 ZOOS = ["zoo"] * (STUDY.paths.zoo is not None)
+DIFFUSIONS = ["diffusion" for _ in ZOOS if STUDY.paths.zoo.diffusion is not None]  # of the zoo's codes
 PARTS = ["", *["opponents-"] * STUDY.has_opponents]  # of an evaluation
 
 

@@ -36,6 +36,7 @@ rule evaluate_opponents:
         codes=f"{RESULTS}/families/codes-{{seed}}.safetensors",
         flow=[f"{RESULTS}/opponents/{name}-{{seed}}.safetensors" for name in FLOWS],
         zoo=[f"{RESULTS}/zoo/{name}-{{seed}}.safetensors" for name in ZOOS],
+        diffusion=[f"{RESULTS}/zoo/{name}-{{seed}}.safetensors" for name in DIFFUSIONS],
     output:
         metrics=f"{RESULTS}/evaluation/opponents-{{seed}}.csv",
         seconds=f"{RESULTS}/evaluation/opponents-seconds-{{seed}}.csv",
@@ -62,7 +63,7 @@ rule summarise_family:
         families=[
             *families(),
             *expand(f"{RESULTS}/opponents/{{name}}-{{seed}}.safetensors", name=FLOWS, seed=SEEDS),
-            *expand(f"{RESULTS}/zoo/{{name}}-{{seed}}.safetensors", name=ZOOS, seed=SEEDS),
+            *expand(f"{RESULTS}/zoo/{{name}}-{{seed}}.safetensors", name=[*ZOOS, *DIFFUSIONS], seed=SEEDS),
         ],
     output:
         metrics=f"{RESULTS}/metrics.csv",

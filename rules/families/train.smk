@@ -98,6 +98,31 @@ rule train_path_zoo:
         RUN
 
 
+rule train_path_diffusion:
+    input:
+        code=code("train_path_diffusion"),
+        snapshots=SNAPSHOTS,
+        table=STUDY.environments,
+        zoo=f"{RESULTS}/zoo/zoo-{{seed}}.safetensors",
+    output:
+        f"{RESULTS}/zoo/diffusion-{{seed}}.safetensors",
+    log:
+        f"{LOGS}/zoo/diffusion-{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/zoo/diffusion-{{seed}}.tsv"
+    priority: 70
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        **needs("train_path_diffusion"),
+        gpu=GPU,
+    params:
+        **job("train_path_diffusion"),
+    shell:
+        RUN
+
+
 rule evolve:
     input:
         f"{RESULTS}/config.yaml",  # by which PathFamily.load finds its way

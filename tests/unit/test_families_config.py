@@ -210,6 +210,7 @@ def test_check_says_what_a_study_would_do(monkeypatch, capsys):
     assert "rate constants fitted to the shown samples" in said and "visible environments interpolated" in said
     assert "the shown samples alone, along a damped trend" in said and "a network that reads samples" in said
     assert "experts of all visible environments begin at each of these, 4 steps" in said
+    assert "a diffusion of their codes is compared with a normal prior, 4 steps" in said
 
 
 def test_a_rehearsal_has_few_environments_and_says_how_the_rest_grows(monkeypatch, tmp_path):

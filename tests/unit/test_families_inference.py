@@ -19,9 +19,9 @@ from weightcast.families.config.paths import MapKind
 from weightcast.families.inference import ShownSamples, infer_codes, log_likelihood, visible_log_likelihood
 from weightcast.families.inflation import Inflation, outside
 from weightcast.families.path_map import PathMap
+from weightcast.families.prior_choice import best_prior
 from weightcast.families.public import PathFamily
 from weightcast.families.stacked_maps import StackedMaps
-from weightcast.families.stages.choose_map import best_prior
 from weightcast.families.trained_family import TrainedFamily
 
 SCALE = 0.7

@@ -19,6 +19,7 @@ SHOWN = (
     *("path", "path-ensemble", "nearest-path-likelihood", "alone", "rate-fit"),
     *(f"{name}-likelihood" for name in ACROSS),
     *("path-encoded", "path-refined", "path-refined-ensemble", "path-zoo", "path-zoo-ensemble", "alone-trend"),
+    *("path-zoo-diffusion", "path-zoo-diffusion-ensemble"),
 )
 METHODS = {
     *(f"{name}-shown-{case}" for name in SHOWN for case in ("few", "many")),
@@ -41,7 +42,7 @@ def test_the_whole_study_runs_and_leaves_nothing_to_do(study):
 
     assert study.announced() == {
         **{"gather_snapshots": 1, "choose_map": 2, "train_family": 3, "evaluate_family": 1},
-        **{"train_path_zoo": 1, "evaluate_opponents": 1},
+        **{"train_path_zoo": 1, "train_path_diffusion": 1, "evaluate_opponents": 1},
         **dict.fromkeys(("resolve_config", "summarise_family", "write_family_report", "all"), 1),
     }  # fmt: skip
     assert set(metrics.method) == METHODS and metrics.value.notna().all()
@@ -51,6 +52,9 @@ def test_the_whole_study_runs_and_leaves_nothing_to_do(study):
     assert (summary.ci_low <= summary.ci_high).all()
     page = (results / "report.html").read_text()
     assert "Ensemble of paths, shown: few" in page and "<script src" not in page
+    assert (
+        "The prior of the codes of the zoo of paths, seed 0" in page and "5 visible environments, each left out" in page
+    )
     assert "as the network says that reads samples" in page and "Trend of the shown alone, shown: few" in page
     assert {"summary.svg", "bands-interpolation.svg", "bands-extrapolation.svg"} <= {
         path.name for path in (results / "figures").iterdir()

@@ -173,6 +173,14 @@ class PathMap(Fields):
     knots: Count = ABSENT
 
 
+class ZooPrior(Fields):
+    """What left-out environments say of priors of a zoo's codes."""
+
+    chosen: Literal["gaussian", "diffusion"]
+    environments: Annotated[int, Field(strict=True, ge=0)]
+    nll: dict[Literal["gaussian", "diffusion"], Finite]
+
+
 class SampleEncoder(Fields):
     """The network of a family that reads samples."""
 
@@ -211,6 +219,7 @@ class Metadata(Fields):
     widened: Scale = ABSENT
     masses: list[MassCurves] = ABSENT
     encoder: SampleEncoder = ABSENT
+    zoo_prior: ZooPrior = ABSENT
     guidance: Finite = ABSENT
     width: Count = ABSENT
     shares: list[Finite] = ABSENT

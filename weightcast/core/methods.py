@@ -53,6 +53,8 @@ TOLD_PATH, POOLED_PATH, NEAREST_PATH, ALONE = "told-parameters", "pooled-path", 
 shown samples alone."""
 ZOO_PATH, ZOO_ENSEMBLE, ZOO_PARAMETERS = "path-zoo", "path-zoo" + ENSEMBLE, "path-zoo-parameters"
 """As the first three, of the principal components of experts' paths in the place of learned codes."""
+ZOO_DIFFUSION, ZOO_DIFFUSION_ENSEMBLE = "path-zoo-diffusion", "path-zoo-diffusion" + ENSEMBLE
+"""As the first two of these, under the prior that a diffusion of the experts' codes has learned."""
 TREND = "alone-trend"
 """The law of the shown samples alone, moved along a damped trend."""
 DISPLACED, INTERPOLATED_PATH = "displaced-environments", "interpolated-path"
@@ -364,6 +366,19 @@ _KNOWN = (
         "generator",
         "Ensemble of the zoo of paths",
         "paths of codes of the zoo drawn from what the shown samples leave open, scored together",
+    ),
+    Method(
+        ZOO_DIFFUSION,
+        "generator",
+        "Zoo of paths, diffusion",
+        "the path of the zoo's most probable code, under the prior that a diffusion of experts' codes has learned",
+    ),
+    Method(
+        ZOO_DIFFUSION_ENSEMBLE,
+        "generator",
+        "Ensemble of the zoo of paths, diffusion",
+        "paths of codes of the zoo drawn under the diffusion's prior from what the shown samples leave open, scored "
+        "together",
     ),
     Method(
         ZOO_PARAMETERS,

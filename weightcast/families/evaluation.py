@@ -23,7 +23,13 @@ from weightcast.evolution.distances.tails import tail_error, tail_probability
 from weightcast.evolution.distances.wasserstein import wasserstein
 from weightcast.families.bands import Band, ensemble_samples, mixed, mixture_log_prob, thresholds
 from weightcast.families.cases import Case, last_shown, scored_positions
-from weightcast.families.jobs import ChooseMap, EvaluateFamily, EvaluateOpponents, TrainConditionalFlow
+from weightcast.families.jobs import (
+    ChooseMap,
+    EvaluateFamily,
+    EvaluateOpponents,
+    TrainConditionalFlow,
+    TrainPathDiffusion,
+)
 from weightcast.families.snapshots import EnvironmentSnapshots, FamilySnapshots, Samples
 from weightcast.families.trained_family import TrainedFamily
 
@@ -81,7 +87,7 @@ class TestEnvironment:
         table: EnvironmentTable,
         ids: Sequence[str],
         cases: Sequence[Case],
-        settings: ChooseMap | EvaluateFamily | EvaluateOpponents | TrainConditionalFlow,
+        settings: ChooseMap | EvaluateFamily | EvaluateOpponents | TrainConditionalFlow | TrainPathDiffusion,
     ) -> list[TestEnvironment]:
         """Some of the study's environments, to be scored at times after all that the cases show of them."""
         visible = [snapshots.environments[environment.id] for environment in table.visible]

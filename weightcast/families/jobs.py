@@ -25,8 +25,8 @@ from weightcast.samples.settings import SnapshotSettings
 
 CODES, PARAMETERS, NOTHING = "codes", "parameters", "nothing"
 """What a map may be told of an environment."""
-FLOW, ZOO = "flow", "zoo"
-"""Stand in its place where a velocity field, or a zoo of paths, is trained."""
+FLOW, ZOO, ZOO_PRIOR = "flow", "zoo", "zoo_prior"
+"""Stand in its place where a velocity field, a zoo of paths, or another prior of the zoo's codes, is trained."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,32 @@ class TrainPathZoo(StageSettings):
     def of(cls, plan: FamilyPlan, seed: str) -> TrainPathZoo:
         study = plan.study
         assert study.paths.zoo is not None  # else there is no such job
-        return cls(zoo=study.paths.zoo, seed=study.seed, family_seed=int(seed))
+        experts = study.paths.zoo.model_copy(update={"diffusion": None})  # which begins where these have ended
+        return cls(zoo=experts, seed=study.seed, family_seed=int(seed))
+
+
+class TrainPathDiffusion(StageSettings):
+    """A diffusion of the zoo's codes of one seed, and what left-out visible environments say of it."""
+
+    study: str
+    diffusion: CodeDiffusionSettings
+    inference: InferenceSettings
+    evaluation: FamilyEvaluationSettings
+    seed: int
+    family_seed: int
+
+    @classmethod
+    def of(cls, plan: FamilyPlan, seed: str) -> TrainPathDiffusion:
+        study = plan.study
+        assert study.paths.zoo is not None and study.paths.zoo.diffusion is not None  # else there is no such job
+        return cls(
+            study=study.study,
+            diffusion=study.paths.zoo.diffusion,
+            inference=study.inference.model_copy(update={"encoder": None}),
+            evaluation=_scoring(study.evaluation),
+            seed=study.seed,
+            family_seed=int(seed),
+        )
 
 
 class EvaluateOpponents(_Scored, LaterSettings):
@@ -251,6 +276,7 @@ JOBS: dict[str, type[StageSettings]] = {
     "evaluate_family": EvaluateFamily,
     "train_conditional_flow": TrainConditionalFlow,
     "train_path_zoo": TrainPathZoo,
+    "train_path_diffusion": TrainPathDiffusion,
     "evaluate_opponents": EvaluateOpponents,
     "summarise_family": SummariseFamily,
     "write_family_report": WriteFamilyReport,

@@ -34,7 +34,13 @@ def memory_mb(stage: str, plan: FamilyPlan, of: Mapping[str, str]) -> int:
         own += 4.0 * expert_numbers(plan)
     if stage == "train_conditional_flow":
         own += _splines_bytes(plan)
-    if stage in ("choose_map", "evaluate_family", "evaluate_opponents", "train_conditional_flow"):
+    if stage in (
+        "choose_map",
+        "evaluate_family",
+        "evaluate_opponents",
+        "train_conditional_flow",
+        "train_path_diffusion",
+    ):
         own += (DRAWN_MB + INFERRED_MB) * MEGABYTE + 4 * 8.0 * plan.study.evaluation.samples**2
     return math.ceil(MARGIN * (LIBRARIES_MB + own / MEGABYTE))
 

@@ -30,6 +30,7 @@ from weightcast.families.code_regression import prior_of_parameters
 from weightcast.families.config.inference import InferenceSettings
 from weightcast.families.config.load import parse_family_study
 from weightcast.families.inference import ShownSamples, infer_codes
+from weightcast.families.jobs import ZOO_PRIOR
 from weightcast.families.trained_family import TrainedFamily
 
 KEY = "asked"
@@ -59,7 +60,8 @@ class PathFamily:
             results: the study's folder, ``results/<study>``.
             seed: which of its seeds; the first if None.
             device: where it computes: ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:<number>``.
-            zoo: whether the family is wanted that experts' paths make, of a study with ``paths.zoo``.
+            zoo: whether the family is wanted that experts' paths make, of a study with ``paths.zoo``; with the prior
+                that left-out environments chose, where it has a diffusion.
 
         Raises:
             InputError: there is none, its file cannot be used, or there is no such device.
@@ -73,8 +75,15 @@ class PathFamily:
             raise InputError(f"{config}: paths.seeds: found no seed {seed}, expected one of {study.paths.seeds}")
         if zoo and study.paths.zoo is None:
             raise InputError(f"{config}: paths.zoo: found none, expected a study with experts of paths")
-        file = f"zoo/zoo-{seed}.safetensors" if zoo else f"families/codes-{seed}.safetensors"
-        family = TrainedFamily.load(Path(results) / file)
+        compared = zoo and study.paths.zoo is not None and study.paths.zoo.diffusion is not None
+        file = f"zoo/{'diffusion' if compared else 'zoo'}-{seed}" if zoo else f"families/codes-{seed}"
+        family = TrainedFamily.load(Path(results) / f"{file}.safetensors")
+        if compared and ZOO_PRIOR not in family.metadata:
+            raise InputError(
+                f"{Path(results) / file}.safetensors: {ZOO_PRIOR}: missing, expected which prior was chosen"
+            )
+        if compared and family.metadata[ZOO_PRIOR]["chosen"] == "gaussian":
+            family = family.widened_to(family.widened)
         placed = choose_device(device) if isinstance(device, str) else device
         return cls(family.to(placed), study.inference)
 

@@ -22,7 +22,7 @@ from weightcast.families.config.sample_encoder import SampleEncoderSettings
 from weightcast.families.jobs import CODES, FamilyPlan
 from weightcast.families.memory import ENVIRONMENTS, TIMES, expert_numbers, step_numbers
 
-ON_GPU = ("choose_map", "train_family", "train_conditional_flow", "train_path_zoo")
+ON_GPU = ("choose_map", "train_family", "train_conditional_flow", "train_path_zoo", "train_path_diffusion")
 """Stages that are faster there."""
 FIT_SECONDS = 0.02
 """Of one likelihood of a rate fit."""
@@ -50,6 +50,7 @@ def runtime_minutes(stage: str, plan: FamilyPlan, of: Mapping[str, str]) -> int:
         "choose_map": len(paths.kinds) * training,
         "train_family": training,
         "train_path_zoo": _experts(plan),
+        "train_path_diffusion": _denoising(plan) + 2 * ENVIRONMENTS * inferring,
         "train_conditional_flow": _matching(plan, times) + scored,
         "evaluate_family": ENVIRONMENTS * inferring + (4 + 4 * len(evaluation.shown)) * scored,
         "evaluate_opponents": len(evaluation.shown) * (ENVIRONMENTS * _fitting(plan) + 3 * scored)
@@ -74,6 +75,16 @@ def _experts(plan: FamilyPlan) -> float:
         return 0.0
     steps = zoo.training.steps * (1 + (zoo.training.keep == "best"))
     return steps * (STEP_SECONDS + expert_numbers(plan) / NUMBERS_A_SECOND)
+
+
+def _denoising(plan: FamilyPlan) -> float:
+    """Seconds for the diffusions of a zoo's codes: one of all, and one for each part of these that is left out."""
+    zoo = plan.study.paths.zoo
+    if zoo is None or zoo.diffusion is None:
+        return 0.0
+    own = zoo.diffusion
+    numbers = len(own.smoothings) * (own.folds + 1) * own.batch * 4 * own.width
+    return (own.folds + 1) * own.training.steps * (STEP_SECONDS + numbers / NUMBERS_A_SECOND)
 
 
 def _reading(settings: SampleEncoderSettings, dimensions: int) -> float:

@@ -113,6 +113,10 @@ def _beside_maps(study: FamilyStudy) -> list[str]:
         )
     if (zoo := study.paths.zoo) is not None:
         found.append(f"experts of all visible environments begin at each of these, {zoo.training.steps} steps")
+        if zoo.diffusion is not None:
+            found.append(
+                f"a diffusion of their codes is compared with a normal prior, {zoo.diffusion.training.steps} steps"
+            )
     return found
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from weightcast.core.config.settings import Settings
+from weightcast.core.config.later_settings import LaterSettings
 from weightcast.core.config.training import TrainingSettings
+from weightcast.environments.config.code_prior import CodeDiffusionSettings
 
 
-class PathZooSettings(Settings):
+class PathZooSettings(LaterSettings):
     """Experts: each visible environment's own path of weights, which begins at the shared map's and is trained on its
     samples alone. Principal components of all of them are the codes of a second family of paths, whose prior is normal:
     generation by regression on parameters, and by the likelihood of shown samples."""
+
+    later: ClassVar[tuple[str, ...]] = ("diffusion",)
 
     knots: int = Field(default=9, ge=2, le=256)
     """Evenly spaced times at which an expert has weights of its own; between them they are interpolated."""
@@ -25,3 +28,7 @@ class PathZooSettings(Settings):
     """Samples of each of these."""
     training: Annotated[TrainingSettings, Field()] = TrainingSettings(steps=200, learning_rate=0.002, keep="best")
     """Of all experts together; with ``keep: best`` a fifth of each one's samples says when it stops."""
+    diffusion: CodeDiffusionSettings | None = None
+    """A diffusion of the experts' codes, as the prior of a new environment in the place of one normal distribution. It
+    has rows of its own in the tables; visible environments, each left out of both priors once in ``folds`` parts, say
+    which is better. null: none."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from weightcast.core.artifact_header import read_metadata
 from weightcast.core.config.yaml_file import read_yaml
 from weightcast.core.environment_table import EnvironmentTable, read_environments
 from weightcast.core.methods import SHOWN, method
 from weightcast.core.tables import read_artifact_costs, read_metrics, read_summary, read_table, read_training_curves
 from weightcast.families.config.load import parse_family_study
 from weightcast.families.config.study import FamilyStudy
+from weightcast.families.jobs import ZOO_PRIOR
 from weightcast.families.map_choice import MapChoice
 
 BAND_COLUMNS = (
@@ -36,6 +39,7 @@ class FamilyResults:
         curves: training_curves.csv.
         bands: of the first seed, with a further column ``case``.
         choices: what left-out environments chose, by what the map is told.
+        zoo_priors: what they say of priors of the codes of each seed's zoo of paths; empty where none is compared.
     """
 
     study: FamilyStudy
@@ -47,6 +51,7 @@ class FamilyResults:
     curves: pd.DataFrame
     bands: pd.DataFrame
     choices: dict[str, MapChoice]
+    zoo_priors: dict[int, dict[str, Any]]
 
 
 def read_family_results(results: Path) -> FamilyResults:
@@ -70,4 +75,12 @@ def read_family_results(results: Path) -> FamilyResults:
         curves=read_training_curves(results / "report/training_curves.csv"),
         bands=bands.assign(case=[name.partition(SHOWN)[2] for name in bands["method"]]),
         choices={path.stem: MapChoice.load(path) for path in sorted((results / "choice").glob("*.yaml"))},
+        zoo_priors=_zoo_priors(study, results),
     )
+
+
+def _zoo_priors(study: FamilyStudy, results: Path) -> dict[int, dict[str, Any]]:
+    """Of the artifacts of the stage ``train_path_diffusion``, where the study has any."""
+    if study.paths.zoo is None or study.paths.zoo.diffusion is None:
+        return {}
+    return {seed: read_metadata(results / f"zoo/diffusion-{seed}.safetensors")[ZOO_PRIOR] for seed in study.paths.seeds}

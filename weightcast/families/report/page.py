@@ -71,6 +71,7 @@ def render_family_page(results: FamilyResults) -> tuple[str, list[ReportFigure]]
         methods=[method(name) for name in sorted(results.metrics["method"].unique(), key=printing_order)],
         sections=sections,
         choices=results.choices,
+        zoo_priors=results.zoo_priors,
         stages=stage_rows(results.costs),
         stages_absence="",
         config=results.config,

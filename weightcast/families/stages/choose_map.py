@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from weightcast.core.draws import Draws
@@ -25,7 +24,7 @@ from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
 from weightcast.environments.config.code_prior import CodePriorName
-from weightcast.families.bands import LEVEL, mixture_log_prob, path_weights
+from weightcast.families.bands import LEVEL, path_weights
 from weightcast.families.cases import Case, cases_of
 from weightcast.families.config.paths import MapKind
 from weightcast.families.encoder_training import with_encoder
@@ -35,6 +34,7 @@ from weightcast.families.inflation import Inflation, outside
 from weightcast.families.jobs import CODES, ChooseMap
 from weightcast.families.left_out import choose_judges
 from weightcast.families.map_choice import MapChoice
+from weightcast.families.prior_choice import best_prior, ensemble_errors
 from weightcast.families.snapshots import FamilySnapshots
 from weightcast.families.trained_family import TrainedFamily
 from weightcast.families.training import train_paths, with_prior
@@ -138,11 +138,12 @@ def choose_prior(
 
     first, *rest = inference.priors
     of_width = {width: with_kind(first, width) for width in inference.widened}
-    errors = {width: _ensemble_errors(run, settings, one, cases, tests) for width, one in of_width.items()}
+    drawn = derive_seed(settings.seed, "choice", "codes")
+    errors = {width: ensemble_errors(one, cases, tests, inference, drawn) for width, one in of_width.items()}
     width = min(errors, key=lambda one: float(errors[one].mean()))
     families = {first: of_width[width]} | {kind: with_kind(kind, width) for kind in rest}
     of_kind = {first: errors[width]} | {
-        kind: _ensemble_errors(run, settings, families[kind], cases, tests) for kind in rest
+        kind: ensemble_errors(families[kind], cases, tests, inference, drawn) for kind in rest
     }
     kind = best_prior(of_kind)
     width_errors = {one: float(found.mean()) for one, found in errors.items()}
@@ -218,45 +219,6 @@ def _error(paths: Sequence[tuple[TrainedFamily, Tensor]], tests: Sequence[TestEn
             truth = torch.from_numpy(test.truth(position)[:LIKELIHOOD_SAMPLES]).to(own.device)
             values.append(-float(family.density.log_prob(own[None], truth[None]).mean()))
     return float(np.mean(values))
-
-
-@torch.no_grad()
-def _ensemble_errors(
-    run: Run, settings: ChooseMap, family: TrainedFamily, cases: Sequence[Case], tests: Sequence[TestEnvironment]
-) -> NDArray[np.float64]:
-    """Mean negative log-likelihood of later samples under the ensemble of codes [case, environment]."""
-    seed = derive_seed(settings.seed, "choice", "codes")
-    found = []
-    for case in cases:
-        shown = case.shown.to(run.device)
-        with torch.enable_grad():
-            posterior = infer_codes(family, shown, settings.inference, seed, case.ids)
-        ensembles = zip(posterior.draws.unbind(1), tests, strict=True)
-        found.append([_ensemble_error(family, codes, test) for codes, test in ensembles])
-    return np.array(found)
-
-
-def _ensemble_error(family: TrainedFamily, codes: Tensor, test: TestEnvironment) -> float:
-    values = []
-    for position, time in zip(test.positions, test.times, strict=True):
-        truth = torch.from_numpy(test.truth(position)[:LIKELIHOOD_SAMPLES]).to(codes.device)
-        values.append(-float(mixture_log_prob(family, time, codes, truth).mean()))
-    return float(np.mean(values))
-
-
-def best_prior(errors: Mapping[CodePriorName, NDArray[np.float64]]) -> CodePriorName:
-    """The first kind, or the best one, if it is better than the first by more than twice the standard error of the
-    difference, environments being the independent ones.
-
-    Args:
-        errors: by kind [case, environment].
-    """
-    first = next(iter(errors))
-    best = min(errors, key=lambda kind: float(errors[kind].mean()))
-    gain = (errors[first] - errors[best]).mean(axis=0)
-    if len(gain) < 2:
-        return first
-    return best if gain.mean() > 2 * gain.std(ddof=1) / np.sqrt(len(gain)) else first
 
 
 @torch.no_grad()

@@ -19,6 +19,8 @@ from weightcast.core.methods import (
     INTERPOLATED_PATH,
     RATE_FIT,
     TREND,
+    ZOO_DIFFUSION,
+    ZOO_DIFFUSION_ENSEMBLE,
     ZOO_ENSEMBLE,
     ZOO_PARAMETERS,
     ZOO_PATH,
@@ -54,6 +56,7 @@ def evaluate_opponents(
     codes: TrainedFamily,
     flow: ConditionalFlow | None,
     zoo: TrainedFamily | None = None,
+    diffusion: TrainedFamily | None = None,
 ) -> dict[str, Table]:
     """Score those that the configuration names."""
     ids = [environment.id for environment in table.unseen]
@@ -69,7 +72,13 @@ def evaluate_opponents(
     if flow is not None:
         _carry(settings, scores, snapshots, table, flow.to(run.device), cases, codes.ids)
     if zoo is not None:
-        _infer_of_zoo(run, settings, scores, table, zoo.to(run.device), cases)
+        zoo = zoo.to(run.device)
+        if table.parameter_names:
+            scaled = run.place(zoo.scaling.apply(table.parameter_array(ids)))
+            scores.paths(ZOO_PARAMETERS, zoo, torch.stack([prior.mean for prior in prior_of_parameters(zoo, scaled)]))
+        _infer_of_zoo(settings, scores, zoo, cases, (ZOO_PATH, ZOO_ENSEMBLE))
+    if diffusion is not None:
+        _infer_of_zoo(settings, scores, diffusion.to(run.device), cases, (ZOO_DIFFUSION, ZOO_DIFFUSION_ENSEMBLE))
     return {"metrics": Table.of_rows(scores.rows), "seconds": scores.seconds_table()}
 
 
@@ -151,25 +160,19 @@ def _interpolate(
 
 
 def _infer_of_zoo(
-    run: Run,
-    settings: EvaluateOpponents,
-    scores: Scores,
-    table: EnvironmentTable,
-    zoo: TrainedFamily,
-    cases: Sequence[Case],
+    settings: EvaluateOpponents, scores: Scores, zoo: TrainedFamily, cases: Sequence[Case], methods: tuple[str, str]
 ) -> None:
-    """Paths that the experts' statistics make, by the parameters, and by what each case shows."""
+    """Paths that the experts' statistics make, by what each case shows: of the most probable code, and an ensemble."""
     assert settings.inference is not None  # there is a zoo
-    if table.parameter_names:
-        scaled = run.place(zoo.scaling.apply(table.parameter_array(cases[0].ids)))
-        scores.paths(ZOO_PARAMETERS, zoo, torch.stack([prior.mean for prior in prior_of_parameters(zoo, scaled)]))
+    path, ensemble = methods
     for case in cases:
+        # Under another prior the same draws: what differs is the prior's.
         seed = derive_seed(settings.seed, "infer zoo", settings.family_seed, case.name)
         started = time.monotonic()
-        posterior = infer_codes(zoo, case.shown.to(run.device), settings.inference, seed, case.ids)
+        posterior = infer_codes(zoo, case.shown.to(zoo.codes.device), settings.inference, seed, case.ids)
         spent = (time.monotonic() - started) / len(case.ids)
-        scores.paths_of(shown_as(ZOO_PATH, case.name), posterior.most_probable(zoo), spent, case)
-        scores.ensembles(shown_as(ZOO_ENSEMBLE, case.name), zoo, posterior.draws, spent, case)
+        scores.paths_of(shown_as(path, case.name), posterior.most_probable(zoo), spent, case)
+        scores.ensembles(shown_as(ensemble, case.name), zoo, posterior.draws, spent, case)
 
 
 def _carry(

@@ -20,6 +20,7 @@ def write_family_report(
     curves: Path,
     bands: Path,
     choices: list[Path],
+    priors: list[Path],
 ) -> None:
     """Write the page and the folder of figures of the study whose folder the table of metrics lies in."""
     build_family_report(metrics.parent, run.outputs["page"], run.outputs["figures"])
