@@ -139,7 +139,10 @@ def run(cluster: OneNodeCluster, tmp_path_factory: pytest.TempPathFactory) -> Ru
             status = process.wait(pace.minutes * LONGEST_SECONDS)
         finally:
             process.terminate()
-            process.wait(60)
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:  # it waits for jobs that nobody will run any more
+                process.kill()
     assert status == 0, seen.read_text()[-6000:]
     return Run(local, remote, seen.read_text(), cluster.jobs(), watch.reached)
 
