@@ -197,6 +197,7 @@ def test_the_configuration_has_every_key(folder: Path, capsys: pytest.CaptureFix
         expected["data"].pop(key)
     expected["inference"].pop("code_diffusion")  # as by default
     expected["opponents"] |= {"rate_fit": None, "flow_matching": None}  # of simulators, and of real states
+    expected["opponents"]["trend"] = expected["inference"]["encoder"] = expected["paths"]["zoo"] = None  # as by default
     assert keys(yaml.safe_load(text)) == expected
     assert "$" not in text and max(map(len, text.splitlines())) <= 120
 

