@@ -86,6 +86,14 @@ def test_beside_others_what_is_one_number_does_not_count_with_gaps_either(truth)
     )
 
 
+def test_what_one_channel_misses_is_no_error_of_another(truth) -> None:
+    gappy = truth.clone()
+    gappy[:, 1:, 0, ::2] = torch.nan
+    found = {(name, horizon): value for name, horizon, value in forecast_metrics(truth + 0.5, gappy, [truth.shape[1]])}
+    assert found["rmse_physical", truth.shape[1]] == pytest.approx(0.5, rel=1e-5)
+    assert 0.0 < found["rmse", truth.shape[1]] < 10.0
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_forecast_that_blows_up_has_infinite_error_from_then_on(truth, bad):
     forecast = truth.clone()

@@ -78,7 +78,7 @@ def _of_observed(forecast: Tensor, truth: Tensor, horizons: Sequence[int]) -> It
     scaled, error = squared / spread.double().square(), of_frames(squared)
     still = known == 0
     if bool((known > 0).any()):
-        lost = torch.isinf(squared).any(2, keepdim=True)
+        lost = (torch.isinf(squared) & seen).any(2, keepdim=True)  # a missing truth is no lost forecast
         scaled = scaled.masked_fill(lost, math.inf).masked_fill(still[:, None, None], math.nan)
     scaled = of_frames(scaled)
     size = of_frames(truth.double().square())
