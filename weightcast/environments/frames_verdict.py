@@ -32,6 +32,8 @@ CODE_ERROR = 0.05
 """Standard deviations of the prior that a code learned with the map may be off from the one that frames lead to."""
 MOST_DIFFERENCES, FEWEST_DIFFERENCES = 5, 8
 """How often differences in time are taken to see noise, and how many numbers beyond second ones must be left."""
+SURE = 0.95
+"""Probability that noise is no more than the most that differences in time say of it."""
 MOST_NAMED = 3
 """Visible environments that are named when frames could come from several."""
 
@@ -203,7 +205,7 @@ def _most_noise(frames: Tensor) -> float:
     """The most that white noise in frames can be, standard deviation; infinity where fewer than three were observed.
 
     What is smooth in time is the smaller the more often differences are taken of it, while noise keeps its size but for
-    a known factor: the variate difference method (O. Anderson, Biometrika 10, 1914), whose least estimate is taken.
+    a known factor: the variate difference method (O. Anderson, Biometrika 10, 1914), whose least upper limit is taken.
 
     Args:
         frames: newest ones [trajectory, frame, channel, y, x]; NaN where nothing was observed. Every k-th alone may be
@@ -216,7 +218,9 @@ def _most_noise(frames: Tensor) -> float:
         squares = differences[torch.isfinite(differences)].square()
         enough = FEWEST_DIFFERENCES if order > 2 else 1
         if order > 1 and len(squares) >= enough:
-            least = min(least, float((squares.mean() / math.comb(2 * order, order)).sqrt()))
+            count = len(squares)
+            most = squares.mean() * count / float(chi2.ppf(1.0 - SURE, count))  # of few numbers a variance is not sure
+            least = min(least, float((most / math.comb(2 * order, order)).sqrt()))
     return least
 
 
