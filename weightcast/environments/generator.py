@@ -259,11 +259,8 @@ class Generator:
             raise InputError(f"refine: found {len(generated)} predictors, expected 1: the search ends at a single one")
         if times is not None and not torch.equal(times.diff(), torch.ones_like(times.diff())):
             raise InputError("refine: found times that leave frames out, expected frames that follow each other")
-        layout, history = self.predictor.layout, self.predictor.history
-        channels = (len(self.normalisation.mean) - layout.shown) // history + len(layout.columns)
-        shown = with_shown(_check_frames(frames, channels, history), layout, history)
-        normalised = self.normalisation.apply(shown).to(self.device)[None]
-        return self.span.refine(generated.to(self.device), self.predictor, normalised, land=land).cpu()
+        seen = self._normalised(frames)
+        return self.span.refine(generated.to(self.device), self.predictor, seen, land=land).cpu()
 
     def infer(self, frames: Tensor, seed: int = 0, land: Tensor | None = None) -> dict[str, float]:
         """The parameters whose generated predictor explains observed frames best.
@@ -280,16 +277,20 @@ class Generator:
         """
         return self.condition.named(self._search(frames, seed, land))
 
-    def _search(self, frames: Tensor, seed: int, land: Tensor | None = None) -> Tensor:
-        """Coordinates [coordinate] of the environment behind frames: see :meth:`infer`."""
+    def _normalised(self, frames: Tensor) -> Tensor:
+        """Frames of one environment, checked, as predictors see them [1, trajectory, frame, channel, y, x]."""
         layout, history = self.predictor.layout, self.predictor.history
         channels = (len(self.normalisation.mean) - layout.shown) // history + len(layout.columns)
-        frames = with_shown(_check_frames(frames, channels, history), layout, history)
+        shown = with_shown(_check_frames(frames, channels, history), layout, history)
+        return self.normalisation.apply(shown).to(self.device)[None]
+
+    def _search(self, frames: Tensor, seed: int, land: Tensor | None = None) -> Tensor:
+        """Coordinates [coordinate] of the environment behind frames: see :meth:`infer`."""
         noise = self.draw_noise(1, seed)
         prepared = infer_environments(
             lambda candidates: self.weights(candidates, noise.expand(len(candidates), -1, -1)),
             self.predictor,
-            self.normalisation.apply(frames).to(self.device)[None],
+            self._normalised(frames),
             self.condition.candidates(),
             land=land,
         )

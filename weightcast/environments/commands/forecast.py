@@ -120,7 +120,7 @@ def run(arguments: argparse.Namespace) -> None:
     as_table = check_writable(arguments.output, grid)
     with understood(artifact):
         reading = FileReading.from_metadata(artifact.metadata)
-        space = gap_filler(artifact, models[0])
+        space = gap_filler(artifact)
     initial = read_frames_to_start_from(arguments, channels, grid, reading, models[0].history, space is not None)
     check_not_negative(
         arguments.initial, None, initial.values, channels, models[0].normalisation.transforms_of(channels)

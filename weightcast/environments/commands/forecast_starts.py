@@ -27,7 +27,7 @@ WHOLE_STEP = 0.02
 """By which frames that predictors see may be more or less than a step apart, in steps."""
 
 
-def gap_filler(artifact: Artifact, model: PhysicalPredictor) -> FrameSpace | None:
+def gap_filler(artifact: Artifact) -> FrameSpace | None:
     """What single frames of the study are like, where the predictors were made of a context, which knows it.
 
     Raises:
