@@ -56,6 +56,7 @@ def calibrate(
     seed: int,
     prior: CodePrior | None = None,
     bounded: int = 0,
+    land: Tensor | None = None,
 ) -> Calibration:
     """Choose the temper and how codes are drawn, and note what errors the ensembles leave.
 
@@ -64,13 +65,14 @@ def calibrate(
         predictor: whose weights they are.
         codes: of the environments that it was trained on.
         shown: frames of the left-out environments [environment, trajectory, frame, channel, y, x], normalised.
-        test: their frames that are forecast from the first on, same axes.
+        test: their frames that are forecast from the first on, same axes; NaN where nothing can be compared.
         space: of whole frames.
         settings: of the search.
         least_noise: residuals where the map was trained, for rollouts of 1, 2, ... steps.
         seed: of the draws.
         prior: of codes; None for the widened normal distribution of the visible ones.
         bounded: steps for which what a drawn code forecasts must stay within bounds; 0 where anything may be drawn.
+        land: where channels of what is shown never have a value, see :func:`~weightcast.environments.context.infer`.
     """
     cases = observations(shown, seed, predictor.layout.shown, predictor.history)
     states = predictor.newest(test)
@@ -91,6 +93,7 @@ def calibrate(
                 Draws(codes.device, seed, number),
                 prior,
                 bounded,
+                land,
             )
             for number, frames in enumerate(cases)
         ]
@@ -158,9 +161,10 @@ def _ensemble(
     draws: Draws,
     prior: CodePrior | None = None,
     bounded: int = 0,
+    land: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Forecasts [environment, member, trajectory, step, channel, y, x], and the residuals' scale [environment]."""
-    posterior = infer(weight_map, predictor, codes, frames, space, settings, calibration, prior, bounded)
+    posterior = infer(weight_map, predictor, codes, frames, space, settings, calibration, prior, bounded, land)
     drawn = draw_codes(calibration.draw, posterior, MEMBERS, draws)  # [environment, member, dimension]
     forecasts = []
     with torch.no_grad():

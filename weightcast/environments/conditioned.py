@@ -87,15 +87,21 @@ class Conditioned:
         )
 
     def coordinates(
-        self, observed: Tensor, predictor: StackedPredictor, space: FrameSpace | None, begun: Tensor | None = None
+        self,
+        observed: Tensor,
+        predictor: StackedPredictor,
+        space: FrameSpace | None,
+        begun: Tensor | None = None,
+        land: Tensor | None = None,
     ) -> Tensor:
         """Coordinates [environment, coordinate] that a search finds for frames in physical units, or that a condition
-        makes of frames which it sees itself."""
+        makes of frames which it sees itself; see :func:`infer_environments`."""
         if self.condition.shown_frames:
             seen = predictor.recorded(observed)  # what frames look like, whatever drove them
             return self.condition.prepare([Known(frames=frames.cpu()) for frames in seen]).to(observed.device)
         frames = self.normalisation.apply(observed)
-        return infer_environments(self.weights_of, predictor, frames, self.condition.candidates(), space, begun)
+        candidates = self.condition.candidates()
+        return infer_environments(self.weights_of, predictor, frames, candidates, space, begun, land=land)
 
 
 class Searches:
@@ -105,10 +111,12 @@ class Searches:
         observed: frames of each environment, physical units [environment, trajectory, frame, channel, y, x]; NaN in
             gaps.
         space: of frames, to fill gaps.
+        land: where channels of the frames never have a value, and nothing is compared, bool [environment, 1, 1,
+            channel, y, x]; None: nowhere.
     """
 
-    def __init__(self, observed: Tensor, space: FrameSpace) -> None:
-        self.observed, self.space = observed, space
+    def __init__(self, observed: Tensor, space: FrameSpace, land: Tensor | None = None) -> None:
+        self.observed, self.space, self.land = observed, space, land
         self._found: dict[str, Begun] = {}
 
     def of(self, base: BaseNetwork) -> Begun:
@@ -116,7 +124,8 @@ class Searches:
         digest = str(base.metadata["digest"])
         if digest not in self._found:
             started = time.monotonic()
-            coordinates = Conditioned.of_base("", base).coordinates(self.observed, base.predictor, self.space)
+            told = Conditioned.of_base("", base)
+            coordinates = told.coordinates(self.observed, base.predictor, self.space, land=self.land)
             self._found[digest] = Begun(coordinates, time.monotonic() - started)
         return self._found[digest]
 
@@ -161,6 +170,7 @@ def refine_generated(
     observed: Tensor,
     predictor: StackedPredictor,
     space: FrameSpace | None,
+    land: Tensor | None = None,
 ) -> MethodWeights:
     """What a generator that is told what was observed makes of it, moved to where it explains the frames best.
 
@@ -172,11 +182,12 @@ def refine_generated(
             gaps.
         predictor: whose weights they are.
         space: of frames, to fill gaps; None where there are none.
+        land: where nothing is to be explained, see :class:`Searches`.
     """
     assert generator.span is not None
     started = time.monotonic()
     generated = method.weights_of(method.coordinates(observed, predictor, space))
-    weights = generator.span.refine(generated, predictor, method.normalisation.apply(observed), space)
+    weights = generator.span.refine(generated, predictor, method.normalisation.apply(observed), space, land)
     return MethodWeights(
         method=method.method + REFINED,
         seed=method.seed,
@@ -196,6 +207,7 @@ def adapt(
     predictor: StackedPredictor,
     space: FrameSpace | None = None,
     begun: Begun | None = None,
+    land: Tensor | None = None,
 ) -> MethodWeights:
     """Weights of a method for environments of which some frames are all that is known.
 
@@ -207,9 +219,10 @@ def adapt(
         predictor: whose weights they are.
         space: of frames, to fill gaps; None where there are none.
         begun: where its search begins; None: among the visible environments.
+        land: where nothing is compared, see :class:`Searches`.
     """
     started = time.monotonic() - (begun.seconds if begun else 0.0)
-    prepared = method.coordinates(observed, predictor, space, begun.coordinates if begun else None)
+    prepared = method.coordinates(observed, predictor, space, begun.coordinates if begun else None, land)
     with torch.no_grad():
         weights = method.weights_of(prepared).clone()[:, None]
     return MethodWeights(

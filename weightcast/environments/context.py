@@ -163,7 +163,7 @@ class Context:
             frames: in physical units [environment, trajectory, frame, channel, y, x]; NaN where nothing was observed.
                 With a single frame nothing is learned, and the posterior is the prior.
             land: where frames hold the study's number, since a channel never has a value there, and forecasts are not
-                compared with it, bool [channel, y, x]; None: nowhere.
+                compared with it, bool [channel, y, x], or [environment, 1, 1, channel, y, x]; None: nowhere.
         """
         normalised = self.base.normalisation.apply(frames.to(self.codes.device))
         return infer(
@@ -208,8 +208,8 @@ def infer(
         calibration: temper and least noise.
         prior: of codes; None for the widened normal distribution of the visible ones.
         bounded: steps for which what a drawn code forecasts must stay within bounds; 0 where anything may be drawn.
-        land: where a channel of frames never has a value, and forecasts are not compared, bool [channel, y, x]; None:
-            nowhere.
+        land: where a channel of frames never has a value, and forecasts are not compared, bool [channel, y, x], or
+            [environment, 1, 1, channel, y, x]; None: nowhere.
     """
     prior = CodePrior.of(codes, PRIOR_WIDENED) if prior is None else prior
     if frames.shape[2] < 2:

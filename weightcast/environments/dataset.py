@@ -22,7 +22,7 @@ from weightcast.environments.config.data import DataSettings
 from weightcast.environments.history import embedded
 from weightcast.environments.inputs import shown_inputs
 from weightcast.environments.jobs import Rows
-from weightcast.environments.missing_values import WholeStarts
+from weightcast.environments.missing_values import WholeStarts, without_land
 from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.trajectory_manifest import TOGETHER, find_files
 from weightcast.trajectories import Trajectories, read_trajectories
@@ -118,6 +118,35 @@ class TrajectoryFolder:
             return self._read(environments, settings, part, frames, settings.input_columns)
         state = self._read(environments, settings, part, frames, settings.channels)
         return state[:, :, :, :0]
+
+    def land(self, environments: Sequence[str], settings: DataSettings, inputs: bool = False) -> Tensor | None:
+        """Where fields never have a value, and frames hold the study's number (``data.land``).
+
+        Args:
+            environments: ids, in the order wanted.
+            settings: of the study.
+            inputs: of frames as predictors take them: of older frames and of what is shown of inputs, too.
+
+        Returns:
+            bool [environment, 1, 1, channel, y, x] on the CPU, as frames of these environments are laid out; None:
+            nowhere.
+
+        Raises:
+            InputError: a file cannot be used.
+        """
+        if not settings.land:
+            return None
+        names = [*settings.channels, *(settings.input_columns if inputs else ())]
+        masks = [self._groups.land(self.file(id), id, names) for id in environments]
+        if all(mask is None for mask in masks):
+            return None
+        nowhere = np.zeros((len(names), *settings.grid), bool)
+        found = torch.from_numpy(np.stack([nowhere if mask is None else mask for mask in masks]))[:, None, None]
+        if not inputs:
+            return found
+        states, columns = found.split([len(settings.channels), len(settings.input_columns)], dim=3)
+        shown = [shown_inputs(columns, settings.layout)] if settings.layout.shown else []
+        return torch.cat([*[states] * settings.history, *shown], dim=3)
 
     def _states(self, environments: Sequence[str], settings: DataSettings, part: Part, frames: int | None) -> Tensor:
         """Frames with those before them as further channels."""
@@ -250,11 +279,13 @@ class TrainingFrames(NamedTuple):
 
     @classmethod
     def read(cls, run: Run, trajectories: TrajectoryFolder, ids: Sequence[str], data: DataSettings) -> Self:
-        """The trained frames of environments."""
+        """The trained frames of environments. What stands on land is in them, and not in the normalisation: nobody
+        measured it."""
         physical, held_out = (
             trajectories.read(ids, data, part, data.trained_frames, inputs=True) for part in ("train", "validation")
         )
-        normalisation = Normalisation.of(physical, data.layout.shown, data.channel_transforms, data.history)
+        measured = without_land(physical, trajectories.land(ids, data, inputs=True))
+        normalisation = Normalisation.of(measured, data.layout.shown, data.channel_transforms, data.history)
         return cls(
             physical, normalisation, run.place(normalisation.apply(physical)), run.place(normalisation.apply(held_out))
         )

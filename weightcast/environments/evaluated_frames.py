@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import torch
 from torch import Tensor
 
 from weightcast.core.environment_table import ROLES, Environment
@@ -15,7 +16,7 @@ from weightcast.core.run import Run
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.evaluated_together import environments_together
-from weightcast.environments.missing_values import any_missing, reachable
+from weightcast.environments.missing_values import any_missing, reachable, without_land
 
 BYTES = 4
 """Of a number."""
@@ -29,12 +30,16 @@ class FramesBlock:
         asked: which of the environments that were asked for they are for.
         environments: whose they are, those that were asked for among them.
         driven: [environment, trajectory, frame, channel, y, x], physical units, on the run's device, as predictors take
-            them: older frames and inputs behind the channels of the state; NaN where no forecast can be compared.
+            them: older frames and inputs behind the channels of the state; NaN where no forecast can be compared, but
+            on land, where the study's number stands.
+        land: where the channels of the newest frame never have a value, bool [environment, 1, 1, channel, y, x],
+            likewise; None: nowhere.
     """
 
     asked: slice
     environments: Sequence[Environment]
     driven: Tensor
+    land: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -74,31 +79,33 @@ class EvaluatedFrames:
             InputError: a file cannot be used.
         """
         if len(self.environments) <= self.together:
-            yield FramesBlock(slice(0, len(ids)), self.environments, self._all)
+            yield FramesBlock(slice(0, len(ids)), self.environments, *self._all)
             return
         rows = {environment.id: environment for environment in self.environments}
         for first in range(0, len(ids), self.together):
             asked = slice(first, min(len(ids), first + self.together))
             chosen = [rows[id] for id in ids[asked]]
-            yield FramesBlock(asked, chosen, self.read(chosen))
+            yield FramesBlock(asked, chosen, *self.read(chosen))
 
-    def read(self, environments: Sequence[Environment]) -> Tensor:
-        """Those of some environments, see :attr:`FramesBlock.driven`.
+    def read(self, environments: Sequence[Environment]) -> tuple[Tensor, Tensor | None]:
+        """Those of some environments, see :attr:`FramesBlock.driven` and :attr:`FramesBlock.land`.
 
         Raises:
             InputError: a file cannot be used.
         """
-        return self.run.place(read_driven(self.trajectories, environments, self.data, self.frames))
+        driven, land = read_driven(self.trajectories, environments, self.data, self.frames)
+        return self.run.place(driven), None if land is None else self.run.place(land)
 
     @cached_property
-    def _all(self) -> Tensor:
+    def _all(self) -> tuple[Tensor, Tensor | None]:
         return self.read(self.environments)
 
 
 def read_driven(
     trajectories: TrajectoryFolder, environments: Sequence[Environment], data: DataSettings, frames: int
-) -> Tensor:
-    """The first frames of the test trajectories of environments, on the CPU; see :attr:`FramesBlock.driven`.
+) -> tuple[Tensor, Tensor | None]:
+    """The first frames of the test trajectories of environments, and where they are land, on the CPU; see
+    :attr:`FramesBlock.driven` and :attr:`FramesBlock.land`.
 
     Raises:
         InputError: a file cannot be used.
@@ -106,7 +113,15 @@ def read_driven(
     driven = trajectories.read_roles(environments, data, "test", frames, inputs=True)
     if any_missing(driven):
         _leave_out_unreachable(driven, data.layout, data.history)
-    return driven
+    return driven, trajectories.land([row.id for row in environments], data)
+
+
+def compared(driven: Tensor, land: Tensor | None) -> Tensor:
+    """Frames [environment, trajectory, frame, channel, y, x] as forecasts from the first of each are compared with
+    them: NaN behind it where a channel never has a value."""
+    if land is None:
+        return driven
+    return torch.cat([driven[:, :, :1], without_land(driven[:, :, 1:], land)], dim=2)
 
 
 def _leave_out_unreachable(driven: Tensor, layout: InputLayout, history: int) -> None:

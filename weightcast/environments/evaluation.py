@@ -17,10 +17,11 @@ from weightcast.core.stored_tensor import Rows
 from weightcast.environments.adaptation_scores import adaptation_scores
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.ensemble_metrics import ensemble_metrics
-from weightcast.environments.evaluated_frames import EvaluatedFrames, read_driven
+from weightcast.environments.evaluated_frames import EvaluatedFrames, compared, read_driven
 from weightcast.environments.evaluated_together import STACKED
 from weightcast.environments.forecast_metrics import forecast_metrics
 from weightcast.environments.jobs import Scoring
+from weightcast.environments.missing_values import without_land
 from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.transform import Transforms
@@ -39,7 +40,8 @@ class TestSet:
         study: name.
         split: role of each environment, by id.
         frames: [environment, trajectory, frame, channel, y, x], physical units, in the order of ``split``; NaN where a
-            value is missing, or lies behind an input that is not known, so that no forecast can be compared with it.
+            value is missing, or lies behind an input that is not known, or, behind the first frame, on land, so that no
+            forecast can be compared with it.
         horizons: in frames.
         scored_after: the trained horizon in frames where forecasts are also scored as CoDA and GEPS score adaptation,
             else None.
@@ -47,6 +49,7 @@ class TestSet:
             where the study has no inputs.
         before: frames before the first, as predictors see them behind it, newest first [environment, trajectory,
             channel of each, y, x]; None where they see one frame alone.
+        land: where channels never have a value, bool [environment, 1, 1, channel, y, x]; None: nowhere.
     """
 
     __test__ = False  # not a test case, whatever pytest makes of the name
@@ -58,6 +61,7 @@ class TestSet:
     scored_after: int | None = None
     inputs: Tensor | None = None
     before: Tensor | None = None
+    land: Tensor | None = None
 
     @property
     def starts(self) -> Tensor:
@@ -67,11 +71,13 @@ class TestSet:
 
     def rows(self, method: str, seed: int, environment: str, forecast: Tensor) -> Iterator[Row]:
         """Rows of one forecast [sample * trajectory, step, channel, y, x] in physical units."""
-        frames = self.frames[list(self.split).index(environment)][:, : max(self.horizons) + 1]
+        place = list(self.split).index(environment)
+        frames = self.frames[place][:, : max(self.horizons) + 1]
         frames = frames.repeat(len(forecast) // len(frames), 1, 1, 1, 1)
         start, truth = frames[:, 0], frames[:, 1:]
         values = forecast_metrics(forecast, truth, self.horizons)
         if self.scored_after is not None:
+            start = start if self.land is None else without_land(start, self.land[place, 0])
             values = chain(values, adaptation_scores(forecast, truth, start, self.scored_after, self.horizons))
         yield from self._rows(method, seed, environment, values)
 
@@ -124,17 +130,19 @@ class TestSet:
             InputError: a file cannot be used.
         """
         frames = max(settings.evaluation.horizons) + 1
-        driven = read_driven(trajectories, settings.environments, settings.data, frames)
-        return cls.of(settings, settings.environments, driven.to(device))
+        driven, land = read_driven(trajectories, settings.environments, settings.data, frames)
+        return cls.of(settings, settings.environments, driven.to(device), None if land is None else land.to(device))
 
     @classmethod
-    def of(cls, settings: Scoring, environments: Sequence[Environment], driven: Tensor) -> TestSet:
-        """Trajectories of some environments [environment, trajectory, frame, channel, y, x], as predictors take them
-        (:class:`weightcast.environments.evaluated_frames.FramesBlock`)."""
+    def of(
+        cls, settings: Scoring, environments: Sequence[Environment], driven: Tensor, land: Tensor | None = None
+    ) -> TestSet:
+        """Trajectories of some environments [environment, trajectory, frame, channel, y, x], as predictors take them,
+        and where they are land (:class:`weightcast.environments.evaluated_frames.FramesBlock`)."""
         data = settings.data
         channels = len(data.channels)
         older = (data.history - 1) * channels
-        frames, before, inputs = driven.split([channels, older, data.layout.shown], dim=3)
+        frames, before, inputs = compared(driven, land).split([channels, older, data.layout.shown], dim=3)
         return cls(
             study=settings.study,
             split={environment.id: environment.role for environment in environments},
@@ -143,6 +151,7 @@ class TestSet:
             scored_after=data.trained_frames - 1 if settings.evaluation.adaptation_scores else None,
             inputs=inputs if data.layout.shown else None,
             before=before[:, :, 0] if older else None,
+            land=land,
         )
 
 
@@ -173,7 +182,7 @@ class TestSets:
             InputError: a file cannot be used.
         """
         for block in self.frames.blocks(ids):
-            yield block.asked, TestSet.of(self.settings, block.environments, block.driven)
+            yield block.asked, TestSet.of(self.settings, block.environments, block.driven, block.land)
 
 
 @torch.no_grad()

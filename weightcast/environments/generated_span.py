@@ -88,8 +88,8 @@ class GeneratedSpan(nn.Module):
             frames: normalised [environment, trajectory, frame, channel, y, x], more than the predictor sees; NaN in
                 gaps.
             space: how frames vary, to fill gaps; None where there are none.
-            land: where a channel of frames never has a value, and nothing is to be explained, bool [channel, y, x];
-                None: nowhere.
+            land: where a channel of frames never has a value, and nothing is to be explained, bool [channel, y, x], or
+                [environment, 1, 1, channel, y, x]; None: nowhere.
 
         Returns:
             [environment, weight].

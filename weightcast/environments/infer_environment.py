@@ -48,8 +48,8 @@ def infer_environments(
         begun: coordinates that something cheaper found [environment, coordinate], from the best of which a few steps
             are then enough; None searches from the candidates.
         prior: of coordinates; None: that of the candidates, widened.
-        land: where a channel of frames never has a value, and forecasts are not compared, bool [channel, y, x]; None:
-            nowhere.
+        land: where a channel of frames never has a value, and forecasts are not compared, bool [channel, y, x], or
+            [environment, 1, 1, channel, y, x]; None: nowhere.
 
     Returns:
         Coordinates [environment, coordinate].
@@ -58,9 +58,11 @@ def infer_environments(
     prior = CodePrior.of(candidates, PRIOR_WIDENED) if prior is None else prior
     starts, iterations = (search.starts, search.iterations) if begun is None else (1, FEW_ITERATIONS)
     found = []
-    for part in frames.split(TOGETHER):
+    own_land = None if land is None else land.expand(len(frames), 1, 1, *land.shape[-3:])
+    for first in range(0, len(frames), TOGETHER):
+        part = frames[first : first + TOGETHER]
         whole = part if space is None else space.complete(part)
-        compared = without_land(part, land)
+        compared = without_land(part, None if own_land is None else own_land[first : first + TOGETHER])
         posterior = infer_codes(
             weights_of,
             predictor,

@@ -7,7 +7,13 @@ from torch import Tensor
 
 from weightcast.environments.config.context import RefineSettings
 from weightcast.environments.gaps import FrameSpace
-from weightcast.environments.missing_values import any_missing, comparable, observed_mean, usual_over_steps
+from weightcast.environments.missing_values import (
+    any_missing,
+    comparable,
+    observed_mean,
+    usual_over_steps,
+    without_land,
+)
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.weight_maps import WeightMap
 from weightcast.environments.windows import Windows
@@ -57,6 +63,7 @@ def trained_residuals(
     frames: Tensor,
     settings: RefineSettings,
     space: FrameSpace | None = None,
+    land: Tensor | None = None,
 ) -> list[float]:
     """What a map leaves of its own environments' frames under their own codes: the median environment's root mean
     square residual, for rollouts of 1, 2, ... steps.
@@ -68,8 +75,11 @@ def trained_residuals(
         frames: normalised [environment, trajectory, frame, channel, y, x].
         settings: of the search.
         space: of frames, by which searches fill gaps of those that they start from; None where there are none.
+        land: where channels never have a value, see :func:`without_land`.
     """
-    whole, missing = frames if space is None else space.complete(frames), any_missing(frames)
+    whole = frames if space is None else space.complete(frames)
+    frames = without_land(frames, land)
+    missing = any_missing(frames)
     of = torch.arange(len(codes), device=codes.device)
     longest = frames.shape[2] - 1 if settings.unroll is None else min(settings.unroll, frames.shape[2] - 1)
     residuals = []

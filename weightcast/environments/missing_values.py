@@ -60,14 +60,15 @@ def without_land(frames: Tensor, land: Tensor | None) -> Tensor:
 
     Args:
         frames: as predictors take them [..., channel, y, x], the newest frame's channels first.
-        land: where a channel of a frame never has a value, bool [channel, y, x]; None: nowhere.
+        land: where a channel of a frame never has a value, bool [channel, y, x], or of each environment, with axes that
+            go with those of the frames; None: nowhere.
 
     Returns:
         The same shape, NaN there in the newest frame.
     """
     if land is None:
         return frames
-    channels = len(land)
+    channels = land.shape[-3]
     newest_ones = frames[..., :channels, :, :].masked_fill(land.to(frames.device), torch.nan)
     return torch.cat([newest_ones, frames[..., channels:, :, :]], dim=-3)
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from weightcast.core.device import stack_size
 from weightcast.core.run import Run
 from weightcast.core.stored_tensor import Rows
+from weightcast.environments.evaluated_frames import compared
 from weightcast.environments.evaluated_together import STACKED
 from weightcast.environments.evaluation import ACTIVATIONS, roll_out
 from weightcast.environments.forecast_metrics import forecast_metrics
@@ -71,7 +72,7 @@ class Scene:
         id: of the environment.
         starts: frames from which one step is made [frame, channel, y, x], in physical units.
         increment: mean square of the true steps from trajectories, in the zoo's normalised units.
-        test: trajectories [trajectory, frame, channel, y, x], in physical units.
+        test: trajectories [trajectory, frame, channel, y, x], in physical units; NaN where nothing can be compared.
         inputs: how many of the channels of both, the last ones, are inputs.
 
     Older frames, where predictors see any, stand behind the channels of the newest in both.
@@ -85,9 +86,17 @@ class Scene:
 
     @classmethod
     def of(
-        cls, id: str, test: Tensor, frames: int, normalisation: Normalisation, inputs: int = 0, history: int = 1
+        cls,
+        id: str,
+        test: Tensor,
+        frames: int,
+        normalisation: Normalisation,
+        inputs: int = 0,
+        history: int = 1,
+        land: Tensor | None = None,
     ) -> Scene:
-        """An environment's test trajectories, and some frames of them, evenly spaced."""
+        """An environment's test trajectories, and some frames of them, evenly spaced; nothing is compared where the
+        channels of the newest frame never have a value, bool [1, 1, channel, y, x]."""
         starts, missing = test[:, :-1].flatten(0, 1), any_missing(test)
         if missing:
             starts = starts[torch.isfinite(starts).flatten(1).all(1)]
@@ -95,6 +104,7 @@ class Scene:
         steps = normalisation.apply(newest(test[:, :, : test.shape[2] - inputs], history)).diff(dim=1)
         squares = steps.square()
         increment = squares.nanmean() if missing else squares.mean()
+        test = test if land is None else compared(test[None], land[None])[0]
         return cls(id, starts[chosen.to(test.device)], float(increment.clamp(min=1e-12)), test, inputs)
 
 

@@ -14,12 +14,13 @@ from weightcast.core.run import Run
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.evaluated_together import seen_together
-from weightcast.environments.missing_values import observed_mean
+from weightcast.environments.missing_values import observed_mean, without_land
 
 
 @dataclass(frozen=True)
 class SeenFrames:
-    """The trained frames of the training trajectories of environments, in physical units, on the run's device.
+    """The trained frames of the training trajectories of environments, in physical units, on the run's device; NaN
+    where a value is missing, as on land.
 
     Where all of them fit into memory they are read once, and stay. Where they do not, they are read in blocks, anew
     each time that they are asked for.
@@ -83,4 +84,5 @@ class SeenFrames:
             yield self._read(self.ids[first : first + self._together])
 
     def _read(self, ids: Sequence[str]) -> Tensor:
-        return self.run.place(self.trajectories.read(ids, self.data, "train", self.data.trained_frames))
+        frames = self.trajectories.read(ids, self.data, "train", self.data.trained_frames)
+        return self.run.place(without_land(frames, self.trajectories.land(ids, self.data)))

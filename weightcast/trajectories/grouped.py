@@ -1,7 +1,8 @@
 """Trajectories of many environments in one file, so that nobody opens ten thousand files to read ten thousand.
 
 The file is the one of :mod:`weightcast.trajectories.netcdf` with one dimension more, (environment, trajectory, time, y,
-x), a coordinate with the environments' ids, and a variable along it for each of their parameters:
+x), a coordinate with the environments' ids, and a variable along it for each of their parameters, and for where a
+channel never has a value:
 ``xarray.open_dataset(file).sel(environment="a")`` is what a file of that environment alone holds.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
 from weightcast.core.netcdf_file import said_of_disk
 from weightcast.trajectories import checks
-from weightcast.trajectories.netcdf import DIMENSIONS, read_trajectories, unreadable
+from weightcast.trajectories.netcdf import DIMENSIONS, LAND, land_variables, read_land, read_trajectories, unreadable
 from weightcast.trajectories.record import Trajectories
 
 ENVIRONMENT = "environment"
@@ -45,12 +47,12 @@ def write_group(path: Path, environments: Sequence[str], read: Callable[[str], T
         the digest of each environment's trajectories (:func:`contents_digest`).
 
     Raises:
-        NotAlikeError: they have other numbers of trajectories or frames, times, grids, channels, units or names of
-            parameters; or names that mean something else in such a file. Nothing is written then.
+        NotAlikeError: they have other numbers of trajectories or frames, times, grids, channels, units, names of
+            parameters or channels with land; or names that mean something else in such a file. Nothing is written then.
         OSError: it cannot be written.
     """
     first = read(environments[0])
-    taken = {ENVIRONMENT, *DIMENSIONS, *(PARAMETER + name for name in first.parameters)}
+    taken = {ENVIRONMENT, *DIMENSIONS, *(PARAMETER + name for name in first.parameters), *land_variables(first)}
     if taken & set(first.channels):
         raise NotAlikeError(f"{path}: channels {first.channels} are called as other variables are")
     digests = {}
@@ -64,6 +66,8 @@ def write_group(path: Path, environments: Sequence[str], read: Callable[[str], T
                 file[name][row] = trajectories.values[:, :, channel]
             for name, value in trajectories.parameters.items():
                 file[PARAMETER + name][row] = value
+            for name, mask in land_variables(trajectories).items():
+                file[name][row] = mask
             digests[environment] = contents_digest(trajectories)
     return digests
 
@@ -101,6 +105,11 @@ class TrajectoryGroup:
                     if "units" in variable.ncattrs()
                 }
                 self._trajectories = len(file.dimensions["trajectory"])
+                self._land = {
+                    name: np.asarray(variable[:]) > 0
+                    for name, variable in file.variables.items()
+                    if name.startswith(LAND) and variable.dimensions == (ENVIRONMENT, *DIMENSIONS[2:])
+                }
                 numeric = all(variable.dtype == np.float32 for variable in fields.values())
         except (OSError, RuntimeError, ValueError, LookupError) as error:
             raise unreadable(path, error) from None
@@ -169,17 +178,28 @@ class TrajectoryGroup:
             InputError: the environment or a channel is not there, or a value is not finite.
         """
         (values,) = self.read([environment], channels=channels, gaps=gaps)
-        row = self._row(environment)
+        row, names = self._row(environment), self.channels if channels is None else tuple(channels)
         return Trajectories(
             values=values,
-            channels=self.channels if channels is None else tuple(channels),
+            channels=names,
             time=self._coordinates["time"],
             y=self._coordinates["y"],
             x=self._coordinates["x"],
             environment=environment,
             parameters={name: float(each[row]) for name, each in self._parameters.items()},
             units=self._units,
+            land=self.land(environment, names),
         )
+
+    def land(self, environment: str, channels: Sequence[str]) -> NDArray[np.bool_] | None:
+        """Where channels of an environment never have a value [channel, y, x]; None: nowhere.
+
+        Raises:
+            InputError: the environment is not there.
+        """
+        row, grid = self._row(environment), [len(self._coordinates[name]) for name in DIMENSIONS[2:]]
+        masks = {name: self._land[LAND + name][row] for name in channels if LAND + name in self._land}
+        return np.stack([masks.get(name, np.zeros(grid, bool)) for name in channels]) if masks else None
 
     def _row(self, environment: str) -> int:
         if environment not in self._rows:
@@ -223,8 +243,18 @@ class TrajectoryGroups:
         """
         group = self.find(path)
         if group is None:
-            return read_trajectories(path, channels=channels, gaps=gaps)
+            found = read_trajectories(path, channels=channels, gaps=gaps)
+            return replace(found, land=read_land(path, found.channels))
         return group.trajectories(environment, channels, gaps)
+
+    def land(self, path: Path, environment: str, channels: Sequence[str]) -> NDArray[np.bool_] | None:
+        """Where channels of an environment never have a value [channel, y, x]; None: nowhere.
+
+        Raises:
+            InputError: the file cannot be used.
+        """
+        group = self.find(path)
+        return read_land(path, channels) if group is None else group.land(environment, channels)
 
 
 def contents_digest(trajectories: Trajectories) -> str:
@@ -232,6 +262,8 @@ def contents_digest(trajectories: Trajectories) -> str:
     digest = hashlib.sha256(json.dumps(_form(trajectories)).encode())
     digest.update(json.dumps([trajectories.environment, *map(float, trajectories.parameters.values())]).encode())
     digest.update(trajectories.values.tobytes())
+    for mask in land_variables(trajectories).values():
+        digest.update(mask.tobytes())
     return digest.hexdigest()
 
 
@@ -243,6 +275,7 @@ def _form(trajectories: Trajectories) -> list[object]:
         *(np.asarray(getattr(trajectories, name), np.float64).tolist() for name in DIMENSIONS[1:]),
         sorted(trajectories.parameters),
         sorted(trajectories.units.items()),
+        *sorted(land_variables(trajectories)),
     ]
 
 
@@ -261,6 +294,8 @@ def _lay_out(file: netCDF4.Dataset, environments: Sequence[str], first: Trajecto
         file.createVariable(PARAMETER + name, np.float64, (ENVIRONMENT,), fill_value=False)
     for name in first.channels:
         variables.append(file.createVariable(name, np.float32, (ENVIRONMENT, *DIMENSIONS), fill_value=False))
+    for name in land_variables(first):
+        file.createVariable(name, np.int8, (ENVIRONMENT, *DIMENSIONS[2:]), fill_value=False)
     for variable in variables:
         if variable.name in first.units:
             variable.units = first.units[variable.name]

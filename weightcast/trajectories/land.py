@@ -1,8 +1,8 @@
 """Points at which a field never has a value, as land in one of the sea: no gap, but a part of the grid nobody means.
 
 Predictors need a number there, and see the one that a study declares (``data.land``), the same in all frames. They are
-trained to leave it as it is, and errors there count as others do. Near the mean of the field it adds nothing to the
-spread that errors are divided by either: where it is forecast well, relative errors are those of the sea.
+trained to leave it as it is, so that a rollout needs no mask; but nobody measured it, and neither errors nor the units
+that fields are seen in count it. So trajectories are kept with where it stands, beside the values, in the same file.
 """
 
 from __future__ import annotations
@@ -44,6 +44,9 @@ def with_land(file: Path, trajectories: Trajectories, land: Mapping[str, float],
         land: what is seen there, by names of channels and inputs; of others nothing is changed.
         gaps: whether values may be missing elsewhere.
 
+    Returns:
+        the same, with where that number stands (:attr:`Trajectories.land`).
+
     Raises:
         InputError: a value is missing elsewhere, and none may be.
     """
@@ -52,7 +55,7 @@ def with_land(file: Path, trajectories: Trajectories, land: Mapping[str, float],
     nowhere = declared_land(trajectories.values, trajectories.channels, land)
     values = filled_land(trajectories.values, trajectories.channels, land, nowhere)
     check_finite(file, values, trajectories.channels, gaps)
-    return replace(trajectories, values=values)
+    return replace(trajectories, values=values, land=nowhere if nowhere.any() else None)
 
 
 def filled_land(

@@ -19,6 +19,8 @@ from weightcast.trajectories.classic_netcdf import is_whole
 from weightcast.trajectories.dimension_names import DIMENSIONS, how_to_name, own_names, with_own_names
 from weightcast.trajectories.record import Trajectories
 
+LAND = "land_"
+"""What names of variables begin with, in files of the pipeline's own, that say where a channel never has a value."""
 WITHOUT_GRID = DIMENSIONS[:2]
 ALONG_LINE = (*WITHOUT_GRID, "x")
 
@@ -46,15 +48,22 @@ def write_trajectories(path: str | Path, trajectories: Trajectories, gaps: bool 
         gaps: whether values may be missing, as NaN.
 
     Raises:
-        InputError: there is Inf among the values, or NaN where none may be. Nothing is written then.
+        InputError: there is Inf among the values, or NaN where none may be; or a channel is called as the land of
+            another is. Nothing is written then.
     """
     path = Path(path)
     checks.check_finite(path, trajectories.values, trajectories.channels, gaps)
+    land = land_variables(trajectories)
+    for name in land.keys() & set(trajectories.channels):
+        raise InputError(
+            f"{path}: channel {name}: found the name of where {name[len(LAND) :]} is land, expected another"
+        )
     units = trajectories.units
     variables = {
         name: xr.Variable(DIMENSIONS, trajectories.values[:, :, channel], _unit_attribute(units, name))
         for channel, name in enumerate(trajectories.channels)
     }
+    variables |= {name: xr.Variable(DIMENSIONS[2:], mask.astype(np.int8)) for name, mask in land.items()}
     coordinates = {
         name: xr.Variable((name,), np.asarray(getattr(trajectories, name), np.float64), _unit_attribute(units, name))
         for name in DIMENSIONS[1:]
@@ -160,6 +169,31 @@ def read_trajectories(
         units=units,
         stated=stated,
     )
+
+
+def land_variables(trajectories: Trajectories) -> dict[str, NDArray[np.bool_]]:
+    """Where channels never have a value [y, x], by names of variables in files of the pipeline's own; of channels that
+    have one everywhere there is none."""
+    if trajectories.land is None:
+        return {}
+    masks = zip(trajectories.channels, trajectories.land, strict=True)
+    return {LAND + name: mask for name, mask in masks if mask.any()}
+
+
+def read_land(path: Path, channels: Sequence[str]) -> NDArray[np.bool_] | None:
+    """Where channels of a file that :func:`write_trajectories` has written never have a value [channel, y, x]; None:
+    nowhere.
+
+    Raises:
+        InputError: the file is missing or cannot be read.
+    """
+    try:
+        with open_dataset(path) as dataset:
+            grid = dataset.sizes["y"], dataset.sizes["x"]
+            masks = {name: dataset[LAND + name].to_numpy() > 0 for name in channels if LAND + name in dataset.data_vars}
+    except (OSError, RuntimeError, ValueError, LookupError) as error:
+        raise unreadable(path, error) from None
+    return np.stack([masks.get(name, np.zeros(grid, bool)) for name in channels]) if masks else None
 
 
 def open_dataset(path: Path) -> xr.Dataset:

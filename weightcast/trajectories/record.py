@@ -24,6 +24,8 @@ class Trajectories:
         units: unit of a channel or coordinate, by name; those that are unknown or have none are left out.
         stated: y or x, or both, of which the file has coordinates, which say which way it is stored.
         turned: those of them that the file stores the other way.
+        land: bool [channel, y, x]; where a channel never has a value, and a number that nobody measured stands in
+            ``values`` (:mod:`weightcast.trajectories.land`). None: nowhere.
 
     Raises:
         ValueError: the shapes do not agree.
@@ -39,6 +41,7 @@ class Trajectories:
     units: Mapping[str, str] = field(default_factory=dict)
     stated: frozenset[str] = frozenset()
     turned: frozenset[str] = frozenset()
+    land: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         expected = (len(self.time), len(self.channels), len(self.y), len(self.x))
@@ -48,3 +51,5 @@ class Trajectories:
             )
         if self.values.dtype != np.float32:
             raise ValueError(f"values are {self.values.dtype}, expected float32")
+        if self.land is not None and self.land.shape != self.values.shape[2:]:
+            raise ValueError(f"land has shape {self.land.shape}, expected {self.values.shape[2:]}")

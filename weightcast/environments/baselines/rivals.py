@@ -23,6 +23,7 @@ from weightcast.environments.conditioned import Searches
 from weightcast.environments.context import Context
 from weightcast.environments.jobs import AdaptToFrames
 from weightcast.environments.losses import rollout_rmse
+from weightcast.environments.missing_values import without_land
 from weightcast.environments.normalisation import Normalisation
 from weightcast.environments.refinement import NOISE_ROUNDS
 from weightcast.environments.weight_maps import PooledWeights
@@ -43,7 +44,7 @@ class Rivals:
         choosing: ids of visible ones on which settings are chosen.
         visible: what is shown of these, likewise.
         held_out: what forecasts of these are compared with [environment, trajectory, frame, channel, y, x], physical
-            units.
+            units; NaN where nothing can be compared.
     """
 
     run: Run
@@ -60,16 +61,24 @@ class Rivals:
         return self.settings.data.layout.shown
 
     def windows(
-        self, frames: Tensor, normalisation: Normalisation, unroll: int | None = None, most: int | None = None
+        self,
+        searches: Searches,
+        normalisation: Normalisation,
+        unroll: int | None = None,
+        most: int | None = None,
+        trained: bool = False,
     ) -> Windows | None:
-        """Frames [environment, 1, frame, ...] in physical units as rollouts; None of a single one."""
+        """What is shown of environments as rollouts; None of a single frame.
+
+        Those that networks are trained on hold land as well, as in all trainings: it is to stay as it is.
+        """
+        frames = normalisation.apply(searches.observed)
         if frames.shape[2] < 2:
             return None
-        frames = normalisation.apply(frames)
         most = frames.shape[2] if most is None else most
-        return Windows.of(
-            frames, self.unseen.space.complete(frames), unroll, most, self.inputs, self.settings.data.history
-        )
+        whole = self.unseen.space.complete(frames)
+        frames = frames if trained else without_land(frames, searches.land)
+        return Windows.of(frames, whole, unroll, most, self.inputs, self.settings.data.history)
 
     def experts(self, zoo: Zoo, base: BaseNetwork) -> list[MethodWeights]:
         """The best expert of each environment, if more than one frame tells, and an ensemble of weighted experts."""
@@ -82,7 +91,7 @@ class Rivals:
             experts,
             healthy.environments,
             predictor,
-            self.windows(self.visible.observed, normalisation),
+            self.windows(self.visible, normalisation),
             self.choosing,
             normalisation.apply(self.held_out[:, :1]),
             self.settings.members,
@@ -90,7 +99,7 @@ class Rivals:
         )
         chosen = time.monotonic()
         print(f"{WEIGHTED_EXPERTS}: temper {weighting.temper:g}, chosen on {len(self.choosing)} visible", flush=True)
-        windows = self.windows(self.unseen.observed, normalisation)
+        windows = self.windows(self.unseen, normalisation)
         if windows is None:
             misfits = self.held_out.new_zeros(len(self.environments), len(experts))
             counts = misfits[:, 0]
@@ -124,7 +133,7 @@ class Rivals:
         """The context base adapted without its prior."""
         base, refine = context.base, context.settings
         started = time.monotonic()
-        windows = self.windows(self.unseen.observed, base.normalisation, refine.unroll, refine.windows)
+        windows = self.windows(self.unseen, base.normalisation, refine.unroll, refine.windows)
         steps = NOISE_ROUNDS * refine.iterations  # as many as the search with a prior takes
         codes = adapt_codes(base.weight_map, base.predictor, context.codes, windows, len(self.environments), steps)
         return MethodWeights(
@@ -152,7 +161,8 @@ class Rivals:
         seen, spent = _started(base, self.visible)
         start, inferring = _started(base, self.unseen)
         shown, observed = (
-            self.windows(searches.observed, base.normalisation, unroll=1) for searches in (self.visible, self.unseen)
+            self.windows(searches, base.normalisation, unroll=1, trained=True)
+            for searches in (self.visible, self.unseen)
         )
         assert shown is not None and observed is not None
         held_out = base.normalisation.apply(self.held_out)

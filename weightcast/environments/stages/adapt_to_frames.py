@@ -26,6 +26,7 @@ from weightcast.environments.baselines.rivals import Rivals
 from weightcast.environments.conditioned import Conditioned, Searches, adapt, generated_ensemble, refine_generated
 from weightcast.environments.context import Context
 from weightcast.environments.dataset import TrajectoryFolder
+from weightcast.environments.evaluated_frames import compared
 from weightcast.environments.gaps import FrameSpace
 from weightcast.environments.generator import Generator
 from weightcast.environments.jobs import AdaptToFrames
@@ -67,6 +68,7 @@ def adapt_to_frames(
     """
     environments = settings.with_role("interpolation", "extrapolation")
     observed = _observed(run, settings, environments, trajectories)
+    land = _land(run, settings, environments, trajectories)
     conditioned = [
         Conditioned.of_base(name + OBSERVED, base.to(run.device))
         for name, base in zip(settings.methods, bases, strict=True)
@@ -83,13 +85,15 @@ def adapt_to_frames(
                 spanned.append((conditioned[-1], generator))
     for each, seed in zip(contexts, settings.context_seeds, strict=True):
         draws = derive_seed(settings.seed, "ensemble", *([seed] if seed else []))
-        inferring = partial(adapt_context, each.to(run.device), environments, observed, settings.members, draws, seed)
+        inferring = partial(
+            adapt_context, each.to(run.device), environments, observed, settings.members, draws, seed, land
+        )
         of_context += kept_methods(run, f"context.{seed}" if seed else "context", inferring)
     context = contexts[0] if contexts else None
     shared = finetuned[0]  # of the study's predictor, which a context of equations has not
     space = _frame_space(context, shared, trajectories, settings, run)
     predictor = shared.predictor.to(run.device)
-    searches = Searches(observed, space)
+    searches = Searches(observed, space, land)
     if settings.regressed and settings.case.frames > 1:
         conditioned.append(regressed_experts(run, settings, zoo, finetuned[settings.experts_from]))
     for told in conditioned:
@@ -105,7 +109,7 @@ def adapt_to_frames(
     if in_context is not None:
         methods.append(adapt_in_context(in_context.to(run.device), environments, observed, space))
     if equations is not None:
-        methods.append(adapt_equations(equations.to(run.device), environments, observed))
+        methods.append(adapt_equations(equations.to(run.device), environments, observed, land))
     for method in methods:
         print(f"{method.method}, seed {method.seed}: {method.adapt_seconds:.2g} s an environment", flush=True)
     return WeightsFile.of(methods, shared.shared | {"case": settings.case.model_dump()} | run.described())
@@ -116,13 +120,14 @@ def _adapted(
 ) -> list[MethodWeights]:
     """One method's; a generator's search begins where its base's ended, and would else take a hundred times as long."""
     begun = None if told.base is None else searches.of(told.base)
-    return [adapt(told, environments, searches.observed, predictor, searches.space, begun)]
+    return [adapt(told, environments, searches.observed, predictor, searches.space, begun, searches.land)]
 
 
 def _refined(
     told: Conditioned, generator: Generator, environments: list[str], predictor: StackedPredictor, searches: Searches
 ) -> list[MethodWeights]:
-    return [refine_generated(told, generator, environments, searches.observed, predictor, searches.space)]
+    seen = searches.observed, predictor, searches.space, searches.land
+    return [refine_generated(told, generator, environments, *seen)]
 
 
 def _of_rivals(
@@ -136,16 +141,16 @@ def _of_rivals(
 ) -> list[MethodWeights]:
     """What a sceptic would make of the same frames."""
     choosing = settings.with_role("visible")
+    land = _land(run, settings, choosing, trajectories)
+    held_out = trajectories.read_choosing(choosing, settings.data, settings.data.trained_frames, inputs=True)
     rivals = Rivals(
         run=run,
         settings=settings,
         environments=settings.with_role("interpolation", "extrapolation"),
         unseen=searches,
         choosing=choosing,
-        visible=Searches(_observed(run, settings, choosing, trajectories), searches.space),
-        held_out=run.place(
-            trajectories.read_choosing(choosing, settings.data, settings.data.trained_frames, inputs=True)
-        ),
+        visible=Searches(_observed(run, settings, choosing, trajectories), searches.space, land),
+        held_out=compared(run.place(held_out), land),
     )
     methods = list(rivals.experts(zoo, finetuned[settings.experts_from]))
     if context is not None:
@@ -181,8 +186,20 @@ def _observed(run: Run, settings: AdaptToFrames, environments: list[str], trajec
     return run.place(observe(whole, settings.case, environments, settings.seed, inputs, transforms, data.history))
 
 
+def _land(run: Run, settings: AdaptToFrames, environments: list[str], trajectories: TrajectoryFolder) -> Tensor | None:
+    """Where channels of environments never have a value, bool [environment, 1, 1, channel, y, x]; None: nowhere."""
+    land = trajectories.land(environments, settings.data)
+    return None if land is None else run.place(land)
+
+
 def adapt_context(
-    context: Context, environments: list[str], observed: Tensor, members: int, draws: int, seed: int = 0
+    context: Context,
+    environments: list[str],
+    observed: Tensor,
+    members: int,
+    draws: int,
+    seed: int = 0,
+    land: Tensor | None = None,
 ) -> list[MethodWeights]:
     """The most probable predictor of each environment, and an ensemble of predictors.
 
@@ -193,9 +210,10 @@ def adapt_context(
         members: of the ensemble.
         draws: seed of its draws.
         seed: the context's own.
+        land: where channels of each never have a value, bool [environment, 1, 1, channel, y, x]; None: nowhere.
     """
     started = time.monotonic()
-    posterior = context.infer(observed)
+    posterior = context.infer(observed, land)
     best = context.weights(posterior.best)[:, None]
     seconds = (time.monotonic() - started) / len(environments)
     ensemble = context.sample(posterior, members, draws)
@@ -255,16 +273,19 @@ def adapt_in_context(
     )
 
 
-def adapt_equations(equations: Context, environments: list[str], observed: Tensor) -> MethodWeights:
+def adapt_equations(
+    equations: Context, environments: list[str], observed: Tensor, land: Tensor | None = None
+) -> MethodWeights:
     """Equations with the most probable coefficients of each environment.
 
     Args:
         equations: whose codes are coefficients.
         environments: ids.
         observed: frames of each, physical units [environment, trajectory, frame, channel, y, x]; NaN in gaps.
+        land: where channels of each never have a value, bool [environment, 1, 1, channel, y, x]; None: nowhere.
     """
     base, started = equations.base, time.monotonic()
-    weights = equations.weights(equations.infer(observed).best)[:, None]
+    weights = equations.weights(equations.infer(observed, land).best)[:, None]
     return MethodWeights(
         method=EQUATIONS,
         seed=0,

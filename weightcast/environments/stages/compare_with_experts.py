@@ -69,8 +69,8 @@ def compare_with_experts(
         if predictor is None:
             continue
         experts = Experts(zoo, predictor, places, settings.seed, run)
-        for environment, test in _one_by_one(tested):
-            scene = Scene.of(environment.id, test, frames, experts.normalisation, data.layout.shown, data.history)
+        for environment, test, land in _one_by_one(tested):
+            scene = Scene.of(environment.id, test, frames, experts.normalisation, data.layout.shown, data.history, land)
             here = [(made, file) for made, file in compared if _is_made_for(made, environment.id, experts)]
             if not here:
                 continue
@@ -93,10 +93,12 @@ def compare_with_experts(
     return Table(pd.DataFrame(rows, columns=list(NOVELTY_COLUMNS)))
 
 
-def _one_by_one(tested: EvaluatedFrames) -> Iterator[tuple[Environment, Tensor]]:
-    """Environments with their test trajectories [trajectory, frame, channel, y, x]."""
+def _one_by_one(tested: EvaluatedFrames) -> Iterator[tuple[Environment, Tensor, Tensor | None]]:
+    """Environments with their test trajectories [trajectory, frame, channel, y, x], and where these are land [1, 1,
+    channel, y, x]."""
     for block in tested.blocks([environment.id for environment in tested.environments]):
-        yield from zip(block.environments, block.driven, strict=True)
+        land = [None] * len(block.environments) if block.land is None else list(block.land)
+        yield from zip(block.environments, block.driven, land, strict=True)
 
 
 def zoo_of(name: str, settings: CompareWithExperts) -> str | None:

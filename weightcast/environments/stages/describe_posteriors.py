@@ -40,7 +40,7 @@ def describe_posteriors(
         whole = trajectories.read_roles(unseen, data, "train", count, case.trajectories, inputs=True)
         ids, inputs = [row.id for row in unseen], data.layout.shown
         shown = observe(whole, case, ids, settings.seed, inputs, data.channel_transforms, data.history)
-        inferred.append((case.name, context.infer(run.place(shown))))
+        inferred.append((case.name, context.infer(run.place(shown), trajectories.land(ids, data))))
     scale = CodeScale.of(
         context.codes.cpu().numpy(),
         {one: np.array([row[one] for row in visible]) for one in parameters},

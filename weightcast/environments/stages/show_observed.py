@@ -54,7 +54,7 @@ def show_observed(
     forecast = np.stack(
         [_forecast(weights, id, true, own, run) for id, true, own in zip(ids, truth, inputs, strict=True)]
     )
-    posterior = context.infer(run.place(driven))
+    posterior = context.infer(run.place(driven), trajectories.land(ids, data))
     draws = run.draws(settings.seed, "show observed")
     drawn = draw_codes(context.calibration.draw, posterior, settings.members, draws)
     deviations, traversal = _traversal(context, truth[0, 0], inputs[0], settings.steps)

@@ -28,7 +28,8 @@ def show_rollouts(
     roles = (table.interpolation, table.extrapolation) if table.unseen else (table.visible,)
     rows = [row for role in roles for row in role[:: max(1, len(role) // SHOWN)][:SHOWN]]
     shown = [row.id for row in rows]
-    test = TestSet.of(settings, rows, run.place(read_driven(trajectories, rows, settings.data, steps + 1)))
+    driven, land = read_driven(trajectories, rows, settings.data, steps + 1)
+    test = TestSet.of(settings, rows, run.place(driven), None if land is None else run.place(land))
     found: dict[str, tuple[MethodWeights, WeightsFile]] = {}
     for file in weights:
         found |= {method.method: (method, file) for method in reversed(file.methods)}

@@ -33,6 +33,7 @@ from weightcast.environments.dataset import (
     without_first,
 )
 from weightcast.environments.equation_search import EquationSearch
+from weightcast.environments.evaluated_frames import compared
 from weightcast.environments.gaps import FrameSpace
 from weightcast.environments.jobs import TrainContext
 from weightcast.environments.left_out import LeftOut, left_out_environments, number_of_judges
@@ -113,6 +114,8 @@ class _Training:
         self.physical, self.normalisation, self.frames, self.held_out = TrainingFrames.read(
             run, trajectories, ids, data
         )
+        land = trajectories.land(ids, data)
+        self.land = None if land is None else run.place(land)
         self.space = FrameSpace.of(self.frames)
         self.first = self._first_frames()
         self.doubt = 1.0
@@ -186,7 +189,8 @@ class _Training:
             if not count:  # a rehearsal has judged one like it
                 return torch.ones(len(rows))
             refine = refine.model_copy(update={"iterations": count})
-            posterior = infer(trained.weight_map, self.predictor, trained.codes, shown, self.space, refine, calibration)
+            known = shown, self.space, refine, calibration
+            posterior = infer(trained.weight_map, self.predictor, trained.codes, *known, land=self.land_of(rows))
         return forecast_errors(trained.weight_map(posterior.best), self.predictor, self.judged(rows))
 
     def equations(self, settings: EquationsSettings, folds: Sequence[LeftOut]) -> FoundEquations:
@@ -227,6 +231,7 @@ class _Training:
                 self.residual(trained),
                 derive_seed(self.seed, "calibration"),
                 prior,
+                land=self.land_of(rows),
             )
 
     def shown(self, rows: list[int]) -> Tensor:
@@ -243,16 +248,21 @@ class _Training:
         return self.run.place(self.normalisation.apply(whole[:, :1]))
 
     def judged(self, rows: list[int]) -> Tensor:
-        """Trajectories that forecasts are compared with: validation's, or all further ones of the training."""
-        if self.has_validation:
-            return self.held_out[rows]
-        return without_first(self.frames[rows])
+        """Trajectories that forecasts are compared with: validation's, or all further ones of the training; NaN where
+        nothing can be compared."""
+        frames = self.held_out[rows] if self.has_validation else without_first(self.frames[rows])
+        return compared(frames, self.land_of(rows))
+
+    def land_of(self, rows: Sequence[int]) -> Tensor | None:
+        """Where channels of some environments never have a value, bool [environment, 1, 1, channel, y, x]; None:
+        nowhere."""
+        return None if self.land is None else self.land[list(rows)]
 
     def residual(self, trained: TrainedCodes) -> list[float]:
         """What the map leaves of frames of the environments that it was trained on."""
         context = self.settings.context
-        frames = self.shown(trained.rows)
-        left = trained_residuals(trained.weight_map, trained.codes, self.predictor, frames, context.refine, self.space)
+        shown = self.shown(trained.rows), context.refine, self.space, self.land_of(trained.rows)
+        left = trained_residuals(trained.weight_map, trained.codes, self.predictor, *shown)
         return [self.doubt * one for one in left]
 
     def choose_doubt(self, trained: TrainedCodes, rows: list[int]) -> float:
@@ -304,7 +314,8 @@ class _Training:
         def judge() -> float:
             errors = self.errors(trained, judges)
             if held_out.shape[1]:
-                known = forecast_errors(trained.weight_map(trained.codes), self.predictor, held_out)
+                true = compared(held_out, self.land_of(trained.rows))
+                known = forecast_errors(trained.weight_map(trained.codes), self.predictor, true)
                 errors = torch.cat([errors, known])
             return float(errors.clamp(max=WORST).square().mean().sqrt())
 
