@@ -66,14 +66,21 @@ RATE_FIT = "rate-fit"
 SHOWN = "-shown-"
 """Stands between a method's name and the case of what it is shown, in a study of environments across time."""
 SEASONAL_PERSISTENCE, SEASONAL_CLIMATOLOGY = "seasonal-persistence", "seasonal-climatology"
+SEASONAL_NAIVE = "seasonal-naive"
+"""What the very place had a season before."""
 SKILL_FLOOR = ("persistence", "climatology", "damped-persistence", SEASONAL_PERSISTENCE, SEASONAL_CLIMATOLOGY)
 """Forecasts without any network: whoever is no better than these has no skill."""
+OWN_FLOOR = tuple(
+    OWN_PREFIX + name
+    for name in ("climatology", "damped-persistence", SEASONAL_PERSISTENCE, SEASONAL_CLIMATOLOGY, SEASONAL_NAIVE)
+)
+"""The same of the very environment's whole record, which nobody has of a new one."""
 _NOT_TOLD = (
     *SKILL_FLOOR,
     *("erm", "finetune-erm", "one-per-env-erm", "one-per-env-context", CONTEXT, CONTEXT + ENSEMBLE),
     *("average-erm", "average-conditioned"),
     *(RETRIEVED, WEIGHTED_EXPERTS, CODE_ADAPTATION, IN_CONTEXT, EQUATIONS),
-    *(AUTOREGRESSION, TREES, OWN_PREFIX + AUTOREGRESSION, OWN_PREFIX + TREES, OWN_PREFIX + SEASONAL_CLIMATOLOGY),
+    *(AUTOREGRESSION, TREES, OWN_PREFIX + AUTOREGRESSION, OWN_PREFIX + TREES, *OWN_FLOOR),
 )
 _REGRESSIONS = (AUTOREGRESSION, TREES)
 _UNADAPTED = (*SKILL_FLOOR, "erm", "average-erm", "average-conditioned", AUTOREGRESSION, TREES)
@@ -104,7 +111,7 @@ class Method:
     def has_network(self) -> bool:
         """Whether there is a network in it at all."""
         regressed = self.name.removeprefix(OWN_PREFIX).removesuffix(OBSERVED) in _REGRESSIONS
-        return self.name.removeprefix(OWN_PREFIX) not in SKILL_FLOOR and not regressed
+        return self.name not in (*SKILL_FLOOR, *OWN_FLOOR) and not regressed
 
     @property
     def told_parameters(self) -> bool:
@@ -298,6 +305,31 @@ _KNOWN = (
         "reference",
         "One-per-Env (context)",
         "an expert trained on the very environment's trajectories, from the weights of its code",
+    ),
+    Method(
+        OWN_PREFIX + "climatology",
+        "reference",
+        "Climatology of its own",
+        "the mean of the very environment's trajectories; no network",
+    ),
+    Method(
+        OWN_PREFIX + "damped-persistence",
+        "reference",
+        "Damped persistence of its own",
+        "the first frame's anomaly, faded towards the very environment's mean by regression at every lag; no network",
+    ),
+    Method(
+        OWN_PREFIX + SEASONAL_PERSISTENCE,
+        "reference",
+        "Seasonal persistence of its own",
+        "the first frame, changed as the very environment's climatology by season changes; no network",
+    ),
+    Method(
+        OWN_PREFIX + SEASONAL_NAIVE,
+        "reference",
+        "Seasonal naive of its own",
+        "what the very environment had at the same hour, weekday, season or place in the cycle the last time before; "
+        "no network",
     ),
     Method(
         OWN_PREFIX + SEASONAL_CLIMATOLOGY,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from weightcast.core.artifact_header import ArtifactHeader
-from weightcast.core.methods import OWN_PREFIX, SEASONAL_CLIMATOLOGY, SKILL_FLOOR
+from weightcast.core.methods import OWN_FLOOR, SKILL_FLOOR
 from weightcast.core.outputs import Table
 from weightcast.core.stage import stage
 from weightcast.core.tables import read_method_costs
@@ -85,4 +85,4 @@ def method_costs(weights: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         for name, seeds in described.items()
     ]
     free = {"parameters": 0, "train_seconds": 0.0, "adapt_seconds": 0.0}
-    return [*rows, *({"method": name, **free} for name in (*SKILL_FLOOR, OWN_PREFIX + SEASONAL_CLIMATOLOGY))]
+    return [*rows, *({"method": name, **free} for name in (*SKILL_FLOOR, *OWN_FLOOR))]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from torch import Tensor
 
 from weightcast.core.environment_table import Environment
-from weightcast.core.methods import OWN_PREFIX, SEASONAL_CLIMATOLOGY, SEASONAL_PERSISTENCE
+from weightcast.core.methods import OWN_PREFIX, SEASONAL_CLIMATOLOGY, SEASONAL_NAIVE, SEASONAL_PERSISTENCE
 from weightcast.core.outputs import Table
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
 from weightcast.environments.baselines.damped_persistence import DampedPersistence
 from weightcast.environments.baselines.seasonal import SeasonalClimatology
+from weightcast.environments.baselines.seasonal_naive import SeasonalNaive
 from weightcast.environments.config.data import DataSettings
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.evaluation import Row, TestSet, TestSets
@@ -24,7 +26,7 @@ from weightcast.environments.seen_frames import SeenFrames
 @stage("evaluate_without_network")
 def evaluate_without_network(run: Run, settings: EvaluateWithoutNetwork, trajectories: TrajectoryFolder) -> Table:
     """Evaluate persistence, climatology and damped persistence, and where there is a calendar the first two by season,
-    as well as climatologies of unseen environments' own records: rows of metrics.csv.
+    as well as all of these, and the seasonal naive forecast, of unseen places' own records: rows of metrics.csv.
 
     Climatologies and damped persistence are of the channels' own units, in which they have the least squared error; but
     where a channel has a transform, a first frame is carried along the cycle as seen through it: a season then is a
@@ -50,8 +52,11 @@ def evaluate_without_network(run: Run, settings: EvaluateWithoutNetwork, traject
     for name, forecast in forecasts.items():
         for chosen, test in tests.of(settings.ids):
             rows += evaluate_forecast(name, test, forecast, settings.ids[chosen])
-    if data.calendar:  # of tables of records, which are small
-        rows += seasonal_rows(settings, trajectories, TestSet.read(settings, trajectories, run.device), seen.all)
+    if data.source == "table":  # records of places, which are small
+        test = TestSet.read(settings, trajectories, run.device)
+        rows += own_rows(settings, trajectories, test)
+        if data.calendar:
+            rows += seasonal_rows(settings, trajectories, test, seen.all)
     return Table.of_rows(rows)
 
 
@@ -66,39 +71,84 @@ def seasonal_rows(
         test: what is forecast.
         seen: the visible environments' training frames [environment, trajectory, frame, channel, y, x].
     """
-    data, columns = settings.data, 2 * len(settings.data.calendar)
+    data = settings.data
 
     def calendar(inputs: Tensor) -> Tensor:
-        return inputs[:, :, :, -columns:, 0, 0].to(seen.device)
+        return inputs[:, :, :, -2 * len(data.calendar) :, 0, 0].to(seen.device)
 
     of_seen = trajectories.read_inputs(settings.with_role("visible"), data, "train", data.trained_frames)
     climatology = SeasonalClimatology.fit(seen, calendar(of_seen))
     normalisation = Normalisation.of(seen, transforms=data.channel_transforms)
     carried = SeasonalClimatology.fit(normalisation.transformed(seen), calendar(of_seen))
     unseen = [row for row in settings.environments if row.role != "visible"]
-    own = {row.id: _own_climatology(row, data, trajectories, seen, calendar) for row in unseen}
+    own = {row.id: _Season.of(row, data, trajectories, normalisation, calendar) for row in unseen}
     steps = max(test.horizons) + 1
     of_test = calendar(trajectories.read_inputs_of_roles(settings.environments, data, "test", steps))
     for environment, frames, angles in zip(settings.ids, test.frames, of_test, strict=True):
         yield from test.rows(SEASONAL_CLIMATOLOGY, 0, environment, climatology(angles[:, 1:]))
-        if environment in own:
-            yield from test.rows(OWN_PREFIX + SEASONAL_CLIMATOLOGY, 0, environment, own[environment](angles[:, 1:]))
         ahead = carried.carry(normalisation.transformed(frames[:, 0]), angles)
         yield from test.rows(SEASONAL_PERSISTENCE, 0, environment, normalisation.untransformed(ahead))
+        if environment in own:
+            season = own[environment]
+            yield from test.rows(OWN_PREFIX + SEASONAL_CLIMATOLOGY, 0, environment, season.climatology(angles[:, 1:]))
+            ahead = season.carried.carry(normalisation.transformed(frames[:, 0]), angles)
+            own_ahead = normalisation.untransformed(ahead)
+            yield from test.rows(OWN_PREFIX + SEASONAL_PERSISTENCE, 0, environment, own_ahead)
+            repeated = season.naive(angles[:, 1:])
+            if repeated is not None:  # the record is long enough
+                yield from test.rows(OWN_PREFIX + SEASONAL_NAIVE, 0, environment, repeated)
 
 
-def _own_climatology(
-    row: Environment,
-    data: DataSettings,
-    trajectories: TrajectoryFolder,
-    like: Tensor,
-    calendar: Callable[[Tensor], Tensor],
-) -> SeasonalClimatology:
-    """The climatology of an environment's own record, as far as others train on theirs, which nobody knows of a place
-    that is new: a reference."""
-    record = trajectories.read_roles([row], data, "train", data.trained_frames).to(like)
-    inputs = trajectories.read_inputs_of_roles([row], data, "train", data.trained_frames)
-    return SeasonalClimatology.fit(record, calendar(inputs))
+def own_rows(settings: EvaluateWithoutNetwork, trajectories: TrajectoryFolder, test: TestSet) -> Iterator[Row]:
+    """Rows of climatology and damped persistence of each unseen place's own record, as far as others train on theirs,
+    which nobody knows of a place that is new: references."""
+    data = settings.data
+    for row in settings.environments:
+        if row.role == "visible":
+            continue
+        record = trajectories.read_roles([row], data, "train", data.trained_frames).to(test.frames.device)
+        damped = DampedPersistence.fit(record)
+        mean = damped.climatology
+
+        def climatology(initial: Tensor, steps: int, mean: Tensor = mean) -> Tensor:
+            return mean.expand(len(initial), steps, *mean.shape)
+
+        yield from evaluate_forecast(OWN_PREFIX + "climatology", test, climatology, [row.id])
+        yield from evaluate_forecast(OWN_PREFIX + "damped-persistence", test, damped, [row.id])
+
+
+@dataclass(frozen=True)
+class _Season:
+    """What an unseen place's own record says of its season, likewise.
+
+    Attributes:
+        climatology: by season.
+        carried: the same of what predictors see.
+        naive: the whole record, repeated.
+    """
+
+    climatology: SeasonalClimatology
+    carried: SeasonalClimatology
+    naive: SeasonalNaive
+
+    @classmethod
+    def of(
+        cls,
+        row: Environment,
+        data: DataSettings,
+        trajectories: TrajectoryFolder,
+        normalisation: Normalisation,
+        calendar: Callable[[Tensor], Tensor],
+    ) -> _Season:
+        angles = calendar(trajectories.read_inputs_of_roles([row], data, "train"))
+        whole = trajectories.read_roles([row], data, "train").to(angles.device)
+        trained = whole[:, :, : data.trained_frames]
+        known = angles[:, :, : data.trained_frames]
+        return cls(
+            SeasonalClimatology.fit(trained, known),
+            SeasonalClimatology.fit(normalisation.transformed(trained), known),
+            SeasonalNaive.of(whole[0], angles[0]),
+        )
 
 
 def evaluate_forecast(
