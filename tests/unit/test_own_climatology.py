@@ -41,7 +41,7 @@ def trajectories(tmp_path: Path) -> Path:
     return tmp_path / "trajectories"
 
 
-def errors(trajectories: Path, output: Path, **changes: object) -> pd.Series:
+def errors(folder: Path, output: Path, **changes: object) -> pd.Series:
     """Errors at the last horizon by method and environment, of the stage as a job runs it."""
     data = {
         "source": "table", "files": ["air.csv"], "channels": ["u"], "calendar": ["cycle"], "grid": (1, 1),
@@ -52,7 +52,7 @@ def errors(trajectories: Path, output: Path, **changes: object) -> pd.Series:
         "study": "tiny", "data": data, "evaluation": {"horizons": [1, 8]},
         "environments": [{"id": id, "parameters": {}, "role": role} for id, role in ROLE.items()],
     }  # fmt: skip
-    job = {"stage": "evaluate_without_network", "settings": settings, "inputs": {"trajectories": trajectories},
+    job = {"stage": "evaluate_without_network", "settings": settings, "inputs": {"trajectories": folder},
            "outputs": {"output": output}, "device": "cpu"}  # fmt: skip
     run_job(json.dumps(job, default=str))
     rows = pd.read_csv(output)
