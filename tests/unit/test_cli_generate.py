@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,22 @@ def test_environment_inferred_from_frames(
     metadata = load_artifact(output, "model").metadata
     assert metadata["environment"].keys() == {"beta"}
     assert metadata["inferred_from"] == "observed.nc"
+
+
+def test_frames_that_are_searched_by_follow_each_other(
+    results: Path, output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A step that is another than the study's was a warning, and frames were taken to be a step apart."""
+    frames, whole = tmp_path / "observed.nc", random_trajectories("somewhere", 1.0, trajectories=1, frames=5)
+    every_other = replace(whole, values=whole.values[:, ::2], time=whole.time[::2])
+    between = replace(every_other, time=0.7 * every_other.time)
+    for seen, words in (
+        (every_other, ("found frames more than a step apart", "follow each other")),
+        (between, ("found frames 0.7 apart behind 0", "a whole multiple of the study's 0.5")),
+    ):
+        write_trajectories(frames, seen)
+        command = "generate", results, "--frames", frames, "-o", output
+        refused(capsys, *command, words=(f"{frames}: time: ", *words), output=output)
 
 
 def test_one_frame_does_not_tell_the_environment(

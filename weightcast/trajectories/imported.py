@@ -1,4 +1,5 @@
-"""Trajectories in NetCDF as users bring them: turned upright by their coordinates, without marks of missing values."""
+"""Trajectories in NetCDF as users bring them: turned upright by their coordinates, and put on even steps; without marks
+of missing values."""
 
 from __future__ import annotations
 
@@ -8,22 +9,31 @@ from typing import Any
 
 import numpy as np
 
-from weightcast.trajectories.checks import check_marks
+from weightcast.trajectories.checks import check_counts, check_marks
+from weightcast.trajectories.even_steps import on_even_steps
 from weightcast.trajectories.netcdf import read_trajectories
 from weightcast.trajectories.record import Trajectories
 
 
 def read_imported(path: str | Path, **expected: Any) -> Trajectories:
-    """Read and validate one environment's trajectories, and turn them so that y and x increase.
+    """Read and validate one environment's trajectories, turn them so that y and x increase, and put them on even steps.
 
     Args:
         path: NetCDF.
-        expected: as :func:`weightcast.trajectories.netcdf.read_trajectories` takes it.
+        expected: as :func:`weightcast.trajectories.netcdf.read_trajectories` takes it. Where values may be missing,
+            frames may be left out, too, and are NaN then; of more frames than the least number those that do not lie on
+            even steps are left out behind it, unless a file is a long record (``single``).
 
     Raises:
-        InputError: as there; or a value is probably a mark of missing ones that the file does not declare.
+        InputError: as there; or frames lie between steps, or are left out where no value may be missing; or a value is
+            probably a mark of missing ones that the file does not declare.
     """
-    found = upright(read_trajectories(path, **expected))
+    frames = expected.get("minimum_frames", 1)
+    found = upright(read_trajectories(path, **(expected | {"minimum_frames": 1})))
+    states = len(found.channels) - len(expected.get("inputs", ()))
+    needed = None if expected.get("single") or frames == 1 else frames
+    found = on_even_steps(Path(path), found, states, bool(expected.get("gaps")), needed)
+    check_counts(Path(path), len(found.values), len(found.time), 1, frames)
     check_marks(Path(path), found.values, found.channels)
     return found
 

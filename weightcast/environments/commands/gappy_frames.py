@@ -105,7 +105,7 @@ def read_gappy_frames(
     values = _observed_part(found, file)
     _check_changes(values.values, file)
     _check_units(values.values, file, channels, normalisation)
-    placed, every_step = _in_steps(values, file, trained)
+    placed, every_step = in_steps(values.values, values.time, values.units, file, trained)
     frames, every_pixel = on_grid(placed, grid)
     _check_history(frames.shape[1], history, file)
     case = {
@@ -137,7 +137,7 @@ def _driven(
     part = _observed_part(ObservedFrames(found.values, found.time, None, {}, found.attributes), file)
     _check_changes(part.values, file)
     _check_units(part.values, file, channels, normalisation)
-    if _in_steps(part, file, trained)[0].shape[1] != part.values.shape[1]:
+    if in_steps(part.values, part.time, part.units, file, trained)[0].shape[1] != part.values.shape[1]:
         raise InputError(
             f"{file}: time: found frames more than a step apart, expected consecutive ones: what predictors are shown "
             f"between them ({', '.join(inputs.columns)}) must be known"
@@ -277,22 +277,45 @@ def _factor(ratio: float) -> str:
     return f"{power:g}" if 0.5 < ratio / power < 2 else f"{float(f'{ratio:.2g}'):g}"
 
 
-def _in_steps(part: _Part, file: Path, trained: Mapping[str, Any]) -> tuple[NDArray[np.float32], int]:
-    """Values one step apart, NaN in between, and every how many steps there are some."""
-    values, time, step = part.values, part.time, trained.get("frame_step")
+def in_steps(
+    values: NDArray[np.float32],
+    time: NDArray[np.float64] | None,
+    units: object,
+    file: Path,
+    trained: Mapping[str, Any],
+) -> tuple[NDArray[np.float32], int]:
+    """Frames one step of a study apart.
+
+    Args:
+        values: of the frames of a file [trajectory, frame, channel, y, x].
+        time: of each; None where nobody knows.
+        units: of these times.
+        file: that they come from, for messages.
+        trained: ``frame_step`` and ``units`` of the study, where known.
+
+    Returns:
+        Values a step apart, NaN in between, and every how many steps there are some.
+
+    Raises:
+        InputError: frames are no whole number of steps apart.
+    """
+    step = trained.get("frame_step")
     if time is None or step is None or len(time) < 2:
         return values, 1
     usual = trained.get("units", {}).get("time")
-    wanted = in_unit(float(step), usual, part.units)
+    wanted = in_unit(float(step), usual, units)
     if wanted is None:
-        warn(f"{file}: time: found the unit {part.units}, expected {usual}: frames are taken to be a step apart")
+        warn(f"{file}: time: found the unit {units}, expected {usual}: frames are taken to be a step apart")
         return values, 1
     steps = (time - time[0]) / wanted
     places = np.rint(steps).astype(np.int64)
-    if np.abs(steps - places).max() > STEP_TOLERANCE * max(1, len(time) - 1) or (np.diff(places) < 1).any():
+    off = np.abs(steps - places) > STEP_TOLERANCE * max(1, len(time) - 1)
+    off[1:] |= np.diff(places) < 1
+    if off.any():
+        last = int(off.argmax())
         raise InputError(
-            f"{file}: time: found frames {np.diff(time).min():g} apart, expected a whole multiple of the study's "
-            f"{wanted:g}"
+            f"{file}: time: found frames {time[last] - time[last - 1]:g} apart behind {time[last - 1]:g}, expected a "
+            f"whole multiple of the study's {wanted:g}: put them on its steps first"
         )
     if places[-1] >= MOST_FRAMES:
         raise InputError(f"{file}: time: found {places[-1]} steps in all, expected at most {MOST_FRAMES - 1}")

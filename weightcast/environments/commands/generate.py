@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from weightcast.core.console.outputs import check_output
@@ -17,11 +18,11 @@ from weightcast.core.console.warning import warn
 from weightcast.core.environment_table import read_environments
 from weightcast.core.errors import InputError
 from weightcast.core.nets.input_layout import InputLayout
-from weightcast.environments.commands.frame_step import agreed_frame_step
 from weightcast.environments.commands.frames_table import FileReading
+from weightcast.environments.commands.gappy_frames import in_steps
 from weightcast.environments.commands.generate_from_frames import generate_from_frames, uses_context
 from weightcast.environments.commands.known_inputs import inputs_beside
-from weightcast.environments.commands.observed_frames import read_observed_frames
+from weightcast.environments.commands.observed_frames import ObservedFrames, read_observed_frames
 from weightcast.environments.commands.stated_parameters import stated_parameters
 from weightcast.environments.commands.study_agreement import check_agreement, check_even_steps, described_grid
 from weightcast.environments.conditions import Known
@@ -33,6 +34,11 @@ from weightcast.environments.generator import Generator
 from weightcast.environments.model import save_models
 from weightcast.environments.normalisation import Normalisation
 from weightcast.trajectories.checks import check_not_negative
+
+_FAR_APART = (
+    "{file}: time: found frames more than a step apart, expected such that follow each other: a search compares each "
+    "with the forecast from the one before (a context, or an arm told frames without --refine, may be given others)"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -118,6 +124,8 @@ def run(arguments: argparse.Namespace) -> None:
         weights = generator.known_weights(known, samples, arguments.seed)
         if arguments.refine:
             assert known.frames is not None
+            if bool(known.frames.isnan().flatten(2).all(2).any()):
+                raise InputError(_FAR_APART.format(file=arguments.frames))
             weights = generator.refined_weights(weights, known.frames, land=land)
         described |= {"observed": arguments.frames.name, "refined": arguments.refine}
     else:
@@ -183,8 +191,8 @@ def _read(
     if count <= history:
         raise InputError(f"{file}: time: found {count} frames, expected {history + 1} or more")
     check_agreement(frames, file, described)
-    check_even_steps(frames, file)
-    agreed_frame_step(frames, file, described)
+    if _on_steps(frames, file, described).shape[1] > count:
+        raise InputError(_FAR_APART.format(file=file))
     if not inputs.columns:
         return torch.from_numpy(frames.values), frames.land_tensor
     shape = frames.values.shape
@@ -200,11 +208,20 @@ def _observed(generator: Generator, file: Path, described: Mapping[str, Any]) ->
     channels = described["channels"]
     check_not_negative(file, None, frames.values, channels, generator.normalisation.transforms_of(channels))
     check_agreement(frames, file, described)
-    if frames.values.shape[1] > 1:
-        check_even_steps(frames, file)
-        agreed_frame_step(frames, file, described)
     frames = frames.with_land(channels, reading.land)
-    return Known(frames=torch.from_numpy(frames.values)), frames.land_tensor
+    return Known(frames=torch.from_numpy(_on_steps(frames, file, described))), frames.land_tensor
+
+
+def _on_steps(frames: ObservedFrames, file: Path, described: Mapping[str, Any]) -> NDArray[np.float32]:
+    """Values [trajectory, step, channel, y, x] at the study's steps, NaN where the file has no frame.
+
+    Raises:
+        InputError: frames are no whole number of steps apart, or not evenly where nobody knows the study's step.
+    """
+    if described.get("frame_step") is None:
+        check_even_steps(frames, file)
+    time = frames.time if frames.time is not None and len(frames.time) == frames.values.shape[1] else None
+    return in_steps(frames.values, time, frames.attributes.get("time", {}).get("units"), file, described)[0]
 
 
 def _described(study: Study, results: Path) -> dict[str, Any]:
