@@ -199,7 +199,10 @@ def _add_table_arguments(table: argparse._ArgumentGroup) -> None:
     table.add_argument("--seed", type=int, metavar="N", help="of the random ones; default: 0")
     table.add_argument("--leave-out", nargs="+", metavar="PLACE", help="places that are not used")
     table.add_argument(
-        "--missing", nargs="+", metavar="MARK", help="of missing values, as -999; none: numbers like that are numbers"
+        "--missing",
+        nargs="+",
+        metavar="MARK",
+        help="of missing values, as -999, also in folders of files; none: such numbers are numbers",
     )
     table.add_argument("--dates", choices=("day-first", "month-first"), help="order in dates such as 3/4/2020")
     table.add_argument("--decimal", choices=(".", ","), help="mark of decimals; default: recognised")

@@ -80,17 +80,26 @@ def check_not_negative(
             )
 
 
-def check_marks(file: Path, values: NDArray[np.float32], channels: Sequence[str]) -> None:
+def check_marks(
+    file: Path, values: NDArray[np.float32], channels: Sequence[str], stated: Sequence[float] | None = None
+) -> None:
     """No least or greatest value far from all others in values [trajectory, time, channel, y, x], which is probably a
     mark of missing ones: more than ten times as far as all others lie from each other, where it is there more than
     once; ten thousand times where it is there once. Zero is a value. Nor numbers that usually are such marks and are
     there repeatedly and apart (:mod:`weightcast.trajectories.fill_values`).
+
+    Where somebody has stated marks, which are missing by now, others of these usual ones alone are refused, and nothing
+    where he has stated that there are none.
     """
+    if stated is not None and not stated:
+        return
     for channel, name in enumerate(channels):
         field = values[:, :, channel]
         usual = usual_mark(field)
         if usual is not None:
             raise _undeclared(file, name, field, usual.value, usual.count, (usual.low, usual.high))
+        if stated:
+            continue
         known = field[np.isfinite(field)]
         for extreme in (known.min(), known.max()) if known.size else ():
             others = known[known != extreme]
@@ -112,7 +121,8 @@ def _undeclared(
     return InputError(
         f"{file}: {name}: found {value:g} at trajectory {trajectory}, time {time}, y {y}, x {x} (indices from 0), "
         f"{there} in the file and far from all other values ({others[0]:g} to {others[1]:g}), expected no marks of "
-        f"missing values but NaN, or such as the attribute missing_value = {value:g} of {name} declares (NetCDF)"
+        f"missing values but NaN, or such as the attribute missing_value = {value:g} of {name} declares (NetCDF), or "
+        f"data.missing names (--missing {value:g}; --missing none if it is a number)"
     )
 
 

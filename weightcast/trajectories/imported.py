@@ -34,7 +34,7 @@ def read_imported(path: str | Path, **expected: Any) -> Trajectories:
     needed = None if expected.get("single") or frames == 1 else frames
     found = on_even_steps(Path(path), found, states, bool(expected.get("gaps")), needed)
     check_counts(Path(path), len(found.values), len(found.time), 1, frames)
-    check_marks(Path(path), found.values, found.channels)
+    check_marks(Path(path), found.values, found.channels, expected.get("missing"))
     return found
 
 

@@ -18,6 +18,7 @@ from weightcast.trajectories import checks
 from weightcast.trajectories.classic_netcdf import is_whole
 from weightcast.trajectories.dimension_names import DIMENSIONS, how_to_name, own_names, with_own_names
 from weightcast.trajectories.record import Trajectories
+from weightcast.trajectories.stated_marks import without_marks
 
 LAND = "land_"
 """What names of variables begin with, in files of the pipeline's own, that say where a channel never has a value."""
@@ -88,6 +89,7 @@ def read_trajectories(
     gaps: bool = False,
     dimensions: Mapping[Dimension, str] | None = None,
     single: bool = False,
+    missing: Sequence[float] | None = None,
 ) -> Trajectories:
     """Read and validate one environment's trajectories. Dimensions may come in any order, packed integers are unpacked.
 
@@ -112,6 +114,7 @@ def read_trajectories(
         gaps: whether values may be missing, as the file declares them or as NaN, and stay NaN.
         dimensions: what the file calls some of its dimensions, by their names here; None: recognised.
         single: whether a file without a dimension of trajectories holds one.
+        missing: numbers that stand for missing values as well, and become NaN.
 
     Returns:
         the trajectories; a dimension without a coordinate variable counts 0, 1, 2, ...
@@ -145,7 +148,7 @@ def read_trajectories(
         found_parameters = _numeric_attributes(dataset)
         checks.check_parameters(path, found_parameters, parameters)
         try:
-            values = _load_values(dataset, names, sizes)
+            values = without_marks(_load_values(dataset, names, sizes), missing)
             for name in names:
                 _check_valid(path, dataset, name, values[:, :, names.index(name)])
             coordinates = {name: _load_coordinate(path, dataset, name) for name in DIMENSIONS[1:]}

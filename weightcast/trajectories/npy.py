@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from weightcast.core.errors import InputError
 from weightcast.trajectories import checks
 from weightcast.trajectories.record import Trajectories
+from weightcast.trajectories.stated_marks import without_marks
 
 FIELD = 8
 """Points along a side, from which on a square is taken for a field rather than for channels."""
@@ -29,6 +30,7 @@ def read_npy_environment(
     minimum_frames: int = 1,
     minimum_trajectories: int = 1,
     gaps: bool = False,
+    missing: Sequence[float] | None = None,
 ) -> Trajectories:
     """Read and validate one environment's trajectories from arrays of shape (time, channel, x, y): x before y.
 
@@ -52,6 +54,7 @@ def read_npy_environment(
         minimum_frames: least number of frames in a trajectory.
         minimum_trajectories: least number of files.
         gaps: whether values may be missing, as NaN.
+        missing: numbers that stand for missing values as well; None: none, and such as look like marks are refused.
 
     Raises:
         InputError: a file is missing, unreadable or not as said above; or a value is not finite.
@@ -77,8 +80,9 @@ def read_npy_environment(
     with np.errstate(over="ignore"):  # a number too large for float32 becomes Inf, which is refused below
         for trajectory, array in enumerate(arrays):
             values[trajectory, : len(array)] = array[:frames].transpose(0, 1, 3, 2)
+    values = without_marks(values, missing)
     checks.check_finite(path, values, channels, gaps)
-    checks.check_marks(path, values, channels)
+    checks.check_marks(path, values, channels, missing)
     return Trajectories(
         values=values,
         channels=tuple(channels),

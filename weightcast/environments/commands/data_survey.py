@@ -19,6 +19,7 @@ from weightcast.core.zarr_folder import is_store
 from weightcast.environments.commands.alike import AlikeFiles
 from weightcast.environments.commands.chosen_windows import NO_WINDOWS, ChosenWindows, choose_windows
 from weightcast.environments.commands.constants import check_constants
+from weightcast.environments.commands.file_marks import FileMarks
 from weightcast.environments.commands.gap_options import SHARE, limit_of, stated_gaps
 from weightcast.environments.commands.missing_share import missing_share, told_of_missing
 from weightcast.environments.commands.source_data import read_file
@@ -90,6 +91,8 @@ class Survey:
         windows: that trajectories of files are cut into.
         land: what is seen where a channel of files never has a value, by its name.
         told_of_land: where that is, for people.
+        marks: numbers that stand for missing values in files; None: nobody said any.
+        told_of_marks: which of them no file has, for people.
         renamed: what dimensions of the last file are called here, by other names that they have there.
     """
 
@@ -115,6 +118,8 @@ class Survey:
     windows: ChosenWindows = NO_WINDOWS
     land: Mapping[str, float] = field(default_factory=dict)
     told_of_land: Sequence[str] = ()
+    marks: Sequence[float] | None = None
+    told_of_marks: Sequence[str] = ()
 
     @property
     def benchmark(self) -> bool:
@@ -233,6 +238,7 @@ def survey(
     dimensions: Mapping[Dimension, str] | None = None,
     asked_frames: int | None = None,
     asked_gaps: Sequence[str] | None = None,
+    asked_missing: Sequence[str] | None = None,
 ) -> Survey:
     """Read every environment's file, to its end, and check that they fit each other.
 
@@ -244,6 +250,7 @@ def survey(
         dimensions: what NetCDF files call some of theirs, by their names here; None: recognised.
         asked_frames: of windows that trajectories are cut into; None: as :func:`~.chosen_windows.choose_windows` finds.
         asked_gaps: what ``--gaps`` says; None: trajectories may have gaps where some have, windows have none.
+        asked_missing: what ``--missing`` says; None: no number stands for a missing value.
 
     Raises:
         InputError: a file is missing or cannot be used, or there are too few trajectories, frames or points; or there
@@ -261,13 +268,13 @@ def survey(
     windows = choose_windows(files, format, dimensions, asked_frames)
     limits = stated_gaps(asked_gaps)
     gappy = bool(limits)
-    land = Land()
+    land, marks = Land(), FileMarks(asked_missing)
     for id, file in progress(files.items(), "reading data"):
         if channels is None and format == "npy":
             channels = _numbered_channels(file)
         told: dict[str, Any] = {
             "channels": channels, "inputs": list(inputs), "grid": grid, "dimensions": dimensions,
-            "windows": windows.frames, "land": land.values,
+            "windows": windows.frames, "land": land.values, "missing": marks.numbers,
         }  # fmt: skip
         try:
             found = land.read(file, format, table[id], bool(limits), told)
@@ -284,6 +291,7 @@ def survey(
         trajectories.append(len(found.values))
         frames.append(len(found.time))
         edges.see(states)
+        marks.see(file, format, told | {"channels": channels})
         alike.see(file, found)
         check_constants(file, found, inputs)
         _check_enough(file, grid, trajectories[-1], frames[-1])
@@ -316,6 +324,8 @@ def survey(
         windows=windows,
         land=land.values,
         told_of_land=land.lines,
+        marks=marks.numbers,
+        told_of_marks=marks.lines,
         gaps=gaps,
         missing=missing,
         renamed={} if format == "npy" else renamed_dimensions(file, dimensions),

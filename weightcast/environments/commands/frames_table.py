@@ -25,6 +25,7 @@ from weightcast.records.rows import Rows, find_column, row_times, rows_of, split
 from weightcast.records.settings import RecordSettings
 from weightcast.records.step_calendar import UNITS, StepCalendar
 from weightcast.trajectories.dimension_names import with_own_names
+from weightcast.trajectories.stated_marks import are_marks
 
 WRITTEN = (".csv",)
 MONTHS = "months"
@@ -57,18 +58,21 @@ class FileReading:
         columns: the column of a channel or an input, where it is called otherwise.
         dimensions: of NetCDF, what files of the study call some of them, by their names here.
         land: what predictors see where a channel never has a value, by its name.
+        missing: numbers that stand for missing values in files that are no tables; None: none, and such as look like
+            marks are refused.
     """
 
     settings: RecordSettings = field(default_factory=RecordSettings)
     columns: Mapping[str, str] = field(default_factory=dict)
     dimensions: Mapping[Dimension, str] = field(default_factory=dict)
     land: Mapping[str, float] = field(default_factory=dict)
+    missing: Sequence[float] | None = None
 
     @classmethod
     def of(cls, data: DataSettings) -> FileReading:
         """As the study's own table is read; tables beside studies of other files are recognised by themselves."""
         if data.source != "table":
-            return cls(dimensions=data.dimensions, land=data.land)
+            return cls(dimensions=data.dimensions, land=data.land, missing=data.missing)
         settings = RecordSettings.model_validate(data.settings)
         # In a wide table columns are places: in another one they are quantities.
         named = None if settings.layout == "wide" else settings.columns
@@ -85,7 +89,8 @@ class FileReading:
         stored = metadata.get("table") or {}
         settings = RecordSettings.model_validate(stored.get("settings", {}))
         land = {str(name): float(value) for name, value in dict(stored.get("land", {})).items()}
-        return cls(settings, dict(stored.get("columns", {})), dict(stored.get("dimensions", {})), land)
+        missing = None if stored.get("missing") is None else [float(mark) for mark in stored["missing"]]
+        return cls(settings, dict(stored.get("columns", {})), dict(stored.get("dimensions", {})), land, missing)
 
     def metadata(self) -> dict[str, Any]:
         """As artifacts keep it."""
@@ -96,13 +101,27 @@ class FileReading:
             "dimensions": self.dimensions,
             "land": self.land,
         }
-        return {name: dict(value) for name, value in said.items() if value}
+        marks = {} if self.missing is None else {"missing": list(self.missing)}
+        return {name: dict(value) for name, value in said.items() if value} | marks
 
     def named(self, dataset: xr.Dataset, file: Path) -> xr.Dataset:
-        """A NetCDF file with the names of dimensions of this house. Those of the study's files count where it has them,
-        as files that were written here have not."""
+        """A NetCDF file with the names of dimensions of this house, and NaN for numbers that stand for missing values.
+        The study's names count where the file has them, as files that were written here have not."""
         there = {name: own for name, own in self.dimensions.items() if own in dataset.dims}
-        return with_own_names(dataset, file, there)
+        return self._without_marks(with_own_names(dataset, file, there))
+
+    def _without_marks(self, dataset: xr.Dataset) -> xr.Dataset:
+        if not self.missing:
+            return dataset
+        marks = self.missing
+
+        def known(values: xr.DataArray) -> xr.DataArray:
+            if values.dtype.kind not in "iuf":
+                return values
+            numbers = values.to_numpy()
+            return values.copy(data=np.where(are_marks(numbers, marks), np.nan, numbers))
+
+        return dataset.map(known, keep_attrs=True)
 
 
 def read_frames_table(

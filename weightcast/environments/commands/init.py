@@ -61,7 +61,7 @@ OF_TABLES = (
     "--encoding",
 )
 """Options of long tables alone."""
-OF_FILES = ("--frames", "--gaps")
+OF_FILES = ("--frames", "--gaps", "--missing")
 """Of these, options of folders of files as well."""
 OF_WEATHER = ("--frames", "--held-out", "--held-out-count", "--seed")
 """Of these, options of weather as well."""
@@ -208,7 +208,7 @@ def _found(
     if table is None:
         table = drawn_table(directory, _table_beside(arguments.output))
     dimensions = _dimensions(arguments)
-    told = (given_inputs(arguments), dimensions, arguments.frames, arguments.gaps)
+    told = (given_inputs(arguments), dimensions, arguments.frames, arguments.gaps, arguments.missing)
     return table, survey(directory, table, arguments.channels, *told)
 
 
@@ -217,7 +217,8 @@ def _found_npz(
 ) -> tuple[EnvironmentTable, Survey]:
     """Of the files of an adaptation benchmark."""
     _dimensions(arguments, ".npz files have arrays without names")
-    refuse_options(arguments, OF_FILES, ": .npz files say how long their trajectories are")
+    refuse_options(arguments, ("--frames", "--gaps"), ": .npz files say how long their trajectories are")
+    refuse_options(arguments, ["--missing"], ": .npz files lack no value")
     if inputs := given_inputs(arguments):
         raise InputError(f"--inputs: found {', '.join(inputs)}, expected none: .npz files do not name variables")
     folder = open_npz_folder(directory)
@@ -246,6 +247,7 @@ def _report(table: EnvironmentTable, found: Survey, directory: Path) -> list[str
         f"found {found.format} files in {directory}: channels {', '.join(found.channels)} {where}, "
         f"{_range(found.trajectories)} trajectories of {_range(found.frames)} frames for each environment",
         *_windows(found),
+        *found.told_of_marks,
         *found.told_of_land,
         *found.missing,
         *([f"dimensions are called {_called(found.renamed)} (--dimensions)"] if found.renamed else []),

@@ -98,7 +98,7 @@ def read_observed_frames(
     """
     path = Path(path)
     if path.suffix == ".npy":
-        return _of_array(path, channels, grid, frame, coarse)
+        return _of_array(path, channels, grid, frame, coarse, None if reading is None else reading.missing)
     try:
         reading = reading or FileReading()
         with _open(path, channels, reading) as opened:
@@ -137,16 +137,21 @@ def read_observed_frames(
         found = found.with_land(channels, reading.land, land)
         values = found.values
     known = np.nan_to_num(values, nan=0.0, posinf=np.inf, neginf=-np.inf) if masked else values
-    checks.check_marks(path, values, channels)
+    checks.check_marks(path, values, channels, reading.missing)
     checks.check_finite(path if frame is None else Path(f"{path} (frame {frame} alone)"), known, channels)
     return found
 
 
 def _of_array(
-    path: Path, channels: Sequence[str], grid: Sequence[int], frame: int | None, coarse: bool
+    path: Path,
+    channels: Sequence[str],
+    grid: Sequence[int],
+    frame: int | None,
+    coarse: bool,
+    missing: Sequence[float] | None,
 ) -> ObservedFrames:
     """One trajectory from a file, or several from a folder's."""
-    found = read_npy_environment(path, channels, parameters={})
+    found = read_npy_environment(path, channels, parameters={}, missing=missing)
     own = (len(found.y), len(found.x))
     if not (coarse and is_coarser(own, grid)):
         checks.check_grid(path, own, (grid[0], grid[1]))

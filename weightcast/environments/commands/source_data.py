@@ -84,6 +84,7 @@ def read_file(
     windows: int | None = None,
     single: bool = False,
     land: Mapping[str, float] | None = None,
+    missing: Sequence[float] | None = None,
 ) -> Trajectories:
     """One environment's trajectories, as the pipeline will import them.
 
@@ -102,6 +103,7 @@ def read_file(
         windows: frames of those that are cut of trajectories; None: none are.
         single: whether a file without a dimension of trajectories holds one.
         land: what is seen where a channel never has a value, by its name; None: nothing is.
+        missing: numbers that stand for missing values; None: none, and such as look like marks are refused.
 
     Raises:
         InputError: the file cannot be used.
@@ -110,6 +112,7 @@ def read_file(
         record = read_file(
             file, format, environment, channels=channels, inputs=inputs, grid=grid, frame_step=frame_step,
             minimum_frames=minimum_frames, gaps=True, dimensions=dimensions, single=True, land=land,
+            missing=missing,
         )  # fmt: skip
         found = cut_into_windows(file, record, windows, gaps)
         check_counts(file, len(found.values), windows, minimum_trajectories, windows)
@@ -118,6 +121,7 @@ def read_file(
         told: dict[str, Any] = {
             "channels": channels, "inputs": inputs, "grid": grid, "frame_step": frame_step,
             "minimum_frames": minimum_frames, "minimum_trajectories": minimum_trajectories, "dimensions": dimensions,
+            "missing": missing,
         }  # fmt: skip
         return with_land(file, read_file(file, format, environment, gaps=True, single=single, **told), land, gaps)
     if format == "npy":
@@ -131,6 +135,7 @@ def read_file(
             minimum_frames=minimum_frames,
             minimum_trajectories=minimum_trajectories,
             gaps=gaps,
+            missing=missing,
         )
     return read_imported(
         file,
@@ -144,6 +149,7 @@ def read_file(
         gaps=gaps,
         dimensions=dimensions,
         single=single,
+        missing=missing,
     )
 
 
@@ -208,6 +214,7 @@ def _check_files(study: Study, table: EnvironmentTable, config: str | Path) -> l
             dimensions=data.dimensions,
             windows=frames if data.windows else None,
             land=data.land,
+            missing=data.missing,
         )
         if data.gaps is not None:
             trajectories = without_too_many_gaps(file, trajectories, data.channels, frames, data.history, data.gaps)

@@ -166,6 +166,9 @@ INPUTS = {
     "land": """\
   land: $land  # what is seen where a file never has a value, on land in the sea, say; no gap
 """,
+    "marks": """\
+  missing: $marks  # numbers that stand for missing values; []: none, and such as look so are numbers
+""",
     "transforms": """\
 $transform_reasons  transforms: $transforms  # or {}; scores and forecasts are in the channels' own units all the same
 """,
@@ -351,6 +354,7 @@ def fill_template(
         "history": found.history,
         "gaps": None if found.gaps is None else found.gaps.model_dump(),
         "land": dict(found.land),
+        "marks": None if found.marks is None else list(found.marks),
         "observed": cases,
         "pooled": min(12 if state else 8, visible),
         "shard_environments": shard_size(12 if state else 6, visible),
@@ -379,6 +383,7 @@ def fill_template(
     reasons = "".join(f"  # Predictors see {one.words}.\n" for one in found.transforms if one.why)
     named = [*(["dimensions"] if found.dimensions else []), *(["windows"] if found.windows.frames else [])]
     named += ["land"] if found.land else []
+    named += [] if found.marks is None else ["marks"]
     named += ["gaps"] if found.gaps and not of_records else []
     further = [*named, *(["transforms"] if reasons else []), *driven]
     # Equations are about rates of change, which gaps do not show, and slopes, of which a coast has none.

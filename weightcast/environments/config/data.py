@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, FiniteFloat
 
 from weightcast.core.config.gap_settings import GapSettings
 from weightcast.core.config.later_settings import LaterSettings
@@ -62,7 +62,7 @@ class TrajectoryCounts(Settings):
 
 
 class DataSettings(LaterSettings):
-    later: ClassVar[tuple[str, ...]] = ("transforms", "history", "gaps", "dimensions", "windows", "land")
+    later: ClassVar[tuple[str, ...]] = ("transforms", "history", "gaps", "dimensions", "windows", "land", "missing")
 
     source: DataSource
     """A simulator, era5 (docs/era5.md), era5-sample, or your own files: netcdf, npy, npz, table (docs/own-data.md).
@@ -112,6 +112,9 @@ class DataSettings(LaterSettings):
     land: dict[str, float] = Field(default_factory=dict)
     """What predictors see of a channel, or of an input, at points at which a NetCDF or ``.npy`` file never has a value
     of it, as on land in a field of the sea: a number by its name, about the mean elsewhere. Such points are no gaps."""
+    missing: list[FiniteFloat] | None = None
+    """Numbers that stand for missing values in NetCDF and ``.npy`` files, beside NaN and what a file declares. null:
+    none, and numbers that look like such a mark are refused; []: none, and they are numbers."""
     gaps: GapSettings | None = None
     """How much of a trajectory may be missing, in a table, NetCDF or ``.npy`` files: trainings and scores leave out
     what is. null: nothing; what lacks a value is no window of a table, and other files with it are refused."""

@@ -261,6 +261,12 @@ def _check_gaps(study: Study, source: str | Path) -> None:
             f"{source}: data.land: found it with the source {data.source!r}, expected none, or the source "
             f"{', '.join(LAND_SOURCES)}"
         )
+    if data.missing is not None and data.source not in LAND_SOURCES:
+        further = ": of a table data.settings.missing says it" if data.source == "table" else ""
+        raise InputError(
+            f"{source}: data.missing: found it with the source {data.source!r}, expected none, or the source "
+            f"{', '.join(LAND_SOURCES)}{further}"
+        )
     if strangers := [name for name in data.land if name not in data.columns]:
         raise InputError(
             f"{source}: data.land: found {', '.join(strangers)}, expected names of data.channels or data.inputs"

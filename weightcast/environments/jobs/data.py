@@ -57,9 +57,10 @@ class ImportTrajectories(Rows, LaterSettings):
         dimensions: what NetCDF files call some of theirs, by their names here.
         windows: whether trajectories are cut into windows of so many frames.
         land: what is seen where a channel never has a value, by its name.
+        missing: numbers that stand for missing values; None: none, and such as look like marks are refused.
     """
 
-    later: ClassVar[tuple[str, ...]] = ("transforms", "history", "gaps", "dimensions", "windows", "land")
+    later: ClassVar[tuple[str, ...]] = ("transforms", "history", "gaps", "dimensions", "windows", "land", "missing")
 
     channels: list[str]
     inputs: list[str] = Field(default_factory=list)
@@ -74,6 +75,7 @@ class ImportTrajectories(Rows, LaterSettings):
     dimensions: dict[Dimension, str] = Field(default_factory=dict)
     windows: bool = False
     land: dict[str, float] = Field(default_factory=dict)
+    missing: list[float] | None = None
 
     @classmethod
     def of(cls, plan: Plan, shard: str) -> ImportTrajectories:
@@ -94,6 +96,7 @@ class ImportTrajectories(Rows, LaterSettings):
             dimensions=data.dimensions,
             windows=data.windows,
             land=data.land,
+            missing=data.missing,
         )
 
 

@@ -127,6 +127,7 @@ def _read(settings: ImportTrajectories, environment: Environment, paths: Sequenc
     expected |= {
         "minimum_trajectories": 1 if settings.windows else settings.trajectories,
         "gaps": settings.gaps is not None or settings.windows or bool(settings.land),
+        "missing": settings.missing,
     }
     gaps = settings.gaps is not None or settings.windows
     if (path.is_dir() and not is_store(path)) or path.suffix == ".npy":
