@@ -28,6 +28,7 @@ from weightcast.environments.forecast_metrics import forecast_metrics
 from weightcast.environments.jobs import EvaluateWithoutNetwork
 from weightcast.environments.map_errors import trained_residuals
 from weightcast.environments.novelty import Scene
+from weightcast.environments.witnesses import TENSOR
 from weightcast.trajectories import Trajectories, read_trajectories, write_trajectories
 from weightcast.trajectories.consecutive import cut_into_windows
 from weightcast.trajectories.grouped import (
@@ -186,6 +187,7 @@ def test_residuals_of_searches_are_of_the_sea(tmp_path: Path) -> None:
     context = Context.load(
         chain.run("train_context", "base/context.safetensors", {"trajectories": tmp_path / "trajectories"})
     )
+    assert bool(context.base.further[TENSOR].isfinite().all())  # frames are kept as predictors see them
     folder, data, ids = TrajectoryFolder(tmp_path / "trajectories"), chain.plan.study.data, ["low", "middle", "high"]
     land = folder.land(ids, data)
     assert land is not None
@@ -208,7 +210,7 @@ def test_residuals_of_searches_are_of_the_sea(tmp_path: Path) -> None:
 def test_a_scene_begins_at_whole_frames(tmp_path: Path) -> None:
     chain = with_coasts(Chain(tiny_plan(tmp_path, lambda config: config["data"].update(EVERYWHERE)), tmp_path))
     rows = [chain.plan.table["low"]]
-    driven, land = read_driven(TrajectoryFolder(tmp_path / "trajectories"), rows, chain.plan.study.data, 5)
+    driven, land = read_driven(TrajectoryFolder(tmp_path / "trajectories"), rows, chain.plan.study.data, 5, "cpu")
     assert land is not None and bool(driven.isfinite().all())
     told = SimpleNamespace(apply=lambda frames: frames)
     scene = Scene.of("low", driven[0], 4, told, land=land[0])  # type: ignore[arg-type]

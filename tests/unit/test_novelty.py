@@ -175,7 +175,9 @@ def test_frames_that_do_not_fit_are_read_in_blocks_to_the_same_numbers(
     read: list[int] = []
     original = evaluated_frames.read_driven
 
-    def noting(folder: TrajectoryFolder, rows: Sequence[Environment], *rest: Any) -> torch.Tensor:
+    def noting(
+        folder: TrajectoryFolder, rows: Sequence[Environment], *rest: Any
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
         read.append(len(rows))
         return original(folder, rows, *rest)
 

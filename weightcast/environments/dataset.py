@@ -119,16 +119,23 @@ class TrajectoryFolder:
         state = self._read(environments, settings, part, frames, settings.channels)
         return state[:, :, :, :0]
 
-    def land(self, environments: Sequence[str], settings: DataSettings, inputs: bool = False) -> Tensor | None:
+    def land(
+        self,
+        environments: Sequence[str],
+        settings: DataSettings,
+        inputs: bool = False,
+        device: torch.device | str = "cpu",
+    ) -> Tensor | None:
         """Where fields never have a value, and frames hold the study's number (``data.land``).
 
         Args:
             environments: ids, in the order wanted.
             settings: of the study.
             inputs: of frames as predictors take them: of older frames and of what is shown of inputs, too.
+            device: of the result.
 
         Returns:
-            bool [environment, 1, 1, channel, y, x] on the CPU, as frames of these environments are laid out; None:
+            bool [environment, 1, 1, channel, y, x], as frames of these environments are laid out; None:
             nowhere.
 
         Raises:
@@ -143,10 +150,10 @@ class TrajectoryFolder:
         nowhere = np.zeros((len(names), *settings.grid), bool)
         found = torch.from_numpy(np.stack([nowhere if mask is None else mask for mask in masks]))[:, None, None]
         if not inputs:
-            return found
+            return found.to(device)
         states, columns = found.split([len(settings.channels), len(settings.input_columns)], dim=3)
         shown = [shown_inputs(columns, settings.layout)] if settings.layout.shown else []
-        return torch.cat([*[states] * settings.history, *shown], dim=3)
+        return torch.cat([*[states] * settings.history, *shown], dim=3).to(device)
 
     def _states(self, environments: Sequence[str], settings: DataSettings, part: Part, frames: int | None) -> Tensor:
         """Frames with those before them as further channels."""

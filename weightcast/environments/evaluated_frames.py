@@ -93,8 +93,7 @@ class EvaluatedFrames:
         Raises:
             InputError: a file cannot be used.
         """
-        driven, land = read_driven(self.trajectories, environments, self.data, self.frames)
-        return self.run.place(driven), None if land is None else self.run.place(land)
+        return read_driven(self.trajectories, environments, self.data, self.frames, self.run.device)
 
     @cached_property
     def _all(self) -> tuple[Tensor, Tensor | None]:
@@ -102,9 +101,13 @@ class EvaluatedFrames:
 
 
 def read_driven(
-    trajectories: TrajectoryFolder, environments: Sequence[Environment], data: DataSettings, frames: int
+    trajectories: TrajectoryFolder,
+    environments: Sequence[Environment],
+    data: DataSettings,
+    frames: int,
+    device: torch.device,
 ) -> tuple[Tensor, Tensor | None]:
-    """The first frames of the test trajectories of environments, and where they are land, on the CPU; see
+    """The first frames of the test trajectories of environments, and where they are land, on a device; see
     :attr:`FramesBlock.driven` and :attr:`FramesBlock.land`.
 
     Raises:
@@ -113,7 +116,7 @@ def read_driven(
     driven = trajectories.read_roles(environments, data, "test", frames, inputs=True)
     if any_missing(driven):
         _leave_out_unreachable(driven, data.layout, data.history)
-    return driven, trajectories.land([row.id for row in environments], data)
+    return driven.to(device), trajectories.land([row.id for row in environments], data, device=device)
 
 
 def compared(driven: Tensor, land: Tensor | None) -> Tensor:

@@ -130,8 +130,8 @@ class TestSet:
             InputError: a file cannot be used.
         """
         frames = max(settings.evaluation.horizons) + 1
-        driven, land = read_driven(trajectories, settings.environments, settings.data, frames)
-        return cls.of(settings, settings.environments, driven.to(device), None if land is None else land.to(device))
+        read = read_driven(trajectories, settings.environments, settings.data, frames, device)
+        return cls.of(settings, settings.environments, *read)
 
     @classmethod
     def of(

@@ -90,7 +90,8 @@ def choose_origin(
         environment_of: long [member]; position of each one's environment.
         prepared: the generator's coordinates [environment, coordinate].
         predictor: whose weights they are.
-        frames: normalised training frames [environment, trajectory, frame, channel, y, x].
+        frames: normalised training frames [environment, trajectory, frame, channel, y, x]; NaN where nothing can be
+            compared.
 
     Returns:
         JSON values: ``chosen``, ``base`` or ``mean``, and the score of each.

@@ -68,7 +68,7 @@ def adapt_to_frames(
     """
     environments = settings.with_role("interpolation", "extrapolation")
     observed = _observed(run, settings, environments, trajectories)
-    land = _land(run, settings, environments, trajectories)
+    land = trajectories.land(environments, settings.data, device=run.device)
     conditioned = [
         Conditioned.of_base(name + OBSERVED, base.to(run.device))
         for name, base in zip(settings.methods, bases, strict=True)
@@ -141,7 +141,7 @@ def _of_rivals(
 ) -> list[MethodWeights]:
     """What a sceptic would make of the same frames."""
     choosing = settings.with_role("visible")
-    land = _land(run, settings, choosing, trajectories)
+    land = trajectories.land(choosing, settings.data, device=run.device)
     held_out = trajectories.read_choosing(choosing, settings.data, settings.data.trained_frames, inputs=True)
     rivals = Rivals(
         run=run,
@@ -184,12 +184,6 @@ def _observed(run: Run, settings: AdaptToFrames, environments: list[str], trajec
     whole = trajectories.read_roles(rows, data, "train", count, settings.case.trajectories, inputs=True)
     inputs, transforms = data.layout.shown, data.channel_transforms
     return run.place(observe(whole, settings.case, environments, settings.seed, inputs, transforms, data.history))
-
-
-def _land(run: Run, settings: AdaptToFrames, environments: list[str], trajectories: TrajectoryFolder) -> Tensor | None:
-    """Where channels of environments never have a value, bool [environment, 1, 1, channel, y, x]; None: nowhere."""
-    land = trajectories.land(environments, settings.data)
-    return None if land is None else run.place(land)
 
 
 def adapt_context(

@@ -21,6 +21,7 @@ from weightcast.environments.base import BaseNetwork
 from weightcast.environments.conditions import Known
 from weightcast.environments.config.baselines import FinetuneSettings
 from weightcast.environments.dataset import TrajectoryFolder
+from weightcast.environments.evaluated_frames import compared
 from weightcast.environments.jobs import FinetuneBases
 from weightcast.environments.known import known_of
 from weightcast.environments.losses import environment_loss, rollout_rmse
@@ -56,6 +57,7 @@ def finetune_bases(
         for ids in (chosen, wanted)
     )
     held_out = run.place(trajectories.read_choosing(chosen, data, data.trained_frames, inputs=True))
+    held_out = compared(held_out, trajectories.land(chosen, data, device=run.device))
     known = {}
     for name, ids in (("chosen", chosen), ("wanted", wanted)):
         known[name] = known_of(settings, trajectories, ids)

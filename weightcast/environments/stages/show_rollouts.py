@@ -28,8 +28,7 @@ def show_rollouts(
     roles = (table.interpolation, table.extrapolation) if table.unseen else (table.visible,)
     rows = [row for role in roles for row in role[:: max(1, len(role) // SHOWN)][:SHOWN]]
     shown = [row.id for row in rows]
-    driven, land = read_driven(trajectories, rows, settings.data, steps + 1)
-    test = TestSet.of(settings, rows, run.place(driven), None if land is None else run.place(land))
+    test = TestSet.of(settings, rows, *read_driven(trajectories, rows, settings.data, steps + 1, run.device))
     found: dict[str, tuple[MethodWeights, WeightsFile]] = {}
     for file in weights:
         found |= {method.method: (method, file) for method in reversed(file.methods)}

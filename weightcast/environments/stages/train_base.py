@@ -26,6 +26,7 @@ from weightcast.environments.dataset import (
     any_trajectory,
     tensor_digest,
 )
+from weightcast.environments.evaluated_frames import compared
 from weightcast.environments.examples import Examples
 from weightcast.environments.jobs import TrainBase
 from weightcast.environments.known import known_of, training_known_of
@@ -88,6 +89,7 @@ class _Training:
         self.physical, self.normalisation, self.frames, self.held_out = TrainingFrames.read(
             run, trajectories, ids, data
         )
+        self.land = trajectories.land(ids, data, device=run.device)
         known, self.taught = known_of(settings, trajectories), training_known_of(settings, trajectories)
         self.condition = new_condition(
             settings.condition, self.taught, settings.logarithmic_parameters, settings.conditions
@@ -134,7 +136,8 @@ class _Training:
             trained = self.train(of_kind, short, f"{name} choice {kind}", rows)
             with torch.no_grad():
                 weights = trained.weight_map(self.prepared[judges])
-            return forecast_errors(weights, trained.predictor, self.frames[judges])
+            land = None if self.land is None else self.land[list(judges)]
+            return forecast_errors(weights, trained.predictor, compared(self.frames[judges], land))
 
         draws = self.run.draws(derive_seed(self.settings.seed, "base", "choice"), "left out")
         choice = choose_map(list(kinds), forecast, self.prepared, settings.left_out, draws)

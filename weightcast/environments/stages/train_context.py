@@ -102,7 +102,7 @@ def train_context(run: Run, settings: TrainContext, trajectories: TrajectoryFold
     )
     further = training.prior(trained, prior, "prior")
     base = training.base(trained, chosen, calibration, further, described, time.monotonic() - started)
-    return with_witnesses(Context.of(base), training.judged(list(every)))
+    return with_witnesses(Context.of(base), training.kept_back(list(every)))
 
 
 class _Training:
@@ -114,8 +114,7 @@ class _Training:
         self.physical, self.normalisation, self.frames, self.held_out = TrainingFrames.read(
             run, trajectories, ids, data
         )
-        land = trajectories.land(ids, data)
-        self.land = None if land is None else run.place(land)
+        self.land = trajectories.land(ids, data, device=run.device)
         self.space = FrameSpace.of(self.frames)
         self.first = self._first_frames()
         self.doubt = 1.0
@@ -250,8 +249,11 @@ class _Training:
     def judged(self, rows: list[int]) -> Tensor:
         """Trajectories that forecasts are compared with: validation's, or all further ones of the training; NaN where
         nothing can be compared."""
-        frames = self.held_out[rows] if self.has_validation else without_first(self.frames[rows])
-        return compared(frames, self.land_of(rows))
+        return compared(self.kept_back(rows), self.land_of(rows))
+
+    def kept_back(self, rows: list[int]) -> Tensor:
+        """The same trajectories as predictors are shown them, with what stands on land."""
+        return self.held_out[rows] if self.has_validation else without_first(self.frames[rows])
 
     def land_of(self, rows: Sequence[int]) -> Tensor | None:
         """Where channels of some environments never have a value, bool [environment, 1, 1, channel, y, x]; None:

@@ -17,6 +17,7 @@ from weightcast.environments.conditions import new_condition
 from weightcast.environments.config.vae import VAESettings
 from weightcast.environments.dataset import TrajectoryFolder, any_trajectory, draw_windows
 from weightcast.environments.deviations import Deviations
+from weightcast.environments.evaluated_frames import compared
 from weightcast.environments.jobs import TrainVae
 from weightcast.environments.known import training_known_of
 from weightcast.environments.labels import Labels
@@ -71,8 +72,10 @@ def train_vae(
         prepared = run.place(condition.prepare(training.known if labels is None else taught))
         if relative_to == "auto":
             if "choice" in base.metadata:
+                land = trajectories.land(training.environments, settings.data, device=run.device)
+                true = compared(frames, land)
                 choice = choose_origin(
-                    run, base, training.environments, weights, environment_of, prepared, predictor, frames
+                    run, base, training.environments, weights, environment_of, prepared, predictor, true
                 )
             relative_to = choice["chosen"] if choice else "base"  # a base without a choice is pooled: the same anyway
         vae = new_vae(base.predictor.graph, settings.vae, Origin.of(base, condition) if relative_to == "base" else None)
