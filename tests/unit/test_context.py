@@ -14,7 +14,7 @@ from weightcast.core.environment_table import Environment
 from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.core.tables import OPENNESS_COLUMNS
-from weightcast.core.training import Resume
+from weightcast.core.training import Resume, losses_of
 from weightcast.environments.code_priors import MixturePrior
 from weightcast.environments.config.evaluation import ObservedCase
 from weightcast.environments.context import PRIOR_WIDENED, Context
@@ -152,10 +152,12 @@ def test_an_interrupted_stage_goes_on_and_ends_in_the_same_context(folder, tmp_p
         def fit(self, parameters, loss, training, *, name, **more):
             calls.append(name)
 
+            (only,) = losses_of(loss)
+
             def until(step: int) -> torch.Tensor:
                 if len(calls) == 3 and step == 7:
                     raise InterruptedError
-                return loss(step)
+                return only(step)
 
             return super().fit(parameters, until, training, name=name, **more)
 

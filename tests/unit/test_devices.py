@@ -24,7 +24,7 @@ from weightcast.core.config.training import TrainingSettings
 from weightcast.core.device import choose_device
 from weightcast.core.draws import Draws
 from weightcast.core.run import Run
-from weightcast.core.training import Fit
+from weightcast.core.training import Fit, Loss, losses_of
 from weightcast.environments import conditioned
 from weightcast.environments.base import BaseNetwork
 from weightcast.environments.conditions import Known
@@ -54,7 +54,7 @@ class MetaRun(Run):
     def fit(
         self,
         parameters: Sequence[Tensor],
-        loss: Callable[[int], Tensor],
+        loss: Loss | Sequence[Loss],
         settings: TrainingSettings,
         *,
         name: str,
@@ -63,7 +63,8 @@ class MetaRun(Run):
         validation: Callable[[], Tensor] | None = None,
     ) -> Fit:
         members = parameters[0].shape[0] if stacked else 1
-        value = loss(0)
+        (only,) = losses_of(loss)
+        value = only(0)
         assert value.device == META
         assert value.numel() == members
         value.sum().backward()

@@ -133,7 +133,8 @@ def test_units_and_scores_are_those_of_the_sea(tmp_path: Path) -> None:
     training = TrainingFrames.read(Run(), folder, ids, data)
     assert bool(training.frames.isfinite().all())  # what is trained on is whole
     land = torch.from_numpy(np.stack([np.roll(LAND, number, axis=0) for number in range(3)]))
-    own = torch.cat([training.physical[row, :, :, 0][..., ~one].flatten() for row, one in enumerate(land)]).double()
+    seen = folder.read(ids, data, "train", data.trained_frames)
+    own = torch.cat([seen[row, :, :, 0][..., ~one].flatten() for row, one in enumerate(land)]).double()
     assert training.normalisation.mean[0] == pytest.approx(float(own.mean()))
     assert training.normalisation.scale[0] == pytest.approx(float(own.std()))
 

@@ -15,6 +15,7 @@ from tiny_chain import Chain, tiny_plan
 from tiny_study import ROOT
 
 from weightcast.core.run import Run
+from weightcast.core.share import Share
 from weightcast.core.stored_tensor import ScratchTensor
 from weightcast.environments.gram import gram_matrix, principal_plane, squared_distances
 from weightcast.environments.stages import train_diffusion, train_vae
@@ -47,7 +48,7 @@ def both(chain: Chain, stage: str, of_arm: str = "conditioned", **of: str) -> tu
         output = chain.folder / "results" / "none" / "output.safetensors"
         found.append(chain.call(stage, chain.inputs_of(stage, of_arm), output, **of))
     chain.run_of = Run
-    assert not list((chain.folder / "results" / "none").glob("*"))  # what waits in a file has no name
+    assert not list((chain.folder / "results" / "none").glob("[!.]*"))  # what waits in a file has no name
     return found[0], found[1]
 
 
@@ -65,6 +66,34 @@ def test_a_vae_and_a_diffusion_are_the_same(arm: str, chain: Chain) -> None:
         ]
         for name, tensor in ends[0].items():
             torch.testing.assert_close(_counted(name, ends[1][name]), _counted(name, tensor), msg=name, **CLOSE)
+
+
+@pytest.mark.parametrize(
+    ("stage", "of"),
+    [
+        ("train_base", {"base": "film-matched"}),
+        ("train_context", {}),
+        ("tune_generator", {"arm": "conditioned", "seed": "0"}),
+    ],
+)
+def test_steps_that_do_not_fit_are_computed_piece_by_piece(
+    stage: str, of: dict[str, str], chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pieces = []
+    original = Share.pieces
+    monkeypatch.setattr(Share, "pieces", lambda self, most: pieces.append(len(found := original(self, most))) or found)
+    whole, parts = both(chain, stage, **of)
+    half = len(pieces) // 2
+    assert set(pieces[:half]) == {1} and min(pieces[half:]) > 1
+    networks = [
+        (one.vae, one.diffusion) if stage == "tune_generator" else (getattr(one, "base", one).weight_map,)
+        for one in (whole, parts)
+    ]
+    for expected, found in zip(*networks, strict=True):
+        for name, tensor in expected.state_dict().items():
+            torch.testing.assert_close(
+                _counted(name, found.state_dict()[name]), _counted(name, tensor), msg=name, **CLOSE
+            )
 
 
 def _counted(name: str, tensor: torch.Tensor) -> torch.Tensor:

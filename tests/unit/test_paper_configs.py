@@ -51,7 +51,7 @@ def test_check_accepts_it(path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     (experts,) = re.findall(r"([0-9.]+) GB experts in .*, each in one file", shown)
     assert 360 < float(experts) < 400
     assert re.search(r"a zoo is 18[0-9.]+ GB, more than memory: 4 \(GB\): its weights are read as", shown)
-    assert "at most 4 GB of networks' weights at once (memory)" in shown
+    assert "at most 4 GB of networks' weights, or of a training step, at once (memory)" in shown
     asked = [float(number) for number in re.findall(r"([0-9.]+) GB [a-z_]+", shown.split("largest jobs:")[1])]
     assert len(asked) == 3 and max(asked) < 200
 

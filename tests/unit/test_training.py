@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import weakref
+from functools import partial
 
 import pytest
 import torch
 from refusals import refused
 
 from weightcast.core.config.training import TrainingSettings
+from weightcast.core.share import Share
 from weightcast.core.training import Fit, Resume, TrainingDiverged, fit, learning_rate
 
 SETTINGS = TrainingSettings(steps=150, learning_rate=0.05)
@@ -24,6 +27,39 @@ def quadratic(weights: torch.Tensor, members: list[int]):
         return (weights - wanted).square().mean(1)
 
     return loss
+
+
+def test_a_loss_in_pieces_is_their_sum() -> None:
+    """A mean over seven rows, whole and in pieces of two: the same losses and weights, and one piece's graph at a
+    time."""
+    rows = torch.randn(7, 5, generator=torch.Generator().manual_seed(3))
+    alive: list[weakref.ref[torch.Tensor]] = []
+
+    def trained(most: int | None) -> tuple[torch.Tensor, Fit]:
+        weights = torch.zeros(5, requires_grad=True)
+
+        def loss(share: Share, step: int) -> torch.Tensor:
+            assert not any(one() is not None for one in alive)
+            graph = (weights - share.take(rows) * (1 + step / 100)).square()
+            alive.append(weakref.ref(graph))
+            return share.weight * graph.mean()
+
+        pieces = Share.all_of(7).pieces(most)
+        assert len(pieces) == (1 if most is None else 4) and sum(map(len, pieces)) == 7
+        return weights, fit([weights], [partial(loss, piece) for piece in pieces], SETTINGS)
+
+    (whole, at_once), (parts, in_turn) = trained(None), trained(2)
+    torch.testing.assert_close(parts, whole)
+    torch.testing.assert_close(in_turn.losses, at_once.losses)
+
+
+@pytest.mark.parametrize(("rows", "most", "sizes"), [(7, 3, [2, 2, 3]), (4, 9, [4]), (3, 1, [1, 1, 1])])
+def test_pieces_differ_by_a_row_at_most(rows: int, most: int, sizes: list[int]) -> None:
+    share = Share(5, 5 + rows, 20)
+    pieces = share.pieces(most)
+    assert sorted(map(len, pieces)) == sizes
+    assert [piece.first for piece in pieces] + [share.end] == [share.first] + [piece.end for piece in pieces]
+    assert {piece.whole for piece in pieces} == {20}
 
 
 def test_members_of_a_stack_train_as_they_would_alone():

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from weightcast.core.config.training import TrainingSettings
     from weightcast.core.draws import Draws
     from weightcast.core.stored_tensor import Rows, ScratchTensor
-    from weightcast.core.training import Fit, Resume
+    from weightcast.core.training import Fit, Loss, Resume
 
     Placed = TypeVar("Placed", bound=Tensor | nn.Module)
 
@@ -50,7 +50,8 @@ class Run:
         provenance: replaces the parts of the identity in what artifacts say of where they come from.
         outputs: where the stage's outputs go, by name.
         processes: that share its trainings, each of which has such a run; this one alone if None.
-        memory: gigabytes of networks' weights that are held at once; the default of studies if None.
+        memory: gigabytes of networks' weights, or of a training step's activations, that are held at once; the default
+            of studies if None.
 
     Attributes:
         memory: in bytes.
@@ -162,7 +163,7 @@ class Run:
     def fit(
         self,
         parameters: Sequence[Tensor],
-        loss: Callable[[int], Tensor],
+        loss: Loss | Sequence[Loss],
         settings: TrainingSettings,
         *,
         name: str,
@@ -175,12 +176,12 @@ class Run:
         A training's state is kept under the run's key and this name, which must be its own within the stage. Several
         processes share the training, each with its share of the loss, or of a stack's members.
         """
-        from weightcast.core.training import fit, joined
+        from weightcast.core.training import fit, joined, losses_of
 
         state = None if self.resume is None else self.resume.part(name)
         result = fit(
             parameters,
-            self._cast(loss),
+            list(map(self._cast, losses_of(loss))),
             settings,
             stacked=stacked,
             may_diverge=may_diverge,
@@ -252,7 +253,7 @@ class Run:
             state.clear()
         self._states.clear()
 
-    def _cast(self, loss: Callable[[int], Tensor]) -> Callable[[int], Tensor]:
+    def _cast(self, loss: Loss) -> Loss:
         """The loss in the precision that the settings ask for."""
         if self.acceleration.autocast == "none":
             return loss

@@ -1,8 +1,9 @@
-"""The rows of a step's batch that one of several processes computes."""
+"""The rows of a step's batch that one of several processes computes, or one process at a time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,6 +34,20 @@ class Share:
     def of(cls, whole: int, number: int, count: int) -> Share:
         """One of ``count`` shares that differ by a row at most."""
         return cls(whole * number // count, whole * (number + 1) // count, whole)
+
+    @classmethod
+    def all_of(cls, whole: int) -> Share:
+        """All rows."""
+        return cls(0, whole, whole)
+
+    def pieces(self, most: int | None) -> list[Share]:
+        """This share in the fewest pieces of at most so many rows that differ by a row at most; None: in one.
+
+        A process that computes them one after the other holds what one of them takes.
+        """
+        count = 1 if most is None else max(1, -(-len(self) // most))
+        ends = [self.first + len(self) * number // count for number in range(count + 1)]
+        return [Share(first, end, self.whole) for first, end in pairwise(ends)]
 
     def __len__(self) -> int:
         return self.end - self.first

@@ -30,6 +30,9 @@ from weightcast.core.interruption import end, saving
 from weightcast.core.joint_training import OneProcess, joint_training
 from weightcast.core.processes import Processes
 
+Loss = Callable[[int], Tensor]
+"""Step -> what is to be small."""
+
 SAVE_EVERY_SECONDS = float(os.environ.get("WEIGHTCAST_SAVE_SECONDS", "20"))
 VALIDATIONS = 20
 """How often a training looks at its validation error, evenly spread over its steps."""
@@ -177,7 +180,7 @@ class _State:
 
 def fit(
     parameters: Sequence[Tensor],
-    loss: Callable[[int], Tensor],
+    loss: Loss | Sequence[Loss],
     settings: TrainingSettings,
     *,
     stacked: bool = False,
@@ -194,7 +197,8 @@ def fit(
             independent: the gradient is clipped, and divergence handled, for each alone.
         loss: step -> scalar, or [member] if ``stacked``. Where several processes train: the share of it that this one
             computes, so that the loss is the sum of the shares (:class:`weightcast.core.share.Share`); of a stack, the
-            members of this process.
+            members of this process. Several: their sum, of which one after the other is computed and its gradient
+            taken, so that no more is held at once than one of them takes (`Share.pieces`).
         settings: steps, learning rate, weight decay, clip, average, what to keep.
         stacked: whether there is a member axis.
         may_diverge: whether a member whose loss or gradient stops being finite is frozen from then on and flagged,
@@ -215,7 +219,7 @@ def fit(
     """
     if settings.keep == "best" and validation is None:
         raise InputError(f"{label}: training.keep: found 'best', expected 'last': this training has no validation")
-    parameters = list(parameters)
+    parameters, losses = list(parameters), losses_of(loss)
     members = parameters[0].shape[0] if stacked else 1
     processes = processes or Processes()
     joint = joint_training(processes, stacked, members)
@@ -240,10 +244,9 @@ def fit(
     for step in _stopping(steps, label, state, resume, seconds, joint):
         for group in state.optimiser.param_groups:
             group["lr"] = learning_rate(step, settings)
-        value = loss(step).reshape(-1)
         state.optimiser.zero_grad()
-        value.sum().backward()
-        value = joint.step(parameters, value.detach(), time.monotonic() - saved > SAVE_EVERY_SECONDS)
+        value = _with_gradient(losses, step)
+        value = joint.step(parameters, value, time.monotonic() - saved > SAVE_EVERY_SECONDS)
         state.losses[step] = torch.where(state.alive, value, torch.nan)
         state.alive &= _clip_each(parameters, value, settings.clip, stacked, state.alive)
         if bool(state.alive.all()):  # the one look at numbers in a step: on a GPU it waits for all that is queued
@@ -274,6 +277,22 @@ def fit(
     print(f"{label}: {settings.steps} steps in {took:.1f} s{of}, loss {float(ended):.4g}", file=sys.stderr, flush=True)
     rows = torch.stack(state.validation) if state.validation else torch.zeros(0, members)
     return Fit(state.losses.cpu(), (~state.alive | never).cpu(), took, state.validated_steps, rows)
+
+
+def losses_of(loss: Loss | Sequence[Loss]) -> Sequence[Loss]:
+    """What :func:`fit` is given to minimise, as losses whose sum it is."""
+    return loss if isinstance(loss, Sequence) else [loss]
+
+
+def _with_gradient(losses: Sequence[Loss], step: int) -> Tensor:
+    """The sum of the losses [member], with its gradient in the parameters."""
+    values = list[Tensor]()
+    for loss in losses:
+        value = loss(step).reshape(-1)
+        value.sum().backward()
+        values.append(value.detach())
+        del value  # and all that it was computed from, before the next
+    return values[0] if len(values) == 1 else torch.stack(values).sum(0)
 
 
 def joined(result: Fit, processes: Processes) -> Fit:

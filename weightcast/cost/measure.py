@@ -18,7 +18,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from weightcast.core.config.device import AccelerationSettings
 from weightcast.core.config.training import TrainingSettings
 from weightcast.core.run import Identity, Run
-from weightcast.core.training import VALIDATIONS, Fit, fit
+from weightcast.core.training import VALIDATIONS, Fit, Loss, fit, losses_of
 from weightcast.cost.operations import OperationCounter
 
 LONG = 2.5
@@ -86,7 +86,7 @@ class MeasuredRun(Run):
     def fit(
         self,
         parameters: Sequence[Tensor],
-        loss: Callable[[int], Tensor],
+        loss: Loss | Sequence[Loss],
         settings: TrainingSettings,
         *,
         name: str,
@@ -101,12 +101,15 @@ class MeasuredRun(Run):
         started, parameters = time.process_time(), list(parameters)
         last = {"keep": "last"}
 
+        def spread(one: Loss, steps: int) -> Loss:
+            return self._cast(lambda step: one(step * settings.steps // steps))
+
         def train(steps: int) -> Fit:
             """For so many steps, as long ones as those of the whole training."""
             few = settings.model_copy(update=last | {"steps": steps})
             return fit(
                 parameters,
-                self._cast(lambda step: loss(step * settings.steps // steps)),
+                [spread(one, steps) for one in losses_of(loss)],
                 few,
                 stacked=stacked,
                 may_diverge=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from torch import Tensor
@@ -13,12 +14,13 @@ from weightcast.core.draws import Draws
 from weightcast.core.graph import WeightGraph
 from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
+from weightcast.core.share import Share
 from weightcast.core.training import Fit
 from weightcast.environments.conditions.codes import CodeCondition
 from weightcast.environments.config.context import ContextMap, ContextSettings, ContextTraining
 from weightcast.environments.config.weight_map import AnyWeightMap, FilmMap, HypernetworkMap, LinearMap
 from weightcast.environments.dataset import draw_windows
-from weightcast.environments.losses import environment_loss, held_out_errors
+from weightcast.environments.losses import environment_loss, errors_of_environments
 from weightcast.environments.missing_values import WindowStarts
 from weightcast.environments.predictor import StackedPredictor
 from weightcast.environments.weight_maps import WeightMap, build_weight_map
@@ -89,6 +91,7 @@ def train_codes(
     seed: int,
     name: str,
     start_share: float = 0.0,
+    at_once: int | None = None,
 ) -> TrainedCodes:
     """Train a map and a code for each environment.
 
@@ -106,6 +109,7 @@ def train_codes(
         seed: of the draws.
         name: of the training.
         start_share: of the windows that begin with a trajectory's first frame (`DataSettings.start_share`).
+        at_once: environments of a step that are computed with at once; None: all.
     """
     rows = list(rows)
     frames, held_out = frames[rows], None if held_out is None else held_out[rows]
@@ -117,22 +121,26 @@ def train_codes(
     codes = first.requires_grad_()
     last, starts = training.last_unroll or training.unroll, WindowStarts(frames)
 
-    def loss(step: int) -> Tensor:
+    def loss(share: Share, step: int) -> Tensor:
         draws = Draws(frames.device, seed, "step", step)
-        share = min(1.0, step / max(1.0, GROWING * training.steps))
-        unroll = round(training.unroll + share * (last - training.unroll))
-        chosen = draws.permutation(len(frames))[: training.environments]
-        begins = starts.of(unroll + 1)
+        grown = min(1.0, step / max(1.0, GROWING * training.steps))
+        unroll = round(training.unroll + grown * (last - training.unroll))
+        chosen = share.take(draws.permutation(len(frames))[: share.whole])
+        draws, begins = share.draws(draws), starts.of(unroll + 1)
         windows = draw_windows(frames, chosen, training.batch, unroll + 1, draws, start_share, begins)
-        errors = predictor.rollout_error(weight_map(codes[chosen]), windows, starts.missing)
-        return environment_loss(errors).mean() + settings.code_penalty * codes[chosen].square().mean()
+        errors = environment_loss(predictor.rollout_error(weight_map(codes[chosen]), windows, starts.missing))
+        return share.weight * (errors.mean() + settings.code_penalty * codes[chosen].square().mean())
 
     def validation() -> Tensor:
         assert held_out is not None
-        return held_out_errors(weight_map(codes), predictor, held_out, training.unroll).mean()
+        return errors_of_environments(
+            lambda some: weight_map(codes[some]), predictor, held_out, training.unroll, at_once
+        ).mean()
 
+    pieces = Share.all_of(min(training.environments, len(frames))).pieces(at_once)
+    losses = [partial(loss, piece) for piece in pieces]
     trained = [*(parameter for parameter in weight_map.parameters() if parameter.requires_grad), codes]
-    fit = run.fit(trained, loss, training, name=name, validation=None if held_out is None else validation)
+    fit = run.fit(trained, losses, training, name=name, validation=None if held_out is None else validation)
     codes = codes.detach()
     condition.codes.copy_(codes)
     return TrainedCodes(weight_map.requires_grad_(False), codes, rows, fit)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -182,22 +182,25 @@ class TrajectoryFolder:
             "minimum_trajectories": counts.total,
             "gaps": settings.gaps is not None,
         }
-        blocks = []
-        for file, together in groupby(environments, self.file):
-            ids = list(together)
-            group = self._groups.find(file)
-            if group is not None:
-                values = group.read(ids, trajectories=chosen, frames=upto, **expected)[:, :, kept]
-                for id, own in zip(ids, values, strict=True):
-                    check_not_negative(file, id, own, channels, settings.transforms)
-                blocks.append(torch.from_numpy(values))
-                continue
-            for environment in ids:
-                trajectories = read_trajectories(file, environment=environment, **expected)
-                own = trajectories.values[chosen, kept]
-                check_not_negative(file, environment, own, channels, settings.transforms)
-                blocks.append(torch.from_numpy(np.ascontiguousarray(own[None])))
-        return torch.cat(blocks)
+
+        def blocks() -> Iterator[np.ndarray]:
+            """Of one environment after the other, or of several that lie in one file [environment, ...]."""
+            for file, together in groupby(environments, self.file):
+                ids = list(together)
+                group = self._groups.find(file)
+                if group is not None:
+                    values = group.read(ids, trajectories=chosen, frames=upto, **expected)[:, :, kept]
+                    for id, own in zip(ids, values, strict=True):
+                        check_not_negative(file, id, own, channels, settings.transforms)
+                    yield values
+                    continue
+                for environment in ids:
+                    trajectories = read_trajectories(file, environment=environment, **expected)
+                    own = trajectories.values[chosen, kept]
+                    check_not_negative(file, environment, own, channels, settings.transforms)
+                    yield own[None]
+
+        return _joined(blocks(), len(environments))
 
     @cached_property
     def _files(self) -> dict[str, Path]:
@@ -273,16 +276,16 @@ class TrainingFrames(NamedTuple):
     what it is shown of inputs behind the channels of the state.
 
     Attributes:
-        physical: training frames in physical units, on the CPU.
-        normalisation: of these.
-        frames: the same, normalised, on the run's device.
+        normalisation: of the training frames.
+        frames: of the training, normalised, on the run's device.
         held_out: validation's, likewise.
+        digest: of the training frames in physical units.
     """
 
-    physical: Tensor
     normalisation: Normalisation
     frames: Tensor
     held_out: Tensor
+    digest: str
 
     @classmethod
     def read(cls, run: Run, trajectories: TrajectoryFolder, ids: Sequence[str], data: DataSettings) -> Self:
@@ -293,9 +296,28 @@ class TrainingFrames(NamedTuple):
         )
         measured = without_land(physical, trajectories.land(ids, data, inputs=True))
         normalisation = Normalisation.of(measured, data.layout.shown, data.channel_transforms, data.history)
-        return cls(
-            physical, normalisation, run.place(normalisation.apply(physical)), run.place(normalisation.apply(held_out))
-        )
+        del measured  # of which land has made a copy
+        digest = tensor_digest(physical)
+        frames, held_out = (run.place(normalisation.apply_in_place(each)) for each in (physical, held_out))
+        return cls(normalisation, frames, held_out, digest)
+
+
+def _joined(blocks: Iterator[np.ndarray], count: int) -> Tensor:
+    """Blocks [environment, ...] of so many environments, one after the other, of which one is held beside the whole.
+
+    Raises:
+        RuntimeError: they are not alike.
+    """
+    found, filled = None, 0
+    for block in blocks:
+        values = torch.from_numpy(np.ascontiguousarray(block))
+        if len(values) == count:
+            return values
+        found = values.new_empty(count, *values.shape[1:]) if found is None else found
+        found[filled : filled + len(values)] = values
+        filled += len(values)
+    assert found is not None
+    return found
 
 
 def draw_windows(

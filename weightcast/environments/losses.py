@@ -48,7 +48,7 @@ def pooled_loss(
     """
     starts = starts or WindowStarts(frames)
     count = min(settings.environments, len(frames))
-    share = Share(0, count, count) if share is None else share
+    share = Share.all_of(count) if share is None else share
 
     def loss(step: int) -> Tensor:
         draws = Draws(frames.device, seed, "step", step)
@@ -59,6 +59,31 @@ def pooled_loss(
         return environment_loss(predictor.rollout_error(weights_of(chosen), windows, starts.missing)).mean()
 
     return loss
+
+
+@torch.no_grad()
+def errors_of_environments(
+    weights_of: Callable[[Tensor], Tensor],
+    predictor: StackedPredictor,
+    frames: Tensor,
+    unroll: int,
+    at_once: int | None,
+) -> Tensor:
+    """:func:`held_out_errors` of weights that are made, some environments at a time.
+
+    Args:
+        weights_of: environments, long [n] -> weights [n, weight].
+        predictor: whose weights they are.
+        frames: normalised validation frames [environment, trajectory, frame, channel, y, x].
+        unroll: steps of the rollout.
+        at_once: environments; None: all.
+
+    Returns:
+        [environment] root mean square.
+    """
+    every = torch.arange(len(frames), device=frames.device)
+    some = every.split(at_once or len(every))
+    return torch.cat([held_out_errors(weights_of(rows), predictor, frames[rows], unroll) for rows in some])
 
 
 @torch.no_grad()

@@ -29,7 +29,16 @@ from weightcast.environments.plan import (
     source_settings,
     tuned_arms,
 )
-from weightcast.environments.study_sizes import COPIES, Count, StudySizes, largest, needed, regression_numbers
+from weightcast.environments.step_sizes import coding_step, denoising_step, end_to_end_step
+from weightcast.environments.study_sizes import (
+    COPIES,
+    TRAINED_COPIES,
+    Count,
+    StudySizes,
+    largest,
+    needed,
+    regression_numbers,
+)
 
 IDLE_MB = 400
 """Python, torch, and what reads files."""
@@ -148,8 +157,10 @@ def _train_base(sizes: StudySizes, of: Mapping[str, str]) -> int:
             sizes.trained("train", "validation")
             + sizes.shown
             + states_of(training) * sizes.weight_map(name)
-            + sizes.step(networks, training.batch, training.unroll)
-            + sizes.ahead(sizes.visible, study.data.trajectories.validation)
+            + max(
+                sizes.in_pieces(networks, sizes.step_of_one(training.batch, training.unroll)),
+                sizes.in_pieces(sizes.visible, sizes.ahead(1, study.data.trajectories.validation)),
+            )
         )
 
     return largest(of_base, of.get("base"), list(maps))
@@ -171,9 +182,13 @@ def _train_context(sizes: StudySizes, of: Mapping[str, str]) -> int:
     polished = 2 * (3 * residuals * sizes.weights + 4 * equations**2)
     searched = study.context.refine.windows * 8 * study.context.refine.starts * sizes.widest * (2 + dimensions)
     return (
-        sizes.read(sizes.learned, "train", "validation")
+        sizes.read(sizes.learned, "train", "validation", copies=TRAINED_COPIES)
         + STATES * learned
-        + max(sizes.step(networks, training.batch, unroll), polished if study.context.polish else 0, searched)
+        + max(
+            sizes.in_pieces(networks, sizes.step_of_one(training.batch, unroll)),
+            polished if study.context.polish else 0,
+            searched,
+        )
         + (_equations(sizes, study.context.equations) if study.context.equations else 0)
         + sizes.ahead(sizes.learned, counts.validation)
     )
@@ -200,7 +215,7 @@ def _train_in_context(sizes: StudySizes, of: Mapping[str, str]) -> int:
 
 def _find_equations(sizes: StudySizes, of: Mapping[str, str]) -> int:
     equations = sizes.study.baselines.equations
-    return 0 if equations is None else sizes.trained("train", "validation") + _equations(sizes, equations)
+    return 0 if equations is None else sizes.read(sizes.visible, "train", "validation") + _equations(sizes, equations)
 
 
 def _equations(sizes: StudySizes, equations: EquationsSettings) -> int:
@@ -234,7 +249,7 @@ def _train_experts(sizes: StudySizes, of: Mapping[str, str]) -> int:
         written = sizes.bounded(2 * of_each * sizes.weights, 0.5) if members < of_each else 0
         pairs = data.trajectories.of_role(sizes.plan.table[ids[name][0]].role).train * (data.trained_frames - 1)
         return (
-            sizes.read(len(ids[name]), "train", "validation")
+            sizes.read(len(ids[name]), "train", "validation", copies=TRAINED_COPIES)
             + members * STATES * sizes.weights
             + written
             + sizes.step(members, training.batch, training.unroll)
@@ -277,9 +292,8 @@ def _zoo(sizes: StudySizes, *afterwards: int) -> int:
 def _train_vae(sizes: StudySizes, of: Mapping[str, str]) -> int:
     def of_arm(arm: str) -> int:
         settings = sizes.study.generator.of_arm(arm)[0]
-        learned, kept = sizes.vae(arm)
-        functional = sizes.step(settings.batch, settings.functional_batch, 1) if settings.functional_weight else 0
-        step = round(BACKWARD * settings.batch * kept) + functional
+        learned = sizes.vae(arm)[0]
+        step = sizes.in_pieces(settings.batch, coding_step(settings, sizes.nodes, sizes.weights, sizes.kept))
         return (
             sizes.trained("train", "validation")
             + sizes.shown
@@ -292,8 +306,8 @@ def _train_vae(sizes: StudySizes, of: Mapping[str, str]) -> int:
 def _train_diffusion(sizes: StudySizes, of: Mapping[str, str]) -> int:
     def of_arm(arm: str) -> int:
         settings = sizes.study.generator.of_arm(arm)[1]
-        learned, kept = sizes.diffusion(arm)
-        training = states_of(settings.training) * learned + round(BACKWARD * settings.batch * kept)
+        step = sizes.in_pieces(settings.batch, denoising_step(settings, sizes.nodes))
+        training = states_of(settings.training) * sizes.diffusion(arm)[0] + step
         zoo = _zoo(sizes, sizes.bounded(sizes.encoded(arm)), training, sizes.spanned)
         return sizes.shown + zoo + sizes.bounded(sizes.latents(arm)) + sizes.vae(arm)[0]
 
@@ -302,18 +316,15 @@ def _train_diffusion(sizes: StudySizes, of: Mapping[str, str]) -> int:
 
 def _tune_generator(sizes: StudySizes, of: Mapping[str, str]) -> int:
     def of_arm(arm: str) -> int:
-        settings = sizes.study.generator.end_to_end
+        settings, of_networks = sizes.study.generator.end_to_end, sizes.study.generator.of_arm(arm)
+        step = end_to_end_step(settings, *of_networks, sizes.nodes, sizes.weights, sizes.kept)
         networks = min(settings.environments, sizes.visible)
-        steps = sizes.study.generator.of_arm(arm)[1].sample_steps
-        sampled = networks * (steps * sizes.diffusion(arm)[1] + sizes.vae(arm)[1] // 2)
-        trained = STATES * (sizes.generator(arm))
-        through = sizes.step(networks, settings.training.batch, settings.training.unroll)
-        every = sizes.ahead(sizes.visible, sizes.study.data.trajectories.validation)
+        every = sizes.in_pieces(sizes.visible, sizes.ahead(1, sizes.study.data.trajectories.validation))
         return (
             sizes.shown
             + sizes.trained("train", "validation")
-            + trained
-            + max(round(BACKWARD * sampled) + through + every, sizes.spanned)
+            + states_of(settings.training) * sizes.generator(arm)
+            + max(sizes.in_pieces(networks, step), every, sizes.spanned)
         )
 
     return largest(of_arm, of.get("arm"), tuned_arms(sizes.study))
@@ -389,7 +400,7 @@ def _evaluate_weights(sizes: StudySizes, of: Mapping[str, str]) -> int:
 
 def _evaluate_without_network(sizes: StudySizes, of: Mapping[str, str]) -> int:
     calendar = sizes.study.data.calendar  # whose climatologies are fitted to all frames at once
-    return sizes.rollouts(networks=1) + (sizes.trained("train") if calendar else sizes.seen())
+    return sizes.rollouts(networks=1) + (sizes.read(sizes.visible, "train") if calendar else sizes.seen())
 
 
 def _evaluate_regressions(sizes: StudySizes, of: Mapping[str, str]) -> int:
@@ -409,7 +420,7 @@ def _show_observed(sizes: StudySizes, of: Mapping[str, str]) -> int:
 
 
 def _distil(sizes: StudySizes, of: Mapping[str, str]) -> int:
-    return sizes.trained("train") + 3 * 12 * sizes.weights
+    return sizes.read(sizes.visible, "train") + 3 * 12 * sizes.weights
 
 
 def _show_attention(sizes: StudySizes, of: Mapping[str, str]) -> int:

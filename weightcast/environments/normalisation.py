@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ from weightcast.environments.history import newest
 from weightcast.environments.missing_values import observed_mean, observed_spread
 from weightcast.environments.transform import Transform, transformed, untransformed
 
+AT_ONCE = 2**24
+"""Numbers whose mean and spread are computed at once."""
 LEAST_SPREAD = 1e-6
 """Of an input over its size, below which it is taken to be constant."""
 
@@ -130,7 +132,17 @@ class Normalisation:
     def apply(self, frames: Tensor) -> Tensor:
         """[..., channel, y, x] in physical units -> normalised."""
         frames = self.transformed(frames)
-        return (frames - self._shaped(self.mean, frames)) / self._shaped(self.scale, frames)
+        return (frames - self._shaped(self.mean, frames)).div_(self._shaped(self.scale, frames))
+
+    def apply_in_place(self, frames: Tensor) -> Tensor:
+        """The same of frames [environment, ..., channel, y, x] that nobody needs any more, one environment at a time.
+
+        Returns:
+            The frames that were given, whose numbers are replaced.
+        """
+        for own in frames:
+            own.copy_(self.apply(own))
+        return frames
 
     def invert(self, frames: Tensor) -> Tensor:
         """[..., channel, y, x] normalised -> physical units; never below 0 in a channel that has a transform."""
@@ -157,9 +169,28 @@ class Normalisation:
 
 def _moments(frames: Tensor, inputs: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and scale of each channel of frames [..., channel, y, x], of which the last so many are inputs."""
-    channels = frames.movedim(-3, 0).flatten(1).double()
-    scale = observed_spread(channels).clamp(min=1e-12)  # a constant channel must not divide by zero
+    mean, spread, size = _statistics(frames)
+    scale = spread.clamp(min=1e-12)  # a constant channel must not divide by zero
     if inputs:  # one that is the same wherever networks are trained may be another elsewhere
-        own, size = scale[-inputs:], channels[-inputs:].nan_to_num().abs().amax(1)
-        scale[-inputs:] = torch.where(own > LEAST_SPREAD * size, own, torch.ones_like(own))
-    return tuple(observed_mean(channels, (1,)).tolist()), tuple(scale.tolist())
+        own = scale[-inputs:]
+        scale[-inputs:] = torch.where(own > LEAST_SPREAD * size[-inputs:], own, torch.ones_like(own))
+    return tuple(mean.tolist()), tuple(scale.tolist())
+
+
+def _statistics(frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean, spread and largest size of each channel of frames [..., channel, y, x], each [channel], where there are
+    values; of many frames in two passes over blocks of them, since numbers are counted in double precision."""
+    if frames.numel() <= AT_ONCE:
+        channels = frames.movedim(-3, 0).flatten(1).double()
+        return observed_mean(channels, (1,)), observed_spread(channels), channels.nan_to_num().abs().amax(1)
+    single = frames.reshape(-1, *frames.shape[-3:])
+    blocks = single.split(max(1, AT_ONCE // single[0].numel()))
+
+    def totals(of_block: Callable[[Tensor], Tensor]) -> Tensor:
+        return torch.stack([of_block(block.movedim(1, 0).flatten(1).double()).nansum(1) for block in blocks]).sum(0)
+
+    count = totals(lambda values: torch.isfinite(values).double())
+    mean = totals(lambda values: values) / count
+    squares = totals(lambda values: (values - mean[:, None]).square())
+    size = torch.stack([block.nan_to_num().abs().amax((0, 2, 3)) for block in blocks]).amax(0).double()
+    return mean, (squares / (count - 1)).sqrt().masked_fill(count < 2, torch.nan), size

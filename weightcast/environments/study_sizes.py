@@ -14,7 +14,14 @@ from typing import TypeVar
 
 from weightcast.core.config.predictor import MLPSettings, StencilSettings
 from weightcast.core.environment_table import ROLES
-from weightcast.core.nets.sizes import BACKWARD, count_nodes, count_weights, kept_activations, layer_sizes, widest_layer
+from weightcast.core.nets.sizes import (
+    count_nodes,
+    count_weights,
+    kept_activations,
+    layer_sizes,
+    step_numbers,
+    widest_layer,
+)
 from weightcast.environments.config.condition import SHOWN_FRAMES, SPANNED_COPIES, SPANNED_ENVIRONMENTS
 from weightcast.environments.config.study import Study
 from weightcast.environments.config.trained_maps import trained_maps
@@ -22,9 +29,13 @@ from weightcast.environments.config.weight_map import FilmMap, HypernetworkMap, 
 from weightcast.environments.evaluated_together import COPIES as EVALUATED_COPIES
 from weightcast.environments.evaluated_together import SEEN_COPIES, environments_together, seen_together
 from weightcast.environments.jobs import Plan
+from weightcast.environments.step_sizes import kept_in_coding, kept_in_denoising
 
 COPIES = 3
-"""Of frames: as they are read file by file, together, and normalised."""
+"""Of frames: as they are read, what is made of them, and normalised."""
+TRAINED_COPIES = 1.5
+"""Of frames that networks are trained on, which are normalised where they are: as they are read, file by file, and
+together."""
 
 Number = TypeVar("Number", int, float)
 
@@ -113,16 +124,16 @@ class StudySizes:
         """How many of some networks are computed with at once, of which each takes so many numbers."""
         return min(networks, max(1, self.budget // max(1, numbers_each)))
 
-    def read(self, environments: int, *parts: str, frames: int | None = None) -> int:
+    def read(self, environments: int, *parts: str, frames: int | None = None, copies: float = COPIES) -> int:
         """Frames of parts of the trajectories of some environments, as stages read and normalise them."""
         data = self.study.data
         counts = map(data.trajectories.of_role, ROLES)
         trajectories = max(sum(getattr(each, part) for part in parts) for each in counts)
-        return COPIES * environments * trajectories * (frames or data.trained_frames) * self.frame
+        return round(copies * environments * trajectories * (frames or data.trained_frames) * self.frame)
 
     def trained(self, *parts: str) -> int:
-        """The same of all visible environments, of the training's frames."""
-        return self.read(self.visible, *parts)
+        """The same of all visible environments, of the training's frames, for what trains on them."""
+        return self.read(self.visible, *parts, copies=TRAINED_COPIES)
 
     @property
     def substeps(self) -> int:
@@ -156,7 +167,15 @@ class StudySizes:
 
     def step(self, networks: int, windows: int, unroll: int) -> int:
         """A training step through the predictor."""
-        return round(BACKWARD * networks * (windows * unroll * self.kept + (1 + unroll) * 2 * self.weights))
+        return networks * self.step_of_one(windows, unroll)
+
+    def step_of_one(self, windows: int, unroll: int) -> int:
+        """The same of one network."""
+        return step_numbers(self.kept, self.weights, windows, unroll)
+
+    def in_pieces(self, rows: int, of_row: int) -> int:
+        """A training step whose batch has so many rows, as many of them at a time as memory holds."""
+        return self.together(rows, of_row) * of_row
 
     def ahead(self, networks: int, frames: int) -> int:
         """A step without gradient."""
@@ -187,11 +206,12 @@ class StudySizes:
         settings = self.study.generator.of_arm(arm)[0]
         width, data = settings.width, self.study.data
         ends = sum(of_node for _, of_node in layer_sizes(self.study.predictor, len(data.channels)))
+        kept = kept_in_coding(settings, self.nodes, self.weights)
         if settings.coder == "flat":
             latents = self.nodes * settings.latent
-            return 2 * settings.layers * width**2 + width * (2 * self.weights + 3 * latents), 8 * self.weights
+            return 2 * settings.layers * width**2 + width * (2 * self.weights + 3 * latents), kept
         learned = 2 * settings.layers * 12 * width**2 + 2 * width * (ends + self.nodes + settings.latent)
-        return learned, 2 * self._blocks(width, settings.heads, settings.layers) + 4 * self.weights
+        return learned, kept
 
     def encoded(self, arm: str) -> int:
         """All experts at once inside a block of an arm's VAE, without gradient: tokens, and four times their width."""
@@ -205,15 +225,11 @@ class StudySizes:
         """The same of an arm's diffusion, for one evaluation of its network."""
         settings = self.study.generator.of_arm(arm)[1]
         learned = settings.layers * 18 * settings.width**2 + settings.width * (self.nodes + 10 * settings.width)
-        return learned, self._blocks(settings.width, settings.heads, settings.layers)
+        return learned, kept_in_denoising(settings, self.nodes)
 
     def generator(self, arm: str) -> int:
         """Numbers of a whole generator, with what its weights are relative to."""
         return self.vae(arm)[0] + self.diffusion(arm)[0] + self.weight_map(self.study.generator.arms[arm].base)
-
-    def _blocks(self, width: int, heads: int, layers: int) -> int:
-        """Kept for the gradient of attention blocks over the nodes: maps of the width, and attention itself."""
-        return layers * (self.nodes * 18 * width + heads * self.nodes**2)
 
     def source(self, name: str) -> int:
         """Weights in a file of weights."""

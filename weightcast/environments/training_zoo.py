@@ -45,4 +45,4 @@ class TrainingZoo:
         """Normalised frames [environment, trajectory, frame, channel, y, x] of the trained horizon, on the CPU; inputs
         stand behind the channels of the state."""
         physical = trajectories.read(self.environments, data, part, data.trained_frames, inputs=True)
-        return Normalisation.from_metadata(self.zoo.metadata["normalisation"]).apply(physical)
+        return Normalisation.from_metadata(self.zoo.metadata["normalisation"]).apply_in_place(physical)

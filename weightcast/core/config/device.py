@@ -28,9 +28,10 @@ MemoryBudget = Annotated[
     Field(
         gt=0,
         description="Gigabytes of networks' weights that a job holds at once, as they are trained, generated, encoded "
-        "or rolled out. What does not fit stays in files, and is computed with some networks at a time. Evaluations "
-        "read test trajectories in pieces that fit into as much again. Beside it a job holds the frames that it learns "
-        "from, and what it trains itself: ``weightcast check`` says how much the three largest ask for, "
+        "or rolled out. What does not fit stays in files, and is computed with some networks at a time. A step "
+        "of a training that would take more is computed in pieces of its batch. Evaluations read test trajectories in "
+        "pieces that fit into as much again. Beside it a job holds the frames that it learns from, and what it trains "
+        "itself: ``weightcast check`` says how much the three largest ask for, "
         "``weightcast check --memory`` what all do, and what of it this key does not bound. An edit reruns nothing: "
         "what is computed with more networks at a time or with fewer agrees within rounding.",
     ),

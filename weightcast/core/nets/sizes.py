@@ -29,6 +29,18 @@ def states_of(training: TrainingSettings) -> int:
     return STATES - (training.keep == "last") - (training.average is None)
 
 
+def step_numbers(kept: int, weights: int, windows: int, unroll: int) -> int:
+    """Numbers that a training step through the predictor holds for one network.
+
+    Args:
+        kept: for the gradient of one frame's step.
+        weights: of the network.
+        windows: of frames, all at once.
+        unroll: steps of each.
+    """
+    return round(BACKWARD * (windows * unroll * kept + (1 + unroll) * 2 * weights))
+
+
 def kept_in_step(architecture: Mapping[str, Any], grid: Sequence[int]) -> int:
     """Numbers that a step of one frame keeps for the gradient, of a predictor as artifacts describe it."""
     described = dict(architecture)

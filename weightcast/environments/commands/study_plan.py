@@ -157,7 +157,7 @@ def _storage(study: Study, table: EnvironmentTable, weights: int) -> Lines:
 def _memory(study: Study, table: EnvironmentTable, every_job: bool) -> Lines:
     """What bounds the memory of jobs, and what the largest of them ask for, or all."""
     plan = Plan(study, table)
-    bound = f"at most {study.memory:g} GB of networks' weights at once (memory)"
+    bound = f"at most {study.memory:g} GB of networks' weights, or of a training step, at once (memory)"
     if every_job:
         least = unbounded_mb(plan)
         rows = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -12,8 +13,10 @@ from torch import Tensor
 from weightcast.core.config.training import PooledTraining
 from weightcast.core.files import written_whole
 from weightcast.core.nets.build import build_predictor, describe_architecture
+from weightcast.core.nets.sizes import kept_in_step, step_numbers
 from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
+from weightcast.core.share import Share
 from weightcast.core.stage import stage
 from weightcast.core.training import Fit
 from weightcast.environments.base import BaseNetwork, describe_weight_map
@@ -24,13 +27,12 @@ from weightcast.environments.dataset import (
     TrainingFrames,
     TrajectoryFolder,
     any_trajectory,
-    tensor_digest,
 )
 from weightcast.environments.evaluated_frames import compared
 from weightcast.environments.examples import Examples
 from weightcast.environments.jobs import TrainBase
 from weightcast.environments.known import known_of, training_known_of
-from weightcast.environments.losses import held_out_errors, pooled_loss
+from weightcast.environments.losses import errors_of_environments, pooled_loss
 from weightcast.environments.map_choice import MapChoice, choose_map
 from weightcast.environments.map_errors import forecast_errors
 from weightcast.environments.missing_values import WindowStarts
@@ -61,7 +63,7 @@ def train_base(run: Run, settings: TrainBase, trajectories: TrajectoryFolder) ->
         "environments": settings.ids,
         "seed": trained.seed,
         "settings": settings.model_dump(mode="json", exclude={"environments"}),
-        "data_digest": tensor_digest(training.physical),
+        "data_digest": training.digest,
         "seconds": training.seconds,
         "metrics": {"last_loss": trained.fit.last_loss},
     }
@@ -86,9 +88,7 @@ class _Training:
     def __init__(self, run: Run, settings: TrainBase, trajectories: TrajectoryFolder) -> None:
         self.run, self.settings = run, settings
         data, ids = settings.data, settings.ids
-        self.physical, self.normalisation, self.frames, self.held_out = TrainingFrames.read(
-            run, trajectories, ids, data
-        )
+        self.normalisation, self.frames, self.held_out, self.digest = TrainingFrames.read(run, trajectories, ids, data)
         self.land = trajectories.land(ids, data, device=run.device)
         known, self.taught = known_of(settings, trajectories), training_known_of(settings, trajectories)
         self.condition = new_condition(
@@ -109,6 +109,7 @@ class _Training:
             weight_map = build_weight_map(chosen, self.condition, predictor.graph.read(module), predictor.graph)
         predictor, some = predictor.on(run), list(range(len(self.taught)) if rows is None else rows)
         taught = [self.taught[one] for one in some]
+        kept = kept_in_step(self.architecture, self.settings.data.grid)
         fit = train_weight_map(
             run,
             run.place(weight_map),
@@ -121,6 +122,7 @@ class _Training:
             name=name,
             examples=None if chosen.kind == "pooled" else Examples.of(run, self.condition, taught),
             start_share=self.settings.data.start_share,
+            at_once=run.together(step_numbers(kept, predictor.graph.num_parameters, how.batch, how.unroll)),
         )
         self.seconds += fit.seconds
         return _Trained(weight_map, predictor, seed, fit)
@@ -157,6 +159,7 @@ def train_weight_map(
     name: str = "weight map",
     examples: Examples | None = None,
     start_share: float = 0.0,
+    at_once: int | None = None,
 ) -> Fit:
     """Train a weight map in place.
 
@@ -172,26 +175,30 @@ def train_weight_map(
         name: of the training.
         examples: what its steps are shown of the environments; ``prepared`` in every step if None.
         start_share: of the windows that begin with a trajectory's first frame (`DataSettings.start_share`).
+        at_once: environments of a step that are computed with at once; None: all.
     """
     shown, starts = examples or Examples(None, prepared), WindowStarts(frames)
 
     def validation() -> Tensor:
         assert held_out is not None
-        return held_out_errors(weight_map(prepared), predictor, held_out, settings.unroll).mean()
+        return errors_of_environments(
+            lambda rows: weight_map(prepared[rows]), predictor, held_out, settings.unroll, at_once
+        ).mean()
 
-    def loss(step: int) -> Tensor:
+    def loss(share: Share, step: int) -> Tensor:
         auxiliary = []
 
         def weights_of(chosen: Tensor) -> Tensor:
-            drawn = shown.draw(chosen, run.draws(seed, "condition", step))
+            drawn = shown.draw(chosen, share.draws(run.draws(seed, "condition", step)))
             auxiliary.append(shown.auxiliary_loss(drawn, chosen))
             return weight_map(drawn)
 
-        total = pooled_loss(weights_of, predictor, frames, settings, seed, start_share, starts=starts)(step)
-        return total + torch.stack(auxiliary).sum()
+        total = pooled_loss(weights_of, predictor, frames, settings, seed, start_share, share, starts)(step)
+        return share.weight * (total + torch.stack(auxiliary).sum())
 
     trained = [parameter for parameter in weight_map.parameters() if parameter.requires_grad]
-    return run.fit(trained, loss, settings, name=name, validation=validation if any_trajectory(held_out) else None)
+    losses = [partial(loss, piece) for piece in Share.all_of(min(settings.environments, len(frames))).pieces(at_once)]
+    return run.fit(trained, losses, settings, name=name, validation=validation if any_trajectory(held_out) else None)
 
 
 def record_environments(run: Run, ids: list[str]) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from weightcast.core.methods import EQUATIONS
 from weightcast.core.nets.build import build_predictor, describe_architecture
+from weightcast.core.nets.sizes import kept_in_step, step_numbers
 from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
 from weightcast.core.stage import stage
@@ -29,7 +30,6 @@ from weightcast.environments.dataset import (
     TrainingFrames,
     TrajectoryFolder,
     any_trajectory,
-    tensor_digest,
     without_first,
 )
 from weightcast.environments.equation_search import EquationSearch
@@ -111,9 +111,7 @@ class _Training:
     def __init__(self, run: Run, settings: TrainContext, trajectories: TrajectoryFolder) -> None:
         self.run, self.settings, self.trajectories = run, settings, trajectories
         data, ids = settings.data, settings.ids
-        self.physical, self.normalisation, self.frames, self.held_out = TrainingFrames.read(
-            run, trajectories, ids, data
-        )
+        self.normalisation, self.frames, self.held_out, self.digest = TrainingFrames.read(run, trajectories, ids, data)
         self.land = trajectories.land(ids, data, device=run.device)
         self.space = FrameSpace.of(self.frames)
         self.first = self._first_frames()
@@ -151,6 +149,8 @@ class _Training:
         training = context.training
         if short:
             training = training.model_copy(update={"steps": min(context.choice.steps, training.steps)})
+        kept = kept_in_step(self.architecture, self.settings.data.grid)
+        longest = max(training.unroll, training.last_unroll or 0)
         return train_codes(
             self.run,
             candidate,
@@ -165,6 +165,7 @@ class _Training:
             self.seed,
             name,
             self.settings.data.start_share,
+            at_once=self.run.together(step_numbers(kept, self.graph.num_parameters, training.batch, longest)),
         )
 
     def split(self, first: Candidate) -> list[LeftOut]:
@@ -348,7 +349,7 @@ class _Training:
             "environments": settings.ids,
             "seed": self.seed,
             "settings": settings.model_dump(mode="json", exclude={"environments"}),
-            "data_digest": tensor_digest(self.physical),
+            "data_digest": self.digest,
             "seconds": seconds,
             "metrics": {"last_loss": trained.fit.last_loss},
             "context": describe_context(settings.context, calibration, chosen, choice),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch import Tensor
 from weightcast.core.errors import InputError
 from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
+from weightcast.core.share import Share
 from weightcast.core.stage import stage
 from weightcast.core.stored_tensor import Rows, taken
 from weightcast.core.training import Fit
@@ -23,6 +25,7 @@ from weightcast.environments.generator import Generator, new_generator
 from weightcast.environments.jobs import TrainDiffusion
 from weightcast.environments.known import training_known_of
 from weightcast.environments.labels import Labels
+from weightcast.environments.step_sizes import denoising_step
 from weightcast.environments.training_zoo import TrainingZoo
 from weightcast.environments.vae_artifact import TrainedVae
 from weightcast.environments.zoo import Zoo
@@ -174,9 +177,7 @@ def train_latent_diffusion(
             return held[members]
         return diffusion.residuals(run.place(latents[members]), of_members[members])
 
-    share = run.processes.share(settings.batch)
-
-    def loss(step: int) -> Tensor:
+    def loss(share: Share, step: int) -> Tensor:
         draws = share.draws(run.draws(seed, "diffusion", step))
         chosen = draws.integers(len(latents), len(share))
         rows = chosen if environment_of is None else environment_of[chosen]
@@ -186,4 +187,7 @@ def train_latent_diffusion(
             condition = condition + settings.parameter_noise * draws.normal(*condition.shape)
         return share.weight * (diffusion.loss(residuals(chosen), condition, draws) + auxiliary)
 
-    return run.fit(list(diffusion.parameters()), loss, settings.training, name=name, validation=validation)
+    nodes = diffusion.shape[0]
+    pieces = run.processes.share(settings.batch).pieces(run.together(denoising_step(settings, nodes)))
+    losses = [partial(loss, piece) for piece in pieces]
+    return run.fit(list(diffusion.parameters()), losses, settings.training, name=name, validation=validation)

@@ -210,7 +210,9 @@ def _train(
     environments = list(dict.fromkeys(member.environment for member in members))
     frames, held_out = (
         run.place(
-            base.normalisation.apply(trajectories.read(environments, data, part, data.trained_frames, inputs=True))
+            base.normalisation.apply_in_place(
+                trajectories.read(environments, data, part, data.trained_frames, inputs=True)
+            )
         )
         for part in ("train", "validation")
     )

@@ -23,7 +23,6 @@ from weightcast.environments.dataset import (
     TrainingFrames,
     TrajectoryFolder,
     any_trajectory,
-    tensor_digest,
 )
 from weightcast.environments.gaps import FrameSpace
 from weightcast.environments.jobs import TrainInContext
@@ -38,7 +37,7 @@ def train_in_context(run: Run, settings: TrainInContext, trajectories: Trajector
     """Train one network on all visible environments together, each window with an observation of its environment."""
     record_environments(run, settings.ids)
     data, ids, chosen = settings.data, settings.ids, settings.in_context
-    physical, normalisation, frames, held_out = TrainingFrames.read(run, trajectories, ids, data)
+    normalisation, frames, held_out, digest = TrainingFrames.read(run, trajectories, ids, data)
     single = single_frames(frames, data.history, data.layout.shown)
     space = FrameSpace.of(single)
 
@@ -78,7 +77,7 @@ def train_in_context(run: Run, settings: TrainInContext, trajectories: Trajector
         "environments": ids,
         "seed": seed,
         "settings": settings.model_dump(mode="json", exclude={"environments"}),
-        "data_digest": tensor_digest(physical),
+        "data_digest": digest,
         "seconds": result.seconds,
         "metrics": {"last_loss": result.last_loss},
     }

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from weightcast.core.nets.sizes import kept_in_step
 from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
+from weightcast.core.share import Share
 from weightcast.core.stage import stage
 from weightcast.core.stored_tensor import Rows
 from weightcast.core.training import Fit
@@ -25,6 +28,7 @@ from weightcast.environments.losses import environment_loss
 from weightcast.environments.missing_values import WindowStarts, any_missing, first_whole_states
 from weightcast.environments.origin import Origin, choose_origin
 from weightcast.environments.predictor import StackedPredictor
+from weightcast.environments.step_sizes import coding_step
 from weightcast.environments.training_zoo import TrainingZoo
 from weightcast.environments.vae import WeightVAE, new_vae
 from weightcast.environments.vae_artifact import TrainedVae
@@ -32,6 +36,8 @@ from weightcast.environments.zoo import Zoo
 
 CODED = 12
 """Copies of a network's weights, while it is encoded, decoded and compared with itself."""
+FRAMES = 3
+"""Copies of frames, while they are compared with those before."""
 VALIDATED_EXPERTS, VALIDATED_STATES = 16, 4
 """Most experts, and states of each, on which a validation compares decoded networks with their originals."""
 
@@ -79,6 +85,8 @@ def train_vae(
                 )
             relative_to = choice["chosen"] if choice else "base"  # a base without a choice is pooled: the same anyway
         vae = new_vae(base.predictor.graph, settings.vae, Origin.of(base, condition) if relative_to == "base" else None)
+    kept = kept_in_step(zoo.metadata["architecture"], frames.shape[-2:])
+    graph = predictor.graph
     result = train_weight_vae(
         run,
         run.place(vae),
@@ -91,6 +99,7 @@ def train_vae(
         seed,
         held_out=run.place(training.frames(trajectories, settings.data, "validation")),
         start_share=settings.data.start_share,
+        at_once=run.together(coding_step(settings.vae, graph.num_nodes, graph.num_parameters, kept)),
     )
     metadata = {
         "architecture": zoo.metadata["architecture"],
@@ -122,6 +131,7 @@ def train_weight_vae(
     seed: int,
     held_out: Tensor | None = None,
     start_share: float = 0.0,
+    at_once: int | None = None,
 ) -> Fit:
     """Reconstruction + beta KL + functional loss (EnvAd-Diff, weight VAE); trains ``vae`` in place.
 
@@ -142,11 +152,12 @@ def train_weight_vae(
         held_out: normalised validation frames of the same environments: the curve shows how far decoded experts
             behave otherwise than their originals on them.
         start_share: of the states, those that a trajectory begins with (`DataSettings.start_share`).
+        at_once: networks of a batch that are coded at once; None: all.
     """
     zoo = Deviations(run, vae, weights, prepared, environment_of)
     vae.fit_statistics(zoo.blocks())
-    squares, starts = predictor.newest(frames[:, :, 1:] - frames[:, :, :-1]).square(), WindowStarts(frames)
-    increment = (squares.nanmean() if starts.missing else squares.mean()).sqrt().clamp(min=1e-8)
+    starts = WindowStarts(frames)
+    increment = _increment(run, predictor, frames, starts.missing)
     if held_out is not None and any_missing(held_out):
         held_out = first_whole_states(held_out, VALIDATED_STATES)
 
@@ -157,9 +168,7 @@ def train_weight_vae(
         difference = predictor(origins + vae.deviations(tokens), states) - wanted
         return environment_loss(difference.square()).mean() / increment
 
-    share = run.processes.share(settings.batch)
-
-    def loss(step: int) -> Tensor:
+    def loss(share: Share, step: int) -> Tensor:
         draws = share.draws(run.draws(seed, "vae", step))
         chosen = draws.integers(len(zoo), len(share))
         originals, origins = zoo.weights(chosen), zoo.origins(chosen)
@@ -193,10 +202,27 @@ def train_weight_vae(
 
     trained = [parameter for parameter in vae.parameters() if parameter.requires_grad]  # its origin stays as it is
     result = run.fit(
-        trained, loss, settings.training, name="vae", validation=validation if any_trajectory(held_out) else None
+        trained,
+        [partial(loss, piece) for piece in run.processes.share(settings.batch).pieces(at_once)],
+        settings.training,
+        name="vae",
+        validation=validation if any_trajectory(held_out) else None,
     )
     vae.fit_latent_statistics(zoo.blocks(vae.coding_numbers))
     return result
+
+
+def _increment(run: Run, predictor: StackedPredictor, frames: Tensor, missing: bool) -> Tensor:
+    """Root mean square of what a frame [environment, trajectory, frame, channel, y, x] differs by from the one before,
+    a scalar; of the values that are there."""
+    means, counts = list[Tensor](), list[Tensor]()
+    for some in frames.split(run.together(FRAMES * frames[0].numel())):
+        squares = predictor.newest(some[:, :, 1:] - some[:, :, :-1]).square()
+        means.append(squares.nanmean() if missing else squares.mean())
+        counts.append(squares.isfinite().sum())
+    mean, count = torch.stack(means), torch.stack(counts)
+    mean = mean[0] if len(mean) == 1 else (mean.nan_to_num() * count / count.sum()).sum()
+    return mean.sqrt().clamp(min=1e-8)
 
 
 def _reconstruction(decoded: list[Tensor], target: list[Tensor], balanced: bool) -> Tensor:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
 from weightcast.core.config.training import PooledTraining
+from weightcast.core.nets.sizes import kept_in_step
 from weightcast.core.run import Run
 from weightcast.core.seeds import derive_seed
+from weightcast.core.share import Share
 from weightcast.core.stage import stage
 from weightcast.core.training import Fit
+from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.config.end_to_end import EndToEndSettings
+from weightcast.environments.config.vae import VAESettings
 from weightcast.environments.dataset import TrajectoryFolder, any_trajectory
 from weightcast.environments.examples import Examples
 from weightcast.environments.generator import Generator
 from weightcast.environments.jobs import TuneGenerator
 from weightcast.environments.known import known_of, training_known_of
 from weightcast.environments.labels import Labels
-from weightcast.environments.losses import held_out_errors, pooled_loss
+from weightcast.environments.losses import errors_of_environments, pooled_loss
+from weightcast.environments.missing_values import WindowStarts
+from weightcast.environments.step_sizes import end_to_end_step
 
 
 @stage("tune_generator")
@@ -44,14 +52,34 @@ def tune_generator(
     prepared = run.place(generator.condition.prepare(told))
     frames, held_out = (
         run.place(
-            generator.normalisation.apply(trajectories.read(settings.ids, data, part, data.trained_frames, inputs=True))
+            generator.normalisation.apply_in_place(
+                trajectories.read(settings.ids, data, part, data.trained_frames, inputs=True)
+            )
         )
         for part in ("train", "validation")
     )
     seed = derive_seed(settings.seed, "end-to-end", settings.generator_seed)
     examples = Examples.of(run, generator.condition, taught)
+    graph, described = generator.vae.graph, generator.metadata
+    step = end_to_end_step(
+        settings.end_to_end,
+        VAESettings.model_validate(described["vae"]),
+        DiffusionSettings.model_validate(described["diffusion"]),
+        graph.num_nodes,
+        graph.num_parameters,
+        kept_in_step(described["architecture"], data.grid),
+    )
     result = tune_end_to_end(
-        run, generator, frames, prepared, settings.end_to_end, seed, held_out, examples, data.start_share
+        run,
+        generator,
+        frames,
+        prepared,
+        settings.end_to_end,
+        seed,
+        held_out,
+        examples,
+        data.start_share,
+        at_once=run.together(step),
     )
     if settings.shown is not None:
         generator.find_span(run, taught, settings.shown.conditions.frames.frames)
@@ -81,6 +109,7 @@ def tune_end_to_end(
     held_out: Tensor | None = None,
     examples: Examples | None = None,
     start_share: float = 0.0,
+    at_once: int | None = None,
 ) -> Fit:
     """Fine-tune decoder and diffusion together, through sampler, decoder and predictor, on visible environments.
 
@@ -94,11 +123,11 @@ def tune_end_to_end(
         held_out: normalised validation frames of the same environments, for the curve.
         examples: what steps are shown of the environments; ``prepared`` in every step if None.
         start_share: of the windows that begin with a trajectory's first frame (`DataSettings.start_share`).
+        at_once: environments of a step that are computed with at once; None: all.
     """
-    share = run.processes.share(min(settings.environments, len(frames)))
     noise = {"draws": run.draws(seed)}
     shown, auxiliary = examples or Examples(None, prepared), list[Tensor]()
-    predictor = generator.predictor.on(run)
+    predictor, starts = generator.predictor.on(run), WindowStarts(frames)
 
     def weights_of(chosen: Tensor) -> Tensor:
         # Noise is drawn first: what is drawn for the condition changes none of it.
@@ -108,9 +137,9 @@ def tune_end_to_end(
         return generator.weights(told, drawn)
 
     training = PooledTraining(**settings.training.model_dump(), environments=settings.environments)
-    over_environments = pooled_loss(weights_of, predictor, frames, training, seed, start_share, share)
 
-    def loss(step: int) -> Tensor:
+    def loss(share: Share, step: int) -> Tensor:
+        over_environments = pooled_loss(weights_of, predictor, frames, training, seed, start_share, share, starts)
         auxiliary.clear()
         noise["draws"] = share.draws(run.draws(seed, "end-to-end", step))
         total = over_environments(step)
@@ -122,14 +151,19 @@ def tune_end_to_end(
     def validation() -> Tensor:
         assert held_out is not None
         drawn = run.draws(seed, "end-to-end", "validation").normal(len(prepared), *generator.diffusion.shape)
-        with torch.no_grad():
-            weights = generator.weights(prepared, drawn)
-        return held_out_errors(weights, predictor, held_out, settings.training.unroll).mean()
+        return errors_of_environments(
+            lambda rows: generator.weights(prepared[rows], drawn[rows]),
+            predictor,
+            held_out,
+            settings.training.unroll,
+            at_once,
+        ).mean()
 
     trained = [*generator.vae.decoder_parameters(), *generator.diffusion.parameters()]
+    share = run.processes.share(min(settings.environments, len(frames)))
     return run.fit(
         trained,
-        loss,
+        [partial(loss, piece) for piece in share.pieces(at_once)],
         settings.training,
         name="end-to-end",
         validation=validation if any_trajectory(held_out) else None,
