@@ -55,6 +55,8 @@ def test_gaps_go_the_whole_way(records: Checkout) -> None:
     metrics = pd.read_csv(records.folder / "results/mini-records/metrics.csv")
     scores = metrics.loc[metrics["metric"] == "rmse", "value"].to_numpy()
     assert {"erm", "finetune-erm", "one-per-env-erm", "autoregression", "persistence"} <= set(metrics["method"])
+    own = {"own-climatology", "own-damped-persistence", "own-seasonal-climatology", "own-seasonal-persistence"}
+    assert own <= set(metrics["method"])  # of the held-out places' own records, as references
     assert np.isfinite(scores).all() and (scores > 0).all()
     base = load_artifact(records.folder / "results/mini-records/base/erm.safetensors")
     assert all(bool(np.isfinite(tensor.numpy()).all()) for tensor in base.tensors.values())
