@@ -55,6 +55,10 @@ ZOO_PATH, ZOO_ENSEMBLE, ZOO_PARAMETERS = "path-zoo", "path-zoo" + ENSEMBLE, "pat
 """As the first three, of the principal components of experts' paths in the place of learned codes."""
 ZOO_DIFFUSION, ZOO_DIFFUSION_ENSEMBLE = "path-zoo-diffusion", "path-zoo-diffusion" + ENSEMBLE
 """As the first two of these, under the prior that a diffusion of the experts' codes has learned."""
+VAE_PATH, VAE_ENSEMBLE, VAE_PARAMETERS = "path-vae", "path-vae" + ENSEMBLE, "path-vae-parameters"
+"""As the first three, of the codes of an autoencoder of the experts' paths."""
+PATH_EXPERT, DECODED_EXPERT = "path-expert", "path-expert-decoded"
+"""The path of an expert of the very environment; the same, encoded and decoded by the autoencoder."""
 TREND = "alone-trend"
 """The law of the shown samples alone, moved along a damped trend."""
 DISPLACED, INTERPOLATED_PATH = "displaced-environments", "interpolated-path"
@@ -387,6 +391,25 @@ _KNOWN = (
         "the path of the zoo's code that regression of the experts' codes says for the true parameters; no sample seen",
     ),
     Method(
+        VAE_PATH,
+        "generator",
+        "Autoencoder of paths",
+        "the path of the most probable code, of a variational autoencoder of experts' paths, one a visible environment",
+    ),
+    Method(
+        VAE_ENSEMBLE,
+        "generator",
+        "Ensemble of the autoencoder of paths",
+        "paths of the autoencoder's codes drawn from what the shown samples leave open, scored together",
+    ),
+    Method(
+        VAE_PARAMETERS,
+        "generator",
+        "Autoencoder of paths, from parameters",
+        "the path of the autoencoder's code that regression of the experts' codes says for the true parameters; no "
+        "sample seen",
+    ),
+    Method(
         PATH_PARAMETERS,
         "generator",
         "Path, from parameters",
@@ -453,6 +476,18 @@ _KNOWN = (
         "Rates fitted, equations known",
         "the simulator itself: knows its equations and all constants but those in which environments differ, and fits "
         "these to the shown samples alone",
+    ),
+    Method(
+        PATH_EXPERT,
+        "reference",
+        "Own expert's path",
+        "the path of an expert that is trained on samples of all snapshots of the very environment",
+    ),
+    Method(
+        DECODED_EXPERT,
+        "reference",
+        "Own expert's path, encoded, decoded",
+        "the same path, encoded and decoded by the autoencoder of visible environments' experts",
     ),
     Method("sampling-floor", "reference", "Sampling floor", "independent samples of the truth itself"),
     Method("exact-law", "reference", "Exact law", "the simulated system's own law: its samples, and its density"),

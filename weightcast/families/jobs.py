@@ -17,6 +17,7 @@ from weightcast.evolution.config.density import DensitySettings
 from weightcast.families.config.evaluation import FamilyEvaluationSettings
 from weightcast.families.config.inference import InferenceSettings
 from weightcast.families.config.opponents import ConditionalFlowSettings, OpponentSettings
+from weightcast.families.config.path_vae import PathVaeSettings
 from weightcast.families.config.path_zoo import PathZooSettings
 from weightcast.families.config.paths import PathSettings
 from weightcast.families.config.sample_encoder import SampleEncoderSettings
@@ -25,8 +26,9 @@ from weightcast.samples.settings import SnapshotSettings
 
 CODES, PARAMETERS, NOTHING = "codes", "parameters", "nothing"
 """What a map may be told of an environment."""
-FLOW, ZOO, ZOO_PRIOR = "flow", "zoo", "zoo_prior"
-"""Stand in its place where a velocity field, a zoo of paths, or another prior of the zoo's codes, is trained."""
+FLOW, ZOO, ZOO_PRIOR, ZOO_VAE = "flow", "zoo", "zoo_prior", "zoo_vae"
+"""Stand in its place where a velocity field, a zoo of paths, another prior of the zoo's codes, or an autoencoder of the
+zoo's paths, is trained."""
 
 
 @dataclass(frozen=True)
@@ -195,8 +197,40 @@ class TrainPathZoo(StageSettings):
     def of(cls, plan: FamilyPlan, seed: str) -> TrainPathZoo:
         study = plan.study
         assert study.paths.zoo is not None  # else there is no such job
-        experts = study.paths.zoo.model_copy(update={"diffusion": None})  # which begins where these have ended
-        return cls(zoo=experts, seed=study.seed, family_seed=int(seed))
+        return cls(zoo=_experts(study.paths.zoo), seed=study.seed, family_seed=int(seed))
+
+
+class TrainPathExperts(StageSettings):
+    """Experts of one seed by themselves, where an autoencoder is trained on them: of visible and of unseen
+    environments."""
+
+    zoo: PathZooSettings
+    inference: InferenceSettings
+    seed: int
+    family_seed: int
+
+    @classmethod
+    def of(cls, plan: FamilyPlan, seed: str) -> TrainPathExperts:
+        study = plan.study
+        assert study.paths.zoo is not None  # else there is no such job
+        # Components are made of the experts afterwards; of an unseen environment's code no ensemble is wanted.
+        zoo = _experts(study.paths.zoo).model_copy(update={"components": 1})
+        searched = study.inference.model_copy(update={"encoder": None, "proposals": 2, "draws": 2})
+        return cls(zoo=zoo, inference=searched, seed=study.seed, family_seed=int(seed))
+
+
+class TrainPathVae(StageSettings):
+    """An autoencoder of the experts' paths of one seed."""
+
+    vae: PathVaeSettings
+    seed: int
+    family_seed: int
+
+    @classmethod
+    def of(cls, plan: FamilyPlan, seed: str) -> TrainPathVae:
+        study = plan.study
+        assert study.paths.zoo is not None and study.paths.zoo.vae is not None  # else there is no such job
+        return cls(vae=study.paths.zoo.vae, seed=study.seed, family_seed=int(seed))
 
 
 class TrainPathDiffusion(StageSettings):
@@ -262,6 +296,11 @@ def _mapped(paths: PathSettings, told: str, seed: int) -> PathSettings:
     return paths.model_copy(update=own | ({} if told == CODES else {"maps": 1}))
 
 
+def _experts(zoo: PathZooSettings) -> PathZooSettings:
+    """What decides experts: not what begins where these have ended."""
+    return zoo.model_copy(update={"diffusion": None, "vae": None})
+
+
 def _scoring(evaluation: FamilyEvaluationSettings) -> FamilyEvaluationSettings:
     """What decides scores in an evaluation: not how they are summarised."""
     return evaluation.model_copy(update={"bootstrap": FamilyEvaluationSettings.model_fields["bootstrap"].default})
@@ -275,8 +314,10 @@ JOBS: dict[str, type[StageSettings]] = {
     "train_family": TrainFamily,
     "evaluate_family": EvaluateFamily,
     "train_conditional_flow": TrainConditionalFlow,
+    "train_path_experts": TrainPathExperts,
     "train_path_zoo": TrainPathZoo,
     "train_path_diffusion": TrainPathDiffusion,
+    "train_path_vae": TrainPathVae,
     "evaluate_opponents": EvaluateOpponents,
     "summarise_family": SummariseFamily,
     "write_family_report": WriteFamilyReport,

@@ -157,6 +157,12 @@ class Scores:
         for values, test in zip(drawn, self.tests, strict=True):
             self.rows += test.sample_rows(method, self.seed, values)
 
+    def densities(self, method: str, family: TrainedFamily, weights: Sequence[Tensor], seconds: float = 0.0) -> None:
+        """Score densities of each environment at the times that are scored of it [time, weight]."""
+        for own, test in zip(weights, self.tests, strict=True):
+            self.rows += test.path_rows(method, self.seed, family.density, own)
+        self.seconds[method] = seconds
+
     def kept(self, method: str, family: TrainedFamily, weights: Tensor, seconds: float) -> None:
         """Score densities [environment, weight] that stay as they are."""
         for own, test in zip(weights, self.tests, strict=True):

@@ -84,6 +84,12 @@ def _check(study: FamilyStudy, source: str | Path) -> None:
         _check_increasing(shown.times, f"evaluation.shown.{name}.times", source)
     _check_increasing(study.evaluation.times, "evaluation.times", source)
     _check_opponents(study, source)
+    vae = None if study.paths.zoo is None else study.paths.zoo.vae
+    if vae is not None and vae.width % vae.heads:
+        raise InputError(
+            f"{source}: paths.zoo.vae.heads: found {vae.heads}, expected a number that divides paths.zoo.vae.width "
+            f"({vae.width})"
+        )
     if study.inference.draws > study.inference.proposals:
         raise InputError(
             f"{source}: inference.draws: found {study.inference.draws}, expected at most inference.proposals "

@@ -15,10 +15,15 @@ from torch import Tensor
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.methods import (
     CONDITIONAL_FLOW,
+    DECODED_EXPERT,
     DISPLACED,
     INTERPOLATED_PATH,
+    PATH_EXPERT,
     RATE_FIT,
     TREND,
+    VAE_ENSEMBLE,
+    VAE_PARAMETERS,
+    VAE_PATH,
     ZOO_DIFFUSION,
     ZOO_DIFFUSION_ENSEMBLE,
     ZOO_ENSEMBLE,
@@ -41,6 +46,8 @@ from weightcast.families.evaluation import TestEnvironment
 from weightcast.families.first_samples import evenly_drawn, first_samples
 from weightcast.families.inference import infer_codes
 from weightcast.families.jobs import EvaluateOpponents
+from weightcast.families.path_experts import PathExperts, weights_at
+from weightcast.families.path_vae import PathVAE
 from weightcast.families.scorable import why_not_scored
 from weightcast.families.scores import Scores
 from weightcast.families.snapshots import FamilySnapshots
@@ -57,6 +64,8 @@ def evaluate_opponents(
     flow: ConditionalFlow | None,
     zoo: TrainedFamily | None = None,
     diffusion: TrainedFamily | None = None,
+    vae: TrainedFamily | None = None,
+    experts: PathExperts | None = None,
 ) -> dict[str, Table]:
     """Score those that the configuration names."""
     ids = [environment.id for environment in table.unseen]
@@ -73,12 +82,16 @@ def evaluate_opponents(
         _carry(settings, scores, snapshots, table, flow.to(run.device), cases, codes.ids)
     if zoo is not None:
         zoo = zoo.to(run.device)
-        if table.parameter_names:
-            scaled = run.place(zoo.scaling.apply(table.parameter_array(ids)))
-            scores.paths(ZOO_PARAMETERS, zoo, torch.stack([prior.mean for prior in prior_of_parameters(zoo, scaled)]))
+        _regress_codes(scores, zoo, table, ids, ZOO_PARAMETERS)
         _infer_of_zoo(settings, scores, zoo, cases, (ZOO_PATH, ZOO_ENSEMBLE))
     if diffusion is not None:
         _infer_of_zoo(settings, scores, diffusion.to(run.device), cases, (ZOO_DIFFUSION, ZOO_DIFFUSION_ENSEMBLE))
+    if vae is not None:
+        vae = vae.to(run.device)
+        _regress_codes(scores, vae, table, ids, VAE_PARAMETERS)
+        _infer_of_zoo(settings, scores, vae, cases, (VAE_PATH, VAE_ENSEMBLE))
+        assert experts is not None  # that it was trained on
+        _decode_experts(scores, vae, run.place(experts.of(ids)))
     return {"metrics": Table.of_rows(scores.rows), "seconds": scores.seconds_table()}
 
 
@@ -157,6 +170,27 @@ def _interpolate(
         started = time.monotonic()
         shares = likelihood_weights(codes, case.shown.to(codes.codes.device), across.nearest, across.steps)
         score("likelihood", shares, (time.monotonic() - started) / len(case.ids), case.name)
+
+
+def _regress_codes(
+    scores: Scores, family: TrainedFamily, table: EnvironmentTable, ids: Sequence[str], method: str
+) -> None:
+    """Paths of the codes that the true parameters say, where environments have any."""
+    if not table.parameter_names:
+        return
+    scaled = family.scaling.apply(table.parameter_array(ids)).to(family.codes.device)
+    scores.paths(method, family, torch.stack([prior.mean for prior in prior_of_parameters(family, scaled)]))
+
+
+@torch.no_grad()
+def _decode_experts(scores: Scores, vae: TrainedFamily, experts: Tensor) -> None:
+    """Unseen environments' own experts [environment, knot, weight], as they are, and encoded and decoded."""
+    assert isinstance(vae.map, PathVAE)
+    codes = vae.map.encode(experts)
+    times = [torch.tensor(test.times, dtype=torch.double, device=experts.device) for test in scores.tests]
+    own = [weights_at(one[None], vae.scaled(at)[None])[0] for one, at in zip(experts, times, strict=True)]
+    scores.densities(PATH_EXPERT, vae, own)
+    scores.paths(DECODED_EXPERT, vae, codes)
 
 
 def _infer_of_zoo(
