@@ -174,6 +174,32 @@ rule train_path_vae:
         RUN
 
 
+rule train_path_generator:
+    input:
+        code=code("train_path_generator"),
+        snapshots=SNAPSHOTS,
+        codes=f"{RESULTS}/families/codes-{{seed}}.safetensors",
+        vae=f"{RESULTS}/zoo/vae-{{seed}}.safetensors",
+        experts=f"{RESULTS}/zoo/experts-{{seed}}.safetensors",
+    output:
+        f"{RESULTS}/zoo/generator-{{seed}}.safetensors",
+    log:
+        f"{LOGS}/zoo/generator-{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/zoo/generator-{{seed}}.tsv"
+    priority: 65
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        **needs("train_path_generator"),
+        gpu=GPU,
+    params:
+        **job("train_path_generator"),
+    shell:
+        RUN
+
+
 rule evolve:
     input:
         f"{RESULTS}/config.yaml",  # by which PathFamily.load finds its way

@@ -117,6 +117,8 @@ ABSURD = 10**9
         *((kind, ("architecture", "hidden")) for kind in ("path-vae", "path-experts")),
         *((kind, ("architecture", "space", "components")) for kind in ("anchors-real", "flow-mixed", "family")),
         *((kind, ("width",)) for kind in ("conditional-flow", "flow-matching")),
+        *(("path-generator", ("path_diffusion", name)) for name in ("width", "layers", "frequencies")),
+        *(("path-generator", ("path_condition", name)) for name in ("parameters", "said")),
         *(("family", ("map", name)) for name in ("rank", "width", "condition", "weights")),
         *(
             ("path-vae", ("map", name))

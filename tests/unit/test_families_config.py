@@ -58,6 +58,8 @@ def mini(**changes) -> dict:
         ({"paths__kind": "deep"}, "paths.kind"),
         ({"paths__zoo__vae__heads": 3}, "paths.zoo.vae.heads: found 3"),
         ({"paths__zoo__vae__code": 0}, "paths.zoo.vae.code"),
+        ({"paths__zoo__vae__diffusion__heads": 3}, "paths.zoo.vae.diffusion.heads: found 3"),
+        ({"paths__zoo__vae__diffusion__condition_dropout": 0}, "paths.zoo.vae.diffusion.condition_dropout"),
         ({"inference__draws": 99}, "inference.draws: found 99, expected at most inference.proposals (16)"),
         ({"evaluation__shown": {"few": {"times": [2, 1], "samples": 3}}}, "found 2 followed by 1"),
         ({"evaluation__shown": {"a/b": {"samples": 3}}}, "evaluation.shown"),
@@ -216,6 +218,7 @@ def test_check_says_what_a_study_would_do(monkeypatch, capsys):
     assert "experts of all visible environments begin at each of these, 4 steps" in said
     assert "a diffusion of their codes is compared with a normal prior, 4 steps" in said
     assert "an autoencoder of the experts' paths is trained, 4 steps" in said
+    assert "a conditional diffusion of its codes is trained, 4 steps" in said
 
 
 def test_a_rehearsal_has_few_environments_and_says_how_the_rest_grows(monkeypatch, tmp_path):

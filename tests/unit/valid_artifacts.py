@@ -47,8 +47,11 @@ from weightcast.evolution.mass import MassPath
 from weightcast.evolution.state_space import Counts, Reals, StateSpace
 from weightcast.evolution.weight_path import WeightPath
 from weightcast.families.baselines.conditional_flow import ConditionalField, ConditionalFlow
+from weightcast.families.config.path_diffusion import PathDiffusionSettings
 from weightcast.families.masses import MassCurves
+from weightcast.families.path_condition import PathCondition
 from weightcast.families.path_experts import PathExperts
+from weightcast.families.path_generation import PathGenerator, untrained_diffusion
 from weightcast.families.path_vae import PathVAE
 from weightcast.families.trained_family import TrainedFamily
 
@@ -86,6 +89,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "family": TrainedFamily.load,
     "path-vae": TrainedFamily.load,
     "path-experts": PathExperts.load,
+    "path-generator": PathGenerator.load,
     "conditional-flow": ConditionalFlow.load,
 }
 """By what a file is: a kind, or one of several densities of a kind."""
@@ -105,6 +109,7 @@ def write_valid(folder: Path) -> dict[str, Path]:
     _write_coupled(paths["flow-matching"], paths["couplings"])
     _write_family(paths["family"], paths["conditional-flow"])
     _write_path_vae(paths["path-vae"], paths["path-experts"])
+    _write_path_generator(paths["path-generator"])
     return paths
 
 
@@ -219,3 +224,10 @@ def _write_path_vae(family: Path, experts: Path) -> None:
     found = {"experts": 3, "expert_nll": 1.5, "decoded_nll": 1.6, "variance_lost": 0.2}
     replace(made, map=vae, codes=torch.eye(3, 2), metadata={"zoo_vae": found, "seconds": 1.0}).save(family)
     PathExperts(made.density, (*made.ids, "new"), 3, paths, torch.ones(2, 4), {"seconds": 1.0}).save(experts)
+
+
+def _write_path_generator(path: Path) -> None:
+    """A diffusion over codes of two numbers, told a parameter and two numbers of samples."""
+    settings = PathDiffusionSettings(width=4, heads=2, layers=1)
+    diffusion = untrained_diffusion(2, PathCondition(1, 2), settings)
+    PathGenerator(diffusion, torch.zeros(2), torch.ones(2), settings, {"seconds": 1.0}).save(path)

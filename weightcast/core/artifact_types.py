@@ -193,6 +193,13 @@ class ZooVae(Fields):
     variance_lost: Finite
 
 
+class PathCondition(Fields):
+    """What a diffusion of paths is told of an environment."""
+
+    parameters: Annotated[int, Field(strict=True, ge=0)]
+    said: Annotated[int, Field(strict=True, ge=0)]
+
+
 class SampleEncoder(Fields):
     """The network of a family that reads samples."""
 
@@ -234,6 +241,8 @@ class Metadata(Fields):
     zoo_prior: ZooPrior = ABSENT
     zoo_vae: ZooVae = ABSENT
     visible: Count = ABSENT
+    path_condition: PathCondition = ABSENT
+    path_diffusion: dict[Text, Any] = ABSENT
     guidance: Finite = ABSENT
     width: Count = ABSENT
     shares: list[Finite] = ABSENT

@@ -57,6 +57,10 @@ ZOO_DIFFUSION, ZOO_DIFFUSION_ENSEMBLE = "path-zoo-diffusion", "path-zoo-diffusio
 """As the first two of these, under the prior that a diffusion of the experts' codes has learned."""
 VAE_PATH, VAE_ENSEMBLE, VAE_PARAMETERS = "path-vae", "path-vae" + ENSEMBLE, "path-vae-parameters"
 """As the first three, of the codes of an autoencoder of the experts' paths."""
+GENERATED_PATHS, GENERATED_PARAMETERS = "path-vae-generated", "path-vae-generated-parameters"
+"""Paths of codes that a diffusion generates which is told of shown samples, or the parameters."""
+GENERATED_REFINED, GENERATED_ENSEMBLE = "path-vae-generated-refined", "path-vae-generated-refined" + ENSEMBLE
+"""What a short search finds from generated codes."""
 PATH_EXPERT, DECODED_EXPERT = "path-expert", "path-expert-decoded"
 """The path of an expert of the very environment; the same, encoded and decoded by the autoencoder."""
 TREND = "alone-trend"
@@ -408,6 +412,32 @@ _KNOWN = (
         "Autoencoder of paths, from parameters",
         "the path of the autoencoder's code that regression of the experts' codes says for the true parameters; no "
         "sample seen",
+    ),
+    Method(
+        GENERATED_PATHS,
+        "generator",
+        "Generated paths",
+        "paths that a diffusion of the autoencoder's codes generates, told what a network reads in the shown samples, "
+        "scored together",
+    ),
+    Method(
+        GENERATED_REFINED,
+        "generator",
+        "Generated path, refined",
+        "the most probable path that a short search by the shown samples finds from generated ones",
+    ),
+    Method(
+        GENERATED_ENSEMBLE,
+        "generator",
+        "Ensemble around generated paths",
+        "paths of codes drawn from what the shown samples leave open, around the refined ones, scored together",
+    ),
+    Method(
+        GENERATED_PARAMETERS,
+        "generator",
+        "Generated paths, from parameters",
+        "paths that a diffusion of the autoencoder's codes generates, told the true parameters and no sample, scored "
+        "together",
     ),
     Method(
         PATH_PARAMETERS,

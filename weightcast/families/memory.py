@@ -34,6 +34,8 @@ def memory_mb(stage: str, plan: FamilyPlan, of: Mapping[str, str]) -> int:
         own += 4.0 * expert_numbers(plan)
     if stage == "train_path_vae":
         own += 4.0 * coder_numbers(plan)
+    if stage == "train_path_generator":
+        own += _reading_bytes(plan) + 4.0 * generator_numbers(plan)
     if stage == "train_conditional_flow":
         own += _splines_bytes(plan)
     if stage in (
@@ -76,6 +78,14 @@ def coder_numbers(plan: FamilyPlan) -> float:
     network = 6 * (2 * nodes * own.width + 26 * own.layers * own.width**2)
     experts = 3 * ENVIRONMENTS * zoo.knots * weights
     return tokens + network + experts + _kept_numbers(plan, own.batch * own.snapshots, own.samples)
+
+
+def generator_numbers(plan: FamilyPlan) -> float:
+    """The same of a step of the diffusion of its codes, but for what reads samples; and the autoencoder itself."""
+    zoo = plan.study.paths.zoo
+    assert zoo is not None and zoo.vae is not None and zoo.vae.diffusion is not None  # else there is no such job
+    own = zoo.vae.diffusion
+    return own.batch * own.layers * 24 * own.width + 72 * own.layers * own.width**2 + coder_numbers(plan)
 
 
 def _kept_numbers(plan: FamilyPlan, members: int, batch: int) -> float:

@@ -89,7 +89,9 @@ class Scores:
                 grown = constant_growth(test.shown_masses(shown), test.times)[None]
                 self.rows += test.mass_rows(method, self.seed, grown, shown)
 
-    def ensembles(self, method: str, family: TrainedFamily, codes: Tensor, seconds: float, shown: Case) -> None:
+    def ensembles(
+        self, method: str, family: TrainedFamily, codes: Tensor, seconds: float, shown: Case | None = None
+    ) -> None:
         """Score ensembles of codes [map, environment, draw, number]; of one environment of each split at all times."""
         drawn: set[str] = set()
         for of_test, test in zip(codes.unbind(1), self.tests, strict=True):

@@ -122,6 +122,10 @@ def _beside_maps(study: FamilyStudy) -> list[str]:
                 f"an autoencoder of the experts' paths is trained, {zoo.vae.training.steps} steps; experts of unseen "
                 "environments are trained for reference, which it encodes and decodes"
             )
+            if zoo.vae.diffusion is not None:
+                found.append(
+                    f"a conditional diffusion of its codes is trained, {zoo.vae.diffusion.training.steps} steps"
+                )
     return found
 
 

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 
 from weightcast.core.config.settings import MOST_LAYERS, WIDEST, Settings, fitting_layers
 from weightcast.core.config.training import TrainingSettings
+from weightcast.families.config.path_diffusion import PathDiffusionSettings
 
 
 class PathVaeSettings(Settings):
@@ -36,3 +37,6 @@ class PathVaeSettings(Settings):
     """Samples of each of these."""
     training: Annotated[TrainingSettings, Field()] = TrainingSettings(steps=600, learning_rate=0.01)
     """Of encoder and decoder together."""
+    diffusion: PathDiffusionSettings | None = None
+    """A conditional diffusion over the codes, told parameters, samples or nothing, with rows of its own in the tables.
+    null: none."""

@@ -17,6 +17,10 @@ from weightcast.core.methods import (
     CONDITIONAL_FLOW,
     DECODED_EXPERT,
     DISPLACED,
+    GENERATED_ENSEMBLE,
+    GENERATED_PARAMETERS,
+    GENERATED_PATHS,
+    GENERATED_REFINED,
     INTERPOLATED_PATH,
     PATH_EXPERT,
     RATE_FIT,
@@ -47,6 +51,7 @@ from weightcast.families.first_samples import evenly_drawn, first_samples
 from weightcast.families.inference import infer_codes
 from weightcast.families.jobs import EvaluateOpponents
 from weightcast.families.path_experts import PathExperts, weights_at
+from weightcast.families.path_generation import PathGenerator, said_of
 from weightcast.families.path_vae import PathVAE
 from weightcast.families.scorable import why_not_scored
 from weightcast.families.scores import Scores
@@ -66,6 +71,7 @@ def evaluate_opponents(
     diffusion: TrainedFamily | None = None,
     vae: TrainedFamily | None = None,
     experts: PathExperts | None = None,
+    generator: PathGenerator | None = None,
 ) -> dict[str, Table]:
     """Score those that the configuration names."""
     ids = [environment.id for environment in table.unseen]
@@ -92,6 +98,8 @@ def evaluate_opponents(
         _infer_of_zoo(settings, scores, vae, cases, (VAE_PATH, VAE_ENSEMBLE))
         assert experts is not None  # that it was trained on
         _decode_experts(scores, vae, run.place(experts.of(ids)))
+    if generator is not None and vae is not None:
+        _generate(settings, scores, generator.to(run.device), vae, codes.to(run.device), table, cases)
     return {"metrics": Table.of_rows(scores.rows), "seconds": scores.seconds_table()}
 
 
@@ -180,6 +188,44 @@ def _regress_codes(
         return
     scaled = family.scaling.apply(table.parameter_array(ids)).to(family.codes.device)
     scores.paths(method, family, torch.stack([prior.mean for prior in prior_of_parameters(family, scaled)]))
+
+
+def _generate(
+    settings: EvaluateOpponents,
+    scores: Scores,
+    generator: PathGenerator,
+    vae: TrainedFamily,
+    codes: TrainedFamily,
+    table: EnvironmentTable,
+    cases: Sequence[Case],
+) -> None:
+    """Paths that the diffusion generates, told the parameters, or each case's samples where a network reads these; and
+    what a short search by these finds from the generated ones, those of which nothing is known where none reads."""
+    assert settings.generated is not None and settings.inference is not None  # there is a generator
+    generator.check(vae, codes)
+    ids, condition, device = cases[0].ids, generator.condition, vae.codes.device
+    own = derive_seed(settings.seed, "generate", settings.family_seed)
+    draws = settings.generated.draws
+    if condition.of_parameters:
+        scaled = vae.scaling.apply(table.parameter_array(ids)).to(device)
+        started = time.monotonic()
+        drawn = generator.draw(condition.prepare(scaled, None, len(ids)), draws, own, ids)
+        spent = (time.monotonic() - started) / len(ids)
+        scores.ensembles(GENERATED_PARAMETERS, vae, drawn[None], spent)
+    short = settings.inference.model_copy(update={"steps": settings.generated.refinement})
+    for case in cases:
+        seed = derive_seed(own, case.name)
+        shown, started = case.shown.to(device), time.monotonic()
+        said = condition.prepare(None, said_of(codes, shown), len(ids)) if condition.of_samples else None
+        drawn = generator.draw(said, draws, seed, ids)
+        spent = (time.monotonic() - started) / len(ids)
+        if said is not None:
+            scores.ensembles(shown_as(GENERATED_PATHS, case.name), vae, drawn[None], spent, case)
+        begin = drawn[None, :, : settings.inference.starts]
+        posterior = infer_codes(vae, shown, short, seed, ids, begin=begin, alone=True)
+        spent = (time.monotonic() - started) / len(ids)
+        scores.paths_of(shown_as(GENERATED_REFINED, case.name), posterior.most_probable(vae), spent, case)
+        scores.ensembles(shown_as(GENERATED_ENSEMBLE, case.name), vae, posterior.draws, spent, case)
 
 
 @torch.no_grad()
