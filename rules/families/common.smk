@@ -25,6 +25,9 @@ TOLD = [*CHOSEN, "nothing"]
 FLOWS = ["conditional-flow"] * (STUDY.opponents.flow_matching is not None)
 ZOOS = ["zoo"] * (STUDY.paths.zoo is not None)
 DIFFUSIONS = ["diffusion" for _ in ZOOS if STUDY.paths.zoo.diffusion is not None]  # of the zoo's codes
+VAES = ["vae" for _ in ZOOS if STUDY.paths.zoo.vae is not None]  # of the experts' paths
+GENERATORS = ["generator" for _ in VAES if STUDY.paths.zoo.vae.diffusion is not None]  # of the autoencoder's codes
+EXPERTS = ["experts" for _ in VAES]  # by themselves, which a zoo else has no need to keep
 PARTS = ["", *["opponents-"] * STUDY.has_opponents]  # of an evaluation
 
 

@@ -37,6 +37,9 @@ rule evaluate_opponents:
         flow=[f"{RESULTS}/opponents/{name}-{{seed}}.safetensors" for name in FLOWS],
         zoo=[f"{RESULTS}/zoo/{name}-{{seed}}.safetensors" for name in ZOOS],
         diffusion=[f"{RESULTS}/zoo/{name}-{{seed}}.safetensors" for name in DIFFUSIONS],
+        vae=[f"{RESULTS}/zoo/{name}-{{seed}}.safetensors" for name in VAES],
+        experts=[f"{RESULTS}/zoo/{name}-{{seed}}.safetensors" for name in EXPERTS],
+        generator=[f"{RESULTS}/zoo/{name}-{{seed}}.safetensors" for name in GENERATORS],
     output:
         metrics=f"{RESULTS}/evaluation/opponents-{{seed}}.csv",
         seconds=f"{RESULTS}/evaluation/opponents-seconds-{{seed}}.csv",
@@ -63,7 +66,11 @@ rule summarise_family:
         families=[
             *families(),
             *expand(f"{RESULTS}/opponents/{{name}}-{{seed}}.safetensors", name=FLOWS, seed=SEEDS),
-            *expand(f"{RESULTS}/zoo/{{name}}-{{seed}}.safetensors", name=[*ZOOS, *DIFFUSIONS], seed=SEEDS),
+            *expand(
+                f"{RESULTS}/zoo/{{name}}-{{seed}}.safetensors",
+                name=[*ZOOS, *DIFFUSIONS, *VAES, *GENERATORS],
+                seed=SEEDS,
+            ),
         ],
     output:
         metrics=f"{RESULTS}/metrics.csv",

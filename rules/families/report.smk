@@ -30,7 +30,7 @@ rule write_family_report:
         curves=rules.summarise_family.output.curves,
         bands=f"{RESULTS}/evaluation/bands-{SEEDS[0]}.csv",
         choices=expand(f"{RESULTS}/choice/{{told}}.yaml", told=CHOSEN),
-        priors=expand(f"{RESULTS}/zoo/{{name}}-{{seed}}.safetensors", name=DIFFUSIONS, seed=SEEDS),
+        priors=expand(f"{RESULTS}/zoo/{{name}}-{{seed}}.safetensors", name=[*DIFFUSIONS, *VAES], seed=SEEDS),
     output:
         page=f"{RESULTS}/report.html",
         figures=directory(f"{RESULTS}/figures"),

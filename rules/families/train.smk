@@ -74,11 +74,37 @@ rule train_conditional_flow:
         RUN
 
 
+rule train_path_experts:
+    input:
+        code=code("train_path_experts"),
+        snapshots=SNAPSHOTS,
+        table=STUDY.environments,
+        codes=f"{RESULTS}/families/codes-{{seed}}.safetensors",
+    output:
+        f"{RESULTS}/zoo/experts-{{seed}}.safetensors",
+    log:
+        f"{LOGS}/zoo/experts-{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/zoo/experts-{{seed}}.tsv"
+    priority: 85
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        **needs("train_path_experts"),
+        gpu=GPU,
+    params:
+        **job("train_path_experts"),
+    shell:
+        RUN
+
+
 rule train_path_zoo:
     input:
         code=code("train_path_zoo"),
         snapshots=SNAPSHOTS,
         codes=f"{RESULTS}/families/codes-{{seed}}.safetensors",
+        experts=[f"{RESULTS}/zoo/{name}-{{seed}}.safetensors" for name in EXPERTS],
     output:
         f"{RESULTS}/zoo/zoo-{{seed}}.safetensors",
     log:
@@ -119,6 +145,57 @@ rule train_path_diffusion:
         gpu=GPU,
     params:
         **job("train_path_diffusion"),
+    shell:
+        RUN
+
+
+rule train_path_vae:
+    input:
+        code=code("train_path_vae"),
+        snapshots=SNAPSHOTS,
+        zoo=f"{RESULTS}/zoo/zoo-{{seed}}.safetensors",
+        experts=f"{RESULTS}/zoo/experts-{{seed}}.safetensors",
+    output:
+        f"{RESULTS}/zoo/vae-{{seed}}.safetensors",
+    log:
+        f"{LOGS}/zoo/vae-{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/zoo/vae-{{seed}}.tsv"
+    priority: 70
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        **needs("train_path_vae"),
+        gpu=GPU,
+    params:
+        **job("train_path_vae"),
+    shell:
+        RUN
+
+
+rule train_path_generator:
+    input:
+        code=code("train_path_generator"),
+        snapshots=SNAPSHOTS,
+        codes=f"{RESULTS}/families/codes-{{seed}}.safetensors",
+        vae=f"{RESULTS}/zoo/vae-{{seed}}.safetensors",
+        experts=f"{RESULTS}/zoo/experts-{{seed}}.safetensors",
+    output:
+        f"{RESULTS}/zoo/generator-{{seed}}.safetensors",
+    log:
+        f"{LOGS}/zoo/generator-{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/zoo/generator-{{seed}}.tsv"
+    priority: 65
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        **needs("train_path_generator"),
+        gpu=GPU,
+    params:
+        **job("train_path_generator"),
     shell:
         RUN
 

@@ -114,9 +114,16 @@ ABSURD = 10**9
         ("base", ("weight_map", "width")),
         *(("flow", ("flow", name)) for name in ("width", "layers")),
         *((kind, ("architecture", "hidden")) for kind in ("anchors", "flow", "anchors-real", "flow-mixed", "family")),
+        *((kind, ("architecture", "hidden")) for kind in ("path-vae", "path-experts")),
         *((kind, ("architecture", "space", "components")) for kind in ("anchors-real", "flow-mixed", "family")),
         *((kind, ("width",)) for kind in ("conditional-flow", "flow-matching")),
+        *(("path-generator", ("path_diffusion", name)) for name in ("width", "layers", "frequencies")),
+        *(("path-generator", ("path_condition", name)) for name in ("parameters", "said")),
         *(("family", ("map", name)) for name in ("rank", "width", "condition", "weights")),
+        *(
+            ("path-vae", ("map", name))
+            for name in ("rank", "condition", "weights", "knots", "width", "heads", "layers")
+        ),
         ("labels", ("condition", "features", "channels")),
         *(("labels", ("condition", "regression", name)) for name in ("points", "features", "outputs")),
         *((kind, ("architecture", "space", name)) for kind in ("anchors", "flow") for name in ("states", "dimensions")),

@@ -23,6 +23,8 @@ from weightcast.families.jobs import (
     FamilyPlan,
     SummariseFamily,
     TrainFamily,
+    TrainPathExperts,
+    TrainPathVae,
     TrainPathZoo,
 )
 from weightcast.families.memory import memory_mb
@@ -54,6 +56,10 @@ def mini(**changes) -> dict:
         ({"paths__seeds": [-1]}, "paths.seeds: found -1"),
         ({"paths__maps": 0}, "paths.maps"),
         ({"paths__kind": "deep"}, "paths.kind"),
+        ({"paths__zoo__vae__heads": 3}, "paths.zoo.vae.heads: found 3"),
+        ({"paths__zoo__vae__code": 0}, "paths.zoo.vae.code"),
+        ({"paths__zoo__vae__diffusion__heads": 3}, "paths.zoo.vae.diffusion.heads: found 3"),
+        ({"paths__zoo__vae__diffusion__condition_dropout": 0}, "paths.zoo.vae.diffusion.condition_dropout"),
         ({"inference__draws": 99}, "inference.draws: found 99, expected at most inference.proposals (16)"),
         ({"evaluation__shown": {"few": {"times": [2, 1], "samples": 3}}}, "found 2 followed by 1"),
         ({"evaluation__shown": {"a/b": {"samples": 3}}}, "evaluation.shown"),
@@ -211,6 +217,8 @@ def test_check_says_what_a_study_would_do(monkeypatch, capsys):
     assert "the shown samples alone, along a damped trend" in said and "a network that reads samples" in said
     assert "experts of all visible environments begin at each of these, 4 steps" in said
     assert "a diffusion of their codes is compared with a normal prior, 4 steps" in said
+    assert "an autoencoder of the experts' paths is trained, 4 steps" in said
+    assert "a conditional diffusion of its codes is trained, 4 steps" in said
 
 
 def test_a_rehearsal_has_few_environments_and_says_how_the_rest_grows(monkeypatch, tmp_path):
@@ -227,18 +235,27 @@ def test_a_rehearsal_has_few_environments_and_says_how_the_rest_grows(monkeypatc
         "table": str(tmp_path / "environments.csv"),
         "choice": "kept.yaml",
     }
-    grows = {}
+    grows, trainings = {}, {}
     for stage, settings in (
         ("choose_map", ChooseMap.of(plan, "codes")),
         ("evaluate_family", EvaluateFamily.of(plan, "0")),
         ("train_family", TrainFamily.of(plan, "codes", "0")),
+        ("train_path_experts", TrainPathExperts.of(plan, "0")),
+        ("train_path_vae", TrainPathVae.of(plan, "0")),
     ):
         planned = SimpleNamespace(settings=lambda plan, own=settings: own, job=SimpleNamespace(stage=stage))
         (told,) = part.told(planned)
-        grows[stage] = told.grows
+        grows[stage], trainings[stage] = told.grows, dict(told.trainings)
     # Two environments are left out, with a search for each of two kinds of map, three widths of the first prior, two
     # further priors and two inflations; one of one width and one of these are rehearsed. Two unseen ones are scored,
     # of which the part has one.
-    assert grows == {"choose_map": 2 * (2 + 3 + 2 + 2) / (2 + 1 + 2 + 1), "evaluate_family": 2, "train_family": 1}
+    assert grows == {
+        **{"choose_map": 2 * (2 + 3 + 2 + 2) / (2 + 1 + 2 + 1), "evaluate_family": 2, "train_family": 1},
+        **{"train_path_experts": 2, "train_path_vae": 1},
+    }
+    # A step is of all experts: of five visible environments and two unseen ones in the place of three and one. One of
+    # the autoencoder is of three, as many as it is told.
+    assert trainings["train_path_experts"] == {"zoo": 5 / 3, "unseen": 2}
+    assert trainings["train_path_vae"] == {"autoencoder": 1}
     gathered = part.instead(SimpleNamespace(job=SimpleNamespace(stage="gather_snapshots")))
     assert gathered is not None and gathered.seconds > 0

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from families_kit import two_normal_maps
+from families_kit import normal_family, two_normal_maps
 
 from weightcast.core.nets.build import build_predictor
 from weightcast.environments.base import BaseNetwork, describe_weight_map
@@ -47,7 +47,12 @@ from weightcast.evolution.mass import MassPath
 from weightcast.evolution.state_space import Counts, Reals, StateSpace
 from weightcast.evolution.weight_path import WeightPath
 from weightcast.families.baselines.conditional_flow import ConditionalField, ConditionalFlow
+from weightcast.families.config.path_diffusion import PathDiffusionSettings
 from weightcast.families.masses import MassCurves
+from weightcast.families.path_condition import PathCondition
+from weightcast.families.path_experts import PathExperts
+from weightcast.families.path_generation import PathGenerator, untrained_diffusion
+from weightcast.families.path_vae import PathVAE
 from weightcast.families.trained_family import TrainedFamily
 
 ARCHITECTURE = {"kind": "mlp", "channels": 2, "width": 3, "depth": 1, "activation": "tanh", "residual": True}
@@ -82,6 +87,9 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "couplings": Couplings.load,
     "labels": Labels.load,
     "family": TrainedFamily.load,
+    "path-vae": TrainedFamily.load,
+    "path-experts": PathExperts.load,
+    "path-generator": PathGenerator.load,
     "conditional-flow": ConditionalFlow.load,
 }
 """By what a file is: a kind, or one of several densities of a kind."""
@@ -100,6 +108,8 @@ def write_valid(folder: Path) -> dict[str, Path]:
     _write_paths(folder / "anchors-mixed.safetensors", paths["flow-mixed"], mixed, told)
     _write_coupled(paths["flow-matching"], paths["couplings"])
     _write_family(paths["family"], paths["conditional-flow"])
+    _write_path_vae(paths["path-vae"], paths["path-experts"])
+    _write_path_generator(paths["path-generator"])
     return paths
 
 
@@ -203,3 +213,21 @@ def _write_family(family: Path, conditional: Path) -> None:
     field = ConditionalField(2, 2, 4)
     flow = ConditionalFlow(0.0, 3.0, np.zeros(2), np.ones(2), scaling, field, 1.5, {"seconds": 1.0})
     flow.save(conditional)
+
+
+def _write_path_vae(family: Path, experts: Path) -> None:
+    """A family whose map is an autoencoder of paths, and experts of paths."""
+    made = normal_family(0.5, [0.0, 0.5, 2.0])
+    paths = torch.randn(4, 3, made.density.graph.num_parameters, generator=torch.Generator().manual_seed(1))
+    vae = PathVAE(made.density.graph, paths.shape[2], 2, "vae", 2, 3, 4, 2, 1)
+    vae.fit_statistics(paths)
+    found = {"experts": 3, "expert_nll": 1.5, "decoded_nll": 1.6, "variance_lost": 0.2}
+    replace(made, map=vae, codes=torch.eye(3, 2), metadata={"zoo_vae": found, "seconds": 1.0}).save(family)
+    PathExperts(made.density, (*made.ids, "new"), 3, paths, torch.ones(2, 4), {"seconds": 1.0}).save(experts)
+
+
+def _write_path_generator(path: Path) -> None:
+    """A diffusion over codes of two numbers, told a parameter and two numbers of samples."""
+    settings = PathDiffusionSettings(width=4, heads=2, layers=1)
+    diffusion = untrained_diffusion(2, PathCondition(1, 2), settings)
+    PathGenerator(diffusion, torch.zeros(2), torch.ones(2), settings, {"seconds": 1.0}).save(path)

@@ -19,13 +19,15 @@ SHOWN = (
     *("path", "path-ensemble", "nearest-path-likelihood", "alone", "rate-fit"),
     *(f"{name}-likelihood" for name in ACROSS),
     *("path-encoded", "path-refined", "path-refined-ensemble", "path-zoo", "path-zoo-ensemble", "alone-trend"),
-    *("path-zoo-diffusion", "path-zoo-diffusion-ensemble"),
+    *("path-zoo-diffusion", "path-zoo-diffusion-ensemble", "path-vae", "path-vae-ensemble"),
+    *("path-vae-generated", "path-vae-generated-refined", "path-vae-generated-refined-ensemble"),
 )
 METHODS = {
     *(f"{name}-shown-{case}" for name in SHOWN for case in ("few", "many")),
     *(f"{name}-parameters" for name in ACROSS),
     *("path-parameters", "pooled-path", "nearest-path-parameters", "told-parameters", "sampling-floor", "exact-law"),
-    "path-zoo-parameters",
+    *("path-zoo-parameters", "path-vae-parameters", "path-expert", "path-expert-decoded"),
+    "path-vae-generated-parameters",
 }  # fmt: skip
 
 
@@ -42,7 +44,8 @@ def test_the_whole_study_runs_and_leaves_nothing_to_do(study):
 
     assert study.announced() == {
         **{"gather_snapshots": 1, "choose_map": 2, "train_family": 3, "evaluate_family": 1},
-        **{"train_path_zoo": 1, "train_path_diffusion": 1, "evaluate_opponents": 1},
+        **{"train_path_experts": 1, "train_path_zoo": 1, "train_path_diffusion": 1, "train_path_vae": 1},
+        **{"train_path_generator": 1, "evaluate_opponents": 1},
         **dict.fromkeys(("resolve_config", "summarise_family", "write_family_report", "all"), 1),
     }  # fmt: skip
     assert set(metrics.method) == METHODS and metrics.value.notna().all()
@@ -55,6 +58,7 @@ def test_the_whole_study_runs_and_leaves_nothing_to_do(study):
     assert (
         "The prior of the codes of the zoo of paths, seed 0" in page and "5 visible environments, each left out" in page
     )
+    assert "The autoencoder of paths, seed 0" in page and "codes of the 5 experts" in page
     assert "as the network says that reads samples" in page and "Trend of the shown alone, shown: few" in page
     assert {"summary.svg", "bands-interpolation.svg", "bands-extrapolation.svg"} <= {
         path.name for path in (results / "figures").iterdir()

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from weightcast.core.config.messages import LONGEST_SHOWN, shown
+from weightcast.core.config.settings import MOST_LAYERS
 
 ABSENT: Any = None
 """Of a field that may be missing, but is never null."""
@@ -166,11 +167,13 @@ class PathMap(Fields):
 
     weights: Count
     condition: Annotated[int, Field(strict=True, ge=0)]
-    kind: Literal["low-rank", "deep", "flow", "zoo"]
+    kind: Literal["low-rank", "deep", "flow", "zoo", "vae"]
     rank: Count
-    # Of a network, and of a zoo.
+    # Of a network, of a zoo, and of an autoencoder of paths, which has all of these.
     width: Count = ABSENT
     knots: Count = ABSENT
+    heads: Count = ABSENT
+    layers: Annotated[int, Field(strict=True, ge=1, le=MOST_LAYERS)] = ABSENT
 
 
 class ZooPrior(Fields):
@@ -179,6 +182,22 @@ class ZooPrior(Fields):
     chosen: Literal["gaussian", "diffusion"]
     environments: Annotated[int, Field(strict=True, ge=0)]
     nll: dict[Literal["gaussian", "diffusion"], Finite]
+
+
+class ZooVae(Fields):
+    """What an autoencoder makes of the experts that it was trained on."""
+
+    experts: Whole
+    expert_nll: Finite
+    decoded_nll: Finite
+    variance_lost: Finite
+
+
+class PathCondition(Fields):
+    """What a diffusion of paths is told of an environment."""
+
+    parameters: Annotated[int, Field(strict=True, ge=0)]
+    said: Annotated[int, Field(strict=True, ge=0)]
 
 
 class SampleEncoder(Fields):
@@ -220,6 +239,10 @@ class Metadata(Fields):
     masses: list[MassCurves] = ABSENT
     encoder: SampleEncoder = ABSENT
     zoo_prior: ZooPrior = ABSENT
+    zoo_vae: ZooVae = ABSENT
+    visible: Count = ABSENT
+    path_condition: PathCondition = ABSENT
+    path_diffusion: dict[Text, Any] = ABSENT
     guidance: Finite = ABSENT
     width: Count = ABSENT
     shares: list[Finite] = ABSENT

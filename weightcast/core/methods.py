@@ -55,6 +55,14 @@ ZOO_PATH, ZOO_ENSEMBLE, ZOO_PARAMETERS = "path-zoo", "path-zoo" + ENSEMBLE, "pat
 """As the first three, of the principal components of experts' paths in the place of learned codes."""
 ZOO_DIFFUSION, ZOO_DIFFUSION_ENSEMBLE = "path-zoo-diffusion", "path-zoo-diffusion" + ENSEMBLE
 """As the first two of these, under the prior that a diffusion of the experts' codes has learned."""
+VAE_PATH, VAE_ENSEMBLE, VAE_PARAMETERS = "path-vae", "path-vae" + ENSEMBLE, "path-vae-parameters"
+"""As the first three, of the codes of an autoencoder of the experts' paths."""
+GENERATED_PATHS, GENERATED_PARAMETERS = "path-vae-generated", "path-vae-generated-parameters"
+"""Paths of codes that a diffusion generates which is told of shown samples, or the parameters."""
+GENERATED_REFINED, GENERATED_ENSEMBLE = "path-vae-generated-refined", "path-vae-generated-refined" + ENSEMBLE
+"""What a short search finds from generated codes."""
+PATH_EXPERT, DECODED_EXPERT = "path-expert", "path-expert-decoded"
+"""The path of an expert of the very environment; the same, encoded and decoded by the autoencoder."""
 TREND = "alone-trend"
 """The law of the shown samples alone, moved along a damped trend."""
 DISPLACED, INTERPOLATED_PATH = "displaced-environments", "interpolated-path"
@@ -419,6 +427,51 @@ _KNOWN = (
         "the path of the zoo's code that regression of the experts' codes says for the true parameters; no sample seen",
     ),
     Method(
+        VAE_PATH,
+        "generator",
+        "Autoencoder of paths",
+        "the path of the most probable code, of a variational autoencoder of experts' paths, one a visible environment",
+    ),
+    Method(
+        VAE_ENSEMBLE,
+        "generator",
+        "Ensemble of the autoencoder of paths",
+        "paths of the autoencoder's codes drawn from what the shown samples leave open, scored together",
+    ),
+    Method(
+        VAE_PARAMETERS,
+        "generator",
+        "Autoencoder of paths, from parameters",
+        "the path of the autoencoder's code that regression of the experts' codes says for the true parameters; no "
+        "sample seen",
+    ),
+    Method(
+        GENERATED_PATHS,
+        "generator",
+        "Generated paths",
+        "paths that a diffusion of the autoencoder's codes generates, told what a network reads in the shown samples, "
+        "scored together",
+    ),
+    Method(
+        GENERATED_REFINED,
+        "generator",
+        "Generated path, refined",
+        "the most probable path that a short search by the shown samples finds from generated ones",
+    ),
+    Method(
+        GENERATED_ENSEMBLE,
+        "generator",
+        "Ensemble around generated paths",
+        "paths of codes drawn from what the shown samples leave open, around the refined ones, scored together",
+    ),
+    Method(
+        GENERATED_PARAMETERS,
+        "generator",
+        "Generated paths, from parameters",
+        "paths that a diffusion of the autoencoder's codes generates, told the true parameters and no sample, scored "
+        "together",
+    ),
+    Method(
         PATH_PARAMETERS,
         "generator",
         "Path, from parameters",
@@ -485,6 +538,18 @@ _KNOWN = (
         "Rates fitted, equations known",
         "the simulator itself: knows its equations and all constants but those in which environments differ, and fits "
         "these to the shown samples alone",
+    ),
+    Method(
+        PATH_EXPERT,
+        "reference",
+        "Own expert's path",
+        "the path of an expert that is trained on samples of all snapshots of the very environment",
+    ),
+    Method(
+        DECODED_EXPERT,
+        "reference",
+        "Own expert's path, encoded, decoded",
+        "the same path, encoded and decoded by the autoencoder of visible environments' experts",
     ),
     Method("sampling-floor", "reference", "Sampling floor", "independent samples of the truth itself"),
     Method("exact-law", "reference", "Exact law", "the simulated system's own law: its samples, and its density"),

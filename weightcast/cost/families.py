@@ -11,11 +11,23 @@ from weightcast.cost.jobs import PlannedJob
 from weightcast.cost.measure import Work, processor_seconds
 from weightcast.cost.rehearsal import Fewer, Told
 from weightcast.families.gathering import import_family, simulate_family
-from weightcast.families.jobs import ChooseMap, EvaluateFamily, EvaluateOpponents, FamilyPlan, TrainConditionalFlow
+from weightcast.families.jobs import (
+    ChooseMap,
+    EvaluateFamily,
+    EvaluateOpponents,
+    FamilyPlan,
+    TrainConditionalFlow,
+    TrainPathExperts,
+    TrainPathVae,
+    TrainPathZoo,
+)
 from weightcast.families.snapshots import FamilySnapshots
 
+OF_ZOO, OF_UNSEEN, OF_VAE = "zoo", "unseen", "autoencoder"
+"""Words in the names of trainings of experts, visible and unseen, and of their autoencoder."""
 VISIBLE = 3
-"""Visible environments of the part. A step of a training takes as long with few as with many."""
+"""Visible environments of the part. A step of a training takes as long with few as with many, but where experts are
+trained."""
 
 
 class FamilyPart:
@@ -60,6 +72,14 @@ class FamilyPart:
         if isinstance(settings, TrainConditionalFlow):
             # Its two trainings take as long with few environments as with many.
             return [Told(settings.model_copy(update={"left_out": 1}), settings.left_out)]
+        if isinstance(settings, TrainPathExperts | TrainPathZoo):
+            # A step is of all experts, and an unseen environment has one of its own.
+            visible, unseen = len(self._whole.visible) / len(self.table.visible), len(self._whole.unseen)
+            return [Told(settings, unseen, {OF_ZOO: visible, OF_UNSEEN: unseen})]
+        if isinstance(settings, TrainPathVae):
+            # A step is of so many experts, if there are as many.
+            whole, part = (min(settings.vae.batch, len(table.visible)) for table in (self._whole, self.table))
+            return [Told(settings, 1.0, {OF_VAE: whole / part})]
         return [Told(settings)]
 
     def fewer(self, planned: PlannedJob, told: Told, inputs: Mapping[str, str | list[str]]) -> Fewer | None:

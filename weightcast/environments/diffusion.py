@@ -21,7 +21,7 @@ from weightcast.core.errors import InputError
 from weightcast.core.nets.transformer import ConditionedBlock, sinusoidal_features
 from weightcast.core.run import Run
 from weightcast.core.stored_tensor import Rows
-from weightcast.environments.conditions import Condition
+from weightcast.environments.conditions.condition import Embedding
 from weightcast.environments.config.diffusion import DiffusionSettings
 from weightcast.environments.latent_regression import LatentRegression
 
@@ -46,7 +46,7 @@ class DiffusionTransformer(nn.Module):
         settings: widths, depth, prediction, schedule.
     """
 
-    def __init__(self, nodes: int, latent: int, condition: Condition, settings: DiffusionSettings) -> None:
+    def __init__(self, nodes: int, latent: int, condition: Embedding, settings: DiffusionSettings) -> None:
         super().__init__()
         self.condition = condition
         width = settings.width
@@ -130,7 +130,7 @@ class LatentDiffusion(nn.Module):
     noise: Tensor
     left_over: Tensor
 
-    def __init__(self, nodes: int, latent: int, condition: Condition, settings: DiffusionSettings) -> None:
+    def __init__(self, nodes: int, latent: int, condition: Embedding, settings: DiffusionSettings) -> None:
         super().__init__()
         self.prediction = settings.prediction
         self.dropout = settings.condition_dropout

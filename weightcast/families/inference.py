@@ -31,7 +31,8 @@ WIDER = 1.3
 """What standard deviations of Laplace's approximation are multiplied with to propose from: proposals must reach
 farther than what they stand for."""
 AT_ONCE = 4_000_000
-"""Numbers that the outputs of densities have at once, while the likelihoods of codes are computed."""
+"""Numbers that the outputs of densities have at once, or what their weights are made of, while the likelihoods of codes
+are computed."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,8 @@ def log_likelihood(family: TrainedFamily, codes: Tensor, shown: ShownSamples) ->
     maps, environments, _candidates, _ = codes.shape
     snapshots, samples, dimensions = shown.values.shape[1:]
     outputs = family.density.space.outputs
-    size = max(1, AT_ONCE // (maps * environments * snapshots * samples * dimensions * outputs))
+    numbers = max(samples * dimensions * outputs, family.decoding_numbers)
+    size = max(1, AT_ONCE // (maps * environments * snapshots * numbers))
     parts = []
     for some in codes.split(size, dim=2):
         count = some.shape[2]

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from weightcast.core.config.later_settings import LaterSettings
+from weightcast.core.config.settings import Settings
 from weightcast.core.job import StageSettings
 from weightcast.environments.config.code_prior import CodeDiffusionSettings
 from weightcast.evolution.config.density import DensitySettings
 from weightcast.families.config.evaluation import FamilyEvaluationSettings
 from weightcast.families.config.inference import InferenceSettings
 from weightcast.families.config.opponents import ConditionalFlowSettings, OpponentSettings
+from weightcast.families.config.path_diffusion import PathDiffusionSettings
+from weightcast.families.config.path_vae import PathVaeSettings
 from weightcast.families.config.path_zoo import PathZooSettings
 from weightcast.families.config.paths import PathSettings
 from weightcast.families.config.sample_encoder import SampleEncoderSettings
@@ -25,8 +28,9 @@ from weightcast.samples.settings import SnapshotSettings
 
 CODES, PARAMETERS, NOTHING = "codes", "parameters", "nothing"
 """What a map may be told of an environment."""
-FLOW, ZOO, ZOO_PRIOR = "flow", "zoo", "zoo_prior"
-"""Stand in its place where a velocity field, a zoo of paths, or another prior of the zoo's codes, is trained."""
+FLOW, ZOO, ZOO_PRIOR, ZOO_VAE, GENERATOR = "flow", "zoo", "zoo_prior", "zoo_vae", "path_diffusion"
+"""Stand in its place where a velocity field, a zoo of paths, another prior of the zoo's codes, an autoencoder of the
+zoo's paths, or a diffusion of its codes, is trained."""
 
 
 @dataclass(frozen=True)
@@ -195,8 +199,65 @@ class TrainPathZoo(StageSettings):
     def of(cls, plan: FamilyPlan, seed: str) -> TrainPathZoo:
         study = plan.study
         assert study.paths.zoo is not None  # else there is no such job
-        experts = study.paths.zoo.model_copy(update={"diffusion": None})  # which begins where these have ended
-        return cls(zoo=experts, seed=study.seed, family_seed=int(seed))
+        return cls(zoo=_experts(study.paths.zoo), seed=study.seed, family_seed=int(seed))
+
+
+class TrainPathExperts(StageSettings):
+    """Experts of one seed by themselves, where an autoencoder is trained on them: of visible and of unseen
+    environments."""
+
+    zoo: PathZooSettings
+    inference: InferenceSettings
+    seed: int
+    family_seed: int
+
+    @classmethod
+    def of(cls, plan: FamilyPlan, seed: str) -> TrainPathExperts:
+        study = plan.study
+        assert study.paths.zoo is not None  # else there is no such job
+        # Components are made of the experts afterwards; of an unseen environment's code no ensemble is wanted.
+        zoo = _experts(study.paths.zoo).model_copy(update={"components": 1})
+        searched = study.inference.model_copy(update={"encoder": None, "proposals": 2, "draws": 2})
+        return cls(zoo=zoo, inference=searched, seed=study.seed, family_seed=int(seed))
+
+
+class TrainPathVae(StageSettings):
+    """An autoencoder of the experts' paths of one seed."""
+
+    vae: PathVaeSettings
+    seed: int
+    family_seed: int
+
+    @classmethod
+    def of(cls, plan: FamilyPlan, seed: str) -> TrainPathVae:
+        study = plan.study
+        assert study.paths.zoo is not None and study.paths.zoo.vae is not None  # else there is no such job
+        vae = study.paths.zoo.vae.model_copy(update={"diffusion": None})  # which begins where this has ended
+        return cls(vae=vae, seed=study.seed, family_seed=int(seed))
+
+
+class TrainPathGenerator(StageSettings):
+    """A conditional diffusion of the autoencoder's codes of one seed."""
+
+    diffusion: PathDiffusionSettings
+    encoder: SampleEncoderSettings | None
+    seed: int
+    family_seed: int
+
+    @classmethod
+    def of(cls, plan: FamilyPlan, seed: str) -> TrainPathGenerator:
+        study = plan.study
+        assert study.paths.zoo is not None and study.paths.zoo.vae is not None  # else there is no such job
+        assert study.paths.zoo.vae.diffusion is not None
+        own = study.paths.zoo.vae.diffusion
+        # What is done with it afterwards decides nothing here.
+        plain = {name: PathDiffusionSettings.model_fields[name].default for name in ("draws", "refinement")}
+        return cls(
+            diffusion=own.model_copy(update=plain),
+            encoder=study.inference.encoder,
+            seed=study.seed,
+            family_seed=int(seed),
+        )
 
 
 class TrainPathDiffusion(StageSettings):
@@ -223,19 +284,30 @@ class TrainPathDiffusion(StageSettings):
         )
 
 
+class GeneratedPaths(Settings):
+    """What is done with codes that a diffusion of paths generates: how many, and steps of a search from there."""
+
+    draws: int
+    refinement: int
+
+
 class EvaluateOpponents(_Scored, LaterSettings):
     """The further opponents of one seed, and the zoo of paths, in every case."""
 
-    later: ClassVar[tuple[str, ...]] = ("inference",)
+    later: ClassVar[tuple[str, ...]] = ("inference", "generated")
 
     opponents: OpponentSettings
     inference: InferenceSettings | None = None
+    generated: GeneratedPaths | None = None
 
     @classmethod
     def of(cls, plan: FamilyPlan, seed: str) -> EvaluateOpponents:
         opponents = plan.study.opponents.model_copy(update={"flow_matching": None})  # its network is an input
         inferred = None if plan.study.paths.zoo is None else plan.study.inference.model_copy(update={"encoder": None})
-        return cls.scored(plan, seed, opponents=opponents, inference=inferred)
+        zoo = plan.study.paths.zoo
+        own = None if zoo is None or zoo.vae is None else zoo.vae.diffusion
+        generated = None if own is None else GeneratedPaths(draws=own.draws, refinement=own.refinement)
+        return cls.scored(plan, seed, opponents=opponents, inference=inferred, generated=generated)
 
 
 class SummariseFamily(StageSettings):
@@ -262,6 +334,11 @@ def _mapped(paths: PathSettings, told: str, seed: int) -> PathSettings:
     return paths.model_copy(update=own | ({} if told == CODES else {"maps": 1}))
 
 
+def _experts(zoo: PathZooSettings) -> PathZooSettings:
+    """What decides experts: not what begins where these have ended."""
+    return zoo.model_copy(update={"diffusion": None, "vae": None})
+
+
 def _scoring(evaluation: FamilyEvaluationSettings) -> FamilyEvaluationSettings:
     """What decides scores in an evaluation: not how they are summarised."""
     return evaluation.model_copy(update={"bootstrap": FamilyEvaluationSettings.model_fields["bootstrap"].default})
@@ -275,8 +352,11 @@ JOBS: dict[str, type[StageSettings]] = {
     "train_family": TrainFamily,
     "evaluate_family": EvaluateFamily,
     "train_conditional_flow": TrainConditionalFlow,
+    "train_path_experts": TrainPathExperts,
     "train_path_zoo": TrainPathZoo,
     "train_path_diffusion": TrainPathDiffusion,
+    "train_path_vae": TrainPathVae,
+    "train_path_generator": TrainPathGenerator,
     "evaluate_opponents": EvaluateOpponents,
     "summarise_family": SummariseFamily,
     "write_family_report": WriteFamilyReport,

@@ -30,12 +30,17 @@ def memory_mb(stage: str, plan: FamilyPlan, of: Mapping[str, str]) -> int:
         own += _training_bytes(plan)
         if of.get("told") == CODES:
             own += _reading_bytes(plan)
-    if stage == "train_path_zoo":
+    if stage in ("train_path_experts", "train_path_zoo"):
         own += 4.0 * expert_numbers(plan)
+    if stage == "train_path_vae":
+        own += 4.0 * coder_numbers(plan)
+    if stage == "train_path_generator":
+        own += _reading_bytes(plan) + 4.0 * generator_numbers(plan)
     if stage == "train_conditional_flow":
         own += _splines_bytes(plan)
     if stage in (
         "choose_map",
+        "train_path_experts",
         "evaluate_family",
         "evaluate_opponents",
         "train_conditional_flow",
@@ -58,6 +63,29 @@ def expert_numbers(plan: FamilyPlan) -> float:
     assert zoo is not None  # else there is no such job
     own = 6 * ENVIRONMENTS * zoo.knots * _weights(plan)
     return _kept_numbers(plan, ENVIRONMENTS * zoo.snapshots, zoo.batch) + own
+
+
+def coder_numbers(plan: FamilyPlan) -> float:
+    """The same of a step of an autoencoder of the experts' paths: of what it encodes, and of what it decodes."""
+    zoo = plan.study.paths.zoo
+    assert zoo is not None and zoo.vae is not None  # else there is no such job
+    own, weights = zoo.vae, _weights(plan)
+    # A node for every output of a layer, whose tokens are about as long as the density is wide, biases apart.
+    nodes = 2 * weights / plan.study.density.hidden
+    decoded = own.batch * (min(own.knots, zoo.knots) + own.snapshots)
+    block = own.layers * (16 * own.width + 2 * own.heads * nodes) + 4 * own.width
+    tokens = (own.batch * zoo.knots + decoded) * nodes * block
+    network = 6 * (2 * nodes * own.width + 26 * own.layers * own.width**2)
+    experts = 3 * ENVIRONMENTS * zoo.knots * weights
+    return tokens + network + experts + _kept_numbers(plan, own.batch * own.snapshots, own.samples)
+
+
+def generator_numbers(plan: FamilyPlan) -> float:
+    """The same of a step of the diffusion of its codes, but for what reads samples; and the autoencoder itself."""
+    zoo = plan.study.paths.zoo
+    assert zoo is not None and zoo.vae is not None and zoo.vae.diffusion is not None  # else there is no such job
+    own = zoo.vae.diffusion
+    return own.batch * own.layers * 24 * own.width + 72 * own.layers * own.width**2 + coder_numbers(plan)
 
 
 def _kept_numbers(plan: FamilyPlan, members: int, batch: int) -> float:

@@ -48,7 +48,13 @@ class Experts:
 
 
 def train_path_zoo(
-    run: Run, family: TrainedFamily, snapshots: FamilySnapshots, settings: PathZooSettings, seed: int, name: str
+    run: Run,
+    family: TrainedFamily,
+    snapshots: FamilySnapshots,
+    settings: PathZooSettings,
+    seed: int,
+    name: str,
+    experts: Experts | None = None,
 ) -> TrainedFamily:
     """Train experts, and make a family of their principal components.
 
@@ -59,6 +65,7 @@ def train_path_zoo(
         settings: of the experts and of the components.
         seed: of draws.
         name: of the training, its own within the stage.
+        experts: as they are, where they have been trained before.
 
     Returns:
         a family of one map, whose metadata say what experts are worth; told codes as the first one is.
@@ -66,7 +73,8 @@ def train_path_zoo(
     Raises:
         TrainingDiverged: a loss or a gradient is not finite.
     """
-    experts = train_experts(run, family.alone, snapshots, settings, seed, name)
+    if experts is None:
+        experts = train_experts(run, family.alone, snapshots, settings, seed, name)
     path_map, codes = principal_paths(experts.weights, settings.components)
     before, after = experts.errors.mean(1).tolist()
     metadata: Mapping[str, Any] = {
@@ -81,7 +89,7 @@ def train_experts(
 ) -> Experts:
     """Train all experts together, from the shared map's paths; see :func:`train_path_zoo`."""
     environments = len(family.ids)
-    pool, held_back = _pools(family, snapshots, seed)
+    pool, held_back = sample_pools(family, snapshots, seed)
     knots = knot_times(settings.knots)
     with torch.no_grad():
         codes = family.codes.repeat_interleave(settings.knots, 0)
@@ -91,17 +99,17 @@ def train_experts(
     def error(weights: Tensor, shown: ShownSamples) -> Tensor:
         """Mean negative log-likelihood of what is shown [environment]."""
         shares = knot_shares(family.scaled(shown.times), settings.knots)  # [environment, snapshot, knot]
-        at_times = shares @ weights
-        found = family.density.log_prob(at_times.flatten(0, 1), shown.values.flatten(0, 1))
-        found = found.unflatten(0, shown.times.shape).where(shown.there, 0.0)
-        return -found.sum((1, 2)) / shown.there.sum((1, 2)).clamp(min=1)
+        return mean_error(family, shares @ weights, shown)
 
     def validation() -> Tensor:
         with torch.no_grad():
             return error(experts, held_back)
 
     def loss(step: int) -> Tensor:
-        return error(experts, _batch(pool, settings, Draws("cpu", seed, "step", step)).to(run.device))
+        return error(
+            experts,
+            drawn_batch(pool, settings.snapshots, settings.batch, Draws("cpu", seed, "step", step)).to(run.device),
+        )
 
     held_back = held_back.to(run.device)
     before = error(experts.detach(), held_back)
@@ -112,6 +120,14 @@ def train_experts(
     better = (after < before) | (settings.training.keep == "last")
     trained = torch.where(better[:, None, None], experts.detach(), begin)
     return Experts(trained, torch.stack([before, torch.where(better, after, before)]), result.seconds)
+
+
+def mean_error(family: TrainedFamily, weights: Tensor, shown: ShownSamples) -> Tensor:
+    """Mean negative log-likelihood of what is shown of each environment [environment], under densities whose weights
+    are given at each snapshot [environment, snapshot, weight]."""
+    found = family.density.log_prob(weights.flatten(0, 1), shown.values.flatten(0, 1))
+    found = found.unflatten(0, shown.times.shape).where(shown.there, 0.0)
+    return -found.sum((1, 2)) / shown.there.sum((1, 2)).clamp(min=1)
 
 
 def principal_paths(experts: Tensor, components: int) -> tuple[ZooMap, Tensor]:
@@ -136,8 +152,8 @@ def principal_paths(experts: Tensor, components: int) -> tuple[ZooMap, Tensor]:
     return path_map.eval(), (left[:, :count] * scale).to(experts)
 
 
-def _pools(family: TrainedFamily, snapshots: FamilySnapshots, seed: int) -> tuple[ShownSamples, ShownSamples]:
-    """Samples that experts are trained on, and those that are held back."""
+def sample_pools(family: TrainedFamily, snapshots: FamilySnapshots, seed: int) -> tuple[ShownSamples, ShownSamples]:
+    """Samples of a family's environments that experts are trained on, and those that are held back from them."""
     trained, held_back = [], []
     for id in family.ids:
         one = snapshots.environments[id]
@@ -154,13 +170,13 @@ def _pools(family: TrainedFamily, snapshots: FamilySnapshots, seed: int) -> tupl
     return ShownSamples.of(trained), ShownSamples.of(held_back)
 
 
-def _batch(pool: ShownSamples, settings: PathZooSettings, draws: Draws) -> ShownSamples:
-    """Some snapshots of every environment, and some samples of each, drawn with replacement."""
+def drawn_batch(pool: ShownSamples, snapshots: int, samples: int, draws: Draws) -> ShownSamples:
+    """So many snapshots of every environment, and samples of each, drawn with replacement."""
     environments = len(pool.times)
     own = torch.arange(environments)[:, None]
     count = pool.there.any(-1).sum(-1, keepdim=True)  # snapshots lie before the padding
-    at = (draws.uniform(environments, settings.snapshots) * count).long()
+    at = (draws.uniform(environments, snapshots) * count).long()
     sizes = pool.there.sum(-1)[own, at][..., None]  # and so do samples
-    rows = (draws.uniform(environments, settings.snapshots, settings.batch) * sizes).long()
+    rows = (draws.uniform(environments, snapshots, samples) * sizes).long()
     values = pool.values[own[..., None], at[..., None], rows]
     return ShownSamples(pool.times[own, at], values, torch.ones(rows.shape, dtype=torch.bool))

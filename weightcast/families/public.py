@@ -52,7 +52,12 @@ class PathFamily:
 
     @classmethod
     def load(
-        cls, results: str | Path, seed: int | None = None, device: torch.device | str = "cpu", zoo: bool = False
+        cls,
+        results: str | Path,
+        seed: int | None = None,
+        device: torch.device | str = "cpu",
+        zoo: bool = False,
+        vae: bool = False,
     ) -> PathFamily:
         """Read what a study has trained.
 
@@ -62,6 +67,8 @@ class PathFamily:
             device: where it computes: ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:<number>``.
             zoo: whether the family is wanted that experts' paths make, of a study with ``paths.zoo``; with the prior
                 that left-out environments chose, where it has a diffusion.
+            vae: whether the family is wanted that an autoencoder of these paths makes, of a study with
+                ``paths.zoo.vae``; instead of the zoo's.
 
         Raises:
             InputError: there is none, its file cannot be used, or there is no such device.
@@ -75,8 +82,12 @@ class PathFamily:
             raise InputError(f"{config}: paths.seeds: found no seed {seed}, expected one of {study.paths.seeds}")
         if zoo and study.paths.zoo is None:
             raise InputError(f"{config}: paths.zoo: found none, expected a study with experts of paths")
+        if vae and (study.paths.zoo is None or study.paths.zoo.vae is None):
+            raise InputError(f"{config}: paths.zoo.vae: found none, expected a study with an autoencoder of paths")
+        zoo = zoo and not vae
         compared = zoo and study.paths.zoo is not None and study.paths.zoo.diffusion is not None
         file = f"zoo/{'diffusion' if compared else 'zoo'}-{seed}" if zoo else f"families/codes-{seed}"
+        file = f"zoo/vae-{seed}" if vae else file
         family = TrainedFamily.load(Path(results) / f"{file}.safetensors")
         if compared and ZOO_PRIOR not in family.metadata:
             raise InputError(

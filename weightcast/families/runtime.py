@@ -20,9 +20,12 @@ from weightcast.evolution.runtime import (
 )
 from weightcast.families.config.sample_encoder import SampleEncoderSettings
 from weightcast.families.jobs import CODES, FamilyPlan
-from weightcast.families.memory import ENVIRONMENTS, TIMES, expert_numbers, step_numbers
+from weightcast.families.memory import ENVIRONMENTS, TIMES, coder_numbers, expert_numbers, step_numbers
 
-ON_GPU = ("choose_map", "train_family", "train_conditional_flow", "train_path_zoo", "train_path_diffusion")
+ON_GPU = (
+    *("choose_map", "train_family", "train_conditional_flow"),
+    *("train_path_experts", "train_path_zoo", "train_path_diffusion", "train_path_vae", "train_path_generator"),
+)
 """Stages that are faster there."""
 FIT_SECONDS = 0.02
 """Of one likelihood of a rate fit."""
@@ -49,11 +52,15 @@ def runtime_minutes(stage: str, plan: FamilyPlan, of: Mapping[str, str]) -> int:
         "gather_snapshots": 1e-4 * ENVIRONMENTS * times * (2000 if known is None else known.train + known.held_out),
         "choose_map": len(paths.kinds) * training,
         "train_family": training,
+        "train_path_experts": 2 * _experts(plan) + ENVIRONMENTS * inferring,
         "train_path_zoo": _experts(plan),
+        "train_path_vae": _coding(plan),
+        "train_path_generator": _generating(plan),
         "train_path_diffusion": _denoising(plan) + 2 * ENVIRONMENTS * inferring,
         "train_conditional_flow": _matching(plan, times) + scored,
         "evaluate_family": ENVIRONMENTS * inferring + (4 + 4 * len(evaluation.shown)) * scored,
-        "evaluate_opponents": len(evaluation.shown) * (ENVIRONMENTS * _fitting(plan) + 3 * scored)
+        "evaluate_opponents": _decoding(plan)
+        + len(evaluation.shown) * (ENVIRONMENTS * _fitting(plan) + 3 * scored)
         + _interpolating(plan, times)
         + _judging(plan, times),
     }.get(stage, 0.0)
@@ -75,6 +82,41 @@ def _experts(plan: FamilyPlan) -> float:
         return 0.0
     steps = zoo.training.steps * (1 + (zoo.training.keep == "best"))
     return steps * (STEP_SECONDS + expert_numbers(plan) / NUMBERS_A_SECOND)
+
+
+def _coding(plan: FamilyPlan) -> float:
+    """Seconds for an autoencoder of the experts' paths."""
+    zoo = plan.study.paths.zoo
+    if zoo is None or zoo.vae is None:
+        return 0.0
+    return zoo.vae.training.steps * (STEP_SECONDS + coder_numbers(plan) / NUMBERS_A_SECOND)
+
+
+def _generating(plan: FamilyPlan) -> float:
+    """Seconds for the conditional diffusion of an autoencoder's codes, and for what reads samples in each step."""
+    zoo = plan.study.paths.zoo
+    if zoo is None or zoo.vae is None or zoo.vae.diffusion is None:
+        return 0.0
+    own, reader = zoo.vae.diffusion, plan.study.inference.encoder
+    read = 0.0
+    if reader is not None:
+        shown = own.batch * reader.snapshots * reader.samples
+        read = shown * (4 * reader.width + len(plan.study.data.dimensions))
+    numbers = own.batch * own.layers * 24 * own.width + read
+    return own.training.steps * (STEP_SECONDS + numbers / NUMBERS_A_SECOND)
+
+
+def _decoding(plan: FamilyPlan) -> float:
+    """Seconds for the search for codes under an autoencoder, in all cases."""
+    zoo = plan.study.paths.zoo
+    if zoo is None or zoo.vae is None:
+        return 0.0
+    inference, shown = plan.study.inference, plan.study.evaluation.shown
+    # Two snapshots of each environment, decoded at each step of all searches, and for each proposal.
+    asked = 2 * ENVIRONMENTS * (inference.steps * inference.starts + inference.proposals)
+    one = coder_numbers(plan) / max(1, zoo.vae.batch * zoo.knots)
+    again = 1 if zoo.vae.diffusion is None else 2  # from generated codes
+    return again * len(shown) * asked * one / NUMBERS_A_SECOND
 
 
 def _denoising(plan: FamilyPlan) -> float:

@@ -89,7 +89,9 @@ class Scores:
                 grown = constant_growth(test.shown_masses(shown), test.times)[None]
                 self.rows += test.mass_rows(method, self.seed, grown, shown)
 
-    def ensembles(self, method: str, family: TrainedFamily, codes: Tensor, seconds: float, shown: Case) -> None:
+    def ensembles(
+        self, method: str, family: TrainedFamily, codes: Tensor, seconds: float, shown: Case | None = None
+    ) -> None:
         """Score ensembles of codes [map, environment, draw, number]; of one environment of each split at all times."""
         drawn: set[str] = set()
         for of_test, test in zip(codes.unbind(1), self.tests, strict=True):
@@ -156,6 +158,12 @@ class Scores:
         self.seconds[method] = (time.monotonic() - started) / len(self.tests)
         for values, test in zip(drawn, self.tests, strict=True):
             self.rows += test.sample_rows(method, self.seed, values)
+
+    def densities(self, method: str, family: TrainedFamily, weights: Sequence[Tensor], seconds: float = 0.0) -> None:
+        """Score densities of each environment at the times that are scored of it [time, weight]."""
+        for own, test in zip(weights, self.tests, strict=True):
+            self.rows += test.path_rows(method, self.seed, family.density, own)
+        self.seconds[method] = seconds
 
     def kept(self, method: str, family: TrainedFamily, weights: Tensor, seconds: float) -> None:
         """Score densities [environment, weight] that stay as they are."""

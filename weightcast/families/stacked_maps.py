@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.func import functional_call, stack_module_state, vmap
 
 from weightcast.families.path_map import PathMap
+from weightcast.families.path_vae import PathVAE
 from weightcast.families.zoo_map import ZooMap
 
 
@@ -22,7 +23,7 @@ class StackedMaps:
         state: of all maps, by the name of the part: [map, ...].
     """
 
-    def __init__(self, maps: Sequence[PathMap | ZooMap]) -> None:
+    def __init__(self, maps: Sequence[PathMap | ZooMap | PathVAE]) -> None:
         self._plain = maps[0]  # whose own state is never used
         stacked, _ = stack_module_state(list(maps))
         self.state = {name: part.detach() for name, part in stacked.items()}
@@ -34,7 +35,7 @@ class StackedMaps:
         """Times [map, member], scaled to -1 to 1, and codes [map, member, number] -> weights [map, member, weight]."""
         return vmap(lambda state, *told: functional_call(self._plain, state, told))(self.state, times, codes)
 
-    def apart(self) -> list[PathMap | ZooMap]:
+    def apart(self) -> list[PathMap | ZooMap | PathVAE]:
         """Each map as a module of its own, which is not trained on."""
         found = []
         for place in range(len(self)):

@@ -20,11 +20,15 @@ from weightcast.evolution.density import StackedDensity, described_density
 from weightcast.families.inflation import Inflation
 from weightcast.families.masses import MassCurves
 from weightcast.families.path_map import PathMap
+from weightcast.families.path_vae import PathVAE
 from weightcast.families.sample_encoder import SampleEncoder
 from weightcast.families.stacked_maps import StackedMaps
 from weightcast.families.zoo_map import ZooMap
 
+OF_EXPERTS = ("zoo", "vae")
+"""Kinds of maps that experts' paths are made into."""
 KIND, MAP, PRIOR, FURTHER, ENCODER = "family", "map.", "prior.", "further.", "encoder."
+AnyMap = PathMap | ZooMap | PathVAE
 Told = Literal["codes", "parameters", "nothing"]
 """What a map is told of an environment: its learned code, its true parameters, or nothing (everybody has one path)."""
 
@@ -52,7 +56,7 @@ class TrainedFamily:
     """
 
     density: StackedDensity
-    map: PathMap | ZooMap
+    map: AnyMap
     told: Told
     first: float
     last: float
@@ -106,6 +110,8 @@ class TrainedFamily:
         Returns:
             [map, member, weight].
         """
+        if isinstance(self.map, PathVAE):  # the only one, and its attention knows no batches of networks
+            return self.map(self.scaled(times[0]), codes[0])[None]
         return self._maps(self.scaled(times), codes)
 
     @property
@@ -138,6 +144,11 @@ class TrainedFamily:
     def weights(self, times: Tensor, codes: Tensor) -> Tensor:
         """Times [member], in the data's unit, and codes [member, number] -> weights [member, weight]."""
         return self.map(self.scaled(times), codes)
+
+    @property
+    def decoding_numbers(self) -> int:
+        """Numbers that one density's weights take while they are made, where that is more than the weights."""
+        return self.map.coding_numbers if isinstance(self.map, PathVAE) else 0
 
     def scaled(self, times: Tensor) -> Tensor:
         """Times as the map sees them: -1 at the first that it was trained at, 1 at the last."""
@@ -211,7 +222,7 @@ class TrainedFamily:
             first, last = metadata["times"]
             if not first < last:
                 raise InputError("times: expected increasing times")
-            weights = tensors[f"{MAP}mean" if metadata["map"]["kind"] == "zoo" else f"{MAP}origin"].shape[-1]
+            weights = tensors[f"{MAP}mean" if metadata["map"]["kind"] in OF_EXPERTS else f"{MAP}origin"].shape[-1]
             shared: dict[str, Any] = {
                 "density": described_density(metadata["architecture"], weights),
                 "told": metadata["told"],
@@ -241,9 +252,7 @@ class TrainedFamily:
     def _with_own(cls, tensors: Mapping[str, Tensor], shared: Mapping[str, Any]) -> TrainedFamily:
         """One map, of the tensors that are its own and of what all maps have in common."""
         state, codes, ids = _below(tensors, MAP), tensors["codes"], shared["ids"]
-        described = shared["metadata"]["map"]
-        built = load_built(lambda: (ZooMap if described["kind"] == "zoo" else PathMap)(**described), state)
-        assert isinstance(built, PathMap | ZooMap)
+        built = load_built(lambda: _map_of(shared["metadata"]["map"], shared["density"]), state)
         if codes.shape != (len(ids), built.condition):
             raise InputError("ids, codes: expected a code for each visible environment")
         if shared["parameters"].shape != (len(ids), len(shared["scaling"].names)):
@@ -252,6 +261,13 @@ class TrainedFamily:
         one = cls(map=built.requires_grad_(False).eval(), codes=codes, mixture=mixture, **shared)
         _ = one.prior  # of tensors that must be there
         return one
+
+
+def _map_of(described: Mapping[str, Any], density: StackedDensity) -> AnyMap:
+    """A map as its description has it, before it is given what it has learned."""
+    if described["kind"] == "vae":
+        return PathVAE(density.graph, **described)
+    return (ZooMap if described["kind"] == "zoo" else PathMap)(**described)
 
 
 def _built_encoder(

@@ -44,7 +44,23 @@ class Known:
         return [cls(parameters=environment.parameters, environment=environment.id) for environment in environments]
 
 
-class Condition(nn.Module, ABC):
+class Embedding(nn.Module, ABC):
+    """Turns coordinates, numbers that say what is known of an environment, into what networks are told of it.
+
+    Attributes:
+        coordinates: numbers of an environment.
+        width: numbers of an embedding.
+    """
+
+    coordinates: int
+    width: int
+
+    @abstractmethod
+    def forward(self, prepared: Tensor) -> Tensor:
+        """Coordinates [batch, coordinate] -> embeddings [batch, width]."""
+
+
+class Condition(Embedding):
     """Turns what is known of environments into embeddings, in two steps.
 
     ``prepare`` makes tensors of what is known, without gradients: numbers in a sensible range. ``forward`` makes
@@ -54,9 +70,6 @@ class Condition(nn.Module, ABC):
         coordinates: numbers that ``prepare`` makes of an environment.
         width: numbers of an embedding.
     """
-
-    coordinates: int
-    width: int
 
     @property
     def shown_frames(self) -> bool:
@@ -87,10 +100,6 @@ class Condition(nn.Module, ABC):
     @abstractmethod
     def prepare(self, known: Sequence[Known]) -> Tensor:
         """What is known of each environment -> coordinates [environment, coordinate], float32, on the CPU."""
-
-    @abstractmethod
-    def forward(self, prepared: Tensor) -> Tensor:
-        """Coordinates [batch, coordinate] -> embeddings [batch, width]."""
 
     def pool(self, known: Sequence[Known]) -> Tensor:
         """What a training draws from, [environment, ...] on the CPU: the coordinates, unless a kind has more to show.

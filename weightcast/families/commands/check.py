@@ -117,6 +117,15 @@ def _beside_maps(study: FamilyStudy) -> list[str]:
             found.append(
                 f"a diffusion of their codes is compared with a normal prior, {zoo.diffusion.training.steps} steps"
             )
+        if zoo.vae is not None:
+            found.append(
+                f"an autoencoder of the experts' paths is trained, {zoo.vae.training.steps} steps; experts of unseen "
+                "environments are trained for reference, which it encodes and decodes"
+            )
+            if zoo.vae.diffusion is not None:
+                found.append(
+                    f"a conditional diffusion of its codes is trained, {zoo.vae.diffusion.training.steps} steps"
+                )
     return found
 
 

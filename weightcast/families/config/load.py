@@ -84,6 +84,7 @@ def _check(study: FamilyStudy, source: str | Path) -> None:
         _check_increasing(shown.times, f"evaluation.shown.{name}.times", source)
     _check_increasing(study.evaluation.times, "evaluation.times", source)
     _check_opponents(study, source)
+    _check_vae(study, source)
     if study.inference.draws > study.inference.proposals:
         raise InputError(
             f"{source}: inference.draws: found {study.inference.draws}, expected at most inference.proposals "
@@ -101,6 +102,21 @@ def _check_opponents(study: FamilyStudy, source: str | Path) -> None:
         raise InputError(
             f"{source}: opponents.flow_matching: found it for counts, expected null: it moves real numbers"
         )
+
+
+def _check_vae(study: FamilyStudy, source: str | Path) -> None:
+    """Heads of attention share a width among themselves."""
+    vae = None if study.paths.zoo is None else study.paths.zoo.vae
+    if vae is None:
+        return
+    sections = {"paths.zoo.vae": (vae.width, vae.heads)}
+    if vae.diffusion is not None:
+        sections["paths.zoo.vae.diffusion"] = (vae.diffusion.width, vae.diffusion.heads)
+    for name, (width, heads) in sections.items():
+        if width % heads:
+            raise InputError(
+                f"{source}: {name}.heads: found {heads}, expected a number that divides {name}.width ({width})"
+            )
 
 
 def _check_increasing(times: list[float] | None, field: str, source: str | Path) -> None:

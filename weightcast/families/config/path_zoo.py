@@ -9,6 +9,7 @@ from pydantic import Field
 from weightcast.core.config.later_settings import LaterSettings
 from weightcast.core.config.training import TrainingSettings
 from weightcast.environments.config.code_prior import CodeDiffusionSettings
+from weightcast.families.config.path_vae import PathVaeSettings
 
 
 class PathZooSettings(LaterSettings):
@@ -16,7 +17,7 @@ class PathZooSettings(LaterSettings):
     samples alone. Principal components of all of them are the codes of a second family of paths, whose prior is normal:
     generation by regression on parameters, and by the likelihood of shown samples."""
 
-    later: ClassVar[tuple[str, ...]] = ("diffusion",)
+    later: ClassVar[tuple[str, ...]] = ("diffusion", "vae")
 
     knots: int = Field(default=9, ge=2, le=256)
     """Evenly spaced times at which an expert has weights of its own; between them they are interpolated."""
@@ -32,3 +33,7 @@ class PathZooSettings(LaterSettings):
     """A diffusion of the experts' codes, as the prior of a new environment in the place of one normal distribution. It
     has rows of its own in the tables; visible environments, each left out of both priors once in ``folds`` parts, say
     which is better. null: none."""
+    vae: PathVaeSettings | None = None
+    """A variational autoencoder over the experts' paths, whose decoder makes a third family of paths, with codes and
+    rows of its own in the tables: by the likelihood of shown samples, by regression on parameters, and, as a reference,
+    an expert of the very environment, encoded and decoded. null: none."""

@@ -15,7 +15,7 @@ from weightcast.core.methods import SHOWN, method
 from weightcast.core.tables import read_artifact_costs, read_metrics, read_summary, read_table, read_training_curves
 from weightcast.families.config.load import parse_family_study
 from weightcast.families.config.study import FamilyStudy
-from weightcast.families.jobs import ZOO_PRIOR
+from weightcast.families.jobs import ZOO_PRIOR, ZOO_VAE
 from weightcast.families.map_choice import MapChoice
 
 BAND_COLUMNS = (
@@ -40,6 +40,7 @@ class FamilyResults:
         bands: of the first seed, with a further column ``case``.
         choices: what left-out environments chose, by what the map is told.
         zoo_priors: what they say of priors of the codes of each seed's zoo of paths; empty where none is compared.
+        zoo_vaes: what each seed's autoencoder of paths makes of the experts that it was trained on; empty without one.
     """
 
     study: FamilyStudy
@@ -52,6 +53,7 @@ class FamilyResults:
     bands: pd.DataFrame
     choices: dict[str, MapChoice]
     zoo_priors: dict[int, dict[str, Any]]
+    zoo_vaes: dict[int, dict[str, Any]]
 
 
 def read_family_results(results: Path) -> FamilyResults:
@@ -76,6 +78,7 @@ def read_family_results(results: Path) -> FamilyResults:
         bands=bands.assign(case=[name.partition(SHOWN)[2] for name in bands["method"]]),
         choices={path.stem: MapChoice.load(path) for path in sorted((results / "choice").glob("*.yaml"))},
         zoo_priors=_zoo_priors(study, results),
+        zoo_vaes=_zoo_vaes(study, results),
     )
 
 
@@ -84,3 +87,10 @@ def _zoo_priors(study: FamilyStudy, results: Path) -> dict[int, dict[str, Any]]:
     if study.paths.zoo is None or study.paths.zoo.diffusion is None:
         return {}
     return {seed: read_metadata(results / f"zoo/diffusion-{seed}.safetensors")[ZOO_PRIOR] for seed in study.paths.seeds}
+
+
+def _zoo_vaes(study: FamilyStudy, results: Path) -> dict[int, dict[str, Any]]:
+    """Of the artifacts of the stage ``train_path_vae``, where the study has any."""
+    if study.paths.zoo is None or study.paths.zoo.vae is None:
+        return {}
+    return {seed: read_metadata(results / f"zoo/vae-{seed}.safetensors")[ZOO_VAE] for seed in study.paths.seeds}

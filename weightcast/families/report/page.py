@@ -72,6 +72,7 @@ def render_family_page(results: FamilyResults) -> tuple[str, list[ReportFigure]]
         sections=sections,
         choices=results.choices,
         zoo_priors=results.zoo_priors,
+        zoo_vaes=results.zoo_vaes,
         stages=stage_rows(results.costs),
         stages_absence="",
         config=results.config,

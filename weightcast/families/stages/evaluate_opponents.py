@@ -15,10 +15,19 @@ from torch import Tensor
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.methods import (
     CONDITIONAL_FLOW,
+    DECODED_EXPERT,
     DISPLACED,
+    GENERATED_ENSEMBLE,
+    GENERATED_PARAMETERS,
+    GENERATED_PATHS,
+    GENERATED_REFINED,
     INTERPOLATED_PATH,
+    PATH_EXPERT,
     RATE_FIT,
     TREND,
+    VAE_ENSEMBLE,
+    VAE_PARAMETERS,
+    VAE_PATH,
     ZOO_DIFFUSION,
     ZOO_DIFFUSION_ENSEMBLE,
     ZOO_ENSEMBLE,
@@ -41,6 +50,9 @@ from weightcast.families.evaluation import TestEnvironment
 from weightcast.families.first_samples import evenly_drawn, first_samples
 from weightcast.families.inference import infer_codes
 from weightcast.families.jobs import EvaluateOpponents
+from weightcast.families.path_experts import PathExperts, weights_at
+from weightcast.families.path_generation import PathGenerator, said_of
+from weightcast.families.path_vae import PathVAE
 from weightcast.families.scorable import why_not_scored
 from weightcast.families.scores import Scores
 from weightcast.families.snapshots import FamilySnapshots
@@ -57,6 +69,9 @@ def evaluate_opponents(
     flow: ConditionalFlow | None,
     zoo: TrainedFamily | None = None,
     diffusion: TrainedFamily | None = None,
+    vae: TrainedFamily | None = None,
+    experts: PathExperts | None = None,
+    generator: PathGenerator | None = None,
 ) -> dict[str, Table]:
     """Score those that the configuration names."""
     ids = [environment.id for environment in table.unseen]
@@ -73,12 +88,18 @@ def evaluate_opponents(
         _carry(settings, scores, snapshots, table, flow.to(run.device), cases, codes.ids)
     if zoo is not None:
         zoo = zoo.to(run.device)
-        if table.parameter_names:
-            scaled = run.place(zoo.scaling.apply(table.parameter_array(ids)))
-            scores.paths(ZOO_PARAMETERS, zoo, torch.stack([prior.mean for prior in prior_of_parameters(zoo, scaled)]))
+        _regress_codes(scores, zoo, table, ids, ZOO_PARAMETERS)
         _infer_of_zoo(settings, scores, zoo, cases, (ZOO_PATH, ZOO_ENSEMBLE))
     if diffusion is not None:
         _infer_of_zoo(settings, scores, diffusion.to(run.device), cases, (ZOO_DIFFUSION, ZOO_DIFFUSION_ENSEMBLE))
+    if vae is not None:
+        vae = vae.to(run.device)
+        _regress_codes(scores, vae, table, ids, VAE_PARAMETERS)
+        _infer_of_zoo(settings, scores, vae, cases, (VAE_PATH, VAE_ENSEMBLE))
+        assert experts is not None  # that it was trained on
+        _decode_experts(scores, vae, run.place(experts.of(ids)))
+    if generator is not None and vae is not None:
+        _generate(settings, scores, generator.to(run.device), vae, codes.to(run.device), table, cases)
     return {"metrics": Table.of_rows(scores.rows), "seconds": scores.seconds_table()}
 
 
@@ -157,6 +178,65 @@ def _interpolate(
         started = time.monotonic()
         shares = likelihood_weights(codes, case.shown.to(codes.codes.device), across.nearest, across.steps)
         score("likelihood", shares, (time.monotonic() - started) / len(case.ids), case.name)
+
+
+def _regress_codes(
+    scores: Scores, family: TrainedFamily, table: EnvironmentTable, ids: Sequence[str], method: str
+) -> None:
+    """Paths of the codes that the true parameters say, where environments have any."""
+    if not table.parameter_names:
+        return
+    scaled = family.scaling.apply(table.parameter_array(ids)).to(family.codes.device)
+    scores.paths(method, family, torch.stack([prior.mean for prior in prior_of_parameters(family, scaled)]))
+
+
+def _generate(
+    settings: EvaluateOpponents,
+    scores: Scores,
+    generator: PathGenerator,
+    vae: TrainedFamily,
+    codes: TrainedFamily,
+    table: EnvironmentTable,
+    cases: Sequence[Case],
+) -> None:
+    """Paths that the diffusion generates, told the parameters, or each case's samples where a network reads these; and
+    what a short search by these finds from the generated ones, those of which nothing is known where none reads."""
+    assert settings.generated is not None and settings.inference is not None  # there is a generator
+    generator.check(vae, codes)
+    ids, condition, device = cases[0].ids, generator.condition, vae.codes.device
+    own = derive_seed(settings.seed, "generate", settings.family_seed)
+    draws = settings.generated.draws
+    if condition.of_parameters:
+        scaled = vae.scaling.apply(table.parameter_array(ids)).to(device)
+        started = time.monotonic()
+        drawn = generator.draw(condition.prepare(scaled, None, len(ids)), draws, own, ids)
+        spent = (time.monotonic() - started) / len(ids)
+        scores.ensembles(GENERATED_PARAMETERS, vae, drawn[None], spent)
+    short = settings.inference.model_copy(update={"steps": settings.generated.refinement})
+    for case in cases:
+        seed = derive_seed(own, case.name)
+        shown, started = case.shown.to(device), time.monotonic()
+        said = condition.prepare(None, said_of(codes, shown), len(ids)) if condition.of_samples else None
+        drawn = generator.draw(said, draws, seed, ids)
+        spent = (time.monotonic() - started) / len(ids)
+        if said is not None:
+            scores.ensembles(shown_as(GENERATED_PATHS, case.name), vae, drawn[None], spent, case)
+        begin = drawn[None, :, : settings.inference.starts]
+        posterior = infer_codes(vae, shown, short, seed, ids, begin=begin, alone=True)
+        spent = (time.monotonic() - started) / len(ids)
+        scores.paths_of(shown_as(GENERATED_REFINED, case.name), posterior.most_probable(vae), spent, case)
+        scores.ensembles(shown_as(GENERATED_ENSEMBLE, case.name), vae, posterior.draws, spent, case)
+
+
+@torch.no_grad()
+def _decode_experts(scores: Scores, vae: TrainedFamily, experts: Tensor) -> None:
+    """Unseen environments' own experts [environment, knot, weight], as they are, and encoded and decoded."""
+    assert isinstance(vae.map, PathVAE)
+    codes = vae.map.encode(experts)
+    times = [torch.tensor(test.times, dtype=torch.double, device=experts.device) for test in scores.tests]
+    own = [weights_at(one[None], vae.scaled(at)[None])[0] for one, at in zip(experts, times, strict=True)]
+    scores.densities(PATH_EXPERT, vae, own)
+    scores.paths(DECODED_EXPERT, vae, codes)
 
 
 def _infer_of_zoo(

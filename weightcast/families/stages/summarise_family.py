@@ -12,12 +12,21 @@ from weightcast.core.artifact_header import ArtifactHeader
 from weightcast.core.methods import (
     ALONE,
     CONDITIONAL_FLOW,
+    DECODED_EXPERT,
     DISPLACED,
+    GENERATED_ENSEMBLE,
+    GENERATED_PARAMETERS,
+    GENERATED_PATHS,
+    GENERATED_REFINED,
+    PATH_EXPERT,
     POOLED_PATH,
     RATE_FIT,
     SHOWN,
     TOLD_PATH,
     TREND,
+    VAE_ENSEMBLE,
+    VAE_PARAMETERS,
+    VAE_PATH,
     ZOO_DIFFUSION,
     ZOO_DIFFUSION_ENSEMBLE,
     ZOO_ENSEMBLE,
@@ -30,17 +39,31 @@ from weightcast.core.stage import stage
 from weightcast.core.tables import read_metrics, read_table
 from weightcast.core.training_curves import training_curves
 from weightcast.evolution.stages.summarise_times import artifact_cost
-from weightcast.families.jobs import CODES, FLOW, NOTHING, PARAMETERS, ZOO, ZOO_PRIOR, SummariseFamily
+from weightcast.families.jobs import (
+    CODES,
+    FLOW,
+    GENERATOR,
+    NOTHING,
+    PARAMETERS,
+    ZOO,
+    ZOO_PRIOR,
+    ZOO_VAE,
+    SummariseFamily,
+)
 from weightcast.families.summary import summarise_environments
 
 FREE = ("sampling-floor", "exact-law", ALONE, TREND, RATE_FIT, f"{DISPLACED}-parameters")
 """Methods that train nothing on visible environments."""
 OTHERS = (
     {TOLD_PATH: PARAMETERS, POOLED_PATH: NOTHING, CONDITIONAL_FLOW: FLOW}
-    | dict.fromkeys((ZOO_PATH, ZOO_ENSEMBLE, ZOO_PARAMETERS), ZOO)
+    | dict.fromkeys((ZOO_PATH, ZOO_ENSEMBLE, ZOO_PARAMETERS, PATH_EXPERT), ZOO)
     | dict.fromkeys((ZOO_DIFFUSION, ZOO_DIFFUSION_ENSEMBLE), ZOO_PRIOR)
+    | dict.fromkeys((VAE_PATH, VAE_ENSEMBLE, VAE_PARAMETERS, DECODED_EXPERT), ZOO_VAE)
+    | dict.fromkeys((GENERATED_PATHS, GENERATED_PARAMETERS, GENERATED_REFINED, GENERATED_ENSEMBLE), GENERATOR)
 )
 """What methods are made of that are made of no learned codes."""
+OF_ZOO = (ZOO, ZOO_PRIOR, ZOO_VAE, GENERATOR)
+"""Fields of metadata that tell artifacts of a zoo from families."""
 
 
 @stage("summarise_family")
@@ -79,11 +102,13 @@ def method_costs(families: Sequence[Mapping[str, Any]], spent: pd.DataFrame) -> 
             [
                 {"numbers": one["numbers"], "seconds": one["seconds_before"] + one["seconds"]}
                 for one in families
-                if next((of_zoo for of_zoo in (ZOO, ZOO_PRIOR) if of_zoo in one), one["told"]) == told
+                if next((of_zoo for of_zoo in OF_ZOO if of_zoo in one), one.get("told")) == told
             ]
         )
-        for told in (CODES, PARAMETERS, NOTHING, FLOW, ZOO, ZOO_PRIOR)
+        for told in (CODES, PARAMETERS, NOTHING, FLOW, ZOO, ZOO_PRIOR, ZOO_VAE, GENERATOR)
     }
+    if len(trained[GENERATOR]):  # what it generates, the autoencoder decodes
+        trained[GENERATOR]["numbers"] += int(trained[ZOO_VAE]["numbers"].iloc[0])
     rows = []
     for name, seconds in spent.groupby("method", sort=False)["seconds"].mean().items():
         base = str(name).partition(SHOWN)[0]
