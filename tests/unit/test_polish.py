@@ -8,7 +8,8 @@ from torch import Tensor
 
 from weightcast.core.draws import Draws
 from weightcast.core.run import Run
-from weightcast.environments.polish import LinearContext, Polish, _Normal, try_penalties
+from weightcast.environments import polish as module
+from weightcast.environments.polish import LinearContext, Polish, _Equations, _Normal, try_penalties
 
 WEIGHTS, ENVIRONMENTS = 5, 3
 
@@ -45,7 +46,10 @@ def test_weights_move_with_codes_in_their_own_entries_alone() -> None:
 
 @pytest.mark.parametrize(("residual", "rows"), [(linear, 2), (linear, 12), (curved, 4)])
 @pytest.mark.parametrize("damping", [1e-3, 10.0])
-def test_both_forms_of_the_equations_give_the_same_step(residual, rows, damping) -> None:
+@pytest.mark.parametrize("together", [500, 0])
+def test_all_forms_of_the_equations_give_the_same_step(residual, rows, damping, together, monkeypatch) -> None:
+    """Over residuals, and over unknowns: those of environments together with all others, or eliminated before."""
+    monkeypatch.setattr(module, "MOST_TOGETHER", together)
     start, data = context(3), frames(rows)
     polish = Polish(start, residual, data, 0.1)
     weights = start.weights()
@@ -53,12 +57,24 @@ def test_both_forms_of_the_equations_give_the_same_step(residual, rows, damping)
     systems = [_Normal(start, errors, jacobian, 0.1) for _ in range(2)]
     for system, dual in zip(systems, (True, False), strict=True):
         system.dual = dual
-        system.matrix, system.right = system._over_residuals() if dual else system._over_unknowns()
+        system.equations, system.right = system._over_residuals() if dual else system._over_unknowns()
     curvature = Draws("cpu", "curvature").normal(*errors.shape, dtype=torch.float64)
     for one, other in zip(systems[0].step(damping), systems[1].step(damping), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-10)
     for one, other in zip(*(system.correction(curvature, damping) for system in systems), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("indefinite", ["shared", "own"])
+def test_indefinite_equations_have_no_solution(indefinite: str, monkeypatch) -> None:
+    draws = Draws("cpu", "indefinite")
+    parts = {"shared": 9.0 * torch.eye(4), "own": torch.eye(2).repeat(3, 1, 1)}
+    crossed = 0.1 * draws.normal(3, 2, 4)
+    parts[indefinite] = -parts[indefinite]
+    for together in (500, 0):
+        monkeypatch.setattr(module, "MOST_TOGETHER", together)
+        solve = _Equations(parts["shared"], crossed, parts["own"]).solver(0.1)
+        assert not torch.isfinite(solve(torch.ones(10))).all()
 
 
 def test_errors_change_along_a_step_as_they_are_said_to() -> None:

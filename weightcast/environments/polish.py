@@ -27,6 +27,8 @@ MOST_CURVED = 0.75
 MOST_DAMPING = 1e8
 LEAST_DAMPING = 1e-10
 
+MOST_TOGETHER = 500
+"""Numbers of all codes that are solved for together with the weights; more are eliminated before."""
 MOST_PRODUCTS = 8_000_000
 """Numbers of products of weights with weights that are held at once, before they are summed over environments."""
 
@@ -132,6 +134,61 @@ class Polish:
         return False
 
 
+@dataclass(frozen=True)
+class _Equations:
+    """A symmetric matrix whose last unknowns, a few of each environment, meet those of no other environment.
+
+    Attributes:
+        shared: of the first unknowns among themselves [unknown, unknown].
+        crossed: of an environment's own with these [environment, own, unknown]; None where there are no such.
+        own: of an environment's own among themselves [environment, own, own].
+    """
+
+    shared: Tensor
+    crossed: Tensor | None = None
+    own: Tensor | None = None
+
+    def solver(self, added: float) -> Callable[[Tensor], Tensor]:
+        """What solves the equations with so much added to the diagonal, for a right side [unknown]; it gives no finite
+        numbers where rounding left the matrix indefinite.
+
+        Unknowns of environments are eliminated first where they are many (Schur's complement): a factor of all of them
+        would cost the third power of their number, where this grows linearly.
+        """
+        crossed, own = self.crossed, self.own
+        if crossed is None or own is None:
+            return _solver_of(_raised(self.shared, added))
+        if crossed[..., 0].numel() <= MOST_TOGETHER:
+            rows = torch.cat([crossed.flatten(0, 1), torch.block_diag(*own)], 1)
+            columns = torch.cat([self.shared, crossed.flatten(0, 1).mT], 1)
+            return _solver_of(_raised(torch.cat([columns, rows]), added))
+        factor, failed = torch.linalg.cholesky_ex(_raised(own, added))
+        half = torch.linalg.solve_triangular(factor, crossed, upper=False).flatten(0, 1)
+        of_shared = _solver_of(_raised(self.shared, added) - half.mT @ half)
+        lost = torch.nan if bool(failed.any()) else 0.0
+
+        def solve(right: Tensor) -> Tensor:
+            first, last = right.split([len(self.shared), crossed[..., 0].numel()])
+            alone = torch.cholesky_solve(last.view(len(own), -1, 1), factor)[..., 0]
+            shared = of_shared(first - torch.einsum("edu,ed->u", crossed, alone))
+            moved = torch.cholesky_solve((crossed @ shared)[..., None], factor)[..., 0]
+            return torch.cat([shared, (alone - moved).flatten()]) + lost
+
+        return solve
+
+
+def _raised(matrix: Tensor, added: float) -> Tensor:
+    """A matrix [..., unknown, unknown] with so much added to its diagonal."""
+    return matrix + added * torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
+
+
+def _solver_of(matrix: Tensor) -> Callable[[Tensor], Tensor]:
+    factor, failed = torch.linalg.cholesky_ex(matrix)
+    if bool(failed):
+        factor = torch.full_like(factor, torch.nan)
+    return lambda right: torch.cholesky_solve(right[:, None], factor)[:, 0]
+
+
 class _Normal:
     """The damped normal equations of one linearisation, over residuals or over unknowns, whichever are fewer."""
 
@@ -141,8 +198,8 @@ class _Normal:
         self.of_code = self.partial @ context.directions.mT  # [environment, residual, dimension]
         unknowns = context.mean.numel() + context.directions.numel() + context.codes.numel()
         self.dual = errors.numel() < unknowns
-        self.matrix, self.right = self._over_residuals() if self.dual else self._over_unknowns()
-        self._factored: tuple[float, Tensor] | None = None
+        self.equations, self.right = self._over_residuals() if self.dual else self._over_unknowns()
+        self._factored: tuple[float, Callable[[Tensor], Tensor]] | None = None
 
     def step(self, damping: float) -> tuple[Tensor, Tensor, Tensor]:
         """Increments of mean, directions and codes."""
@@ -174,10 +231,8 @@ class _Normal:
         """The damped equations' solution [unknown or residual]; not finite where rounding left them indefinite, which
         is no step."""
         if self._factored is None or self._factored[0] != damping:
-            eye = torch.eye(len(self.matrix), dtype=self.matrix.dtype, device=self.matrix.device)
-            factor, failed = torch.linalg.cholesky_ex(self.matrix + (damping + self.penalty) * eye)
-            self._factored = damping, torch.full_like(factor, torch.nan) if bool(failed) else factor
-        return torch.cholesky_solve(right[:, None], self._factored[1])[:, 0]
+            self._factored = damping, self.equations.solver(damping + self.penalty)
+        return self._factored[1](right)
 
     def _gradient(self, errors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """J's transpose times errors [environment, residual]: for mean, directions and codes."""
@@ -185,7 +240,7 @@ class _Normal:
         directions = self.context.codes.mT @ pulled[:, self.context.entries]
         return pulled.sum(0), directions, torch.einsum("er,erd->ed", errors, self.of_code)
 
-    def _over_residuals(self) -> tuple[Tensor, Tensor]:
+    def _over_residuals(self) -> tuple[_Equations, Tensor]:
         """J times its transpose [residual, residual], and J times the unknowns [residual]."""
         context, (environments, residuals) = self.context, self.errors.shape
         whole, partial = self.jacobian.flatten(0, 1), self.partial.flatten(0, 1)
@@ -196,9 +251,9 @@ class _Normal:
             kernel[environment, :, environment] += self.of_code[environment] @ self.of_code[environment].mT
         own = torch.einsum("erd,ed->er", self.of_code, context.codes)
         moved = self.jacobian @ context.mean + 2.0 * own  # once as directions move, once as codes do
-        return kernel.view(environments * residuals, -1), moved.flatten()
+        return _Equations(kernel.view(environments * residuals, -1)), moved.flatten()
 
-    def _over_unknowns(self) -> tuple[Tensor, Tensor]:
+    def _over_unknowns(self) -> tuple[_Equations, Tensor]:
         """The transpose of J times J [unknown, unknown], and the objective's half gradient [unknown].
 
         An environment's errors see a direction as its code times what they see of the mean, so that one product over
@@ -206,8 +261,8 @@ class _Normal:
         """
         context = self.context
         count, dimensions, entries = context.mean.numel(), *context.directions.shape
-        first, total = count + dimensions * entries, count + dimensions * entries + context.codes.numel()
-        matrix = self.errors.new_zeros(total, total)
+        shared = count + dimensions * entries
+        matrix = self.errors.new_zeros(shared, shared)
         places = [
             slice(0, count),
             *(slice(count + one * entries, count + (one + 1) * entries) for one in range(dimensions)),
@@ -219,18 +274,20 @@ class _Normal:
             if column:
                 summed = summed[:, context.entries]
             matrix[places[row], places[column]] = summed
+        crossed = self.errors.new_empty(len(context.codes), dimensions, shared)
+        own = self.errors.new_empty(len(context.codes), dimensions, dimensions)
         for environment, code in enumerate(context.codes):
             jacobian, of_code = self.jacobian[environment], self.of_code[environment]
-            own = slice(first + environment * dimensions, first + (environment + 1) * dimensions)
-            crossed = of_code.mT @ jacobian  # [dimension, weight]
-            matrix[own, :count] = crossed
-            matrix[own, count:first] = torch.kron(code, crossed[:, context.entries].contiguous())
-            matrix[own, own] = of_code.mT @ of_code
-        matrix = torch.tril(matrix) + torch.tril(matrix, -1).mT
+            of_mean = of_code.mT @ jacobian  # [dimension, weight]
+            crossed[environment, :, :count] = of_mean
+            crossed[environment, :, count:] = torch.kron(code, of_mean[:, context.entries].contiguous())
+            own[environment] = of_code.mT @ of_code
         mean, directions, codes = self._gradient(self.errors)
         gradient = torch.cat([mean, directions.flatten(), codes.flatten()])
         unknowns = torch.cat([context.mean, context.directions.flatten(), context.codes.flatten()])
-        return matrix, gradient + self.penalty * unknowns
+        return _Equations(torch.tril(matrix) + torch.tril(matrix, -1).mT, crossed, own), (
+            gradient + self.penalty * unknowns
+        )
 
     def _summed_products(self, pairs: Sequence[Sequence[int]]) -> Tensor:
         """Of weights with weights over all residuals, weighted by two numbers of codes [pair, weight, weight].
