@@ -40,6 +40,9 @@ def write_study(folder: Path) -> Path:
     with (folder / "table.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([header, *chosen])
     study |= {"environments": "table.csv", "device": "cpu"}
+    study["predictor"]["residual"] = (
+        True  # so that experts that hardly trained forecast anything, and are none diverged
+    )
     study["data"] |= {"frames": 21, "trained_frames": 11}
     study["data"]["trajectories"] = {"train": 4, "validation": 1, "test": 1}
     for base in ("erm", "conditioned"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from refusals import refused
 from tiny_conditions import on_parameters
 
 from weightcast.environments.config.diffusion import DiffusionSettings
@@ -92,3 +93,9 @@ def test_the_regression_is_kept_with_the_diffusion() -> None:
     other.load_state_dict(diffusion.state_dict())
 
     torch.testing.assert_close(other.whole(latents, prepared), diffusion.whole(latents, prepared))
+
+
+def test_experts_of_one_environment_are_refused() -> None:
+    prepared, latents, _ = members(1, noise=0.0)
+    with refused("found experts of 1 visible environment", "expected of 2 or more"):
+        LatentRegression(2, 1, (3, 4)).fit(prepared[:1].repeat(4, 1), latents[:4], [1], folds=6)

@@ -79,9 +79,17 @@ class LatentRegression(nn.Module):
 
         Returns:
             What was chosen, for the log.
+
+        Raises:
+            InputError: members are of fewer than two environments, of which one could be left out.
         """
         run = run or Run()
         seen, of = torch.unique(prepared.double(), dim=0, return_inverse=True)
+        if len(seen) < 2:
+            raise InputError(
+                f"regression of latents: found experts of {len(seen)} visible environment that did not diverge, "
+                "expected of 2 or more: its degree is chosen on environments that are left out"
+            )
         counts = torch.bincount(of, minlength=len(seen))[:, None]
         order = Draws(seen.device, "latent-regression", "folds").permutation(len(seen))
         parts = order.tensor_split(max(2, min(folds, len(seen))))

@@ -157,10 +157,8 @@ def _train_base(sizes: StudySizes, of: Mapping[str, str]) -> int:
             sizes.trained("train", "validation")
             + sizes.shown
             + states_of(training) * sizes.weight_map(name)
-            + max(
-                sizes.in_pieces(networks, sizes.step_of_one(training.batch, training.unroll)),
-                sizes.in_pieces(sizes.visible, sizes.ahead(1, study.data.trajectories.validation)),
-            )
+            + sizes.in_pieces(networks, sizes.step_of_one(training.batch, training.unroll))
+            + sizes.in_pieces(sizes.visible, sizes.ahead(1, study.data.trajectories.validation))
         )
 
     return largest(of_base, of.get("base"), list(maps))
@@ -320,10 +318,12 @@ def _tune_generator(sizes: StudySizes, of: Mapping[str, str]) -> int:
         step = end_to_end_step(settings, *of_networks, sizes.nodes, sizes.weights, sizes.kept)
         networks = min(settings.environments, sizes.visible)
         every = sizes.in_pieces(sizes.visible, sizes.ahead(1, sizes.study.data.trajectories.validation))
+        encoder = sizes.vae(arm)[0] // 2  # as it was
         return (
             sizes.shown
             + sizes.trained("train", "validation")
-            + states_of(settings.training) * sizes.generator(arm)
+            + states_of(settings.training) * (sizes.generator(arm) - encoder)
+            + encoder
             + max(sizes.in_pieces(networks, step), every, sizes.spanned)
         )
 
