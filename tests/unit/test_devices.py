@@ -239,7 +239,7 @@ def test_a_search_for_the_environment_keeps_to_its_device(
     """But for the search's comparisons, which look at numbers: one step of it is taken here."""
     searched = []
 
-    def one_step(weights_of: Any, predictor: Any, frames: Tensor, candidates: Tensor, *_: Any) -> Tensor:
+    def one_step(weights_of: Any, predictor: Any, frames: Tensor, candidates: Tensor, *_: Any, **__: Any) -> Tensor:
         asked = candidates.to(frames.device)[:2].clone().requires_grad_()
         pairs = torch.stack([frames[0, :, :-1], frames[0, :, 1:]], dim=2).flatten(0, 1)
         error = predictor.rollout_error(weights_of(asked), pairs[None].expand(2, *pairs.shape)).sum()
