@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from weightcast.core.config.training import TrainingSettings
-from weightcast.core.nets.sizes import BACKWARD, STATES, kept_in_step
+from weightcast.core.nets.sizes import STATES, kept_in_step, step_numbers
 from weightcast.core.run import Run
 from weightcast.core.stage import stage
 from weightcast.core.stored_tensor import Rows, grouped
@@ -101,8 +101,8 @@ def _finetuned(
         Weights [environment, weight], positions of those that diverged, and the seconds that it took.
     """
     size, shape = base.predictor.graph.num_parameters, observed.shape
-    step = BACKWARD * ((shape[1] - 1) * kept_in_step(base.metadata["architecture"], shape[-2:]) + 4 * size)
-    together = run.together(int(STATES * size + step))
+    step = step_numbers(kept_in_step(base.metadata["architecture"], shape[-2:]), size, shape[1] - 1, 1)
+    together = run.together(STATES * size + step)
     tuned, lost, seconds = run.room(len(known), size), list[int](), 0.0
     for first in range(0, len(known), together):
         rows = slice(first, first + together)
