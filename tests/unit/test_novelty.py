@@ -17,7 +17,7 @@ from weightcast.core.nets.build import build_predictor
 from weightcast.core.outputs import Table
 from weightcast.core.run import Run
 from weightcast.core.tables import NOVELTY_COLUMNS
-from weightcast.environments import evaluated_frames
+from weightcast.environments import evaluated_frames, plan
 from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.jobs import CompareWithExperts, EvaluateWeights
 from weightcast.environments.novelty import MEASURES, REFERENCES
@@ -189,6 +189,18 @@ def test_frames_that_do_not_fit_are_read_in_blocks_to_the_same_numbers(
     exact = novelty.measure != "rmse"  # forecasts of three networks at once may round otherwise than those of twelve
     pd.testing.assert_frame_equal(found[exact], novelty[exact], check_exact=True)
     pd.testing.assert_frame_equal(found, novelty, rtol=1e-5)
+
+
+def test_of_very_many_environments_some_of_each_role_are_compared_to_the_same_numbers(
+    novelty: pd.DataFrame, trajectories: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "MOST_COMPARED", 3)
+    experts = zoo()
+    found = compared(tmp_path, trajectories, experts, ROWS, methods(experts))
+    chosen = {"v0", "v3", "v6", "u0", "u2", "u5"}
+    assert set(found.environment) == chosen
+    expected = novelty[novelty.environment.isin(chosen)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-5)
 
 
 def test_copies_are_called_memorised_and_fresh_samples_new(judged: dict[str, Judgement]) -> None:

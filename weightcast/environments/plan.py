@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from weightcast.core.config.messages import first_line
-from weightcast.core.environment_table import EnvironmentTable
+from weightcast.core.environment_table import ROLES, Environment, EnvironmentTable
 from weightcast.core.errors import InputError
 from weightcast.core.extras import require
 from weightcast.core.methods import AVERAGE_PREFIX, CONTEXT
@@ -24,11 +24,16 @@ from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.config.zoo import BaseName
 from weightcast.records.settings import RecordSettings
 
+Item = TypeVar("Item")
+
 FEWEST_VISIBLE = 2
 MANY = 64
 """Of what a study has so many of, one more is little."""
 MANY_SHARDS = 256
 """Of experts, that planning need not have more of, whatever the size of the table."""
+MOST_COMPARED = 256
+"""Environments of each role whose weights are compared with all experts: more would say the same at a cost that grows
+with the square of the table."""
 
 
 def check_plan(study: Study, table: EnvironmentTable) -> None:
@@ -237,7 +242,7 @@ def context_seeds(study: Study) -> dict[str, int]:
     return {f"{CONTEXT}-{seed}" if number else CONTEXT: seed for number, seed in enumerate(seeds)}
 
 
-def _spread(ids: list[str], most: int) -> list[str]:
+def _spread(ids: list[Item], most: int) -> list[Item]:
     """So many of them, evenly over their order."""
     return ids if len(ids) <= most else [ids[number * len(ids) // most] for number in range(most)]
 
@@ -348,6 +353,13 @@ def choosing_environments(study: Study, table: EnvironmentTable) -> list[str]:
 def compared_frames(numbers: int) -> int:
     """Frames of an environment on which generated networks and experts are compared: fewer of large fields."""
     return min(8, max(4, 2**15 // numbers))
+
+
+def compared_environments(environments: Sequence[Environment]) -> list[Environment]:
+    """Those in which generated networks are compared with experts: all, of many :data:`MOST_COMPARED` of each role."""
+    of_roles = [[environment for environment in environments if environment.role == role] for role in ROLES]
+    kept = {environment.id for alike in of_roles for environment in _spread(alike, MOST_COMPARED)}
+    return [environment for environment in environments if environment.id in kept]
 
 
 def pictured_environments(table: EnvironmentTable) -> list[str]:

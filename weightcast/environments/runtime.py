@@ -17,7 +17,7 @@ from weightcast.core.nets.sizes import BACKWARD, kept_activations
 from weightcast.environments.config.equations import EquationsSettings
 from weightcast.environments.config.trained_maps import trained_maps
 from weightcast.environments.jobs import Plan
-from weightcast.environments.plan import adapted_arms, tuned_arms
+from weightcast.environments.plan import MOST_COMPARED, adapted_arms, tuned_arms
 from weightcast.environments.study_sizes import Count, StudySizes, largest, needed
 
 START_SECONDS = 60
@@ -296,7 +296,8 @@ def _zoo(sizes: StudySizes, of: Mapping[str, str]) -> float:
 
 
 def _compare_with_experts(sizes: StudySizes, of: Mapping[str, str]) -> float:
-    networks = sizes.experts + sizes.sources() // sizes.weights
+    compared = sum(min(count, MOST_COMPARED) for count in (sizes.visible, sizes.unseen))
+    networks = sizes.experts + sizes.sources() // sizes.weights * compared / sizes.environments
     return _zoo(sizes, of) + networks * 64 * (_computing(sizes.kept) + 1e-4) + networks * sizes.experts * 1e-4
 
 

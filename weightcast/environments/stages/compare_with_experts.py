@@ -23,7 +23,7 @@ from weightcast.environments.dataset import TrajectoryFolder
 from weightcast.environments.evaluated_frames import EvaluatedFrames
 from weightcast.environments.jobs import CompareWithExperts
 from weightcast.environments.novelty import Comparison, Experts, Scene
-from weightcast.environments.plan import compared_frames
+from weightcast.environments.plan import compared_environments, compared_frames
 from weightcast.environments.scaling import ParameterScaling
 from weightcast.environments.weights_table import MethodWeights, WeightsFile
 from weightcast.environments.zoo import Zoo
@@ -44,6 +44,8 @@ def compare_with_experts(
 ) -> Table:
     """Compare all weights that were made for an environment with experts of the visible ones: rows of novelty.csv.
 
+    Where there are very many environments, some of them are compared, evenly over the table.
+
     Args:
         run: whose device computes.
         settings: environments, bases, seed.
@@ -54,7 +56,8 @@ def compare_with_experts(
     """
     data = settings.data
     errors = _errors(evaluations, data.trained_frames - 1)
-    tested = EvaluatedFrames(trajectories, settings.environments, data, data.trained_frames, run)
+    environments = compared_environments(settings.environments)
+    tested = EvaluatedFrames(trajectories, environments, data, data.trained_frames, run)
     frames = compared_frames(len(data.channels) * math.prod(data.grid))
     places = _places(settings)
     rows: list[Row] = []
