@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 from refusals import refused
-from scipy.stats import chisquare
+from scipy.stats import chisquare, ks_2samp
 
 from weightcast.core.config.training import TrainingSettings
 from weightcast.core.graph import WeightGraph
 from weightcast.core.nets.backbones import GRUBackbone, TransformerBackbone
 from weightcast.core.training import fit
+from weightcast.evolution.atoms import RealsWithAtoms
 from weightcast.evolution.config.density import DensitySettings
 from weightcast.evolution.density import Density, Laws, StackedDensity
 from weightcast.evolution.state_space import Counts, Reals, state_space_of
@@ -377,3 +378,49 @@ def test_moments_of_one_dimension_keep_their_axes():
     assert float(covariance) == pytest.approx(
         float((probabilities * (torch.arange(4) - expected) ** 2).sum()), rel=0.05
     )
+
+
+# --- samples that are carried along ---
+
+
+@every_architecture
+def test_samples_of_one_density_carried_along_to_another_are_samples_of_that(backbone, order):
+    density = stacked(REALS, backbone, order)
+    start, end = pronounced(density, 2)
+    carried = density.carry(start, end, density.sample(start[None], 4000, seed=1)[0])
+    drawn = density.sample(end[None], 4000, seed=2)[0]
+    for dimension in range(2):
+        assert ks_2samp(carried[:, dimension], drawn[:, dimension]).pvalue > 1e-3
+    assert ks_2samp(carried.sum(1), drawn.sum(1)).pvalue > 1e-3  # they depend on each other as they should
+    unmoved = density.sample(start[None], 4000, seed=1)[0]
+    assert min(ks_2samp(unmoved[:, each], drawn[:, each]).pvalue for each in range(2)) < 1e-12
+
+
+@every_architecture
+def test_carried_there_and_back_samples_are_where_they_were(backbone, order):
+    density = stacked(REALS, backbone, order)
+    start, end = pronounced(density, 2)
+    samples = density.sample(start[None], 200, seed=3)[0]
+    there = density.carry(start, end, samples)
+    torch.testing.assert_close(density.carry(end, start, there), samples, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(density.carry(start, start, samples), samples, rtol=1e-6, atol=1e-5)
+
+
+def test_one_gaussian_is_carried_to_another_by_a_line_far_into_both_tails():
+    density = stacked(Reals((1.0,), (2.0,), components=1))
+    start, end = pronounced(density, 2)
+    drawn = density.sample(start[None], 20_000, seed=4)[0]
+    deviations = [drawn.std(), density.sample(end[None], 20_000, seed=4)[0].std()]
+    points = drawn.mean() + deviations[0] * torch.tensor([[-20.0], [-9.0], [-1.0], [0.0], [1.0], [9.0], [20.0]])
+    carried = density.carry(start, end, points.double())[:, 0]
+    slope = carried.diff() / points[:, 0].double().diff()
+    torch.testing.assert_close(slope, torch.full_like(slope, float(slope.mean())), rtol=1e-9, atol=0)
+    assert float(slope.mean()) == pytest.approx(float(deviations[1] / deviations[0]), rel=0.03)
+
+
+def test_counts_and_values_that_repeat_have_no_ranks_to_be_carried_along_by():
+    for space, words in ((Counts(4, 2), "counts"), (RealsWithAtoms((0.0,), (1.0,), 2, ((0.0,),)), "density.atoms")):
+        density = stacked(space)
+        weights = pronounced(density)[0]
+        with refused("carry", words):
+            density.carry(weights, weights, torch.zeros(3, space.dimensions))

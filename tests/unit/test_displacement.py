@@ -106,6 +106,18 @@ def test_bad_input_is_refused(gaussians):
         DisplacementInterpolation([0, 1], gaussians, limit=0)
 
 
+def test_samples_that_were_not_coupled_are_carried_as_their_neighbours_are(gaussians, random):
+    interpolation = DisplacementInterpolation([0, 10], gaussians)
+    carried = interpolation.carry(random.normal(0, 1, (800, 2)), 0, seed=4)
+    assert carried.mean(axis=0) == pytest.approx([4, 0], abs=0.3)
+    assert carried.std(axis=0) == pytest.approx([3, 3], rel=0.1)
+    np.testing.assert_array_equal(
+        interpolation.carry(gaussians[0][:50], 0, seed=4), interpolation.carry(gaussians[0][:50], 0, seed=4)
+    )
+    of_one = interpolation.carry(gaussians[0], 0, seed=4)  # what was coupled goes where it is coupled with
+    assert wasserstein(of_one, gaussians[1]) < 1e-9
+
+
 # --- flow matching ---
 
 

@@ -161,6 +161,7 @@ def test_an_arm_overrides_single_keys_and_leaves_the_others() -> None:
         ("evaluation.interpolations", ["spline"], ("evaluation.interpolations.0", "'spline'")),
         ("evaluation.leave_out", [2, 2], ("evaluation.leave_out: found 2 twice",)),
         ("evaluation.flow_matching", True, ("evaluation.flow_matching: found true for counts", "false")),
+        ("evaluation.from_previous", True, ("evaluation.from_previous: found true for counts", "false", "rank")),
     ],
 )
 def test_bad_settings_are_refused(key: str, value: Any, words: tuple[str, ...]) -> None:

@@ -33,7 +33,7 @@ from weightcast.evolution.stages.evaluate_samples import (
 )
 from weightcast.evolution.stages.simulate_snapshots import simulated_snapshots
 from weightcast.evolution.stages.summarise_times import method_costs
-from weightcast.evolution.state_space import Counts
+from weightcast.evolution.state_space import Counts, Reals
 from weightcast.evolution.summary import summary_over_times
 from weightcast.samples.settings import SnapshotSettings
 from weightcast.samples.snapshots import Snapshots, read_snapshots, write_snapshots
@@ -479,6 +479,38 @@ def study(**evaluation):
     config = yaml.safe_load((ROOT / "config" / "epidemic.yaml").read_text(encoding="utf-8"))
     config["evaluation"] |= evaluation
     return parse_time_study(config)
+
+
+def test_held_out_samples_of_the_snapshot_before_are_carried_to_each_snapshot():
+    of = snapshots(states=None)
+    test = test_set(of, from_previous=True)
+    assert test.previous == [(0, 4), (4, 8)]
+    still = table(test.previous_rows("last-snapshot", 0, lambda samples, *_: samples))
+    exact = table(test.previous_rows("mine", 0, lambda _, __, position: of.held_out[position][:50]))
+    assert set(still.split) == {"previous"} and set(still.metric) == DISTANCES and set(still.horizon) == {4, 8}
+    moved = still[still.metric == "wasserstein"].set_index("horizon").value
+    for before, position in test.previous:
+        assert moved[position] == pytest.approx(wasserstein(of.held_out[before][:50], of.held_out[position]))
+    assert (exact[exact.metric == "wasserstein"].value.to_numpy() < 0.5 * moved.to_numpy()).all()
+    assert not test_set(of).previous and not test_set(of, left=1, from_previous=True).previous
+    floor = table(evaluate_floor(test, 3))
+    assert set(floor.split) == {"observed", "unobserved", "source", "previous"}
+    displaced = table(evaluate_displacement(test, 3))
+    near = displaced[(displaced.split == "previous") & (displaced.metric == "wasserstein")].value.to_numpy()
+    assert (near < 0.5 * moved.to_numpy()).all()
+
+
+def test_a_path_carries_samples_along_its_laws():
+    of = snapshots(states=None)
+    density = StackedDensity.new(DensitySettings(hidden=4), Reals.of(of.observed_train, 2), 0)
+    weights = torch.stack([density.initial_weights(seed) for seed in range(9)])
+    weights[8] = torch.nan
+    test = test_set(of, from_previous=True)
+    rows = table(evaluate_path("flow-mine", 0, Laws.of(density, weights), test))
+    found = rows[(rows.split == "previous") & (rows.metric == "wasserstein")].set_index("horizon").value
+    carried = density.carry(weights[0], weights[4], torch.from_numpy(of.held_out[0][:50])).numpy()
+    assert found[4] == pytest.approx(wasserstein(carried, of.held_out[4])) and math.isinf(found[8])
+    assert "previous" not in set(table(evaluate_path("linear-mine", 0, Laws.of(density, weights), test, False)).split)
 
 
 def test_folds_are_all_snapshots_and_all_without_each_that_is_left_out():

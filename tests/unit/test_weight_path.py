@@ -22,7 +22,7 @@ from weightcast.evolution.density import StackedDensity
 from weightcast.evolution.flow_artifact import FlowArtifact
 from weightcast.evolution.interpolation import interpolate_weights
 from weightcast.evolution.stages.train_flow import new_flow
-from weightcast.evolution.state_space import Counts
+from weightcast.evolution.state_space import Counts, Reals
 from weightcast.evolution.weight_path import WeightPath
 
 TIMES = np.array([2.0, 3.0, 5.0, 8.0])
@@ -86,6 +86,24 @@ def test_weights_are_asked_in_the_datas_own_time(path):
     expected = interpolate_weights(TIMES, anchors(4).weights, wanted, "cubic")
     torch.testing.assert_close(path.weights(wanted), expected, atol=1e-4, rtol=0)
     torch.testing.assert_close(path.weights([8.0, 2.4]), expected[[5, 1]], atol=1e-4, rtol=0)
+
+
+def test_points_are_carried_along_between_times():
+    density = StackedDensity.new(DensitySettings(hidden=3), Reals((0.0, 1.0), (1.0, 2.0), 2), seed=0)
+    made = Anchors(TIMES, torch.stack([density.initial_weights(place) for place in range(len(TIMES))]), density, {})
+    settings = parse_time_study(config()).flow
+    flow = new_flow(Run(), made, settings.arms["main"], settings.of_arm("main"), 4)
+    path = WeightPath(flow, density, {"times": TIMES.tolist(), "dimensions": ["a", "b"]})
+    points = path.at(2.4).sample(200, seed=1).reshape(10, 20, 2)
+    carried = path.carry(points, 2.4, 6.5)
+    weights = path.weights([2.4, 6.5])
+    assert carried.shape == points.shape and not torch.allclose(carried, points, atol=0.01)
+    assert torch.equal(carried.reshape(-1, 2), density.carry(weights[0], weights[1], points.reshape(-1, 2)))
+    torch.testing.assert_close(path.carry(carried, 6.5, 2.4), points, rtol=1e-4, atol=1e-4)
+    with refused("x", "[10, 20, 3]", "[..., 2]"):
+        path.carry(torch.zeros(10, 20, 3), 2.4, 6.5)
+    with refused("time", "found 9", "2 to 8"):
+        path.carry(points, 2.4, 9)
 
 
 @pytest.mark.filterwarnings("error")

@@ -28,7 +28,17 @@ from weightcast.core.errors import InputError
 from weightcast.core.methods import method, printing_order
 from weightcast.core.tables import SUMMARY_COLUMNS
 
-SPLITS = ("visible", "interpolation", "extrapolation", "observed", "unobserved", "held_out", "forecast", "source")
+SPLITS = (
+    "visible",
+    "interpolation",
+    "extrapolation",
+    "observed",
+    "unobserved",
+    "held_out",
+    "forecast",
+    "previous",
+    "source",
+)
 """Splits in the order of printing: across environments, then across time."""
 METRICS = (
     *("rmse", "rmse_physical", "nmse", "ssim", "crps", "rmse_mean", "spread_skill", "coverage_50", "coverage_90"),

@@ -18,7 +18,7 @@ from weightcast.core.graph import WeightGraph
 from weightcast.core.nets.backbones import GRUBackbone, TransformerBackbone
 from weightcast.core.seeds import derive_seed
 from weightcast.evolution.config.density import DensitySettings
-from weightcast.evolution.state_space import StateSpace, build_state_space
+from weightcast.evolution.state_space import Reals, StateSpace, build_state_space
 
 DRAWN_AT_ONCE = 20_000
 """Samples times outputs, in thousands of numbers, that are held at once while drawing."""
@@ -132,6 +132,46 @@ class StackedDensity:
             drawn[..., dimension] = values
             features = self.space.encode_one(values, dimension)
         return drawn
+
+    @property
+    def carries(self) -> bool:
+        """Whether samples have ranks to be carried along by: those of real numbers, none of which repeat."""
+        return type(self.space) is Reals
+
+    @torch.no_grad()
+    def carry(self, start: Tensor, end: Tensor, samples: Tensor) -> Tensor:
+        """Samples of one density, carried along to another: each dimension keeps its rank among the values that the
+        dimensions before it leave open (the rearrangement of Knothe and Rosenblatt, as in Villani, "Optimal Transport:
+        Old and New", 2009, chapter 1). What is distributed as the first density is then distributed as the second.
+
+        The map depends on the order in which dimensions are drawn; of one dimension it is the optimal transport.
+
+        Args:
+            start, end: weights of both [parameter].
+            samples: [sample, dimension], real numbers in the data's units.
+
+        Returns:
+            [sample, dimension], in double precision, where the weights are.
+
+        Raises:
+            InputError: the state is made of counts, or has values that repeat, of which many have the same rank.
+        """
+        space = self.space
+        if not isinstance(space, Reals) or not self.carries:
+            found = "values that repeat (density.atoms)" if isinstance(space, Reals) else "counts"
+            raise InputError(f"carry: found a state with {found}, expected real numbers, each of a rank of its own")
+        weights = torch.stack([start, end])
+        moved = samples.double().clone()
+        features = torch.zeros(2, len(samples), space.features, device=weights.device)
+        begun = self.module.backbone.start(len(samples), weights.device)
+        state = begun.expand(2, *begun.shape)
+        for dimension in self.order:
+            outputs, state = self._call(weights, "step", features, state)
+            less, more = space.tails(outputs[0], dimension, samples[:, dimension])
+            moved[:, dimension] = space.with_tails(outputs[1], dimension, less, more)
+            pair = torch.stack([samples[:, dimension].double(), moved[:, dimension]])
+            features = space.encode_one(pair, dimension)
+        return moved
 
     def _unordered_log_prob(self, outputs: Tensor, ordered: Tensor) -> Tensor:
         """Outputs and values in drawing order -> log density of each dimension, in the data's order."""

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 from weightcast.core.errors import InputError
@@ -141,6 +142,27 @@ class DisplacementInterpolation:
             start, end = coupling.start[pairs], coupling.end[pairs]
             drawn = start + share * (end - start)  # in this form, a count that stays is not moved by rounding errors
         return stochastic_rounding(drawn, random) if self._rounded else drawn
+
+    def carry(self, samples: Array, interval: int, seed: int) -> Array:
+        """Samples at a snapshot, moved to the next one: each as the nearest coupled sample is moved.
+
+        Args:
+            samples: [sample, dimension], in the state's units.
+            interval: index of the first of the two snapshots.
+            seed: of the draws among what one sample is coupled with.
+
+        Returns:
+            [sample, dimension].
+        """
+        coupling, random = self.coupling(interval), np.random.default_rng(seed)
+        starts, own = np.unique(coupling.start, axis=0, return_inverse=True)
+        nearest = cKDTree(starts).query(samples)[1]
+        moved = np.empty_like(samples)
+        for place, start in enumerate(nearest):
+            pairs = np.flatnonzero(own.ravel() == start)
+            pair = random.choice(pairs, p=coupling.mass[pairs] / coupling.mass[pairs].sum())
+            moved[place] = samples[place] + (coupling.end[pair] - coupling.start[pair])
+        return moved
 
     def coupling(self, interval: int) -> Coupling:
         """The optimal coupling of a snapshot and the next one.

@@ -3,7 +3,8 @@
 A row's ``environment`` is the time (``t=12.5``), its ``horizon`` the time's position in the data. Splits: ``observed``
 and ``unobserved`` times against held-out trajectories; ``held_out``: the snapshot that everything was trained without,
 against held-out trajectories; ``forecast``: the last snapshot, and times before and after it, of what was trained
-without it; ``source``: all times but the first against the training trajectories themselves, as the
+without it; ``previous``: snapshots, against held-out trajectories, of held-out samples of the snapshot before, carried
+along; ``source``: all times but the first against the training trajectories themselves, as the
 source of the method scores. Where no samples are held out (``data.held_out: 0``), only ``source`` and what was left out
 are scored, the latter against all of its samples.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -148,6 +150,27 @@ class TimeTestSet:
             drawn = predict(position)[: self.compared(position, as_source=True)]
             yield from self.source_rows(method, seed, position, drawn, truth)
 
+    @property
+    def previous(self) -> list[tuple[int, int]]:
+        """Positions of snapshots and of the next ones, to which samples of the former are carried along."""
+        if not self.settings.from_previous or self.left_out is not None or self.snapshots.all_train:
+            return []
+        return list(pairwise(self.snapshots.observed_positions))
+
+    def previous_rows(self, method: str, seed: int, carry: Callable[[Samples, int, int], Samples]) -> Iterator[Row]:
+        """Rows of a method that carries samples on.
+
+        Args:
+            method: its name.
+            seed: of the method.
+            carry: samples [sample, dimension], in the data's units, the position of their time and that of the next
+                snapshot -> samples there.
+        """
+        for before, position in self.previous:
+            moved = carry(self.truth(before)[: self.settings.samples], before, position)[: self.compared(position)]
+            for metric, value in self._distances(moved, self.truth(position)):
+                yield self._row(method, "previous", position, seed, metric, value)
+
     def source_rows(self, method: str, seed: int, position: int, drawn: Samples, truth: Samples) -> Iterator[Row]:
         """Rows of samples at one time, as the source scores."""
         for metric, value in self._source_distances(drawn, truth):
@@ -236,7 +259,7 @@ def evaluate_path(method: str, seed: int, laws: Laws, test: TimeTestSet, as_sour
         seed: of the method.
         laws: at every time of the data.
         test: what it is compared with.
-        as_source: whether it is scored as the source scores, too.
+        as_source: whether it is scored as the source scores, and from the snapshot before, too.
     """
     positions = sorted({*test.positions, *(test.source_positions if as_source else [])})
     drawable = [position for position in positions if laws.finite[position]]
@@ -249,3 +272,12 @@ def evaluate_path(method: str, seed: int, laws: Laws, test: TimeTestSet, as_sour
         drawn |= dict(zip(drawable, samples, strict=True))
     yield from test.rows(method, seed, lambda position: drawn[position], as_source)
     yield from test.likelihood_rows(method, seed, laws)
+    if as_source and laws.density.carries:
+
+        def carry(samples: Samples, before: int, position: int) -> Samples:
+            if not (laws.finite[before] and laws.finite[position]):
+                return np.full_like(samples, np.nan)
+            (start,), (end,) = laws.weights[before], laws.weights[position]
+            return laws.density.carry(start, end, torch.from_numpy(samples).to(start.device)).cpu().numpy()
+
+        yield from test.previous_rows(method, seed, carry)

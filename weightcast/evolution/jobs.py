@@ -161,6 +161,7 @@ class Scoring(StageSettings):
         """These settings; of the evaluation, what all stages use and what is named further."""
         whole = plan.study.evaluation
         used: dict[str, Any] = {"every": whole.every, "samples": whole.samples, "draws": whole.draws}
+        used |= {"from_previous": whole.from_previous}
         used |= {"interpolations": [], "displacement": False} | of_stage
         return {"study": plan.study.study, "fold": fold, "evaluation": TimeEvaluationSettings.model_validate(used)}
 

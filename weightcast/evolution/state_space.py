@@ -21,6 +21,10 @@ from weightcast.samples.snapshots import Snapshots
 
 LEAST_SCALE = 1e-3
 """Smallest standard deviation of a Gaussian of a mixture, in standard deviations of the dimension."""
+FARTHEST = 38.0
+"""Standard deviations from the mean of a Gaussian, beyond which double precision holds no probability."""
+BISECTIONS = 64
+"""Of what such tails are apart, down to rounding."""
 
 
 class StateSpace(Protocol):
@@ -156,6 +160,28 @@ class Reals:
         normal = torch.special.ndtri(noise.clamp(min=2.0**-54))  # 0 has no normal number
         standardised = mean[..., 0] + scale[..., 0] * normal
         return self.mean[dimension] + self.deviation[dimension] * standardised.double()
+
+    def tails(self, outputs: Tensor, dimension: int, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Probabilities of less and of more than values [...] of one dimension, double precision, by outputs [...,
+        output]: the smaller one says where a value stands, however far out it is."""
+        logits, means, scales = (part.double() for part in self._mixture(outputs))
+        standardised = ((values.double() - self.mean[dimension]) / self.deviation[dimension])[..., None]
+        # erfc, unlike torch's ndtr, keeps the digits of both tails.
+        place, shares = (standardised - means) / (scales * math.sqrt(2)), logits.softmax(-1) / 2
+        return (shares * torch.erfc(-place)).sum(-1), (shares * torch.erfc(place)).sum(-1)
+
+    def with_tails(self, outputs: Tensor, dimension: int, less: Tensor, more: Tensor) -> Tensor:
+        """The values [...] of one dimension that :meth:`tails` are of, by bisection; of a tail that double precision
+        does not hold, one that far out."""
+        _, means, scales = (part.double() for part in self._mixture(outputs))
+        low, high = (means - FARTHEST * scales).amin(-1), (means + FARTHEST * scales).amax(-1)
+        low, high = (self.mean[dimension] + self.deviation[dimension] * bound for bound in (low, high))
+        for _ in range(BISECTIONS):
+            middle = (low + high) / 2
+            below, above = self.tails(outputs, dimension, middle)
+            too_low = torch.where(less <= more, below < less, above > more)
+            low, high = torch.where(too_low, middle, low), torch.where(too_low, high, middle)
+        return (low + high) / 2
 
     def _mixture(self, outputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Logits, means and standard deviations, standardised, each [..., component]."""

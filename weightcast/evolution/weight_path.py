@@ -182,6 +182,31 @@ class WeightPath:
         couplings, points, shape = self._coupled(time, x)
         return torch.from_numpy(couplings.velocity(time, points)).reshape(*shape, len(self.dimensions))
 
+    def carry(self, x: Tensor | NDArray[np.float64], start: float, end: float) -> Tensor:
+        """Where what is at points at one time is at another, if it is carried along by the evolving law: see
+        :meth:`weightcast.evolution.density.StackedDensity.carry`. What is distributed as the law at the first time is
+        then distributed as that at the second; nothing grows or dies.
+
+        Snapshots do not say who moves where. This is the law's own answer, without noise and without couplings, for
+        points that it has never seen; it depends on the order of the dimensions.
+
+        Args:
+            x: points [..., dimension], in the data's units.
+            start, end: times from the first snapshot to the last one, in any order.
+
+        Returns:
+            the same shape, in double precision on the CPU.
+
+        Raises:
+            InputError: as :meth:`weights`, the last axis is not the state's, or the state is not of real numbers.
+        """
+        weights = self.weights([start, end])
+        points = torch.as_tensor(x, dtype=torch.float64, device=weights.device)
+        if points.ndim == 0 or points.shape[-1] != len(self.dimensions):
+            raise InputError(f"x: found shape {list(points.shape)}, expected [..., {len(self.dimensions)}]")
+        moved = self.density.carry(weights[0], weights[1], points.reshape(-1, points.shape[-1]))
+        return moved.reshape(points.shape).cpu()
+
     def fates(
         self,
         time: float,

@@ -109,11 +109,17 @@ class FlowMatching:
         """
         check_request(time, n, self.times)
         drawn = np.random.default_rng(seed).choice(start, size=n)
-        if time == self.times[0]:
-            return drawn
+        return self.carry(drawn, float(self.times[0]), time)
+
+    @torch.no_grad()
+    def carry(self, samples: Array, start: float, end: float) -> Array:
+        """Integrate the field from samples at a time to a later one, both within the range of the snapshots: [sample,
+        dimension] -> the same, in the state's units."""
+        if start == end:
+            return samples
         device = next(self.field.parameters()).device
-        span = torch.tensor([0.0, float(np.interp(time, self.times, np.arange(len(self.times))))], device=device)
-        begin = torch.from_numpy((drawn - self.mean) / self.deviation).float().to(device)
+        span = torch.from_numpy(np.interp([start, end], self.times, np.arange(len(self.times)))).float().to(device)
+        begin = torch.from_numpy((samples - self.mean) / self.deviation).float().to(device)
         path = odeint(self.field, begin, span, rtol=_TOLERANCE, atol=_TOLERANCE)
         return np.asarray(path[-1].cpu().double().numpy() * self.deviation + self.mean)
 

@@ -26,7 +26,7 @@ PathInterpolation = Literal["linear", "cubic", "pchip", "nearest"]
 
 
 class TimeEvaluationSettings(LaterSettings):
-    later: ClassVar[tuple[str, ...]] = ("draws", "published")
+    later: ClassVar[tuple[str, ...]] = ("draws", "published", "from_previous")
 
     samples: int = Field(default=1000, ge=2)
     """Drawn from each density; compared are at most as many as the data have for the sampling floor."""
@@ -46,6 +46,9 @@ class TimeEvaluationSettings(LaterSettings):
     forecast: bool = False
     """Whether the last snapshot is left out once and forecast by the first arm of the flow, beside the last snapshot
     before it, kept as it is; needs three snapshots."""
+    from_previous: bool = False
+    """Whether samples of the snapshot before, which trained nothing, are carried along to each snapshot and compared
+    with its own; for real states."""
     published: list[Protocol] = Field(default=[])
     """Published protocols that the study follows, whose figures then stand beside its own in the report."""
     bootstrap: int = Field(default=2000, ge=100)

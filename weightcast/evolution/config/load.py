@@ -88,6 +88,11 @@ def _check(study: TimeStudy, source: str | Path) -> None:
         raise InputError(
             f"{source}: evaluation.flow_matching: found true for counts, expected false: it moves real numbers"
         )
+    if study.evaluation.from_previous and data.state == "counts":
+        raise InputError(
+            f"{source}: evaluation.from_previous: found true for counts, expected false: many of these have the same "
+            "rank, by which samples are carried along"
+        )
 
 
 def check_samples(data: SnapshotSettings, source: str | Path) -> None:

@@ -26,6 +26,7 @@ SPLIT_TITLES = {
     "held_out": "Left-out snapshots",
     "forecast": "Forecast of the last snapshot",
     "observed": "Observed times",
+    "previous": "From the snapshot before",
     "source": "As the method's source scores",
 }
 _SPLIT_WORDS = {
@@ -33,6 +34,7 @@ _SPLIT_WORDS = {
     "held_out": "truth: held-out trajectories at the time of a snapshot that all training was done without",
     "forecast": "truth: held-out trajectories after the last snapshot but one; all training was done without the last",
     "observed": "truth: held-out trajectories at the times of the snapshots",
+    "previous": "of samples of the snapshot before that trained nothing; truth: those of the snapshot itself",
     "source": "all but the first; truth: the training trajectories themselves",
 }
 _METRICS = (

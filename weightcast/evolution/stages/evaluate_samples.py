@@ -29,6 +29,7 @@ def evaluate_samples(
     law = None if settings.system is None else build_stochastic_system(settings.system, settings.system_settings).law
     if law is not None:
         rows += evaluate_exact_law(test, law, settings.seed)
+    rows += test.previous_rows("last-snapshot", 0, lambda samples, *_: samples)  # as if nothing moved
     if test.forecast:
         rows += evaluate_last_snapshot(test, settings.seed)
         return Table.of_rows(rows)  # what interpolates keeps the last snapshot as well
@@ -52,6 +53,7 @@ def evaluate_floor(test: TimeTestSet, seed: int) -> Iterator[Row]:
         for place, part in enumerate(snapshots.held_out)
     ]
     yield from test.rows("sampling-floor", 0, lambda position: train[position], as_source=False)
+    yield from test.previous_rows("sampling-floor", 0, lambda _, __, position: train[position])
     for position in test.source_positions:
         truth = snapshots.train[position][:count]
         yield from test.source_rows("sampling-floor", 0, position, held_out[position], truth)
@@ -110,7 +112,12 @@ def evaluate_displacement(test: TimeTestSet, seed: int) -> Iterator[Row]:
         time = min(float(snapshots.times[position]), last)
         return displacement.sample(time, test.settings.samples, derive_seed(seed, "displacement", position))
 
+    def carry(samples: Samples, before: int, _: int) -> Samples:
+        interval = list(snapshots.observed_positions).index(before)
+        return displacement.carry(samples, interval, derive_seed(seed, "displacement", "carry", before))
+
     yield from test.rows("displacement", 0, predict)
+    yield from test.previous_rows("displacement", 0, carry)
     if (masses := snapshots.observed_masses) is not None:  # the mass is that of a line
         line = np.interp(snapshots.times, snapshots.observed_times, masses / masses[0])
         yield from test.mass_rows("displacement", 0, line)
@@ -126,7 +133,11 @@ def evaluate_flow_matching(test: TimeTestSet, matched: FlowMatching, seed: int) 
         chosen = derive_seed(seed, "flow-matching", position)
         return matched.sample(snapshots.observed_train[0], time, test.settings.samples, chosen)
 
+    def carry(samples: Samples, before: int, position: int) -> Samples:
+        return matched.carry(samples, float(snapshots.times[before]), float(snapshots.times[position]))
+
     yield from test.rows("flow-matching", 0, predict)
+    yield from test.previous_rows("flow-matching", 0, carry)
 
 
 def _at_most(samples: Samples, count: int, seed: int) -> Samples:
