@@ -479,3 +479,13 @@ def test_a_calibration_grows_with_the_environments_that_judge(part: Environments
     (told,) = part.told(context)
     here = len(told.settings.environments)  # type: ignore[attr-defined]
     assert told.trainings["calibration"] == 32 / max(1, round(0.25 * here))
+    assert told.trainings["judge"] == told.trainings["calibration"]
+
+
+def test_a_second_order_training_grows_with_its_environments_but_for_what_weights_cost(part: EnvironmentsPart) -> None:
+    (told,) = part.told(job("train_context", output="context.safetensors"))
+    environments = len(part.plan.table.visible) / len(told.settings.environments)  # type: ignore[attr-defined]
+    assert 1.0 < told.trainings["polish"] <= environments
+    few = EnvironmentsPart(part.few, part.folder / "again")
+    (same,) = few.told(job("train_context", output="context.safetensors"))
+    assert same.trainings["polish"] == 1.0

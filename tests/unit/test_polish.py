@@ -9,7 +9,14 @@ from torch import Tensor
 from weightcast.core.draws import Draws
 from weightcast.core.run import Run
 from weightcast.environments import polish as module
-from weightcast.environments.polish import LinearContext, Polish, _Equations, _Normal, try_penalties
+from weightcast.environments.polish import (
+    LinearContext,
+    Polish,
+    _Equations,
+    _Normal,
+    iteration_operations,
+    try_penalties,
+)
 
 WEIGHTS, ENVIRONMENTS = 5, 3
 
@@ -146,3 +153,12 @@ def test_what_is_not_finite_is_no_step() -> None:
     polish = Polish(context(3), lambda weights, frames: linear(weights, frames) * torch.nan, frames(4), 0.1)
     before = polish.context
     assert not polish.iterate() and polish.context is before
+
+
+def test_an_iteration_of_many_environments_grows_linearly_and_one_of_few_residuals_with_these_alone() -> None:
+    """722 weights, three numbers of a code: 2,000 environments of predator and prey, and what is near them."""
+    many = [iteration_operations(count, 60 * count, 722, 3) for count in (2_000, 4_000, 6_000)]
+    assert many[2] - many[1] == pytest.approx(many[1] - many[0], rel=1e-9) and many[1] / many[0] > 1.8
+    assert iteration_operations(9, 600, 722, 3) == iteration_operations(4, 600, 722, 3)
+    below, above = (iteration_operations(count, 16_000, 722, 3) for count in (166, 167))
+    assert above == pytest.approx(below, rel=0.5)  # where codes begin to be eliminated

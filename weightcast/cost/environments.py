@@ -40,6 +40,7 @@ from weightcast.environments.jobs import (
     TuneGenerator,
 )
 from weightcast.environments.left_out import number_of_judges
+from weightcast.environments.polish import iteration_operations
 from weightcast.environments.weights_table import WeightsFile
 from weightcast.environments.zoo import ExpertShard
 from weightcast.trajectories import Trajectories, write_trajectories
@@ -114,11 +115,21 @@ class EnvironmentsPart:
             return [Told(part, grows, _finetuned(whole, part))]
         if self._large and (sized := _sized(part, whole)):
             return [Told(settings, grows, {}, size, of) for settings, size, of in sized]
-        if isinstance(whole, TrainContext):
+        if isinstance(whole, TrainContext) and isinstance(part, TrainContext):
             judge, judging = (number_of_judges(whole.context.choice.left_out, count) for count in (here, there))
-            return [Told(part, grows, {"equations": there / here, "calibration": judging / judge})]
+            trainings = {"equations": there / here, "calibration": judging / judge, "judge": judging / judge}
+            if whole.context.polish is not None:
+                # Of few environments most of it is what each takes by itself, rather than multiplications.
+                trainings["polish"] = min(there / here, self._polished(whole) / self._polished(part))
+            return [Told(part, grows, trainings)]
         stacked = there / here if isinstance(whole, TrainExperts) else 1.0
         return [Told(part, grows, {"equations": there / here if here else 1.0, "": stacked})]
+
+    def _polished(self, settings: TrainContext) -> float:
+        """How long an iteration of the second-order training takes, in units of its own."""
+        weights = untrained_predictor(self.plan.study).graph.num_parameters
+        dimensions = max(settings.context.dimensions)
+        return iteration_operations(len(settings.environments), _held(settings), weights, dimensions)
 
     def _shard(self, whole: TrainExperts | ImportExperts) -> TrainExperts | ImportExperts:
         """A shard of as many environments, of those of the part that have its role."""

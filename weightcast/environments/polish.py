@@ -37,6 +37,25 @@ Errors = Callable[[Tensor, Tensor], Tensor]
 derivative [residual, weight]."""
 
 
+def iteration_operations(environments: int, residuals: int, weights: int, dimensions: int) -> float:
+    """Multiplications of an iteration, but for a common factor: how it grows with what is trained.
+
+    Args:
+        environments: that are trained on.
+        residuals: of all of them.
+        weights: of a network, all of which depend on codes.
+        dimensions: of a code.
+    """
+    codes, shared = environments * dimensions, weights * (1 + dimensions)
+    if residuals < shared + codes:  # equations over residuals
+        return residuals**2 * (weights + residuals / 3)
+    pairs = (1 + dimensions) * (2 + dimensions) / 2
+    products = (residuals + environments * pairs) * weights**2
+    if codes <= MOST_TOGETHER:
+        return products + (shared + codes) ** 3 / 3
+    return products + codes * shared**2 + shared**3 / 3
+
+
 @dataclass(frozen=True)
 class LinearContext:
     """Weights as a mean and a direction for each number of a code: ``mean + codes @ directions``.
