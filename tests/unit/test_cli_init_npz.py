@@ -12,7 +12,8 @@ from command_line import refused, run
 from npz_folder_files import SHAPES, states, write_npz_folder
 
 from weightcast.core.environment_table import EnvironmentTable, read_environments
-from weightcast.environments.commands.data_survey import Edges, Pace
+from weightcast.environments.commands.chosen_grid import Edges
+from weightcast.environments.commands.data_survey import Pace
 from weightcast.environments.config.data import TrajectoryCounts
 from weightcast.environments.config.load import load_study
 from weightcast.environments.config.study import Study

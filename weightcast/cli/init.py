@@ -14,7 +14,7 @@ from weightcast.core.names import check_name
 from weightcast.studies import KINDS
 
 # Options of one kind of study alone; those of long tables stand where these are read.
-OF_ENVIRONMENTS = ("--table", "--channels", "--grid", "--inputs", "--past-inputs", "--constants", "--quick")
+OF_ENVIRONMENTS = ("--table", "--channels", "--grid", "--regrid", "--inputs", "--past-inputs", "--constants", "--quick")
 OF_TIME = ("--time-column", "--times-order", "--condition", "--settings")
 STATES = ("counts", "real")
 """Of a study across time."""
@@ -67,6 +67,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar=("NY", "NX"),
         help="points of fields in .npz files; 1 1: a state without a grid; default: square fields are recognised",
+    )
+    environments.add_argument(
+        "--regrid",
+        action="store_true",
+        default=None,
+        help="NetCDF files with finer or coarser fields of the same extent are brought to the grid that most are on",
     )
     environments.add_argument(
         "--inputs",

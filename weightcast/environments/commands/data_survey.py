@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weightcast.core.config.gap_settings import GapSettings
+from weightcast.core.config.regrid_settings import RegridSettings
 from weightcast.core.console.progress import progress
 from weightcast.core.dimensions import Dimension
 from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.errors import InputError
 from weightcast.core.zarr_folder import is_store
 from weightcast.environments.commands.alike import AlikeFiles
+from weightcast.environments.commands.chosen_grid import Edges, common_grid
 from weightcast.environments.commands.chosen_windows import NO_WINDOWS, ChosenWindows, choose_windows
 from weightcast.environments.commands.constants import check_constants
 from weightcast.environments.commands.file_marks import FileMarks
@@ -36,8 +38,6 @@ from weightcast.trajectories.npz_folder import FILES
 FEWEST_TRAJECTORIES = 3
 FEWEST_FRAMES = 3
 FEWEST_POINTS = 2
-EDGE_FACTOR = 2.0
-"""Mean square difference between opposite edges over that of neighbours, up to which a domain is taken as periodic."""
 MOST_RATE = 0.9
 """Of what a component decays at, in a substep of an integrator."""
 MOST_SUBSTEPS = 4
@@ -91,6 +91,8 @@ class Survey:
         windows: that trajectories of files are cut into.
         land: what is seen where a channel of files never has a value, by its name.
         told_of_land: where that is, for people.
+        regrid: where the points of the grid lie, to which fields on others are brought; None: there are no others.
+        told_of_grids: which files these are, for people.
         marks: numbers that stand for missing values in files; None: nobody said any.
         told_of_marks: which of them no file has, for people.
         renamed: what dimensions of the last file are called here, by other names that they have there.
@@ -118,6 +120,8 @@ class Survey:
     windows: ChosenWindows = NO_WINDOWS
     land: Mapping[str, float] = field(default_factory=dict)
     told_of_land: Sequence[str] = ()
+    regrid: RegridSettings | None = None
+    told_of_grids: Sequence[str] = ()
     marks: Sequence[float] | None = None
     told_of_marks: Sequence[str] = ()
 
@@ -184,27 +188,6 @@ class Land:
         told["land"] = self.values
 
 
-class Edges:
-    """Whether fields go on at the opposite side: whether they differ from it by no more than neighbours do."""
-
-    def __init__(self) -> None:
-        self.across, self.inside = np.zeros(2), np.zeros(2)  # mean squares along y and x, summed over what was seen
-        self.is_line = False
-
-    def see(self, fields: NDArray[np.floating[Any]]) -> None:
-        """Fields [..., y, x]."""
-        self.is_line = fields.shape[-2] == 1
-        for side in range(2):
-            lines = np.moveaxis(fields, side - 2, 0).astype(np.float64)
-            self.across[side] += np.nanmean(np.square(lines[0] - lines[-1]))
-            self.inside[side] += np.nanmean(np.square(np.diff(lines, axis=0))) if len(lines) > 1 else 0.0
-
-    @property
-    def periodic(self) -> bool:
-        vary = self.inside > 0  # not along y of a line
-        return bool((self.across <= EDGE_FACTOR * self.inside).all() and vary[1] and (vary[0] or self.is_line))
-
-
 class Pace:
     """How much of what a component does is over within a frame: by how much increments change from frame to frame.
 
@@ -239,6 +222,7 @@ def survey(
     asked_frames: int | None = None,
     asked_gaps: Sequence[str] | None = None,
     asked_missing: Sequence[str] | None = None,
+    asked_regrid: bool | None = False,
 ) -> Survey:
     """Read every environment's file, to its end, and check that they fit each other.
 
@@ -251,6 +235,7 @@ def survey(
         asked_frames: of windows that trajectories are cut into; None: as :func:`~.chosen_windows.choose_windows` finds.
         asked_gaps: what ``--gaps`` says; None: trajectories may have gaps where some have, windows have none.
         asked_missing: what ``--missing`` says; None: no number stands for a missing value.
+        asked_regrid: whether fields on other grids are brought to the one that most files have.
 
     Raises:
         InputError: a file is missing or cannot be used, or there are too few trajectories, frames or points; or there
@@ -262,9 +247,14 @@ def survey(
     if dimensions and format != "netcdf":
         given = ", ".join(dimensions)
         raise InputError(f"--dimensions: found {given}, expected none: {format} files do not name them")
+    if asked_regrid and format != "netcdf":
+        raise InputError(f"--regrid: found {format} files, expected NetCDF: others do not say where points lie")
     grid: tuple[int, int] | None = None
     trajectories, frames, edges, pace, alike = [], [], Edges(), Pace(), AlikeFiles()
     files = find_environment_files(directory, table, format)
+    regrid, told_of_grids = None, list[str]()
+    if asked_regrid:
+        grid, regrid, told_of_grids = common_grid(files, table, format, channels, list(inputs), dimensions)
     windows = choose_windows(files, format, dimensions, asked_frames)
     limits = stated_gaps(asked_gaps)
     gappy = bool(limits)
@@ -274,7 +264,7 @@ def survey(
             channels = _numbered_channels(file)
         told: dict[str, Any] = {
             "channels": channels, "inputs": list(inputs), "grid": grid, "dimensions": dimensions,
-            "windows": windows.frames, "land": land.values, "missing": marks.numbers,
+            "windows": windows.frames, "land": land.values, "missing": marks.numbers, "regrid": regrid,
         }  # fmt: skip
         try:
             found = land.read(file, format, table[id], bool(limits), told)
@@ -324,6 +314,8 @@ def survey(
         windows=windows,
         land=land.values,
         told_of_land=land.lines,
+        regrid=regrid,
+        told_of_grids=told_of_grids,
         marks=marks.numbers,
         told_of_marks=marks.lines,
         gaps=gaps,

@@ -12,6 +12,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from weightcast.core.config.regrid_settings import RegridSettings
 from weightcast.core.dimensions import Dimension
 from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
@@ -60,6 +61,8 @@ class FileReading:
         land: what predictors see where a channel never has a value, by its name.
         missing: numbers that stand for missing values in files that are no tables; None: none, and such as look like
             marks are refused.
+        regrid: where the points of the study's grid lie, to which fields of NetCDF on others are brought; None: these
+            are refused.
     """
 
     settings: RecordSettings = field(default_factory=RecordSettings)
@@ -67,12 +70,13 @@ class FileReading:
     dimensions: Mapping[Dimension, str] = field(default_factory=dict)
     land: Mapping[str, float] = field(default_factory=dict)
     missing: Sequence[float] | None = None
+    regrid: RegridSettings | None = None
 
     @classmethod
     def of(cls, data: DataSettings) -> FileReading:
         """As the study's own table is read; tables beside studies of other files are recognised by themselves."""
         if data.source != "table":
-            return cls(dimensions=data.dimensions, land=data.land, missing=data.missing)
+            return cls(dimensions=data.dimensions, land=data.land, missing=data.missing, regrid=data.regrid)
         settings = RecordSettings.model_validate(data.settings)
         # In a wide table columns are places: in another one they are quantities.
         named = None if settings.layout == "wide" else settings.columns
@@ -90,7 +94,9 @@ class FileReading:
         settings = RecordSettings.model_validate(stored.get("settings", {}))
         land = {str(name): float(value) for name, value in dict(stored.get("land", {})).items()}
         missing = None if stored.get("missing") is None else [float(mark) for mark in stored["missing"]]
-        return cls(settings, dict(stored.get("columns", {})), dict(stored.get("dimensions", {})), land, missing)
+        regrid = None if stored.get("regrid") is None else RegridSettings.model_validate(stored["regrid"])
+        named = dict(stored.get("columns", {})), dict(stored.get("dimensions", {}))
+        return cls(settings, *named, land, missing, regrid)
 
     def metadata(self) -> dict[str, Any]:
         """As artifacts keep it."""
@@ -102,7 +108,8 @@ class FileReading:
             "land": self.land,
         }
         marks = {} if self.missing is None else {"missing": list(self.missing)}
-        return {name: dict(value) for name, value in said.items() if value} | marks
+        regrid = {} if self.regrid is None else {"regrid": self.regrid.model_dump(mode="json")}
+        return {name: dict(value) for name, value in said.items() if value} | marks | regrid
 
     def named(self, dataset: xr.Dataset, file: Path) -> xr.Dataset:
         """A NetCDF file with the names of dimensions of this house, and NaN for numbers that stand for missing values.

@@ -104,7 +104,11 @@ def init_environments(arguments: argparse.Namespace) -> list[str]:
 
 def _init_table(arguments: argparse.Namespace) -> list[str]:
     """The same of a long table, of which records are cut."""
-    for option, value in (("--channels", arguments.channels), ("--grid", arguments.grid)):
+    for option, value in (
+        ("--channels", arguments.channels),
+        ("--grid", arguments.grid),
+        ("--regrid", arguments.regrid),
+    ):
         if value is not None:
             raise InputError(f"{option}: found {value}, expected none: {arguments.data[0]} is a long table")
     _dimensions(arguments, f"{arguments.data[0]} is a long table, whose own are said by --environment and --time")
@@ -136,6 +140,8 @@ def _init_weather(arguments: argparse.Namespace) -> list[str]:
     )
     if arguments.grid is not None:
         raise InputError(f"--grid: found {arguments.grid}, expected none: {path} holds its grid")
+    if arguments.regrid:
+        raise InputError(f"--regrid: found it, expected none: {path} is one file, on one grid")
     _dimensions(arguments, f"{path} is taken for weather on latitudes and longitudes")
     if inputs := given_inputs(arguments):
         raise InputError(f"--inputs: found {', '.join(inputs)}, expected none: regions of weather have no inputs yet")
@@ -208,7 +214,7 @@ def _found(
     if table is None:
         table = drawn_table(directory, _table_beside(arguments.output))
     dimensions = _dimensions(arguments)
-    told = (given_inputs(arguments), dimensions, arguments.frames, arguments.gaps, arguments.missing)
+    told = (given_inputs(arguments), dimensions, arguments.frames, arguments.gaps, arguments.missing, arguments.regrid)
     return table, survey(directory, table, arguments.channels, *told)
 
 
@@ -217,6 +223,7 @@ def _found_npz(
 ) -> tuple[EnvironmentTable, Survey]:
     """Of the files of an adaptation benchmark."""
     _dimensions(arguments, ".npz files have arrays without names")
+    refuse_options(arguments, ["--regrid"], ": .npz files do not say where points lie")
     refuse_options(arguments, ("--frames", "--gaps"), ": .npz files say how long their trajectories are")
     refuse_options(arguments, ["--missing"], ": .npz files lack no value")
     if inputs := given_inputs(arguments):
@@ -247,6 +254,7 @@ def _report(table: EnvironmentTable, found: Survey, directory: Path) -> list[str
         f"found {found.format} files in {directory}: channels {', '.join(found.channels)} {where}, "
         f"{_range(found.trajectories)} trajectories of {_range(found.frames)} frames for each environment",
         *_windows(found),
+        *found.told_of_grids,
         *found.told_of_marks,
         *found.told_of_land,
         *found.missing,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from weightcast.core.console.progress import progress
-from weightcast.environments.commands.data_survey import NO_GRID, Edges, Pace, Survey, check_sizes
+from weightcast.environments.commands.chosen_grid import Edges
+from weightcast.environments.commands.data_survey import NO_GRID, Pace, Survey, check_sizes
 from weightcast.environments.config.data import TrajectoryCounts
 from weightcast.trajectories.npz import STATES, read_archive
 from weightcast.trajectories.npz_folder import NpzFolder

@@ -13,6 +13,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
+from weightcast.core.config.regrid_settings import RegridSettings
 from weightcast.core.dimensions import DIMENSIONS
 from weightcast.core.errors import InputError
 from weightcast.core.zarr_folder import is_store
@@ -23,6 +24,7 @@ from weightcast.environments.commands.frames_table import (
     until_last_seen,
 )
 from weightcast.trajectories import checks, read_npy_environment
+from weightcast.trajectories.common_grid import regridded
 from weightcast.trajectories.land import declared_land, filled_land
 from weightcast.trajectories.netcdf import check_whole, open_dataset, unreadable
 
@@ -106,7 +108,8 @@ def read_observed_frames(
             for name in channels:
                 _check_channel(path, dataset, name, channels[0], grid)
             found_grid = (dataset.sizes.get("y", 1), dataset.sizes.get("x", 1))
-            if not (coarse and is_coarser(found_grid, grid)):
+            other = found_grid != tuple(grid) and not (coarse and is_coarser(found_grid, grid))
+            if other and reading.regrid is None:
                 checks.check_grid(path, found_grid, (grid[0], grid[1]))
             frame_step = _frame_step(_time(path, dataset))
             # Files of the same places may be stored from north to south or the other way.
@@ -139,7 +142,32 @@ def read_observed_frames(
     known = np.nan_to_num(values, nan=0.0, posinf=np.inf, neginf=-np.inf) if masked else values
     checks.check_marks(path, values, channels, reading.missing)
     checks.check_finite(path if frame is None else Path(f"{path} (frame {frame} alone)"), known, channels)
-    return found
+    return found if reading.regrid is None or not other else _on_common_grid(path, found, grid, reading.regrid)
+
+
+def _on_common_grid(path: Path, found: ObservedFrames, grid: Sequence[int], settings: RegridSettings) -> ObservedFrames:
+    """Frames of a file with finer or coarser fields than the study's."""
+    if np.isnan(found.values).any():
+        raise InputError(
+            f"{path}: found missing values on another grid than the study's {grid[0]} x {grid[1]} points (y, x), "
+            "expected all values there, or that grid"
+        )
+    sizes = dict(zip(("y", "x"), found.values.shape[-2:], strict=True))
+    if silent := [name for name, size in sizes.items() if size > 1 and name not in found.coordinates]:
+        raise InputError(
+            f"{path}: {silent[0]}: found no coordinates, expected some: these are other points than the study's"
+        )
+    own = [
+        found.coordinates[name].to_numpy().astype(np.float64) if name in found.coordinates else np.zeros(1)
+        for name in sizes
+    ]
+    values, y, x = regridded(path, found.values, (own[0], own[1]), grid, settings)
+    placed = {
+        name: xr.Variable((name,), points, found.coordinates[name].attrs)
+        for name, points in (("y", y), ("x", x))
+        if name in found.coordinates
+    }
+    return replace(found, values=values, coordinates={**found.coordinates, **placed})
 
 
 def _of_array(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from weightcast.core.config.regrid_settings import RegridSettings
 from weightcast.core.console.progress import progress
 from weightcast.core.dimensions import Dimension
 from weightcast.core.environment_table import Environment, EnvironmentTable
@@ -85,6 +86,7 @@ def read_file(
     single: bool = False,
     land: Mapping[str, float] | None = None,
     missing: Sequence[float] | None = None,
+    regrid: RegridSettings | None = None,
 ) -> Trajectories:
     """One environment's trajectories, as the pipeline will import them.
 
@@ -104,6 +106,8 @@ def read_file(
         single: whether a file without a dimension of trajectories holds one.
         land: what is seen where a channel never has a value, by its name; None: nothing is.
         missing: numbers that stand for missing values; None: none, and such as look like marks are refused.
+        regrid: where the points of the grid lie, to which fields of NetCDF files on another one are brought; None:
+            these are refused.
 
     Raises:
         InputError: the file cannot be used.
@@ -112,7 +116,7 @@ def read_file(
         record = read_file(
             file, format, environment, channels=channels, inputs=inputs, grid=grid, frame_step=frame_step,
             minimum_frames=minimum_frames, gaps=True, dimensions=dimensions, single=True, land=land,
-            missing=missing,
+            missing=missing, regrid=regrid,
         )  # fmt: skip
         found = cut_into_windows(file, record, windows, gaps)
         check_counts(file, len(found.values), windows, minimum_trajectories, windows)
@@ -121,7 +125,7 @@ def read_file(
         told: dict[str, Any] = {
             "channels": channels, "inputs": inputs, "grid": grid, "frame_step": frame_step,
             "minimum_frames": minimum_frames, "minimum_trajectories": minimum_trajectories, "dimensions": dimensions,
-            "missing": missing,
+            "missing": missing, "regrid": regrid,
         }  # fmt: skip
         return with_land(file, read_file(file, format, environment, gaps=True, single=single, **told), land, gaps)
     if format == "npy":
@@ -150,6 +154,7 @@ def read_file(
         dimensions=dimensions,
         single=single,
         missing=missing,
+        regrid=regrid,
     )
 
 
@@ -215,6 +220,7 @@ def _check_files(study: Study, table: EnvironmentTable, config: str | Path) -> l
             windows=frames if data.windows else None,
             land=data.land,
             missing=data.missing,
+            regrid=data.regrid,
         )
         if data.gaps is not None:
             trajectories = without_too_many_gaps(file, trajectories, data.channels, frames, data.history, data.gaps)

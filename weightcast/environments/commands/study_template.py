@@ -166,6 +166,9 @@ INPUTS = {
     "land": """\
   land: $land  # what is seen where a file never has a value, on land in the sea, say; no gap
 """,
+    "regrid": """\
+  regrid: $regrid  # where the grid's points lie, first and step: finer and coarser files are brought to it
+""",
     "marks": """\
   missing: $marks  # numbers that stand for missing values; []: none, and such as look so are numbers
 """,
@@ -354,6 +357,7 @@ def fill_template(
         "history": found.history,
         "gaps": None if found.gaps is None else found.gaps.model_dump(),
         "land": dict(found.land),
+        "regrid": None if found.regrid is None else found.regrid.model_dump(mode="json"),
         "marks": None if found.marks is None else list(found.marks),
         "observed": cases,
         "pooled": min(12 if state else 8, visible),
@@ -383,6 +387,7 @@ def fill_template(
     reasons = "".join(f"  # Predictors see {one.words}.\n" for one in found.transforms if one.why)
     named = [*(["dimensions"] if found.dimensions else []), *(["windows"] if found.windows.frames else [])]
     named += ["land"] if found.land else []
+    named += [] if found.regrid is None else ["regrid"]
     named += [] if found.marks is None else ["marks"]
     named += ["gaps"] if found.gaps and not of_records else []
     further = [*named, *(["transforms"] if reasons else []), *driven]

@@ -8,6 +8,7 @@ from pydantic import Field, FiniteFloat
 
 from weightcast.core.config.gap_settings import GapSettings
 from weightcast.core.config.later_settings import LaterSettings
+from weightcast.core.config.regrid_settings import RegridSettings
 from weightcast.core.config.settings import Settings
 from weightcast.core.config.system import SystemName
 from weightcast.core.dimensions import DIMENSIONS, Dimension
@@ -62,7 +63,16 @@ class TrajectoryCounts(Settings):
 
 
 class DataSettings(LaterSettings):
-    later: ClassVar[tuple[str, ...]] = ("transforms", "history", "gaps", "dimensions", "windows", "land", "missing")
+    later: ClassVar[tuple[str, ...]] = (
+        "transforms",
+        "history",
+        "gaps",
+        "dimensions",
+        "windows",
+        "land",
+        "missing",
+        "regrid",
+    )
 
     source: DataSource
     """A simulator, era5 (docs/era5.md), era5-sample, or your own files: netcdf, npy, npz, table (docs/own-data.md).
@@ -115,6 +125,9 @@ class DataSettings(LaterSettings):
     missing: list[FiniteFloat] | None = None
     """Numbers that stand for missing values in NetCDF and ``.npy`` files, beside NaN and what a file declares. null:
     none, and numbers that look like such a mark are refused; []: none, and they are numbers."""
+    regrid: RegridSettings | None = None
+    """Where the points of the study's grid lie, to which NetCDF files with finer or coarser fields of the same extent
+    are brought; their forecasts are on the study's grid. null: fields on another grid are refused."""
     gaps: GapSettings | None = None
     """How much of a trajectory may be missing, in a table, NetCDF or ``.npy`` files: trainings and scores leave out
     what is. null: nothing; what lacks a value is no window of a table, and other files with it are refused."""

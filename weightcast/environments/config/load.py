@@ -267,6 +267,11 @@ def _check_gaps(study: Study, source: str | Path) -> None:
             f"{source}: data.missing: found it with the source {data.source!r}, expected none, or the source "
             f"{', '.join(LAND_SOURCES)}{further}"
         )
+    if data.regrid is not None and (data.source != "netcdf" or data.land or data.grid == (1, 1)):
+        beside = "data.land" if data.land else f"the source {data.source!r} and a grid of {list(data.grid)}"
+        raise InputError(
+            f"{source}: data.regrid: found it with {beside}, expected null, or NetCDF files of fields without land"
+        )
     if strangers := [name for name in data.land if name not in data.columns]:
         raise InputError(
             f"{source}: data.land: found {', '.join(strangers)}, expected names of data.channels or data.inputs"

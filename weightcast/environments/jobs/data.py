@@ -8,6 +8,7 @@ from pydantic import Field
 
 from weightcast.core.config.gap_settings import GapSettings
 from weightcast.core.config.later_settings import LaterSettings
+from weightcast.core.config.regrid_settings import RegridSettings
 from weightcast.core.dimensions import Dimension
 from weightcast.core.job import StageSettings
 from weightcast.environments.config.data import TransformName
@@ -58,9 +59,19 @@ class ImportTrajectories(Rows, LaterSettings):
         windows: whether trajectories are cut into windows of so many frames.
         land: what is seen where a channel never has a value, by its name.
         missing: numbers that stand for missing values; None: none, and such as look like marks are refused.
+        regrid: where the points of the grid lie, to which fields on others are brought; None: these are refused.
     """
 
-    later: ClassVar[tuple[str, ...]] = ("transforms", "history", "gaps", "dimensions", "windows", "land", "missing")
+    later: ClassVar[tuple[str, ...]] = (
+        "transforms",
+        "history",
+        "gaps",
+        "dimensions",
+        "windows",
+        "land",
+        "missing",
+        "regrid",
+    )
 
     channels: list[str]
     inputs: list[str] = Field(default_factory=list)
@@ -76,6 +87,7 @@ class ImportTrajectories(Rows, LaterSettings):
     windows: bool = False
     land: dict[str, float] = Field(default_factory=dict)
     missing: list[float] | None = None
+    regrid: RegridSettings | None = None
 
     @classmethod
     def of(cls, plan: Plan, shard: str) -> ImportTrajectories:
@@ -97,6 +109,7 @@ class ImportTrajectories(Rows, LaterSettings):
             windows=data.windows,
             land=data.land,
             missing=data.missing,
+            regrid=data.regrid,
         )
 
 

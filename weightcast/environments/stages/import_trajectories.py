@@ -133,7 +133,7 @@ def _read(settings: ImportTrajectories, environment: Environment, paths: Sequenc
     if (path.is_dir() and not is_store(path)) or path.suffix == ".npy":
         found = read_npy_environment(path, frame_step=settings.frame_step, **expected)
         return with_land(path, found, settings.land, gaps)
-    named = {"dimensions": settings.dimensions, "single": settings.windows}
+    named: dict[str, Any] = {"dimensions": settings.dimensions, "single": settings.windows, "regrid": settings.regrid}
     return with_land(path, read_imported(path, inputs=settings.inputs, **named, **expected), settings.land, gaps)
 
 
