@@ -30,7 +30,7 @@ def common_grid(
     inputs: Sequence[str],
     dimensions: Mapping[Dimension, str] | None,
 ) -> tuple[tuple[int, int], RegridSettings | None, list[str]]:
-    """The number of points (y, x) that most files have, the finer one of several; where these lie, and which files are
+    """The number of points (y, x) that most files have, the coarsest one of several; where these lie, and which files are
     on other grids, for people. Nothing of both where all are alike.
 
     Args:
@@ -55,7 +55,7 @@ def common_grid(
         first.setdefault(grid, found)
         edges.setdefault(grid, Edges()).see(found.values[:, :, : len(found.channels) - len(inputs)])
     counts = Counter(grids.values())
-    chosen = max(counts, key=lambda grid: (counts[grid], grid[0] * grid[1]))
+    chosen = max(counts, key=lambda grid: (counts[grid], -grid[0] * grid[1]))  # what a file lacks is not invented
     if len(counts) == 1:
         return chosen, None, []
     settings = RegridSettings(y=_axis(first[chosen].y), x=_axis(first[chosen].x), periodic=edges[chosen].periodic)
