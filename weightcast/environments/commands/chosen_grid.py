@@ -30,8 +30,8 @@ def common_grid(
     inputs: Sequence[str],
     dimensions: Mapping[Dimension, str] | None,
 ) -> tuple[tuple[int, int], RegridSettings | None, list[str]]:
-    """The number of points (y, x) that most files have, the coarsest one of several; where these lie, and which files are
-    on other grids, for people. Nothing of both where all are alike.
+    """The number of points (y, x) that most files have, the coarsest one of several; where these lie, and which files
+    are on other grids, for people. Nothing of both where all are alike.
 
     Args:
         files: of each environment.
