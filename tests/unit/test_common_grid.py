@@ -183,6 +183,18 @@ def test_init_brings_files_to_the_grid_that_most_are_on(folder: Path, capsys: py
     np.testing.assert_array_equal(imported.sel(environment="a"), own)
 
 
+def test_marks_of_missing_values_are_known_while_grids_are_read(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = xr.load_dataset(folder / "mine" / "b.nc")
+    frames["u"][9, 11] = -999.0
+    frames.to_netcdf(folder / "mine" / "marked.nc")
+    (folder / "mine" / "marked.nc").replace(folder / "mine" / "b.nc")
+    refused_command(capsys, *INIT, "--regrid", words=("b.nc", "-999"))
+    run(capsys, *INIT, "--regrid", "--missing", "-999")
+    assert load_study("my.yaml").data.missing == [-999.0]
+
+
 def test_init_of_one_grid_has_nothing_to_bring_and_other_data_no_points(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from weightcast.core.config.regrid_settings import Axis, RegridSettings
 from weightcast.core.console.progress import progress
-from weightcast.core.dimensions import Dimension
 from weightcast.core.environment_table import EnvironmentTable
 from weightcast.core.names import listed
 from weightcast.environments.commands.source_data import read_file
-from weightcast.trajectories import FileFormat, Trajectories
+from weightcast.trajectories import FileFormat
 
 EDGE_FACTOR = 2.0
 """Mean square difference between opposite edges over that of neighbours, up to which a domain is taken as periodic."""
@@ -26,9 +25,7 @@ def common_grid(
     files: Mapping[str, Path],
     table: EnvironmentTable,
     format: FileFormat,
-    channels: Sequence[str] | None,
-    inputs: Sequence[str],
-    dimensions: Mapping[Dimension, str] | None,
+    told: Mapping[str, Any],
 ) -> tuple[tuple[int, int], RegridSettings | None, list[str]]:
     """The number of points (y, x) that most files have, the coarsest one of several; where these lie, and which files
     are on other grids, for people. Nothing of both where all are alike.
@@ -37,28 +34,26 @@ def common_grid(
         files: of each environment.
         table: of the environments.
         format: of the files.
-        channels: to read; None: all.
-        inputs: further variables.
-        dimensions: what files call some of theirs; None: recognised.
+        told: how they are read, as :func:`~.source_data.read_file` takes it; on whatever grid.
 
     Raises:
         InputError: a file cannot be used.
     """
     grids: dict[str, tuple[int, int]] = {}
-    first: dict[tuple[int, int], Trajectories] = {}
+    axes: dict[tuple[int, int], tuple[Axis, Axis]] = {}
     edges: dict[tuple[int, int], Edges] = {}
-    told: dict[str, Any] = {"channels": channels, "inputs": inputs, "grid": None, "dimensions": dimensions}
     for id, file in progress(files.items(), "reading grids"):
-        found = read_file(file, format, table[id], gaps=True, single=True, **told)
+        found = read_file(file, format, table[id], grid=None, gaps=True, single=True, **told)
         grid = len(found.y), len(found.x)
         grids[id] = grid
-        first.setdefault(grid, found)
-        edges.setdefault(grid, Edges()).see(found.values[:, :, : len(found.channels) - len(inputs)])
+        axes.setdefault(grid, (_axis(found.y), _axis(found.x)))
+        edges.setdefault(grid, Edges()).see(found.values[:, :, : len(found.channels) - len(told["inputs"])])
     counts = Counter(grids.values())
     chosen = max(counts, key=lambda grid: (counts[grid], -grid[0] * grid[1]))  # what a file lacks is not invented
     if len(counts) == 1:
         return chosen, None, []
-    settings = RegridSettings(y=_axis(first[chosen].y), x=_axis(first[chosen].x), periodic=edges[chosen].periodic)
+    y, x = axes[chosen]
+    settings = RegridSettings(y=y, x=x, periodic=edges[chosen].periodic)
     lines = [
         f"fields of {listed([id for id in grids if grids[id] == grid])} are on {grid[0]} x {grid[1]} points, and "
         f"brought to {chosen[0]} x {chosen[1]} (data.regrid)"

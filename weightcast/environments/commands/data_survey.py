@@ -252,13 +252,14 @@ def survey(
     grid: tuple[int, int] | None = None
     trajectories, frames, edges, pace, alike = [], [], Edges(), Pace(), AlikeFiles()
     files = find_environment_files(directory, table, format)
+    land, marks = Land(), FileMarks(asked_missing)
     regrid, told_of_grids = None, list[str]()
     if asked_regrid:
-        grid, regrid, told_of_grids = common_grid(files, table, format, channels, list(inputs), dimensions)
+        reading = {"channels": channels, "inputs": list(inputs), "dimensions": dimensions, "missing": marks.numbers}
+        grid, regrid, told_of_grids = common_grid(files, table, format, reading)
     windows = choose_windows(files, format, dimensions, asked_frames)
     limits = stated_gaps(asked_gaps)
     gappy = bool(limits)
-    land, marks = Land(), FileMarks(asked_missing)
     for id, file in progress(files.items(), "reading data"):
         if channels is None and format == "npy":
             channels = _numbered_channels(file)
