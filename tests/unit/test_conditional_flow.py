@@ -15,8 +15,11 @@ from weightcast.core.environment_table import Environment, EnvironmentTable
 from weightcast.core.run import Run
 from weightcast.families.baselines.conditional_flow import ConditionalFlow, match_conditional_flow
 from weightcast.families.baselines.snapshot_splines import SnapshotSplines, chained
+from weightcast.families.config.evaluation import FamilyEvaluationSettings
 from weightcast.families.config.opponents import ConditionalFlowSettings
 from weightcast.families.first_samples import evenly_drawn, first_samples
+from weightcast.families.jobs import FLOW, TrainConditionalFlow
+from weightcast.families.stages.train_conditional_flow import train_conditional_flow
 
 CLOUD = np.random.default_rng(0).normal(size=(60, 2))
 STANDARD = (np.zeros(2), np.ones(2))
@@ -133,6 +136,24 @@ def test_a_flow_is_the_same_after_it_was_written(matched, tmp_path) -> None:
     assert (read.guidance, read.first, read.last, read.scaling) == (1.1, 0.0, 4.0, flow.scaling)
     told = torch.tensor([0.3])
     np.testing.assert_array_equal(read.carry(CLOUD, 0.0, [3.0], told), flow.carry(CLOUD, 0.0, [3.0], told))
+
+
+def test_the_stage_writes_what_the_evaluation_reads(matched, tmp_path) -> None:
+    """With all that the stage says of a flow beside its numbers."""
+    _, family, table = matched
+    flow = ConditionalFlowSettings.model_validate(
+        {"training": {"steps": 2, "learning_rate": 0.005}, "width": 4, "batch": 8, "guidances": [1.0, 0.5]}
+    )
+    evaluation = FamilyEvaluationSettings.model_validate({"shown": {"few": {"times": [0, 1], "samples": 5}}})
+    settings = TrainConditionalFlow(
+        study="moving", logarithmic=[], flow=flow, left_out=2, evaluation=evaluation, seed=0, family_seed=0
+    )
+    trained = train_conditional_flow(Run(), settings, family, table)
+    trained.save(tmp_path / "flow.safetensors")
+
+    read = ConditionalFlow.load(tmp_path / "flow.safetensors")
+    assert read.guidance in (1.0, 0.5)
+    assert set(read.metadata["guidances"]) == {"1", "0.5"} and read.metadata["told"] == FLOW
 
 
 def test_few_samples_are_drawn_evenly() -> None:

@@ -232,7 +232,7 @@ class Metadata(Fields):
     forecast: Trends | None = None
     # What only some kinds have, and these always.
     ids: list[Text] = ABSENT
-    told: Literal["codes", "parameters", "nothing"] = ABSENT
+    told: Literal["codes", "parameters", "nothing", "flow"] = ABSENT
     map: PathMap = ABSENT
     inflation: dict[Text, Finite] = ABSENT
     widened: Scale = ABSENT
