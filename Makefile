@@ -14,7 +14,7 @@ INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 export PYTHONUNBUFFERED := 1
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help run era5-sample gallery ablations frames seeds newcomers published benchmark install test test-slurm lint schema lock clean
+.PHONY: help run era5-sample gallery ablations frames seeds newcomers published families benchmark install test test-slurm lint schema lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -79,6 +79,13 @@ published: $(VENV)/run.stamp ## three adaptation tasks as they are published, th
 	    -o $(EXAMPLES)/$$system.yaml && \
 	  snakemake --cores all --configfile $(EXAMPLES)/$$system.yaml && \
 	  python docs/write_systems.py results/published-$$system || exit 1; done
+
+FAMILIES := ornstein-uhlenbeck birth-death epidemic toggle-switch cascade-1
+
+families: $(VENV)/run.stamp ## evolving laws of five families and all ways to make them, to docs/environments-time.md
+	export $(IN_VENV); for family in $(FAMILIES); do \
+	  snakemake --cores all --configfile config/$$family-family.yaml config/families/generated.yaml && \
+	  python docs/write_families.py results/$$family-family || exit 1; done
 
 # All of it takes an hour or more; `make benchmark QUICK=--quick` ten minutes of two idle cores.
 benchmark: $(VENV)/run.stamp ## speed side by side: results/benchmarks and docs/benchmarks.md
