@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from write_results import ROOT, fill, label, read
 
 from weightcast.core.files import written_whole
-from weightcast.core.methods import CONTEXT, ENSEMBLE, ONE_PER_ENV_PREFIX, TREES, method
+from weightcast.core.methods import CONTEXT, ENSEMBLE, ONE_PER_ENV_PREFIX, OWN_PREFIX, TREES, method
 from weightcast.core.plots.export import render
 from weightcast.core.plots.style import house_style
 from weightcast.core.report.number_formats import p_value
@@ -40,10 +40,18 @@ def errors_of(observed: pd.DataFrame, case: str, horizon: int, metric: str) -> p
     return rows[rows["method"].isin(names)].pivot(index="environment", columns="method", values="value")
 
 
-def table(observed: pd.DataFrame, study: Study) -> str:
+def of_own_records(metrics: pd.DataFrame, horizon: int) -> pd.DataFrame:
+    """Errors [environment, method] of forecasts without a network that know a held-out place's whole record."""
+    rows = environment_errors(metrics, horizon, "rmse")
+    rows = rows[rows["method"].str.startswith(OWN_PREFIX)]
+    return rows.pivot(index="environment", columns="method", values="value")
+
+
+def table(observed: pd.DataFrame, metrics: pd.DataFrame, study: Study) -> str:
     """A row a method: median error of each case, and of ensembles CRPS and what their bands hold, in the mean."""
     cases, horizon = [case.name for case in study.evaluation.observed], study.trained_horizon
-    errors = {case: errors_of(observed, case, horizon, "rmse") for case in cases}
+    own = of_own_records(metrics, horizon)
+    errors = {case: errors_of(observed, case, horizon, "rmse").join(own) for case in cases}
     crps = {case: errors_of(observed, case, horizon, "crps") for case in cases}
     held = {case: errors_of(observed, case, horizon, "coverage_90") for case in cases}
     names = sorted(errors[cases[0]].columns, key=lambda name: errors[cases[0]][name].median())
@@ -121,6 +129,7 @@ def main() -> None:
     """Fill the page."""
     for results in map(Path, sys.argv[1:]):
         study, observed = load_study(results / "config.yaml"), read(results / "observed.csv")
+        metrics = read(results / "metrics.csv")
         name = results.resolve().name
         verdict = "\n".join(f"> {answer}\n>" for answer in read(results / "verdict.csv")["answer"]).removesuffix("\n>")
         picture = render(draw(observed, study))
@@ -132,7 +141,7 @@ def main() -> None:
             f"standard deviation; the band's share is a mean over places. The whole study took {cost(results)}."
         )
         says = "Median error, and what the 90 % band holds, against the steps ahead"
-        parts = [verdict, heading, table(observed, study), comparisons(observed, study), f"![{says}]({file})"]
+        parts = [verdict, heading, table(observed, metrics, study), comparisons(observed, study), f"![{says}]({file})"]
         fill(PAGE, name, "\n\n".join(parts))
 
 

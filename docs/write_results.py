@@ -21,7 +21,15 @@ from draw_unknown import write_picture
 from weightcast.cli.errors import exit_on_input_error
 from weightcast.core.errors import InputError
 from weightcast.core.files import written_whole
-from weightcast.core.methods import CONTEXT, ENSEMBLE, OBSERVED, WEIGHTED_EXPERTS, method
+from weightcast.core.methods import (
+    CONTEXT,
+    ENSEMBLE,
+    OBSERVED,
+    ONE_PER_ENV_PREFIX,
+    OWN_PREFIX,
+    WEIGHTED_EXPERTS,
+    method,
+)
 from weightcast.environments.config.evaluation import ObservedCase
 from weightcast.environments.report.unknown import OF_ENSEMBLES, is_single, words_of
 from weightcast.evolution.config.study import TimeStudy
@@ -82,7 +90,7 @@ def label(name: str) -> str:
     """A method in a table: what is generated is bold, references are marked."""
     known = method(name)
     printed = f"**{known.label}**" if known.family == "generator" else known.label
-    return f"{printed} (reference)" if name.startswith("one-per-env-") else printed
+    return f"{printed} (reference)" if name.startswith((ONE_PER_ENV_PREFIX, OWN_PREFIX)) else printed
 
 
 def table(summary: pd.DataFrame) -> str:
