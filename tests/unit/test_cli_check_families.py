@@ -33,15 +33,13 @@ g,extrapolation,1.5,1
 """
 
 
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trainings are timed for a step, and what the report draws is left blank."""
+def test_every_stage_has_its_cost(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of real states, since flow matching is an opponent of these alone; of counts whole studies run elsewhere.
+    Trainings are timed for a step, and what the report draws is left blank."""
     monkeypatch.setattr(rehearsal, "BUDGET", 0.0)
     leave_blank(monkeypatch)
-
-
-def test_every_stage_has_its_cost(quick: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Of real states, since flow matching is an opponent of these alone; of counts whole studies run elsewhere."""
     (tmp_path / "environments.csv").write_text(TABLE, encoding="utf-8")
     real = {"source": "ornstein-uhlenbeck", "settings": {}, "state": "real", "states": None, "dimensions": ["x", "y"]}
     real |= {"trajectories": {"train": 40, "held_out": 60, "times": 6}}  # every unit of time, to 5
